@@ -1,0 +1,58 @@
+"""Every wait of the lab has its name and its length here, with the observation that fixed it.
+
+All values are seconds. A deadline that passes is written to the record under its name; nothing is ever decided by a
+deadline alone, except that something stays unproved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A named length of time. The name is what the record and the messages show."""
+
+    name: str
+    seconds: float
+
+
+#: From the injection of a message to its settled outcome. Postfix with a resolver settles in 0.2 to 0.7 s on two idle
+#: cores, 210 at once in 3 s; a sender without a queue view is seen twice only after its own retry time.
+SETTLE = Deadline("settle", 60)
+
+#: From the end of an attack to the arrival of what was held. As SETTLE, plus one retry.
+RECOVER = Deadline("recover", 60)
+
+#: A sender may fetch the policy in the background (RFC 8461, section 5.1). Those that do were seen within 1 s; a sender
+#: that has not asked by then is treated as one that never asks, and the record shows it.
+LEARN_POLICY = Deadline("learn-policy", 8)
+
+#: One SMTP dialogue of the lab with the target while it injects a message. Postfix took 0.3 s for 63 of them.
+INJECT = Deadline("inject", 30)
+
+#: One session of the attacker, from accept to close. Longer than any SMTP client was seen to wait for an answer that the
+#: attacker withholds in the stories here (30 s), shorter than a run.
+ATTACK_SESSION = Deadline("attack-session", 45)
+
+#: One call of a target's contract. A restart of Postfix and its resolver took 3 s.
+CONTRACT_CALL = Deadline("contract-call", 60)
+
+#: From the start of a target's container to a contract that answers and a port that takes mail. Seen: 3 s.
+TARGET_READY = Deadline("target-ready", 60)
+
+#: Building the images, from nothing. Seen: 47 s for Postfix; package mirrors can be slow.
+BUILD_IMAGE = Deadline("build-image", 1800)
+
+#: From a request for reports to their arrival. Seen: 0.6 s for two domains, 10.8 s for 84.
+REPORTS = Deadline("reports", 60)
+
+#: A pause between two looks at a target's queue over the network. A call costs the target about 15 ms of processor time.
+QUEUE_POLL = Deadline("queue-poll", 0.3)
+
+#: The same for a target in this process, where a look costs microseconds.
+QUEUE_POLL_IN_PROCESS = Deadline("queue-poll-in-process", 0.02)
+
+#: A stalled policy host (`block_policy_host` with `how = "stall"`) is released when the step ends; this is the longest that
+#: the lab itself holds such a connection open.
+STALL = Deadline("stall", 40)

@@ -1,0 +1,306 @@
+"""The vocabulary of the record: everything that the lab can witness, one frozen structure a kind.
+
+These are msgspec structures and not dataclasses because a record is read back by its tag, and a line that does not fit
+its kind must be refused rather than half understood.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Fact(msgspec.Struct, frozen=True, tag_field="kind", tag=str, forbid_unknown_fields=True, kw_only=True):
+    """What one event says. The class name is its tag in the record."""
+
+
+class CaseBegan(Fact):
+    """A case's world was built."""
+
+    domain: str
+    mode: str
+    supporting: bool = False
+
+
+class CaseEnded(Fact):
+    """Every step of the case was played and its world was taken down. Without it the case is not judged."""
+
+
+class StepBegan(Fact):
+    """From here on the step's world and attacks are in force. `attacks` are names."""
+
+    attacks: tuple[str, ...] = ()
+
+
+class StepEnded(Fact):
+    """The step's message settled, or its deadline passed."""
+
+
+class MessageInjected(Fact):
+    """The target took a message from the lab. `token` is the canary: it stands in the envelope and in the body."""
+
+    token: str
+    sender: str
+    recipient: str
+    reply: str
+
+
+class InjectionRefused(Fact):
+    """The target did not take a message from the lab."""
+
+    token: str
+    recipient: str
+    reply: str
+
+
+class DnsAnswered(Fact):
+    """A query arrived and was answered (or, with rcode TIMEOUT, deliberately not)."""
+
+    name: str
+    type: str
+    transport: str
+    rcode: str
+    answers: tuple[str, ...] = ()
+    tampered_by: str = ""
+
+
+class ConnectionAccepted(Fact):
+    """A TCP connection reached a host of the lab. `role` is mx, attacker-mx, sender-mx, policy-host or report-host."""
+
+    session: str
+    role: str
+    host: str
+    address: str
+    port: int
+    #: The session of the attacker who made this connection, where one stands between the target and the host.
+    via: str = ""
+
+
+class ConnectionDenied(Fact):
+    """A TCP connection was not served: `how` is refused, reset or stalled."""
+
+    session: str
+    role: str
+    host: str
+    address: str
+    port: int
+    how: str
+
+
+class ConnectionClosed(Fact):
+    """A connection ended."""
+
+    session: str
+
+
+class ClientHelloSeen(Fact):
+    """The first TLS message arrived. `sni` is the server name the client asked for, empty if none."""
+
+    session: str
+    sni: str = ""
+
+
+class TlsEstablished(Fact):
+    """A handshake finished on the lab's side (the client may still reject the certificate: RFC 8446, section 4.4.2.4).
+
+    `certificate` is the variant that was shown, `shown_by` its owner: the host itself or an attack's name.
+    """
+
+    session: str
+    version: str
+    certificate: str
+    shown_by: str = ""
+    sni: str = ""
+
+
+class TlsFailed(Fact):
+    """A handshake failed, or the client's alert arrived after it. `alert` is OpenSSL's wording, cut to its end."""
+
+    session: str
+    alert: str
+    certificate: str = ""
+
+
+class SmtpSaid(Fact):
+    """A line of SMTP. `speaker` is sender, mx or attacker; `altered` marks the attacker's hand.
+
+    In a session with an attacker in between this is the leg between the target and the attacker; the leg behind has a
+    session of its own, whose ConnectionAccepted names this one in `via`. Message bodies are not recorded line by line.
+    """
+
+    session: str
+    speaker: str
+    line: str
+    secured: bool
+    altered: bool = False
+    #: What the receiver had really said, where the attacker changed or removed it.
+    instead_of: str = ""
+
+
+class AttackFired(Fact):
+    """The attacker's tampering took effect on the wire. `detail` says how, in words for the narration."""
+
+    attack: str
+    channel: str
+    detail: str
+    session: str = ""
+
+
+class TokenRead(Fact):
+    """An outsider could read a message: its canary was seen on the target's leg of a connection.
+
+    `secured` says whether the target had TLS up on it (then the attacker held the key). `reader` is attacker or path
+    (anybody on the path, for a session in clear without an active attacker).
+    """
+
+    session: str
+    token: str
+    secured: bool
+    reader: str
+
+
+class MessageAccepted(Fact):
+    """A host answered 250 to the final dot: from here on the message is its responsibility (RFC 5321, section 4.2.5)."""
+
+    session: str
+    role: str
+    host: str
+    address: str
+    secured: bool
+    certificate: str
+    mail_from: str
+    recipients: tuple[str, ...]
+    tokens: tuple[str, ...]
+    octets: int
+    #: SHA-256 over the canonical body, which tells whether it arrived untouched.
+    body_digest: str
+    via: str = ""
+
+
+class BounceReceived(Fact):
+    """A delivery status notification for a message of ours arrived at the sender's domain (RFC 3464)."""
+
+    token: str
+    action: str
+    status: str
+    diagnostic: str = ""
+
+
+class PolicyRequested(Fact):
+    """An HTTPS request reached a policy host. `status` is what it was answered; 0 if it never was."""
+
+    session: str
+    host: str
+    method: str
+    path: str
+    sni: str
+    status: int
+    policy_id: str = ""
+    conditional: bool = False
+    user_agent: str = ""
+    #: True when this was a request for the target of a redirect that the lab had answered before.
+    redirected: bool = False
+
+
+class ReportReceived(Fact):
+    """A TLS-RPT report arrived (RFC 8460). `result_types` are those of its failure details."""
+
+    transport: str
+    policy_domain: str
+    policy_types: tuple[str, ...]
+    result_types: tuple[str, ...]
+    successful_sessions: int
+    failed_sessions: int
+
+
+class QueueSeen(Fact):
+    """What the target said of a message it holds. `state` is active, deferred or gone."""
+
+    token: str
+    state: str
+    reason: str = ""
+
+
+class TargetFlushed(Fact):
+    """The target was asked to try everything in its queue now."""
+
+
+class TargetRestarted(Fact):
+    """The target was ended with a signal and started again."""
+
+    signal: str
+
+
+class ClockAdvanced(Fact):
+    """The target's clock was moved forward by some seconds."""
+
+    seconds: int
+
+
+class ReportsAsked(Fact):
+    """The target was asked to send its TLS-RPT reports now."""
+
+
+class TargetFailed(Fact):
+    """The target stopped answering or died. Not a verdict on its MTA-STS: nothing after it is proved."""
+
+    what: str
+
+
+class LabFailed(Fact):
+    """An exception inside the lab. Never a verdict on the target."""
+
+    where: str
+    error: str
+
+
+class DeadlinePassed(Fact):
+    """A wait ended without what it waited for. `deadline` is the name in `lab.deadlines`."""
+
+    deadline: str
+    seconds: float
+    waited_for: str
+
+
+AnyFact = (
+    CaseBegan
+    | CaseEnded
+    | StepBegan
+    | StepEnded
+    | MessageInjected
+    | InjectionRefused
+    | DnsAnswered
+    | ConnectionAccepted
+    | ConnectionDenied
+    | ConnectionClosed
+    | ClientHelloSeen
+    | TlsEstablished
+    | TlsFailed
+    | SmtpSaid
+    | AttackFired
+    | TokenRead
+    | MessageAccepted
+    | BounceReceived
+    | PolicyRequested
+    | ReportReceived
+    | QueueSeen
+    | TargetFlushed
+    | TargetRestarted
+    | ClockAdvanced
+    | ReportsAsked
+    | TargetFailed
+    | LabFailed
+    | DeadlinePassed
+)
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One line of the record: a fact, when it was witnessed, and in which case and step.
+
+    `at` is in seconds since the run began, on one monotonic clock. A fact about the whole run has no case.
+    """
+
+    number: int
+    at: float
+    fact: AnyFact
+    case: str = ""
+    step: str = ""

@@ -1,0 +1,80 @@
+"""What the lab asks of a sending mail server, and what it can offer.
+
+A target must use the resolver it is given, trust the CA it is given (for MX hosts and policy hosts), relay what the lab
+injects to any domain, and keep what it cannot deliver. Everything else is offered, and has a slower fallback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class TargetError(Exception):
+    """The target broke its contract: it died, never answered, or answered nonsense. The message says what and where."""
+
+
+class NotOffered(TargetError):
+    """The target does not offer this part of the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a target says of itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls."""
+
+    name: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    #: Seconds between two attempts of the same message, at the earliest.
+    retry_seconds: float = 0.0
+    #: Whether a learned policy is kept when the target ends: persistent or volatile.
+    policy_cache: str = "persistent"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One recipient of one message that the target holds. `state` is active (being tried) or deferred."""
+
+    recipient: str
+    sender: str
+    state: str
+    reason: str = ""
+
+
+class Target(Protocol):
+    """A running sending mail server. Every call may raise `TargetError`; those marked *offered* also `NotOffered`."""
+
+    async def about(self) -> About:
+        """Return name, versions and capabilities."""
+
+    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        """Hand over a message by SMTP; return the reply to the final dot ("250 2.0.0 queued").
+
+        Raises `InjectionRefusedError` when the target answers anything but a 2xx.
+        """
+
+    async def queue(self) -> tuple[Held, ...]:
+        """Return what is held now. Offered."""
+
+    async def flush(self) -> None:
+        """Try everything in the queue now. Offered."""
+
+    async def restart(self, signal: str) -> None:
+        """End the processes with a signal ("TERM" or "KILL"), start them again, return when mail is taken. Offered."""
+
+    async def advance(self, seconds: int) -> None:
+        """Move the target's clock forward by so many seconds. Offered."""
+
+    async def reports(self) -> None:
+        """Send all TLS-RPT reports that are due, as if the day had ended; return when they have left. Offered."""
+
+    async def logs(self) -> str:
+        """Return the log of the mail server. Offered."""
+
+    async def close(self) -> None:
+        """End the target and whatever was started for it."""
+
+
+class InjectionRefusedError(TargetError):
+    """The target answered an injected message with a refusal: its reply is the message."""

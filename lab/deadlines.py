@@ -28,6 +28,12 @@ RECOVER = Deadline("recover", 60)
 #: that has not asked by then is treated as one that never asks, and the record shows it.
 LEARN_POLICY = Deadline("learn-policy", 8)
 
+#: The same for the reference sender, which fetches before it delivers: only a flawed one is ever waited for.
+LEARN_POLICY_IN_PROCESS = Deadline("learn-policy-in-process", 0.5)
+
+#: From a queue that no longer holds a message to the bounce that says so. Postfix sent its bounces within 0.2 s.
+BOUNCE = Deadline("bounce", 5)
+
 #: One SMTP dialogue of the lab with the target while it injects a message. Postfix took 0.3 s for 63 of them.
 INJECT = Deadline("inject", 30)
 
@@ -56,3 +62,10 @@ QUEUE_POLL_IN_PROCESS = Deadline("queue-poll-in-process", 0.02)
 #: A stalled policy host (`block_policy_host` with `how = "stall"`) is released when the step ends; this is the longest that
 #: the lab itself holds such a connection open.
 STALL = Deadline("stall", 40)
+
+#: How long a host of the lab waits for the next command, request, query or handshake message before it hangs up. Postfix
+#: keeps an idle connection for at most 2 s; RFC 5321, section 4.5.3.2.7 asks for 300 s, more than a run may last.
+SESSION_IDLE = Deadline("session-idle", 120)
+
+#: From the lab's close_notify to the other side's. Clients that answer at all were seen to within milliseconds.
+TLS_CLOSE = Deadline("tls-close", 5)

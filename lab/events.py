@@ -42,6 +42,8 @@ class MessageInjected(Fact):
     sender: str
     recipient: str
     reply: str
+    #: As in MessageAccepted: what must arrive unchanged.
+    body_digest: str
 
 
 class InjectionRefused(Fact):

@@ -42,6 +42,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
     target: dict[str, str]
     capabilities: tuple[str, ...]
+    #: Seconds that the target lets pass, at the least, before it tries a message again.
+    retry_seconds: float
     seed: int
     cases: tuple[Case, ...]
 
@@ -81,7 +83,9 @@ class Recorder:
         self._listeners: list[Callable[[Event], None]] = []
 
     def listen(self, listener: Callable[[Event], None]) -> None:
-        """Call `listener` with every event from now on, in order (a file, a progress display, a narrator)."""
+        """Call `listener` with every event, in order: those so far at once, those to come as they happen."""
+        for event in sorted((event for events in self._events.values() for event in events), key=lambda e: e.number):
+            listener(event)
         self._listeners.append(listener)
 
     def enter_step(self, case: str, step: str) -> None:
@@ -131,22 +135,45 @@ class Recorder:
 
 
 class RecordFile:
-    """`record.jsonl` while it is being written: every event is on disk before the next one happens."""
+    """`record.jsonl` while it is being written: what happened is on disk before the next thing happens.
 
-    def __init__(self, path: Path, header: Header) -> None:
+    Used as a context manager it always leaves a footer: an incomplete one if the run did not bring its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._stream: BinaryIO = path.open("wb")
         self._encoder = msgspec.json.Encoder()
-        self.append(header)
+        self._kinds: Counter[str] = Counter()
+        self._begun = False
+        self._ended = False
 
-    def append(self, line: Header | Event | Footer) -> None:
-        """Write one line."""
+    def __enter__(self) -> RecordFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._begun and not self._ended:
+            self.footer(Footer(RECORD_VERSION, self._kinds.total(), complete=False, kinds=dict(self._kinds)))
+        self._stream.close()
+
+    def header(self, header: Header) -> None:
+        """Write the first line."""
+        self._begun = True
+        self._append(header)
+
+    def event(self, event: Event) -> None:
+        """Write one event."""
+        self._kinds[type(event.fact).__name__] += 1
+        self._append(event)
+
+    def footer(self, footer: Footer) -> None:
+        """Write the last line."""
+        self._ended = True
+        self._append(footer)
+
+    def _append(self, line: Header | Event | Footer) -> None:
         self._stream.write(self._encoder.encode(line) + b"\n")
         self._stream.flush()
-
-    def close(self, footer: Footer) -> None:
-        """Write the footer and close the file."""
-        self.append(footer)
-        self._stream.close()
 
 
 def read_record(path: Path) -> Record:
@@ -174,9 +201,7 @@ def parse_record(lines: list[bytes], where: str) -> Record:
         footer = msgspec.json.decode(lines[-1], type=Footer)
     except msgspec.MsgspecError:
         raise RecordError(f"{where}: truncated: the last line is no footer; repeat the run") from None
-    events = tuple(
-        _decode(line, Event, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2)
-    )
+    events = tuple(_decode(line, Event, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2))
     _check_counts(events, footer, where)
     return Record(header, events, footer)
 

@@ -1,0 +1,54 @@
+# mta-sts-lab. `make help` lists what there is. Nothing needs to be installed beforehand but Python 3.11 or newer.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TARGET ?= reference
+ARGS ?=
+
+.PHONY: help setup test test-fast check images base-image bench clean
+
+help: ## Show what make can do
+	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
+
+setup: $(VENV)/.ready ## Set up the virtual environment in .venv
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "mta-sts-lab needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "this Python makes no virtual environments; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfix]
+	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' $(ARGS)
+
+test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+	$(BIN)/ruff check lab tests docker
+	$(BIN)/ruff format --check lab tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sts-lab lint
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.ready ## Run the tests that need no Docker
+	$(BIN)/python -m pytest -m 'not docker' $(ARGS)
+
+images: $(VENV)/.ready ## Build the Docker images
+	$(BIN)/sts-lab targets --build
+
+base-image: ## Make the base image from Debian's archive (as root; only where no registry is reachable)
+	docker/base/make-base.sh
+
+bench: $(VENV)/.ready ## Measure the time budgets and print them beside the budgets
+	$(BIN)/python -m lab.bench $(ARGS)
+
+clean: ## Remove the virtual environment, caches, and what killed runs left in Docker
+	-@[ ! -x $(BIN)/sts-lab ] || $(BIN)/sts-lab clean
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

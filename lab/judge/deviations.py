@@ -1,0 +1,106 @@
+"""Known deviations: what a target is known to do wrong, each with its reason. They are run and judged all the same.
+
+Nothing is rewritten: a finding stays a finding. A deviation only says that it was expected, so that a run tells news from
+what is known. One that no longer occurs is itself news, and one that fits no case is a mistake in the file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from lab.model import Grade, Judgement, Verdict
+
+FINDINGS = (Grade.FAIL, Grade.WEAK)
+
+
+class DeviationsError(Exception):
+    """A file of known deviations that cannot be used; the message says where and why."""
+
+
+class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that a target is known to do otherwise. `case` is a pattern over case ids (`*` and `?`)."""
+
+    case: str
+    obligation: str
+    result: str
+    reason: str
+    evidence: str
+
+    def covers(self, case: str, judgement: Judgement) -> bool:
+        """Whether this is what the deviation speaks of."""
+        return (
+            matches(self.case, case) and judgement.obligation == self.obligation and judgement.grade.value == self.result
+        )
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    deviation: tuple[Deviation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The findings of a run set against what was known of the target."""
+
+    #: Cases whose findings are all known, with the reasons.
+    known: dict[str, tuple[str, ...]]
+    #: Deviations whose cases were played and did not show them.
+    vanished: tuple[Deviation, ...]
+    #: Deviations that fit no case of the catalogue.
+    unmatched: tuple[Deviation, ...]
+
+
+def matches(pattern: str, case: str) -> bool:
+    """Whether a shell pattern fits a case id; brackets are part of ids and mean themselves."""
+    expression = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern)
+    return re.fullmatch(expression, case) is not None
+
+
+def read_deviations(path: Path) -> tuple[Deviation, ...]:
+    """Read a target's file of known deviations; none if there is no file. Raises `DeviationsError`."""
+    if not path.exists():
+        return ()
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).deviation
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise DeviationsError(f"{path}: {error}") from error
+
+
+def settle_accounts(
+    verdicts: Sequence[Verdict], deviations: Sequence[Deviation], catalogue: Iterable[str]
+) -> Accounts:
+    """Compare what was found with what was known."""
+    known: dict[str, tuple[str, ...]] = {}
+    occurred: set[Deviation] = set()
+    for verdict in verdicts:
+        covering = [_covering(verdict.case, finding, deviations) for finding in findings_of(verdict)]
+        occurred.update(deviation for deviation in covering if deviation is not None)
+        if covering and None not in covering:
+            known[verdict.case] = tuple(dict.fromkeys(item.reason for item in covering if item is not None))
+    ids = list(catalogue)
+    played = [verdict.case for verdict in verdicts if verdict.grade not in (Grade.LAB_ERROR, Grade.INCONCLUSIVE)]
+    return Accounts(
+        known=known,
+        vanished=tuple(
+            deviation
+            for deviation in deviations
+            if deviation not in occurred and any(matches(deviation.case, case) for case in played)
+        ),
+        unmatched=tuple(
+            deviation for deviation in deviations if not any(matches(deviation.case, case) for case in ids)
+        ),
+    )
+
+
+def findings_of(verdict: Verdict) -> list[Judgement]:
+    """Return the judgements of a verdict that are findings against the target."""
+    return [judgement for judgement in verdict.judgements if judgement.grade in FINDINGS]
+
+
+def _covering(case: str, finding: Judgement, deviations: Sequence[Deviation]) -> Deviation | None:
+    return next((deviation for deviation in deviations if deviation.covers(case, finding)), None)

@@ -1,0 +1,306 @@
+"""Whether a step's message fared as the scenario demands, and for the right reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.events import (
+    ConnectionAccepted,
+    ConnectionDenied,
+    DnsAnswered,
+    Event,
+    PolicyRequested,
+    ReportReceived,
+    SmtpSaid,
+    TlsEstablished,
+    TlsFailed,
+)
+from lab.judge.facts import MessageFacts
+from lab.judge.soundness import control_outcome
+from lab.judge.view import CaseView, inconclusive, numbers
+from lab.model import Expectation, Grade, Judgement, Mode, Outcome, Step
+
+#: The obligations that an outcome breaks whatever the story is.
+BOUNCED_BEFORE_POLICY_CHECK = "STS-5-07"
+BOUNCED_AFTER_POLICY_CHECK = "STS-5-08"
+LOST = "SMTP-4.5.4.1-01"
+REPORT_UNDER_TESTING = "STS-5-04"
+REPORT_UNDER_ENFORCE = "STS-6-03"
+
+#: Without a policy a message may fare no better than this; the order of the losses (ambiguity A30).
+_LOSS = {
+    Outcome.DELIVERED_AUTHENTICATED: 0,
+    Outcome.DELIVERED_UNAUTHENTICATED: 0,
+    Outcome.DELIVERED_CLEAR: 0,
+    Outcome.DEFERRED: 1,
+    Outcome.BOUNCED: 2,
+    Outcome.LOST: 2,
+}
+
+
+def the_message_fared_as_demanded(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Compare the outcome of a step's message with what the scenario demands of it."""
+    expect, message = step.expect, view.message(step)
+    if expect is None or message is None:
+        return
+    outcome = message.outcome()
+    if outcome is Outcome.UNSETTLED:
+        return
+    if "as-absent" in expect.outcome:
+        yield from _not_worse_than_without_a_policy(view, step, expect, message)
+    elif "any" in expect.outcome:
+        yield _judged(step, Grade.INFO, "recorded-only", expect, message)
+    elif _admits(expect.outcome, outcome):
+        yield from _as_demanded(view, step, expect, message)
+    else:
+        yield _otherwise(view, step, expect, message)
+
+
+def _admits(words: tuple[str, ...], outcome: Outcome) -> bool:
+    return outcome.value in words or (outcome.delivered and "delivered" in words)
+
+
+def _judged(
+    step: Step, grade: Grade, reason: str, expect: Expectation, message: MessageFacts, obligation: str = ""
+) -> Judgement:
+    outcome = message.outcome()
+    evidence = (
+        [event for event, _ in message.copies()] + message.bounces() + [event for event, _ in message.queue()[-1:]]
+    )
+    return Judgement(
+        "the-message-fared-as-demanded",
+        grade,
+        reason,
+        obligation=obligation or expect.obligation,
+        step=step.name,
+        expected=" or ".join(expect.outcome) + (f" ({expect.note})" if expect.note else ""),
+        observed=outcome.value,
+        blame="target" if grade in (Grade.FAIL, Grade.WEAK) else "nobody",
+        evidence=numbers(evidence),
+    )
+
+
+def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Iterator[Judgement]:
+    outcome = message.outcome()
+    if expect.should and not _admits(expect.should, outcome):
+        yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
+        return
+    if outcome is Outcome.DEFERRED:
+        yield from _held_for_the_right_reason(view, step, expect, message)
+        return
+    if view.case.mode is Mode.ENFORCE and outcome.delivered and "deferred" not in expect.outcome:
+        missing = _policy_contact_missing(view, step, expect)
+        if missing:
+            yield inconclusive("the-target-asked-for-the-policy", missing, _SAID[missing], step.name)
+    yield _judged(step, Grade.PASS, outcome.value, expect, message)
+
+
+_SAID = {
+    "policy-never-asked": "the target never looked for an MTA-STS record of this domain",
+    "policy-host-never-reached": "the target never reached out for the policy that it had to refuse",
+}
+
+
+def _policy_contact_missing(view: CaseView, step: Step, expect: Expectation) -> str:
+    """A policy cannot have been refused, or kept, by a target that never asked for it."""
+    if not view.facts.policy_asked():
+        return "policy-never-asked"
+    no_request_wanted = expect.policy_requests is not None and expect.policy_requests.most == 0
+    if not no_request_wanted and not view.facts.policy_host_reached():
+        return "policy-host-never-reached"
+    return ""
+
+
+def _otherwise(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    outcome = message.outcome()
+    if outcome is Outcome.BOUNCED:
+        return _bounced(view, step, expect, message)
+    if outcome is Outcome.LOST:
+        return _judged(step, view.grade_of(LOST), "lost", expect, message, LOST)
+    reason = outcome.value
+    if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
+        reason += "-policy-never-fetched"
+    return _judged(step, view.grade_of(expect.obligation, expect), reason, expect, message)
+
+
+def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    """RFC 8461, section 5: no permanent failure before the TXT record was asked again, after the last attempt failed."""
+    bounce = message.bounces()[0]
+    attempts = [
+        event
+        for event in view.facts.contacts(message.injected)
+        if event.at <= bounce.at and not isinstance(event.fact, DnsAnswered)
+    ]
+    last_failure = attempts[-1].at if attempts else message.injected
+    checked = [event for event in view.facts.policy_asked() if last_failure < event.at < bounce.at]
+    if "deferred" not in expect.outcome:
+        return _judged(step, view.grade_of(expect.obligation, expect), "bounced", expect, message)
+    obligation = BOUNCED_AFTER_POLICY_CHECK if checked else BOUNCED_BEFORE_POLICY_CHECK
+    reason = "bounced-after-policy-check" if checked else "bounced-before-policy-check"
+    return _judged(step, view.grade_of(obligation), reason, expect, message, obligation)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Held for the right reason
+
+
+def _held_for_the_right_reason(
+    view: CaseView, step: Step, expect: Expectation, message: MessageFacts
+) -> Iterator[Judgement]:
+    """Holding counts only if a policy was there to be kept, and the record shows what the target did not accept."""
+    if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
+        yield inconclusive(
+            "held-for-the-right-reason",
+            "held-without-policy",
+            "the target held the message but had never fetched this domain's policy",
+            step.name,
+        )
+        return
+    why, evidence = why_held(view, message)
+    if not why:
+        yield inconclusive(
+            "held-for-the-right-reason",
+            "no-reason-on-record",
+            "nothing on record shows what the target refused",
+            step.name,
+        )
+        return
+    held = _judged(step, Grade.PASS, "deferred", expect, message)
+    yield Judgement(
+        held.check,
+        held.grade,
+        held.reason,
+        held.obligation,
+        held.step,
+        held.expected,
+        f"deferred: {why}",
+        held.blame,
+        held.evidence + numbers(evidence),
+    )
+
+
+def why_held(view: CaseView, message: MessageFacts) -> tuple[str, list[Event]]:
+    """Say what the target met in its attempts and did not accept, with the events that show it; empty if nothing does."""
+    window = [event for event in view.facts.events if message.injected < event.at <= message.until]
+    alerts = [
+        event for event in window if isinstance(event.fact, TlsFailed) and _is_receiving(view, event.fact.session)
+    ]
+    if alerts and isinstance(alerts[-1].fact, TlsFailed):
+        return f"TLS failed ({alerts[-1].fact.alert or 'no alert'})", alerts[-1:]
+    sessions = [
+        event
+        for event in window
+        if isinstance(event.fact, ConnectionAccepted) and _is_receiving(view, event.fact.session)
+    ]
+    if sessions:
+        return _why_left(window, sessions[-1])
+    if [event for event in window if isinstance(event.fact, ConnectionDenied) and event.fact.role != "policy-host"]:
+        return "", []
+    answers = [
+        event
+        for event in window
+        if isinstance(event.fact, DnsAnswered) and event.fact.type == "MX" and event.fact.answers
+    ]
+    return ("it did not connect to the MX host that DNS named", answers[-1:]) if answers else ("", [])
+
+
+def _is_receiving(view: CaseView, session: str) -> bool:
+    leg = view.facts.leg_of(session)
+    return leg is not None and leg.role in ("mx", "attacker-mx") and not leg.via
+
+
+def _why_left(window: list[Event], accepted: Event) -> tuple[str, list[Event]]:
+    """Read from a session's dialogue why the target left without handing over the message."""
+    leg = accepted.fact
+    if not isinstance(leg, ConnectionAccepted):
+        return "", []
+    said = [event for event in window if isinstance(event.fact, SmtpSaid) and event.fact.session == leg.session]
+    spoken = [
+        event.fact.line.upper() for event in said if isinstance(event.fact, SmtpSaid) and event.fact.speaker == "sender"
+    ]
+    if any(line.startswith("DATA") for line in spoken):
+        return "", []
+    secured = any(isinstance(event.fact, TlsEstablished) and event.fact.session == leg.session for event in window)
+    if secured:
+        return "it left after the handshake, before DATA", [accepted, *said[-1:]]
+    if any(line.startswith("STARTTLS") for line in spoken):
+        return "STARTTLS did not lead to TLS, and it left", [accepted, *said[-1:]]
+    if any(line.startswith(("EHLO", "HELO")) for line in spoken):
+        return "STARTTLS was not offered, and it left", [accepted, *said[-1:]]
+    return "", []
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Not worse than without a policy
+
+
+def _not_worse_than_without_a_policy(
+    view: CaseView, step: Step, expect: Expectation, message: MessageFacts
+) -> Iterator[Judgement]:
+    control = control_outcome(view, step)
+    if control is None or control is Outcome.UNSETTLED:
+        yield inconclusive(
+            "the-message-fared-as-demanded", "control-not-settled", "there is no control arm to compare with", step.name
+        )
+        return
+    outcome = message.outcome()
+    if _LOSS[outcome] > _LOSS[control]:
+        obligation = LOST if outcome is Outcome.LOST else expect.obligation
+        yield _judged(step, view.grade_of(obligation, expect), "worse-than-without-policy", expect, message, obligation)
+    elif outcome is Outcome.DELIVERED_CLEAR and control in (
+        Outcome.DELIVERED_AUTHENTICATED,
+        Outcome.DELIVERED_UNAUTHENTICATED,
+    ):
+        yield _judged(step, Grade.WEAK, "in-clear-although-tls-was-to-be-had", expect, message)
+    else:
+        yield _judged(step, Grade.PASS, f"as-without-policy-{outcome.value}", expect, message)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Policy requests and reports
+
+
+def the_policy_was_requested_as_often_as_demanded(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Count a step's policy requests against the scenario's bounds."""
+    bounds = step.expect.policy_requests if step.expect else None
+    if bounds is None:
+        return
+    requests = [event for event, _ in view.facts.of_kind(PolicyRequested, step.name)]
+    most = len(requests) if bounds.most is None else bounds.most
+    within = bounds.least <= len(requests) <= most
+    yield Judgement(
+        "the-policy-was-requested-as-often-as-demanded",
+        Grade.PASS if within else view.grade_of(bounds.obligation),
+        "as-often-as-demanded"
+        if within
+        else ("requested-too-often" if len(requests) > most else "requested-too-seldom"),
+        obligation=bounds.obligation,
+        step=step.name,
+        expected=f"{bounds.least} to {bounds.most if bounds.most is not None else 'any number of'} policy requests",
+        observed=f"{len(requests)} policy requests",
+        blame="nobody" if within else "target",
+        evidence=numbers(requests),
+    )
+
+
+def the_report_tells_what_happened(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """A target that claims TLS-RPT has to name, in a report about this domain, a result type that fits the attack."""
+    if step.expect is None or not step.expect.report or "tls-rpt" not in view.capabilities:
+        return
+    obligation = REPORT_UNDER_TESTING if view.case.mode is Mode.TESTING else REPORT_UNDER_ENFORCE
+    reports = [
+        (event, fact) for event, fact in view.facts.of_kind(ReportReceived) if fact.policy_domain == view.facts.domain
+    ]
+    named = sorted({result for _, fact in reports for result in fact.result_types})
+    told = bool(set(named) & set(step.expect.report))
+    yield Judgement(
+        "the-report-tells-what-happened",
+        Grade.PASS if told else view.grade_of(obligation),
+        "reported" if told else ("reported-as-something-else" if named else "failure-not-reported"),
+        obligation=obligation,
+        step=step.name,
+        expected=f"a report that names {' or '.join(step.expect.report)}",
+        observed=f"{len(reports)} reports, naming {', '.join(named) or 'no failure'}",
+        blame="nobody" if told else "target",
+        evidence=numbers([event for event, _ in reports]),
+    )

@@ -1,0 +1,252 @@
+"""What a case's events prove, before anybody asks what they should prove.
+
+Everything here is derived from the record alone. The runner uses the same functions to know when a message has settled,
+so that what it waits for and what is judged cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lab.events import (
+    AttackFired,
+    BounceReceived,
+    CaseBegan,
+    CaseEnded,
+    ConnectionAccepted,
+    ConnectionDenied,
+    DnsAnswered,
+    Event,
+    Fact,
+    MessageAccepted,
+    MessageInjected,
+    PolicyRequested,
+    QueueSeen,
+    SmtpSaid,
+    TlsEstablished,
+    TokenRead,
+)
+from lab.model import Outcome
+
+_Fact = TypeVar("_Fact", bound=Fact)
+
+#: Variants under which a verifying client accepts the host that shows them.
+CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
+
+_RECEIVING_ROLES = ("mx", "attacker-mx")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFacts:
+    """The events of one case, with the questions that one can ask of them."""
+
+    case: str
+    events: Sequence[Event]
+    #: Seconds that the target lets pass, at the least, before it tries a message again.
+    retry_seconds: float = 0.0
+
+    def of_kind(self, kind: type[_Fact], step: str | None = None) -> list[tuple[Event, _Fact]]:
+        """Return the events of one kind, in order, optionally of one step only."""
+        return [
+            (event, event.fact)
+            for event in self.events
+            if isinstance(event.fact, kind) and (step is None or event.step == step)
+        ]
+
+    @property
+    def domain(self) -> str:
+        """The case's policy domain."""
+        return next((fact.domain for _, fact in self.of_kind(CaseBegan)), "")
+
+    @property
+    def supporting(self) -> bool:
+        """Whether the case was only played because another one needs it as its control arm."""
+        return any(fact.supporting for _, fact in self.of_kind(CaseBegan))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the case was played to its end."""
+        return bool(self.of_kind(CaseEnded))
+
+    def message_of(self, step: str) -> tuple[Event, MessageInjected] | None:
+        """Return the message that a step sent, if the target took one."""
+        return next(iter(self.of_kind(MessageInjected, step)), None)
+
+    def fired(self, attack: str, step: str) -> list[Event]:
+        """Return the events that show an attack taking effect in a step."""
+        return [event for event, fact in self.of_kind(AttackFired, step) if fact.attack == attack]
+
+    def contacts(self, after: float = 0.0) -> list[Event]:
+        """Return the events by which the target tried to deliver: the MX query, and connections to receiving hosts."""
+        return [event for event in self.events if event.at > after and self._is_contact(event.fact)]
+
+    def _is_contact(self, fact: Fact) -> bool:
+        if isinstance(fact, DnsAnswered):
+            return fact.type == "MX" and fact.name.lower().rstrip(".") == self.domain
+        if isinstance(fact, ConnectionAccepted):
+            return fact.role in _RECEIVING_ROLES and not fact.via
+        return isinstance(fact, ConnectionDenied) and fact.role in _RECEIVING_ROLES
+
+    def policy_asked(self) -> list[Event]:
+        """Return the TXT queries for the policy record."""
+        name = f"_mta-sts.{self.domain}"
+        return [
+            event
+            for event, fact in self.of_kind(DnsAnswered)
+            if fact.type == "TXT" and fact.name.lower().rstrip(".") == name
+        ]
+
+    def policy_host_reached(self) -> list[Event]:
+        """Return the connections to the policy host, served or denied."""
+        accepted = [event for event, fact in self.of_kind(ConnectionAccepted) if fact.role == "policy-host"]
+        denied = [event for event, fact in self.of_kind(ConnectionDenied) if fact.role == "policy-host"]
+        return accepted + denied
+
+    def policy_fetched(self, before: float) -> list[Event]:
+        """Return the policy requests that were answered with 200 before a point in time."""
+        return [event for event, fact in self.of_kind(PolicyRequested) if fact.status == 200 and event.at < before]
+
+    def leg_of(self, session: str) -> ConnectionAccepted | None:
+        """Return how a session began."""
+        return next((fact for _, fact in self.of_kind(ConnectionAccepted) if fact.session == session), None)
+
+    def tls_of(self, session: str) -> TlsEstablished | None:
+        """Return the TLS of a session, if it came up."""
+        return next((fact for _, fact in self.of_kind(TlsEstablished) if fact.session == session), None)
+
+    def said(self, step: str, secured: bool, verbs: Iterable[str]) -> list[tuple[Event, SmtpSaid]]:
+        """Return what the target said in a step (not what an attacker passed on), by the verbs of SMTP."""
+        return [
+            (event, fact)
+            for event, fact in self.of_kind(SmtpSaid, step)
+            if fact.speaker == "sender"
+            and fact.secured is secured
+            and fact.line.upper().startswith(tuple(verbs))
+            and not self._behind_an_attacker(fact.session)
+        ]
+
+    def _behind_an_attacker(self, session: str) -> bool:
+        leg = self.leg_of(session)
+        return leg is not None and bool(leg.via)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    """What became of one message, up to a point in time."""
+
+    facts: CaseFacts
+    token: str
+    injected: float
+    until: float
+
+    def copies(self) -> list[tuple[Event, MessageAccepted]]:
+        """Return every acceptance of the message by a receiving host, honest or not."""
+        return [
+            (event, fact)
+            for event, fact in self.facts.of_kind(MessageAccepted)
+            if self.token in fact.tokens and fact.role in _RECEIVING_ROLES and event.at <= self.until
+        ]
+
+    def bounces(self) -> list[Event]:
+        """Return the failure notifications that reached the sender's domain."""
+        return [
+            event
+            for event, fact in self.facts.of_kind(BounceReceived)
+            if fact.token == self.token and fact.action == "failed" and event.at <= self.until
+        ]
+
+    def readings(self, secured: bool) -> list[Event]:
+        """Return where an outsider could read the message."""
+        return [
+            event
+            for event, fact in self.facts.of_kind(TokenRead)
+            if fact.token == self.token and fact.secured is secured and event.at <= self.until
+        ]
+
+    def queue(self) -> list[tuple[Event, QueueSeen]]:
+        """Return what the target said of the message while it held it."""
+        return [
+            (event, fact)
+            for event, fact in self.facts.of_kind(QueueSeen)
+            if fact.token == self.token and event.at <= self.until
+        ]
+
+    def kind_of(self, copy: MessageAccepted) -> Outcome:
+        """Tell how a copy was protected on the target's own leg of the way."""
+        if copy.via:
+            return self._kind_through_attacker(copy)
+        if not copy.secured:
+            return Outcome.DELIVERED_CLEAR
+        if copy.role == "mx" and copy.certificate in CERTIFICATES_THAT_VERIFY:
+            return Outcome.DELIVERED_AUTHENTICATED
+        return Outcome.DELIVERED_UNAUTHENTICATED
+
+    def _kind_through_attacker(self, copy: MessageAccepted) -> Outcome:
+        """An attacker who only passed TLS on saw nothing; one who read the message, or ended TLS himself, did."""
+        readings = [fact for _, fact in self.facts.of_kind(TokenRead) if fact.session == copy.via]
+        if any(not reading.secured for reading in readings) or not copy.secured:
+            return Outcome.DELIVERED_CLEAR
+        if readings or self.facts.tls_of(copy.via) is not None or copy.role != "mx":
+            return Outcome.DELIVERED_UNAUTHENTICATED
+        if copy.certificate not in CERTIFICATES_THAT_VERIFY:
+            return Outcome.DELIVERED_UNAUTHENTICATED
+        return Outcome.DELIVERED_AUTHENTICATED
+
+    def outcome(self) -> Outcome:
+        """Return what happened to the message: of several copies the worst protected one counts."""
+        kinds = {self.kind_of(copy) for _, copy in self.copies()}
+        for kind in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED, Outcome.DELIVERED_AUTHENTICATED):
+            if kind in kinds:
+                return kind
+        if self.bounces():
+            return Outcome.BOUNCED
+        if self.gone():
+            return Outcome.LOST
+        return Outcome.DEFERRED if self.settled() else Outcome.UNSETTLED
+
+    def gone(self) -> bool:
+        """Whether the target's queue, when last seen, no longer held the message."""
+        seen = self.queue()
+        return bool(seen) and seen[-1][1].state == "gone"
+
+    def settled(self) -> bool:
+        """Whether it is proved that the target decided to hold the message.
+
+        The proof is a second attempt that changed nothing: the queue showed the message as deferred, the target tried
+        again at least its retry time after the injection (a sender may be laxer with an older message), and the queue
+        shows it as deferred once more. A target that does not show its queue must have been seen to try three times:
+        the third attempt proves that the second one ended without a delivery.
+        """
+        seen = self.queue()
+        if not seen:
+            return len(self._attempts()) >= 3
+        held = [event.at for event, fact in seen if fact.state == "deferred"]
+        if not held or seen[-1][1].state != "deferred":
+            return False
+        later = max(held[0], self.injected + self.facts.retry_seconds)
+        retries = [event.at for event in self.facts.contacts(later) if event.at <= self.until]
+        return bool(retries) and held[-1] > retries[0]
+
+    def _attempts(self) -> list[float]:
+        """Return when the target queried the MX record for this message's sake, at least its retry time apart."""
+        attempts: list[float] = []
+        for event in self.facts.contacts(self.injected):
+            is_query = isinstance(event.fact, DnsAnswered)
+            if is_query and event.at <= self.until and (not attempts or event.at - attempts[-1] > _SAME_ATTEMPT):
+                attempts.append(event.at)
+        return attempts
+
+
+#: Seconds. A resolver's repeated query within one attempt (timeout 2 s, 2 attempts) must not count as a second attempt.
+_SAME_ATTEMPT = 5.0
+
+
+def message_of_step(facts: CaseFacts, step: str, until: float) -> MessageFacts | None:
+    """Return the facts of the message that a step sent, up to a point in time."""
+    found = facts.message_of(step)
+    if found is None:
+        return None
+    event, message = found
+    return MessageFacts(facts, message.token, event.at, until)

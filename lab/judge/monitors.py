@@ -1,0 +1,214 @@
+"""What no case allows, whatever its own expectations say: the checks that watch every case to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.events import MessageAccepted, MessageInjected, PolicyRequested, SmtpSaid
+from lab.judge.expectations import LOST
+from lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
+from lab.judge.view import CaseView, inconclusive, numbers
+from lab.model import Grade, Judgement, Mode, Outcome, Step
+
+ENVELOPE_IN_CLEAR = "STS-5-03"
+ENVELOPE_UNAUTHENTICATED = "STLS-4.1-02"
+READ_IN_CLEAR = "STS-5-03"
+READ_UNDER_A_BAD_CERTIFICATE = "STS-5-02"
+REDIRECT_FOLLOWED = "STS-3.3-09"
+ARRIVED_TWICE = "SMTP-4.5.4.1-01"
+
+_ENVELOPE = ("MAIL", "RCPT", "DATA")
+
+
+def no_message_was_read(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The canary: where clear text is forbidden, no outsider may see a message's token, on any leg of the target's."""
+    if not view.forbids_clear(step):
+        return
+    for secured, obligation in ((False, READ_IN_CLEAR), (True, READ_UNDER_A_BAD_CERTIFICATE)):
+        for message in _messages(view):
+            readings = [event for event in message.readings(secured) if event.step == step.name]
+            if readings:
+                yield Judgement(
+                    "no-message-was-read",
+                    view.grade_of(obligation),
+                    "read-under-a-bad-certificate" if secured else "read-in-clear",
+                    obligation=_principal(step, obligation),
+                    step=step.name,
+                    expected="nobody on the path can read the message",
+                    observed="the message was read"
+                    + (" inside TLS that ended at the attacker" if secured else " in clear"),
+                    blame="target",
+                    evidence=numbers(readings),
+                )
+
+
+def _principal(step: Step, otherwise: str) -> str:
+    return step.expect.obligation if step.expect else otherwise
+
+
+def _messages(view: CaseView) -> list[MessageFacts]:
+    return [
+        MessageFacts(view.facts, fact.token, event.at, view.end) for event, fact in view.facts.of_kind(MessageInjected)
+    ]
+
+
+def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Sender and recipients are the policy's to protect, too: no MAIL, RCPT or DATA outside TLS under enforce."""
+    if not view.forbids_clear(step):
+        return
+    said = view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
+    if said:
+        yield Judgement(
+            "no-envelope-in-clear",
+            view.grade_of(ENVELOPE_IN_CLEAR),
+            "envelope-in-clear",
+            obligation=ENVELOPE_IN_CLEAR,
+            step=step.name,
+            expected="no MAIL, RCPT or DATA outside TLS",
+            observed=said[0][1].line,
+            blame="target",
+            evidence=numbers([event for event, _ in said]),
+        )
+
+
+def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """RFC 3207, section 4.1: a client that is not content with the handshake leaves before it says who writes to whom."""
+    if not view.forbids_clear(step):
+        return
+    leaked = [
+        (event, fact)
+        for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT"))
+        if not _authenticated(view, fact)
+    ]
+    if leaked:
+        yield Judgement(
+            "no-envelope-under-a-bad-certificate",
+            view.grade_of(ENVELOPE_UNAUTHENTICATED),
+            "envelope-under-a-bad-certificate",
+            obligation=ENVELOPE_UNAUTHENTICATED,
+            step=step.name,
+            expected="QUIT or close directly after a handshake that does not authenticate the host",
+            observed=leaked[0][1].line,
+            blame="target",
+            evidence=numbers([event for event, _ in leaked]),
+        )
+
+
+def _authenticated(view: CaseView, said: SmtpSaid) -> bool:
+    """Whether the session is one with the genuine host, under a certificate that verifies."""
+    tls, leg = view.facts.tls_of(said.session), view.facts.leg_of(said.session)
+    if tls is None or leg is None:
+        return False
+    return tls.certificate in CERTIFICATES_THAT_VERIFY and tls.shown_by in ("", leg.host) and leg.role == "mx"
+
+
+def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
+    """The lab answers every final dot, so a second copy is the target's own doing."""
+    for step in view.case.steps:
+        message = view.message_at_the_end(step)
+        copies = message.copies() if message else []
+        if len(copies) > 1:
+            yield Judgement(
+                "no-message-arrived-twice",
+                view.grade_of(ARRIVED_TWICE),
+                "arrived-twice",
+                obligation=ARRIVED_TWICE,
+                step=step.name,
+                expected="exactly one copy",
+                observed=f"{len(copies)} copies",
+                blame="target",
+                evidence=numbers([event for event, _ in copies]),
+            )
+
+
+def no_redirect_was_followed(view: CaseView) -> Iterator[Judgement]:
+    """RFC 8461, section 3.3: 3xx answers are not followed."""
+    followed = [event for event, fact in view.facts.of_kind(PolicyRequested) if fact.redirected]
+    if followed:
+        yield Judgement(
+            "no-redirect-was-followed",
+            view.grade_of(REDIRECT_FOLLOWED),
+            "redirect-followed",
+            obligation=REDIRECT_FOLLOWED,
+            step=followed[0].step,
+            expected="no request for the target of a redirect",
+            observed=f"{len(followed)} requests for it",
+            blame="target",
+            evidence=numbers(followed),
+        )
+
+
+def what_was_held_arrived(view: CaseView) -> Iterator[Judgement]:
+    """After the attack exactly one copy arrives, untouched, at the right host, as well protected as the policy demands."""
+    for step in view.case.steps:
+        then, now = view.message(step), view.message_at_the_end(step)
+        if then is None or now is None or then.outcome() not in (Outcome.DEFERRED, Outcome.UNSETTLED):
+            continue
+        yield from _arrival(view, step, now)
+
+
+def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Iterator[Judgement]:
+    check = "what-was-held-arrived"
+    copies, outcome = message.copies(), message.outcome()
+    if not copies:
+        if outcome in (Outcome.LOST, Outcome.BOUNCED):
+            yield Judgement(
+                check,
+                view.grade_of(LOST),
+                f"{outcome.value}-instead-of-retried",
+                obligation=LOST,
+                step=step.name,
+                expected="a held message arrives once the attack is over",
+                observed=outcome.value,
+                blame="target",
+                evidence=numbers(message.bounces() + [event for event, _ in message.queue()[-1:]]),
+            )
+        else:
+            yield inconclusive(check, "not-recovered", "the message was still held when the case ended", step.name)
+        return
+    arrived, copy = copies[0]
+    kind = message.kind_of(copy)
+    if (
+        view.case.mode is Mode.ENFORCE
+        and kind is not Outcome.DELIVERED_AUTHENTICATED
+        and not _may_be_less(view, arrived.step)
+    ):
+        yield Judgement(
+            check,
+            Grade.FAIL,
+            f"arrived-{kind.value}",
+            obligation=step.expect.obligation if step.expect else READ_IN_CLEAR,
+            step=step.name,
+            expected="arrives authenticated",
+            observed=kind.value,
+            blame="target",
+            evidence=(arrived.number,),
+        )
+    else:
+        yield Judgement(
+            check,
+            Grade.PASS,
+            "arrived",
+            obligation=LOST,
+            step=step.name,
+            expected="exactly one copy, at the right host",
+            observed=kind.value,
+            evidence=(arrived.number,),
+        )
+
+
+def _may_be_less(view: CaseView, step_name: str) -> bool:
+    """Whether the step in which a held message arrived lets messages go out less protected (a policy that lapsed)."""
+    step = next((step for step in view.case.steps if step.name == step_name), None)
+    return step is not None and not view.forbids_clear(step)
+
+
+def every_copy_was_untouched(view: CaseView) -> Iterator[Judgement]:
+    """What arrived is what was sent. Whoever changed it, the case no longer tells the story it is named for."""
+    sent = {fact.token: fact.body_digest for _, fact in view.facts.of_kind(MessageInjected)}
+    for event, fact in view.facts.of_kind(MessageAccepted):
+        for token in fact.tokens:
+            if token in sent and fact.role != "sender-mx" and fact.body_digest != sent[token]:
+                yield inconclusive(
+                    "every-copy-was-untouched", "body-changed", f"the copy at {fact.host} differs", event.step
+                )

@@ -1,0 +1,163 @@
+"""Whether a case proves anything at all: DESIGN's first rule, that absence is proved and never assumed.
+
+Each check here answers with a judgement only when something is missing. None of them can make a case pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.events import (
+    DeadlinePassed,
+    InjectionRefused,
+    LabFailed,
+    MessageInjected,
+    StepBegan,
+    TargetFailed,
+)
+from lab.judge.view import CaseView, inconclusive, numbers
+from lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
+
+#: Attacks on the learning of a policy: where no policy is published there is nothing for them to bite on.
+_POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
+
+
+def the_lab_worked(view: CaseView) -> Iterator[Judgement]:
+    """An exception in the lab, in this case or in the run as a whole, is never a verdict on the target."""
+    for event, fact in view.facts.of_kind(LabFailed) + view.of_run.of_kind(LabFailed):
+        yield Judgement(
+            "the-lab-worked",
+            Grade.LAB_ERROR,
+            "lab-failed",
+            step=event.step,
+            expected="no exception inside the lab",
+            observed=f"{fact.where}: {fact.error}",
+            blame="lab",
+            evidence=(event.number,),
+        )
+
+
+def the_case_was_played_to_its_end(view: CaseView) -> Iterator[Judgement]:
+    """A case that was cut short (an interrupt, a dead target) proves nothing."""
+    for event, failure in view.facts.of_kind(TargetFailed) + view.of_run.of_kind(TargetFailed):
+        yield Judgement(
+            "the-case-was-played-to-its-end",
+            Grade.INCONCLUSIVE,
+            "target-failed",
+            step=event.step,
+            expected="a target that keeps its contract until the end",
+            observed=failure.what,
+            blame="target",
+            evidence=(event.number,),
+        )
+    if not view.facts.ended:
+        yield inconclusive("the-case-was-played-to-its-end", "not-played-to-the-end", "the record stops in mid-case")
+    played = [event.step for event, _ in view.facts.of_kind(StepBegan)]
+    if view.facts.ended and played != [step.name for step in view.case.steps]:
+        yield inconclusive("the-case-was-played-to-its-end", "steps-missing", f"played: {', '.join(played)}")
+
+
+def the_target_took_every_message(view: CaseView) -> Iterator[Judgement]:
+    """A step that sends needs a message inside the target."""
+    for event, refusal in view.facts.of_kind(InjectionRefused):
+        yield Judgement(
+            "the-target-took-every-message",
+            Grade.INCONCLUSIVE,
+            "injection-refused",
+            step=event.step,
+            expected="the target relays what the lab injects",
+            observed=refusal.reply,
+            blame="target",
+            evidence=(event.number,),
+        )
+    sent = {event.step for event, _ in view.facts.of_kind(MessageInjected)}
+    refused = {event.step for event, _ in view.facts.of_kind(InjectionRefused)}
+    for step in view.case.steps:
+        if step.send and step.name not in sent | refused:
+            yield inconclusive("the-target-took-every-message", "nothing-sent", "no message in this step", step.name)
+
+
+def the_honest_message_arrived(view: CaseView) -> Iterator[Judgement]:
+    """The step before the attack shows that this target, this hour, delivers to this domain at all."""
+    first = view.case.steps[0]
+    if not first.send or first.expect is not None:
+        return
+    message = view.message(first)
+    if message is not None and not message.outcome().delivered:
+        yield inconclusive(
+            "the-honest-message-arrived",
+            "prime-not-delivered",
+            f"before the attack the message was {message.outcome().value}",
+            first.name,
+        )
+
+
+def the_target_used_this_cases_names(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Contact: without a query or a connection of its own the target has decided nothing about this case."""
+    message = view.message(step)
+    if message is None:
+        return
+    if not [event for event in view.facts.contacts(message.injected) if event.at <= message.until]:
+        yield inconclusive(
+            "the-target-used-this-cases-names",
+            "no-contact",
+            "no query and no connection after the injection",
+            step.name,
+        )
+
+
+def every_attack_fired(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The tampering has to be on record, or nothing was resisted."""
+    for attack in step.attacks:
+        if _must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
+            yield inconclusive("every-attack-fired", "attack-not-fired", f"{attack.name} never took effect", step.name)
+
+
+def _must_fire(view: CaseView, attack: AttackUse) -> bool:
+    if attack.optional:
+        return False
+    return not (view.case.mode is Mode.ABSENT and attack.name in _POLICY_CHANNEL_ATTACKS)
+
+
+def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The control arm: where no policy stands in the way the attack must worsen the delivery, or the attacker is broken."""
+    if view.case.mode is Mode.ABSENT or not view.case.degrades or not step.attacks:
+        return
+    check = "the-attack-bites-without-a-policy"
+    if view.control is None or not view.control.ended:
+        yield inconclusive(check, "control-missing", "the arm without a policy was not played", step.name)
+        return
+    outcome = control_outcome(view, step)
+    if outcome in (None, Outcome.UNSETTLED):
+        yield inconclusive(check, "control-not-settled", "the arm without a policy did not settle", step.name)
+    elif outcome is Outcome.DELIVERED_AUTHENTICATED:
+        yield inconclusive(
+            check, "control-not-degraded", "without a policy the message arrived unharmed", step.name, "lab"
+        )
+
+
+def control_outcome(view: CaseView, step: Step) -> Outcome | None:
+    """Return what became of the control arm's message of the same step."""
+    if view.control is None:
+        return None
+    control = CaseView(view.case, view.control, view.of_run, None, view.requirements, view.capabilities)
+    message = control.message(step)
+    return message.outcome() if message else None
+
+
+def the_message_settled(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """A message that is neither delivered nor provably held has no outcome yet."""
+    message = view.message(step)
+    if message is None or message.outcome() is not Outcome.UNSETTLED:
+        return
+    passed = [(event, fact) for event, fact in view.facts.of_kind(DeadlinePassed, step.name)]
+    waited = "; ".join(f"{fact.deadline} ({fact.seconds:g} s) passed: {fact.waited_for}" for _, fact in passed)
+    yield Judgement(
+        "the-message-settled",
+        Grade.INCONCLUSIVE,
+        "not-settled",
+        step=step.name,
+        expected="delivered, bounced, or seen to be held after a second attempt",
+        observed=waited or "neither delivered nor provably held",
+        evidence=numbers([event for event, _ in passed]),
+    )

@@ -1,0 +1,123 @@
+"""From a record to verdicts: every check looks at every case, and the worst word wins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+
+from lab.events import Event
+from lab.judge import expectations, monitors, soundness
+from lab.judge.facts import CaseFacts
+from lab.judge.view import CaseView
+from lab.model import Case, Grade, Judgement, Outcome, Requirement, Step, StepResult, Verdict, merge
+from lab.record import Record
+
+#: Checks of a case as a whole.
+CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
+    soundness.the_lab_worked,
+    soundness.the_case_was_played_to_its_end,
+    soundness.the_target_took_every_message,
+    soundness.the_honest_message_arrived,
+    monitors.no_redirect_was_followed,
+    monitors.no_message_arrived_twice,
+    monitors.what_was_held_arrived,
+    monitors.every_copy_was_untouched,
+)
+
+#: Checks of each step with an expectation.
+STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] = (
+    soundness.the_target_used_this_cases_names,
+    soundness.every_attack_fired,
+    soundness.the_attack_bites_without_a_policy,
+    soundness.the_message_settled,
+    expectations.the_message_fared_as_demanded,
+    expectations.the_policy_was_requested_as_often_as_demanded,
+    expectations.the_report_tells_what_happened,
+)
+
+#: Checks of every step, expected or not.
+EVERY_STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] = (
+    monitors.no_message_was_read,
+    monitors.no_envelope_in_clear,
+    monitors.no_envelope_under_a_bad_certificate,
+)
+
+
+def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
+    """Return a verdict on every case of a record, in the record's order of cases."""
+    by_case: dict[str, list[Event]] = defaultdict(list)
+    for event in record.events:
+        by_case[event.case].append(event)
+    retry = record.header.retry_seconds
+    facts = {case.id: CaseFacts(case.id, by_case[case.id], retry) for case in record.header.cases}
+    of_run = CaseFacts("", by_case[""], retry)
+    return [
+        judge_case(
+            CaseView(
+                case=case,
+                facts=facts[case.id],
+                of_run=of_run,
+                control=facts.get(case.control) if case.control else None,
+                requirements=requirements,
+                capabilities=record.header.capabilities,
+            )
+        )
+        for case in record.header.cases
+    ]
+
+
+def judge_case(view: CaseView) -> Verdict:
+    """Return the verdict on one case."""
+    judgements = [judgement for check in CASE_CHECKS for judgement in check(view)]
+    for step in view.case.steps:
+        if step.expect is not None:
+            judgements += [judgement for check in STEP_CHECKS for judgement in check(view, step)]
+        judgements += [judgement for check in EVERY_STEP_CHECKS for judgement in check(view, step)]
+    began = view.facts.events[0].at if view.facts.events else 0.0
+    return Verdict(
+        case=view.case.id,
+        grade=_word(view.case, judgements),
+        steps=tuple(_step_result(view, step) for step in view.case.steps),
+        judgements=tuple(judgements),
+        began=began,
+        ended=view.end,
+        supporting=view.facts.supporting,
+    )
+
+
+def _word(case: Case, judgements: list[Judgement]) -> Grade:
+    """The worst judgement; but each step that demands something must also have been found good or bad in so many words."""
+    demanding = {step.name for step in case.steps if step.expect is not None}
+    answered = {
+        judgement.step
+        for judgement in judgements
+        if judgement.check == expectations.the_message_fared_as_demanded.__name__.replace("_", "-")
+    }
+    grades = [judgement.grade for judgement in judgements]
+    if not demanding or not demanding <= answered:
+        grades.append(Grade.INCONCLUSIVE)
+    return merge(grades)
+
+
+def _step_result(view: CaseView, step: Step) -> StepResult:
+    times = view.step_times(step.name) or (view.end, view.end)
+    message = view.message(step)
+    outcome = message.outcome() if message else None
+    detail = ""
+    if message and outcome:
+        read = bool(message.readings(secured=False) or message.readings(secured=True))
+        detail = _in_words(outcome, read, expectations.why_held(view, message)[0])
+    return StepResult(step.name, outcome, times[0], times[1], detail)
+
+
+def _in_words(outcome: Outcome, read: bool, why: str) -> str:
+    words = {
+        Outcome.DELIVERED_AUTHENTICATED: "delivered to the right host, authenticated",
+        Outcome.DELIVERED_UNAUTHENTICATED: "delivered under a certificate that proves nothing",
+        Outcome.DELIVERED_CLEAR: "delivered in clear",
+        Outcome.DEFERRED: f"held: {why}" if why else "held",
+        Outcome.BOUNCED: "returned to its author",
+        Outcome.LOST: "lost",
+        Outcome.UNSETTLED: "neither delivered nor provably held",
+    }[outcome]
+    return f"{words}, and read on the way" if read and outcome.delivered else words

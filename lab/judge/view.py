@@ -1,0 +1,77 @@
+"""One case as the judge sees it: what was played, what is on record, and the arm without a policy beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lab.events import Event, StepBegan, StepEnded
+from lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from lab.model import Case, Expectation, Grade, Judgement, Mode, Requirement, Step
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """Everything that a check may look at."""
+
+    case: Case
+    facts: CaseFacts
+    #: Facts about the whole run (the lab's own failures, a target that died).
+    of_run: CaseFacts
+    #: The same scenario without a policy; None for the control arm itself, or when it is not on record.
+    control: CaseFacts | None
+    requirements: Mapping[str, Requirement]
+    capabilities: tuple[str, ...]
+
+    @property
+    def end(self) -> float:
+        """When the case's last event happened, in seconds since the run began."""
+        return self.facts.events[-1].at if self.facts.events else 0.0
+
+    def step_times(self, step: str) -> tuple[float, float] | None:
+        """Return when a step began and ended; None if it was not played to its end."""
+        began = self.facts.of_kind(StepBegan, step)
+        ended = self.facts.of_kind(StepEnded, step)
+        return (began[0][0].at, ended[-1][0].at) if began and ended else None
+
+    def message(self, step: Step) -> MessageFacts | None:
+        """Return the message of a step, as things stood when the step ended."""
+        times = self.step_times(step.name)
+        return message_of_step(self.facts, step.name, times[1]) if times else None
+
+    def message_at_the_end(self, step: Step) -> MessageFacts | None:
+        """Return the message of a step, as things stand at the end of the record."""
+        return message_of_step(self.facts, step.name, self.end)
+
+    def grade_of(self, obligation: str, expectation: Expectation | None = None) -> Grade:
+        """Return how much breaking an obligation counts here; an expectation can override its level."""
+        if expectation is not None and expectation.grade is not None and obligation == expectation.obligation:
+            return expectation.grade
+        requirement = self.requirements.get(obligation)
+        return requirement.grade_when_broken if requirement else Grade.FAIL
+
+    def forbids_clear(self, step: Step) -> bool:
+        """Whether a message of this step, or one still held in it, may not be seen by an outsider.
+
+        That is so under enforce where the step demands that messages are held or arrive authenticated, and in steps
+        without an expectation of their own (recovery), where the policy is in force and nothing hinders keeping it.
+        """
+        if self.case.mode is not Mode.ENFORCE:
+            return False
+        if step.expect is not None:
+            return set(step.expect.outcome) <= {"deferred", "delivered-authenticated"}
+        return step.recovers and self._policy_is_kept()
+
+    def _policy_is_kept(self) -> bool:
+        judged = [step.expect for step in self.case.steps if step.expect is not None]
+        return bool(judged) and set(judged[-1].outcome) <= {"deferred", "delivered-authenticated"}
+
+
+def inconclusive(check: str, reason: str, observed: str, step: str = "", blame: str = "nobody") -> Judgement:
+    """Return a judgement that says: something needed for a proof is missing."""
+    return Judgement(check, Grade.INCONCLUSIVE, reason, step=step, observed=observed, blame=blame)
+
+
+def numbers(events: list[Event]) -> tuple[int, ...]:
+    """Return the numbers of some events, as evidence. The first few say enough."""
+    return tuple(event.number for event in events[:8])

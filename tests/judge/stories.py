@@ -1,0 +1,258 @@
+"""Hand-made records for the judge: a strip attack that was resisted, and ways to bend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from lab.events import (
+    AnyFact,
+    AttackFired,
+    CaseBegan,
+    CaseEnded,
+    ConnectionAccepted,
+    ConnectionClosed,
+    DnsAnswered,
+    Event,
+    MessageAccepted,
+    MessageInjected,
+    PolicyRequested,
+    QueueSeen,
+    SmtpSaid,
+    StepBegan,
+    StepEnded,
+    TargetFlushed,
+    TlsEstablished,
+    TokenRead,
+)
+from lab.judge import judge
+from lab.model import AttackUse, Case, Expectation, Mode, Step, Verdict, World
+from lab.record import Footer, Header, Record
+from lab.requirements import load_requirements
+
+ENFORCE, ABSENT, TESTING = "starttls/strip[enforce]", "starttls/strip[absent]", "starttls/strip[testing]"
+DOMAIN = {ENFORCE: "enforcing.example", ABSENT: "absent.example", TESTING: "testing.example"}
+ATTACK = AttackUse("strip_starttls", "smtp")
+
+Line = tuple[str, str, AnyFact]
+
+
+def case(mode: Mode, outcome: tuple[str, ...], **expected: object) -> Case:
+    """Return the strip scenario under one mode."""
+    expect = Expectation(outcome=outcome, obligation="STS-5-03", **expected)  # type: ignore[arg-type]
+    steps = (
+        Step("prime", World(), learns_policy=True),
+        Step("attack", World(), attacks=(ATTACK,), expect=expect),
+        Step("recover", World(), send=False, recovers=True),
+    )
+    control = "" if mode is Mode.ABSENT else ABSENT
+    return Case(f"starttls/strip[{mode}]", "starttls/strip", mode, steps, control=control)
+
+
+CASES = {
+    ENFORCE: case(Mode.ENFORCE, ("deferred",)),
+    ABSENT: case(Mode.ABSENT, ("delivered",)),
+    TESTING: case(Mode.TESTING, ("as-absent",)),
+}
+
+
+def token(case_id: str, step: str) -> str:
+    """Return the canary of a step's message."""
+    return f"{case_id}-{step}"
+
+
+def prime(case_id: str) -> list[Line]:
+    """An honest delivery, and the fetch of a policy where there is one."""
+    lines = [
+        (case_id, "prime", CaseBegan(domain=DOMAIN[case_id], mode="")),
+        (case_id, "prime", StepBegan()),
+        (case_id, "prime", injected(case_id, "prime")),
+        (case_id, "prime", mx_query(case_id)),
+    ]
+    if case_id != ABSENT:
+        lines += [(case_id, "prime", fact) for fact in policy_facts(case_id)]
+    lines += [
+        (case_id, "prime", connection(case_id, "honest-1")),
+        (case_id, "prime", TlsEstablished(session="honest-1", version="TLSv1.3", certificate="valid")),
+        (case_id, "prime", accepted(case_id, "prime", "honest-1")),
+        (case_id, "prime", StepEnded()),
+    ]
+    return lines
+
+
+def injected(case_id: str, step: str) -> MessageInjected:
+    name = token(case_id, step)
+    return MessageInjected(
+        token=name, sender="a@sender.example", recipient=f"b@{DOMAIN[case_id]}", reply="250 ok", body_digest="same"
+    )
+
+
+def mx_query(case_id: str) -> DnsAnswered:
+    domain = DOMAIN[case_id]
+    return DnsAnswered(name=domain, type="MX", transport="udp", rcode="NOERROR", answers=(f"10 mx1.{domain}.",))
+
+
+def policy_facts(case_id: str) -> list[AnyFact]:
+    domain = DOMAIN[case_id]
+    return [
+        DnsAnswered(
+            name=f"_mta-sts.{domain}", type="TXT", transport="udp", rcode="NOERROR", answers=("v=STSv1; id=1;",)
+        ),
+        ConnectionAccepted(
+            session=f"https-{domain}", role="policy-host", host=f"mta-sts.{domain}", address="198.18.64.9", port=443
+        ),
+        PolicyRequested(
+            session=f"https-{domain}",
+            host=f"mta-sts.{domain}",
+            method="GET",
+            path="/.well-known/mta-sts.txt",
+            sni=f"mta-sts.{domain}",
+            status=200,
+        ),
+    ]
+
+
+def connection(case_id: str, session: str, via: str = "") -> ConnectionAccepted:
+    return ConnectionAccepted(
+        session=session, role="mx", host=f"mx1.{DOMAIN[case_id]}", address="198.18.64.9", port=25, via=via
+    )
+
+
+def accepted(
+    case_id: str,
+    step: str,
+    session: str,
+    *,
+    secured: bool = True,
+    via: str = "",
+    certificate: str = "valid",
+    role: str = "mx",
+) -> MessageAccepted:
+    return MessageAccepted(
+        session=session,
+        role=role,
+        host=f"mx1.{DOMAIN[case_id]}",
+        address="198.18.64.9",
+        secured=secured,
+        certificate=certificate if secured else "",
+        mail_from="a@sender.example",
+        recipients=(f"b@{DOMAIN[case_id]}",),
+        tokens=(token(case_id, step),),
+        octets=400,
+        body_digest="same",
+        via=via,
+    )
+
+
+def resisted_attempt(case_id: str, session: str) -> list[AnyFact]:
+    """One attempt under the strip: the sender looks, sees no STARTTLS, and leaves."""
+    return [
+        mx_query(case_id),
+        connection(case_id, session),
+        SmtpSaid(session=session, speaker="sender", line="EHLO mta.sender.example", secured=False),
+        AttackFired(attack="strip_starttls", channel="smtp", session=session, detail="removed 250-STARTTLS"),
+        SmtpSaid(session=session, speaker="sender", line="QUIT", secured=False),
+        ConnectionClosed(session=session),
+    ]
+
+
+def taken_in_attempt(case_id: str, session: str) -> list[AnyFact]:
+    """One attempt under the strip by a sender that goes on in clear."""
+    return [
+        mx_query(case_id),
+        connection(case_id, session),
+        SmtpSaid(session=session, speaker="sender", line="EHLO mta.sender.example", secured=False),
+        AttackFired(attack="strip_starttls", channel="smtp", session=session, detail="removed 250-STARTTLS"),
+        SmtpSaid(session=session, speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False),
+        TokenRead(session=session, token=token(case_id, "attack"), secured=False, reader="attacker"),
+        connection(case_id, f"{session}-behind", via=session),
+        accepted(case_id, "attack", f"{session}-behind", secured=True, via=session),
+        ConnectionClosed(session=session),
+    ]
+
+
+def held(case_id: str) -> QueueSeen:
+    return QueueSeen(token=token(case_id, "attack"), state="deferred", reason="TLS is required")
+
+
+def resisted(case_id: str = ENFORCE) -> list[Line]:
+    """The whole case of a sender that held the message, and delivered it when the attack was over."""
+    attack: list[AnyFact] = [
+        StepBegan(attacks=("strip_starttls",)),
+        injected(case_id, "attack"),
+        *resisted_attempt(case_id, "attacked-1"),
+        held(case_id),
+        TargetFlushed(),
+        *resisted_attempt(case_id, "attacked-2"),
+        held(case_id),
+        StepEnded(),
+    ]
+    return prime(case_id) + [(case_id, "attack", fact) for fact in attack] + recovered(case_id)
+
+
+def recovered(case_id: str) -> list[Line]:
+    """The attack is over and what was held arrives."""
+    facts: list[AnyFact] = [
+        StepBegan(),
+        mx_query(case_id),
+        connection(case_id, "honest-2"),
+        TlsEstablished(session="honest-2", version="TLSv1.3", certificate="valid"),
+        accepted(case_id, "attack", "honest-2"),
+        StepEnded(),
+        CaseEnded(),
+    ]
+    return [(case_id, "recover", fact) for fact in facts]
+
+
+def taken_in(case_id: str = ABSENT) -> list[Line]:
+    """The whole case of a sender that delivered in clear under the attack."""
+    attack: list[AnyFact] = [
+        StepBegan(attacks=("strip_starttls",)),
+        injected(case_id, "attack"),
+        *taken_in_attempt(case_id, f"attacked-{case_id}"),
+        StepEnded(),
+    ]
+    after: list[AnyFact] = [StepBegan(), StepEnded(), CaseEnded()]
+    return (
+        prime(case_id) + [(case_id, "attack", fact) for fact in attack] + [(case_id, "recover", fact) for fact in after]
+    )
+
+
+def without(lines: Iterable[Line], unwanted: Callable[[AnyFact], bool], step: str = "") -> list[Line]:
+    """Return the lines without some facts, optionally of one step only."""
+    return [line for line in lines if not (unwanted(line[2]) and step in ("", line[1]))]
+
+
+def record(
+    *stories: list[Line],
+    capabilities: tuple[str, ...] = ("mta-sts",),
+    cases: Iterable[Case] = (),
+    retry_seconds: float = 0.0,
+) -> Record:
+    """Number and time the lines of some stories and make a record of them."""
+    lines = [line for story in stories for line in story]
+    played = tuple(cases) or tuple(CASES[name] for name in dict.fromkeys(line[0] for line in lines if line[0]))
+    events = tuple(
+        Event(number=number, at=number / 100, fact=fact, case=case_id, step=step)
+        for number, (case_id, step, fact) in enumerate(lines, start=1)
+    )
+    header = Header(
+        1, "run", "2025-01-06T09:00:00", (), {}, {"name": "made up"}, capabilities, retry_seconds, 1, played
+    )
+    return Record(header, events, Footer(1, len(events), True, {}))
+
+
+def verdict(made: Record, case_id: str = ENFORCE) -> Verdict:
+    """Return the judge's word on one case of a record."""
+    return next(item for item in judge(made, load_requirements()) if item.case == case_id)
+
+
+def reasons(found: Verdict) -> set[str]:
+    """Return the reason codes of a verdict's judgements that are not passes."""
+    return {judgement.reason for judgement in found.judgements if judgement.grade.value != "pass"}
+
+
+def changed(base: Case, step: str, **values: object) -> Case:
+    """Return a case with one of its steps changed."""
+    steps = tuple(replace(item, **values) if item.name == step else item for item in base.steps)  # type: ignore[arg-type]
+    return replace(base, steps=steps)

@@ -1,0 +1,482 @@
+"""Each verdict rule, shown firing: take one proof away from a case that passes, and it no longer does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lab.events import (
+    AttackFired,
+    BounceReceived,
+    CaseEnded,
+    ClientHelloSeen,
+    ConnectionAccepted,
+    DeadlinePassed,
+    DnsAnswered,
+    InjectionRefused,
+    LabFailed,
+    MessageAccepted,
+    MessageInjected,
+    PolicyRequested,
+    QueueSeen,
+    ReportReceived,
+    SmtpSaid,
+    StepBegan,
+    TargetFailed,
+    TlsEstablished,
+    TlsFailed,
+    TokenRead,
+)
+from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, merge
+from tests.judge.stories import (
+    ABSENT,
+    CASES,
+    DOMAIN,
+    ENFORCE,
+    TESTING,
+    accepted,
+    case,
+    changed,
+    connection,
+    held,
+    injected,
+    mx_query,
+    prime,
+    reasons,
+    record,
+    recovered,
+    resisted,
+    resisted_attempt,
+    taken_in,
+    token,
+    verdict,
+    without,
+)
+
+
+def test_a_sender_that_holds_and_then_delivers_passes() -> None:
+    found = verdict(record(resisted(), taken_in()))
+    assert found.grade is Grade.PASS, found.judgements
+    assert [step.outcome for step in found.steps] == [Outcome.DELIVERED_AUTHENTICATED, Outcome.DEFERRED, None]
+
+
+def test_a_sender_that_delivers_in_clear_fails_for_the_scenarios_obligation() -> None:
+    found = verdict(record(taken_in(ENFORCE), taken_in()))
+    assert found.grade is Grade.FAIL
+    assert ("delivered-clear", "STS-5-03") in {(item.reason, item.obligation) for item in found.judgements}
+    assert {"read-in-clear", "envelope-in-clear"} <= reasons(found)
+    assert all(item.blame == "target" for item in found.judgements if item.grade is Grade.FAIL)
+
+
+def test_the_arm_without_a_policy_passes_although_its_message_was_read() -> None:
+    found = verdict(record(taken_in()), ABSENT)
+    assert found.grade is Grade.PASS
+    assert found.steps[1].detail == "delivered in clear, and read on the way"
+
+
+class TestAbsenceIsProved:
+    def test_no_contact(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, DnsAnswered | ConnectionAccepted), "attack")
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "no-contact" in reasons(found)
+
+    def test_attack_switched_off(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, AttackFired))
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert reasons(found) == {"attack-not-fired"}
+
+    def test_not_settled_without_a_second_attempt(self) -> None:
+        story = resisted()
+        first_hold = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
+        ending = next(line for line in story if line[1] == "attack" and type(line[2]).__name__ == "StepEnded")
+        waited = (ENFORCE, "attack", DeadlinePassed(deadline="settle", seconds=60, waited_for="b is unsettled"))
+        lines = [*story[: first_hold + 1], waited, ending, *recovered(ENFORCE)]
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "not-settled" in reasons(found)
+        assert any("settle (60 s) passed" in item.observed for item in found.judgements)
+
+    def test_a_second_attempt_before_the_targets_retry_time_settles_nothing(self) -> None:
+        made = record(resisted(), taken_in(), retry_seconds=30.0)
+        assert "not-settled" in reasons(verdict(made))
+
+    def test_held_after_the_second_attempt_must_be_seen(self) -> None:
+        story = resisted()
+        last_hold = max(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
+        assert "not-settled" in reasons(verdict(record(story[:last_hold] + story[last_hold + 1 :], taken_in())))
+
+    def test_without_a_queue_two_attempts_prove_nothing_and_three_do(self) -> None:
+        story = without(resisted(), lambda fact: isinstance(fact, QueueSeen))
+        assert "not-settled" in reasons(verdict(_stretched(story)))
+        third = [(ENFORCE, "attack", fact) for fact in resisted_attempt(ENFORCE, "attacked-3")]
+        ending = next(index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2]))
+        assert verdict(_stretched([*story[:ending], *third, *story[ending:]])).grade is Grade.PASS
+
+    def test_a_copy_accepted_anywhere_ends_the_hold(self) -> None:
+        story = resisted()
+        ending = next(index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2]))
+        smuggled = [
+            (ENFORCE, "attack", connection(ENFORCE, "other")),
+            (ENFORCE, "attack", accepted(ENFORCE, "attack", "other", role="attacker-mx")),
+        ]
+        found = verdict(record(story[:ending] + smuggled + story[ending:], taken_in()))
+        assert found.grade is Grade.FAIL
+        assert {"delivered-unauthenticated", "arrived-twice"} <= reasons(found)
+
+    def test_not_arrived_afterwards(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, MessageAccepted), "recover")
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "not-recovered" in reasons(found)
+
+    def test_arrived_afterwards_in_clear(self) -> None:
+        lines = without(
+            resisted(), lambda fact: isinstance(fact, MessageAccepted | TlsEstablished | CaseEnded), "recover"
+        )
+        lines += [
+            (ENFORCE, "recover", accepted(ENFORCE, "attack", "honest-2", secured=False)),
+            (ENFORCE, "recover", CaseEnded()),
+        ]
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.FAIL
+        assert "arrived-delivered-clear" in reasons(found)
+
+    def test_arrived_twice_afterwards(self) -> None:
+        lines = [*resisted(), (ENFORCE, "recover", accepted(ENFORCE, "attack", "honest-3"))]
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.FAIL
+        assert reasons(found) == {"arrived-twice"}
+
+    def test_arrived_with_another_body(self) -> None:
+        lines = [
+            (name, step, replace_digest(fact) if isinstance(fact, MessageAccepted) and step == "recover" else fact)
+            for name, step, fact in resisted()
+        ]
+        assert reasons(verdict(record(lines, taken_in()))) == {"body-changed"}
+
+
+def replace_digest(fact: MessageAccepted) -> MessageAccepted:
+    import msgspec
+
+    return msgspec.structs.replace(fact, body_digest="another")
+
+
+def _stretched(story: list[tuple[str, str, object]]) -> object:
+    """A record whose events lie ten seconds apart, as with a target that is only seen to retry."""
+    import msgspec
+
+    made = record(story, taken_in())  # type: ignore[arg-type]
+    events = tuple(msgspec.structs.replace(event, at=event.number * 10.0) for event in made.events)
+    return replace(made, events=events)
+
+
+class TestPrimeFirst:
+    def test_without_an_honest_delivery_nothing_is_proved(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, MessageAccepted), "prime")
+        found = verdict(record(lines, taken_in()))
+        assert "prime-not-delivered" in reasons(found)
+        assert found.grade is Grade.INCONCLUSIVE
+
+    def test_an_unprimed_message_is_not_judged(self) -> None:
+        lines = [
+            *prime(ENFORCE)[:-1],
+            (
+                ENFORCE,
+                "prime",
+                TokenRead(session="honest-1", token=token(ENFORCE, "prime"), secured=False, reader="path"),
+            ),
+            prime(ENFORCE)[-1],
+            *resisted()[len(prime(ENFORCE)) :],
+        ]
+        assert verdict(record(lines, taken_in())).grade is Grade.PASS
+
+
+class TestControlArm:
+    def test_missing(self) -> None:
+        assert reasons(verdict(record(resisted()))) == {"control-missing"}
+
+    def test_cut_short(self) -> None:
+        lines = without(taken_in(), lambda fact: isinstance(fact, CaseEnded))
+        assert "control-missing" in reasons(verdict(record(resisted(), lines)))
+
+    def test_attacker_that_does_not_bite_is_the_labs_fault(self) -> None:
+        unharmed = without(taken_in(), lambda fact: isinstance(fact, TokenRead))
+        found = verdict(record(resisted(), unharmed))
+        assert reasons(found) == {"control-not-degraded"}
+        assert [item.blame for item in found.judgements if item.reason == "control-not-degraded"] == ["lab"]
+
+    def test_testing_is_compared_with_it(self) -> None:
+        assert verdict(record(taken_in(TESTING), taken_in()), TESTING).grade is Grade.PASS
+        worse = case(Mode.TESTING, ("as-absent",), grade=Grade.FAIL)
+        found = verdict(record(resisted(TESTING), taken_in(), cases=(worse, CASES[ABSENT])), TESTING)
+        assert found.grade is Grade.FAIL
+        assert "worse-than-without-policy" in reasons(found)
+
+    def test_testing_that_fares_as_badly_as_without_a_policy_passes(self) -> None:
+        held_too = resisted(ABSENT)
+        assert verdict(record(resisted(TESTING), held_too), TESTING).grade is Grade.PASS
+
+
+class TestCanary:
+    def test_a_message_read_in_clear_fails_whatever_the_outcome(self) -> None:
+        story = resisted()
+        spot = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
+        read = (
+            ENFORCE,
+            "attack",
+            TokenRead(session="attacked-1", token=token(ENFORCE, "attack"), secured=False, reader="attacker"),
+        )
+        found = verdict(record([*story[:spot], read, *story[spot:]], taken_in()))
+        assert found.grade is Grade.FAIL
+        assert reasons(found) == {"read-in-clear"}
+
+    def test_an_earlier_message_counts_too(self) -> None:
+        story = resisted()
+        read = (
+            ENFORCE,
+            "attack",
+            TokenRead(session="attacked-1", token=token(ENFORCE, "prime"), secured=False, reader="attacker"),
+        )
+        assert reasons(verdict(record([*story[:-8], read, *story[-8:]], taken_in()))) == {"read-in-clear"}
+
+    def test_a_message_read_inside_the_attackers_tls_fails(self) -> None:
+        story = resisted()
+        spot = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
+        read = (
+            ENFORCE,
+            "attack",
+            TokenRead(session="attacked-1", token=token(ENFORCE, "attack"), secured=True, reader="attacker"),
+        )
+        assert "read-under-a-bad-certificate" in reasons(
+            verdict(record([*story[:spot], read, *story[spot:]], taken_in()))
+        )
+
+    def test_during_recovery_it_is_still_forbidden(self) -> None:
+        read = (
+            ENFORCE,
+            "recover",
+            TokenRead(session="honest-2", token=token(ENFORCE, "attack"), secured=False, reader="path"),
+        )
+        assert verdict(record([*resisted(), read], taken_in())).grade is Grade.FAIL
+
+    @pytest.mark.parametrize("line", ["MAIL FROM:<a@sender.example>", "rcpt to:<b@enforcing.example>", "DATA"])
+    def test_the_envelope_in_clear_fails(self, line: str) -> None:
+        story = resisted()
+        spot = next(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
+        said = (ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="sender", line=line, secured=False))
+        found = verdict(record([*story[:spot], said, *story[spot:]], taken_in()))
+        assert found.grade is Grade.FAIL
+        assert "envelope-in-clear" in reasons(found)
+
+    def test_what_the_attacker_passes_on_is_not_the_senders(self) -> None:
+        story = resisted()
+        spot = next(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
+        behind = [
+            (ENFORCE, "attack", connection(ENFORCE, "behind", via="attacked-1")),
+            (ENFORCE, "attack", SmtpSaid(session="behind", speaker="sender", line="MAIL FROM:<>", secured=False)),
+        ]
+        assert verdict(record(story[:spot] + behind + story[spot:], taken_in())).grade is Grade.PASS
+
+    def test_the_envelope_under_a_bad_certificate_is_weak(self) -> None:
+        story = resisted()
+        spot = next(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
+        leak = [
+            (
+                ENFORCE,
+                "attack",
+                TlsEstablished(
+                    session="attacked-1", version="TLSv1.3", certificate="untrusted", shown_by="swap_certificate"
+                ),
+            ),
+            (ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="sender", line="MAIL FROM:<a@b>", secured=True)),
+        ]
+        found = verdict(record(story[:spot] + leak + story[spot:], taken_in()))
+        assert found.grade is Grade.WEAK
+        assert [item.obligation for item in found.judgements if item.grade is Grade.WEAK] == ["STLS-4.1-02"]
+
+
+class TestRightReason:
+    def test_held_without_ever_fetching_the_policy(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, PolicyRequested))
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "held-without-policy" in reasons(found)
+
+    def test_delivered_without_ever_fetching_the_policy_is_told_apart(self) -> None:
+        lines = without(taken_in(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))
+        assert "delivered-clear-policy-never-fetched" in reasons(verdict(record(lines, taken_in())))
+
+    def test_held_for_no_reason_on_record(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, SmtpSaid))
+        assert "no-reason-on-record" in reasons(verdict(record(lines, taken_in())))
+
+    def test_the_reason_is_told(self) -> None:
+        found = verdict(record(resisted(), taken_in()))
+        assert found.steps[1].detail == "held: STARTTLS was not offered, and it left"
+        story = resisted()
+        spot = max(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
+        alert = (ENFORCE, "attack", TlsFailed(session="attacked-2", alert="unknown ca"))
+        found = verdict(record([*story[:spot], alert, *story[spot:]], taken_in()))
+        assert found.steps[1].detail == "held: TLS failed (unknown ca)"
+
+    def test_a_policy_that_was_never_asked_for_cannot_have_been_refused(self) -> None:
+        probe = case(Mode.ENFORCE, ("delivered",))
+        lines = without(taken_in(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))
+        asked = verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT])))
+        assert asked.grade is Grade.PASS
+        lines = without(lines, lambda fact: isinstance(fact, ConnectionAccepted) and fact.role == "policy-host")
+        assert "policy-host-never-reached" in reasons(verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT]))))
+        lines = without(lines, lambda fact: isinstance(fact, DnsAnswered) and fact.type == "TXT")
+        assert "policy-never-asked" in reasons(verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT]))))
+
+
+class TestGrades:
+    def test_bounced_without_asking_for_a_newer_policy_fails(self) -> None:
+        assert reasons(verdict(record(_bounced(checked=False), taken_in()))) >= {"bounced-before-policy-check"}
+        found = verdict(record(_bounced(checked=False), taken_in()))
+        assert found.grade is Grade.FAIL
+        assert "STS-5-07" in {item.obligation for item in found.judgements if item.grade is Grade.FAIL}
+
+    def test_bounced_after_asking_is_weak(self) -> None:
+        found = verdict(record(_bounced(checked=True), taken_in()))
+        assert found.grade is Grade.WEAK
+        assert reasons(found) == {"bounced-after-policy-check"}
+
+    def test_lost(self) -> None:
+        story = resisted()
+        first_hold = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
+        gone = (ENFORCE, "attack", QueueSeen(token=token(ENFORCE, "attack"), state="gone"))
+        ending = next(line for line in story if line[1] == "attack" and "StepEnded" in str(line[2]))
+        after = without(recovered(ENFORCE), lambda fact: isinstance(fact, MessageAccepted))
+        found = verdict(record([*story[:first_hold], gone, ending, *after], taken_in()))
+        assert found.grade is Grade.FAIL
+        assert ("lost", "SMTP-4.5.4.1-01") in {(item.reason, item.obligation) for item in found.judgements}
+
+    def test_should_is_weak(self) -> None:
+        advised = case(Mode.ENFORCE, ("deferred", "delivered"), should=("delivered-authenticated",))
+        found = verdict(record(resisted(), taken_in(), cases=(advised, CASES[ABSENT])))
+        assert found.grade is Grade.WEAK
+        assert reasons(found) == {"allowed-but-not-advised"}
+
+    def test_any_is_info(self) -> None:
+        open_question = case(Mode.ENFORCE, ("any",))
+        assert verdict(record(resisted(), taken_in(), cases=(open_question, CASES[ABSENT]))).grade is Grade.INFO
+
+    def test_a_permission_is_only_noted(self) -> None:
+        bounds = PolicyRequests("STS-3-01", most=0)
+        noted = changed(CASES[ENFORCE], "attack", expect=Expectation(("deferred",), "STS-5-03", policy_requests=bounds))
+        again = next(line for line in resisted() if isinstance(line[2], PolicyRequested))
+        story = resisted()
+        spot = next(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
+        lines = [*story[:spot], (ENFORCE, "attack", again[2]), *story[spot:]]
+        found = verdict(record(lines, taken_in(), cases=(noted, CASES[ABSENT])))
+        assert found.grade is Grade.INFO
+        assert reasons(found) == {"requested-too-often"}
+        assert verdict(record(story, taken_in(), cases=(noted, CASES[ABSENT]))).grade is Grade.PASS
+
+    def test_a_followed_redirect_fails_anywhere(self) -> None:
+        import msgspec
+
+        lines = [
+            (name, step, msgspec.structs.replace(fact, redirected=True) if isinstance(fact, PolicyRequested) else fact)
+            for name, step, fact in resisted()
+        ]
+        assert reasons(verdict(record(lines, taken_in()))) == {"redirect-followed"}
+
+    def test_a_report_is_judged_only_where_it_is_claimed(self) -> None:
+        owing = changed(
+            CASES[ENFORCE], "attack", expect=Expectation(("deferred",), "STS-5-03", report=("starttls-not-supported",))
+        )
+        cases = (owing, CASES[ABSENT])
+        assert verdict(record(resisted(), taken_in(), cases=cases)).grade is Grade.PASS
+        claims = ("mta-sts", "tls-rpt")
+        assert reasons(verdict(record(resisted(), taken_in(), cases=cases, capabilities=claims))) == {
+            "failure-not-reported"
+        }
+        for result, expected in (
+            ("starttls-not-supported", set()),
+            ("certificate-expired", {"reported-as-something-else"}),
+        ):
+            report = ReportReceived(
+                transport="https",
+                policy_domain=DOMAIN[ENFORCE],
+                policy_types=("sts",),
+                result_types=(result,),
+                successful_sessions=1,
+                failed_sessions=2,
+            )
+            told = record([*resisted(), (ENFORCE, "recover", report)], taken_in(), cases=cases, capabilities=claims)
+            assert reasons(verdict(told)) == expected
+
+
+def _bounced(*, checked: bool) -> list[tuple[str, str, object]]:
+    story = prime(ENFORCE)
+    facts = [
+        StepBegan(attacks=("strip_starttls",)),
+        injected(ENFORCE, "attack"),
+        *resisted_attempt(ENFORCE, "attacked-1"),
+        *(
+            [DnsAnswered(name=f"_mta-sts.{DOMAIN[ENFORCE]}", type="TXT", transport="udp", rcode="NOERROR")]
+            if checked
+            else []
+        ),
+        BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.5"),
+        next(line[2] for line in resisted() if line[1] == "attack" and "StepEnded" in str(line[2])),
+    ]
+    after = without(recovered(ENFORCE), lambda fact: isinstance(fact, MessageAccepted))
+    return story + [(ENFORCE, "attack", fact) for fact in facts] + after  # type: ignore[return-value]
+
+
+class TestLabErrors:
+    @pytest.mark.parametrize("where", [ENFORCE, ""])
+    def test_an_exception_in_the_lab_is_never_a_pass(self, where: str) -> None:
+        broken = (where, "", LabFailed(where="dns", error="OSError: gone"))
+        assert verdict(record([*resisted(), broken], taken_in())).grade is Grade.LAB_ERROR
+
+    def test_a_seen_failure_outranks_it(self) -> None:
+        broken = ("", "", LabFailed(where="dns", error="OSError: gone"))
+        assert verdict(record([*taken_in(ENFORCE), broken], taken_in())).grade is Grade.FAIL
+
+    @pytest.mark.parametrize("where", [ENFORCE, ""])
+    def test_a_dead_target_is_inconclusive(self, where: str) -> None:
+        dead = (where, "", TargetFailed(what="connection refused"))
+        assert verdict(record([*resisted(), dead], taken_in())).grade is Grade.INCONCLUSIVE
+
+    def test_a_case_cut_short_is_inconclusive(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, CaseEnded))
+        assert "not-played-to-the-end" in reasons(verdict(record(lines, taken_in())))
+
+    def test_a_missing_step_is_inconclusive(self) -> None:
+        lines = [line for line in resisted() if line[1] != "attack"]
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "steps-missing" in reasons(found)
+
+    def test_a_refused_injection_is_inconclusive(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, MessageInjected), "attack")
+        lines.append((ENFORCE, "attack", InjectionRefused(token="t", recipient="b", reply="554 no")))
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "injection-refused" in reasons(found)
+
+    def test_no_events_at_all(self) -> None:
+        found = verdict(record([], taken_in(), cases=(CASES[ENFORCE], CASES[ABSENT])))
+        assert found.grade is Grade.INCONCLUSIVE
+
+
+def test_merge_takes_the_worst_and_nothing_is_not_a_pass() -> None:
+    assert merge([]) is Grade.INCONCLUSIVE
+    assert merge([Grade.PASS, Grade.INFO]) is Grade.INFO
+    assert merge([Grade.WEAK, Grade.INCONCLUSIVE]) is Grade.INCONCLUSIVE
+    assert merge([Grade.LAB_ERROR, Grade.FAIL, Grade.PASS]) is Grade.FAIL
+    assert merge([Grade.UNSUPPORTED]) is Grade.UNSUPPORTED
+    assert merge([Grade.UNSUPPORTED, Grade.PASS]) is Grade.PASS
+
+
+def test_unrelated_facts_change_nothing() -> None:
+    hello = (ENFORCE, "attack", ClientHelloSeen(session="attacked-1"))
+    query = (ENFORCE, "attack", mx_query(ENFORCE))
+    assert verdict(record([*resisted(), hello, query, (ENFORCE, "recover", held(ENFORCE))], taken_in())) is not None

@@ -1,0 +1,118 @@
+"""The Docker engine: reached, asked, and told in one place.
+
+Everything that a run makes carries the run's id in its name and labels that say whose it is, so that parallel runs do not
+collide and what a killed run left behind can be found.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import requests
+
+import docker
+
+RUN_LABEL = "mta-sts-lab.run"
+OWNER_LABEL = "mta-sts-lab.owner"
+
+
+class EngineError(Exception):
+    """Docker is not there, or refused. The message says what was wanted and what to do."""
+
+
+def connect() -> docker.DockerClient:
+    """Return a client of the engine that the environment names (DOCKER_HOST, or the local socket)."""
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        raise EngineError(
+            "no Docker engine answers: start one (for instance `sudo systemctl start docker`), see that you may use it "
+            f"(`docker info`), or set DOCKER_HOST. The reference sender needs none. ({_first_line(error)})"
+        ) from error
+    return client
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def owner() -> str:
+    """Return what tells this process from every other one, also from a later one with the same number."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_start_of(os.getpid())}"
+
+
+def owner_lives(label: str) -> bool:
+    """Whether the process that a label names still runs. An unreadable label counts as dead; another machine's as alive."""
+    try:
+        host, process, started = label.rsplit(":", 2)
+        number = int(process)
+    except ValueError:
+        return False
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return started == _start_of(number)
+
+
+def _start_of(process: int) -> str:
+    """Return when a process began, in the kernel's ticks; empty where there is no /proc."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something of ours in the engine. `kind` is container or network."""
+
+    kind: str
+    name: str
+    run: str
+    orphaned: bool
+
+
+def leftovers(client: docker.DockerClient) -> list[Leftover]:
+    """Return everything of ours that is in the engine now, of live runs too."""
+    query = {"label": RUN_LABEL}
+    found: list[tuple[str, Any]] = [("container", thing) for thing in client.containers.list(all=True, filters=query)]
+    found += [("network", thing) for thing in client.networks.list(filters=query)]
+    return [_leftover(kind, thing) for kind, thing in found]
+
+
+def _leftover(kind: str, thing: Any) -> Leftover:
+    labels = thing.labels if kind == "container" else thing.attrs.get("Labels", {})
+    return Leftover(kind, thing.name, labels.get(RUN_LABEL, "?"), not owner_lives(labels.get(OWNER_LABEL, "")))
+
+
+def remove(client: docker.DockerClient, leftover: Leftover) -> None:
+    """Remove a container or a network. One that has gone meanwhile is no error."""
+    try:
+        if leftover.kind == "container":
+            client.containers.get(leftover.name).remove(force=True, v=True)
+        else:
+            client.networks.get(leftover.name).remove()
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        raise EngineError(f"cannot remove {leftover.kind} {leftover.name}: {_first_line(error)}") from error
+
+
+def clean(client: docker.DockerClient, everything: bool = False) -> list[Leftover]:
+    """Remove what runs that no longer live left behind (or, with `everything`, all that is ours). Return what went."""
+    going = [leftover for leftover in leftovers(client) if everything or leftover.orphaned]
+    for leftover in sorted(going, key=lambda item: item.kind):  # containers first: a network in use cannot go
+        remove(client, leftover)
+    return going

@@ -1,0 +1,99 @@
+"""A target's folder: `target.toml` beside its Dockerfile, hooks and known deviations. Adding an MTA is adding a folder."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+
+class FolderError(Exception):
+    """A target folder that is missing or wrong. The message says which file, what, and what would be right."""
+
+
+class Inject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How mail is handed to the target."""
+
+    port: int = 25
+
+
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the target's contract is served, inside the network of the run."""
+
+    port: int = 8025
+
+
+class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`target.toml`, strictly."""
+
+    name: str
+    title: str
+    description: str
+    inject: Inject = Inject()
+    contract: Contract = Contract()
+    #: The Dockerfile, relative to the repository root; empty: the one in the folder.
+    dockerfile: str = ""
+    #: What the container runs; empty: what its image says.
+    command: tuple[str, ...] = ()
+    #: Linux capabilities that the mail server cannot do without. All others are dropped.
+    capabilities_needed: tuple[str, ...] = ()
+    #: Environment for the container, beside what the lab itself sets (LAB_DNS, LAB_PREFIX ...).
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFolder:
+    """A folder that keeps the contract's form."""
+
+    path: Path
+    file: TargetFile
+
+    @property
+    def name(self) -> str:
+        """The target's name: what is typed after `--target`."""
+        return self.file.name
+
+    @property
+    def deviations(self) -> Path:
+        """Where the target's known deviations are written down, if it has any."""
+        return self.path / "known-deviations.toml"
+
+
+def repository_root() -> Path:
+    """Return the folder that holds `docker/` and `scenarios/`: the checkout, or the data inside an installed package."""
+    package = Path(__file__).resolve().parent.parent
+    data = package / "_data"
+    return data if data.is_dir() else package.parent
+
+
+def shipped_targets() -> dict[str, TargetFolder]:
+    """Return the targets that come with the lab, by name."""
+    folders = sorted((repository_root() / "docker").glob("*/target.toml"))
+    return {folder.name: folder for folder in map(read_folder, (path.parent for path in folders))}
+
+
+def find_target(name: str) -> TargetFolder:
+    """Return a shipped target by name, or any folder by path. Raises `FolderError`, with near misses."""
+    if "/" in name or name.startswith("."):
+        return read_folder(Path(name))
+    shipped = shipped_targets()
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name, shipped, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(shipped))}"
+    raise FolderError(f"no target is called {name!r}; {hint} (a folder of your own is given as a path: ./my-mta)")
+
+
+def read_folder(path: Path) -> TargetFolder:
+    """Read a target folder. Raises `FolderError`."""
+    file = path / "target.toml"
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        return TargetFolder(path, msgspec.convert(document, TargetFile))
+    except OSError as error:
+        raise FolderError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise FolderError(f"{file}: {error}; legal keys are {', '.join(TargetFile.__struct_fields__)}") from error

@@ -1,0 +1,130 @@
+"""Images: built when what they are made of has changed, and named after it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import docker.errors
+
+import docker
+from lab.containers.engine import EngineError
+from lab.containers.folder import TargetFolder, repository_root
+from lab.deadlines import BUILD_IMAGE
+
+BASE_IMAGE = "debian:trixie-slim"
+
+#: What the two kinds of image are made of, relative to the repository root.
+_LAB_PARTS = ("pyproject.toml", "README.md", "docker", "scenarios", "lab")
+_COMMON_PARTS = ("docker/common",)
+
+#: Passed on to a build when the user has set them: a private mirror's addresses are nobody else's business.
+_BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL")
+
+
+def lab_image(client: docker.DockerClient, say: Callable[[str], None]) -> str:
+    """Return the name of the lab's own image, built if it has to be."""
+    return _image(client, "lab", "docker/lab/Dockerfile", _LAB_PARTS, say)
+
+
+def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:
+    """Return the name of a target's image, built if it has to be."""
+    if folder.file.dockerfile == "docker/lab/Dockerfile":
+        return lab_image(client, say)
+    root = repository_root()
+    inside = folder.path.resolve()
+    if not inside.is_relative_to(root):
+        return _foreign_image(client, folder, say)
+    parts = (str(inside.relative_to(root)), *_COMMON_PARTS)
+    dockerfile = folder.file.dockerfile or f"{parts[0]}/Dockerfile"
+    return _image(client, folder.name, dockerfile, parts, say)
+
+
+def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:
+    """A folder outside the checkout is its own build context."""
+    context = folder.path.resolve()
+    name = f"mta-sts-lab/{folder.name}:{_digest(context, ['.'])}"
+    if not _exists(client, name):
+        _build(client, name, context, "Dockerfile", say)
+    return name
+
+
+def _image(
+    client: docker.DockerClient, name: str, dockerfile: str, parts: Iterable[str], say: Callable[[str], None]
+) -> str:
+    root = repository_root()
+    tag = f"mta-sts-lab/{name}:{_digest(root, parts)}"
+    if not _exists(client, tag):
+        _build(client, tag, root, dockerfile, say)
+    return tag
+
+
+def _exists(client: docker.DockerClient, image: str) -> bool:
+    try:
+        client.images.get(image)
+    except docker.errors.ImageNotFound:
+        return False
+    return True
+
+
+def _digest(root: Path, parts: Iterable[str]) -> str:
+    """Return a digest of the content of some files and folders: the image's tag."""
+    digest = hashlib.sha256()
+    for part in sorted(parts):
+        top = root / part
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".crt", ".pyc"):
+                digest.update(f"{path.relative_to(root)}\0{path.stat().st_mode & 0o111}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: str, say: Callable[[str], None]) -> None:
+    """Build with the engine's own command, which shows the user what takes so long and why it failed."""
+    _have_base(client)
+    say(f"building {image} (once; later runs reuse it)")
+    arguments = [f"--build-arg={name}={os.environ[name]}" for name in _BUILD_ARGUMENTS if os.environ.get(name)]
+    latest = f"{image.partition(':')[0]}:latest"
+    command = [
+        "docker",
+        "build",
+        "--network",
+        "host",
+        "--file",
+        str(context / dockerfile),
+        "--tag",
+        image,
+        "--tag",
+        latest,
+    ]
+    try:
+        done = subprocess.run(  # noqa: S603 - an argument list, no shell
+            [*command, *arguments, str(context)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_IMAGE.seconds,
+            env={**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")},
+        )
+    except FileNotFoundError as error:
+        raise EngineError("the `docker` command is not installed, and building images needs it") from error
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(f"{BUILD_IMAGE.name}: {image} was not built in {BUILD_IMAGE.seconds:g} s") from error
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
+        raise EngineError(f"building {image} failed:\n{tail}")
+
+
+def _have_base(client: docker.DockerClient) -> None:
+    if _exists(client, BASE_IMAGE):
+        return
+    try:
+        client.images.pull(BASE_IMAGE)
+    except docker.errors.APIError as error:
+        raise EngineError(
+            f"the base image {BASE_IMAGE} is neither here nor to be pulled; make it from Debian's archive with "
+            "docker/base/make-base.sh (as root)"
+        ) from error

@@ -1,0 +1,68 @@
+"""What is to be run: the chosen cases, the arms that they need beside them, and the name of the run."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lab import __version__
+from lab.model import Case
+from lab.record import RECORD_VERSION, Header
+from lab.targets.contract import About
+
+#: The packages whose behaviour a verdict can depend on.
+_PARTS = ("mitmproxy", "aiosmtpd", "trustme", "dnslib", "cryptography", "aiohttp", "dnspython")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it begins. `cases` include the supporting ones; `command` is what the user typed."""
+
+    run: str
+    started: str
+    command: tuple[str, ...]
+    seed: int
+    cases: tuple[Case, ...]
+    supporting: frozenset[str]
+
+
+def plan_run(selected: Sequence[Case], all_cases: Mapping[str, Case], command: Sequence[str], seed: int | None) -> Plan:
+    """Return the plan for some cases, their control arms added where they were not chosen themselves."""
+    chosen = {case.id for case in selected}
+    needed = [case.control for case in selected if case.control and case.control not in chosen]
+    supporting = tuple(dict.fromkeys(needed))
+    now = datetime.datetime.now(datetime.UTC)
+    return Plan(
+        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        started=now.isoformat(timespec="seconds"),
+        command=tuple(command),
+        seed=secrets.randbits(32) if seed is None else seed,
+        cases=(*selected, *(all_cases[name] for name in supporting)),
+        supporting=frozenset(supporting),
+    )
+
+
+def header_of(plan: Plan, about: About) -> Header:
+    """Return the first line of the record of a run."""
+    return Header(
+        record=RECORD_VERSION,
+        run=plan.run,
+        started=plan.started,
+        command=plan.command,
+        versions=program_versions(),
+        target={"name": about.name, **about.versions},
+        capabilities=about.capabilities,
+        retry_seconds=about.retry_seconds,
+        seed=plan.seed,
+        cases=plan.cases,
+    )
+
+
+def program_versions() -> dict[str, str]:
+    """Return the versions of the lab, of Python, and of the packages that do the work."""
+    versions = {"mta-sts-lab": __version__, "python": platform.python_version()}
+    return versions | {part: importlib.metadata.version(part) for part in _PARTS}

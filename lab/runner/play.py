@@ -1,0 +1,317 @@
+"""Plays cases: builds each case's world, sets the attacks, sends, and waits until what happened is settled.
+
+All ordinary cases are played at once, each under names and addresses of its own. Cases that change the target itself
+(restart, clock) are played afterwards, the arms of one scenario side by side, the change made once for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from lab.attacks.campaign import Campaign
+from lab.deadlines import BOUNCE, INJECT, RECOVER, SETTLE, Deadline
+from lab.events import (
+    BounceReceived,
+    CaseEnded,
+    ClockAdvanced,
+    ConnectionAccepted,
+    ConnectionClosed,
+    ConnectionDenied,
+    DeadlinePassed,
+    InjectionRefused,
+    MessageAccepted,
+    MessageInjected,
+    PolicyRequested,
+    QueueSeen,
+    ReportsAsked,
+    StepBegan,
+    StepEnded,
+    TargetFailed,
+    TargetRestarted,
+    TlsFailed,
+)
+from lab.judge.facts import CaseFacts, MessageFacts
+from lab.model import Case, Mode, Outcome, Step
+from lab.record import Recorder
+from lab.runner.queue_watch import QueueWatch
+from lab.targets.contract import About, InjectionRefusedError, Target, TargetError
+from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
+from lab.world.message import probe_message
+
+#: Cases in flight at once. Postfix took 210 at once without a hitch; its process limit of 100 then sets the pace.
+CASES_AT_ONCE = 240
+
+#: What can change the outcome of a message: only these wake up who waits for it.
+_DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything that cases are played on."""
+
+    target: Target
+    about: About
+    internet: Internet
+    campaign: Campaign
+    recorder: Recorder
+    watch: QueueWatch
+    #: How long a policy that is fetched in background may take.
+    learn_policy: Deadline
+    random: random.Random
+
+
+async def play(stage: Stage, cases: Sequence[Case], supporting: frozenset[str]) -> None:
+    """Play all cases. Whatever goes wrong in one is on record and leaves the others alone."""
+    stage.watch.start()
+    try:
+        gate = asyncio.Semaphore(CASES_AT_ONCE)
+        ordinary = [case for case in cases if not case.changes_target]
+        async with asyncio.TaskGroup() as group:
+            for case in ordinary:
+                group.create_task(_gated(gate, _Playing(stage, case, case.id in supporting).play()), name=case.id)
+        for arms in _arms_of_changing_cases(cases):
+            change = _TargetChange(stage, len(arms))
+            async with asyncio.TaskGroup() as group:
+                for case in arms:
+                    playing = _Playing(stage, case, case.id in supporting, change)
+                    group.create_task(playing.play(), name=case.id)
+        await _quiet_queue(stage)
+        await _reports(stage, cases)
+    finally:
+        await stage.watch.stop()
+
+
+async def _gated(gate: asyncio.Semaphore, work: Awaitable[None]) -> None:
+    async with gate:
+        await work
+
+
+def _arms_of_changing_cases(cases: Sequence[Case]) -> list[list[Case]]:
+    """Group the cases that change the target: the modes of one scenario and vector share a change."""
+    arms: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        if case.changes_target:
+            arms.setdefault((case.scenario, case.vector), []).append(case)
+    return list(arms.values())
+
+
+async def _quiet_queue(stage: Stage) -> None:
+    """Wait until the target has nothing of ours left, so that a late second copy is still on record."""
+    give_up = time.monotonic() + BOUNCE.seconds
+    while time.monotonic() < give_up:
+        try:
+            held = await stage.target.queue()
+        except TargetError:
+            return
+        if not held:
+            return
+        await stage.recorder.changed("", stage.watch.pause.seconds)
+
+
+async def _reports(stage: Stage, cases: Sequence[Case]) -> None:
+    """Ask once, when all is over, for the TLS-RPT reports of the day, from a target that claims to send them.
+
+    The target returns when they have left, so what the record does not show then was not sent.
+    """
+    if "tls-rpt" not in stage.about.capabilities or not any(step.reports for case in cases for step in case.steps):
+        return
+    stage.recorder.write(ReportsAsked())
+    try:
+        await stage.target.reports()
+    except TargetError as error:
+        stage.recorder.write(TargetFailed(what=f"reports were asked for: {error}"))
+
+
+class _TargetChange:
+    """A change to the target that several arms make together: the last to arrive makes it, the others wait."""
+
+    def __init__(self, stage: Stage, arms: int) -> None:
+        self._stage = stage
+        self._barrier = asyncio.Barrier(arms)
+        self._failed: TargetError | None = None
+
+    async def make(self, step: Step) -> None:
+        """Restart the target or move its clock, once for all arms."""
+        position = await self._barrier.wait()
+        if position == 0:
+            try:
+                await self._change(step)
+            except TargetError as error:
+                self._failed = error
+        await self._barrier.wait()
+        if self._failed is not None:
+            raise self._failed
+
+    async def leave(self) -> None:
+        """An arm that failed does not come to the barrier again: the others must not wait for it."""
+        await self._barrier.abort()
+
+    async def _change(self, step: Step) -> None:
+        if step.restart:
+            await self._stage.target.restart(step.restart)
+            self._stage.recorder.write(TargetRestarted(signal=step.restart))
+        if step.advance:
+            await self._stage.target.advance(step.advance)
+            self._stage.recorder.write(ClockAdvanced(seconds=step.advance))
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A message that the target took."""
+
+    token: str
+    recipient: str
+    at: float
+
+
+@dataclass(slots=True)
+class _Playing:
+    """One case while it is played."""
+
+    stage: Stage
+    case: Case
+    supporting: bool
+    change: _TargetChange | None = None
+    sent: list[_Sent] = field(default_factory=list)
+
+    async def play(self) -> None:
+        """Play the case from its first step to its last."""
+        recorder = self.stage.recorder
+        try:
+            world = await self.stage.internet.add_case(self.case, supporting=self.supporting)
+            for step in self.case.steps:
+                await self._step(world, step)
+            recorder.write(CaseEnded(), self.case.id)
+        except (TargetError, asyncio.BrokenBarrierError) as error:
+            recorder.write(TargetFailed(what=str(error) or "another arm of this scenario failed"), self.case.id)
+            await self._leave()
+        except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
+            recorder.lab_failed(f"while playing {self.case.id}", error, self.case.id)
+            await self._leave()
+        finally:
+            for message in self.sent:
+                self.stage.watch.forget(message.token)
+
+    async def _leave(self) -> None:
+        if self.change is not None:
+            await self.change.leave()
+
+    async def _step(self, world: CaseWorld, step: Step) -> None:
+        recorder = self.stage.recorder
+        recorder.enter_step(self.case.id, step.name)
+        await world.arrange(step.world)
+        await self.stage.campaign.begin(world, step.attacks)
+        recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
+        if (step.restart or step.advance) and self.change is not None:
+            await self.change.make(step)
+        if step.send:
+            await self._send(world, step)
+        if step.recovers:
+            await self._recover()
+        recorder.write(StepEnded(), self.case.id)
+        await self.stage.campaign.end(world)
+
+    # -- sending
+
+    async def _send(self, world: CaseWorld, step: Step) -> None:
+        token = f"{self.stage.random.getrandbits(64):016x}"
+        message = probe_message(token, SENDER_DOMAIN, world.domain, "The figures for the third quarter")
+        recorder = self.stage.recorder
+        try:
+            async with asyncio.timeout(INJECT.seconds):
+                reply = await self.stage.target.inject(message.sender, message.recipient, message.content)
+        except InjectionRefusedError as error:
+            recorder.write(InjectionRefused(token=token, recipient=message.recipient, reply=str(error)), self.case.id)
+            return
+        except TimeoutError:
+            raise TargetError(f"{INJECT.name}: no reply to an injected message within {INJECT.seconds:g} s") from None
+        event = recorder.write(
+            MessageInjected(
+                token=token,
+                sender=message.sender,
+                recipient=message.recipient,
+                reply=reply,
+                body_digest=message.digest,
+            ),
+            self.case.id,
+        )
+        sent = _Sent(token, message.recipient, event.at)
+        self.sent.append(sent)
+        self.stage.watch.follow(token, self.case.id, message.recipient)
+        await self._settle(sent, SETTLE, lambda outcome: outcome is not Outcome.UNSETTLED)
+        if step.learns_policy and self.case.mode is not Mode.ABSENT:
+            await self._policy_learned()
+
+    # -- waiting
+
+    def _facts(self, sent: _Sent) -> MessageFacts:
+        facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id), self.stage.about.retry_seconds)
+        return MessageFacts(facts, sent.token, sent.at, math.inf)
+
+    async def _settle(self, sent: _Sent, deadline: Deadline, done: Callable[[Outcome], bool]) -> None:
+        """Wait until a message's outcome satisfies `done`, asking for another attempt while it is merely held."""
+        began = time.monotonic()
+        give_up = began + deadline.seconds
+        gone_since = 0.0
+        seen = -1
+        while True:
+            events = self.stage.recorder.of_case(self.case.id)
+            if any(isinstance(event.fact, _DECISIVE) for event in events[max(seen, 0) :]) or seen < 0:
+                outcome = self._facts(sent).outcome()
+            seen = len(events)
+            now = time.monotonic()
+            if outcome is Outcome.LOST:
+                gone_since = gone_since or now
+            if done(outcome) and (outcome is not Outcome.LOST or now - gone_since > BOUNCE.seconds):
+                return
+            self._give_up_on_broken_target()
+            if now > give_up:
+                self._passed(deadline, f"{sent.recipient} is {outcome.value}")
+                return
+            if outcome in (Outcome.DEFERRED, Outcome.UNSETTLED) and now - began >= self.stage.about.retry_seconds:
+                self.stage.watch.retry(sent.token)
+            await self.stage.recorder.changed(self.case.id, self.stage.watch.pause.seconds)
+
+    def _give_up_on_broken_target(self) -> None:
+        if self.stage.watch.broken:
+            raise TargetError(self.stage.watch.broken)
+
+    def _passed(self, deadline: Deadline, waited_for: str) -> None:
+        self.stage.recorder.write(
+            DeadlinePassed(deadline=deadline.name, seconds=deadline.seconds, waited_for=waited_for), self.case.id
+        )
+
+    async def _recover(self) -> None:
+        """Wait until everything that earlier steps left in the queue has arrived."""
+        for sent in self.sent:
+            if self._facts(sent).outcome() in (Outcome.DEFERRED, Outcome.UNSETTLED):
+                await self._settle(sent, RECOVER, lambda outcome: outcome not in (Outcome.DEFERRED, Outcome.UNSETTLED))
+
+    async def _policy_learned(self) -> None:
+        """Wait until the target has been at the policy host, which RFC 8461 lets it do after the delivery."""
+        deadline = self.stage.learn_policy
+        give_up = time.monotonic() + deadline.seconds
+        while not self._policy_host_answered():
+            self._give_up_on_broken_target()
+            remaining = give_up - time.monotonic()
+            if remaining <= 0:
+                self._passed(deadline, "a policy request")
+                return
+            await self.stage.recorder.changed(self.case.id, remaining)
+
+    def _policy_host_answered(self) -> bool:
+        """Whether the target has got an answer, a refusal, or left the policy host by itself."""
+        facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id))
+        reached = [event.fact for event in facts.policy_host_reached()]
+        sessions = {fact.session for fact in reached if isinstance(fact, ConnectionAccepted)}
+        ended = [fact for _, fact in facts.of_kind(ConnectionClosed)] + [fact for _, fact in facts.of_kind(TlsFailed)]
+        return (
+            bool(facts.of_kind(PolicyRequested))
+            or any(isinstance(fact, ConnectionDenied) for fact in reached)
+            or any(fact.session in sessions for fact in ended)
+        )

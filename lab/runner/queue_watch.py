@@ -1,0 +1,123 @@
+"""One watch over the target's queue for all cases at once.
+
+A look costs the target a process, so the cases do not look for themselves: they say which messages they wait for and
+which of them need another attempt, and the watch writes what it sees to the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from lab.deadlines import Deadline
+from lab.events import QueueSeen, TargetFailed, TargetFlushed
+from lab.record import Recorder
+from lab.targets.contract import Held, NotOffered, Target, TargetError
+
+#: Looks without a message before it counts as gone. A queue listing is not a snapshot: a message that moves from one
+#: directory to another in mid-listing is in neither.
+LOOKS_BEFORE_GONE = 2
+
+
+@dataclass(slots=True)
+class _Watched:
+    case: str
+    recipient: str
+    state: str = ""
+    reason: str = ""
+    misses: int = 0
+    #: How many events the case had when the state was last written down.
+    events_then: int = 0
+    wants_retry: bool = False
+
+
+class QueueWatch:
+    """Watches a target's queue while there is somebody who waits for a message in it."""
+
+    def __init__(self, target: Target, recorder: Recorder, pause: Deadline) -> None:
+        self._target = target
+        self._recorder = recorder
+        self._pause = pause
+        self._watched: dict[str, _Watched] = {}
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        #: False once the target has said that it shows no queue.
+        self.offered = True
+        #: Set when the target broke: every case that waits must stop waiting.
+        self.broken: str = ""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.create_task(self._watch(), name="queue-watch")
+
+    async def stop(self) -> None:
+        """End the watch."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def follow(self, token: str, case: str, recipient: str) -> None:
+        """Look out for a message from now on."""
+        self._watched.setdefault(token, _Watched(case, recipient.lower()))
+        self._wanted.set()
+
+    def forget(self, token: str) -> None:
+        """Nobody waits for this message any more."""
+        self._watched.pop(token, None)
+
+    def retry(self, token: str) -> None:
+        """Ask for another attempt at this message, together with whatever else is in the queue."""
+        if token in self._watched:
+            self._watched[token].wants_retry = True
+            self._wanted.set()
+
+    async def _watch(self) -> None:
+        while not self.broken:
+            if not self._watched:
+                self._wanted.clear()
+                await self._wanted.wait()
+            try:
+                if self.offered:
+                    self._note(await self._target.queue())
+                await self._flush_if_wanted()
+            except NotOffered:
+                self.offered = False
+            except TargetError as error:
+                self.broken = str(error)
+                self._recorder.write(TargetFailed(what=f"the target's queue cannot be seen: {error}"))
+            except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
+                self.broken = f"{type(error).__name__}: {error}"
+                self._recorder.lab_failed("queue watch", error)
+            await asyncio.sleep(self._pause.seconds)
+
+    async def _flush_if_wanted(self) -> None:
+        if not any(watched.wants_retry for watched in self._watched.values()):
+            return
+        for watched in self._watched.values():
+            watched.wants_retry = False
+        try:
+            await self._target.flush()
+        except NotOffered:
+            return
+        self._recorder.write(TargetFlushed())
+
+    def _note(self, held: tuple[Held, ...]) -> None:
+        by_recipient = {entry.recipient.lower(): entry for entry in held}
+        for token, watched in list(self._watched.items()):
+            entry = by_recipient.get(watched.recipient)
+            watched.misses = 0 if entry else watched.misses + 1
+            if entry is not None:
+                self._write(token, watched, entry.state, entry.reason)
+            elif watched.misses >= LOOKS_BEFORE_GONE:
+                self._write(token, watched, "gone", "")
+
+    def _write(self, token: str, watched: _Watched, state: str, reason: str) -> None:
+        """Write a state down when it changed, or when the case has moved on since: then it is news that it did not."""
+        events = len(self._recorder.of_case(watched.case))
+        if (state, reason) == (watched.state, watched.reason) and events == watched.events_then:
+            return
+        if state == watched.state == "gone":
+            return
+        watched.state, watched.reason = state, reason
+        self._recorder.write(QueueSeen(token=token, state=state, reason=reason[:400]), watched.case)
+        watched.events_then = events + 1

@@ -1,0 +1,97 @@
+"""One run from beginning to end: the world is built, the cases are played, everything is taken down again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.attacks.campaign import Campaign
+from lab.deadlines import LEARN_POLICY, LEARN_POLICY_IN_PROCESS, QUEUE_POLL, QUEUE_POLL_IN_PROCESS, Deadline
+from lab.events import Event
+from lab.record import Footer, Header, Recorder
+from lab.runner.plan import Plan, header_of
+from lab.runner.play import Stage, play
+from lab.runner.queue_watch import QueueWatch
+from lab.targets.contract import Target
+from lab.targets.reference.target import InProcessTarget
+from lab.world.internet import Internet
+from lab.world.network import LoopbackNetwork, Network
+from lab.world.pki import Authority
+
+#: The virtual prefix of a run in process. Any part of 198.18.0.0/15 would do: nothing of it leaves the process.
+PREFIX_IN_PROCESS = "198.18.64.0/18"
+
+#: Starts a target in a world that is already up: takes the network, the resolver's address and the CA in PEM.
+StartTarget = Callable[[Network, str, bytes], Awaitable[Target]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait between looks, and for a policy that is fetched in background."""
+
+    queue_poll: Deadline
+    learn_policy: Deadline
+
+
+OVER_THE_NETWORK = Patience(QUEUE_POLL, LEARN_POLICY)
+IN_PROCESS = Patience(QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Where a record goes while it is made: to a file, to a progress display, or over standard output to another host."""
+
+    header: Callable[[Header], None]
+    event: Callable[[Event], None]
+    footer: Callable[[Footer], None]
+
+
+async def run(
+    plan: Plan,
+    network: Network,
+    prefix: str,
+    authority: Authority,
+    start_target: StartTarget,
+    patience: Patience,
+    outlet: Outlet,
+) -> None:
+    """Play a plan's cases and hand the record to the outlet.
+
+    The footer says whether the run was complete: an interrupt leaves an incomplete record, and is raised again.
+    """
+    recorder = Recorder()
+    complete = False
+    internet = await Internet.open(network, authority, recorder, prefix=prefix, seed=plan.seed)
+    try:
+        target = await start_target(network, internet.dns_address, authority.certificate_pem)
+        try:
+            about = await target.about()
+            outlet.header(header_of(plan, about))
+            recorder.listen(outlet.event)
+            campaign = Campaign(recorder, authority)
+            watch = QueueWatch(target, recorder, patience.queue_poll)
+            dice = random.Random(plan.seed)  # noqa: S311 - canaries have to be distinct, not secret
+            stage = Stage(target, about, internet, campaign, recorder, watch, patience.learn_policy, dice)
+            try:
+                await play(stage, plan.cases, plan.supporting)
+                complete = True
+            finally:
+                await asyncio.shield(campaign.close())
+        finally:
+            await asyncio.shield(target.close())
+    finally:
+        await asyncio.shield(internet.close())
+        outlet.footer(recorder.footer(complete))
+
+
+async def run_in_process(plan: Plan, directory: Path, flaws: frozenset[str], outlet: Outlet) -> None:
+    """Play a plan against the reference sender in this process. `directory` is the sender's own, for queue and cache."""
+
+    async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
+        return await InProcessTarget.start(network, dns_address, ca_pem, directory, flaws)
+
+    authority = Authority.create()
+    await run(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, authority, start, IN_PROCESS, outlet)

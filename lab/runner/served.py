@@ -1,0 +1,117 @@
+"""The runner inside the lab's own container: the plan comes as a file, the record leaves on standard output.
+
+The container has a prefix of its network made local to it (it has CAP_NET_ADMIN for that, inside its own namespace), so
+that every virtual address of the world is a real one there. The target is another container, reached over the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from lab.deadlines import TARGET_READY
+from lab.model import Case
+from lab.record import Event, Footer, Header
+from lab.runner.plan import Plan
+from lab.runner.run import OVER_THE_NETWORK, Outlet, run
+from lab.targets.contract import Target, TargetError
+from lab.targets.remote import RemoteTarget
+from lab.world.network import Network, PrefixNetwork
+from lab.world.pki import Authority
+
+#: Where the host puts the plan, and the CA of the run, before it starts the container.
+PLACE = Path("/lab")
+
+
+class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that the runner in the container has to know."""
+
+    run: str
+    started: str
+    command: tuple[str, ...]
+    seed: int
+    cases: tuple[Case, ...]
+    supporting: tuple[str, ...]
+    #: The part of the network that is local to the lab's container.
+    prefix: str
+    #: Where the target is.
+    target_address: str
+    inject_port: int
+    contract_port: int
+
+    def plan(self) -> Plan:
+        """Return the plan proper."""
+        return Plan(self.run, self.started, self.command, self.seed, self.cases, frozenset(self.supporting))
+
+
+def play_served_plan() -> None:
+    """Play the plan that the host left in the container. Raises `TargetError` if the target never comes up."""
+    served = msgspec.json.decode((PLACE / "plan.json").read_bytes(), type=ServedPlan)
+    authority = Authority.load((PLACE / "ca.pem").read_bytes(), (PLACE / "ca-key.pem").read_bytes())
+    asyncio.run(_play(served, authority))
+
+
+async def _play(served: ServedPlan, authority: Authority) -> None:
+    await _make_local(served.prefix)
+
+    async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
+        target = RemoteTarget(served.target_address, served.inject_port, served.contract_port)
+        await _ready(target)
+        return target
+
+    playing = asyncio.ensure_future(
+        run(
+            served.plan(),
+            PrefixNetwork(served.prefix),
+            served.prefix,
+            authority,
+            start,
+            OVER_THE_NETWORK,
+            _standard_output(),
+        )
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    await playing
+
+
+async def _make_local(prefix: str) -> None:
+    """Tell the container's kernel that the whole prefix is its own."""
+    program = shutil.which("ip") or "ip"
+    process = await asyncio.create_subprocess_exec(
+        program, "route", "replace", "local", prefix, "dev", "lo", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    if process.returncode:
+        raise OSError(f"cannot make {prefix} local to the container: {said.decode().strip()}")
+
+
+async def _ready(target: RemoteTarget) -> None:
+    """Wait until the target's contract answers and its SMTP port takes connections."""
+    give_up = time.monotonic() + TARGET_READY.seconds
+    while True:
+        try:
+            await target.about()
+            await target.greeting()
+        except TargetError as error:
+            if time.monotonic() > give_up:
+                await target.close()
+                raise TargetError(f"{TARGET_READY.name}: not up after {TARGET_READY.seconds:g} s: {error}") from error
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+def _standard_output() -> Outlet:
+    encoder = msgspec.json.Encoder()
+
+    def line(thing: Header | Event | Footer) -> None:
+        sys.stdout.buffer.write(encoder.encode(thing) + b"\n")
+        sys.stdout.buffer.flush()
+
+    return Outlet(header=line, event=line, footer=line)

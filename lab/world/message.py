@@ -1,0 +1,99 @@
+"""What the lab reads out of a mail message: its tokens, its digest, and the bounces that it carries. Pure.
+
+Whatever arrives was written by the target and is hostile: nothing here raises for any octets.
+"""
+
+from __future__ import annotations
+
+import email
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.message import Message
+
+#: A token as the lab writes it: in the header `X-Lab-Token: <token>` and in the body as `lab-token:<token>`.
+_TOKEN = re.compile(rb"lab-token:[ \t]*([0-9a-f]{16})(?![0-9a-f])", re.IGNORECASE)
+_BARE_TOKEN = re.compile(r"[0-9a-f]{16}")
+_END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
+
+#: Characters of a diagnostic that go on record: the longest SMTP reply line (RFC 5321, section 4.5.3.1.5) fits.
+_LONGEST_DIAGNOSTIC = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Bounce:
+    """What a delivery status notification says of one recipient (RFC 3464, section 2.3).
+
+    `action` is failed, delayed, delivered, relayed or expanded; `unreadable` for a message from the null sender that is
+    no notification of that form, or a broken one.
+    """
+
+    recipient: str
+    action: str
+    status: str
+    diagnostic: str
+
+
+def tokens_in(octets: bytes) -> tuple[str, ...]:
+    """Return the lab's tokens in some octets of a message, each once, in order."""
+    return tuple(dict.fromkeys(found.decode().lower() for found in _TOKEN.findall(octets)))
+
+
+def tokens_of_message(content: bytes, recipients: Iterable[str]) -> tuple[str, ...]:
+    """Return the tokens in a message and in its envelope, where a recipient's local part is one."""
+    named = (token for token in map(token_of_address, recipients) if token)
+    return tuple(dict.fromkeys((*tokens_in(content), *named)))
+
+
+def token_of_address(address: str) -> str:
+    """Return an address's local part if it is a token, else the empty string."""
+    local_part = address.rpartition("@")[0].lower()
+    return local_part if _BARE_TOKEN.fullmatch(local_part) else ""
+
+
+def body_digest(content: bytes) -> str:
+    """Return the SHA-256 of a message's body, in hexadecimal digits: equal for what arrived untouched.
+
+    Without the header (every relay adds to it), with CRLF line ends, without blank lines at the end.
+    """
+    end = _END_OF_HEADER.search(content)
+    body = content[end.end() :] if end else b""
+    lines = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip(b"\n")
+    return hashlib.sha256(lines.replace(b"\n", b"\r\n")).hexdigest()
+
+
+def bounces_in(content: bytes) -> tuple[Bounce, ...]:
+    """Return what a message from the null sender says, one entry a recipient; never empty."""
+    try:
+        found = tuple(_bounces(email.message_from_bytes(content)))
+    except Exception:  # noqa: BLE001 - the parser was not written for hostile input (RecursionError, LookupError, ...)
+        found = ()
+    return found or (Bounce("", "unreadable", "", ""),)
+
+
+def _bounces(message: Message) -> Iterable[Bounce]:
+    if message.get_content_type() != "multipart/report":
+        return
+    for part in message.walk():
+        if part.get_content_type() != "message/delivery-status":
+            continue
+        blocks = part.get_payload()
+        # The first block is about the message, every other one about a recipient (RFC 3464, section 2.1).
+        for block in blocks[1:] if isinstance(blocks, list) else ():
+            if isinstance(block, Message) and "Action" in block:
+                yield _bounce_of(block)
+
+
+def _bounce_of(block: Message) -> Bounce:
+    recipient = _value(block, "Final-Recipient") or _value(block, "Original-Recipient")
+    return Bounce(
+        recipient=recipient.rpartition(";")[2].strip().lower(),
+        action=_value(block, "Action").lower(),
+        status=_value(block, "Status").partition(" ")[0],
+        diagnostic=_value(block, "Diagnostic-Code")[:_LONGEST_DIAGNOSTIC],
+    )
+
+
+def _value(block: Message, name: str) -> str:
+    return " ".join(str(block.get(name, "")).split())

@@ -31,6 +31,10 @@ LEARN_POLICY = Deadline("learn-policy", 8)
 #: The same for the reference sender, which fetches before it delivers: only a flawed one is ever waited for.
 LEARN_POLICY_IN_PROCESS = Deadline("learn-policy-in-process", 0.5)
 
+#: From the MX's reply to the final dot until the target has let go of the message. Milliseconds, except for a sender that
+#: shows no queue and keeps its connections open for more mail.
+HAND_OVER = Deadline("hand-over", 10)
+
 #: From a queue that no longer holds a message to the bounce that says so. Postfix sent its bounces within 0.2 s.
 BOUNCE = Deadline("bounce", 5)
 

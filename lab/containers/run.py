@@ -22,8 +22,8 @@ from lab.containers.folder import TargetFolder
 from lab.containers.images import lab_image, target_image
 from lab.events import Event
 from lab.record import Footer, Header
+from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan
-from lab.runner.run import Outlet
 from lab.runner.served import ServedPlan
 from lab.world.internet import SENDER_DOMAIN
 from lab.world.pki import Authority

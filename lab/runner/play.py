@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from lab.attacks.campaign import Campaign
-from lab.deadlines import BOUNCE, INJECT, RECOVER, SETTLE, Deadline
+from lab.deadlines import BOUNCE, HAND_OVER, INJECT, RECOVER, SETTLE, Deadline
 from lab.events import (
     BounceReceived,
     CaseEnded,
@@ -24,6 +24,7 @@ from lab.events import (
     ConnectionDenied,
     DeadlinePassed,
     InjectionRefused,
+    LabFailed,
     MessageAccepted,
     MessageInjected,
     PolicyRequested,
@@ -46,8 +47,15 @@ from lab.world.message import probe_message
 #: Cases in flight at once. Postfix took 210 at once without a hitch; its process limit of 100 then sets the pace.
 CASES_AT_ONCE = 240
 
+#: Seconds between two looks while nothing happens: only deadlines pass then, and those are ten times longer.
+_LOOK_UP = 0.25
+
 #: What can change the outcome of a message: only these wake up who waits for it.
 _DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
+
+
+class LabBroken(Exception):
+    """The lab itself failed, outside the case that is played: there is no use in playing on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ async def play(stage: Stage, cases: Sequence[Case], supporting: frozenset[str]) 
         async with asyncio.TaskGroup() as group:
             for case in ordinary:
                 group.create_task(_gated(gate, _Playing(stage, case, case.id in supporting).play()), name=case.id)
+        # Before the target is restarted or its clock is moved: both may cost it what it has counted.
+        await _reports(stage, ordinary)
         for arms in _arms_of_changing_cases(cases):
             change = _TargetChange(stage, len(arms))
             async with asyncio.TaskGroup() as group:
@@ -81,7 +91,6 @@ async def play(stage: Stage, cases: Sequence[Case], supporting: frozenset[str]) 
                     playing = _Playing(stage, case, case.id in supporting, change)
                     group.create_task(playing.play(), name=case.id)
         await _quiet_queue(stage)
-        await _reports(stage, cases)
     finally:
         await stage.watch.stop()
 
@@ -114,7 +123,7 @@ async def _quiet_queue(stage: Stage) -> None:
 
 
 async def _reports(stage: Stage, cases: Sequence[Case]) -> None:
-    """Ask once, when all is over, for the TLS-RPT reports of the day, from a target that claims to send them.
+    """Ask once, when the ordinary cases are over, for the TLS-RPT reports of the day, from a target that claims to send them.
 
     The target returns when they have left, so what the record does not show then was not sent.
     """
@@ -184,9 +193,15 @@ class _Playing:
         recorder = self.stage.recorder
         try:
             world = await self.stage.internet.add_case(self.case, supporting=self.supporting)
-            for step in self.case.steps:
+            for number, step in enumerate(self.case.steps):
                 await self._step(world, step)
+                if number == 0 and self.sent and not self._facts(self.sent[0]).outcome().delivered:
+                    # Without an honest delivery the case proves nothing: the judge will say so, and why wait longer.
+                    await self._leave()
+                    break
             recorder.write(CaseEnded(), self.case.id)
+        except LabBroken:
+            await self._leave()
         except (TargetError, asyncio.BrokenBarrierError) as error:
             recorder.write(TargetFailed(what=str(error) or "another arm of this scenario failed"), self.case.id)
             await self._leave()
@@ -268,18 +283,54 @@ class _Playing:
             if outcome is Outcome.LOST:
                 gone_since = gone_since or now
             if done(outcome) and (outcome is not Outcome.LOST or now - gone_since > BOUNCE.seconds):
+                if outcome.delivered:
+                    await self._handed_over(sent)
                 return
-            self._give_up_on_broken_target()
+            self._give_up_when_hopeless()
             if now > give_up:
                 self._passed(deadline, f"{sent.recipient} is {outcome.value}")
                 return
-            if outcome in (Outcome.DEFERRED, Outcome.UNSETTLED) and now - began >= self.stage.about.retry_seconds:
+            if now - began >= self.stage.about.retry_seconds and self._idle(sent):
                 self.stage.watch.retry(sent.token)
-            await self.stage.recorder.changed(self.case.id, self.stage.watch.pause.seconds)
+            await self.stage.recorder.changed(self.case.id, _LOOK_UP)
 
-    def _give_up_on_broken_target(self) -> None:
+    def _idle(self, sent: _Sent) -> bool:
+        """Whether the target holds the message and is not trying it now. One that is busy is not to be pushed again."""
+        message = self._facts(sent)
+        seen = message.queue()
+        if not seen:
+            return not self.stage.watch.offered
+        at = seen[-1][0].at
+        return seen[-1][1].state == "deferred" and not message.facts.contacts(at)
+
+    async def _handed_over(self, sent: _Sent) -> None:
+        """Wait until the target knows, too, that its message was accepted.
+
+        Whoever ends an attacker's session between the MX's 250 and the target makes the target send a second copy, and
+        would then blame it for that (RFC 5321, section 4.2.5).
+        """
+        give_up = time.monotonic() + HAND_OVER.seconds
+        while not self._target_knows(sent):
+            self._give_up_when_hopeless()
+            remaining = give_up - time.monotonic()
+            if remaining <= 0:
+                self._passed(HAND_OVER, f"the target to let go of {sent.recipient}")
+                return
+            await self.stage.recorder.changed(self.case.id, remaining)
+
+    def _target_knows(self, sent: _Sent) -> bool:
+        message = self._facts(sent)
+        if self.stage.watch.offered:
+            return message.gone()
+        closed = {fact.session for _, fact in message.facts.of_kind(ConnectionClosed)}
+        return all((copy.via or copy.session) in closed for _, copy in message.copies())
+
+    def _give_up_when_hopeless(self) -> None:
+        """Stop waiting once nothing more can be proved: the target is broken, or the lab is."""
         if self.stage.watch.broken:
             raise TargetError(self.stage.watch.broken)
+        if any(isinstance(event.fact, LabFailed) for event in self.stage.recorder.of_case("")):
+            raise LabBroken("the lab failed outside this case; the record says where")
 
     def _passed(self, deadline: Deadline, waited_for: str) -> None:
         self.stage.recorder.write(
@@ -297,7 +348,7 @@ class _Playing:
         deadline = self.stage.learn_policy
         give_up = time.monotonic() + deadline.seconds
         while not self._policy_host_answered():
-            self._give_up_on_broken_target()
+            self._give_up_when_hopeless()
             remaining = give_up - time.monotonic()
             if remaining <= 0:
                 self._passed(deadline, "a policy request")

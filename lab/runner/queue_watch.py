@@ -37,7 +37,7 @@ class QueueWatch:
     def __init__(self, target: Target, recorder: Recorder, pause: Deadline) -> None:
         self._target = target
         self._recorder = recorder
-        self._pause = pause
+        self.pause = pause
         self._watched: dict[str, _Watched] = {}
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -88,7 +88,7 @@ class QueueWatch:
             except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
                 self.broken = f"{type(error).__name__}: {error}"
                 self._recorder.lab_failed("queue watch", error)
-            await asyncio.sleep(self._pause.seconds)
+            await asyncio.sleep(self.pause.seconds)
 
     async def _flush_if_wanted(self) -> None:
         if not any(watched.wants_retry for watched in self._watched.values()):

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from lab.attacks.campaign import Campaign
 from lab.deadlines import LEARN_POLICY, LEARN_POLICY_IN_PROCESS, QUEUE_POLL, QUEUE_POLL_IN_PROCESS, Deadline
-from lab.events import Event
-from lab.record import Footer, Header, Recorder
+from lab.record import Recorder
+from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan, header_of
 from lab.runner.play import Stage, play
 from lab.runner.queue_watch import QueueWatch
 from lab.targets.contract import Target
+from lab.targets.flaws import parse_flaws
 from lab.targets.reference.target import InProcessTarget
 from lab.world.internet import Internet
 from lab.world.network import LoopbackNetwork, Network
@@ -38,15 +39,6 @@ class Patience:
 
 OVER_THE_NETWORK = Patience(QUEUE_POLL, LEARN_POLICY)
 IN_PROCESS = Patience(QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS)
-
-
-@dataclass(frozen=True, slots=True)
-class Outlet:
-    """Where a record goes while it is made: to a file, to a progress display, or over standard output to another host."""
-
-    header: Callable[[Header], None]
-    event: Callable[[Event], None]
-    footer: Callable[[Footer], None]
 
 
 async def run(
@@ -73,7 +65,8 @@ async def run(
             recorder.listen(outlet.event)
             campaign = Campaign(recorder, authority)
             watch = QueueWatch(target, recorder, patience.queue_poll)
-            dice = random.Random(plan.seed)  # noqa: S311 - canaries have to be distinct, not secret
+            # Not the seed itself: the world draws its names from that, and canaries must not look like them.
+            dice = random.Random(f"canaries of {plan.seed}")  # noqa: S311 - they have to be distinct, not secret
             stage = Stage(target, about, internet, campaign, recorder, watch, patience.learn_policy, dice)
             try:
                 await play(stage, plan.cases, plan.supporting)
@@ -91,7 +84,11 @@ async def run_in_process(plan: Plan, directory: Path, flaws: frozenset[str], out
     """Play a plan against the reference sender in this process. `directory` is the sender's own, for queue and cache."""
 
     async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
-        return await InProcessTarget.start(network, dns_address, ca_pem, directory, flaws)
+        target = InProcessTarget(
+            network=network, dns=dns_address, ca_pem=ca_pem.decode(), directory=directory, flaws=parse_flaws(flaws)
+        )
+        await target.start()
+        return target
 
     authority = Authority.create()
     await run(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, authority, start, IN_PROCESS, outlet)

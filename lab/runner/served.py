@@ -18,8 +18,9 @@ import msgspec
 from lab.deadlines import TARGET_READY
 from lab.model import Case
 from lab.record import Event, Footer, Header
+from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan
-from lab.runner.run import OVER_THE_NETWORK, Outlet, run
+from lab.runner.run import OVER_THE_NETWORK, run
 from lab.targets.contract import Target, TargetError
 from lab.targets.remote import RemoteTarget
 from lab.world.network import Network, PrefixNetwork
@@ -61,7 +62,9 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     await _make_local(served.prefix)
 
     async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
-        target = RemoteTarget(served.target_address, served.inject_port, served.contract_port)
+        target = RemoteTarget(
+            served.target_address, smtp_port=served.inject_port, contract_port=served.contract_port
+        )
         await _ready(target)
         return target
 

@@ -1,11 +1,13 @@
-"""What the lab reads out of a mail message: its tokens, its digest, and the bounces that it carries. Pure.
+"""The lab's own messages, and what it reads out of those that arrive: tokens, a digest, and the bounces they carry.
 
-Whatever arrives was written by the target and is hostile: nothing here raises for any octets.
+Whatever arrives was written by the target and is hostile: nothing that reads here raises for any octets.
 """
 
 from __future__ import annotations
 
+import datetime
 import email
+import email.utils
 import hashlib
 import re
 from collections.abc import Iterable
@@ -33,6 +35,42 @@ class Bounce:
     action: str
     status: str
     diagnostic: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeMessage:
+    """A message that the lab injects. Its token stands in the envelope, in the header and in the body."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    #: See `body_digest`.
+    digest: str
+
+
+def probe_message(token: str, sender_domain: str, domain: str, subject: str) -> ProbeMessage:
+    """Return a message to the case's domain: 7-bit text in short lines, which no relay has a reason to change.
+
+    Both addresses have the token as their local part, so that a queue entry and a bounce tell whose they are.
+    """
+    sender, recipient = f"{token}@{sender_domain}", f"{token}@{domain}"
+    date = email.utils.format_datetime(datetime.datetime.now(datetime.UTC))
+    lines = (
+        f"From: <{sender}>",
+        f"To: <{recipient}>",
+        f"Subject: {subject}",
+        f"Date: {date}",
+        f"Message-ID: <{token}@{sender_domain}>",
+        f"X-Lab-Token: {token}",
+        "MIME-Version: 1.0",
+        "Content-Type: text/plain; charset=us-ascii",
+        "",
+        "For your eyes only.",
+        "",
+        f"lab-token:{token}",
+    )
+    content = "".join(f"{line}\r\n" for line in lines).encode()
+    return ProbeMessage(sender, recipient, content, body_digest(content))
 
 
 def tokens_in(octets: bytes) -> tuple[str, ...]:

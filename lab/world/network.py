@@ -1,4 +1,4 @@
-"""Addresses: the lab's hosts live at virtual addresses of 198.18.0.0/15, which are real in a container and mapped in process.
+"""Addresses: virtual ones of 198.18.0.0/15, which are real in a container and mapped in process.
 
 In a container a prefix is local to the lab's network namespace, and a virtual address is bound as it is. In process the
 same virtual address and port is an ephemeral port of 127.0.0.1, and whoever dials looks it up in the address book. No
@@ -12,14 +12,15 @@ import contextlib
 import ipaddress
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+import weakref
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-BENCHMARK_BLOCK = ipaddress.ip_network("198.18.0.0/15")
+BENCHMARK_BLOCK = ipaddress.IPv4Network("198.18.0.0/15")
 
 #: What is called with every TCP connection that arrives. It owns the socket and must close it.
-OnConnection = Callable[[socket.socket], Awaitable[None]]
+OnConnection = Callable[[socket.socket], Coroutine[Any, Any, None]]
 
 
 class UnsafeAddress(Exception):
@@ -46,13 +47,16 @@ class Network(Protocol):
     def where(self, address: str, port: int, transport: str = "tcp") -> tuple[str, int]:
         """Return the address and port to dial for a virtual one (a free one refuses: nobody listens there)."""
 
+    def open_port(self, address: str, port: int, on_connection: OnConnection) -> Listener:
+        """Accept TCP connections at a virtual address, from now on. Raises `AddressInUse`."""
+
     async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
-        """Accept TCP connections at a virtual address."""
+        """Do the same as `open_port`."""
 
     async def listen_datagrams(
         self, address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
     ) -> Listener:
-        """Receive UDP datagrams at a virtual address."""
+        """Receive UDP datagrams at a virtual address. Raises `AddressInUse`."""
 
 
 @dataclass(slots=True)
@@ -72,20 +76,24 @@ class LoopbackNetwork:
 
     def __init__(self) -> None:
         self._book: dict[tuple[str, int, str], tuple[str, int]] = {}
-        # Bound and never listened on: whoever dials it is refused, and nobody else can take the port meanwhile.
-        self._nobody = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._nobody.bind(("127.0.0.1", 0))
+        # Bound and never listened on or read: whoever dials is refused, and nobody else can take the port meanwhile.
+        # They go with the address book, which has no end of its own: a target may dial until the very last moment.
+        self._nobody: dict[str, tuple[str, int]] = {}
+        for transport, kind in (("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)):
+            sock = socket.socket(socket.AF_INET, kind)
+            sock.bind(("127.0.0.1", 0))
+            self._nobody[transport] = sock.getsockname()
+            weakref.finalize(self, sock.close)
 
     def where(self, address: str, port: int, transport: str = "tcp") -> tuple[str, int]:
-        """See `Network`. An address that is not listened on leads to a port that refuses."""
+        """See `Network`. An address that is not listened on leads to a port that refuses (by UDP: never answers)."""
         require_lab_address(address)
-        return self._book.get((address, port, transport), self._nobody.getsockname())
+        return self._book.get((address, port, transport), self._nobody[transport])
 
-    async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
+    def open_port(self, address: str, port: int, on_connection: OnConnection) -> Listener:
         """See `Network`."""
-        require_lab_address(address)
+        key = self._free_key(address, port, "tcp")
         sock = _bound_socket("127.0.0.1", 0)
-        key = (address, port, "tcp")
         self._book[key] = sock.getsockname()
         accepting = _accept(sock, on_connection)
 
@@ -95,14 +103,16 @@ class LoopbackNetwork:
 
         return Listener(stop)
 
+    async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
+        """See `Network`."""
+        return self.open_port(address, port, on_connection)
+
     async def listen_datagrams(
         self, address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
     ) -> Listener:
         """See `Network`."""
-        require_lab_address(address)
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(factory, local_addr=("127.0.0.1", 0))
-        key = (address, port, "udp")
+        key = self._free_key(address, port, "udp")
+        transport = await _bound_datagrams("127.0.0.1", 0, factory)
         self._book[key] = transport.get_extra_info("sockname")[:2]
 
         def stop() -> None:
@@ -111,32 +121,43 @@ class LoopbackNetwork:
 
         return Listener(stop)
 
+    def _free_key(self, address: str, port: int, transport: str) -> tuple[str, int, str]:
+        require_lab_address(address)
+        key = (address, port, transport)
+        if key in self._book:
+            raise AddressInUse(f"cannot listen on {address} port {port}: another host of this lab does")
+        return key
+
 
 class PrefixNetwork:
     """Virtual addresses in a container whose kernel was told that the whole prefix is local to it."""
 
     def __init__(self, prefix: str) -> None:
-        self.prefix = ipaddress.ip_network(prefix)
-        if not self.prefix.subnet_of(BENCHMARK_BLOCK):  # type: ignore[arg-type]
+        block = ipaddress.ip_network(prefix)
+        if not isinstance(block, ipaddress.IPv4Network) or not block.subnet_of(BENCHMARK_BLOCK):
             raise UnsafeAddress(f"{prefix} is not part of {BENCHMARK_BLOCK}: the lab uses no other")
+        self.prefix = block
 
     def where(self, address: str, port: int, transport: str = "tcp") -> tuple[str, int]:
         """See `Network`: here an address is what it says."""
         require_lab_address(address)
         return address, port
 
-    async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
-        """See `Network`. Raises `AddressInUse`."""
+    def open_port(self, address: str, port: int, on_connection: OnConnection) -> Listener:
+        """See `Network`."""
         require_lab_address(address)
         return _accept(_bound_socket(address, port), on_connection)
+
+    async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
+        """See `Network`."""
+        return self.open_port(address, port, on_connection)
 
     async def listen_datagrams(
         self, address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
     ) -> Listener:
         """See `Network`."""
         require_lab_address(address)
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(factory, local_addr=(address, port))
+        transport = await _bound_datagrams(address, port, factory)
         return Listener(transport.close)
 
 
@@ -155,29 +176,52 @@ def _bound_socket(address: str, port: int) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise AddressInUse(f"cannot listen on {address} port {port}: {error.strerror}; is another lab using it?") from error
+        raise AddressInUse(
+            f"cannot listen on {address} port {port}: {error.strerror}; is another lab using it?"
+        ) from error
     return sock
 
 
+async def _bound_datagrams(
+    address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
+) -> asyncio.DatagramTransport:
+    loop = asyncio.get_running_loop()
+    try:
+        transport, _ = await loop.create_datagram_endpoint(factory, local_addr=(address, port))
+    except OSError as error:
+        raise AddressInUse(
+            f"cannot receive on {address} port {port} (UDP): {error.strerror}; is another lab using it?"
+        ) from error
+    return transport
+
+
 def _accept(sock: socket.socket, on_connection: OnConnection) -> Listener:
-    """Accept on a listening socket until closed, each connection in a task of its own."""
+    """Accept on a listening socket until closed, each connection in a task of its own. Needs a selector event loop."""
     loop = asyncio.get_running_loop()
     running: set[asyncio.Task[None]] = set()
 
-    async def forever() -> None:
-        while True:
-            connection, _ = await loop.sock_accept(sock)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = asyncio.ensure_future(on_connection(connection))
-            running.add(task)
-            task.add_done_callback(running.discard)
-
-    accepting = asyncio.ensure_future(forever())
-
     def stop() -> None:
-        accepting.cancel()
-        with contextlib.suppress(ValueError, OSError):
+        if sock.fileno() != -1:
             loop.remove_reader(sock)
-        sock.close()
+            sock.close()
 
+    def on_readable() -> None:
+        # Not `loop.sock_accept`: a task that is cancelled just after the accept would lose the connection it accepted.
+        try:
+            connection, _ = sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            # Out of file descriptors, say. Nobody is served any more, which must not look like a host that is down.
+            stop()
+            loop.call_exception_handler({"message": "a listening port of the lab died", "exception": error})
+            return
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):  # whoever dialled may be gone already
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = loop.create_task(on_connection(connection))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    loop.add_reader(sock, on_readable)
     return Listener(stop)

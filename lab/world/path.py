@@ -1,7 +1,7 @@
 """The path between a target and a host of the lab: where an attacker can stand.
 
-Each listening host hands every accepted connection to its `path`. The default path leads straight to the host; an attack
-puts itself there instead, and reaches the genuine host, if it wants to, through a back door.
+Each listening host hands every accepted connection to its `path`. The default path leads straight to the host; an
+attack puts itself there instead, and reaches the genuine host, if it wants to, through a back door.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A TCP connection that has just arrived. `session` is unique in the run; `host` is the name the host is known by."""
+    """A TCP connection that has just arrived. `session` is unique in the run; `host` is the name of the host."""
 
     sock: socket.socket
     session: str
@@ -48,7 +48,7 @@ class Path(Protocol):
     refuses: bool
 
     async def take(self, accepted: Accepted, host: Host) -> None:
-        """Deal with a connection, until it ends. Owns the socket. Exceptions are the caller's to record as lab errors."""
+        """Deal with a connection, until it ends. Owns the socket. The caller records exceptions as lab errors."""
 
 
 class StraightPath:

@@ -1,0 +1,5 @@
+"""`python -m lab` is `sts-lab`."""
+
+from lab.cli import main
+
+main()

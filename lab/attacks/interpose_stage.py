@@ -1,0 +1,143 @@
+"""An attack script on two connections, as a layer of mitmproxy's: events in, commands out, no sockets here."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import commands, context, events, layer
+
+from lab.attacks.interpose_tls import Handshake, ReceiverTls, TargetTls
+from lab.attacks.session import (
+    Arrived,
+    FinishSending,
+    Receive,
+    Reset,
+    Script,
+    SecureReceiver,
+    SecureSender,
+    Send,
+    Shown,
+    Side,
+)
+
+
+class Theatre(Protocol):
+    """What a script needs beside its two connections."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the session is over, whatever the script still waits for."""
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """Record an exception of the lab's own."""
+
+    def secure(self, shown: Shown) -> Handshake:
+        """TLS with the target begins: this is to be shown. Return what keeps the record of it."""
+
+    def reset(self) -> None:
+        """Break the target's connection with a TCP reset."""
+
+
+class Player:
+    """A script and where it stands. One for a session; the stages take turns with it."""
+
+    def __init__(self, theatre: Theatre, script: Script) -> None:
+        self.theatre = theatre
+        self.script = script
+        self.over = False
+
+    def finish(self) -> None:
+        """Let nothing more happen."""
+        self.over = True
+        self.script.close()
+
+
+class Stage(layer.Layer):
+    """The two connections as they are at one time: in clear, or (with a TLS layer around this one) inside TLS.
+
+    When the script starts TLS, a TLS layer with another stage inside takes over whatever happens from then on.
+    """
+
+    def __init__(self, here: context.Context, player: Player, first: bool = False) -> None:
+        super().__init__(here)
+        self._player = player
+        self._first = first
+        self._inner: layer.Layer | None = None
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self._inner is not None:
+            yield from self._inner.handle_event(event)
+            return
+        try:
+            yield from self._happened(event)
+        except Exception as error:  # noqa: BLE001 - recorded; mitmproxy would log it and let the session hang
+            self._player.theatre.failed("script", error)
+            yield from self._close()
+
+    def _happened(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self._player.over:
+            return
+        if isinstance(event, events.Start):
+            if self._first:
+                error = yield commands.OpenConnection(self.context.server)
+                if self._player.theatre.ended:
+                    # The attempt to connect ended with the session.
+                    self._player.finish()
+                    return
+                if error:
+                    raise ConnectionError(f"the genuine host's back door: {error}")
+            yield from self._advance(None)
+        elif isinstance(event, events.DataReceived):
+            yield from self._advance(Arrived(self._side(event.connection), event.data))
+        elif isinstance(event, events.ConnectionClosed):
+            yield from self._advance(Arrived(self._side(event.connection), b""))
+
+    def _advance(self, answer: Arrived | None) -> layer.CommandGenerator[None]:
+        """Play on until the script waits, ends, or starts TLS."""
+        while True:
+            try:
+                instruction = self._player.script.send(answer)
+            except StopIteration:
+                yield from self._close()
+                return
+            answer = None
+            match instruction:
+                case Receive():
+                    return
+                case Send(side, octets) if octets:
+                    yield commands.SendData(self._connection(side), octets)
+                case FinishSending(side):
+                    yield commands.CloseTcpConnection(self._connection(side), half_close=True)
+                case Reset():
+                    self._player.theatre.reset()
+                    yield from self._close()
+                    return
+                case SecureSender(shown, leftover):
+                    handshake = self._player.theatre.secure(shown)
+                    yield from self._descend(TargetTls(self.context, handshake), self.context.client, leftover)
+                    return
+                case SecureReceiver(leftover):
+                    yield from self._descend(ReceiverTls(self.context), self.context.server, leftover)
+                    return
+
+    def _descend(
+        self, around: TargetTls | ReceiverTls, secured: Connection, leftover: bytes
+    ) -> layer.CommandGenerator[None]:
+        """Go on inside TLS. What was read too far is part of the handshake (a pipelined ClientHello)."""
+        around.child_layer = Stage(self.context, self._player)
+        self._inner = around
+        yield from around.handle_event(events.Start())
+        if leftover:
+            yield from around.handle_event(events.DataReceived(secured, leftover))
+
+    def _close(self) -> layer.CommandGenerator[None]:
+        self._player.finish()
+        yield commands.CloseConnection(self.context.server)
+        yield commands.CloseConnection(self.context.client)
+
+    def _side(self, ends_at: Connection) -> Side:
+        return Side.SENDER if ends_at == self.context.client else Side.RECEIVER
+
+    def _connection(self, side: Side) -> Connection:
+        return self.context.client if side is Side.SENDER else self.context.server

@@ -1,0 +1,359 @@
+"""The commands of `sts-lab`, and what each kind of trouble says and returns."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from lab import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lab.cli.workflow import Finished, Wish
+    from lab.model import Scenario
+    from lab.runner.plan import Plan
+
+#: 0 as expected, 1 findings, 2 usage, 3 lab error, 4 inconclusive, 5 nothing selected; 130 is the shell's for Ctrl-C.
+USAGE, LAB_ERROR, INCONCLUSIVE, NOTHING_SELECTED, INTERRUPTED = 2, 3, 4, 5, 130
+
+app = typer.Typer(
+    name="sts-lab",
+    help="An active-attacker test lab for sending mail servers: does yours hold the mail when the policy says enforce?",
+    epilog="Exit status: 0 all as expected, 1 findings, 2 usage, 3 lab error, 4 inconclusive, 5 nothing selected.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Selection = Annotated[
+    list[str] | None,
+    typer.Argument(help="Cases, scenarios or families; * and ? are wild: 'starttls/strip[enforce]', 'certificate/*'."),
+]
+TargetName = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
+Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
+FlawNames = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
+Out = Annotated[Path, typer.Option("--out", help="Where the folder of the run goes.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"sts-lab {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    selection: Selection = None,
+    target: TargetName = "reference",
+    mode: Modes = None,
+    flaw: FlawNames = None,
+    out: Out = Path("runs"),
+    seed: Seed = None,
+    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+) -> None:
+    """Play cases against a target and judge what it did."""
+    from lab.cli.workflow import Watcher, carry_out
+    from lab.reports.progress import Progress
+
+    screen = _console(stderr=True)
+    with contextlib.ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def planned(plan: Plan) -> None:
+            shown.append(stack.enter_context(Progress(screen, len(plan.cases))))
+
+        watcher = Watcher(planned, lambda event: shown[0].on_event(event), lambda text: _aside(screen, text))
+        finished = carry_out(_wish(selection, mode, target, flaw, out, seed), watcher)
+    if json:
+        sys.stdout.write(finished.document.decode())
+    else:
+        _tell_findings(_console(), finished)
+    raise typer.Exit(finished.summary.exit_code)
+
+
+@app.command()
+def demo(
+    scenario: Annotated[str, typer.Argument(help="A scenario, or just its name: strip.")],
+    target: TargetName = "reference",
+    mode: Modes = None,
+    flaw: FlawNames = None,
+    vector: Annotated[str, typer.Option(help="Which vector to show; the first if not said.")] = "",
+    out: Out = Path("runs"),
+) -> None:
+    """Show an attack as it happens, under every policy mode side by side, with the verdicts."""
+    from lab.cli.workflow import Watcher, carry_out, catalogue
+    from lab.reports.narration import Narrator
+
+    console = _console()
+    shelf = catalogue()
+    story = _one_scenario(scenario, shelf.scenarios)
+    names = [case.id for case in story.cases if case.vector == (vector or story.cases[0].vector)]
+    if not names:
+        vectors = ", ".join(dict.fromkeys(case.vector for case in story.cases))
+        _fail(USAGE, f"{story.id} has no vector {vector!r}; it has {vectors}")
+    chosen = [shelf.cases[name] for name in names if not mode or shelf.cases[name].mode.value in mode]
+    narrator = Narrator(console, chosen, story)
+    watcher = Watcher(lambda _: None, narrator.on_event, lambda text: _aside(console, text))
+    finished = carry_out(_wish(names, mode, target, flaw, out, None), watcher)
+    narrator.finish(finished.verdicts)
+    _aside(console, f"\nThe record of this run is in {finished.folder}/")
+    raise typer.Exit(finished.summary.exit_code)
+
+
+@app.command("list")
+def list_(selection: Selection = None, mode: Modes = None) -> None:
+    """List the cases."""
+    from lab.cli.workflow import catalogue, chosen_cases
+    from lab.reports.tables import scenarios_table
+
+    shelf = catalogue()
+    chosen = {case.id for case in chosen_cases(shelf, selection or (), mode or ())}
+    listed = [
+        replace(scenario, cases=tuple(case for case in scenario.cases if case.id in chosen))
+        for scenario in shelf.scenarios
+        if any(case.id in chosen for case in scenario.cases)
+    ]
+    _console().print(scenarios_table(listed))
+
+
+@app.command()
+def show(case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[enforce]'.")]) -> None:
+    """Show a case: its story, its steps and attacks, and what must happen."""
+    from lab.cli.workflow import catalogue
+    from lab.reports.tables import scenario_page
+    from lab.requirements import load_requirements
+
+    shelf = catalogue()
+    found = shelf.find([case])
+    for name in dict.fromkeys(one.scenario for one in found):
+        cases = [one for one in found if one.scenario == name]
+        _console().print(scenario_page(shelf.scenario(name), load_requirements(), cases))
+
+
+@app.command()
+def judge(
+    run_: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its id.")],
+    out: Out = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+) -> None:
+    """Judge a run again, from its record alone, and say which verdicts changed."""
+    from lab.cli.workflow import find_run, finish, known_deviations_of, verdicts_before
+
+    place = find_run(run_, out)
+    before = verdicts_before(place)
+    finished = finish(place, known_deviations_of(place))
+    if json:
+        sys.stdout.write(finished.document.decode())
+    else:
+        _tell_findings(_console(), finished)
+        _tell_changes(_console(), before, finished)
+    raise typer.Exit(finished.summary.exit_code)
+
+
+@app.command()
+def lint() -> None:
+    """Check the scenario files: what cannot fail, what cannot fire, what is misspelt."""
+    from lab.cli.workflow import catalogue
+
+    shelf = catalogue()
+    typer.echo(f"{len(shelf.scenarios)} scenarios, {len(shelf.cases)} cases: nothing to complain of")
+
+
+@app.command()
+def requirements(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="One obligation: STS-5-03.")] = None,
+) -> None:
+    """Show how the obligations of the RFCs are covered, or one of them with what covers it."""
+    from lab.cli.workflow import catalogue
+    from lab.reports.tables import requirement_page, requirements_table
+    from lab.requirements import load_requirements, near_misses
+
+    rows = load_requirements()
+    shelf = catalogue()
+    if identifier is None:
+        _console().print(requirements_table(rows.values()))
+        return
+    if identifier not in rows:
+        near = near_misses(identifier, rows)
+        _fail(USAGE, f"there is no requirement {identifier}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    _console().print(requirement_page(rows[identifier], shelf.scenarios))
+
+
+@app.command()
+def targets(
+    build: Annotated[bool, typer.Option("--build", help="Build the images of all targets now.")] = False,
+) -> None:
+    """List the targets: the reference sender, and every mail server with a folder in docker/."""
+    from lab.containers.folder import shipped_targets
+    from lab.reports.tables import TargetSummary, targets_table
+
+    folders = shipped_targets()
+    if build:
+        from lab.containers.engine import connect
+        from lab.containers.images import lab_image, target_image
+
+        client = connect()
+        lab_image(client, typer.echo)
+        for folder in folders.values():
+            typer.echo(f"{folder.name}: {target_image(client, folder, typer.echo)}")
+        return
+    rows = [TargetSummary("reference", "in process", "The lab's own correct sender; needs no Docker.")]
+    rows += [TargetSummary(name, "docker", folder.file.description) for name, folder in folders.items()]
+    _console().print(targets_table(rows))
+
+
+@app.command()
+def clean(
+    all_: Annotated[bool, typer.Option("--all", help="Also what belongs to runs that are still going.")] = False,
+) -> None:
+    """Remove the containers and networks that killed runs left in Docker."""
+    from lab.containers.engine import clean as clean_engine
+    from lab.containers.engine import connect
+
+    gone = clean_engine(connect(), everything=all_)
+    for leftover in gone:
+        typer.echo(f"removed {leftover.kind} {leftover.name}")
+    typer.echo(f"{len(gone)} removed" if gone else "nothing was left behind")
+
+
+@app.command(hidden=True)
+def play_served_plan() -> None:
+    """Play the plan in /lab: what the lab's own container runs."""
+    from lab.runner.served import play_served_plan as play
+
+    play()
+
+
+@app.command(hidden=True)
+def reference_sender() -> None:
+    """Run the reference sender as a mail server that keeps the target contract: what its container runs."""
+    import asyncio
+    import os
+
+    from lab.targets.reference.server import serve_container
+
+    asyncio.run(serve_container(os.environ))
+
+
+def main() -> None:
+    """Run the command line. Every expected kind of trouble is one message and an exit status; never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        _fail(INTERRUPTED, "interrupted; everything was taken down, and the record is marked incomplete")
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except Exception as error:
+        status = _status_of(error)
+        if status is None:
+            raise
+        _fail(status, str(error))
+
+
+def _status_of(error: Exception) -> int | None:
+    """Return the exit status for an expected kind of trouble; None for a fault of our own."""
+    from lab.catalogue import CatalogueError, NothingSelected
+    from lab.cli.workflow import UsageError
+    from lab.containers.engine import EngineError
+    from lab.containers.folder import FolderError
+    from lab.judge.deviations import DeviationsError
+    from lab.record import RecordError
+    from lab.targets.contract import TargetError
+    from lab.targets.flaws import UnknownFlaw
+    from lab.targets.reference.server import ContainerError
+    from lab.world.network import AddressInUse, UnsafeAddress
+
+    kinds: tuple[tuple[type[Exception], int], ...] = (
+        (NothingSelected, NOTHING_SELECTED),
+        (CatalogueError, USAGE),
+        (UsageError, USAGE),
+        (UnknownFlaw, USAGE),
+        (FolderError, USAGE),
+        (DeviationsError, USAGE),
+        (RecordError, USAGE),
+        (EngineError, LAB_ERROR),
+        (AddressInUse, LAB_ERROR),
+        (UnsafeAddress, LAB_ERROR),
+        (ContainerError, LAB_ERROR),
+        (TargetError, INCONCLUSIVE),
+    )
+    return next((status for kind, status in kinds if isinstance(error, kind)), None)
+
+
+def _fail(status: int, message: str) -> NoReturn:
+    typer.echo(f"sts-lab: {message}", err=True)
+    raise SystemExit(status)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _wish(
+    selection: Sequence[str] | None,
+    modes: Sequence[str] | None,
+    target: str,
+    flaws: Sequence[str] | None,
+    out: Path,
+    seed: int | None,
+) -> Wish:
+    from lab.cli.workflow import Wish
+
+    command = ("sts-lab", *sys.argv[1:])
+    return Wish(tuple(selection or ()), tuple(modes or ()), target, tuple(flaws or ()), out, seed, command)
+
+
+def _aside(console: Console, text: str) -> None:
+    console.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def _one_scenario(name: str, scenarios: Sequence[Scenario]) -> Scenario:
+    """Return the scenario of an id, or the only one of that name."""
+    from lab.catalogue import NothingSelected
+    from lab.requirements import near_misses
+
+    found = [scenario for scenario in scenarios if name in (scenario.id, scenario.id.partition("/")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NothingSelected(f"{name} is the name of {' and '.join(scenario.id for scenario in found)}: say which")
+    short = [scenario.id.partition("/")[2] for scenario in scenarios]
+    near = near_misses(name, [*short, *(scenario.id for scenario in scenarios)])
+    hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(short)}"
+    raise NothingSelected(f"no scenario is called {name!r}{hint}")
+
+
+def _tell_findings(console: Console, finished: Finished) -> None:
+    """Print a block a finding, and the line that counts."""
+    from lab.reports.terminal import Evidence, findings, summary_line
+    from lab.requirements import load_requirements
+
+    console.print(
+        findings(finished.verdicts, Evidence.of(finished.record, finished.folder), load_requirements(), finished.accounts)
+    )
+    console.print(summary_line(finished.summary))
+    _aside(console, f"record and verdicts: {finished.folder}/")
+
+
+def _tell_changes(console: Console, before: dict[str, str], finished: Finished) -> None:
+    """Print which verdicts are not what they were when the run was judged last."""
+    now = {verdict.case: verdict.grade.value for verdict in finished.verdicts}
+    changed = [case for case, word in before.items() if now.get(case) != word]
+    for case in changed:
+        console.print(f"{case}: was {before[case]}, is {now.get(case, 'gone')}", markup=False)
+    if before and not changed:
+        console.print("no verdict changed", style="dim")

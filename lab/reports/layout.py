@@ -1,0 +1,71 @@
+"""Paragraphs for terminals: hanging indents, no line longer than the page, no trailing blanks, no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions
+from rich.text import Text
+
+#: Cells. Longer lines than this are hard to follow by eye, also on a projector.
+WIDEST = 100
+
+#: Cells that a paragraph gets at least, however wide its gutter is.
+NARROWEST = 20
+
+
+def page_width(width: int) -> int:
+    """Return how much of a console of some width is used."""
+    return min(width, WIDEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """A paragraph whose further lines are indented below its first, to the right of a gutter.
+
+    Both parts are `Text`, which rich never reads as markup; what is foreign in them was made `visible` before.
+    """
+
+    gutter: Text
+    body: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Lay the paragraph out for the console it is printed on."""
+        indent = self.gutter.cell_len
+        room = max(page_width(options.max_width) - indent, NARROWEST)
+        for number, line in enumerate(self.body.wrap(console, room, overflow="fold") or [Text()]):
+            whole = Text(no_wrap=True, overflow="ignore")
+            whole.append_text(self.gutter if number == 0 else Text(" " * indent))
+            whole.append_text(line)
+            whole.rstrip()
+            yield whole
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A line across the page, of one plain character that every pipe and terminal can show."""
+
+    character: str = "-"
+    style: str = "dim"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Draw it as long as the page is wide."""
+        yield Text(self.character * page_width(options.max_width), style=self.style, no_wrap=True, overflow="ignore")
+
+
+def paragraph(text: str, indent: int = 0, style: str = "") -> Hanging:
+    """Return running text, which was made visible before, as an indented paragraph."""
+    return Hanging(Text(" " * indent), Text(text, style=style))
+
+
+def labelled(label: str, text: str | Text, indent: int = 2, width: int = 12, style: str = "") -> Hanging:
+    """Return a labelled paragraph: the label in the gutter, the text hanging beside it."""
+    gutter = Text(" " * indent + label.ljust(width - 1) + " ", style="bold")
+    return Hanging(gutter, text if isinstance(text, Text) else Text(text, style=style))
+
+
+def paragraphs(text: str) -> list[str]:
+    """Split text from a file into paragraphs (at blank lines), the lines of each joined."""
+    blocks = text.replace("\r\n", "\n").split("\n\n")
+    return [" ".join(block.split()) for block in blocks if block.strip()]

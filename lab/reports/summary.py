@@ -1,0 +1,98 @@
+"""A run in numbers: how many cases got which verdict, and the exit code that follows from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.judge.deviations import Accounts
+from lab.model import Grade, Verdict
+from lab.record import Record
+
+#: Best first; every report counts in this order.
+WORDS = (
+    Grade.PASS,
+    Grade.INFO,
+    Grade.WEAK,
+    Grade.UNSUPPORTED,
+    Grade.INCONCLUSIVE,
+    Grade.LAB_ERROR,
+    Grade.FAIL,
+)
+
+#: What is shown in full. The rest is silent: a reader looks for what went wrong.
+FINDINGS = (Grade.WEAK, Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.FAIL)
+
+AS_EXPECTED = 0
+FINDING = 1
+USAGE = 2
+LAB_ERROR = 3
+INCONCLUSIVE = 4
+NOTHING_SELECTED = 5
+
+EXIT_MEANINGS: Mapping[int, str] = {
+    AS_EXPECTED: "all as expected",
+    FINDING: "findings: the target did not do what is expected of it",
+    USAGE: "the command line was wrong",
+    LAB_ERROR: "error in the lab: at least one case was not judged because of it",
+    INCONCLUSIVE: "inconclusive: at least one case proves nothing",
+    NOTHING_SELECTED: "nothing was selected",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`counts` and `cases` leave supporting cases out: nobody selected them. `unjudged` are cases without a verdict."""
+
+    counts: Mapping[Grade, int]
+    cases: int
+    supporting: int
+    unjudged: tuple[str, ...]
+    complete: bool
+    exit_code: int
+    #: Findings of the target that are on its list of known deviations, as case ids.
+    known: tuple[str, ...] = ()
+
+    @property
+    def meaning(self) -> str:
+        """What the exit code says."""
+        return EXIT_MEANINGS.get(self.exit_code, "unknown")
+
+
+def summarise(record: Record, verdicts: Sequence[Verdict], accounts: Accounts | None = None) -> Summary:
+    """Count the verdicts of a run, and set them against what was known of the target."""
+    selected = [verdict for verdict in verdicts if not verdict.supporting]
+    counted = Counter(verdict.grade for verdict in selected)
+    judged = {verdict.case for verdict in verdicts}
+    unjudged = tuple(case.id for case in record.header.cases if case.id not in judged)
+    known = accounts.known if accounts else {}
+    complete = record.footer.complete
+    return Summary(
+        counts={word: counted[word] for word in WORDS},
+        cases=len(selected) + len(unjudged),
+        supporting=len(verdicts) - len(selected),
+        unjudged=unjudged,
+        complete=complete,
+        exit_code=_exit_code(selected, accounts, complete and not unjudged),
+        known=tuple(verdict.case for verdict in selected if verdict.case in known),
+    )
+
+
+def _exit_code(selected: Sequence[Verdict], accounts: Accounts | None, whole: bool) -> int:
+    """A failure that was seen outranks everything; what was not played or not judged never leaves a zero.
+
+    A known deviation is as expected; one that has vanished, or fits no case, is news and therefore a finding.
+    """
+    known = accounts.known if accounts else {}
+    grades = {verdict.grade for verdict in selected if verdict.case not in known}
+    graded = {verdict.grade for verdict in selected}
+    if Grade.FAIL in grades:
+        return FINDING
+    if Grade.LAB_ERROR in graded:
+        return LAB_ERROR
+    if Grade.INCONCLUSIVE in graded or not whole:
+        return INCONCLUSIVE
+    if Grade.WEAK in grades or (accounts and (accounts.vanished or accounts.unmatched)):
+        return FINDING
+    return AS_EXPECTED if selected else NOTHING_SELECTED

@@ -1,0 +1,349 @@
+"""A case's events as lines that can be read: when, who, what, and how much it matters. Every report uses them.
+
+Everything that is foreign (SMTP lines, names, alerts, reasons) is made visible here, so whoever renders a `Line` has
+plain text in hand. Every sentence is derived from the event and from earlier events of the same connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab import events as facts
+from lab.events import AnyFact, Event
+from lab.judge.facts import CERTIFICATES_THAT_VERIFY
+from lab.reports.sessions import Session, Sessions
+from lab.reports.visible import short_token, visible
+
+
+class Topic(StrEnum):
+    """What a line is about."""
+
+    CASE = "case"
+    STEP = "step"
+    MAIL = "mail"
+    DNS = "dns"
+    POLICY = "policy"
+    CONNECTION = "connection"
+    TLS = "tls"
+    SMTP = "smtp"
+    ATTACK = "attack"
+    READ = "read"
+    QUEUE = "queue"
+    REPORT = "report"
+    TARGET = "target"
+    LAB = "lab"
+
+
+class Emphasis(StrEnum):
+    """How a line is to be shown: the attacker's doing, something secret read, protection in force, trouble, or less."""
+
+    PLAIN = "plain"
+    QUIET = "quiet"
+    ATTACK = "attack"
+    LEAK = "leak"
+    SECURE = "secure"
+    TROUBLE = "trouble"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a timeline. `number` is the event's number in the record, `at` seconds since the run began.
+
+    `struck` is what the receiver had really said where the attacker removed it (then `text` is empty) or said something
+    else. `essential` lines tell the story when the dialogue is left out. `relayed` marks SMTP on the attacker's own
+    connection to the receiver, most of which repeats the dialogue in front.
+    """
+
+    number: int
+    at: float
+    case: str
+    step: str
+    topic: Topic
+    actor: str
+    text: str
+    emphasis: Emphasis = Emphasis.PLAIN
+    struck: str = ""
+    essential: bool = False
+    relayed: bool = False
+
+    @property
+    def note(self) -> str:
+        """What to say of the struck words where nothing can be struck through."""
+        if not self.struck:
+            return ""
+        return f"[instead of: {self.struck}]" if self.text else f"[removed by the attacker: {self.struck}]"
+
+    @property
+    def plain(self) -> str:
+        """The whole line's words without any styling."""
+        return " ".join(part for part in (self.text, self.note) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    topic: Topic
+    actor: str
+    text: str
+    emphasis: Emphasis = Emphasis.PLAIN
+    struck: str = ""
+    essential: bool = False
+    relayed: bool = False
+
+
+def timeline(events: Iterable[Event]) -> tuple[Line, ...]:
+    """Return the lines of some events, in their order. Pass all events of a case: later lines rest on earlier ones."""
+    teller = Timeline()
+    return tuple(line for line in map(teller.line, events) if line is not None)
+
+
+class Timeline:
+    """Tells events one at a time, as they happen."""
+
+    def __init__(self) -> None:
+        self.sessions = Sessions()
+        self._queue: dict[str, tuple[str, str]] = {}
+
+    def line(self, event: Event) -> Line | None:
+        """Return the line of the next event, or None where it only repeats what was said (an unchanged queue)."""
+        self.sessions.follow(event)
+        told = self._told(event.fact)
+        if told is None:
+            return None
+        return Line(
+            event.number,
+            event.at,
+            event.case,
+            event.step,
+            told.topic,
+            told.actor,
+            told.text,
+            told.emphasis,
+            told.struck,
+            told.essential,
+            told.relayed,
+        )
+
+    def _told(self, fact: AnyFact) -> _Told | None:
+        if isinstance(fact, facts.QueueSeen):
+            return self._queue_seen(fact)
+        if isinstance(fact, facts.PolicyRequested):
+            return _policy_requested(fact, self.sessions.of(fact.session))
+        for part in (_of_case, _of_mail, _of_names, _of_target, _of_lab):
+            told = part(fact)
+            if told is not None:
+                return told
+        return self._of_connection(fact) or self._of_tls(fact) or self._of_message(fact)
+
+    def _queue_seen(self, fact: facts.QueueSeen) -> _Told | None:
+        if self._queue.get(fact.token) == (fact.state, fact.reason):
+            return None
+        self._queue[fact.token] = (fact.state, fact.reason)
+        held = fact.state == "deferred"
+        state = "no longer held" if fact.state == "gone" else visible(fact.state)
+        text = f"message {short_token(fact.token)} is {state}"
+        if fact.reason:
+            text += f": {visible(fact.reason)}"
+        emphasis = Emphasis.TROUBLE if held else Emphasis.QUIET
+        return _Told(Topic.QUEUE, "sender's queue", text, emphasis, essential=held)
+
+    def _of_connection(self, fact: AnyFact) -> _Told | None:
+        match fact:
+            case facts.ConnectionAccepted():
+                session = self.sessions.of(fact.session)
+                verb = "goes on to" if fact.via else "connects to"
+                text = f"{verb} {visible(fact.host)} ({visible(fact.address)} port {fact.port})"
+                return _Told(Topic.CONNECTION, f"{session.client} > {session.server}", text)
+            case facts.ConnectionDenied():
+                session = self.sessions.of(fact.session)
+                where = f"{visible(fact.host)} ({visible(fact.address)} port {fact.port})"
+                text = f"connection to {where} {visible(fact.how)}"
+                actor = f"{session.client} > {session.server}"
+                return _Told(Topic.CONNECTION, actor, text, Emphasis.TROUBLE, essential=True)
+            case facts.ConnectionClosed():
+                session = self.sessions.of(fact.session)
+                return _Told(Topic.CONNECTION, _both(session), "connection ends", Emphasis.QUIET)
+            case facts.SmtpSaid():
+                return _smtp_line(fact, self.sessions)
+            case _:
+                return None
+
+    def _of_tls(self, fact: AnyFact) -> _Told | None:
+        match fact:
+            case facts.ClientHelloSeen():
+                text = f"asks for TLS with {visible(fact.sni)}" if fact.sni else "asks for TLS without naming a server"
+                return _Told(Topic.TLS, _both(self.sessions.of(fact.session)), text, Emphasis.QUIET)
+            case facts.TlsEstablished():
+                session = self.sessions.of(fact.session)
+                shown = f"certificate {visible(fact.certificate)}"
+                if fact.shown_by:
+                    shown += f", shown by {visible(fact.shown_by)}"
+                sound = fact.certificate == "valid" and not fact.shown_by
+                emphasis = Emphasis.SECURE if sound else Emphasis.ATTACK if fact.shown_by else Emphasis.TROUBLE
+                text = f"TLS is up: {visible(fact.version)}, {shown}"
+                return _Told(Topic.TLS, _both(session), text, emphasis, essential=not session.behind)
+            case facts.TlsFailed():
+                session = self.sessions.of(fact.session)
+                shown = f" (certificate {visible(fact.certificate)})" if fact.certificate else ""
+                text = f"TLS failed{shown}: {visible(fact.alert) or 'no alert was sent'}"
+                return _Told(Topic.TLS, _both(session), text, Emphasis.TROUBLE, essential=True)
+            case _:
+                return None
+
+    def _of_message(self, fact: AnyFact) -> _Told | None:
+        match fact:
+            case facts.TokenRead():
+                session = self.sessions.of(fact.session)
+                attacker = fact.reader == "attacker"
+                what = "addresses, Subject and body" if session.in_data else "its token at least"
+                text = f"{'' if attacker else 'anyone here '}can read message {short_token(fact.token)}: {what}"
+                if fact.secured:
+                    text += " (TLS is up, and ends here)"
+                who = "attacker" if attacker else "path"
+                return _Told(Topic.READ, who, text, Emphasis.LEAK, essential=True)
+            case facts.MessageAccepted():
+                return _accepted(fact, self.sessions)
+            case _:
+                return None
+
+
+def _both(session: Session) -> str:
+    # Behind an attacker: TLS may have been passed on as it came, so all that is known is which host it reached.
+    if session.behind:
+        return session.server
+    return f"{session.client} {'=>' if session.secured else '>'} {session.server}"
+
+
+def _policy_requested(fact: facts.PolicyRequested, session: Session) -> _Told:
+    answered = f"answered {fact.status}" if fact.status else "never answered"
+    text = f"{visible(fact.method)} {visible(fact.path)} at {visible(fact.host)}: {answered}"
+    if fact.policy_id:
+        text += f", policy id {visible(fact.policy_id)}"
+    if fact.redirected:
+        text += " (the target of a redirect)"
+    emphasis = Emphasis.PLAIN if fact.status == 200 else Emphasis.TROUBLE
+    actor = f"{session.client} => {session.server if session.role else 'policy'}"
+    return _Told(Topic.POLICY, actor, text, emphasis, essential=True)
+
+
+def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> _Told:
+    session = sessions.of(fact.session)
+    # TLS that the attacker only passes on is first read at the far end: there it is the sender's own dialogue.
+    passed_on = session.behind and fact.secured and not sessions.of(session.via).secured
+    client = "sender" if passed_on else session.client
+    arrow = "=>" if fact.secured else ">"
+    if fact.speaker == "sender":
+        actor = f"{client} {arrow} {session.server}"
+    elif fact.speaker == "attacker" or fact.altered:
+        actor = f"attacker {arrow} {client}"
+    else:
+        actor = f"{'mx' if session.role in ('', 'mx') else session.server} {arrow} {client}"
+    return _Told(
+        Topic.SMTP,
+        actor,
+        visible(fact.line),
+        Emphasis.ATTACK if fact.altered or fact.instead_of else Emphasis.PLAIN,
+        struck=visible(fact.instead_of),
+        essential=bool(fact.instead_of),
+        relayed=session.behind and not passed_on,
+    )
+
+
+def _accepted(fact: facts.MessageAccepted, sessions: Sessions) -> _Told:
+    """Tell an acceptance by the leg that the target itself was on: that one protected the message, or did not."""
+    tokens = ", ".join(short_token(token) for token in fact.tokens) or "without a token"
+    # A bounce or a report that arrives at the sender's own domain is no delivery of the message under test.
+    if fact.role not in ("mx", "attacker-mx"):
+        return _Told(Topic.MAIL, sessions.of(fact.session).server, f"takes message {tokens}", Emphasis.QUIET)
+    protection = sessions.protection(fact)
+    text = f"takes message {tokens}, sent {protection}"
+    if fact.via and protection != "inside TLS that ends at the attacker":
+        text += ", passed on by the attacker"
+    sound = protection == "inside TLS" and fact.certificate in CERTIFICATES_THAT_VERIFY
+    emphasis = Emphasis.SECURE if sound else Emphasis.TROUBLE if protection == "inside TLS" else Emphasis.ATTACK
+    return _Told(Topic.MAIL, "attacker" if fact.role == "attacker-mx" else "mx", text, emphasis, essential=True)
+
+
+def _of_case(fact: AnyFact) -> _Told | None:
+    match fact:
+        case facts.CaseBegan():
+            text = f"builds the world of {visible(fact.domain)} (policy: {visible(fact.mode)})"
+            return _Told(Topic.CASE, "lab", text)
+        case facts.CaseEnded():
+            return _Told(Topic.CASE, "lab", "takes the world down", Emphasis.QUIET)
+        case facts.StepBegan():
+            names = ", ".join(visible(name) for name in fact.attacks)
+            return _Told(Topic.STEP, "lab", f"attack in force: {names}" if names else "no attack in force")
+        case facts.StepEnded():
+            return _Told(Topic.STEP, "lab", "step ends", Emphasis.QUIET)
+        case _:
+            return None
+
+
+def _of_mail(fact: AnyFact) -> _Told | None:
+    match fact:
+        case facts.MessageInjected():
+            text = f"message {short_token(fact.token)} for {visible(fact.recipient)}: {visible(fact.reply)}"
+            return _Told(Topic.MAIL, "lab > sender", text)
+        case facts.InjectionRefused():
+            text = f"refuses message {short_token(fact.token)} for {visible(fact.recipient)}: {visible(fact.reply)}"
+            return _Told(Topic.MAIL, "sender > lab", text, Emphasis.TROUBLE, essential=True)
+        case facts.BounceReceived():
+            text = f"message {short_token(fact.token)} bounced: {visible(fact.action)} {visible(fact.status)}"
+            if fact.diagnostic:
+                text += f" ({visible(fact.diagnostic)})"
+            return _Told(Topic.MAIL, "own mx", text, Emphasis.TROUBLE, essential=True)
+        case facts.AttackFired():
+            where = f"{visible(fact.attack)}: " if fact.attack else ""
+            return _Told(Topic.ATTACK, "attacker", where + visible(fact.detail), Emphasis.ATTACK, essential=True)
+        case _:
+            return None
+
+
+def _of_names(fact: AnyFact) -> _Told | None:
+    match fact:
+        case facts.DnsAnswered():
+            answer = ", ".join(visible(answer) for answer in fact.answers) or visible(fact.rcode)
+            text = f"{visible(fact.type)} {visible(fact.name)}: {answer}"
+            if fact.tampered_by:
+                text += f" [forged by {visible(fact.tampered_by)}]"
+                return _Told(Topic.DNS, "attacker > sender", text, Emphasis.ATTACK, essential=True)
+            return _Told(Topic.DNS, "dns > sender", text)
+        case facts.ReportReceived():
+            types = ", ".join(visible(kind) for kind in fact.result_types) or "no failure"
+            counts = f"{fact.successful_sessions} sessions good, {fact.failed_sessions} failed"
+            text = f"TLS-RPT report about {visible(fact.policy_domain)}: {counts} ({types})"
+            return _Told(Topic.REPORT, "sender > report", text, essential=True)
+        case _:
+            return None
+
+
+def _of_target(fact: AnyFact) -> _Told | None:
+    match fact:
+        case facts.TargetFlushed():
+            return _Told(Topic.TARGET, "lab > sender", "asks to try the whole queue now")
+        case facts.TargetRestarted():
+            text = f"ended with {visible(fact.signal)} and started again"
+            return _Told(Topic.TARGET, "lab > sender", text, essential=True)
+        case facts.ClockAdvanced():
+            return _Told(Topic.TARGET, "lab > sender", f"clock moved forward by {fact.seconds} s", essential=True)
+        case facts.ReportsAsked():
+            return _Told(Topic.TARGET, "lab > sender", "asks for TLS-RPT reports now")
+        case facts.TargetFailed():
+            return _Told(Topic.TARGET, "sender", f"failed: {visible(fact.what)}", Emphasis.TROUBLE, essential=True)
+        case _:
+            return None
+
+
+def _of_lab(fact: AnyFact) -> _Told | None:
+    match fact:
+        case facts.LabFailed():
+            text = f"error in the lab, {visible(fact.where)}: {visible(fact.error)}"
+            return _Told(Topic.LAB, "lab", text, Emphasis.TROUBLE, essential=True)
+        case facts.DeadlinePassed():
+            waited = f"{fact.seconds:g} s for {visible(fact.waited_for)}"
+            text = f"deadline {visible(fact.deadline)} passed after {waited}"
+            return _Told(Topic.LAB, "lab", text, Emphasis.TROUBLE, essential=True)
+        case _:
+            return None

@@ -1,0 +1,89 @@
+"""The target contract over HTTP: the bodies that both sides send, as strict structures. Pure.
+
+`GET /about`, `/queue`, `/logs` and `POST /flush`, `/restart`, `/clock`, `/reports` on port 8025. What a target does not
+offer it answers with 404.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+#: Raised when the contract changes so that older targets cannot be used any more.
+CONTRACT_VERSION = 1
+
+PORT = 8025
+
+
+class AboutBody(msgspec.Struct, frozen=True):
+    """The answer of `GET /about`. Unknown members are ignored, so that a target may say more."""
+
+    contract: int
+    name: str
+    versions: dict[str, str] = {}
+    capabilities: tuple[str, ...] = ()
+    retry_seconds: float = 0.0
+    policy_cache: Literal["persistent", "volatile"] = "persistent"
+
+
+class MessageBody(msgspec.Struct, frozen=True):
+    """One message of `GET /queue`."""
+
+    id: str
+    sender: str
+    recipient: str
+    state: Literal["active", "deferred"]
+    reason: str = ""
+
+
+class QueueBody(msgspec.Struct, frozen=True):
+    """The answer of `GET /queue`."""
+
+    messages: tuple[MessageBody, ...]
+
+
+class FlushedBody(msgspec.Struct, frozen=True):
+    """The answer of `POST /flush`."""
+
+    flushed: Literal[True]
+
+
+class RestartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /restart`."""
+
+    signal: Literal["TERM", "KILL"]
+
+
+class RestartedBody(msgspec.Struct, frozen=True):
+    """The answer of `POST /restart`, given when mail is taken again."""
+
+    restarted: Literal[True]
+
+
+class ClockRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /clock`: seconds to move forward, at most ten years at once."""
+
+    advance: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.advance <= 315360000:
+            raise ValueError("advance is a number of seconds from 0 to ten years")
+
+
+class ClockBody(msgspec.Struct, frozen=True):
+    """The answer of `POST /clock`: by how many seconds the clock is now ahead, in all."""
+
+    offset: float
+
+
+class ReportsBody(msgspec.Struct, frozen=True):
+    """The answer of `POST /reports`: how many reports left."""
+
+    sent: int
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The answer of anything that went wrong, beside its HTTP status."""
+
+    error: str

@@ -1,0 +1,141 @@
+"""Flaws: switches of the reference sender that each break exactly one obligation.
+
+They are the lab's proof that it has teeth: a correct sender has none of them and passes every case, and for each of
+them some case must fail, on the very obligation that is named here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+
+
+class UnknownFlaw(ValueError):
+    """A flaw was asked for that does not exist. The message names it and what comes near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One flaw: its name, the id of the obligation that it breaks, and what the sender then does wrong."""
+
+    name: str
+    obligation: str
+    text: str
+
+
+def _flaw(obligation: str, text: str) -> bool:
+    """Declare a flaw. It is off by default; `bool` is what the field holds once a `Flaws` exists."""
+    switch: bool = field(default=False, metadata={"obligation": obligation, "text": text})
+    return switch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flaws:
+    """The flaws that a sender has: each attribute is the switch of that name."""
+
+    # What is done with a policy
+    ignores_policy: bool = _flaw("STS-4-02", "a policy is found and then not applied to the connection")
+    skips_mx_match: bool = _flaw("STS-4-01", "the MX name is not compared with the policy's mx patterns")
+    matches_wildcards_at_any_depth: bool = _flaw(
+        "STS-4.1-02", "a wildcard in the policy matches any number of labels, and none at all"
+    )
+    testing_as_enforce: bool = _flaw("STS-5-05", "mode testing holds mail as mode enforce does")
+    testing_as_none: bool = _flaw("STS-5-04", "mode testing is neither validated nor reported")
+    none_as_enforce: bool = _flaw("STS-5-06", "mode none holds mail as mode enforce does")
+
+    # Sessions under mode enforce
+    sends_clear_when_starttls_refused: bool = _flaw(
+        "STS-5-03", "when STARTTLS is answered by anything but 220, mail goes on in clear text on the same connection"
+    )
+    sends_clear_without_starttls: bool = _flaw(
+        "STS-5-03", "when STARTTLS is not offered, mail goes on in clear text on the same connection"
+    )
+    retries_in_clear: bool = _flaw(
+        "STS-5-03", "after a failed handshake mail goes out in clear text on a new connection"
+    )
+    sends_envelope_in_clear: bool = _flaw(
+        "STS-5-03", "MAIL FROM and RCPT TO are said in clear text before the missing STARTTLS is noticed"
+    )
+    sends_envelope_before_check: bool = _flaw(
+        "STLS-4.1-02", "MAIL FROM and RCPT TO are said inside TLS to a host whose certificate is not acceptable"
+    )
+    takes_bytes_before_tls: bool = _flaw(
+        "STLS-6-06", "octets that came behind the 220, before the handshake, are read as replies inside TLS"
+    )
+    accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
+    sends_no_server_name: bool = _flaw("STS-7.1-03", "the TLS client hello to an MX host names no server (no SNI)")
+
+    # Certificates of MX hosts
+    accepts_untrusted: bool = _flaw(
+        "STS-4.2-02", "an MX certificate of any issuer is accepted, if name and dates are right"
+    )
+    accepts_self_signed: bool = _flaw(
+        "STS-4.2-02", "a self-signed MX certificate is accepted, if name and dates are right"
+    )
+    accepts_expired: bool = _flaw("STS-4.2-01", "an expired MX certificate is accepted")
+    accepts_wrong_name: bool = _flaw("STS-4.2-03", "an MX certificate for any name is accepted")
+    accepts_common_name: bool = _flaw("ID-A-01", "the subject's common name counts where there is no SAN")
+
+    # Several hosts, retries, the queue
+    no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")
+    bounces_instead_of_deferring: bool = _flaw(
+        "STS-5-07", "mail that the policy blocks is returned at once, without asking DNS for a newer policy"
+    )
+    loses_message: bool = _flaw("SMTP-4.5.4.1-01", "mail that should be kept for a retry is thrown away")
+    delivers_twice: bool = _flaw("SMTP-4.5.4.1-01", "a delivered message stays in the queue and is delivered once more")
+
+    # Discovery: the TXT record and the fetch
+    accepts_two_records: bool = _flaw("STS-3.1-11", "of several valid TXT records the first counts, instead of none")
+    follows_redirects: bool = _flaw("STS-3.3-09", "a 3xx answer of the policy host is followed")
+    ignores_http_status: bool = _flaw("STS-3.3-08", "a policy counts whatever the HTTP status is")
+    last_duplicate_wins: bool = _flaw("STS-3.2-16", "of repeated fields the last counts, not the first")
+    accepts_bad_policy_host: bool = _flaw("STS-3.3-02", "the policy host may show any certificate")
+    accepts_policy_host_expired: bool = _flaw("STS-3.3-03", "the policy host may show an expired certificate")
+    accepts_policy_host_wrong_name: bool = _flaw(
+        "STS-3.3-01", "the policy host may show a certificate for another name"
+    )
+    holds_without_policy: bool = _flaw("STS-3.3-15", "mail is held when the first fetch of a policy fails")
+
+    # The policy cache
+    drops_cache_without_record: bool = _flaw(
+        "STS-3.1-13", "a cached policy is dropped when the TXT record is gone or unusable"
+    )
+    drops_cache_on_lookup_failure: bool = _flaw(
+        "STS-3.3-16", "a cached policy is dropped when the TXT lookup fails (SERVFAIL, timeout)"
+    )
+    drops_cache_when_refresh_fails: bool = _flaw(
+        "STS-3.3-16", "a cached policy is dropped when the fetch of a newer one fails"
+    )
+    never_refetches: bool = _flaw(
+        "STS-3.1-05", "an unexpired policy is never replaced, whatever the TXT record's id says"
+    )
+    refetches_on_every_message: bool = _flaw(
+        "STS-3-01", "every message fetches the policy, although the id is unchanged"
+    )
+    ignores_max_age: bool = _flaw("STS-3.2-09", "a cached policy never expires")
+    forgets_cache_at_restart: bool = _flaw("STS-3.3-16", "cached policies do not survive a restart")
+    ignores_none: bool = _flaw("STS-8.3-01", "a new policy with mode none does not replace a cached one")
+
+    # Without a policy
+    no_opportunistic_tls: bool = _flaw(
+        "STLS-6-02", "without a policy mail goes in clear text although STARTTLS is offered"
+    )
+
+
+FLAWS: Mapping[str, Flaw] = {
+    one.name: Flaw(one.name, one.metadata["obligation"], one.metadata["text"]) for one in fields(Flaws)
+}
+
+#: The sender as it should be.
+NO_FLAWS = Flaws()
+
+
+def parse_flaws(names: Iterable[str]) -> Flaws:
+    """Return the flaws of these names. Raises `UnknownFlaw`, with near misses, for a name that is none."""
+    wanted = {name.strip() for name in names} - {""}
+    for name in sorted(wanted - FLAWS.keys()):
+        near = difflib.get_close_matches(name, FLAWS, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(FLAWS))}"
+        raise UnknownFlaw(f"there is no flaw {name!r}; {hint}")
+    return Flaws(**dict.fromkeys(wanted, True))

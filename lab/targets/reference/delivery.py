@@ -1,0 +1,195 @@
+"""The delivery of one message: policy, MX hosts in order, and what each mode allows (RFC 8461, sections 4 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lab.targets.flaws import Flaws
+from lab.targets.reference.discovery import Discovered, Discovery
+from lab.targets.reference.policy import Policy
+from lab.targets.reference.report_counts import NO_POLICY, ReportCounts, applied
+from lab.targets.reference.resolver import Resolver
+from lab.targets.reference.routing import NoRoute, find_addresses, find_route, literal_address, recipient_domain
+from lab.targets.reference.session import (
+    Accepted,
+    Destination,
+    Rejected,
+    Sessions,
+    Unprotected,
+    Unreachable,
+    is_self_signed,
+)
+from lab.targets.reference.smtp_client import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A host took the message."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """It did not work this time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will never work. `status` is an enhanced status code (RFC 3463)."""
+
+    reason: str
+    status: str = "5.0.0"
+
+
+Result = Delivered | Deferred | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Unused:
+    """A host did not get the message. `blocked` tells whether the policy was the reason."""
+
+    reason: str
+    blocked: bool = False
+
+
+class Delivery:
+    """Delivers messages, one call each."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        discovery: Discovery,
+        sessions: Sessions,
+        counts: ReportCounts,
+        flaws: Flaws,
+        log: Callable[[str], None],
+    ) -> None:
+        self._resolver = resolver
+        self._discovery = discovery
+        self._sessions = sessions
+        self._counts = counts
+        self._flaws = flaws
+        self._log = log
+
+    async def deliver(self, envelope: Envelope) -> Result:
+        """Try everything once. The policy's TXT record is asked for each time, so also before mail is returned."""
+        try:
+            domain = recipient_domain(envelope.recipient)
+        except ValueError as error:
+            return Failed(str(error), "5.1.2")
+        found = Discovered(None) if literal_address(domain) else await self._discovery.discover(domain)
+        if found.hold:
+            return Deferred("the policy could not be fetched")
+        policy = self._in_force(found.policy)
+        if found.problem is not None and (found.policy is None or found.policy.mode != "none"):
+            under = applied(found.policy) if found.policy is not None else NO_POLICY
+            self._counts.failed(domain, under, found.problem.result_type, reason=found.problem.reason)
+        route = await find_route(self._resolver, domain)
+        if isinstance(route, NoRoute):
+            # A forged "no such domain" must not return mail of a domain that had a policy a moment ago.
+            if route.permanent and (policy is None or policy.mode != "enforce"):
+                return Failed(route.reason, route.status)
+            return Deferred(route.reason)
+        return await self._to_hosts(envelope, domain, route.hosts, policy)
+
+    def _in_force(self, policy: Policy | None) -> Policy | None:
+        """The policy as it is applied: none of mode none counts as no policy (RFC 8461, section 5)."""
+        if policy is None or self._flaws.ignores_policy:
+            return None
+        mode = policy.mode
+        if mode == "testing" and self._flaws.testing_as_enforce:
+            mode = "enforce"
+        if mode == "testing" and self._flaws.testing_as_none:
+            mode = "none"
+        elif mode == "none" and self._flaws.none_as_enforce:
+            mode = "enforce"
+        return None if mode == "none" else replace(policy, mode=mode)
+
+    async def _to_hosts(self, envelope: Envelope, domain: str, hosts: tuple[str, ...], policy: Policy | None) -> Result:
+        """Try the hosts in order until one takes the message or refuses it for good."""
+        problems: list[str] = []
+        blocked = False
+        for host in hosts:
+            result = await self._to_host(envelope, domain, host, policy)
+            if not isinstance(result, _Unused):
+                return result
+            problems.append(result.reason)
+            blocked = blocked or result.blocked
+            if blocked and self._flaws.no_fail_over:
+                break
+        if blocked and self._flaws.bounces_instead_of_deferring:
+            return Failed("; ".join(problems), "5.7.10")
+        return Deferred("; ".join(problems))
+
+    async def _to_host(
+        self, envelope: Envelope, domain: str, host: str, policy: Policy | None
+    ) -> Delivered | Failed | _Unused:
+        if policy is not None and not self._matches(policy, host):
+            # RFC 8460 has no result type of its own for this.
+            reason = f"{host} is not in the policy of {domain}"
+            self._counts.failed(domain, applied(policy), "validation-failure", host, reason=reason)
+            if policy.mode == "enforce":
+                return _Unused(reason, blocked=True)
+        addresses = await find_addresses(self._resolver, host)
+        if isinstance(addresses, str):
+            return _Unused(addresses)
+        problems: list[str] = []
+        blocked = False
+        for address in addresses:
+            try:
+                accepted = await self._to_address(envelope, domain, Destination(host, address), policy)
+            except Rejected as rejected:
+                if rejected.permanent:
+                    return Failed(str(rejected))
+                problems.append(str(rejected))
+            except Unreachable as unreachable:
+                problems.append(str(unreachable))
+            except Unprotected as unprotected:
+                problems.append(f"{host}: {unprotected}")
+                blocked = True
+            else:
+                return Delivered(f"{host} [{address}] {accepted.tls or 'clear'}: {accepted.reply.text}")
+        return _Unused("; ".join(problems), blocked)
+
+    def _matches(self, policy: Policy, host: str) -> bool:
+        if self._flaws.skips_mx_match:
+            return True
+        return policy.allows(host, any_depth=self._flaws.matches_wildcards_at_any_depth)
+
+    async def _to_address(self, envelope: Envelope, domain: str, to: Destination, policy: Policy | None) -> Accepted:
+        if policy is None:
+            return await self._without_policy(envelope, domain, to)
+        if policy.mode == "testing" and not self._matches(policy, to.host):
+            return await self._sessions.opportunistic(envelope, to)
+        try:
+            accepted = await self._sessions.verified(envelope, to)
+        except Unprotected as failure:
+            self._counts.unprotected(domain, applied(policy), to, failure)
+            self._log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
+            if policy.mode == "testing":
+                return await self._sessions.opportunistic(envelope, to)
+            return await self._after_violation(envelope, to, failure)
+        self._counts.succeeded(domain, applied(policy))
+        return accepted
+
+    async def _after_violation(self, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
+        """Under enforce nothing more is said to this host: always raises, unless a flaw knows better."""
+        if self._flaws.retries_in_clear and failure.handshake:
+            return await self._sessions.clear(envelope, to)
+        if self._flaws.accepts_self_signed and is_self_signed(failure):
+            return await self._sessions.to_self_signed(envelope, to)
+        if self._flaws.sends_envelope_before_check and failure.verify_code is not None:
+            await self._sessions.leak_envelope(envelope, to)
+        raise failure
+
+    async def _without_policy(self, envelope: Envelope, domain: str, to: Destination) -> Accepted:
+        accepted = await self._sessions.opportunistic(envelope, to)
+        if accepted.weakness is not None:
+            self._counts.unprotected(domain, NO_POLICY, to, accepted.weakness)
+        elif accepted.tls:
+            self._counts.succeeded(domain, NO_POLICY)
+        return accepted

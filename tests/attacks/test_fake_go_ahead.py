@@ -1,0 +1,67 @@
+"""The attacks that spoil a handshake: drop_after_starttls and garbage_after_220."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.attacks import drop_after_starttls, garbage_after_220
+from lab.attacks.attack import SmtpAttack
+from lab.attacks.garbage_after_220 import GARBAGE
+from lab.attacks.session import FinishSending, Side
+from lab.events import ClientHelloSeen, TlsFailed
+from tests.attacks.dialogues import HALF_A_HELLO, Dialogue, client_hello
+
+BOTH = pytest.mark.parametrize(
+    "attack", [drop_after_starttls.ATTACK, garbage_after_220.ATTACK], ids=lambda attack: attack.form.name
+)
+cuts = st.lists(st.integers(1, 60), min_size=1, max_size=10)
+
+
+@BOTH
+def test_nothing_happens_before_the_whole_hello(attack: SmtpAttack) -> None:
+    dialogue = Dialogue(attack)
+    dialogue.say(b"EHLO a\r\n")
+    assert dialogue.say(b"STARTTLS\r\n") == b"220 2.0.0 Ready to start TLS\r\n"
+    assert dialogue.say(HALF_A_HELLO) == b""
+    assert dialogue.fired == []
+    assert not dialogue.stage.over
+    assert dialogue.receiver.commands == ["EHLO a"]
+
+
+@BOTH
+def test_a_sender_without_a_handshake_is_not_attacked(attack: SmtpAttack) -> None:
+    dialogue = Dialogue(attack)
+    dialogue.say(b"EHLO a\r\nSTARTTLS\r\n")
+    dialogue.say(b"QUIT\r\n")
+    assert dialogue.fired == []
+    assert dialogue.stage.over
+
+
+@BOTH
+@given(cuts=cuts)
+def test_it_fires_once_the_hello_is_there_however_it_is_cut(attack: SmtpAttack, cuts: list[int]) -> None:
+    dialogue = Dialogue(attack, cuts=cuts)
+    dialogue.say(b"EHLO a\r\nSTARTTLS\r\n" + client_hello("mx1.domain.example"))
+    assert len(dialogue.fired) == 1
+    assert [fact.sni for fact in dialogue.facts(ClientHelloSeen)] == ["mx1.domain.example"]
+    assert dialogue.altered == [("220 2.0.0 Ready to start TLS", "")]
+    assert dialogue.stage.over is (attack is drop_after_starttls.ATTACK)
+
+
+def test_garbage_is_followed_by_the_end_and_the_alert_is_kept() -> None:
+    dialogue = Dialogue(garbage_after_220.ATTACK)
+    dialogue.say(b"STARTTLS\r\n")
+    assert dialogue.say(client_hello()) == GARBAGE
+    assert dialogue.stage.done[-1] == FinishSending(Side.SENDER)
+    dialogue.say(b"\x15\x03\x01\x00\x02\x02\x46")
+    dialogue.stage.end(Side.SENDER)
+    assert [fact.alert for fact in dialogue.facts(TlsFailed)] == ["protocol version"]
+    assert dialogue.stage.over
+
+
+def test_garbage_is_no_tls_and_no_smtp() -> None:
+    assert len(GARBAGE) >= 32
+    assert GARBAGE[0] not in range(20, 25)
+    assert b"\n" not in GARBAGE

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.catalogue.lint import lint
+from lab.requirements import load_requirements
+from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load
+from tests.catalogue.forms import FORMS
+
+
+def _enforce(more: str) -> str:
+    return GOOD.replace('outcome = "deferred"', more)
+
+
+REFUSED = [
+    # words that nobody else understands
+    (HEAD.replace("STS-5-03", "STS-5-3") + ATTACK + EXPECT, "requirements", "unknown requirement `STS-5-3`; did you mean"),
+    (GOOD.replace("strip_starttls", "strip_startls"), "smtp =", "unknown smtp attack `strip_startls`; did you mean"),
+    (GOOD.replace("smtp =", "https ="), "https =", "unknown https attack `strip_starttls`"),
+    (GOOD.replace('"strip_starttls"', '{ name = "refuse_starttls", cod = 454 }'), "smtp =", "unknown parameter"),
+    (GOOD.replace('"strip_starttls"', '{ name = "refuse_starttls", code = 421 }'), "smtp =", "unknown value of `code`"),
+    (GOOD + '[world.mx]\ncertificate = "expird"\n', "expird", "unknown certificate variant `expird`; did you mean"),
+    (GOOD + '[fault.mx]\ncertificate = "expird"\n', "expird", "unknown certificate variant `expird`; did you mean"),
+    (GOOD + '[world.policy]\nmode = "strict"\n', "strict", "unknown mode `strict`"),
+    (_enforce('outcome = "defered"'), "defered", "unknown outcome `defered`; did you mean `deferred`?"),
+    (_enforce('outcome = "deferred"\nobligation = "STS-5-99"'), "STS-5-99", "unknown requirement `STS-5-99`"),
+    (_enforce('outcome = "deferred"\nreport = "no-starttls"'), "no-starttls", "unknown result type `no-starttls`"),
+    # what cannot fail
+    (_enforce('outcome = "any"'), '"any"', "cannot fail: `any` outcome is right"),
+    (_enforce('outcome = ["delivered", "deferred", "bounced"]'), "bounced", "cannot fail: every outcome is right"),
+    (_enforce('outcome = ["delivered", "deferred"]'), '["delivered", "deferred"]', "only the control arm may say so"),
+    (_enforce("outcome = []"), "[expect.enforce]", "an expectation without an outcome"),
+    (_enforce('outcome = "deferred"\npolicy_requests = {}'), "policy_requests", "these bounds cannot fail"),
+    (_enforce('outcome = "deferred"\npolicy_requests = { least = 2, most = 1 }'), "policy_requests", "cannot be met"),
+    (_enforce('outcome = "deferred"\nshould = "delivered"'), "should", "`should` must narrow `outcome`"),
+    (GOOD.replace('outcome = "delivered"', 'outcome = "as-absent" # here'), "# here", "compared with itself"),
+    # what cannot fire
+    (GOOD.replace('"strip_starttls"', '{ name = "strip_starttls", host = "mx9" }'), "smtp =", "unknown MX host `mx9`"),
+    (
+        HEAD + '[attack]\nhttps = "block_policy_host"\n[expect.absent]\noutcome = "delivered"\n',
+        "https =",
+        "no mode of the scenario publishes a policy",
+    ),
+    (
+        GOOD + '[[step]]\nname = "attack"\n[[step]]\nname = "idle"\nsend = false\nattack = "keep"\n',
+        "smtp =",
+        "nothing is sent in the step `idle`",
+    ),
+    (
+        HEAD + '[attack]\nhttps = "block_policy_host"\n' + EXPECT,
+        "[attack]",
+        "without a policy nothing is attacked",
+    ),
+    # what is missing, twice, or out of place
+    (HEAD.replace('"An effect."', '" "') + ATTACK + EXPECT, "effect", "`effect` is empty"),
+    (HEAD.replace('"STS-5-05",', '"STS-5-03",') + ATTACK + EXPECT, "requirements", "STS-5-03 is listed twice"),
+    (GOOD.replace("[expect.absent]\noutcome", "[expect.none]\nnote").replace('[expect.none]\noutcome = "as-absent"\n', ""),
+     "[expect.none]", "an expectation without an outcome"),
+    (GOOD.split("[expect.absent]", maxsplit=1)[0], "[expect.enforce]", "an attack without a control arm"),
+    (HEAD + '[expect.testing]\noutcome = "as-absent"\n', "[expect.testing]", "nothing to compare `as-absent` with"),
+    (GOOD + '[[world.mx]]\nname = "a"\n[[world.mx]]\nname = "a"\n', "[[world.mx]]", "the MX host `a` is there twice"),
+    (GOOD + "[world]\nmx = []\n", "mx = []", "a domain without MX hosts"),
+    (_enforce('outcome = "deferred"\nobligation = "STS-4-02"'), "STS-4-02", "not among `requirements`"),
+    (
+        _enforce('outcome = "deferred"\nobligation = "RPT-4.3.1-01"').replace('"STS-5-05",', '"STS-5-05", "RPT-4.3.1-01",'),
+        "obligation =",
+        "RPT-4.3.1-01 does not bind the sender",
+    ),
+    (
+        GOOD + '[[step]]\nname = "attack"\nsend = false\nrecovers = true\n',
+        "[expect.enforce]",
+        "nothing to expect: the step `attack` sends no message",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words", "message"), REFUSED, ids=[message for _, _, message in REFUSED])
+def test_what_proves_nothing_is_refused_with_its_line(tmp_path: Path, text: str, words: str, message: str) -> None:
+    lines = [line for line, said in complaints(tmp_path, text) if message in said]
+    assert lines
+    assert lines[0] == line_with(text, words)
+
+
+def test_a_good_scenario_is_clean(tmp_path: Path) -> None:
+    (scenario,) = load(tmp_path, GOOD).scenarios
+    assert lint(scenario, FORMS, load_requirements()) == []
+
+
+def test_a_mistake_that_vectors_inherit_is_said_once(tmp_path: Path) -> None:
+    text = GOOD.replace("strip_starttls", "strip") + '[[vector]]\nname = "a"\n[[vector]]\nname = "b"\n'
+    assert len(complaints(tmp_path, text)) == 1
+
+
+def test_an_empty_list_of_requirements_is_refused(tmp_path: Path) -> None:
+    (scenario,) = load(tmp_path, GOOD).scenarios
+    messages = [problem.message for problem in lint(replace(scenario, requirements=()), FORMS, load_requirements())]
+    assert any("`requirements` is empty" in message for message in messages)
+
+
+def test_any_outcome_will_do_where_something_else_is_judged(tmp_path: Path) -> None:
+    text = _enforce('outcome = "any"\npolicy_requests = { most = 1 }')
+    assert "family/name[enforce]" in load(tmp_path, text).cases

@@ -1,0 +1,56 @@
+"""Progress is a live line on a terminal and silence elsewhere."""
+
+from lab import events as facts
+from lab.events import Event
+from lab.model import Mode
+from lab.reports.progress import Progress
+
+from .records import HOSTILE, assert_fits, console, printed, strip_events, strip_record
+
+
+def test_cases_are_counted_as_they_begin_and_end() -> None:
+    progress = Progress(console(), 4)
+    for event in strip_events(Mode.ENFORCE):
+        if event.step == "attack":
+            break
+        progress.on_event(event)
+    assert (progress.begun, progress.ended, progress.phases) == (1, 0, {"prime": 1})
+    for event in strip_record().events:
+        progress.on_event(event)
+    assert (progress.begun, progress.ended, progress.phases) == (5, 4, {})
+    assert progress.line().plain.startswith("4 of 4 cases  2.")
+
+
+def test_a_pipe_stays_quiet() -> None:
+    on = console(terminal=False)
+    with Progress(on, 4) as progress:
+        for event in strip_record().events:
+            progress.on_event(event)
+    assert printed(on) == ""
+
+
+def test_a_terminal_shows_the_line_and_takes_it_away() -> None:
+    on = console(terminal=True)
+    with Progress(on, 4) as progress:
+        for event in strip_record().events:
+            progress.on_event(event)
+    assert "4 of 4 cases" in printed(on)
+    assert printed(on).endswith("\x1b[2K") or "\x1b[1A\x1b[2K" in printed(on)
+
+
+def test_trouble_shows_at_once_and_cannot_break_the_line() -> None:
+    progress = Progress(console(), 300)
+    for number, fact in enumerate((facts.LabFailed(where=HOSTILE, error="x"), facts.TargetFailed(what=HOSTILE * 9)), 1):
+        progress.on_event(Event(number=number, at=0.1, fact=fact))
+        assert "failed" in progress.line().plain or "error in the lab" in progress.line().plain
+        assert_fits(progress.line().plain, 79)
+
+
+def test_many_steps_at_once_fit_into_the_line() -> None:
+    progress = Progress(console(), 300)
+    for number in range(60):
+        case = str(number)
+        progress.on_event(Event(number=number, at=0.1, fact=facts.CaseBegan(domain="d", mode="enforce"), case=case))
+        step = "step-with-a-long-name-" + str(number % 7)
+        progress.on_event(Event(number=number, at=0.1, fact=facts.StepBegan(), case=case, step=step))
+    assert_fits(progress.line().plain, 79)

@@ -1,0 +1,73 @@
+"""What the exit code says: a failure outranks everything, and what is missing never leaves a zero."""
+
+from dataclasses import replace
+
+import pytest
+
+from lab.judge.deviations import Accounts, Deviation
+from lab.model import Grade, Verdict
+from lab.reports import summary
+from lab.reports.summary import summarise
+
+from .records import record_of, strip_record, strip_verdicts
+
+_RECORD = strip_record()
+_VERDICTS = strip_verdicts(_RECORD)
+_DEVIATION = Deviation("a/*", "STS-5-03", "fail", "known", "a link")
+
+
+def _with(*grades: Grade) -> list[Verdict]:
+    return [replace(verdict, grade=grade) for verdict, grade in zip(_VERDICTS, grades, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("grades", "code"),
+    [
+        ((Grade.PASS, Grade.INFO, Grade.PASS, Grade.PASS), summary.AS_EXPECTED),
+        ((Grade.PASS, Grade.UNSUPPORTED, Grade.PASS, Grade.PASS), summary.AS_EXPECTED),
+        ((Grade.PASS, Grade.WEAK, Grade.PASS, Grade.PASS), summary.FINDING),
+        ((Grade.PASS, Grade.WEAK, Grade.INCONCLUSIVE, Grade.PASS), summary.INCONCLUSIVE),
+        ((Grade.PASS, Grade.LAB_ERROR, Grade.INCONCLUSIVE, Grade.PASS), summary.LAB_ERROR),
+        ((Grade.FAIL, Grade.LAB_ERROR, Grade.INCONCLUSIVE, Grade.PASS), summary.FINDING),
+    ],
+)
+def test_the_exit_code_follows_from_the_verdicts(grades: tuple[Grade, ...], code: int) -> None:
+    told = summarise(_RECORD, _with(*grades))
+    assert told.exit_code == code
+    assert told.meaning == summary.EXIT_MEANINGS[code]
+
+
+def test_nothing_selected_is_not_success() -> None:
+    assert summarise(record_of([], []), []).exit_code == summary.NOTHING_SELECTED
+
+
+def test_a_case_without_a_verdict_is_not_success() -> None:
+    told = summarise(_RECORD, _VERDICTS[1:])
+    assert told.exit_code == summary.INCONCLUSIVE
+    assert told.unjudged == (_VERDICTS[0].case,)
+    assert told.cases == 4
+
+
+def test_an_interrupted_run_is_not_success() -> None:
+    assert summarise(strip_record(complete=False), _VERDICTS).exit_code == summary.INCONCLUSIVE
+
+
+def test_supporting_cases_are_not_counted() -> None:
+    told = summarise(_RECORD, [*_VERDICTS[:3], replace(_VERDICTS[3], supporting=True, grade=Grade.FAIL)])
+    assert (told.cases, told.supporting, told.counts[Grade.FAIL]) == (3, 1, 0)
+    assert told.exit_code == summary.AS_EXPECTED
+
+
+def test_a_known_deviation_is_as_expected_and_still_counted() -> None:
+    verdicts = _with(Grade.FAIL, Grade.WEAK, Grade.PASS, Grade.PASS)
+    known = {verdicts[0].case: ("known",), verdicts[1].case: ("known",)}
+    told = summarise(_RECORD, verdicts, Accounts(known=known, vanished=(), unmatched=()))
+    assert told.exit_code == summary.AS_EXPECTED
+    assert told.counts[Grade.FAIL] == 1
+    assert set(told.known) == set(known)
+
+
+@pytest.mark.parametrize("kind", ["vanished", "unmatched"])
+def test_a_list_of_deviations_that_is_wrong_is_a_finding(kind: str) -> None:
+    accounts = Accounts(known={}, vanished=(), unmatched=())
+    assert summarise(_RECORD, _VERDICTS, replace(accounts, **{kind: (_DEVIATION,)})).exit_code == summary.FINDING

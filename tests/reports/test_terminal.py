@@ -1,0 +1,145 @@
+"""Findings answer: which obligation, what happened, whose fault, where to look, how to repeat."""
+
+from dataclasses import replace
+from pathlib import PurePath
+
+import pytest
+
+from lab.judge.deviations import Accounts, Deviation
+from lab.model import Grade, Judgement, Requirement, Verdict
+from lab.reports.mitm import mitm_name
+from lab.reports.summary import Summary, summarise
+from lab.reports.terminal import Evidence, finding_block, findings, is_finding, repeat_command, summary_line
+
+from .records import (
+    HOSTILE,
+    REQUIREMENTS,
+    assert_fits,
+    hostile_events,
+    record_of,
+    rendered,
+    strip_record,
+    strip_verdicts,
+    without_colour,
+)
+
+_RECORD = strip_record(leaking_enforce=True)
+_VERDICTS = strip_verdicts(_RECORD, leaking_enforce=True)
+_EVIDENCE = Evidence.of(_RECORD, PurePath("runs/20260302-093000-c0ffee"))
+
+
+def _graded(grade: Grade, blame: str = "nobody", **changes: object) -> Verdict:
+    judgement = replace(_VERDICTS[0].judgements[0], grade=grade, blame=blame)
+    return replace(replace(_VERDICTS[0], grade=grade, judgements=(judgement,)), **changes)  # type: ignore[arg-type]
+
+
+def test_a_block_answers_what_a_reader_asks() -> None:
+    shown = rendered(finding_block(_VERDICTS[0], _EVIDENCE, REQUIREMENTS))
+    for words in (
+        "FAIL  starttls/strip[enforce]",
+        "STS-5-03 (MUST NOT, RFC 8461 section 5): Under enforce",
+        "no-message-was-read (read-in-clear)",
+        "expected    nobody but the genuine host can read the message",
+        "observed    the attacker read the whole message in clear",
+        "to blame    the mail server under test",
+        "can read message 6f1c0a9b...: addresses, Subject",
+        "runs/20260302-093000-c0ffee/record.jsonl",
+        "runs/20260302-093000-c0ffee/flows/starttls.strip.enforce.mitm",
+        "sts-lab run 'starttls/strip[enforce]' --target postfix",
+    ):
+        assert words in shown
+    assert_fits(shown)
+
+
+def test_a_terminal_shows_the_same_words() -> None:
+    on_terminal = rendered(finding_block(_VERDICTS[0], _EVIDENCE, REQUIREMENTS), terminal=True)
+    assert_fits(on_terminal)
+    assert "\x1b[1;31mFAIL" in on_terminal
+    assert without_colour(on_terminal) == rendered(finding_block(_VERDICTS[0], _EVIDENCE, REQUIREMENTS))
+
+
+@pytest.mark.parametrize(
+    ("blame", "words"),
+    [
+        ("target", "the mail server under test"),
+        ("lab", "the lab, not the mail server"),
+        ("nobody", "nothing is proved"),
+    ],
+)
+def test_blame_is_said_in_words(blame: str, words: str) -> None:
+    assert words in rendered(finding_block(_graded(Grade.INCONCLUSIVE, blame), _EVIDENCE, REQUIREMENTS))
+
+
+@pytest.mark.parametrize("grade", list(Grade))
+def test_passes_are_silent_and_everything_doubtful_is_not(grade: Grade) -> None:
+    expected = grade in (Grade.WEAK, Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.FAIL)
+    assert is_finding(_graded(grade)) is expected
+    assert not is_finding(_graded(grade, supporting=True))
+    assert (grade.value.upper() in rendered(findings([_graded(grade)], _EVIDENCE, REQUIREMENTS))) is expected
+
+
+def test_the_worst_finding_comes_last() -> None:
+    shown = rendered(findings([_VERDICTS[0], _graded(Grade.WEAK)], _EVIDENCE, REQUIREMENTS))
+    assert shown.index("WEAK") < shown.index("FAIL")
+
+
+def test_a_finding_without_a_judgement_says_so() -> None:
+    shown = rendered(finding_block(_graded(Grade.INCONCLUSIVE, judgements=()), _EVIDENCE, REQUIREMENTS))
+    assert "no check of this case came to a result" in shown
+
+
+def test_lesser_findings_of_the_same_case_say_what_they_are() -> None:
+    weak = replace(_VERDICTS[0].judgements[0], grade=Grade.WEAK, check="a-report-came", obligation="RPT-0")
+    verdict = replace(_VERDICTS[0], judgements=(weak, *_VERDICTS[0].judgements))
+    shown = rendered(finding_block(verdict, _EVIDENCE, REQUIREMENTS))
+    assert "weak: a-report-came" in shown
+    assert shown.index("no-message-was-read") < shown.index("a-report-came")
+    assert "obligation  RPT-0" in shown
+
+
+def test_a_known_deviation_stays_a_finding_and_gives_its_reason() -> None:
+    gone = Deviation("tls/*", "STS-5-04", "fail", "old OpenSSL", "postfix-users")
+    accounts = Accounts(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=(gone,))
+    shown = rendered(findings(_VERDICTS, _EVIDENCE, REQUIREMENTS, accounts))
+    assert "FAIL  starttls/strip[enforce]" in shown
+    assert "known       not implemented" in shown
+    assert "DEVIATION  tls/*" in shown
+    assert "no longer occurs" in shown
+    assert "fits no case of the catalogue" in shown
+    assert_fits(shown)
+
+
+def test_hostile_words_do_nothing() -> None:
+    record = record_of(hostile_events(_RECORD.events), _RECORD.header.cases)
+    bad = Judgement(HOSTILE, Grade.FAIL, HOSTILE, HOSTILE, HOSTILE, HOSTILE * 20, HOSTILE, HOSTILE, (5, 66, 99999))
+    verdict = replace(_VERDICTS[0], case=HOSTILE, judgements=(bad, replace(bad, obligation="X")))
+    requirements = {"X": Requirement(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)}
+    block = finding_block(verdict, Evidence.of(record, PurePath(HOSTILE.replace("\x00", ""))), requirements, (HOSTILE,))
+    in_pipe, on_terminal = rendered(block), rendered(block, terminal=True)
+    assert_fits(in_pipe)
+    assert "[bold red]x[/bold red]" in in_pipe
+    assert without_colour(on_terminal) == in_pipe
+
+
+def test_the_command_is_safe_to_paste() -> None:
+    assert repeat_command("a/b[enforce]", "") == "sts-lab run 'a/b[enforce]'"
+    assert repeat_command("a'; rm -rf ~ #", "x y") == "sts-lab run 'a'\"'\"'; rm -rf ~ #' --target 'x y'"
+
+
+def test_the_flows_are_where_they_are_said_to_be() -> None:
+    assert mitm_name("starttls/strip[enforce,tls1.0]") == "starttls.strip.enforce.tls1.0.mitm"
+
+
+def _summary(**changes: object) -> Summary:
+    return replace(summarise(_RECORD, _VERDICTS), **changes)  # type: ignore[arg-type]
+
+
+def test_one_line_counts_everything() -> None:
+    assert summary_line(_summary()).plain == (
+        "4 cases: 3 pass, 1 fail. Findings: the target did not do what is expected of it."
+    )
+    assert ", 1 without a verdict." in summary_line(_summary(unjudged=("x",))).plain
+    assert summary_line(_summary(complete=False)).plain.endswith("; the run was interrupted.")
+    assert "(1 of them known deviations)" in summary_line(_summary(known=("x",))).plain
+    assert summary_line(_summary(cases=1, counts={Grade.PASS: 1})).plain.startswith("1 case: 1 pass.")
+    assert_fits(rendered(summary_line(_summary(known=("x",), unjudged=("x",), complete=False))))

@@ -1,0 +1,3 @@
+from tests.targets.reference.conftest import internet
+
+__all__ = ["internet"]

@@ -1,0 +1,285 @@
+"""A case's world as a whole: built, changed from step to step, and taken down."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import dnslib
+import pytest
+
+from lab.events import (
+    BounceReceived,
+    CaseBegan,
+    ConnectionAccepted,
+    DnsAnswered,
+    LabFailed,
+    MessageAccepted,
+    MessageInjected,
+    PolicyRequested,
+    ReportReceived,
+)
+from lab.model import Case, Dns, Mode, MxHost, Policy, PolicyHost, Step, World
+from lab.record import Recorder
+from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet, NoAddressLeft
+from lab.world.message import probe_message
+from lab.world.network import LoopbackNetwork
+from lab.world.pki import Authority
+from lab.world.policy_host import WELL_KNOWN
+from lab.world.zone import Answer, Question
+from tests.world.clients import SmtpClient, ask, request, trusting
+from tests.world.test_message import BOUNCE
+from tests.world.test_report_sink import entry, report
+from tests.world.watching import facts
+
+TOKEN = "0123456789abcdef"
+
+
+def case_of(world: World | None = None, mode: Mode = Mode.ENFORCE, name: str = "starttls/strip") -> Case:
+    return Case(f"{name}[{mode.value}]", name, mode, (Step("prime", world or World()),))
+
+
+async def texts(internet: Internet, name: str, kind: str) -> list[str]:
+    reply = await ask(internet.network, internet.dns_address, name, kind)
+    return [str(record.rdata).rstrip(".") for record in reply.rr]
+
+
+async def policy_of(internet: Internet, world: CaseWorld) -> list[str]:
+    name = f"mta-sts.{world.domain}"
+    (address,) = await texts(internet, name, "A")
+    where = internet.network.where(address, 443)
+    status, _, body = await request(where, name, trusting(internet.authority), WELL_KNOWN)
+    assert status == 200
+    return body.decode().split("\r\n")
+
+
+async def test_a_fresh_case(internet: Internet, recorder: Recorder) -> None:
+    case = case_of()
+    world = await internet.add_case(case)
+    domain = world.domain
+    assert re.fullmatch(r"[0-9a-f]{12}\.example", domain)
+    assert facts(recorder, CaseBegan, case.id) == [CaseBegan(domain=domain, mode="enforce")]
+    assert await texts(internet, domain, "MX") == [f"10 mx1.{domain}"]
+    assert await texts(internet, f"mx1.{domain}", "A") == [world.mx[0].address]
+    assert await texts(internet, f"mta-sts.{domain}", "A") == [world.mx[0].address], "one address a case"
+    (record,) = await texts(internet, f"_mta-sts.{domain}", "TXT")
+    assert re.fullmatch(r'"v=STSv1; id=[0-9a-f]{16};"', record)
+    assert await texts(internet, f"_smtp._tls.{domain}", "TXT") == [
+        '"v=TLSRPTv1; rua=https://reports.lab.example/v1/tlsrpt"'
+    ]
+    assert await policy_of(internet, world) == [
+        "version: STSv1", "mode: enforce", f"mx: mx1.{domain}", "max_age: 604800", ""
+    ]  # fmt: skip
+    (requested,) = facts(recorder, PolicyRequested, case.id)
+    assert f"id={requested.policy_id};" in record
+    assert {fact.name for fact in facts(recorder, DnsAnswered, case.id)} >= {domain, f"_mta-sts.{domain}"}
+
+
+async def test_mail_arrives_and_its_bounce_comes_back(internet: Internet, recorder: Recorder) -> None:
+    case = case_of()
+    world = await internet.add_case(case)
+    probe = probe_message(TOKEN, SENDER_DOMAIN, world.domain, "Figures")
+    client = await SmtpClient.dial(internet.network.where(world.mx[0].address, 25))
+    await client.reply()
+    await client.say("EHLO target.example")
+    await client.say("STARTTLS")
+    await client.start_tls(trusting(internet.authority, strict=True), f"mx1.{world.domain}")
+    await client.say("EHLO target.example")
+    assert (await client.deliver(probe.sender, probe.recipient, probe.content)).startswith("250")
+    await client.say("QUIT")
+    await client.close()
+    (message,) = facts(recorder, MessageAccepted, case.id)
+    assert (message.tokens, message.body_digest, message.secured) == ((TOKEN,), probe.digest, True)
+
+    assert await texts(internet, SENDER_DOMAIN, "MX") == [f"10 mx.{SENDER_DOMAIN}"]
+    (address,) = await texts(internet, f"mx.{SENDER_DOMAIN}", "A")
+    client = await SmtpClient.dial(internet.network.where(address, 25))
+    await client.reply()
+    await client.say("EHLO target.example")
+    content = BOUNCE.replace(b"\n", b"\r\n")
+    named = content.replace(b"One@c0ffee.example", probe.recipient.encode())
+    assert (await client.deliver("", probe.sender, named)).startswith("250")
+    recorder.write(
+        MessageInjected(token=TOKEN, sender=probe.sender, recipient=probe.recipient, reply="250", body_digest=""),
+        case.id,
+    )
+    assert (await client.deliver("", probe.sender, b"Subject: sorry\r\n\r\n")).startswith("250")
+    await client.say("QUIT")
+    await client.close()
+    assert [(fact.token, fact.action) for fact in facts(recorder, BounceReceived, case.id)] == [
+        (TOKEN, "failed"),
+        (TOKEN, "unreadable"),
+    ]
+    assert [fact.role for fact in facts(recorder, MessageAccepted)] == ["sender-mx", "sender-mx"]
+
+
+async def test_without_a_policy_nothing_of_one_is_published(internet: Internet) -> None:
+    world = await internet.add_case(case_of(World(policy=Policy(mode="enforce")), Mode.ABSENT))
+    for name in (f"_mta-sts.{world.domain}", f"mta-sts.{world.domain}"):
+        for kind in ("TXT", "A"):
+            reply = await ask(internet.network, internet.dns_address, name, kind)
+            assert reply.header.rcode == dnslib.RCODE.NXDOMAIN
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*internet.network.where(world.mx[0].address, 443))
+    assert await texts(internet, f"_smtp._tls.{world.domain}", "TXT")
+    assert await texts(internet, world.domain, "MX") == [f"10 mx1.{world.domain}"]
+
+
+async def test_names_are_relative_to_the_domain(internet: Internet) -> None:
+    bent = World(
+        mx=(MxHost("", 5), MxHost("a.mail", 10), MxHost("b.mail", 20, reachable=False)),
+        policy=Policy(mode="testing", mx=("", "*.mail"), max_age=60),
+        dns=Dns(("v=STSv1; id={id};", "noise")),
+    )
+    world = await internet.add_case(case_of(bent))
+    domain = world.domain
+    assert await texts(internet, domain, "MX") == [f"5 {domain}", f"10 a.mail.{domain}", f"20 b.mail.{domain}"]
+    addresses = [await texts(internet, name, "A") for name in (domain, f"a.mail.{domain}", f"b.mail.{domain}")]
+    assert addresses == [[host.address] for host in world.mx]
+    assert len({host.address for host in world.mx}) == 3
+    assert (await policy_of(internet, world))[1:] == [
+        "mode: testing", f"mx: {domain}", f"mx: *.mail.{domain}", "max_age: 60", ""
+    ]  # fmt: skip
+    assert len(await texts(internet, f"_mta-sts.{domain}", "TXT")) == 2
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*internet.network.where(world.mx[2].address, 25))
+
+
+async def test_a_step_changes_only_what_differs(internet: Internet) -> None:
+    world = await internet.add_case(case_of())
+    before, where = world.mx[0], internet.network.where(world.mx[0].address, 25)
+    (record,) = await texts(internet, f"_mta-sts.{world.domain}", "TXT")
+    await world.arrange(World(mx=(MxHost("backup"), MxHost(certificate="expired", preference=20))))
+    assert world.mx[1] is before
+    assert internet.network.where(before.address, 25) == where
+    assert before.settings.certificate == "expired"
+    assert await texts(internet, world.domain, "MX") == [f"10 backup.{world.domain}", f"20 mx1.{world.domain}"]
+    assert await texts(internet, f"_mta-sts.{world.domain}", "TXT") == [record]
+    assert f"mx: backup.{world.domain}" in await policy_of(internet, world)
+
+    await world.arrange(
+        World(mx=(MxHost("backup"),), policy=Policy(revision=2), policy_host=PolicyHost(reachable=False))
+    )
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*internet.network.where(before.address, 25))
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*internet.network.where(before.address, 443))
+    assert await texts(internet, f"_mta-sts.{world.domain}", "TXT") != [record]
+    assert await texts(internet, f"mx1.{world.domain}", "A") == []
+
+    await world.arrange(World())
+    assert world.mx == [before]
+    assert await texts(internet, f"_mta-sts.{world.domain}", "TXT") == [record]
+    assert "mode: enforce" in await policy_of(internet, world)
+
+
+async def test_cases_share_nothing(internet: Internet) -> None:
+    worlds = [await internet.add_case(case_of(mode=mode)) for mode in Mode]
+    assert len({world.domain for world in worlds}) == len(worlds)
+    assert len({world.mx[0].address for world in worlds}) == len(worlds)
+
+
+async def test_the_seed_decides_the_names(authority: Authority, internet: Internet) -> None:
+    same = await Internet.open(LoopbackNetwork(), authority, Recorder(), seed=7)
+    other = await Internet.open(LoopbackNetwork(), authority, Recorder(), seed=8)
+    names = [(await each.add_case(case_of())).domain for each in (internet, same, other)]
+    assert names[0] == names[1] != names[2]
+    await same.close()
+    await other.close()
+
+
+async def test_an_attack_on_the_name_server_touches_one_case(internet: Internet) -> None:
+    struck, spared = [await internet.add_case(case_of(mode=mode)) for mode in (Mode.ENFORCE, Mode.ABSENT)]
+
+    def forge(question: Question, honest: Answer) -> Answer:
+        return Answer("SERVFAIL", (), "break_mx") if question.type == "MX" else honest
+
+    struck.set_tamper(forge)
+    await struck.arrange(World())
+    assert await texts(internet, struck.domain, "MX") == []
+    assert await texts(internet, spared.domain, "MX") != []
+    struck.set_tamper(None)
+    assert await texts(internet, struck.domain, "MX") != []
+
+
+async def test_the_attacker_has_a_host_of_his_own(internet: Internet, recorder: Recorder) -> None:
+    case = case_of()
+    world = await internet.add_case(case)
+    evil = await world.attacker_mx()
+    assert await world.attacker_mx() is evil
+    assert not evil.name.endswith(world.domain)
+    assert await texts(internet, evil.name, "A") == [evil.address]
+    assert facts(recorder, DnsAnswered, case.id)[-1].name == evil.name
+    client = await SmtpClient.dial(internet.network.where(evil.address, 25))
+    await client.reply()
+    await client.say("EHLO target.example")
+    await client.say("STARTTLS")
+    await client.start_tls(trusting(internet.authority, strict=True), evil.name)
+    await client.say("EHLO target.example")
+    assert (await client.deliver("a@b.example", f"x@{world.domain}", b"Subject: x\r\n\r\n")).startswith("250")
+    await client.close()
+    assert facts(recorder, ConnectionAccepted, case.id)[-1].role == "attacker-mx"
+    await internet.remove_case(world)
+    assert await texts(internet, evil.name, "A") == []
+
+
+async def test_a_removed_case_leaves_nothing(internet: Internet) -> None:
+    world = await internet.add_case(case_of())
+    await internet.remove_case(world)
+    assert (await ask(internet.network, internet.dns_address, world.domain, "MX")).header.rcode == dnslib.RCODE.REFUSED
+    for port in (25, 443):
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*internet.network.where(world.mx[0].address, port))
+
+
+async def test_reports_find_their_case(internet: Internet, recorder: Recorder) -> None:
+    case = case_of()
+    world = await internet.add_case(case)
+    (address,) = await texts(internet, "reports.lab.example", "A")
+    status, _, _ = await request(
+        internet.network.where(address, 443),
+        "reports.lab.example",
+        trusting(internet.authority, strict=True),
+        "/v1/tlsrpt",
+        "POST",
+        ("Content-Type: application/tlsrpt+json",),
+        report(entry(world.domain, "starttls-not-supported", failed=1)),
+    )
+    assert status == 201
+    assert facts(recorder, ReportReceived, case.id)[0].policy_domain == world.domain
+
+
+async def test_the_name_server_s_address_can_be_told(authority: Authority) -> None:
+    internet = await Internet.open(
+        LoopbackNetwork(), authority, Recorder(), prefix="198.18.64.0/29", dns_address="198.18.64.2"
+    )
+    assert internet.dns_address == "198.18.64.2"
+    assert (internet.sender_mx.address, internet.reports.address) == ("198.18.64.1", "198.18.64.3")
+    assert await texts(internet, "ns.lab.example", "A") == ["198.18.64.2"]
+    for name in "abcd":
+        await internet.add_case(case_of(name=name))
+    with pytest.raises(NoAddressLeft):
+        await internet.add_case(case_of(name="e"))
+    await internet.close()
+
+
+async def test_an_exception_that_nobody_could_catch_is_a_lab_error(authority: Authority) -> None:
+    recorder = Recorder()
+    internet = await Internet.open(LoopbackNetwork(), authority, recorder)
+    asyncio.get_running_loop().call_soon(lambda: 1 // 0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    (failed,) = facts(recorder, LabFailed)
+    assert "ZeroDivisionError" in failed.error
+    await internet.close()
+    assert asyncio.get_running_loop().get_exception_handler() is None
+
+
+async def test_a_failed_start_leaves_nothing_behind(authority: Authority) -> None:
+    network = LoopbackNetwork()
+    first = await Internet.open(network, authority, Recorder())
+    with pytest.raises(Exception, match=r"198\.18\.64\.1 port 53"):
+        await Internet.open(network, authority, Recorder())
+    await first.close()
+    second = await Internet.open(network, authority, Recorder())
+    await second.close()

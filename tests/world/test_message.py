@@ -1,0 +1,120 @@
+"""What is read out of messages, honest and hostile."""
+
+from __future__ import annotations
+
+import email
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.world.message import (
+    Bounce,
+    body_digest,
+    bounces_in,
+    probe_message,
+    token_of_address,
+    tokens_in,
+    tokens_of_message,
+)
+
+TOKEN = "0123456789abcdef"
+
+BOUNCE = b"""\
+From: MAILER-DAEMON@target.example
+Content-Type: multipart/report; report-type=delivery-status; boundary="x"
+
+--x
+Content-Type: text/plain
+
+Sorry.
+--x
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; target.example
+
+Final-Recipient: rfc822; One@c0ffee.example
+Action: FAILED
+Status: 5.7.1 (policy)
+Diagnostic-Code: smtp; 550 5.7.1
+ not here
+
+Final-Recipient: rfc822; two@c0ffee.example
+Action: delayed
+Status: 4.7.5
+
+--x--
+"""
+
+
+def test_a_probe_carries_its_token_everywhere() -> None:
+    probe = probe_message(TOKEN, "sender.example", "c0ffee.example", "Figures")
+    assert (probe.sender, probe.recipient) == (f"{TOKEN}@sender.example", f"{TOKEN}@c0ffee.example")
+    message = email.message_from_bytes(probe.content)
+    assert message["X-Lab-Token"] == TOKEN
+    assert message["Subject"] == "Figures"
+    assert f"lab-token:{TOKEN}" in str(message.get_payload())
+    assert tokens_in(probe.content) == (TOKEN,)
+    assert max(map(len, probe.content.split(b"\r\n"))) < 78
+    assert probe.content.isascii()
+    assert b"\n" not in probe.content.replace(b"\r\n", b"")
+    assert probe.digest == body_digest(probe.content)
+
+
+def test_tokens_are_found_in_header_body_and_envelope() -> None:
+    other = "f" * 16
+    content = f"X-LAB-TOKEN: {TOKEN}\r\n\r\nlab-token:{other} lab-token:{TOKEN}\r\n".encode()
+    assert tokens_of_message(content, ["a" * 16 + "@c0ffee.example", "somebody@c0ffee.example"]) == (
+        TOKEN,
+        other,
+        "a" * 16,
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["lab-token:0123", "lab-token:0123456789abcdef0", "0123456789abcdef", "lab-token:0123456789abcdeg"]
+)
+def test_what_is_no_token_is_none(text: str) -> None:
+    assert tokens_in(text.encode()) == ()
+
+
+def test_addresses() -> None:
+    assert token_of_address(f"{TOKEN}@sender.example") == TOKEN
+    assert token_of_address("postmaster@sender.example") == ""
+    assert token_of_address("") == ""
+
+
+def test_a_relay_may_touch_the_header_and_the_line_ends() -> None:
+    sent = b"Subject: x\r\n\r\none\r\n\r\ntwo\r\n"
+    assert body_digest(sent) == body_digest(b"Received: y\nSubject: x\n\none\n\ntwo\n\n\n")
+    for touched in (b"Subject: x\r\n\r\none\r\ntwo\r\n", b"Subject: x\r\n\r\none\r\n\r\ntwo \r\n", b"Subject: x\r\n"):
+        assert body_digest(sent) != body_digest(touched)
+
+
+def test_a_bounce_tells_of_each_recipient() -> None:
+    assert bounces_in(BOUNCE.replace(b"\n", b"\r\n")) == (
+        Bounce("one@c0ffee.example", "failed", "5.7.1", "smtp; 550 5.7.1 not here"),
+        Bounce("two@c0ffee.example", "delayed", "4.7.5", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"Subject: Undeliverable\r\n\r\nSorry.\r\n",
+        b"Content-Type: multipart/report; boundary=x\r\n\r\n--x\r\nContent-Type: message/delivery-status\r\n\r\n--x--\r\n",
+        b"Content-Type: multipart/report\r\n\r\nnothing\r\n",
+        b"".join(b"Content-Type: multipart/report; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(2000)),
+    ],
+)
+def test_what_cannot_be_read_is_said_to_be_unreadable(content: bytes) -> None:
+    assert bounces_in(content) == (Bounce("", "unreadable", "", ""),)
+
+
+@given(st.binary(max_size=400))
+def test_no_octets_raise(content: bytes) -> None:
+    tokens_of_message(content, [])
+    assert len(body_digest(content)) == 64
+    assert bounces_in(content)
+    assert bounces_in(BOUNCE[:150] + content + BOUNCE[150:])

@@ -1,0 +1,220 @@
+"""The policy host: what its policies look like, and what it says of itself over HTTPS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lab.events import ClientHelloSeen, ConnectionAccepted, ConnectionClosed, PolicyRequested, TlsEstablished, TlsFailed
+from lab.model import Policy, PolicyHost
+from lab.record import Recorder
+from lab.world.host import Ground
+from lab.world.pki import Authority
+from lab.world.policy_host import WELL_KNOWN, PolicyServer, PolicySettings, policy_body, policy_id
+from tests.world.clients import careless, request, trusting
+from tests.world.watching import facts, seen
+
+CASE = "policy/redirect[enforce]"
+NAME = "mta-sts.c0ffee.example"
+ADDRESS = "198.18.64.4"
+BODY = b"version: STSv1\r\nmode: enforce\r\nmx: mx1.c0ffee.example\r\nmax_age: 604800\r\n"
+ID = "abc123"
+
+
+def test_the_canonical_policy() -> None:
+    assert policy_body(Policy(), "enforce", ["mx1.c0ffee.example"]) == BODY
+
+
+def test_every_pattern_has_its_own_line() -> None:
+    body = policy_body(Policy(max_age=86400), "testing", ["mx1.a.example", "*.mail.a.example"])
+    assert body.decode().split("\r\n") == [
+        "version: STSv1",
+        "mode: testing",
+        "mx: mx1.a.example",
+        "mx: *.mail.a.example",
+        "max_age: 86400",
+        "",
+    ]
+
+
+def test_bodies_that_are_wrong_on_purpose() -> None:
+    lines = ("mode: {mode}", "x-{brace}: kept", "mx : {mx}", "max_age: -{max_age}", "", "grüße: 1")
+    assert policy_body(Policy(lines=lines), "none", ["a", "b"]).decode() == (
+        "mode: none\r\nx-{brace}: kept\r\nmx : a\r\nmx : b\r\nmax_age: -604800\r\n\r\ngrüße: 1\r\n"
+    )
+
+
+def test_an_id_changes_with_the_revision_and_with_nothing_else() -> None:
+    first = policy_id(Policy(), "c0ffee.example")
+    assert first.isalnum()
+    assert first.isascii()
+    assert 1 <= len(first) <= 32
+    assert policy_id(Policy(mode="none", max_age=1, mx=("x",)), "c0ffee.example") == first
+    assert policy_id(Policy(revision=2), "c0ffee.example") != first
+    assert policy_id(Policy(), "beef.example") != first
+
+
+@pytest.fixture
+async def server(ground: Ground) -> AsyncIterator[PolicyServer]:
+    server = PolicyServer(ground, CASE, NAME, ADDRESS)
+    server.arrange(PolicySettings(PolicyHost(), BODY, ID))
+    yield server
+    await server.close()
+
+
+async def test_an_honest_fetch(ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority) -> None:
+    where = ground.network.where(ADDRESS, 443)
+    context = trusting(authority, strict=True)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    status, headers, body = await request(where, NAME, context, WELL_KNOWN, headers=("User-Agent: tester/1",))
+    assert (status, headers["content-type"], body) == (200, "text/plain", BODY)
+    (closed,) = await seen(recorder, ConnectionClosed, CASE)
+    (accepted,) = facts(recorder, ConnectionAccepted, CASE)
+    assert (accepted.role, accepted.host, accepted.port) == ("policy-host", NAME, 443)
+    assert facts(recorder, ClientHelloSeen, CASE) == [ClientHelloSeen(session=closed.session, sni=NAME)]
+    assert facts(recorder, TlsEstablished, CASE)[0].certificate == "valid"
+    assert facts(recorder, PolicyRequested, CASE) == [
+        PolicyRequested(
+            session=closed.session,
+            host=NAME,
+            method="GET",
+            path=WELL_KNOWN,
+            sni=NAME,
+            status=200,
+            policy_id=ID,
+            user_agent="tester/1",
+        )
+    ]
+
+
+@pytest.mark.parametrize("sni", [None, "c0ffee.example", "mta-sts.beef.example"])
+async def test_the_matching_chain_or_none(
+    ground: Ground, server: PolicyServer, recorder: Recorder, sni: str | None
+) -> None:
+    """RFC 8461, section 7.1."""
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        await request(ground.network.where(ADDRESS, 443), sni, careless(), WELL_KNOWN)
+    (failed,) = await seen(recorder, TlsFailed, CASE)
+    assert failed.certificate == ""
+    assert facts(recorder, ClientHelloSeen, CASE)[0].sni == (sni or "")
+    assert facts(recorder, PolicyRequested, CASE) == []
+
+
+@pytest.mark.parametrize("variant", ["expired", "self-signed", "wrong-name"])
+async def test_a_bad_certificate_is_shown(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority, variant: str
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(certificate=variant), BODY, ID))
+    where = ground.network.where(ADDRESS, 443)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await request(where, NAME, trusting(authority), WELL_KNOWN)
+    assert facts(recorder, PolicyRequested, CASE) == []
+    assert (await request(where, NAME, careless(), WELL_KNOWN))[0] == 200
+    assert facts(recorder, TlsEstablished, CASE)[0].certificate == variant
+
+
+@pytest.mark.parametrize("status", [201, 203, 300, 404, 500, 503])
+async def test_under_a_wrong_status_the_body_is_valid_all_the_same(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority, status: int
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(status=status), BODY, ID))
+    where = ground.network.where(ADDRESS, 443)
+    got, headers, body = await request(where, NAME, trusting(authority), WELL_KNOWN)
+    assert (got, body) == (status, BODY)
+    assert "location" not in headers
+    assert facts(recorder, PolicyRequested, CASE)[0].status == status
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_some_statuses_have_no_body(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority, status: int
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(status=status), BODY, ID))
+    got, _, body = await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), WELL_KNOWN)
+    assert (got, body) == (status, b"")
+    assert facts(recorder, PolicyRequested, CASE)[0].policy_id == ""
+
+
+async def test_a_redirect_and_whoever_follows_it(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(status=302, location="/elsewhere.txt"), BODY, ID))
+    where = ground.network.where(ADDRESS, 443)
+    context = trusting(authority)
+    assert (await request(where, NAME, context, "/elsewhere.txt"))[0] == 200
+    status, headers, _ = await request(where, NAME, context, WELL_KNOWN)
+    assert (status, headers["location"]) == (302, "/elsewhere.txt")
+    assert (await request(where, NAME, context, "/elsewhere.txt"))[2] == BODY
+    found = [(fact.path, fact.status, fact.redirected) for fact in facts(recorder, PolicyRequested, CASE)]
+    assert found == [("/elsewhere.txt", 200, False), (WELL_KNOWN, 302, False), ("/elsewhere.txt", 200, True)]
+
+
+async def test_other_documents_and_methods(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    where = ground.network.where(ADDRESS, 443)
+    context = trusting(authority)
+    assert (await request(where, NAME, context, "/"))[0] == 404
+    assert (await request(where, NAME, context, "/.well-known/MTA-STS.txt"))[0] == 404
+    assert (await request(where, NAME, context, WELL_KNOWN, method="POST", body=b"x"))[0] == 405
+    head = await request(where, NAME, context, WELL_KNOWN, method="HEAD")
+    assert (head[0], head[1]["content-length"], head[2]) == (200, str(len(BODY)), b"")
+    found = [(fact.method, fact.status, fact.policy_id) for fact in facts(recorder, PolicyRequested, CASE)]
+    assert found == [("GET", 404, ""), ("GET", 404, ""), ("POST", 405, ""), ("HEAD", 200, ID)]
+
+
+async def test_a_conditional_request_is_seen_and_answered_in_full(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    where = ground.network.where(ADDRESS, 443)
+    status, _, body = await request(where, NAME, trusting(authority), WELL_KNOWN, headers=('If-None-Match: "x"',))
+    assert (status, body) == (200, BODY)
+    assert facts(recorder, PolicyRequested, CASE)[0].conditional
+
+
+async def test_content_type_and_reachability(ground: Ground, server: PolicyServer, authority: Authority) -> None:
+    server.arrange(PolicySettings(PolicyHost(content_type="text/html"), BODY, ID))
+    where = ground.network.where(ADDRESS, 443)
+    assert (await request(where, NAME, trusting(authority), WELL_KNOWN))[1]["content-type"] == "text/html"
+    server.arrange(PolicySettings(PolicyHost(reachable=False), BODY, ID))
+    with pytest.raises(ConnectionRefusedError):
+        await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), WELL_KNOWN)
+
+
+async def test_a_back_door(ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority) -> None:
+    where = await server.back_door("s5")
+    assert (await request(where, NAME, trusting(authority), WELL_KNOWN))[2] == BODY
+    assert facts(recorder, ConnectionAccepted, CASE)[0].via == "s5"
+
+
+async def test_nonsense_inside_tls_is_survived(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    where = ground.network.where(ADDRESS, 443)
+    for nonsense in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9000, b"GET /"):
+        reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+        writer.write(nonsense)
+        if nonsense == b"GET /":
+            writer.transport.abort()
+        else:
+            assert b"400" in await reader.readline()
+            writer.transport.abort()
+    assert (await request(where, NAME, trusting(authority), WELL_KNOWN))[2] == BODY
+
+
+async def test_closing_ends_sessions(
+    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    where = ground.network.where(ADDRESS, 443)
+    _, idle = await asyncio.open_connection(*where)
+    _, secured = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+    secured.write(b"POST /.well-known/mta-sts.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+    await seen(recorder, PolicyRequested, CASE)
+    await server.close()
+    assert len(facts(recorder, ConnectionClosed, CASE)) == 2
+    assert facts(recorder, TlsFailed, CASE) == []
+    for writer in (idle, secured):
+        writer.transport.abort()

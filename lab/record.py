@@ -92,6 +92,10 @@ class Recorder:
         """Attribute the case's events to this step from now on."""
         self._steps[case] = step
 
+    def step_of(self, case: str) -> str:
+        """Return the step that the case's events are attributed to now."""
+        return self._steps.get(case, "")
+
     def write(self, fact: AnyFact, case: str = "") -> Event:
         """Append a fact about a case (or, without one, about the whole run) and wake whoever waits for that case."""
         self._number += 1

@@ -197,9 +197,9 @@ class TargetTls(_Mended, tls.ClientTLSLayer):
 
     def on_handshake_error(self, err: str) -> layer.CommandGenerator[None]:
         """Send the alert that OpenSSL has ready, then close."""
-        self._handshake.handshake_failed(last_words(err))
         if self.tls:
             yield from self.tls_interact()
+        self._handshake.handshake_failed(last_words(err))
         yield from super().on_handshake_error(err)
 
 

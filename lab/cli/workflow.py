@@ -13,6 +13,7 @@ from types import FrameType
 
 from lab.attacks.registry import ATTACK_FORMS
 from lab.catalogue import Catalogue, NothingSelected, load_catalogue
+from lab.containers.engine import EngineError
 from lab.containers.folder import TargetFolder, find_target, repository_root, shipped_targets
 from lab.events import Event
 from lab.judge import judge
@@ -20,7 +21,7 @@ from lab.judge.deviations import Accounts, Deviation, read_deviations, settle_ac
 from lab.model import Case, Mode, Verdict
 from lab.record import Footer, Header, Record, RecordError, RecordFile, read_record
 from lab.reports.junit import junit_xml
-from lab.reports.summary import Summary, summarise
+from lab.reports.summary import INCONCLUSIVE, Summary, summarise
 from lab.reports.verdicts_json import encode, verdicts_document
 from lab.requirements import load_requirements
 from lab.runner.outlet import Outlet
@@ -144,23 +145,24 @@ def _write_whole(path: Path, content: bytes) -> None:
 def _play(
     plan: Plan, folder: TargetFolder | None, flaws: frozenset[str], place: Path, file: RecordFile, watcher: Watcher
 ) -> None:
-    outlet = _outlet(file, watcher)
+    (place / "target").mkdir()
+    outlet = _outlet(file, watcher, place / "target" / "log.txt")
     if folder is None:
         from lab.runner.run import run_in_process
 
-        asyncio.run(run_in_process(plan, place / "target", flaws, outlet))
+        asyncio.run(run_in_process(plan, place / "target" / "state", flaws, outlet))
         return
     from lab.containers.run import run_in_containers
 
     done = run_in_containers(plan, folder, flaws, outlet, watcher.say)
-    (place / "target").mkdir(exist_ok=True)
     (place / "target" / "log.txt").write_text(done.target_log, encoding="utf-8")
     (place / "target" / "configuration.txt").write_text(done.target_configuration, encoding="utf-8")
     if done.status:
-        raise TargetError(done.problem or f"the lab's container ended with status {done.status}")
+        said = done.problem.removeprefix("sts-lab: ") or f"the lab's container ended with status {done.status}"
+        raise (TargetError if done.status == INCONCLUSIVE else EngineError)(said)
 
 
-def _outlet(file: RecordFile, watcher: Watcher) -> Outlet:
+def _outlet(file: RecordFile, watcher: Watcher, log: Path) -> Outlet:
     def on_header(header: Header) -> None:
         file.header(header)
 
@@ -171,7 +173,7 @@ def _outlet(file: RecordFile, watcher: Watcher) -> Outlet:
     def on_footer(footer: Footer) -> None:
         file.footer(footer)
 
-    return Outlet(on_header, on_event, on_footer)
+    return Outlet(on_header, on_event, on_footer, lambda text: _write_whole(log, text.encode()))
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from lab.events import Event
 from lab.record import Footer, Header
 from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan
-from lab.runner.served import ServedPlan
+from lab.runner.served import TARGET_LOG, ServedPlan
 from lab.world.internet import SENDER_DOMAIN
 from lab.world.pki import Authority
 
@@ -33,6 +33,10 @@ SUBNETS = tuple(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=20))
 
 #: Places in a subnet: the engine's gateway, the lab, the target; the upper half is the world's.
 _GATEWAY, _LAB, _TARGET = 1, 2, 3
+
+
+#: Octets of a text file that are taken out of a container. The log of a whole catalogue on Postfix has 2 MiB.
+_LARGEST_FILE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ def run_in_containers(
         _follow(lab, outlet)
         status = int(lab.wait()["StatusCode"])
         problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
-        return ContainerRun(status, problem, _logs(target), _file(target, "/lab/configuration.txt"))
+        log = _file(lab, str(TARGET_LOG)) or _logs(target)
+        return ContainerRun(status, problem, log, _file(target, "/lab/configuration.txt"))
 
 
 def _world_of(subnet: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
@@ -266,6 +271,6 @@ def _file(container: Any, path: str) -> str:
         chunks, _ = container.get_archive(path)
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
             member = archive.extractfile(Path(path).name)
-            return member.read(1 << 20).decode(errors="replace") if member else ""
+            return member.read(_LARGEST_FILE).decode(errors="replace") if member else ""
     except (docker.errors.DockerException, KeyError, tarfile.TarError):
         return ""

@@ -124,15 +124,13 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
 
 
 def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
-    """RFC 8461, section 5: no permanent failure before the TXT record was asked again, after the last attempt failed."""
+    """RFC 8461, section 5: no permanent failure before DNS was asked, for this message's sake, for a newer policy.
+
+    Asking at the beginning of the attempt that failed is enough: the text demands a look, not a second one. Holding is
+    then only advised (SHOULD), and a bounce is weak.
+    """
     bounce = message.bounces()[0]
-    attempts = [
-        event
-        for event in view.facts.contacts(message.injected)
-        if event.at <= bounce.at and not isinstance(event.fact, DnsAnswered)
-    ]
-    last_failure = attempts[-1].at if attempts else message.injected
-    checked = [event for event in view.facts.policy_asked() if last_failure < event.at < bounce.at]
+    checked = [event for event in view.facts.policy_asked() if message.injected < event.at < bounce.at]
     if "deferred" not in expect.outcome:
         return _judged(step, view.grade_of(expect.obligation, expect), "bounced", expect, message)
     obligation = BOUNCED_AFTER_POLICY_CHECK if checked else BOUNCED_BEFORE_POLICY_CHECK
@@ -148,7 +146,7 @@ def _held_for_the_right_reason(
     view: CaseView, step: Step, expect: Expectation, message: MessageFacts
 ) -> Iterator[Judgement]:
     """Holding counts only if a policy was there to be kept, and the record shows what the target did not accept."""
-    if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
+    if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.until):
         yield inconclusive(
             "held-for-the-right-reason",
             "held-without-policy",

@@ -79,12 +79,17 @@ class CaseFacts:
         return [event for event, fact in self.of_kind(AttackFired, step) if fact.attack == attack]
 
     def contacts(self, after: float = 0.0) -> list[Event]:
-        """Return the events by which the target tried to deliver: the MX query, and connections to receiving hosts."""
+        """Return the events by which the target tried to deliver.
+
+        These are the queries for the policy record and the MX record, and connections to receiving hosts: a sender that
+        holds a message for want of a policy never gets further than the first.
+        """
         return [event for event in self.events if event.at > after and self._is_contact(event.fact)]
 
     def _is_contact(self, fact: Fact) -> bool:
         if isinstance(fact, DnsAnswered):
-            return fact.type == "MX" and fact.name.lower().rstrip(".") == self.domain
+            name = fact.name.lower().rstrip(".")
+            return (fact.type, name) in (("MX", self.domain), ("TXT", f"_mta-sts.{self.domain}"))
         if isinstance(fact, ConnectionAccepted):
             return fact.role in _RECEIVING_ROLES and not fact.via
         return isinstance(fact, ConnectionDenied) and fact.role in _RECEIVING_ROLES
@@ -233,7 +238,7 @@ class MessageFacts:
         """Return when the target queried the MX record for this message's sake, at least its retry time apart."""
         attempts: list[float] = []
         for event in self.facts.contacts(self.injected):
-            is_query = isinstance(event.fact, DnsAnswered)
+            is_query = isinstance(event.fact, DnsAnswered) and event.fact.type == "MX"
             if is_query and event.at <= self.until and (not attempts or event.at - attempts[-1] > _SAME_ATTEMPT):
                 attempts.append(event.at)
         return attempts

@@ -16,3 +16,5 @@ class Outlet:
     header: Callable[[Header], None]
     event: Callable[[Event], None]
     footer: Callable[[Footer], None]
+    #: What the target's own log says, taken when all is played: evidence, not part of the record.
+    target_log: Callable[[str], None]

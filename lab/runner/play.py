@@ -357,7 +357,9 @@ class _Playing:
 
     def _policy_host_answered(self) -> bool:
         """Whether the target has got an answer, a refusal, or left the policy host by itself."""
-        facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id))
+        step = self.stage.recorder.step_of(self.case.id)
+        events = [event for event in self.stage.recorder.of_case(self.case.id) if event.step == step]
+        facts = CaseFacts(self.case.id, events)
         reached = [event.fact for event in facts.policy_host_reached()]
         sessions = {fact.session for fact in reached if isinstance(fact, ConnectionAccepted)}
         ended = [fact for _, fact in facts.of_kind(ConnectionClosed)] + [fact for _, fact in facts.of_kind(TlsFailed)]

@@ -15,7 +15,7 @@ from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan, header_of
 from lab.runner.play import Stage, play
 from lab.runner.queue_watch import QueueWatch
-from lab.targets.contract import Target
+from lab.targets.contract import Target, TargetError
 from lab.targets.flaws import parse_flaws
 from lab.targets.reference.target import InProcessTarget
 from lab.world.internet import Internet
@@ -73,11 +73,19 @@ async def run(
                 complete = True
             finally:
                 await asyncio.shield(campaign.close())
+            outlet.target_log(await _log_of(target))
         finally:
             await asyncio.shield(target.close())
     finally:
         await asyncio.shield(internet.close())
         outlet.footer(recorder.footer(complete))
+
+
+async def _log_of(target: Target) -> str:
+    try:
+        return await target.logs()
+    except TargetError as error:
+        return f"the target shows no log: {error}\n"
 
 
 async def run_in_process(plan: Plan, directory: Path, flaws: frozenset[str], outlet: Outlet) -> None:

@@ -29,6 +29,9 @@ from lab.world.pki import Authority
 #: Where the host puts the plan, and the CA of the run, before it starts the container.
 PLACE = Path("/lab")
 
+#: Where the host finds the target's log when the container has ended.
+TARGET_LOG = PLACE / "target-log.txt"
+
 
 class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that the runner in the container has to know."""
@@ -100,7 +103,7 @@ async def _ready(target: RemoteTarget) -> None:
     while True:
         try:
             await target.about()
-            await target.greeting()
+            await target.greet()
         except TargetError as error:
             if time.monotonic() > give_up:
                 await target.close()
@@ -117,4 +120,4 @@ def _standard_output() -> Outlet:
         sys.stdout.buffer.write(encoder.encode(thing) + b"\n")
         sys.stdout.buffer.flush()
 
-    return Outlet(header=line, event=line, footer=line)
+    return Outlet(header=line, event=line, footer=line, target_log=TARGET_LOG.write_text)

@@ -67,6 +67,10 @@ class RemoteTarget:
             )
         return About(said.name, said.versions, said.capabilities, said.retry_seconds, said.policy_cache)
 
+    async def greet(self) -> None:
+        """See that the target takes mail, without sending any. Raises `TargetError`."""
+        await self._injector.greet()
+
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""
         return await self._injector.inject(sender, recipient, message)

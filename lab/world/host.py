@@ -147,8 +147,17 @@ class AcceptingHost(ABC):
                 await self._path.take(accepted, self)
         except Exception as error:  # noqa: BLE001 - recorded
             recorder.lab_failed(f"session {session} with {self.role} {self.name}", error, self.case)
-            # Whoever failed may have handed the socket to a transport, so it must not be closed beneath that.
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            _hang_up(sock)
         finally:
             recorder.write(ConnectionClosed(session=session), self.case)
+
+
+def _hang_up(sock: socket.socket) -> None:
+    """End a connection whose handler failed. A transport that has the socket must close it itself."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    try:
+        asyncio.get_running_loop().remove_reader(sock)
+    except (RuntimeError, ValueError):
+        return  # asyncio's way to say that a transport has it, or that it is closed already
+    sock.close()

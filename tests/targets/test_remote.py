@@ -168,7 +168,7 @@ async def test_a_slow_answer_ends_at_its_deadline() -> None:
 
 async def test_a_dead_target_is_a_target_error() -> None:
     async with remote(1) as target:
-        with pytest.raises(TargetError, match="GET http://127.0.0.1:1/about"):
+        with pytest.raises(TargetError, match=r"GET http://127\.0\.0\.1:1/about"):
             await target.about()
         with pytest.raises(TargetError, match="no connection"):
             await target.inject("a@b.example", "c@d.example", b"")

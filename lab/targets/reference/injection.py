@@ -59,6 +59,14 @@ class Injector:
         except SmtpBroken as error:
             raise TargetError(f"{self._name}: the SMTP dialogue broke while a message was injected: {error}") from error
 
+    async def greet(self) -> None:
+        """Open one session and keep it for the first message. Raises `TargetError` when nobody greets."""
+        try:
+            async with asyncio.timeout(INJECT.seconds):
+                self._idle.append(await self._open())
+        except (TimeoutError, SmtpBroken, SmtpRefused) as error:
+            raise TargetError(f"{self._name} does not take mail: {error or INJECT.name}") from error
+
     async def close(self) -> None:
         """Close the idle sessions."""
         idle, self._idle = self._idle, []

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
+from typing import cast
 
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as Received
@@ -45,6 +45,23 @@ class _Intake:
         return f"250 2.0.0 Ok: queued as {' '.join(ids)[:400]}"
 
 
+class _Session(SMTP):
+    """One connection, known to its server for as long as it lasts."""
+
+    def __init__(self, intake: _Intake, hostname: str, open_sessions: set[asyncio.Transport]) -> None:
+        super().__init__(intake, hostname=hostname, ident="reference sender", data_size_limit=LARGEST_MESSAGE)
+        self._open_sessions = open_sessions
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._connection = cast(asyncio.Transport, transport)
+        self._open_sessions.add(self._connection)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open_sessions.discard(self._connection)
+        super().connection_lost(error)
+
+
 class SmtpServer:
     """Listens for mail. `take` gets each message once a recipient and returns its id, or raises `OSError`."""
 
@@ -52,11 +69,15 @@ class SmtpServer:
         self._hostname = hostname
         self._intake = _Intake(take)
         self._server: asyncio.Server | None = None
-        self._sessions: set[SMTP] = set()
+        self._open_sessions: set[asyncio.Transport] = set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port (a free one was chosen if 0 was given). Raises `OSError`."""
-        self._server = await asyncio.get_running_loop().create_server(self._session, host, port, backlog=200)
+
+        def session() -> _Session:
+            return _Session(self._intake, self._hostname, self._open_sessions)
+
+        self._server = await asyncio.get_running_loop().create_server(session, host, port, backlog=200)
         chosen: int = self._server.sockets[0].getsockname()[1]
         return chosen
 
@@ -66,30 +87,9 @@ class SmtpServer:
         if server is None:
             return
         server.close()
-        for session in tuple(self._sessions):
-            if isinstance(session.transport, asyncio.Transport):
-                session.transport.abort()
-        self._sessions.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await server.wait_closed()
-
-    def _session(self) -> SMTP:
-        session = _Session(
-            self._intake, hostname=self._hostname, ident="reference sender", data_size_limit=LARGEST_MESSAGE
-        )
-        # Not by looking at who has a transport: a session that was made a moment ago has none yet, and one that is
-        # forgotten would take mail for a sender that has ended.
-        session.sessions = self._sessions
-        self._sessions.add(session)
-        return session
-
-
-class _Session(SMTP):
-    """An SMTP session that strikes itself off the list of sessions when its connection is lost."""
-
-    sessions: set[SMTP]
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.sessions.discard(self)
-        super().connection_lost(error)
+        # A connection that was accepted in this very moment becomes a session one step of the loop later.
+        await asyncio.sleep(0)
+        for transport in tuple(self._open_sessions):
+            transport.abort()
+        while self._open_sessions:
+            await asyncio.sleep(0)

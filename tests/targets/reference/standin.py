@@ -109,7 +109,7 @@ class _Mail(SMTP):
         super().__init__(host, *args, **kwargs)
         self._host = host
 
-    async def smtp_STARTTLS(self, arg: str) -> None:
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
         if self._host.refuses_starttls:
             await self.push(self._host.refuses_starttls)
             return
@@ -161,19 +161,19 @@ class MailHost:
             lambda: _Mail(self, hostname=self.name, tls_context=self.context), sock
         )
 
-    async def handle_MAIL(self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_MAIL(self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
         self.envelopes.append((f"MAIL {address or ''}", session.ssl is not None))
         envelope.mail_from = address
         return self.answers.get("MAIL", "250 OK")
 
-    async def handle_RCPT(self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_RCPT(self, server: SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
         self.envelopes.append((f"RCPT {address}", session.ssl is not None))
         answer = self.answers.get("RCPT", "250 OK")
         if answer.startswith("2"):
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802
         answer = self.answers.get("DATA", "250 OK")
         if answer.startswith("2"):
             self.taken.append(

@@ -104,7 +104,9 @@ async def test_early_octets_are_discarded_unless_by_flaw(keep: bool) -> None:
     async def use(channel: Channel) -> None:
         assert await channel.read_line() == b"220 go"
         await channel.start_tls(client, "mx.example", keep_early=keep)
-        assert await channel.read_line() == (b"250 early" if keep else b"250 late")
+        if keep:
+            assert await channel.read_line() == b"250 early"
+        assert await channel.read_line() == b"250 late"
 
     await against(peer, use)
 

@@ -65,9 +65,7 @@ async def test_enforce_holds_and_testing_delivers(internet: Internet, tmp_path: 
 
 
 @pytest.mark.parametrize("how", ["untrusted", "wrong-name", "expired", "no-starttls"])
-async def test_what_was_held_arrives_once_when_the_host_is_mended(
-    internet: Internet, tmp_path: Path, how: str
-) -> None:
+async def test_what_was_held_arrives_once_when_the_host_is_mended(internet: Internet, tmp_path: Path, how: str) -> None:
     good = internet.mx1.context
     spoil(internet, how)
     internet.publish("enforce")

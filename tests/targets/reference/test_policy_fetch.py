@@ -27,7 +27,11 @@ async def test_a_valid_policy_is_honoured(internet: Internet, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("status", "flaw"),
-    [("404 Not Found", "ignores_http_status"), ("201 Created", "ignores_http_status"), ("500 No", "ignores_http_status")],
+    [
+        ("404 Not Found", "ignores_http_status"),
+        ("201 Created", "ignores_http_status"),
+        ("500 No", "ignores_http_status"),
+    ],
 )
 async def test_only_status_200_counts(internet: Internet, tmp_path: Path, status: str, flaw: str) -> None:
     internet.publish("enforce")
@@ -124,9 +128,7 @@ async def test_the_certificate_is_checked(internet: Internet, tmp_path: Path, ho
     assert await honoured(internet, tmp_path, **flaws) is (flaw in CERTIFICATES[how][1])
 
 
-@pytest.mark.parametrize(
-    ("records", "flaw"), [(['"v=STSv1; id=a1;"', '"v=STSv1; id=b2;"'], "accepts_two_records")]
-)
+@pytest.mark.parametrize(("records", "flaw"), [(['"v=STSv1; id=a1;"', '"v=STSv1; id=b2;"'], "accepts_two_records")])
 async def test_two_records_are_none(internet: Internet, tmp_path: Path, records: list[str], flaw: str) -> None:
     internet.publish("enforce")
     internet.dns.zone["_mta-sts.there.example", "TXT"] = records

@@ -174,7 +174,9 @@ async def test_a_bug_is_told_and_loses_nothing(internet: Internet, tmp_path: Pat
 
 
 def test_hostile_text_stays_out_of_the_headers_of_a_bounce() -> None:
-    failed = Envelope("a@b.example", "c\r\nX-Evil: 1@d.example", b"Subject: \xff\xfe\r\nX: " + b"y" * 99999 + b"\r\n\r\nbody")
+    failed = Envelope(
+        "a@b.example", "c\r\nX-Evil: 1@d.example", b"Subject: \xff\xfe\r\nX: " + b"y" * 99999 + b"\r\n\r\nbody"
+    )
     bounce = build_bounce(failed, "no\r\nX-Evil: 2\u0000", "5.0.0", "mta.sender.example", 0.0)
     report = email.message_from_bytes(bounce.message, policy=email.policy.default)
     assert "X-Evil" not in report

@@ -179,7 +179,10 @@ async def test_a_domain_without_a_record_gets_none(internet: Internet, tmp_path:
     ("records", "expected"),
     [
         ([b"v=TLSRPTv1; rua=https://a.example/x"], ("https://a.example/x",)),
-        ([b"v=TLSRPTv1;rua=mailto:a@b.example , https://a.example/x ;x=y"], ("mailto:a@b.example", "https://a.example/x")),
+        (
+            [b"v=TLSRPTv1;rua=mailto:a@b.example , https://a.example/x ;x=y"],
+            ("mailto:a@b.example", "https://a.example/x"),
+        ),
         ([b"v=spf1", b"v=TLSRPTv1; ext=1; rua=mailto:a@b.example;"], ("mailto:a@b.example",)),
         ([b"v=TLSRPTv1; rua=a:b", b"v=TLSRPTv1; rua=a:b"], ()),
         ([b"v=TLSRPTv2; rua=a:b"], ()),

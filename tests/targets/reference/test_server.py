@@ -107,10 +107,10 @@ async def test_a_taken_port_is_a_container_error(places: ContainerPlaces) -> Non
 )
 async def test_a_wrong_request_is_refused(internet: Internet, tmp_path: Path, path: str, body: bytes) -> None:
     async with sender(internet, tmp_path) as local, serving(build_application(local.sender)) as port:
-        async with aiohttp.ClientSession() as session:
-            async with session.post(f"http://127.0.0.1:{port}{path}", data=body) as response:
-                assert response.status == 400
-                assert (await response.json())["error"]
+        url = f"http://127.0.0.1:{port}{path}"
+        async with aiohttp.ClientSession() as session, session.post(url, data=body) as response:
+            assert response.status == 400
+            assert (await response.json())["error"]
         assert local.sender.clock.offset == 0
 
 

@@ -23,9 +23,7 @@ def spoil(internet: Internet, how: str) -> None:
         case "wrong-name":
             internet.show(internet.mx1, internet.server_context("mx9.there.example"))
         case "expired":
-            internet.show(
-                internet.mx1, internet.server_context(NAME, not_after=datetime.now(UTC) - timedelta(hours=1))
-            )
+            internet.show(internet.mx1, internet.server_context(NAME, not_after=datetime.now(UTC) - timedelta(hours=1)))
         case "not-yet-valid":
             soon = datetime.now(UTC) + timedelta(days=1)
             internet.show(

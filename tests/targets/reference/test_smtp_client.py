@@ -54,7 +54,9 @@ async def test_extensions_are_read_in_any_case() -> None:
         await client.channel.close()
 
 
-@pytest.mark.parametrize("reply", [b"200 go\r\n", b"221 go\r\n", b"250 go\r\n", b"354 go\r\n", b"454 no\r\n", b"501 no\r\n"])
+@pytest.mark.parametrize(
+    "reply", [b"200 go\r\n", b"221 go\r\n", b"250 go\r\n", b"354 go\r\n", b"454 no\r\n", b"501 no\r\n"]
+)
 async def test_only_220_starts_tls(reply: bytes) -> None:
     import ssl
 
@@ -75,7 +77,9 @@ async def test_a_greeting_that_is_none(greeting: bytes) -> None:
         assert [line for line in heard if line] == []
 
 
-@pytest.mark.parametrize("greeting", [b"HTTP/1.1 200 OK\r\n", b"\xff\xfe\r\n", b"99 x\r\n", b"2200 x\r\n", b"220-x\r\n" * 300])
+@pytest.mark.parametrize(
+    "greeting", [b"HTTP/1.1 200 OK\r\n", b"\xff\xfe\r\n", b"99 x\r\n", b"2200 x\r\n", b"220-x\r\n" * 300]
+)
 async def test_nonsense_breaks(greeting: bytes) -> None:
     async with server(greeting) as (address, _):
         with pytest.raises(SmtpBroken):
@@ -109,11 +113,15 @@ async def test_dots_are_stuffed_and_line_ends_made_crlf() -> None:
         writer.write(b"250 2.0.0 mine\r\n")
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
+    ended = asyncio.Event()
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     client = await SmtpClient.open(listening.sockets[0].getsockname(), "me.example", 2)
     reply = await client.send(Envelope("", "c@d", b".one\ntwo\r\n..\rthree"))
     assert reply.text == "250 2.0.0 mine"
     assert await got == b"..one\r\ntwo\r\n...\r\nthree\r\n.\r\n"
     await client.channel.close()
+    await ended.wait()
     listening.close()

@@ -1,0 +1,108 @@
+"""What every host does with a connection, whoever deals with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lab.events import ConnectionAccepted, ConnectionClosed, LabFailed
+from lab.record import Recorder
+from lab.world.host import AcceptingHost, Ground
+from lab.world.network import LoopbackNetwork
+from lab.world.path import Accepted, Host
+from lab.world.pki import Authority
+from lab.world.tls import Certificates
+from tests.world.watching import facts, seen
+
+CASE = "a/b[none]"
+ADDRESS = "198.18.64.4"
+
+
+class Parrot(AcceptingHost):
+    """Says its name and hangs up."""
+
+    async def _speak(self, accepted: Accepted, via: str) -> None:
+        await asyncio.get_running_loop().sock_sendall(accepted.sock, self.name.encode())
+        accepted.sock.close()
+
+
+class Broken:
+    """Fails, before or after it has made a transport of the socket."""
+
+    refuses = False
+
+    def __init__(self, late: bool) -> None:
+        self.late = late
+
+    async def take(self, accepted: Accepted, host: Host) -> None:
+        if self.late:
+            self.streams = await asyncio.open_connection(sock=accepted.sock)
+        raise RuntimeError("no such luck")
+
+
+@pytest.fixture
+def own_record() -> Recorder:
+    """Not the shared fixture, which wants no lab error on record."""
+    return Recorder()
+
+
+@pytest.fixture
+def own_ground(network: LoopbackNetwork, own_record: Recorder, authority: Authority) -> Ground:
+    return Ground(network, own_record, Certificates(authority))
+
+
+async def listen_to(where: tuple[str, int]) -> bytes:
+    reader, writer = await asyncio.open_connection(*where)
+    said = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    await writer.wait_closed()
+    return said
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_an_attack_that_fails_is_a_lab_error_and_ends_the_connection(
+    network: LoopbackNetwork, own_record: Recorder, own_ground: Ground, late: bool
+) -> None:
+    parrot = Parrot(own_ground, CASE, "mx", "polly.example", ADDRESS, 25)
+    parrot.reachable = True
+    broken = Broken(late)
+    parrot.path = broken
+    assert await listen_to(network.where(ADDRESS, 25)) == b""
+    (failed,) = await seen(own_record, LabFailed, CASE)
+    assert (failed.where, failed.error) == ("session s1 with mx polly.example", "RuntimeError: no such luck")
+    await seen(own_record, ConnectionClosed, CASE)
+    if late:
+        broken.streams[1].close()
+        await broken.streams[1].wait_closed()
+    await parrot.close()
+
+
+async def test_sessions_have_names_of_their_own(
+    network: LoopbackNetwork, own_record: Recorder, own_ground: Ground
+) -> None:
+    hosts = [Parrot(own_ground, CASE, "mx", f"polly{n}.example", f"198.18.64.{n}", 25) for n in (4, 5)]
+    for host in hosts:
+        host.reachable = True
+        assert await listen_to(network.where(host.address, 25)) == host.name.encode()
+        assert await listen_to(await host.back_door("s1")) == host.name.encode()
+        await host.close()
+    accepted = facts(own_record, ConnectionAccepted, CASE)
+    assert len({fact.session for fact in accepted}) == 4
+    assert [fact.via for fact in accepted] == ["", "s1", "", "s1"]
+    assert [fact.session for fact in facts(own_record, ConnectionClosed, CASE)] == [fact.session for fact in accepted]
+
+
+async def test_a_host_is_closed_for_good(network: LoopbackNetwork, own_ground: Ground) -> None:
+    parrot = Parrot(own_ground, CASE, "mx", "polly.example", ADDRESS, 25)
+    assert not parrot.reachable
+    with pytest.raises(ConnectionRefusedError):
+        await listen_to(network.where(ADDRESS, 25))
+    parrot.reachable = True
+    _, writer = await asyncio.open_connection(*network.where(ADDRESS, 25))
+    await parrot.close()
+    await parrot.close()
+    parrot.reachable = True
+    with pytest.raises(ConnectionRefusedError):
+        await listen_to(network.where(ADDRESS, 25))
+    writer.transport.abort()

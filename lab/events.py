@@ -13,7 +13,7 @@ class Fact(msgspec.Struct, frozen=True, tag_field="kind", tag=str, forbid_unknow
     """What one event says. The class name is its tag in the record."""
 
 
-class CaseBegan(Fact):
+class CaseBegan(Fact, frozen=True):
     """A case's world was built."""
 
     domain: str
@@ -21,21 +21,21 @@ class CaseBegan(Fact):
     supporting: bool = False
 
 
-class CaseEnded(Fact):
+class CaseEnded(Fact, frozen=True):
     """Every step of the case was played and its world was taken down. Without it the case is not judged."""
 
 
-class StepBegan(Fact):
+class StepBegan(Fact, frozen=True):
     """From here on the step's world and attacks are in force. `attacks` are names."""
 
     attacks: tuple[str, ...] = ()
 
 
-class StepEnded(Fact):
+class StepEnded(Fact, frozen=True):
     """The step's message settled, or its deadline passed."""
 
 
-class MessageInjected(Fact):
+class MessageInjected(Fact, frozen=True):
     """The target took a message from the lab. `token` is the canary: it stands in the envelope and in the body."""
 
     token: str
@@ -46,7 +46,7 @@ class MessageInjected(Fact):
     body_digest: str
 
 
-class InjectionRefused(Fact):
+class InjectionRefused(Fact, frozen=True):
     """The target did not take a message from the lab."""
 
     token: str
@@ -54,7 +54,7 @@ class InjectionRefused(Fact):
     reply: str
 
 
-class DnsAnswered(Fact):
+class DnsAnswered(Fact, frozen=True):
     """A query arrived and was answered (or, with rcode TIMEOUT, deliberately not)."""
 
     name: str
@@ -65,7 +65,7 @@ class DnsAnswered(Fact):
     tampered_by: str = ""
 
 
-class ConnectionAccepted(Fact):
+class ConnectionAccepted(Fact, frozen=True):
     """A TCP connection reached a host of the lab. `role` is mx, attacker-mx, sender-mx, policy-host or report-host."""
 
     session: str
@@ -77,7 +77,7 @@ class ConnectionAccepted(Fact):
     via: str = ""
 
 
-class ConnectionDenied(Fact):
+class ConnectionDenied(Fact, frozen=True):
     """A TCP connection was not served: `how` is refused, reset or stalled."""
 
     session: str
@@ -88,20 +88,20 @@ class ConnectionDenied(Fact):
     how: str
 
 
-class ConnectionClosed(Fact):
+class ConnectionClosed(Fact, frozen=True):
     """A connection ended."""
 
     session: str
 
 
-class ClientHelloSeen(Fact):
+class ClientHelloSeen(Fact, frozen=True):
     """The first TLS message arrived. `sni` is the server name the client asked for, empty if none."""
 
     session: str
     sni: str = ""
 
 
-class TlsEstablished(Fact):
+class TlsEstablished(Fact, frozen=True):
     """A handshake finished on the lab's side (the client may still reject the certificate: RFC 8446, section 4.4.2.4).
 
     `certificate` is the variant that was shown, `shown_by` its owner: the host itself or an attack's name.
@@ -114,7 +114,7 @@ class TlsEstablished(Fact):
     sni: str = ""
 
 
-class TlsFailed(Fact):
+class TlsFailed(Fact, frozen=True):
     """A handshake failed, or the client's alert arrived after it. `alert` is OpenSSL's wording, cut to its end."""
 
     session: str
@@ -122,7 +122,7 @@ class TlsFailed(Fact):
     certificate: str = ""
 
 
-class SmtpSaid(Fact):
+class SmtpSaid(Fact, frozen=True):
     """A line of SMTP. `speaker` is sender, mx or attacker; `altered` marks the attacker's hand.
 
     In a session with an attacker in between this is the leg between the target and the attacker; the leg behind has a
@@ -138,7 +138,7 @@ class SmtpSaid(Fact):
     instead_of: str = ""
 
 
-class AttackFired(Fact):
+class AttackFired(Fact, frozen=True):
     """The attacker's tampering took effect on the wire. `detail` says how, in words for the narration."""
 
     attack: str
@@ -147,7 +147,7 @@ class AttackFired(Fact):
     session: str = ""
 
 
-class TokenRead(Fact):
+class TokenRead(Fact, frozen=True):
     """An outsider could read a message: its canary was seen on the target's leg of a connection.
 
     `secured` says whether the target had TLS up on it (then the attacker held the key). `reader` is attacker or path
@@ -160,7 +160,7 @@ class TokenRead(Fact):
     reader: str
 
 
-class MessageAccepted(Fact):
+class MessageAccepted(Fact, frozen=True):
     """A host answered 250 to the final dot: from here on the message is its responsibility (RFC 5321, section 4.2.5)."""
 
     session: str
@@ -178,7 +178,7 @@ class MessageAccepted(Fact):
     via: str = ""
 
 
-class BounceReceived(Fact):
+class BounceReceived(Fact, frozen=True):
     """A delivery status notification for a message of ours arrived at the sender's domain (RFC 3464)."""
 
     token: str
@@ -187,7 +187,7 @@ class BounceReceived(Fact):
     diagnostic: str = ""
 
 
-class PolicyRequested(Fact):
+class PolicyRequested(Fact, frozen=True):
     """An HTTPS request reached a policy host. `status` is what it was answered; 0 if it never was."""
 
     session: str
@@ -203,7 +203,7 @@ class PolicyRequested(Fact):
     redirected: bool = False
 
 
-class ReportReceived(Fact):
+class ReportReceived(Fact, frozen=True):
     """A TLS-RPT report arrived (RFC 8460). `result_types` are those of its failure details."""
 
     transport: str
@@ -214,7 +214,7 @@ class ReportReceived(Fact):
     failed_sessions: int
 
 
-class QueueSeen(Fact):
+class QueueSeen(Fact, frozen=True):
     """What the target said of a message it holds. `state` is active, deferred or gone."""
 
     token: str
@@ -222,40 +222,40 @@ class QueueSeen(Fact):
     reason: str = ""
 
 
-class TargetFlushed(Fact):
+class TargetFlushed(Fact, frozen=True):
     """The target was asked to try everything in its queue now."""
 
 
-class TargetRestarted(Fact):
+class TargetRestarted(Fact, frozen=True):
     """The target was ended with a signal and started again."""
 
     signal: str
 
 
-class ClockAdvanced(Fact):
+class ClockAdvanced(Fact, frozen=True):
     """The target's clock was moved forward by some seconds."""
 
     seconds: int
 
 
-class ReportsAsked(Fact):
+class ReportsAsked(Fact, frozen=True):
     """The target was asked to send its TLS-RPT reports now."""
 
 
-class TargetFailed(Fact):
+class TargetFailed(Fact, frozen=True):
     """The target stopped answering or died. Not a verdict on its MTA-STS: nothing after it is proved."""
 
     what: str
 
 
-class LabFailed(Fact):
+class LabFailed(Fact, frozen=True):
     """An exception inside the lab. Never a verdict on the target."""
 
     where: str
     error: str
 
 
-class DeadlinePassed(Fact):
+class DeadlinePassed(Fact, frozen=True):
     """A wait ended without what it waited for. `deadline` is the name in `lab.deadlines`."""
 
     deadline: str

@@ -29,7 +29,7 @@ from lab.world.internet import SENDER_DOMAIN
 from lab.world.pki import Authority
 
 #: Each run takes one of these: 4,096 addresses, half of them the world's. 32 runs can go side by side.
-SUBNETS = tuple(ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=20))
+SUBNETS = tuple(ipaddress.IPv4Network("198.18.0.0/15").subnets(new_prefix=20))
 
 #: Places in a subnet: the engine's gateway, the lab, the target; the upper half is the world's.
 _GATEWAY, _LAB, _TARGET = 1, 2, 3

@@ -16,8 +16,9 @@ from pathlib import Path
 import msgspec
 
 from lab.deadlines import TARGET_READY
+from lab.events import Event
 from lab.model import Case
-from lab.record import Event, Footer, Header
+from lab.record import Footer, Header
 from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan
 from lab.runner.run import OVER_THE_NETWORK, run
@@ -120,4 +121,7 @@ def _standard_output() -> Outlet:
         sys.stdout.buffer.write(encoder.encode(thing) + b"\n")
         sys.stdout.buffer.flush()
 
-    return Outlet(header=line, event=line, footer=line, target_log=TARGET_LOG.write_text)
+    def keep(log: str) -> None:
+        TARGET_LOG.write_text(log, encoding="utf-8")
+
+    return Outlet(header=line, event=line, footer=line, target_log=keep)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-#: Seconds. Every record can change between two steps, and no resolver may still know the old one then.
-TTL = 1
+#: Seconds. Every record can change between two steps, and no resolver may still know the old one then. With a second, a
+#: policy daemon that holds answers for their TTL was seen to miss a new policy id.
+TTL = 0
 
 #: An alias chain longer than this is a loop; no resolver follows even that far.
 _LONGEST_ALIAS_CHAIN = 8

@@ -45,6 +45,7 @@ async def test_the_whole_contract(internet: Internet, tmp_path: Path) -> None:
         serving(build_application(local.sender)) as port,
         remote(port, local.sender.address[1]) as target,
     ):
+        await target.greet()
         about = await target.about()
         assert about == await local.about()
         assert about.name == "reference (no_fail_over)"
@@ -170,6 +171,8 @@ async def test_a_dead_target_is_a_target_error() -> None:
     async with remote(1) as target:
         with pytest.raises(TargetError, match=r"GET http://127\.0\.0\.1:1/about"):
             await target.about()
+        with pytest.raises(TargetError, match="does not take mail: no connection"):
+            await target.greet()
         with pytest.raises(TargetError, match="no connection"):
             await target.inject("a@b.example", "c@d.example", b"")
 

@@ -115,7 +115,8 @@ class _Mail(SMTP):
             return
         if self._host.injects and self.transport is not None:
             self.transport.write(b"220 go\r\n" + self._host.injects)
-            return await self._tls_without_reply()
+            await self._tls_without_reply()
+            return
         await super().smtp_STARTTLS(arg)
 
     async def _tls_without_reply(self) -> None:

@@ -31,8 +31,8 @@ LEARN_POLICY = Deadline("learn-policy", 8)
 #: The same for the reference sender, which fetches before it delivers: only a flawed one is ever waited for.
 LEARN_POLICY_IN_PROCESS = Deadline("learn-policy-in-process", 0.5)
 
-#: From the MX's reply to the final dot until the target has let go of the message. Milliseconds, except for a sender that
-#: shows no queue and keeps its connections open for more mail.
+#: From the MX's reply to the final dot until the target has let go of the message. Milliseconds, except for a sender
+#: that shows no queue and keeps its connections open for more mail.
 HAND_OVER = Deadline("hand-over", 10)
 
 #: From a queue that no longer holds a message to the bounce that says so. Postfix sent its bounces within 0.2 s.
@@ -41,8 +41,8 @@ BOUNCE = Deadline("bounce", 5)
 #: One SMTP dialogue of the lab with the target while it injects a message. Postfix took 0.3 s for 63 of them.
 INJECT = Deadline("inject", 30)
 
-#: One session of the attacker, from accept to close. Longer than any SMTP client was seen to wait for an answer that the
-#: attacker withholds in the stories here (30 s), shorter than a run.
+#: One session of the attacker, from accept to close. Longer than any SMTP client was seen to wait for an answer that
+#: the attacker withholds in the stories here (30 s), shorter than a run.
 ATTACK_SESSION = Deadline("attack-session", 45)
 
 #: One call of a target's contract. A restart of Postfix and its resolver took 3 s.
@@ -57,18 +57,20 @@ BUILD_IMAGE = Deadline("build-image", 1800)
 #: From a request for reports to their arrival. Seen: 0.6 s for two domains, 10.8 s for 84.
 REPORTS = Deadline("reports", 60)
 
-#: A pause between two looks at a target's queue over the network. A call costs the target about 15 ms of processor time.
+#: A pause between two looks at a target's queue over the network. A call costs the target about 15 ms of processor
+#: time.
 QUEUE_POLL = Deadline("queue-poll", 0.3)
 
 #: The same for a target in this process, where a look costs microseconds.
 QUEUE_POLL_IN_PROCESS = Deadline("queue-poll-in-process", 0.02)
 
-#: A stalled policy host (`block_policy_host` with `how = "stall"`) is released when the step ends; this is the longest that
-#: the lab itself holds such a connection open.
+#: A stalled policy host (`block_policy_host` with `how = "stall"`) is released when the step ends; this is the longest
+#: that the lab itself holds such a connection open.
 STALL = Deadline("stall", 40)
 
-#: How long a host of the lab waits for the next command, request, query or handshake message before it hangs up. Postfix
-#: keeps an idle connection for at most 2 s; RFC 5321, section 4.5.3.2.7 asks for 300 s, more than a run may last.
+#: How long a host of the lab waits for the next command, request, query or handshake message before it hangs up.
+#: Postfix keeps an idle connection for at most 2 s; RFC 5321, section 4.5.3.2.7 asks for 300 s, more than a run may
+#: last.
 SESSION_IDLE = Deadline("session-idle", 120)
 
 #: From the lab's close_notify to the other side's. Clients that answer at all were seen to within milliseconds.

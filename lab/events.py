@@ -161,7 +161,10 @@ class TokenRead(Fact, frozen=True):
 
 
 class MessageAccepted(Fact, frozen=True):
-    """A host answered 250 to the final dot: from here on the message is its responsibility (RFC 5321, section 4.2.5)."""
+    """A host answered 250 to the final dot.
+
+    From here on the message is its responsibility (RFC 5321, section 4.2.5).
+    """
 
     session: str
     role: str

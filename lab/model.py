@@ -45,7 +45,7 @@ class Outcome(StrEnum):
 class Grade(StrEnum):
     """The result of one judgement, and the verdict word of a case."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
     INFO = "info"
     WEAK = "weak"
     INCONCLUSIVE = "inconclusive"
@@ -132,14 +132,15 @@ class Policy:
 
     #: One of enforce, testing, none; empty means: the case's own mode.
     mode: str = ""
-    #: `mx` patterns, relative to the domain like `MxHost.name` (`"*.mail"` is legal); empty means: every MX host's name.
+    #: `mx` patterns, relative to the domain like `MxHost.name` (`"*.mail"` is legal); empty means: every MX host's
+    #: name.
     mx: tuple[str, ...] = ()
     #: Seconds.
     max_age: int = 604800
     #: Any change makes another policy id.
     revision: int = 1
-    #: The body line by line, for bodies that are wrong on purpose; `{mode}`, `{max_age}` and `{mx}` (a pattern; such a line
-    #: is repeated for each) are filled in. Empty means the canonical body.
+    #: The body line by line, for bodies that are wrong on purpose; `{mode}`, `{max_age}` and `{mx}` (a pattern; such a
+    #: line is repeated for each) are filled in. Empty means the canonical body.
     lines: tuple[str, ...] = ()
 
 
@@ -215,8 +216,8 @@ class PolicyRequests:
 class Expectation:
     """What must happen to the message that a step sends.
 
-    `outcome` lists what is allowed: outcome words, `delivered` for any kind of delivery, `as-absent` for "not worse than
-    without a policy", `any` for "recorded, not judged". `should` narrows it: allowed but outside it is `weak`.
+    `outcome` lists what is allowed: outcome words, `delivered` for any kind of delivery, `as-absent` for "not worse
+    than without a policy", `any` for "recorded, not judged". `should` narrows it: allowed but outside it is `weak`.
     `obligation` is what another outcome breaks; its level says how bad that is unless `grade` overrides it (open
     ambiguities), and `note` says why.
     """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lab.cli.workflow import Finished, Wish
+    from lab.events import Event
     from lab.model import Scenario
     from lab.runner.plan import Plan
 
@@ -73,7 +74,10 @@ def run(
         def planned(plan: Plan) -> None:
             shown.append(stack.enter_context(Progress(screen, len(plan.cases))))
 
-        watcher = Watcher(planned, lambda event: shown[0].on_event(event), lambda text: _aside(screen, text))
+        def seen(event: Event) -> None:
+            shown[0].on_event(event)
+
+        watcher = Watcher(planned, seen, lambda text: _aside(screen, text))
         finished = carry_out(_wish(selection, mode, target, flaw, out, seed), watcher)
     if json:
         sys.stdout.write(finished.document.decode())
@@ -343,7 +347,12 @@ def _tell_findings(console: Console, finished: Finished) -> None:
     from lab.requirements import load_requirements
 
     console.print(
-        findings(finished.verdicts, Evidence.of(finished.record, finished.folder), load_requirements(), finished.accounts)
+        findings(
+            finished.verdicts,
+            Evidence.of(finished.record, finished.folder),
+            load_requirements(),
+            finished.accounts,
+        )
     )
     console.print(summary_line(finished.summary))
     _aside(console, f"record and verdicts: {finished.folder}/")

@@ -1,7 +1,7 @@
 """The Docker engine: reached, asked, and told in one place.
 
-Everything that a run makes carries the run's id in its name and labels that say whose it is, so that parallel runs do not
-collide and what a killed run left behind can be found.
+Everything that a run makes carries the run's id in its name and labels that say whose it is, so that parallel runs do
+not collide and what a killed run left behind can be found.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def owner() -> str:
 
 
 def owner_lives(label: str) -> bool:
-    """Whether the process that a label names still runs. An unreadable label counts as dead; another machine's as alive."""
+    """Whether the process that a label names still runs.
+
+    An unreadable label counts as dead; another machine's as alive.
+    """
     try:
         host, process, started = label.rsplit(":", 2)
         number = int(process)

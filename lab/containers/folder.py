@@ -1,4 +1,7 @@
-"""A target's folder: `target.toml` beside its Dockerfile, hooks and known deviations. Adding an MTA is adding a folder."""
+"""A target's folder: `target.toml` beside its Dockerfile, hooks and known deviations.
+
+Adding a mail server to the lab is adding a folder.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ class TargetFolder:
 
 
 def repository_root() -> Path:
-    """Return the folder that holds `docker/` and `scenarios/`: the checkout, or the data inside an installed package."""
+    """Return what holds `docker/` and `scenarios/`: the checkout, or the data inside an installed package."""
     package = Path(__file__).resolve().parent.parent
     data = package / "_data"
     return data if data.is_dir() else package.parent

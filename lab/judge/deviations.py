@@ -1,7 +1,7 @@
 """Known deviations: what a target is known to do wrong, each with its reason. They are run and judged all the same.
 
-Nothing is rewritten: a finding stays a finding. A deviation only says that it was expected, so that a run tells news from
-what is known. One that no longer occurs is itself news, and one that fits no case is a mistake in the file.
+Nothing is rewritten: a finding stays a finding. A deviation only says that it was expected, so that a run tells news
+from what is known. One that no longer occurs is itself news, and one that fits no case is a mistake in the file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def covers(self, case: str, judgement: Judgement) -> bool:
         """Whether this is what the deviation speaks of."""
         return (
-            matches(self.case, case) and judgement.obligation == self.obligation and judgement.grade.value == self.result
+            matches(self.case, case)
+            and judgement.obligation == self.obligation
+            and judgement.grade.value == self.result
         )
 
 
@@ -71,9 +73,7 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
         raise DeviationsError(f"{path}: {error}") from error
 
 
-def settle_accounts(
-    verdicts: Sequence[Verdict], deviations: Sequence[Deviation], catalogue: Iterable[str]
-) -> Accounts:
+def settle_accounts(verdicts: Sequence[Verdict], deviations: Sequence[Deviation], catalogue: Iterable[str]) -> Accounts:
     """Compare what was found with what was known."""
     known: dict[str, tuple[str, ...]] = {}
     occurred: set[Deviation] = set()

@@ -27,6 +27,9 @@ LOST = "SMTP-4.5.4.1-01"
 REPORT_UNDER_TESTING = "STS-5-04"
 REPORT_UNDER_ENFORCE = "STS-6-03"
 
+#: The name of the check that compares a message's outcome with the demanded one.
+FARED = "the-message-fared-as-demanded"
+
 #: Without a policy a message may fare no better than this; the order of the losses (ambiguity A30).
 _LOSS = {
     Outcome.DELIVERED_AUTHENTICATED: 0,
@@ -68,7 +71,7 @@ def _judged(
         [event for event, _ in message.copies()] + message.bounces() + [event for event, _ in message.queue()[-1:]]
     )
     return Judgement(
-        "the-message-fared-as-demanded",
+        FARED,
         grade,
         reason,
         obligation=obligation or expect.obligation,
@@ -178,7 +181,10 @@ def _held_for_the_right_reason(
 
 
 def why_held(view: CaseView, message: MessageFacts) -> tuple[str, list[Event]]:
-    """Say what the target met in its attempts and did not accept, with the events that show it; empty if nothing does."""
+    """Say what the target met in its attempts and did not accept, with the events that show it.
+
+    Empty if nothing does.
+    """
     window = [event for event in view.facts.events if message.injected < event.at <= message.until]
     alerts = [
         event for event in window if isinstance(event.fact, TlsFailed) and _is_receiving(view, event.fact.session)
@@ -237,9 +243,7 @@ def _not_worse_than_without_a_policy(
 ) -> Iterator[Judgement]:
     control = control_outcome(view, step)
     if control is None or control is Outcome.UNSETTLED:
-        yield inconclusive(
-            "the-message-fared-as-demanded", "control-not-settled", "there is no control arm to compare with", step.name
-        )
+        yield inconclusive(FARED, "control-not-settled", "there is no control arm to compare with", step.name)
         return
     outcome = message.outcome()
     if _LOSS[outcome] > _LOSS[control]:

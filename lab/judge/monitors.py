@@ -72,7 +72,7 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
 
 
 def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """RFC 3207, section 4.1: a client that is not content with the handshake leaves before it says who writes to whom."""
+    """A client that is not content with the handshake leaves before it says who writes to whom (RFC 3207, 4.1)."""
     if not view.forbids_clear(step):
         return
     leaked = [
@@ -139,7 +139,7 @@ def no_redirect_was_followed(view: CaseView) -> Iterator[Judgement]:
 
 
 def what_was_held_arrived(view: CaseView) -> Iterator[Judgement]:
-    """After the attack exactly one copy arrives, untouched, at the right host, as well protected as the policy demands."""
+    """After the attack exactly one copy arrives, at the right host, as well protected as the policy demands."""
     for step in view.case.steps:
         then, now = view.message(step), view.message_at_the_end(step)
         if then is None or now is None or then.outcome() not in (Outcome.DEFERRED, Outcome.UNSETTLED):

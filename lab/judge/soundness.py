@@ -120,7 +120,7 @@ def _must_fire(view: CaseView, attack: AttackUse) -> bool:
 
 
 def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """The control arm: where no policy stands in the way the attack must worsen the delivery, or the attacker is broken."""
+    """The control arm: where no policy is in the way the attack must worsen the delivery, or the attacker is broken."""
     if view.case.mode is Mode.ABSENT or not view.case.degrades or not step.attacks:
         return
     check = "the-attack-bites-without-a-policy"

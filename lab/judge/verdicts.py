@@ -86,13 +86,9 @@ def judge_case(view: CaseView) -> Verdict:
 
 
 def _word(case: Case, judgements: list[Judgement]) -> Grade:
-    """The worst judgement; but each step that demands something must also have been found good or bad in so many words."""
+    """The worst judgement; but each step that demands something must also have been found good or bad."""
     demanding = {step.name for step in case.steps if step.expect is not None}
-    answered = {
-        judgement.step
-        for judgement in judgements
-        if judgement.check == expectations.the_message_fared_as_demanded.__name__.replace("_", "-")
-    }
+    answered = {judgement.step for judgement in judgements if judgement.check == expectations.FARED}
     grades = [judgement.grade for judgement in judgements]
     if not demanding or not demanding <= answered:
         grades.append(Grade.INCONCLUSIVE)

@@ -34,9 +34,7 @@ def _without_policy(arms: Sequence[Arm]) -> str:
     bare = [arm for arm in arms if arm.mode in (Mode.ABSENT, Mode.NONE) and _sound(arm)]
     if not any(arm.outcome is Outcome.DELIVERED_CLEAR for arm in bare):
         return ""
-    return (
-        "Without an enforced policy the sender had no reason to insist on TLS: the message went out in clear."
-    )
+    return "Without an enforced policy the sender had no reason to insist on TLS: the message went out in clear."
 
 
 def _testing(arms: Sequence[Arm]) -> str:

@@ -123,7 +123,7 @@ async def _quiet_queue(stage: Stage) -> None:
 
 
 async def _reports(stage: Stage, cases: Sequence[Case]) -> None:
-    """Ask once, when the ordinary cases are over, for the TLS-RPT reports of the day, from a target that claims to send them.
+    """Ask once, when the ordinary cases are over, for the day's TLS-RPT reports, if the target claims to send them.
 
     The target returns when they have left, so what the record does not show then was not sent.
     """

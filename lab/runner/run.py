@@ -89,7 +89,10 @@ async def _log_of(target: Target) -> str:
 
 
 async def run_in_process(plan: Plan, directory: Path, flaws: frozenset[str], outlet: Outlet) -> None:
-    """Play a plan against the reference sender in this process. `directory` is the sender's own, for queue and cache."""
+    """Play a plan against the reference sender in this process.
+
+    `directory` is the sender's own, for queue and cache.
+    """
 
     async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
         target = InProcessTarget(

@@ -66,9 +66,7 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     await _make_local(served.prefix)
 
     async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
-        target = RemoteTarget(
-            served.target_address, smtp_port=served.inject_port, contract_port=served.contract_port
-        )
+        target = RemoteTarget(served.target_address, smtp_port=served.inject_port, contract_port=served.contract_port)
         await _ready(target)
         return target
 

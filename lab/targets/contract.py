@@ -26,9 +26,10 @@ class About:
     name: str
     versions: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
-    #: Seconds that a message must have been held before another attempt at it, also one that was asked for by `flush`, is
-    #: made as the target's own retries are. Some senders are laxer with an older message (Postfix goes on in clear after a
-    #: broken handshake once a message is older than its shortest back-off), and a hold is only proved after that.
+    #: Seconds that a message must have been held before another attempt at it, also one that was asked for by `flush`,
+    #: is made as the target's own retries are. Some senders are laxer with an older message (Postfix goes on in clear
+    #: after a broken handshake once a message is older than its shortest back-off), and a hold is only proved after
+    #: that.
     retry_seconds: float = 0.0
     #: Whether a learned policy is kept when the target ends: persistent or volatile.
     policy_cache: str = "persistent"

@@ -50,7 +50,14 @@ REQUIREMENTS = {
         "RPT-4.3.1-01", "8460", "4.3.1", "DEFN", "reporter", "A stripped STARTTLS is reported.", "not-yet"
     ),
     "STS-3.3-18": Requirement(
-        "STS-3.3-18", "8461", "3.3", "SHOULD", "sender", "Administrators are alerted.", "not-observable", reason="log only"
+        "STS-3.3-18",
+        "8461",
+        "3.3",
+        "SHOULD",
+        "sender",
+        "Administrators are alerted.",
+        "not-observable",
+        reason="log only",
     ),
 }
 
@@ -197,9 +204,7 @@ def _look_up(tape: Tape, domain: str, mode: Mode) -> None:
 
 def _honest_session(tape: Tape, session: str, domain: str, token: str, via: str = "") -> None:
     host = f"mx1.{domain}"
-    tape.write(
-        facts.ConnectionAccepted(session=session, role="mx", host=host, address="198.18.4.7", port=25, via=via)
-    )
+    tape.write(facts.ConnectionAccepted(session=session, role="mx", host=host, address="198.18.4.7", port=25, via=via))
     tape.said(session, "mx", f"220 {host} ESMTP")
     tape.said(session, "sender", f"EHLO {CLIENT}")
     tape.said(session, "mx", f"250-{host}", "250-SIZE 33554432", "250-STARTTLS", "250 8BITMIME")
@@ -297,7 +302,9 @@ def record_of(lines: list[Event], cases: Iterable[Case], complete: bool = True) 
         cases=tuple(cases),
     )
     kinds = Counter(type(event.fact).__name__ for event in lines)
-    return Record(header, tuple(lines), Footer(footer=RECORD_VERSION, events=len(lines), complete=complete, kinds=kinds))
+    return Record(
+        header, tuple(lines), Footer(footer=RECORD_VERSION, events=len(lines), complete=complete, kinds=kinds)
+    )
 
 
 def number_of(record: Record, case: str, kind: type) -> int:
@@ -415,7 +422,9 @@ EVERY_FACT: tuple[AnyFact, ...] = (
     facts.CaseEnded(),
     facts.StepBegan(attacks=("strip_starttls",)),
     facts.StepEnded(),
-    facts.MessageInjected(token="ab" * 8, sender="a@b.example", recipient="c@d.example", reply="250 ok", body_digest="0"),
+    facts.MessageInjected(
+        token="ab" * 8, sender="a@b.example", recipient="c@d.example", reply="250 ok", body_digest="0"
+    ),
     facts.InjectionRefused(token="ab" * 8, recipient="c@d.example", reply="550 no"),
     facts.DnsAnswered(name="d.example", type="MX", transport="udp", rcode="NXDOMAIN", tampered_by="forge_mx"),
     facts.ConnectionAccepted(session="s", role="mx", host="mx1.d.example", address="198.18.0.9", port=25),
@@ -441,7 +450,9 @@ EVERY_FACT: tuple[AnyFact, ...] = (
         body_digest="0",
     ),
     facts.BounceReceived(token="ab" * 8, action="failed", status="5.7.1", diagnostic="no TLS"),
-    facts.PolicyRequested(session="p", host="mta-sts.d.example", method="GET", path="/x", sni="", status=0, user_agent="u"),
+    facts.PolicyRequested(
+        session="p", host="mta-sts.d.example", method="GET", path="/x", sni="", status=0, user_agent="u"
+    ),
     facts.ReportReceived(
         transport="https",
         policy_domain="d.example",
@@ -463,4 +474,6 @@ EVERY_FACT: tuple[AnyFact, ...] = (
 
 def told(*said: AnyFact, case: str = "starttls/strip[enforce]", step: str = "attack") -> list[Event]:
     """Return some facts as events of one step."""
-    return [Event(number=number, at=number / 10, fact=fact, case=case, step=step) for number, fact in enumerate(said, 1)]
+    return [
+        Event(number=number, at=number / 10, fact=fact, case=case, step=step) for number, fact in enumerate(said, 1)
+    ]

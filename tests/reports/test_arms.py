@@ -24,9 +24,7 @@ def test_the_enforce_arm_is_held_and_recovers() -> None:
     assert held.later is Outcome.DELIVERED_AUTHENTICATED
     assert held.untouched is True
     assert held.reason.startswith("MTA-STS policy")
-    assert held.sentence == (
-        "deferred, nothing leaked, arrived untouched and authenticated once the attack ended"
-    )
+    assert held.sentence == ("deferred, nothing leaked, arrived untouched and authenticated once the attack ended")
 
 
 @pytest.mark.parametrize("mode", [Mode.ABSENT, Mode.NONE, Mode.TESTING])

@@ -115,7 +115,14 @@ def test_what_went_wrong_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "answer"),
-    [("A", "not an address"), ("AAAA", "1"), ("MX", "no number"), ("MX", "70000 a."), ("TLSA", "3 1 1 ab"), ("NEW", "x")],
+    [
+        ("A", "not an address"),
+        ("AAAA", "1"),
+        ("MX", "no number"),
+        ("MX", "70000 a."),
+        ("TLSA", "3 1 1 ab"),
+        ("NEW", "x"),
+    ],
 )
 def test_an_answer_of_no_known_form_is_kept_as_text(kind: str, answer: str) -> None:
     (flow,) = _read(

@@ -44,7 +44,11 @@ def whole() -> str:
 
 
 def _arm(text: str, number: int) -> str:
-    return text.split(f"Arm {number} of 4")[1].split(f"Arm {number + 1} of 4", maxsplit=1)[0].split("Side by side", maxsplit=1)[0]
+    return (
+        text.split(f"Arm {number} of 4")[1]
+        .split(f"Arm {number + 1} of 4", maxsplit=1)[0]
+        .split("Side by side", maxsplit=1)[0]
+    )
 
 
 def test_every_line_fits_in_a_pipe_and_on_a_terminal(whole: str) -> None:
@@ -103,9 +107,7 @@ def test_it_ends_with_the_arms_side_by_side_and_the_lesson(whole: str) -> None:
     closing = " ".join(whole.split("Side by side")[1].split())
     assert "absent none testing enforce" in closing
     assert "absent delivered in clear and read by the attacker" in closing
-    assert (
-        "enforce deferred, nothing leaked, arrived untouched and authenticated once the attack ended" in closing
-    )
+    assert "enforce deferred, nothing leaked, arrived untouched and authenticated once the attack ended" in closing
     assert "verdict pass pass pass pass" in closing
     assert "What stopped the attack" in closing
 

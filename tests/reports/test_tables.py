@@ -42,7 +42,12 @@ _BUSY = Step(
     restart="KILL",
     advance=86400,
     expect=Expectation(
-        ("deferred", "as-absent"), "STS-5-03", ("deferred",), Grade.INFO, "an open question", report=("certificate-expired",)
+        ("deferred", "as-absent"),
+        "STS-5-03",
+        ("deferred",),
+        Grade.INFO,
+        "an open question",
+        report=("certificate-expired",),
     ),
     recovers=True,
     reports=True,
@@ -66,7 +71,9 @@ _PAGES: dict[str, RenderableType] = {
     "requirements": requirements_table([*REQUIREMENTS.values(), _HOSTILE_REQUIREMENT]),
     "requirement": requirement_page(REQUIREMENTS["STS-5-03"], [SCENARIO]),
     "requirement hostile": requirement_page(_HOSTILE_REQUIREMENT, [_HOSTILE_SCENARIO]),
-    "targets": targets_table([TargetSummary("reference", "in process", "Ours.", ("mta-sts",)), TargetSummary(*[HOSTILE] * 3)]),
+    "targets": targets_table(
+        [TargetSummary("reference", "in process", "Ours.", ("mta-sts",)), TargetSummary(*[HOSTILE] * 3)]
+    ),
 }
 
 
@@ -123,7 +130,9 @@ def test_coverage_is_counted_for_each_rfc_and_level() -> None:
 
 
 def test_a_requirement_names_what_covers_it_or_why_nothing_does() -> None:
-    assert "covered by  starttls/strip: STARTTLS removed" in rendered(requirement_page(REQUIREMENTS["STS-5-03"], [SCENARIO]))
+    assert "covered by  starttls/strip: STARTTLS removed" in rendered(
+        requirement_page(REQUIREMENTS["STS-5-03"], [SCENARIO])
+    )
     uncovered = rendered(requirement_page(REQUIREMENTS["STS-3.3-18"], [SCENARIO]))
     assert "status      not observable" in uncovered
     assert "reason      log only" in uncovered

@@ -30,9 +30,7 @@ def test_no_foreign_word_stays_as_it_came() -> None:
 
 
 def test_a_removed_line_is_struck_out_and_named() -> None:
-    removed = facts.SmtpSaid(
-        session="s", speaker="mx", line="", secured=False, altered=True, instead_of="250-STARTTLS"
-    )
+    removed = facts.SmtpSaid(session="s", speaker="mx", line="", secured=False, altered=True, instead_of="250-STARTTLS")
     (line,) = _lines(removed)
     assert (line.actor, line.text, line.struck) == ("attacker > sender", "", "250-STARTTLS")
     assert line.plain == "[removed by the attacker: 250-STARTTLS]"
@@ -59,7 +57,10 @@ def test_speakers_and_protection_are_in_the_actor() -> None:
 
 def test_an_unchanged_queue_is_told_once() -> None:
     lines = [line for line in timeline(strip_events(Mode.ENFORCE)) if line.topic is Topic.QUEUE]
-    assert [line.text.split(":")[0] for line in lines] == ["message 6f1c0a9b... is active", "message 6f1c0a9b... is deferred"]
+    assert [line.text.split(":")[0] for line in lines] == [
+        "message 6f1c0a9b... is active",
+        "message 6f1c0a9b... is deferred",
+    ]
 
 
 def test_what_can_be_read_depends_on_how_far_the_dialogue_had_come() -> None:
@@ -96,9 +97,7 @@ def test_tls_that_the_attacker_passes_on_is_the_senders_own_dialogue() -> None:
 def test_tls_is_secure_only_with_the_hosts_own_valid_certificate(
     certificate: str, shown_by: str, emphasis: Emphasis
 ) -> None:
-    (line,) = _lines(
-        facts.TlsEstablished(session="s", version="TLSv1.3", certificate=certificate, shown_by=shown_by)
-    )
+    (line,) = _lines(facts.TlsEstablished(session="s", version="TLSv1.3", certificate=certificate, shown_by=shown_by))
     assert line.emphasis is emphasis
 
 

@@ -90,7 +90,18 @@ def test_every_verdict_word_and_outcome_fits_the_schema() -> None:
 
 def test_every_level_of_the_requirements_fits_the_schema() -> None:
     levels = schema()["$defs"]["judgement"]["properties"]["level"]["enum"]
-    for level in ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "DEFN", "lc-must", "lc-should", "lc-may", "lc-info"):
+    for level in (
+        "MUST",
+        "MUST NOT",
+        "SHOULD",
+        "SHOULD NOT",
+        "MAY",
+        "DEFN",
+        "lc-must",
+        "lc-should",
+        "lc-may",
+        "lc-info",
+    ):
         assert level in levels
     assert verdicts_document(_RECORD, _VERDICTS)["cases"][0]["judgements"][0]["level"] is None
 

@@ -91,5 +91,5 @@ class SmtpServer:
         await asyncio.sleep(0)
         for transport in tuple(self._open_sessions):
             transport.abort()
-        while self._open_sessions:
-            await asyncio.sleep(0)  # noqa: ASYNC110 an abort takes effect at the loop's next step, and tells nobody
+        while self._open_sessions:  # noqa: ASYNC110 an abort takes effect at the loop's next step, and tells nobody
+            await asyncio.sleep(0)

@@ -27,7 +27,7 @@ from lab.requirements import load_requirements
 from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan, plan_run
 from lab.targets.contract import TargetError
-from lab.targets.flaws import parse_flaws
+from lab.targets.flaws import FLAWS, parse_flaws
 
 #: The target in this process: the reference sender. Every other name is a folder with a Dockerfile.
 IN_PROCESS = "reference"
@@ -73,7 +73,7 @@ class Finished:
 
 def catalogue() -> Catalogue:
     """Return the shipped scenarios, checked. Raises `CatalogueError`."""
-    return load_catalogue(repository_root() / "scenarios", ATTACK_FORMS, load_requirements())
+    return load_catalogue(repository_root() / "scenarios", ATTACK_FORMS, load_requirements(), FLAWS)
 
 
 def chosen_cases(shelf: Catalogue, selection: Sequence[str], modes: Sequence[str]) -> tuple[Case, ...]:
@@ -157,6 +157,8 @@ def _play(
     done = run_in_containers(plan, folder, flaws, outlet, watcher.say)
     (place / "target" / "log.txt").write_text(done.target_log, encoding="utf-8")
     (place / "target" / "configuration.txt").write_text(done.target_configuration, encoding="utf-8")
+    spent = f"{done.lab_seconds:.2f} {done.target_seconds:.2f} seconds of processor time: the lab, the target\n"
+    (place / "target" / "processor-time.txt").write_text(spent, encoding="utf-8")
     if done.status:
         said = done.problem.removeprefix("sts-lab: ") or f"the lab's container ended with status {done.status}"
         raise (TargetError if done.status == INCONCLUSIVE else EngineError)(said)

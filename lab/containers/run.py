@@ -24,7 +24,7 @@ from lab.events import Event
 from lab.record import Footer, Header
 from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan
-from lab.runner.served import TARGET_LOG, ServedPlan
+from lab.runner.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan
 from lab.world.internet import SENDER_DOMAIN
 from lab.world.pki import Authority
 
@@ -47,6 +47,9 @@ class ContainerRun:
     problem: str
     target_log: str
     target_configuration: str
+    #: Seconds of processor time that the lab's container and the target's took.
+    lab_seconds: float
+    target_seconds: float
 
 
 def run_in_containers(
@@ -74,7 +77,14 @@ def run_in_containers(
         status = int(lab.wait()["StatusCode"])
         problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
         log = _file(lab, str(TARGET_LOG)) or _logs(target)
-        return ContainerRun(status, problem, log, _file(target, "/lab/configuration.txt"))
+        return ContainerRun(
+            status=status,
+            problem=problem,
+            target_log=log,
+            target_configuration=_file(target, "/lab/configuration.txt"),
+            lab_seconds=float(_file(lab, str(PROCESSOR_TIME)) or 0),
+            target_seconds=_processor_seconds(target),
+        )
 
 
 def _world_of(subnet: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
@@ -263,6 +273,12 @@ def _pass_on(line: bytes, outlet: Outlet) -> None:
 
 def _logs(container: Any) -> str:
     return str(container.logs(stdout=True, stderr=True, tail=2000).decode(errors="replace"))
+
+
+def _processor_seconds(container: Any) -> float:
+    """Return the processor time of a running container; 0 when it has ended."""
+    used = container.stats(stream=False, one_shot=True).get("cpu_stats", {}).get("cpu_usage", {})
+    return float(used.get("total_usage", 0)) / 1e9
 
 
 def _file(container: Any, path: str) -> str:

@@ -34,6 +34,10 @@ PLACE = Path("/lab")
 TARGET_LOG = PLACE / "target-log.txt"
 
 
+#: Where the host finds how many seconds of processor time the lab took, to be set beside the target's.
+PROCESSOR_TIME = PLACE / "processor-time.txt"
+
+
 class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that the runner in the container has to know."""
 
@@ -59,7 +63,10 @@ def play_served_plan() -> None:
     """Play the plan that the host left in the container. Raises `TargetError` if the target never comes up."""
     served = msgspec.json.decode((PLACE / "plan.json").read_bytes(), type=ServedPlan)
     authority = Authority.load((PLACE / "ca.pem").read_bytes(), (PLACE / "ca-key.pem").read_bytes())
-    asyncio.run(_play(served, authority))
+    try:
+        asyncio.run(_play(served, authority))
+    finally:
+        PROCESSOR_TIME.write_text(f"{time.process_time():.3f}\n", encoding="utf-8")
 
 
 async def _play(served: ServedPlan, authority: Authority) -> None:

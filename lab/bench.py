@@ -1,0 +1,146 @@
+"""The time budgets, measured: whole processes, wall time and processor time, beside what they may take.
+
+Benchmarks, not tests: a slow machine makes a figure worse, never a build red.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from lab.cli.workflow import catalogue
+from lab.containers.engine import EngineError, connect
+
+#: Runs of a short command; the median counts, because these machines are shared.
+SHORT_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One figure. `budget` and `value` are in the unit that `unit` names; `value` is None where it was not measured."""
+
+    what: str
+    budget: float
+    value: float | None
+    unit: str
+    note: str = ""
+
+
+def main() -> None:
+    """Measure everything and print the table."""
+    console = Console(highlight=False)
+    figures: list[Measured] = []
+    for measure in (_help, _demo, _catalogue_in_process, _one_more_case, _catalogue_on_postfix):
+        console.print(f"measuring: {(measure.__doc__ or '').splitlines()[0]}", style="dim")
+        figures += measure()
+    console.print(_table(figures))
+
+
+def _table(figures: Sequence[Measured]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("what", "budget", "measured", ""):
+        table.add_column(heading, justify="right" if heading in ("budget", "measured") else "left")
+    for figure in figures:
+        value = "-" if figure.value is None else f"{figure.value:.2f} {figure.unit}"
+        within = "" if figure.value is None else ("within" if figure.value <= figure.budget else "over")
+        table.add_row(figure.what, f"{figure.budget:g} {figure.unit}", value, f"{within} {figure.note}".strip())
+    return table
+
+
+def _help() -> list[Measured]:
+    """How long `sts-lab --help` takes."""
+    return [Measured("sts-lab --help", 0.25, _median(lambda: _timed(["--help"]).wall), "s")]
+
+
+def _demo() -> list[Measured]:
+    """How long the demonstration of the strip attack takes, set up already."""
+    with tempfile.TemporaryDirectory() as out:
+        wall = _median(lambda: _timed(["demo", "strip", "--out", out]).wall)
+    return [Measured("make scenario-strip", 3, wall, "s")]
+
+
+def _catalogue_in_process() -> list[Measured]:
+    """How long the whole catalogue takes in process."""
+    with tempfile.TemporaryDirectory() as out:
+        run = _timed(["run", "--out", out])
+    return [Measured("whole catalogue in process", 15, run.wall, "s", f"{run.cpu:.1f} s of processor time")]
+
+
+def _one_more_case() -> list[Measured]:
+    """What one more case costs in process: the difference between a family and all families, a case."""
+    cases = len(catalogue().cases)
+    with tempfile.TemporaryDirectory() as out:
+        few, many = _timed(["run", "starttls/strip", "--out", out]), _timed(["run", "--out", out])
+    more = cases - 4
+    return [
+        Measured("one more case, processor time", 40, (many.cpu - few.cpu) / more * 1000, "ms"),
+        Measured("one more case, memory", 150, (many.memory - few.memory) / more, "KiB"),
+    ]
+
+
+def _catalogue_on_postfix() -> list[Measured]:
+    """How long the whole catalogue takes against Postfix in Docker, images built."""
+    what, share = "whole catalogue on Postfix", "of it the lab's own share"
+    try:
+        connect()
+    except EngineError:
+        return [Measured(what, 60, None, "s", "no Docker engine answers")]
+    with tempfile.TemporaryDirectory() as out:
+        _timed(["run", "starttls/strip", "--target", "postfix", "--out", out])
+        run = _timed(["run", "--target", "postfix", "--out", out])
+        used = _lab_share(Path(out))
+    return [Measured(what, 60, run.wall, "s"), Measured(share, 50, used, "%", "of both containers' processor time")]
+
+
+def _lab_share(out: Path) -> float | None:
+    """Return the lab container's part of the processor time that both containers took, in per cent, in the last run."""
+    latest = max(out.glob("*/target/processor-time.txt"), default=None, key=lambda path: path.stat().st_mtime)
+    if latest is None:
+        return None
+    lab, target = (float(word) for word in latest.read_text(encoding="utf-8").split()[:2])
+    return 100 * lab / (lab + target) if lab + target else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    wall: float
+    cpu: float
+    memory: float
+
+
+def _timed(arguments: Sequence[str]) -> _Run:
+    """Run the program once; seconds of wall and processor time, and KiB of its largest process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    script = (
+        "import resource, sys; from lab.cli import main\n"
+        "try: main()\n"
+        "finally: sys.stderr.write(f'\\n{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}')"
+    )
+    done = subprocess.run(  # noqa: S603 - an argument list, no shell
+        [sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True
+    )
+    wall = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"sts-lab {' '.join(arguments)} ended with status {done.returncode}:\n{done.stderr[-2000:]}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _Run(wall, cpu, float(done.stderr.rsplit("\n", 1)[-1]))
+
+
+def _median(measure: Callable[[], float]) -> float:
+    return statistics.median(measure() for _ in range(SHORT_RUNS))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 TARGET ?= reference
 ARGS ?=
 
-.PHONY: help setup test test-fast check images base-image bench clean
+.PHONY: help setup test test-fast images base-image documents bench clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -35,6 +35,7 @@ test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, a
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sts-lab lint
+	$(BIN)/python docs/print_outputs.py --check
 	$(BIN)/python -m pytest $(ARGS)
 
 test-fast: $(VENV)/.ready ## Run the tests that need no Docker
@@ -45,6 +46,9 @@ images: $(VENV)/.ready ## Build the Docker images
 
 base-image: ## Make the base image from Debian's archive (as root; only where no registry is reachable)
 	docker/base/make-base.sh
+
+documents: $(VENV)/.ready ## Put the program's own output into the documents (needs Docker)
+	$(BIN)/python docs/print_outputs.py --once
 
 bench: $(VENV)/.ready ## Measure the time budgets and print them beside the budgets
 	$(BIN)/python -m lab.bench $(ARGS)

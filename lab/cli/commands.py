@@ -201,6 +201,7 @@ def targets(
     """List the targets: the reference sender, and every mail server with a folder in docker/."""
     from lab.containers.folder import shipped_targets
     from lab.reports.tables import TargetSummary, targets_table
+    from lab.targets.reference.target import CAPABILITIES
 
     folders = shipped_targets()
     if build:
@@ -212,7 +213,7 @@ def targets(
         for folder in folders.values():
             typer.echo(f"{folder.name}: {target_image(client, folder, typer.echo)}")
         return
-    rows = [TargetSummary("reference", "in process", "The lab's own correct sender; needs no Docker.")]
+    rows = [TargetSummary("reference", "in process", "The lab's own correct sender; needs no Docker.", CAPABILITIES)]
     rows += [TargetSummary(name, "docker", folder.file.description) for name, folder in folders.items()]
     _console().print(targets_table(rows))
 

@@ -29,7 +29,10 @@ LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "DEFN", "lc-must", 
 
 @dataclass(frozen=True, slots=True)
 class TargetSummary:
-    """A target that can be tested, as `sts-lab targets` lists it. `where` is in process, docker, or an address."""
+    """A target that can be tested, as `sts-lab targets` lists it. `where` is in process, docker, or an address.
+
+    `capabilities` are empty where only the running target can say them.
+    """
 
     name: str
     where: str
@@ -111,8 +114,8 @@ def targets_table(targets: Sequence[TargetSummary]) -> RenderableType:
         parts.append(Hanging(Text(visible(target.name) + "  ", style="bold"), Text(visible(target.where), style="dim")))
         if target.summary:
             parts.append(paragraph(visible(target.summary), indent=2))
-        claims = ", ".join(visible(word) for word in target.capabilities) or "nothing"
-        parts.append(labelled("claims", claims))
+        if target.capabilities:
+            parts.append(labelled("claims", ", ".join(visible(word) for word in target.capabilities)))
     return Group(*parts)
 
 

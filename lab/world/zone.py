@@ -15,7 +15,7 @@ TTL = 0
 #: An alias chain longer than this is a loop; no resolver follows even that far.
 _LONGEST_ALIAS_CHAIN = 8
 
-_START_OF_AUTHORITY = "ns.lab.example hostmaster.lab.example 1 60 60 3600 1"
+_START_OF_AUTHORITY = "ns.lab.example hostmaster.lab.example 1 60 60 3600 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,5 +149,5 @@ def is_within(name: str, domain: str) -> bool:
 
 
 def start_of_authority(domain: str) -> Record:
-    """Return the SOA record that goes with a negative answer: forgotten after one second (RFC 2308, section 5)."""
+    """Return the SOA record that goes with a negative answer: forgotten at once (RFC 2308, section 5)."""
     return Record(canonical(domain), "SOA", _START_OF_AUTHORITY)

@@ -110,9 +110,9 @@ def test_an_attack_sees_the_honest_answer_and_replaces_it(zone: Zone) -> None:
         zone.tamper("unknown.example", None)
 
 
-def test_what_changes_is_forgotten_within_a_second(zone: Zone) -> None:
-    assert {record.ttl for record in zone.answer(Question(f"alias.{DOMAIN}", "A")).records} == {1}
-    assert zone.answer(Question(DOMAIN, "SOA")).records[0].data.split()[-1] == "1"
+def test_what_changes_is_forgotten_at_once(zone: Zone) -> None:
+    assert {record.ttl for record in zone.answer(Question(f"alias.{DOMAIN}", "A")).records} == {0}
+    assert zone.answer(Question(DOMAIN, "SOA")).records[0].data.split()[-1] == "0"
 
 
 @given(st.text(max_size=300), st.sampled_from(["A", "MX", "TXT", "CNAME"]))

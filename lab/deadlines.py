@@ -24,6 +24,10 @@ SETTLE = Deadline("settle", 60)
 #: From the end of an attack to the arrival of what was held. As SETTLE, plus one retry.
 RECOVER = Deadline("recover", 60)
 
+#: The longest retry time of a target that a run waits for. RFC 5321, section 4.5.4.1 asks for at least 30 minutes
+#: between attempts; a target that claims more proves nothing in one run.
+LONGEST_RETRY = Deadline("longest-retry", 1800)
+
 #: A sender may fetch the policy in the background (RFC 8461, section 5.1). Those that do were seen within 1 s; a sender
 #: that has not asked by then is treated as one that never asks, and the record shows it.
 LEARN_POLICY = Deadline("learn-policy", 8)

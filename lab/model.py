@@ -276,7 +276,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story, its reasons, and the cases that it expands to."""
+    """A story, its reasons, and the cases that it expands to.
+
+    `kills` names the flaws of a sender that the scenario must find, each for the flaw's own obligation.
+    """
 
     id: str
     title: str
@@ -285,6 +288,7 @@ class Scenario:
     requirements: tuple[str, ...]
     cases: tuple[Case, ...]
     path: str = ""
+    kills: tuple[str, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

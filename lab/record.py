@@ -7,10 +7,12 @@ at its end might have been the clear text that fails a case.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -141,14 +143,13 @@ class Recorder:
 class RecordFile:
     """`record.jsonl` while it is being written: what happened is on disk before the next thing happens.
 
-    Used as a context manager it always leaves a footer: an incomplete one if the run did not bring its own.
+    Used as a context manager it always leaves a footer behind a header: an incomplete one if the run did not bring its
+    own.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stream: BinaryIO = path.open("wb")
-        self._encoder = msgspec.json.Encoder()
-        self._kinds: Counter[str] = Counter()
         self._begun = False
         self._ended = False
 
@@ -156,9 +157,20 @@ class RecordFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._begun and not self._ended:
-            self.footer(Footer(RECORD_VERSION, self._kinds.total(), complete=False, kinds=dict(self._kinds)))
-        self._stream.close()
+        self.close()
+
+    def close(self) -> None:
+        """Leave the file as it is now, for good; see the class. Raises `OSError` when the disk is full."""
+        try:
+            if self._begun and not self._ended:
+                self._mark_incomplete()
+        finally:
+            self._stream.close()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything in the file: a run that never came as far leaves no record."""
+        return self._begun
 
     def header(self, header: Header) -> None:
         """Write the first line."""
@@ -167,17 +179,38 @@ class RecordFile:
 
     def event(self, event: Event) -> None:
         """Write one event."""
-        self._kinds[type(event.fact).__name__] += 1
         self._append(event)
 
     def footer(self, footer: Footer) -> None:
-        """Write the last line."""
-        self._ended = True
-        self._append(footer)
+        """Write the last line. A run that broke off before its first line leaves none at all."""
+        if self._begun:
+            self._append(footer)
+            self._ended = True
+
+    def _mark_incomplete(self) -> None:
+        """Count what the file holds: an interrupt can come between any two instructions, so no other count is safe."""
+        self._stream.flush()
+        lines = self.path.read_bytes().split(b"\n")[1:-1]
+        if lines and lines[-1].startswith(b'{"footer":'):
+            return
+        kinds = Counter(type(msgspec.json.decode(line, type=Event).fact).__name__ for line in lines)
+        self.footer(Footer(RECORD_VERSION, kinds.total(), complete=False, kinds=dict(kinds)))
 
     def _append(self, line: Header | Event | Footer) -> None:
-        self._stream.write(self._encoder.encode(line) + b"\n")
+        self._stream.write(encoded(line))
         self._stream.flush()
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encoded(line: Header | Event | Footer) -> bytes:
+    """Return a line of a record, with its line feed."""
+    try:
+        return _ENCODER.encode(line) + b"\n"
+    except UnicodeEncodeError:
+        # A lone surrogate: octets that were no text, from a target or from the system. Not worth losing an event for.
+        return json.dumps(msgspec.to_builtins(line), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def read_record(path: Path) -> Record:
@@ -191,33 +224,87 @@ def read_record(path: Path) -> Record:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_record([line for line in lines if line], str(path))
+    return parse_record(lines[:-1] if lines[-1] == b"" else lines, str(path))
 
 
 def parse_record(lines: list[bytes], where: str) -> Record:
     """Turn the lines of a record into a `Record`; see `read_record`."""
-    if len(lines) < 2:
-        raise RecordError(f"{where}: truncated: a record has at least a header and a footer")
-    header = _decode(lines[0], Header, f"{where}, line 1")
-    if header.record != RECORD_VERSION:
-        raise RecordError(f"{where}: version {header.record} of the record format; this program reads {RECORD_VERSION}")
-    try:
-        footer = msgspec.json.decode(lines[-1], type=Footer)
-    except msgspec.MsgspecError:
-        raise RecordError(f"{where}: truncated: the last line is no footer; repeat the run") from None
-    events = tuple(_decode(line, Event, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2))
+    if not lines:
+        raise RecordError(f"{where}: empty: the run never began; repeat it")
+    header = _header(lines[0], f"{where}, line 1")
+    footer = _footer(lines[-1], f"{where}, line {len(lines)}")
+    events = tuple(_event(line, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2))
     _check_counts(events, footer, where)
     return Record(header, events, footer)
 
 
-def _decode(line: bytes, kind: type[_Kind], where: str) -> _Kind:
+class _AnyVersion(msgspec.Struct, frozen=True):
+    """What the first line of every version of the format has in common."""
+
+    record: int
+
+
+def _header(line: bytes, where: str) -> Header:
+    header = _this_version(line, where)
+    try:
+        datetime.fromisoformat(header.started)
+    except ValueError as error:
+        raise RecordError(f"{where}: `started` is no date ({header.started[:40]!r}); repeat the run") from error
+    if not all(case.steps for case in header.cases) or len({case.id for case in header.cases}) != len(header.cases):
+        raise RecordError(f"{where}: a case has no steps, or is there twice; repeat the run")
+    return header
+
+
+def _this_version(line: bytes, where: str) -> Header:
+    try:
+        version = _decode(line, _AnyVersion).record
+    except _Misfit as error:
+        raise RecordError(f"{where}: not the header of a record ({error}); give the folder of a run") from error
+    if version != RECORD_VERSION:
+        raise RecordError(
+            f"{where}: version {version} of the record format, and this program reads {RECORD_VERSION}: "
+            "judge it with the program that made it, or repeat the run"
+        )
+    try:
+        return _decode(line, Header)
+    except _Misfit as error:
+        raise RecordError(f"{where}: the header does not fit ({error}); repeat the run") from error
+
+
+def _footer(line: bytes, where: str) -> Footer:
+    try:
+        return _decode(line, Footer)
+    except _Misfit as error:
+        raise RecordError(f"{where}: truncated: the last line is no footer; repeat the run") from error
+
+
+def _event(line: bytes, where: str) -> Event:
+    try:
+        return _decode(line, Event)
+    except _Misfit as error:
+        raise RecordError(f"{where}: damaged, or made by another program: {error}; repeat the run") from error
+
+
+class _Misfit(Exception):
+    """A line that is not what it should be."""
+
+
+def _decode(line: bytes, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.json.decode(line, type=kind)
-    except msgspec.MsgspecError as error:
-        raise RecordError(f"{where}: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _Misfit(str(error)) from error
 
 
-def _check_counts(events: Iterable[Event], footer: Footer, where: str) -> None:
+def _check_counts(events: Sequence[Event], footer: Footer, where: str) -> None:
+    """What is missing in the middle might have been the clear text that fails a case, too."""
     kinds = Counter(type(event.fact).__name__ for event in events)
-    if sum(kinds.values()) != footer.events or dict(kinds) != footer.kinds:
-        raise RecordError(f"{where}: the footer counts {footer.events} events, {sum(kinds.values())} are there")
+    if len(events) != footer.events or dict(kinds) != footer.kinds:
+        raise RecordError(
+            f"{where}: the footer counts {footer.events} events, and {len(events)} are there; repeat the run"
+        )
+    for number, event in enumerate(events, start=1):
+        if event.number != number:
+            raise RecordError(
+                f"{where}, line {number + 1}: event {event.number} stands where event {number} belongs; repeat the run"
+            )

@@ -172,6 +172,14 @@ class _Mended(tls.TLSLayer):
             self.conn.state &= ~ConnectionState.CAN_READ
             yield from self.event_to_child(events.ConnectionClosed(self.conn))
 
+    def send_data(self, data: bytes) -> layer.CommandGenerator[None]:
+        """Send inside TLS. When the session ends in mid-handshake there is none, and nobody who could hear it.
+
+        mitmproxy hands out what it held back for the handshake even when that failed, and OpenSSL would not take it.
+        """
+        if self.conn.tls_established:
+            yield from super().send_data(data)
+
     def send_close(self, command: commands.CloseConnection) -> layer.CommandGenerator[None]:
         """Close, with close_notify first, so that a strict peer sees no truncation."""
         if self.tls and self.conn.tls_established:

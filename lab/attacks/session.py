@@ -278,14 +278,17 @@ class Session:
         """Give the sender a reply of the attacker's own."""
         yield from self.answer([Line(line, altered=True, instead_of=instead_of) for line in own.lines], detail)
 
-    def answer_with_more(self, genuine: Reply, forged: Reply, detail: str) -> Steps[None]:
-        """Give the sender a genuine reply with a forged one behind it, in one segment."""
+    def answer_with_more(self, genuine: Reply, forged: Iterable[Reply], detail: str) -> Steps[None]:
+        """Give the sender a genuine reply with forged ones behind it, in one segment."""
         self.fire(detail)
         for line in genuine.lines:
             self._said("mx", Line(line))
-        for line in forged.lines:
-            self._said("attacker", Line(line, altered=True))
-        yield Send(Side.SENDER, genuine.raw + forged.raw)
+        segment = genuine.raw
+        for more in forged:
+            for line in more.lines:
+                self._said("attacker", Line(line, altered=True))
+            segment += more.raw
+        yield Send(Side.SENDER, segment)
 
     def say_raw(self, octets: bytes, detail: str) -> Steps[None]:
         """Send the sender octets that are no SMTP."""

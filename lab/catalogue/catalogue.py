@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +57,14 @@ class Catalogue:
 
 
 def load_catalogue(
-    directory: Path, attacks: Mapping[str, AttackForm], requirements: Mapping[str, Requirement]
+    directory: Path,
+    attacks: Mapping[str, AttackForm],
+    requirements: Mapping[str, Requirement],
+    flaws: Collection[str],
 ) -> Catalogue:
     """Read, expand and check every scenario file below a directory.
 
-    Raises `CatalogueError` with all the problems of all the files.
+    `flaws` are the names that `kills` may name. Raises `CatalogueError` with all the problems of all the files.
     """
     problems: list[Problem] = misplaced(directory)
     scenarios: list[Scenario] = []
@@ -71,7 +74,7 @@ def load_catalogue(
         if malformed:
             continue
         scenario, inconsistent = expand(source)
-        weak = [source.place(problem) for problem in lint(scenario, attacks, requirements)]
+        weak = [source.place(problem) for problem in lint(scenario, attacks, requirements, flaws)]
         problems += dict.fromkeys(inconsistent + [_without_vector(problem) for problem in weak])
         scenarios.append(scenario)
     if not scenarios and not problems:

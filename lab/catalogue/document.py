@@ -1,4 +1,7 @@
-"""The shape of a scenario file: its keys and their types. Everything but the texts and `requirements` has a default."""
+"""The shape of a scenario file: its keys and their types.
+
+Everything but the texts, `requirements` and `kills` has a default.
+"""
 
 from __future__ import annotations
 
@@ -97,6 +100,8 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     story: str
     effect: str
     requirements: tuple[str, ...]
+    #: The flaws of the reference sender that the scenario must find.
+    kills: tuple[str, ...]
     #: Whether the attack must worsen the delivery without a policy.
     degrades: bool = True
     world: WorldTable = msgspec.field(default_factory=dict)

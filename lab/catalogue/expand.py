@@ -77,7 +77,7 @@ def expand(source: Source) -> tuple[Scenario, list[Problem]]:
         problems += plan.problems
     head = plans[0].document
     scenario = Scenario(
-        source.id, head.title, head.story, head.effect, head.requirements, tuple(cases), str(source.path)
+        source.id, head.title, head.story, head.effect, head.requirements, tuple(cases), str(source.path), head.kills
     )
     return scenario, [source.place(problem) for problem in dict.fromkeys(problems)]
 

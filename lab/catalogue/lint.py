@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from lab.catalogue.expand import MAIN_STEP
 from lab.catalogue.problems import KeyPath, Problem, unknown
@@ -48,10 +48,18 @@ _POLICY_MODES = ("", Mode.ENFORCE.value, Mode.TESTING.value, Mode.NONE.value)
 
 
 def lint(
-    scenario: Scenario, attacks: Mapping[str, AttackForm], requirements: Mapping[str, Requirement]
+    scenario: Scenario,
+    attacks: Mapping[str, AttackForm],
+    requirements: Mapping[str, Requirement],
+    flaws: Collection[str],
 ) -> list[Problem]:
     """Return everything that keeps a scenario from proving something, each once."""
-    found = [*_texts(scenario), *_requirement_ids(scenario, requirements), *_control_arm(scenario)]
+    found = [
+        *_texts(scenario),
+        *_requirement_ids(scenario, requirements),
+        *_kills(scenario, flaws),
+        *_control_arm(scenario),
+    ]
     for case in scenario.cases:
         for step in case.steps:
             found += [
@@ -80,6 +88,17 @@ def _requirement_ids(scenario: Scenario, requirements: Mapping[str, Requirement]
             yield Problem(f"the requirement {identifier} is listed twice", at)
         if identifier not in requirements:
             yield Problem(unknown("requirement", identifier, requirements), at)
+
+
+def _kills(scenario: Scenario, flaws: Collection[str]) -> Iterator[Problem]:
+    at: KeyPath = ("kills",)
+    if not scenario.kills:
+        yield Problem("`kills` is empty: a scenario that finds no flaw has no teeth", at)
+    for name, times in Counter(scenario.kills).items():
+        if times > 1:
+            yield Problem(f"the flaw {name} is listed twice", at)
+        if name not in flaws:
+            yield Problem(unknown("flaw", name, flaws), at)
 
 
 def _control_arm(scenario: Scenario) -> Iterator[Problem]:

@@ -3,6 +3,16 @@
 Everything heavy is imported where it is needed, so that `--help` answers at once.
 """
 
-from lab.cli.commands import main
+
+def main() -> None:
+    """Run the command line; see `lab.cli.commands`."""
+    try:
+        # Here, because importing takes a tenth of a second in which somebody may press Ctrl-C, too.
+        from lab.cli.commands import main as run_commands
+
+        run_commands()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
 
 __all__ = ["main"]

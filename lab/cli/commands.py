@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from lab import __version__
+from lab.cli.output import OutputClosed, aside, console, leave_unread, say
+from lab.cli.trouble import UNREAD, USAGE, UsageError, status_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from lab.events import Event
     from lab.model import Scenario
     from lab.runner.plan import Plan
-
-#: 0 as expected, 1 findings, 2 usage, 3 lab error, 4 inconclusive, 5 nothing selected; 130 is the shell's for Ctrl-C.
-USAGE, LAB_ERROR, INCONCLUSIVE, NOTHING_SELECTED, INTERRUPTED = 2, 3, 4, 5, 130
 
 app = typer.Typer(
     name="sts-lab",
@@ -49,7 +48,7 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"sts-lab {__version__}")
+        say(f"sts-lab {__version__}")
         raise typer.Exit
 
 
@@ -67,7 +66,7 @@ def run(
     from lab.cli.workflow import Watcher, carry_out
     from lab.reports.progress import Progress
 
-    screen = _console(stderr=True)
+    screen = console(stderr=True)
     with contextlib.ExitStack() as stack:
         shown: list[Progress] = []
 
@@ -77,12 +76,12 @@ def run(
         def seen(event: Event) -> None:
             shown[0].on_event(event)
 
-        watcher = Watcher(planned, seen, lambda text: _aside(screen, text))
+        watcher = Watcher(planned, seen, lambda text: aside(screen, text))
         finished = carry_out(_wish(selection, mode, target, flaw, out, seed), watcher)
     if json:
-        sys.stdout.write(finished.document.decode())
+        say(finished.document.decode())
     else:
-        _tell_findings(_console(), finished)
+        _tell_findings(console(), finished)
     raise typer.Exit(finished.summary.exit_code)
 
 
@@ -96,22 +95,22 @@ def demo(
     out: Out = Path("runs"),
 ) -> None:
     """Show an attack as it happens, under every policy mode side by side, with the verdicts."""
-    from lab.cli.workflow import Watcher, carry_out, catalogue
+    from lab.cli.workflow import Watcher, carry_out, catalogue, chosen_cases
     from lab.reports.narration import Narrator
 
-    console = _console()
+    screen = console()
     shelf = catalogue()
     story = _one_scenario(scenario, shelf.scenarios)
     names = [case.id for case in story.cases if case.vector == (vector or story.cases[0].vector)]
     if not names:
         vectors = ", ".join(dict.fromkeys(case.vector for case in story.cases))
         _fail(USAGE, f"{story.id} has no vector {vector!r}; it has {vectors}")
-    chosen = [shelf.cases[name] for name in names if not mode or shelf.cases[name].mode.value in mode]
-    narrator = Narrator(console, chosen, story)
-    watcher = Watcher(lambda _: None, narrator.on_event, lambda text: _aside(console, text))
+    chosen = list(chosen_cases(shelf, names, mode or ()))
+    narrator = Narrator(screen, chosen, story)
+    watcher = Watcher(lambda _: None, narrator.on_event, lambda text: aside(screen, text))
     finished = carry_out(_wish(names, mode, target, flaw, out, None), watcher)
     narrator.finish(finished.verdicts)
-    _aside(console, f"\nThe record of this run is in {finished.folder}/")
+    aside(screen, f"\nThe record of this run is in {finished.folder}/")
     raise typer.Exit(finished.summary.exit_code)
 
 
@@ -128,7 +127,7 @@ def list_(selection: Selection = None, mode: Modes = None) -> None:
         for scenario in shelf.scenarios
         if any(case.id in chosen for case in scenario.cases)
     ]
-    _console().print(scenarios_table(listed))
+    console().print(scenarios_table(listed))
 
 
 @app.command()
@@ -142,7 +141,7 @@ def show(case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[en
     found = shelf.find([case])
     for name in dict.fromkeys(one.scenario for one in found):
         cases = [one for one in found if one.scenario == name]
-        _console().print(scenario_page(shelf.scenario(name), load_requirements(), cases))
+        console().print(scenario_page(shelf.scenario(name), load_requirements(), cases))
 
 
 @app.command()
@@ -158,10 +157,10 @@ def judge(
     before = verdicts_before(place)
     finished = finish(place, known_deviations_of(place))
     if json:
-        sys.stdout.write(finished.document.decode())
+        say(finished.document.decode())
     else:
-        _tell_findings(_console(), finished)
-        _tell_changes(_console(), before, finished)
+        _tell_findings(console(), finished)
+        _tell_changes(console(), before, finished)
     raise typer.Exit(finished.summary.exit_code)
 
 
@@ -171,7 +170,7 @@ def lint() -> None:
     from lab.cli.workflow import catalogue
 
     shelf = catalogue()
-    typer.echo(f"{len(shelf.scenarios)} scenarios, {len(shelf.cases)} cases: nothing to complain of")
+    say(f"{len(shelf.scenarios)} scenarios, {len(shelf.cases)} cases: nothing to complain of")
 
 
 @app.command()
@@ -186,12 +185,12 @@ def requirements(
     rows = load_requirements()
     shelf = catalogue()
     if identifier is None:
-        _console().print(requirements_table(rows.values()))
+        console().print(requirements_table(rows.values()))
         return
     if identifier not in rows:
         near = near_misses(identifier, rows)
         _fail(USAGE, f"there is no requirement {identifier}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
-    _console().print(requirement_page(rows[identifier], shelf.scenarios))
+    console().print(requirement_page(rows[identifier], shelf.scenarios))
 
 
 @app.command()
@@ -209,13 +208,13 @@ def targets(
         from lab.containers.images import lab_image, target_image
 
         client = connect()
-        lab_image(client, typer.echo)
+        lab_image(client, say)
         for folder in folders.values():
-            typer.echo(f"{folder.name}: {target_image(client, folder, typer.echo)}")
+            say(f"{folder.name}: {target_image(client, folder, say)}")
         return
     rows = [TargetSummary("reference", "in process", "The lab's own correct sender; needs no Docker.", CAPABILITIES)]
     rows += [TargetSummary(name, "docker", folder.file.description) for name, folder in folders.items()]
-    _console().print(targets_table(rows))
+    console().print(targets_table(rows))
 
 
 @app.command()
@@ -228,15 +227,18 @@ def clean(
 
     gone = clean_engine(connect(), everything=all_)
     for leftover in gone:
-        typer.echo(f"removed {leftover.kind} {leftover.name}")
-    typer.echo(f"{len(gone)} removed" if gone else "nothing was left behind")
+        say(f"removed {leftover.kind} {leftover.name}")
+    say(f"{len(gone)} removed" if gone else "nothing was left behind")
 
 
 @app.command(hidden=True)
 def play_served_plan() -> None:
     """Play the plan in /lab: what the lab's own container runs."""
+    from lab.runner.served import PLAN
     from lab.runner.served import play_served_plan as play
 
+    if not PLAN.is_file():
+        raise UsageError(f"there is no {PLAN}: this is what runs in the lab's own container, and nowhere else")
     play()
 
 
@@ -254,58 +256,19 @@ def reference_sender() -> None:
 def main() -> None:
     """Run the command line. Every expected kind of trouble is one message and an exit status; never a traceback."""
     try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        _fail(INTERRUPTED, "interrupted; everything was taken down, and the record is marked incomplete")
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
+        app(standalone_mode=True, prog_name="sts-lab")
+    except OutputClosed:
+        leave_unread(UNREAD)
     except Exception as error:
-        status = _status_of(error)
+        status = status_of(error)
         if status is None:
             raise
         _fail(status, str(error))
 
 
-def _status_of(error: Exception) -> int | None:
-    """Return the exit status for an expected kind of trouble; None for a fault of our own."""
-    from lab.catalogue import CatalogueError, NothingSelected
-    from lab.cli.workflow import UsageError
-    from lab.containers.engine import EngineError
-    from lab.containers.folder import FolderError
-    from lab.judge.deviations import DeviationsError
-    from lab.record import RecordError
-    from lab.targets.contract import TargetError
-    from lab.targets.flaws import UnknownFlaw
-    from lab.targets.reference.server import ContainerError
-    from lab.world.network import AddressInUse, UnsafeAddress
-
-    kinds: tuple[tuple[type[Exception], int], ...] = (
-        (NothingSelected, NOTHING_SELECTED),
-        (CatalogueError, USAGE),
-        (UsageError, USAGE),
-        (UnknownFlaw, USAGE),
-        (FolderError, USAGE),
-        (DeviationsError, USAGE),
-        (RecordError, USAGE),
-        (EngineError, LAB_ERROR),
-        (AddressInUse, LAB_ERROR),
-        (UnsafeAddress, LAB_ERROR),
-        (ContainerError, LAB_ERROR),
-        (TargetError, INCONCLUSIVE),
-    )
-    return next((status for kind, status in kinds if isinstance(error, kind)), None)
-
-
 def _fail(status: int, message: str) -> NoReturn:
     typer.echo(f"sts-lab: {message}", err=True)
     raise SystemExit(status)
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False)
 
 
 def _wish(
@@ -320,10 +283,6 @@ def _wish(
 
     command = ("sts-lab", *sys.argv[1:])
     return Wish(tuple(selection or ()), tuple(modes or ()), target, tuple(flaws or ()), out, seed, command)
-
-
-def _aside(console: Console, text: str) -> None:
-    console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def _one_scenario(name: str, scenarios: Sequence[Scenario]) -> Scenario:
@@ -342,12 +301,12 @@ def _one_scenario(name: str, scenarios: Sequence[Scenario]) -> Scenario:
     raise NothingSelected(f"no scenario is called {name!r}{hint}")
 
 
-def _tell_findings(console: Console, finished: Finished) -> None:
+def _tell_findings(screen: Console, finished: Finished) -> None:
     """Print a block a finding, and the line that counts."""
     from lab.reports.terminal import Evidence, findings, summary_line
     from lab.requirements import load_requirements
 
-    console.print(
+    screen.print(
         findings(
             finished.verdicts,
             Evidence.of(finished.record, finished.folder),
@@ -355,15 +314,15 @@ def _tell_findings(console: Console, finished: Finished) -> None:
             finished.accounts,
         )
     )
-    console.print(summary_line(finished.summary))
-    _aside(console, f"record and verdicts: {finished.folder}/")
+    screen.print(summary_line(finished.summary))
+    aside(screen, f"record and verdicts: {finished.folder}/")
 
 
-def _tell_changes(console: Console, before: dict[str, str], finished: Finished) -> None:
+def _tell_changes(screen: Console, before: dict[str, str], finished: Finished) -> None:
     """Print which verdicts are not what they were when the run was judged last."""
     now = {verdict.case: verdict.grade.value for verdict in finished.verdicts}
     changed = [case for case, word in before.items() if now.get(case) != word]
     for case in changed:
-        console.print(f"{case}: was {before[case]}, is {now.get(case, 'gone')}", markup=False)
+        screen.print(f"{case}: was {before[case]}, is {now.get(case, 'gone')}", markup=False)
     if before and not changed:
-        console.print("no verdict changed", style="dim")
+        screen.print("no verdict changed", style="dim")

@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from lab.attacks.registry import ATTACK_FORMS
 from lab.catalogue import Catalogue, NothingSelected, load_catalogue
+from lab.cli.keeping import Keeping, interruptible, make_folder, record_in, write_whole
+from lab.cli.trouble import RunBroken, UsageError
 from lab.containers.engine import EngineError
 from lab.containers.folder import TargetFolder, find_target, repository_root, shipped_targets
 from lab.events import Event
 from lab.judge import judge
 from lab.judge.deviations import Accounts, Deviation, read_deviations, settle_accounts
 from lab.model import Case, Mode, Verdict
-from lab.record import Footer, Header, Record, RecordError, RecordFile, read_record
+from lab.record import Record, RecordError, read_record
 from lab.reports.junit import junit_xml
 from lab.reports.summary import INCONCLUSIVE, Summary, summarise
 from lab.reports.verdicts_json import encode, verdicts_document
 from lab.requirements import load_requirements
-from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan, plan_run
 from lab.targets.contract import TargetError
 from lab.targets.flaws import FLAWS, parse_flaws
 
 #: The target in this process: the reference sender. Every other name is a folder with a Dockerfile.
 IN_PROCESS = "reference"
-
-
-class UsageError(Exception):
-    """What was typed cannot be done; the message says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,8 @@ def chosen_cases(shelf: Catalogue, selection: Sequence[str], modes: Sequence[str
 def carry_out(wish: Wish, watcher: Watcher) -> Finished:
     """Play what is wished, judge it, and leave everything in a folder of the run's own.
 
-    An interrupt ends the run and leaves a record that says it is incomplete.
+    An interrupt ends the run and leaves a record that says it is incomplete. Raises what `lab.cli.trouble` lists; what
+    the watcher raised comes last, when everything is on disk.
     """
     shelf = catalogue()
     cases = chosen_cases(shelf, wish.selection, wish.modes)
@@ -99,26 +94,38 @@ def carry_out(wish: Wish, watcher: Watcher) -> Finished:
     folder = None if wish.target == IN_PROCESS else find_target(wish.target)
     if folder is not None and wish.flaws and "LAB_FLAWS" not in folder.file.environment:
         raise UsageError(f"--flaw is for the reference sender; {folder.name} has only the flaws it has")
+    deviations = read_deviations(folder.deviations) if folder else ()
     plan = plan_run(cases, shelf.cases, wish.command, wish.seed)
-    watcher.planned(plan)
-    place = wish.out / plan.run
-    place.mkdir(parents=True)
-    with _terminated_like_interrupted(), RecordFile(place / "record.jsonl") as file:
-        _play(plan, folder, frozenset(wish.flaws), place, file, watcher)
-    return finish(place, read_deviations(folder.deviations) if folder else ())
+    place = make_folder(wish.out, plan.run)
+    with interruptible(place):
+        with record_in(place) as file:
+            watcher.planned(plan)
+            keeping = Keeping(file, place / "target" / "log.txt", watcher.event)
+            _play(plan, folder, frozenset(wish.flaws), place, keeping, watcher.say)
+            keeping.raise_unwritten()
+        try:
+            finished = finish(place, deviations)
+        except RecordError as error:
+            raise RunBroken(str(error)) from error
+    if keeping.unseen is not None:
+        raise keeping.unseen
+    return finished
 
 
 def finish(place: Path, deviations: Sequence[Deviation] = ()) -> Finished:
-    """Judge the record in a run's folder and write the verdicts beside it. Raises `RecordError`."""
+    """Judge the record in a run's folder and write the verdicts beside it. Raises `RecordError` and `UsageError`."""
     record = read_record(place / "record.jsonl")
     requirements = load_requirements()
     verdicts = tuple(judge(record, requirements))
     accounts = settle_accounts(verdicts, deviations, catalogue().cases)
     summary = summarise(record, verdicts, accounts)
     document = encode(verdicts_document(record, verdicts, requirements, accounts))
-    _write_whole(place / "verdicts.json", document)
-    _write_whole(place / "junit.xml", junit_xml(record, verdicts, requirements))
-    write_flows(place, record)
+    try:
+        write_flows(place, record)
+        write_whole(place / "junit.xml", junit_xml(record, verdicts, requirements))
+        write_whole(place / "verdicts.json", document)
+    except OSError as error:
+        raise UsageError(f"{error.filename or place}: the verdicts cannot be written: {error.strerror}") from error
     return Finished(record, verdicts, accounts, summary, place, document)
 
 
@@ -132,29 +139,25 @@ def write_flows(place: Path, record: Record) -> None:
             by_case[event.case].append(event)
     (place / "flows").mkdir(exist_ok=True)
     for case, events in by_case.items():
-        _write_whole(place / "flows" / mitm_name(case), write_mitm(events, record.header.started))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_bytes(content)
-    draft.replace(path)
+        write_whole(place / "flows" / mitm_name(case), write_mitm(events, record.header.started))
 
 
 def _play(
-    plan: Plan, folder: TargetFolder | None, flaws: frozenset[str], place: Path, file: RecordFile, watcher: Watcher
+    plan: Plan,
+    folder: TargetFolder | None,
+    flaws: frozenset[str],
+    place: Path,
+    keeping: Keeping,
+    say: Callable[[str], None],
 ) -> None:
-    (place / "target").mkdir()
-    outlet = _outlet(file, watcher, place / "target" / "log.txt")
     if folder is None:
         from lab.runner.run import run_in_process
 
-        asyncio.run(run_in_process(plan, place / "target" / "state", flaws, outlet))
+        asyncio.run(run_in_process(plan, place / "target" / "state", flaws, keeping.outlet()))
         return
     from lab.containers.run import run_in_containers
 
-    done = run_in_containers(plan, folder, flaws, outlet, watcher.say)
+    done = run_in_containers(plan, folder, flaws, keeping.outlet(), say)
     (place / "target" / "log.txt").write_text(done.target_log, encoding="utf-8")
     (place / "target" / "configuration.txt").write_text(done.target_configuration, encoding="utf-8")
     spent = f"{done.lab_seconds:.2f} {done.target_seconds:.2f} seconds of processor time: the lab, the target\n"
@@ -164,44 +167,24 @@ def _play(
         raise (TargetError if done.status == INCONCLUSIVE else EngineError)(said)
 
 
-def _outlet(file: RecordFile, watcher: Watcher, log: Path) -> Outlet:
-    def on_header(header: Header) -> None:
-        file.header(header)
-
-    def on_event(event: Event) -> None:
-        file.event(event)
-        watcher.event(event)
-
-    def on_footer(footer: Footer) -> None:
-        file.footer(footer)
-
-    return Outlet(on_header, on_event, on_footer, lambda text: _write_whole(log, text.encode()))
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM clean up as Ctrl-C does: a CI job that is cancelled must leave nothing behind."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def find_run(name: str, out: Path) -> Path:
     """Return the folder of a run, by its path or by its id. Raises `RecordError`."""
     for candidate in (Path(name), out / name):
-        if (candidate / "record.jsonl").is_file():
+        if _is_file(candidate / "record.jsonl"):
             return candidate
-        if candidate.name == "record.jsonl" and candidate.is_file():
+        if candidate.name == "record.jsonl" and _is_file(candidate):
             return candidate.parent
-    there = sorted(path.name for path in out.glob("*/") if (path / "record.jsonl").is_file())[-3:]
+    there = sorted(path.name for path in out.glob("*/") if _is_file(path / "record.jsonl"))[-3:]
     hint = f"; the latest runs here are {', '.join(there)}" if there else f"; there are no runs in {out}/"
     raise RecordError(f"{name}: no record of a run there{hint}")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is the name of none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def verdicts_before(place: Path) -> dict[str, str]:

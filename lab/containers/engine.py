@@ -6,8 +6,10 @@ not collide and what a killed run left behind can be found.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,15 @@ def connect() -> docker.DockerClient:
             f"(`docker info`), or set DOCKER_HOST. The reference sender needs none. ({_first_line(error)})"
         ) from error
     return client
+
+
+@contextlib.contextmanager
+def engine_trouble(what: str) -> Iterator[None]:
+    """Turn whatever the engine, or the way to it, complains of into an `EngineError` that says what was being done."""
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise EngineError(f"{what}: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -89,7 +100,21 @@ class Leftover:
 
 def leftovers(client: docker.DockerClient) -> list[Leftover]:
     """Return everything of ours that is in the engine now, of live runs too."""
-    query = {"label": RUN_LABEL}
+    return _labelled(client, RUN_LABEL)
+
+
+def sweep(client: docker.DockerClient, run: str) -> None:
+    """Remove everything that a run made. Raises `EngineError` when something stays."""
+    with engine_trouble("taking the run's containers and network down"):
+        for leftover in _containers_first(_labelled(client, f"{RUN_LABEL}={run}")):
+            remove(client, leftover)
+        left = [leftover.name for leftover in _labelled(client, f"{RUN_LABEL}={run}")]
+    if left:
+        raise EngineError(f"{', '.join(left)} could not be removed; `sts-lab clean` tries again")
+
+
+def _labelled(client: docker.DockerClient, label: str) -> list[Leftover]:
+    query = {"label": label}
     found: list[tuple[str, Any]] = [("container", thing) for thing in client.containers.list(all=True, filters=query)]
     found += [("network", thing) for thing in client.networks.list(filters=query)]
     return [_leftover(kind, thing) for kind, thing in found]
@@ -110,12 +135,23 @@ def remove(client: docker.DockerClient, leftover: Leftover) -> None:
     except docker.errors.NotFound:
         pass
     except docker.errors.APIError as error:
-        raise EngineError(f"cannot remove {leftover.kind} {leftover.name}: {_first_line(error)}") from error
+        if error.status_code != _ALREADY_GOING:
+            raise EngineError(f"cannot remove {leftover.kind} {leftover.name}: {_first_line(error)}") from error
+
+
+#: HTTP status of the engine for a container that somebody else is removing at this moment.
+_ALREADY_GOING = 409
+
+
+def _containers_first(leftovers: list[Leftover]) -> list[Leftover]:
+    """A network in use cannot go."""
+    return sorted(leftovers, key=lambda item: item.kind)
 
 
 def clean(client: docker.DockerClient, everything: bool = False) -> list[Leftover]:
     """Remove what runs that no longer live left behind (or, with `everything`, all that is ours). Return what went."""
-    going = [leftover for leftover in leftovers(client) if everything or leftover.orphaned]
-    for leftover in sorted(going, key=lambda item: item.kind):  # containers first: a network in use cannot go
-        remove(client, leftover)
+    with engine_trouble("looking for what is left"):
+        going = [leftover for leftover in leftovers(client) if everything or leftover.orphaned]
+        for leftover in _containers_first(going):
+            remove(client, leftover)
     return going

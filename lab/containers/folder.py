@@ -9,8 +9,13 @@ import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+
+from lab.deadlines import TARGET_READY
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class FolderError(Exception):
@@ -20,21 +25,24 @@ class FolderError(Exception):
 class Inject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How mail is handed to the target."""
 
-    port: int = 25
+    port: Port = 25
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the target's contract is served, inside the network of the run."""
 
-    port: int = 8025
+    port: Port = 8025
 
 
 class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`target.toml`, strictly."""
 
-    name: str
+    #: What is typed after `--target`; it becomes part of the names of an image and a container.
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
     title: str
     description: str
+    #: Seconds from the start of the container until its contract answers and its SMTP port takes mail, at the most.
+    ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
     inject: Inject = Inject()
     contract: Contract = Contract()
     #: The Dockerfile, relative to the repository root; empty: the one in the folder.

@@ -91,6 +91,8 @@ def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: s
     command = [
         "docker",
         "build",
+        # Also when it fails: what is in between has none of our labels, and nobody would find it.
+        "--force-rm",
         "--network",
         "host",
         "--file",
@@ -106,6 +108,7 @@ def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: s
             check=False,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=BUILD_IMAGE.seconds,
             env={**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")},
         )

@@ -6,7 +6,9 @@ import contextlib
 import io
 import ipaddress
 import random
+import signal
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,10 @@ from typing import Any
 import docker.errors
 import docker.types
 import msgspec
+import requests
 
 import docker
-from lab.containers.engine import OWNER_LABEL, RUN_LABEL, EngineError, connect, owner
+from lab.containers.engine import OWNER_LABEL, RUN_LABEL, EngineError, connect, engine_trouble, owner, sweep
 from lab.containers.folder import TargetFolder
 from lab.containers.images import lab_image, target_image
 from lab.events import Event
@@ -34,6 +37,9 @@ SUBNETS = tuple(ipaddress.IPv4Network("198.18.0.0/15").subnets(new_prefix=20))
 #: Places in a subnet: the engine's gateway, the lab, the target; the upper half is the world's.
 _GATEWAY, _LAB, _TARGET = 1, 2, 3
 
+
+#: The exit status of the program in the lab's container when the target never came up, or broke its contract.
+TARGET_TROUBLE = 4
 
 #: Octets of a text file that are taken out of a container. The log of a whole catalogue on Postfix has 2 MiB.
 _LARGEST_FILE = 64 << 20
@@ -60,62 +66,96 @@ def run_in_containers(
     Whatever happens, no container and no network stays behind. Raises `EngineError`.
     """
     client = connect()
-    images = lab_image(client, say), target_image(client, folder, say)
-    with contextlib.ExitStack() as stack:
-        network, subnet = stack.enter_context(_network(client, plan.run))
-        world = _world_of(subnet)
-        authority = Authority.create()
-        lab = stack.enter_context(_lab_container(client, plan, folder, images[0], network, subnet, authority))
-        target = stack.enter_context(
-            _target_container(client, plan, folder, images[1], network, subnet, authority, flaws)
-        )
-        lab.start()
-        target.start()
-        _route(client, plan, images[0], target, world, subnet[_LAB])
-        say(f"{folder.file.title} and the lab are up in {subnet}")
-        _follow(lab, outlet)
-        status = int(lab.wait()["StatusCode"])
-        problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
-        log = _file(lab, str(TARGET_LOG)) or _logs(target)
-        return ContainerRun(
-            status=status,
-            problem=problem,
-            target_log=log,
-            target_configuration=_file(target, "/lab/configuration.txt"),
-            lab_seconds=float(_file(lab, str(PROCESSOR_TIME)) or 0),
-            target_seconds=_processor_seconds(target),
-        )
+    with engine_trouble("looking for images"):
+        images = lab_image(client, say), target_image(client, folder, say)
+    try:
+        with engine_trouble("the engine, or somebody who used it meanwhile, ended the run"):
+            site = _site(client, plan, folder)
+            lab, target = _lab_container(site, images[0]), _target_container(site, images[1], flaws)
+            return _play(site, lab, target, images[0], outlet, say)
+    finally:
+        with _interrupts_held_back():
+            sweep(client, plan.run)
 
 
-def _world_of(subnet: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
-    """Return the half of a run's subnet where the world's hosts live."""
-    return list(subnet.subnets(prefixlen_diff=1))[1]
+def _play(site: _Site, lab: Any, target: Any, image: str, outlet: Outlet, say: Callable[[str], None]) -> ContainerRun:
+    """Start both containers and follow the record to its end."""
+    begun = threading.Event()
+    lab.start()
+    target.start()
+    _end_with_the_target(lab, target, begun)
+    _route(site, image, target)
+    say(f"{site.folder.file.title} and the lab are up in {site.subnet}")
+    _follow(lab, outlet, begun)
+    status = int(lab.wait()["StatusCode"])
+    problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
+    target.reload()
+    if not begun.is_set() and target.status != "running":
+        status, problem = TARGET_TROUBLE, _did_not_stay_up(site, target)
+    return ContainerRun(
+        status=status,
+        problem=problem,
+        target_log=_file(lab, str(TARGET_LOG)) or _logs(target),
+        target_configuration=_file(target, "/lab/configuration.txt"),
+        lab_seconds=float(_file(lab, str(PROCESSOR_TIME)) or 0),
+        target_seconds=_processor_seconds(target),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where a run takes place."""
+
+    client: docker.DockerClient
+    plan: Plan
+    folder: TargetFolder
+    network: str
+    subnet: ipaddress.IPv4Network
+    authority: Authority
+
+    @property
+    def world(self) -> ipaddress.IPv4Network:
+        """The half of the run's subnet where the world's hosts live."""
+        return list(self.subnet.subnets(prefixlen_diff=1))[1]
 
 
 @contextlib.contextmanager
-def _network(client: docker.DockerClient, run: str) -> Iterator[tuple[Any, ipaddress.IPv4Network]]:
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for a moment: while something is made that has to be found again, or taken down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [(number, signal.signal(number, lambda number, _: came.append(number))) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Site:
     """Make an internal network on the first free subnet, beginning at a random one."""
     order = list(SUBNETS)
     random.shuffle(order)
     for subnet in order:
         pool = docker.types.IPAMPool(subnet=str(subnet), gateway=str(subnet[_GATEWAY]))
         try:
-            network = client.networks.create(
-                f"mta-sts-lab-{run}",
-                internal=True,
-                ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                labels=_labels(run),
-            )
+            with _interrupts_held_back():
+                network = client.networks.create(
+                    f"mta-sts-lab-{plan.run}",
+                    internal=True,
+                    ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+                    labels=_labels(plan.run),
+                )
         except docker.errors.APIError as error:
             if "overlap" in str(error).lower():
                 continue
             raise EngineError(f"the engine makes no network: {error.explanation}") from error
-        try:
-            yield network, subnet
-        finally:
-            with contextlib.suppress(docker.errors.NotFound):
-                network.remove()
-        return
+        return _Site(client, plan, folder, network.name, subnet, Authority.create())
     raise EngineError(
         "all 32 subnets of 198.18.0.0/15 are in use; `sts-lab clean` removes what killed runs left behind"
     )
@@ -125,43 +165,28 @@ def _labels(run: str) -> dict[str, str]:
     return {RUN_LABEL: run, OWNER_LABEL: owner()}
 
 
-@contextlib.contextmanager
-def _container(
-    client: docker.DockerClient, run: str, part: str, network: Any, address: Any, **options: Any
-) -> Iterator[Any]:
-    """Create a container of the run; remove it in the end, whatever state it is in."""
-    name = f"mta-sts-lab-{run}-{part}"
-    endpoint = client.api.create_endpoint_config(ipv4_address=str(address))
+def _container(site: _Site, part: str, address: Any, **options: Any) -> Any:
+    """Create a container of the run. It goes with the rest, in the end."""
+    name = f"mta-sts-lab-{site.plan.run}-{part}"
+    endpoint = site.client.api.create_endpoint_config(ipv4_address=str(address))
     try:
-        container = client.containers.create(
-            name=name,
-            labels=_labels(run),
-            network=network.name,
-            networking_config={network.name: endpoint},
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            pids_limit=2048,
-            **options,
-        )
+        with _interrupts_held_back():
+            return site.client.containers.create(
+                name=name,
+                labels=_labels(site.plan.run),
+                network=site.network,
+                networking_config={site.network: endpoint},
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                pids_limit=2048,
+                **options,
+            )
     except docker.errors.APIError as error:
         raise EngineError(f"the engine makes no container {name}: {error.explanation}") from error
-    try:
-        yield container
-    finally:
-        with contextlib.suppress(docker.errors.NotFound):
-            container.remove(force=True, v=True)
 
 
-@contextlib.contextmanager
-def _lab_container(
-    client: docker.DockerClient,
-    plan: Plan,
-    folder: TargetFolder,
-    image: str,
-    network: Any,
-    subnet: ipaddress.IPv4Network,
-    authority: Authority,
-) -> Iterator[Any]:
+def _lab_container(site: _Site, image: str) -> Any:
+    plan, file = site.plan, site.folder.file
     served = ServedPlan(
         run=plan.run,
         started=plan.started,
@@ -169,52 +194,44 @@ def _lab_container(
         seed=plan.seed,
         cases=plan.cases,
         supporting=tuple(sorted(plan.supporting)),
-        prefix=str(_world_of(subnet)),
-        target_address=str(subnet[_TARGET]),
-        inject_port=folder.file.inject.port,
-        contract_port=folder.file.contract.port,
+        prefix=str(site.world),
+        target_address=str(site.subnet[_TARGET]),
+        inject_port=file.inject.port,
+        contract_port=file.contract.port,
+        ready_seconds=file.ready_seconds,
     )
     files = {
         "plan.json": msgspec.json.encode(served),
-        "ca.pem": authority.certificate_pem,
-        "ca-key.pem": authority.private_key_pem,
+        "ca.pem": site.authority.certificate_pem,
+        "ca-key.pem": site.authority.private_key_pem,
     }
     options = {"image": image, "command": ["play-served-plan"], "cap_add": ["NET_ADMIN", "NET_BIND_SERVICE"]}
-    with _container(client, plan.run, "lab", network, subnet[_LAB], **options) as container:
-        container.put_archive("/", _archive(files))
-        yield container
+    container = _container(site, "lab", site.subnet[_LAB], **options)
+    container.put_archive("/", _archive(files))
+    return container
 
 
-@contextlib.contextmanager
-def _target_container(
-    client: docker.DockerClient,
-    plan: Plan,
-    folder: TargetFolder,
-    image: str,
-    network: Any,
-    subnet: ipaddress.IPv4Network,
-    authority: Authority,
-    flaws: frozenset[str],
-) -> Iterator[Any]:
+def _target_container(site: _Site, image: str, flaws: frozenset[str]) -> Any:
+    file = site.folder.file
     environment = {
-        "LAB_DNS": str(_world_of(subnet)[1]),
-        "LAB_PREFIX": str(subnet),
+        "LAB_DNS": str(site.world[1]),
+        "LAB_PREFIX": str(site.subnet),
         "LAB_HOSTNAME": f"mta.{SENDER_DOMAIN}",
         "LAB_SENDER_DOMAIN": SENDER_DOMAIN,
-        **folder.file.environment,
+        **file.environment,
     }
     if flaws:
         environment["LAB_FLAWS"] = ",".join(sorted(flaws))
     options = {
         "image": image,
-        "command": list(folder.file.command) or None,
-        "cap_add": list(folder.file.capabilities_needed),
+        "command": list(file.command) or None,
+        "cap_add": list(file.capabilities_needed),
         "environment": environment,
         "hostname": f"mta.{SENDER_DOMAIN}",
     }
-    with _container(client, plan.run, folder.name, network, subnet[_TARGET], **options) as container:
-        container.put_archive("/", _archive({"ca.pem": authority.certificate_pem}))
-        yield container
+    container = _container(site, f"target-{site.folder.name}", site.subnet[_TARGET], **options)
+    container.put_archive("/", _archive({"ca.pem": site.authority.certificate_pem}))
+    return container
 
 
 def _archive(files: dict[str, bytes]) -> bytes:
@@ -231,44 +248,72 @@ def _archive(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _route(client: docker.DockerClient, plan: Plan, image: str, target: Any, world: Any, via: Any) -> None:
+def _route(site: _Site, image: str, target: Any) -> None:
     """Tell the target's container one route to the whole world.
 
     Without it each address would take an entry of the host's neighbour table, which overflows near one thousand for all
     containers of the host together. The target itself needs no privilege for this: a helper enters its network.
     """
     try:
-        client.containers.run(
-            image,
-            entrypoint=["ip", "route", "replace", str(world), "via", str(via)],
-            name=f"mta-sts-lab-{plan.run}-route",
-            labels=_labels(plan.run),
-            network_mode=f"container:{target.id}",
-            cap_drop=["ALL"],
-            cap_add=["NET_ADMIN"],
-            remove=True,
-        )
-    except docker.errors.DockerException as error:
-        log = _logs(target)[-600:]
-        raise EngineError(f"the target's container did not stay up: {error}\n{log}".strip()) from error
+        with _interrupts_held_back():
+            site.client.containers.run(
+                image,
+                entrypoint=["ip", "route", "replace", str(site.world), "via", str(site.subnet[_LAB])],
+                name=f"mta-sts-lab-{site.plan.run}-route",
+                labels=_labels(site.plan.run),
+                network_mode=f"container:{target.id}",
+                cap_drop=["ALL"],
+                cap_add=["NET_ADMIN"],
+                remove=True,
+            )
+    except docker.errors.DockerException:
+        target.reload()
+        if target.status == "running":
+            raise
+        # It is on record, then, as soon as the lab's container has been told.
 
 
-def _follow(lab: Any, outlet: Outlet) -> None:
+def _end_with_the_target(lab: Any, target: Any, begun: threading.Event) -> None:
+    """End the lab's container, too, when the target's ends before the run has begun: nobody will answer any more.
+
+    Afterwards the lab finds out by itself, and what was played until then stays on record.
+    """
+
+    def wait() -> None:
+        with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+            target.wait()
+            if not begun.is_set():
+                lab.kill()
+
+    threading.Thread(target=wait, name="target ends", daemon=True).start()
+
+
+def _did_not_stay_up(site: _Site, target: Any) -> str:
+    status = target.attrs.get("State", {}).get("ExitCode")
+    said = "\n".join(_logs(target).strip().splitlines()[-10:])
+    return f"{site.folder.file.title}: its container ended with status {status} before it took mail\n{said}".strip()
+
+
+def _follow(lab: Any, outlet: Outlet, begun: threading.Event) -> None:
     """Read the record from the lab container's standard output until it ends."""
     pending = b""
     for chunk in lab.logs(stream=True, follow=True, stdout=True, stderr=False):
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
+            begun.set()
             _pass_on(line, outlet)
 
 
 def _pass_on(line: bytes, outlet: Outlet) -> None:
-    if line.startswith(b'{"record":'):
-        outlet.header(msgspec.json.decode(line, type=Header))
-    elif line.startswith(b'{"footer":'):
-        outlet.footer(msgspec.json.decode(line, type=Footer))
-    elif line.startswith(b'{"number":'):
-        outlet.event(msgspec.json.decode(line, type=Event))
+    try:
+        if line.startswith(b'{"record":'):
+            outlet.header(msgspec.json.decode(line, type=Header))
+        elif line.startswith(b'{"footer":'):
+            outlet.footer(msgspec.json.decode(line, type=Footer))
+        else:
+            outlet.event(msgspec.json.decode(line, type=Event))
+    except msgspec.MsgspecError as error:
+        raise EngineError(f"the lab's container said what is no part of a record ({error}): {line[:200]!r}") from error
 
 
 def _logs(container: Any) -> str:

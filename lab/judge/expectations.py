@@ -49,6 +49,15 @@ def the_message_fared_as_demanded(view: CaseView, step: Step) -> Iterator[Judgem
     outcome = message.outcome()
     if outcome is Outcome.UNSETTLED:
         return
+    if outcome is Outcome.LOST and _arrived_later(view, step):
+        yield inconclusive(
+            "the-queue-told-the-truth",
+            "queue-belied",
+            "the target's queue no longer held the message, and yet it arrived later: its view proves nothing",
+            step.name,
+            blame="target",
+        )
+        return
     if "as-absent" in expect.outcome:
         yield from _not_worse_than_without_a_policy(view, step, expect, message)
     elif "any" in expect.outcome:
@@ -57,6 +66,11 @@ def the_message_fared_as_demanded(view: CaseView, step: Step) -> Iterator[Judgem
         yield from _as_demanded(view, step, expect, message)
     else:
         yield _otherwise(view, step, expect, message)
+
+
+def _arrived_later(view: CaseView, step: Step) -> bool:
+    message = view.message_at_the_end(step)
+    return message is not None and bool(message.copies())
 
 
 def _admits(words: tuple[str, ...], outcome: Outcome) -> bool:
@@ -134,11 +148,17 @@ def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFa
     """
     bounce = message.bounces()[0]
     checked = [event for event in view.facts.policy_asked() if message.injected < event.at < bounce.at]
-    if "deferred" not in expect.outcome:
+    if not _policy_forbids_delivery(view, expect):
         return _judged(step, view.grade_of(expect.obligation, expect), "bounced", expect, message)
     obligation = BOUNCED_AFTER_POLICY_CHECK if checked else BOUNCED_BEFORE_POLICY_CHECK
     reason = "bounced-after-policy-check" if checked else "bounced-before-policy-check"
     return _judged(step, view.grade_of(obligation), reason, expect, message, obligation)
+
+
+def _policy_forbids_delivery(view: CaseView, expect: Expectation) -> bool:
+    """Whether the policy is what stood in the message's way: elsewhere a bounce breaks what the scenario is about."""
+    held = "deferred" in expect.outcome and "delivered-authenticated" not in expect.outcome
+    return view.case.mode is Mode.ENFORCE and held
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from lab.attacks.campaign import Campaign
-from lab.deadlines import BOUNCE, HAND_OVER, INJECT, RECOVER, SETTLE, Deadline
+from lab.deadlines import Deadline
 from lab.events import (
     BounceReceived,
     CaseEnded,
-    ClockAdvanced,
     ConnectionAccepted,
     ConnectionClosed,
     ConnectionDenied,
@@ -33,12 +32,13 @@ from lab.events import (
     StepBegan,
     StepEnded,
     TargetFailed,
-    TargetRestarted,
     TlsFailed,
 )
 from lab.judge.facts import CaseFacts, MessageFacts
 from lab.model import Case, Mode, Outcome, Step
 from lab.record import Recorder
+from lab.runner.change import TargetChange, arms_of_changing_cases
+from lab.runner.patience import Patience
 from lab.runner.queue_watch import QueueWatch
 from lab.targets.contract import About, InjectionRefusedError, Target, TargetError
 from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
@@ -55,7 +55,7 @@ _DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
 
 
 class LabBroken(Exception):
-    """The lab itself failed, outside the case that is played: there is no use in playing on."""
+    """The lab itself failed: there is no use in playing on, and what came of it would be blamed on the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,7 @@ class Stage:
     campaign: Campaign
     recorder: Recorder
     watch: QueueWatch
-    #: How long a policy that is fetched in background may take.
-    learn_policy: Deadline
+    patience: Patience
     random: random.Random
 
 
@@ -84,8 +83,8 @@ async def play(stage: Stage, cases: Sequence[Case], supporting: frozenset[str]) 
                 group.create_task(_gated(gate, _Playing(stage, case, case.id in supporting).play()), name=case.id)
         # Before the target is restarted or its clock is moved: both may cost it what it has counted.
         await _reports(stage, ordinary)
-        for arms in _arms_of_changing_cases(cases):
-            change = _TargetChange(stage, len(arms))
+        for arms in arms_of_changing_cases(cases):
+            change = TargetChange(stage.target, stage.watch, stage.recorder, len(arms))
             async with asyncio.TaskGroup() as group:
                 for case in arms:
                     playing = _Playing(stage, case, case.id in supporting, change)
@@ -100,19 +99,10 @@ async def _gated(gate: asyncio.Semaphore, work: Awaitable[None]) -> None:
         await work
 
 
-def _arms_of_changing_cases(cases: Sequence[Case]) -> list[list[Case]]:
-    """Group the cases that change the target: the modes of one scenario and vector share a change."""
-    arms: dict[tuple[str, str], list[Case]] = {}
-    for case in cases:
-        if case.changes_target:
-            arms.setdefault((case.scenario, case.vector), []).append(case)
-    return list(arms.values())
-
-
 async def _quiet_queue(stage: Stage) -> None:
     """Wait until the target has nothing of ours left, so that a late second copy is still on record."""
-    give_up = time.monotonic() + BOUNCE.seconds
-    while time.monotonic() < give_up:
+    give_up = time.monotonic() + stage.patience.bounce.seconds
+    while time.monotonic() < give_up and not stage.watch.broken:
         try:
             held = await stage.target.queue()
         except TargetError:
@@ -125,48 +115,18 @@ async def _quiet_queue(stage: Stage) -> None:
 async def _reports(stage: Stage, cases: Sequence[Case]) -> None:
     """Ask once, when the ordinary cases are over, for the day's TLS-RPT reports, if the target claims to send them.
 
-    The target returns when they have left, so what the record does not show then was not sent.
+    The target returns when they have left, so what the record does not show then was not sent. A target that cannot be
+    asked has not failed to report: nothing is proved about the cases that wanted to see a report.
     """
-    if "tls-rpt" not in stage.about.capabilities or not any(step.reports for case in cases for step in case.steps):
+    owed = [case.id for case in cases if any(step.reports for step in case.steps)]
+    if "tls-rpt" not in stage.about.capabilities or not owed or stage.watch.broken:
         return
     stage.recorder.write(ReportsAsked())
     try:
         await stage.target.reports()
     except TargetError as error:
-        stage.recorder.write(TargetFailed(what=f"reports were asked for: {error}"))
-
-
-class _TargetChange:
-    """A change to the target that several arms make together: the last to arrive makes it, the others wait."""
-
-    def __init__(self, stage: Stage, arms: int) -> None:
-        self._stage = stage
-        self._barrier = asyncio.Barrier(arms)
-        self._failed: TargetError | None = None
-
-    async def make(self, step: Step) -> None:
-        """Restart the target or move its clock, once for all arms."""
-        position = await self._barrier.wait()
-        if position == 0:
-            try:
-                await self._change(step)
-            except TargetError as error:
-                self._failed = error
-        await self._barrier.wait()
-        if self._failed is not None:
-            raise self._failed
-
-    async def leave(self) -> None:
-        """An arm that failed does not come to the barrier again: the others must not wait for it."""
-        await self._barrier.abort()
-
-    async def _change(self, step: Step) -> None:
-        if step.restart:
-            await self._stage.target.restart(step.restart)
-            self._stage.recorder.write(TargetRestarted(signal=step.restart))
-        if step.advance:
-            await self._stage.target.advance(step.advance)
-            self._stage.recorder.write(ClockAdvanced(seconds=step.advance))
+        for case in owed:
+            stage.recorder.write(TargetFailed(what=f"reports were asked for: {error}"), case)
 
 
 @dataclass(slots=True)
@@ -185,7 +145,7 @@ class _Playing:
     stage: Stage
     case: Case
     supporting: bool
-    change: _TargetChange | None = None
+    change: TargetChange | None = None
     sent: list[_Sent] = field(default_factory=list)
 
     async def play(self) -> None:
@@ -217,6 +177,7 @@ class _Playing:
             await self.change.leave()
 
     async def _step(self, world: CaseWorld, step: Step) -> None:
+        self._give_up_when_hopeless()
         recorder = self.stage.recorder
         recorder.enter_step(self.case.id, step.name)
         await world.arrange(step.world)
@@ -226,7 +187,7 @@ class _Playing:
             await self.change.make(step)
         if step.send:
             await self._send(world, step)
-        if step.recovers:
+        if step.recovers and self._lets_mail_through(step):
             await self._recover()
         recorder.write(StepEnded(), self.case.id)
         await self.stage.campaign.end(world)
@@ -236,15 +197,15 @@ class _Playing:
     async def _send(self, world: CaseWorld, step: Step) -> None:
         token = f"{self.stage.random.getrandbits(64):016x}"
         message = probe_message(token, SENDER_DOMAIN, world.domain, "The figures for the third quarter")
-        recorder = self.stage.recorder
+        recorder, inject = self.stage.recorder, self.stage.patience.inject
         try:
-            async with asyncio.timeout(INJECT.seconds):
+            async with asyncio.timeout(inject.seconds):
                 reply = await self.stage.target.inject(message.sender, message.recipient, message.content)
         except InjectionRefusedError as error:
             recorder.write(InjectionRefused(token=token, recipient=message.recipient, reply=str(error)), self.case.id)
             return
         except TimeoutError:
-            raise TargetError(f"{INJECT.name}: no reply to an injected message within {INJECT.seconds:g} s") from None
+            raise TargetError(f"{inject.name}: no reply to an injected message within {inject.seconds:g} s") from None
         event = recorder.write(
             MessageInjected(
                 token=token,
@@ -258,8 +219,9 @@ class _Playing:
         sent = _Sent(token, message.recipient, event.at)
         self.sent.append(sent)
         self.stage.watch.follow(token, self.case.id, message.recipient)
-        await self._settle(sent, SETTLE, lambda outcome: outcome is not Outcome.UNSETTLED)
-        if step.learns_policy and self.case.mode is not Mode.ABSENT:
+        await self._settle(sent, self.stage.patience.settle, lambda outcome: outcome is not Outcome.UNSETTLED)
+        unsettled = self._facts(sent).outcome() is Outcome.UNSETTLED
+        if step.learns_policy and self.case.mode is not Mode.ABSENT and not unsettled:
             await self._policy_learned()
 
     # -- waiting
@@ -271,7 +233,6 @@ class _Playing:
     async def _settle(self, sent: _Sent, deadline: Deadline, done: Callable[[Outcome], bool]) -> None:
         """Wait until a message's outcome satisfies `done`, asking for another attempt while it is merely held."""
         began = time.monotonic()
-        give_up = began + deadline.seconds
         gone_since = 0.0
         seen = -1
         while True:
@@ -282,17 +243,25 @@ class _Playing:
             now = time.monotonic()
             if outcome is Outcome.LOST:
                 gone_since = gone_since or now
-            if done(outcome) and (outcome is not Outcome.LOST or now - gone_since > BOUNCE.seconds):
+            if done(outcome) and (outcome is not Outcome.LOST or now - gone_since > self._bounce_seconds):
                 if outcome.delivered:
                     await self._handed_over(sent)
                 return
             self._give_up_when_hopeless()
-            if now > give_up:
-                self._passed(deadline, f"{sent.recipient} is {outcome.value}")
+            longest = self._with_retries(deadline)
+            if now - began > longest.seconds:
+                self._passed(longest, f"{sent.recipient} is {outcome.value}")
                 return
             if now - began >= self.stage.about.retry_seconds and self._idle(sent):
                 self.stage.watch.retry(sent.token)
             await self.stage.recorder.changed(self.case.id, _LOOK_UP)
+
+    def _with_retries(self, deadline: Deadline) -> Deadline:
+        return self.stage.patience.with_retries(deadline, self.stage.about.retry_seconds, self.stage.watch.flushes)
+
+    @property
+    def _bounce_seconds(self) -> float:
+        return self.stage.patience.bounce.seconds
 
     def _idle(self, sent: _Sent) -> bool:
         """Whether the target holds the message and is not trying it now. One that is busy is not to be pushed again."""
@@ -309,12 +278,13 @@ class _Playing:
         Whoever ends an attacker's session between the MX's 250 and the target makes the target send a second copy, and
         would then blame it for that (RFC 5321, section 4.2.5).
         """
-        give_up = time.monotonic() + HAND_OVER.seconds
+        deadline = self.stage.patience.hand_over
+        give_up = time.monotonic() + deadline.seconds
         while not self._target_knows(sent):
             self._give_up_when_hopeless()
             remaining = give_up - time.monotonic()
             if remaining <= 0:
-                self._passed(HAND_OVER, f"the target to let go of {sent.recipient}")
+                self._passed(deadline, f"the target to let go of {sent.recipient}")
                 return
             await self.stage.recorder.changed(self.case.id, remaining)
 
@@ -329,23 +299,43 @@ class _Playing:
         """Stop waiting once nothing more can be proved: the target is broken, or the lab is."""
         if self.stage.watch.broken:
             raise TargetError(self.stage.watch.broken)
-        if any(isinstance(event.fact, LabFailed) for event in self.stage.recorder.of_case("")):
-            raise LabBroken("the lab failed outside this case; the record says where")
+        events = [*self.stage.recorder.of_case(""), *self.stage.recorder.of_case(self.case.id)]
+        if any(isinstance(event.fact, LabFailed) for event in events):
+            raise LabBroken("the lab failed; the record says where")
 
     def _passed(self, deadline: Deadline, waited_for: str) -> None:
         self.stage.recorder.write(
             DeadlinePassed(deadline=deadline.name, seconds=deadline.seconds, waited_for=waited_for), self.case.id
         )
 
+    def _lets_mail_through(self, step: Step) -> bool:
+        """Whether older mail can be waited for. A step that sends shows it by its own message: held is held."""
+        return not step.send or self._facts(self.sent[-1]).outcome() is not Outcome.DEFERRED
+
     async def _recover(self) -> None:
         """Wait until everything that earlier steps left in the queue has arrived."""
+        deadline = self.stage.patience.recover
         for sent in self.sent:
-            if self._facts(sent).outcome() in (Outcome.DEFERRED, Outcome.UNSETTLED):
-                await self._settle(sent, RECOVER, lambda outcome: outcome not in (Outcome.DEFERRED, Outcome.UNSETTLED))
+            outcome = self._facts(sent).outcome()
+            if outcome in (Outcome.DEFERRED, Outcome.UNSETTLED):
+                await self._settle(sent, deadline, lambda outcome: outcome not in (Outcome.DEFERRED, Outcome.UNSETTLED))
+            elif outcome is Outcome.LOST:
+                await self._turn_up(sent)
+
+    async def _turn_up(self, sent: _Sent) -> None:
+        """Give a message that the queue does not show the chance to arrive all the same.
+
+        One that does was never lost: then it is the view of the queue that is wrong, and nothing is proved by it.
+        """
+        give_up = time.monotonic() + self._bounce_seconds
+        self.stage.watch.retry(sent.token)
+        while self._facts(sent).outcome() is Outcome.LOST and time.monotonic() < give_up:
+            self._give_up_when_hopeless()
+            await self.stage.recorder.changed(self.case.id, min(_LOOK_UP, self._bounce_seconds))
 
     async def _policy_learned(self) -> None:
         """Wait until the target has been at the policy host, which RFC 8461 lets it do after the delivery."""
-        deadline = self.stage.learn_policy
+        deadline = self.stage.patience.learn_policy
         give_up = time.monotonic() + deadline.seconds
         while not self._policy_host_answered():
             self._give_up_when_hopeless()

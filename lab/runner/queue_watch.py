@@ -7,6 +7,8 @@ which of them need another attempt, and the watch writes what it sees to the rec
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
 from lab.deadlines import Deadline
@@ -40,9 +42,12 @@ class QueueWatch:
         self.pause = pause
         self._watched: dict[str, _Watched] = {}
         self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         #: False once the target has said that it shows no queue.
         self.offered = True
+        #: False once the target has said that it does not try again on request.
+        self.flushes = True
         #: Set when the target broke: every case that waits must stop waiting.
         self.broken: str = ""
 
@@ -71,17 +76,21 @@ class QueueWatch:
             self._watched[token].wants_retry = True
             self._wanted.set()
 
+    @contextlib.asynccontextmanager
+    async def set_aside(self) -> AsyncIterator[None]:
+        """Do not look meanwhile: a target that is being restarted rightly shows no queue."""
+        async with self._turn:
+            yield
+
     async def _watch(self) -> None:
         while not self.broken:
             if not self._watched:
                 self._wanted.clear()
                 await self._wanted.wait()
             try:
-                if self.offered:
-                    self._note(await self._target.queue())
-                await self._flush_if_wanted()
-            except NotOffered:
-                self.offered = False
+                async with self._turn:
+                    await self._look()
+                    await self._flush_if_wanted()
             except TargetError as error:
                 self.broken = str(error)
                 self._recorder.write(TargetFailed(what=f"the target's queue cannot be seen: {error}"))
@@ -90,20 +99,36 @@ class QueueWatch:
                 self._recorder.lab_failed("queue watch", error)
             await asyncio.sleep(self.pause.seconds)
 
+    async def _look(self) -> None:
+        if not self.offered:
+            return
+        # A message that came while the target was listing its queue may rightly be missing from the list.
+        there_before = list(self._watched)
+        try:
+            held = await self._target.queue()
+        except NotOffered:
+            self.offered = False
+        else:
+            self._note(held, there_before)
+
     async def _flush_if_wanted(self) -> None:
-        if not any(watched.wants_retry for watched in self._watched.values()):
+        if not self.flushes or not any(watched.wants_retry for watched in self._watched.values()):
             return
         for watched in self._watched.values():
             watched.wants_retry = False
         try:
             await self._target.flush()
         except NotOffered:
+            self.flushes = False
             return
         self._recorder.write(TargetFlushed())
 
-    def _note(self, held: tuple[Held, ...]) -> None:
+    def _note(self, held: tuple[Held, ...], there_before: Collection[str]) -> None:
         by_recipient = {entry.recipient.lower(): entry for entry in held}
-        for token, watched in list(self._watched.items()):
+        for token in there_before:
+            watched = self._watched.get(token)
+            if watched is None:
+                continue
             entry = by_recipient.get(watched.recipient)
             watched.misses = 0 if entry else watched.misses + 1
             if entry is not None:

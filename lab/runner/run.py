@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from lab.attacks.campaign import Campaign
-from lab.deadlines import LEARN_POLICY, LEARN_POLICY_IN_PROCESS, QUEUE_POLL, QUEUE_POLL_IN_PROCESS, Deadline
 from lab.record import Recorder
 from lab.runner.outlet import Outlet
+from lab.runner.patience import IN_PROCESS, Patience
 from lab.runner.plan import Plan, header_of
 from lab.runner.play import Stage, play
 from lab.runner.queue_watch import QueueWatch
@@ -25,20 +24,9 @@ from lab.world.pki import Authority
 #: The virtual prefix of a run in process. Any part of 198.18.0.0/15 would do: nothing of it leaves the process.
 PREFIX_IN_PROCESS = "198.18.64.0/18"
 
-#: Starts a target in a world that is already up: takes the network, the resolver's address and the CA in PEM.
-StartTarget = Callable[[Network, str, bytes], Awaitable[Target]]
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait between looks, and for a policy that is fetched in background."""
-
-    queue_poll: Deadline
-    learn_policy: Deadline
-
-
-OVER_THE_NETWORK = Patience(QUEUE_POLL, LEARN_POLICY)
-IN_PROCESS = Patience(QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS)
+#: Starts a target in a world that is already up: takes the network, the resolver's address, the CA in PEM, and the
+#: recorder (a target that is part of the lab has bugs of the lab).
+StartTarget = Callable[[Network, str, bytes, Recorder], Awaitable[Target]]
 
 
 async def run(
@@ -58,7 +46,7 @@ async def run(
     complete = False
     internet = await Internet.open(network, authority, recorder, prefix=prefix, seed=plan.seed)
     try:
-        target = await start_target(network, internet.dns_address, authority.certificate_pem)
+        target = await start_target(network, internet.dns_address, authority.certificate_pem, recorder)
         try:
             about = await target.about()
             outlet.header(header_of(plan, about))
@@ -67,7 +55,7 @@ async def run(
             watch = QueueWatch(target, recorder, patience.queue_poll)
             # Not the seed itself: the world draws its names from that, and canaries must not look like them.
             dice = random.Random(f"canaries of {plan.seed}")  # noqa: S311 - they have to be distinct, not secret
-            stage = Stage(target, about, internet, campaign, recorder, watch, patience.learn_policy, dice)
+            stage = Stage(target, about, internet, campaign, recorder, watch, patience, dice)
             try:
                 await play(stage, plan.cases, plan.supporting)
                 complete = True
@@ -94,9 +82,14 @@ async def run_in_process(plan: Plan, directory: Path, flaws: frozenset[str], out
     `directory` is the sender's own, for queue and cache.
     """
 
-    async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
+    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
         target = InProcessTarget(
-            network=network, dns=dns_address, ca_pem=ca_pem.decode(), directory=directory, flaws=parse_flaws(flaws)
+            network=network,
+            dns=dns_address,
+            ca_pem=ca_pem.decode(),
+            directory=directory,
+            flaws=parse_flaws(flaws),
+            on_error=recorder.lab_failed,
         )
         await target.start()
         return target

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import msgspec
 
-from lab.deadlines import TARGET_READY
+from lab.deadlines import TARGET_READY, Deadline
 from lab.events import Event
 from lab.model import Case
-from lab.record import Footer, Header
+from lab.record import Footer, Header, Recorder, encoded
 from lab.runner.outlet import Outlet
+from lab.runner.patience import OVER_THE_NETWORK
 from lab.runner.plan import Plan
-from lab.runner.run import OVER_THE_NETWORK, run
+from lab.runner.run import run
 from lab.targets.contract import Target, TargetError
 from lab.targets.remote import RemoteTarget
 from lab.world.network import Network, PrefixNetwork
@@ -29,10 +30,14 @@ from lab.world.pki import Authority
 
 #: Where the host puts the plan, and the CA of the run, before it starts the container.
 PLACE = Path("/lab")
+PLAN = PLACE / "plan.json"
 
 #: Where the host finds the target's log when the container has ended.
 TARGET_LOG = PLACE / "target-log.txt"
 
+
+#: Seconds between two knocks at a target that is starting up.
+_READY_POLL = 0.1
 
 #: Where the host finds how many seconds of processor time the lab took, to be set beside the target's.
 PROCESSOR_TIME = PLACE / "processor-time.txt"
@@ -53,6 +58,8 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_address: str
     inject_port: int
     contract_port: int
+    #: How long the target may take until it answers and takes mail.
+    ready_seconds: float
 
     def plan(self) -> Plan:
         """Return the plan proper."""
@@ -61,10 +68,13 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def play_served_plan() -> None:
     """Play the plan that the host left in the container. Raises `TargetError` if the target never comes up."""
-    served = msgspec.json.decode((PLACE / "plan.json").read_bytes(), type=ServedPlan)
+    served = msgspec.json.decode(PLAN.read_bytes(), type=ServedPlan)
     authority = Authority.load((PLACE / "ca.pem").read_bytes(), (PLACE / "ca-key.pem").read_bytes())
     try:
         asyncio.run(_play(served, authority))
+    except asyncio.CancelledError:
+        # `docker stop`: the record ends in a footer that says so.
+        raise SystemExit(128 + signal.SIGTERM) from None
     finally:
         PROCESSOR_TIME.write_text(f"{time.process_time():.3f}\n", encoding="utf-8")
 
@@ -72,9 +82,9 @@ def play_served_plan() -> None:
 async def _play(served: ServedPlan, authority: Authority) -> None:
     await _make_local(served.prefix)
 
-    async def start(network: Network, dns_address: str, ca_pem: bytes) -> Target:
+    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
         target = RemoteTarget(served.target_address, smtp_port=served.inject_port, contract_port=served.contract_port)
-        await _ready(target)
+        await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
         return target
 
     playing = asyncio.ensure_future(
@@ -103,27 +113,28 @@ async def _make_local(prefix: str) -> None:
         raise OSError(f"cannot make {prefix} local to the container: {said.decode().strip()}")
 
 
-async def _ready(target: RemoteTarget) -> None:
-    """Wait until the target's contract answers and its SMTP port takes connections."""
-    give_up = time.monotonic() + TARGET_READY.seconds
-    while True:
-        try:
-            await target.about()
-            await target.greet()
-        except TargetError as error:
-            if time.monotonic() > give_up:
-                await target.close()
-                raise TargetError(f"{TARGET_READY.name}: not up after {TARGET_READY.seconds:g} s: {error}") from error
-            await asyncio.sleep(0.1)
-        else:
-            return
+async def _ready(target: RemoteTarget, deadline: Deadline) -> None:
+    """Wait until the target's contract answers and its SMTP port takes connections. Closes a target that never does."""
+    trouble = "its contract does not answer"
+    try:
+        async with asyncio.timeout(deadline.seconds):
+            while True:
+                try:
+                    await target.about()
+                    await target.greet()
+                except TargetError as error:
+                    trouble = str(error)
+                    await asyncio.sleep(_READY_POLL)
+                else:
+                    return
+    except TimeoutError:
+        await target.close()
+        raise TargetError(f"{deadline.name}: the target is not up after {deadline.seconds:g} s: {trouble}") from None
 
 
 def _standard_output() -> Outlet:
-    encoder = msgspec.json.Encoder()
-
     def line(thing: Header | Event | Footer) -> None:
-        sys.stdout.buffer.write(encoder.encode(thing) + b"\n")
+        sys.stdout.buffer.write(encoded(thing))
         sys.stdout.buffer.flush()
 
     def keep(log: str) -> None:

@@ -8,19 +8,21 @@ from lab.attacks.session import Side
 from lab.events import ClientHelloSeen, SmtpSaid
 from tests.attacks.dialogues import Dialogue, client_hello
 
-FORGED = b"250-mx1.domain.example\r\n250-8BITMIME\r\n250 X-INJECTED\r\n"
+FORGED = b"250-mx1.domain.example\r\n250-8BITMIME\r\n250 X-INJECTED\r\n550 5.7.1 X-INJECTED: not wanted here\r\n"
 
 
-def test_the_forged_reply_shares_a_segment_with_the_220() -> None:
+def test_the_forged_replies_share_a_segment_with_the_220() -> None:
     dialogue = Dialogue(inject_response.ATTACK)
     dialogue.say(b"EHLO a\r\n")
     assert dialogue.fired == []
     dialogue.say(b"STARTTLS\r\n")
     assert dialogue.segments[-1] == b"220 2.0.0 Ready to start TLS\r\n" + FORGED
     assert dialogue.receiver.commands == ["EHLO a", "STARTTLS"]
-    assert dialogue.fired == ["glued a forged EHLO reply behind the 220"]
+    assert dialogue.fired == ["glued a forged EHLO reply and a forged 550 behind the 220"]
     assert ("250 X-INJECTED", "") in dialogue.altered
     assert b"STARTTLS" not in FORGED
+    # A sender that pipelines would have said more than MAIL before the forged 550 could answer it.
+    assert b"PIPELINING" not in FORGED
 
 
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=10))

@@ -8,7 +8,7 @@ import pytest
 
 from lab.catalogue import Catalogue, CatalogueError, load_catalogue
 from lab.requirements import load_requirements
-from tests.catalogue.forms import FORMS
+from tests.catalogue.forms import FLAW_NAMES, FORMS
 
 HEAD = '''title = "A title"
 story = """
@@ -17,6 +17,7 @@ Another = one.
 """
 effect = "An effect."
 requirements = ["STS-5-03", "STS-5-05", "STS-5-06"]
+kills = ["sends_clear_without_starttls"]
 '''
 
 ATTACK = """
@@ -50,7 +51,7 @@ def put(directory: Path, text: str, identifier: str = "family/name") -> Path:
 
 def load(directory: Path, text: str) -> Catalogue:
     put(directory, text)
-    return load_catalogue(directory, FORMS, load_requirements())
+    return load_catalogue(directory, FORMS, load_requirements(), FLAW_NAMES)
 
 
 def complaints(directory: Path, text: str) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""What the catalogue has to know of the attacks. The attacks themselves stand above it and are not imported here."""
+"""What the catalogue has to know of attacks and flaws. They themselves stand above it and are not imported here."""
 
 from __future__ import annotations
 
@@ -34,3 +34,5 @@ FORMS = {
         _form("https", "swap_policy_certificate", certificate=BAD_CERTIFICATES),
     )
 }
+
+FLAW_NAMES = ("ignores_policy", "sends_clear_without_starttls", "retries_in_clear")

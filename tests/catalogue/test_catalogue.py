@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue
 from lab.requirements import load_requirements
 from tests.catalogue.files import GOOD, put
-from tests.catalogue.forms import FORMS
+from tests.catalogue.forms import FLAW_NAMES, FORMS
 
 VECTORS = '\n[[vector]]\nname = "301"\n[[vector]]\nname = "302"\n'
 
@@ -20,7 +20,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     put(directory, GOOD, "starttls/strip")
     put(directory, GOOD, "starttls/strip-twice")
     put(directory, GOOD + VECTORS, "policy/redirect")
-    return load_catalogue(directory, FORMS, load_requirements())
+    return load_catalogue(directory, FORMS, load_requirements(), FLAW_NAMES)
 
 
 def _found(catalogue: Catalogue, *patterns: str) -> list[str]:
@@ -35,6 +35,7 @@ def test_everything_is_found_by_its_id(catalogue: Catalogue) -> None:
     ]
     assert len(catalogue.cases) == 16
     assert catalogue.scenario("starttls/strip").title == "A title"
+    assert catalogue.scenario("starttls/strip").kills == ("sends_clear_without_starttls",)
     with pytest.raises(KeyError):
         catalogue.scenario("starttls/nothing")
 
@@ -113,14 +114,14 @@ def test_problems_of_several_files_are_reported_together(tmp_path: Path) -> None
     put(tmp_path, GOOD.replace("strip_starttls", "strip"), "a/two")
     put(tmp_path, GOOD, "misplaced")
     with pytest.raises(CatalogueError) as caught:
-        load_catalogue(tmp_path, FORMS, load_requirements())
+        load_catalogue(tmp_path, FORMS, load_requirements(), FLAW_NAMES)
     message = str(caught.value)
-    assert f"{tmp_path}/a/one.toml:13: unknown key `outcom`; did you mean `outcome`?" in message
-    assert f"{tmp_path}/a/two.toml:10: unknown smtp attack `strip`" in message
+    assert f"{tmp_path}/a/one.toml:14: unknown key `outcom`; did you mean `outcome`?" in message
+    assert f"{tmp_path}/a/two.toml:11: unknown smtp attack `strip`" in message
     assert f"{tmp_path}/misplaced.toml: unused" in message
     assert len(caught.value.problems) == 3
 
 
 def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="no scenarios here"):
-        load_catalogue(tmp_path, FORMS, load_requirements())
+        load_catalogue(tmp_path, FORMS, load_requirements(), FLAW_NAMES)

@@ -8,7 +8,7 @@ import pytest
 from lab.catalogue.lint import lint
 from lab.requirements import load_requirements
 from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load
-from tests.catalogue.forms import FORMS
+from tests.catalogue.forms import FLAW_NAMES, FORMS
 
 
 def _enforce(more: str) -> str:
@@ -25,6 +25,8 @@ REFUSED = [
     (GOOD + '[world.mx]\ncertificate = "expird"\n', "expird", "unknown certificate variant `expird`; did you mean"),
     (GOOD + '[fault.mx]\ncertificate = "expird"\n', "expird", "unknown certificate variant `expird`; did you mean"),
     (GOOD + '[world.policy]\nmode = "strict"\n', "strict", "unknown mode `strict`"),
+    (HEAD.replace("clear_without", "clear_witout") + ATTACK + EXPECT, "kills",
+     "unknown flaw `sends_clear_witout_starttls`; did you mean `sends_clear_without_starttls`?"),
     (_enforce('outcome = "defered"'), "defered", "unknown outcome `defered`; did you mean `deferred`?"),
     (_enforce('outcome = "deferred"\nobligation = "STS-5-99"'), "STS-5-99", "unknown requirement `STS-5-99`"),
     (_enforce('outcome = "deferred"\nreport = "no-starttls"'), "no-starttls", "unknown result type `no-starttls`"),
@@ -57,6 +59,9 @@ REFUSED = [
     # what is missing, twice, or out of place
     (HEAD.replace('"An effect."', '" "') + ATTACK + EXPECT, "effect", "`effect` is empty"),
     (HEAD.replace('"STS-5-05",', '"STS-5-03",') + ATTACK + EXPECT, "requirements", "STS-5-03 is listed twice"),
+    (HEAD.replace('kills = ["sends_clear_without_starttls"]', "kills = []") + ATTACK + EXPECT, "kills", "`kills` is empty"),
+    (HEAD.replace('kills = [', 'kills = ["sends_clear_without_starttls", ') + ATTACK + EXPECT, "kills",
+     "the flaw sends_clear_without_starttls is listed twice"),
     (GOOD.replace("[expect.absent]\noutcome", "[expect.none]\nnote").replace('[expect.none]\noutcome = "as-absent"\n', ""),
      "[expect.none]", "an expectation without an outcome"),
     (GOOD.split("[expect.absent]", maxsplit=1)[0], "[expect.enforce]", "an attack without a control arm"),
@@ -86,7 +91,7 @@ def test_what_proves_nothing_is_refused_with_its_line(tmp_path: Path, text: str,
 
 def test_a_good_scenario_is_clean(tmp_path: Path) -> None:
     (scenario,) = load(tmp_path, GOOD).scenarios
-    assert lint(scenario, FORMS, load_requirements()) == []
+    assert lint(scenario, FORMS, load_requirements(), FLAW_NAMES) == []
 
 
 def test_a_mistake_that_vectors_inherit_is_said_once(tmp_path: Path) -> None:
@@ -96,7 +101,9 @@ def test_a_mistake_that_vectors_inherit_is_said_once(tmp_path: Path) -> None:
 
 def test_an_empty_list_of_requirements_is_refused(tmp_path: Path) -> None:
     (scenario,) = load(tmp_path, GOOD).scenarios
-    messages = [problem.message for problem in lint(replace(scenario, requirements=()), FORMS, load_requirements())]
+    messages = [
+        problem.message for problem in lint(replace(scenario, requirements=()), FORMS, load_requirements(), FLAW_NAMES)
+    ]
     assert any("`requirements` is empty" in message for message in messages)
 
 

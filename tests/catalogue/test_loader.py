@@ -31,7 +31,7 @@ def test_one_host_is_a_list_of_one(tmp_path: Path) -> None:
     [
         ('title = "x"\nstory == 3\n', 2, "not TOML"),
         ('title = "x"\n\nstory = """', 3, "not TOML"),
-        (HEAD + "[expect.enforce]\noutcom = 3\n", 9, "did you mean `outcome`"),
+        (HEAD + "[expect.enforce]\noutcom = 3\n", 10, "did you mean `outcome`"),
         ("vector = 3\nstep = [3]\n" + HEAD, 1, "`vector` must be a list of tables"),
     ],
 )

@@ -11,6 +11,7 @@ from lab.attacks.registry import ATTACK_FORMS
 from lab.catalogue import Catalogue, load_catalogue
 from lab.model import Case, Mode, Scenario
 from lab.requirements import load_requirements
+from lab.targets.flaws import FLAWS
 from tests.catalogue.forms import FORMS
 
 DIRECTORY = Path(__file__).parents[2] / "scenarios"
@@ -19,7 +20,7 @@ DIRECTORY = Path(__file__).parents[2] / "scenarios"
 FEWEST_CASES = 150
 MOST_CASES = 180
 
-CATALOGUE = load_catalogue(DIRECTORY, ATTACK_FORMS, load_requirements())
+CATALOGUE = load_catalogue(DIRECTORY, ATTACK_FORMS, load_requirements(), FLAWS)
 
 every_scenario = pytest.mark.parametrize("scenario", CATALOGUE.scenarios, ids=lambda scenario: scenario.id)
 

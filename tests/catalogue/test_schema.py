@@ -48,4 +48,5 @@ def test_all_mismatches_are_said_together() -> None:
         "`story` is missing",
         "`effect` is missing",
         "`requirements` is missing",
+        "`kills` is missing",
     ]

@@ -340,6 +340,13 @@ class TestGrades:
         assert found.grade is Grade.FAIL
         assert "STS-5-07" in {item.obligation for item in found.judgements if item.grade is Grade.FAIL}
 
+    def test_bounced_where_the_policy_would_let_it_through_breaks_what_the_scenario_is_about(self) -> None:
+        probe = case(Mode.ENFORCE, ("delivered-authenticated", "deferred"))
+        found = verdict(record(_bounced(checked=False), taken_in(), cases=(probe, CASES[ABSENT])))
+        assert found.grade is Grade.FAIL
+        broken = {(item.reason, item.obligation) for item in found.judgements if item.grade is Grade.FAIL}
+        assert broken == {("bounced", "STS-5-03")}
+
     def test_bounced_after_asking_is_weak(self) -> None:
         found = verdict(record(_bounced(checked=True), taken_in()))
         assert found.grade is Grade.WEAK

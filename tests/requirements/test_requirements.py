@@ -9,6 +9,7 @@ from lab.attacks.registry import ATTACK_FORMS
 from lab.catalogue import load_catalogue
 from lab.model import Grade
 from lab.requirements import STATUSES_WITH_REASON, RequirementError, load_requirements, near_misses
+from lab.targets.flaws import FLAWS
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -77,7 +78,7 @@ def test_covered_means_claimed_by_a_scenario_and_the_reverse() -> None:
     requirements = load_requirements()
     claimed = {
         identifier
-        for scenario in load_catalogue(SCENARIOS, ATTACK_FORMS, requirements).scenarios
+        for scenario in load_catalogue(SCENARIOS, ATTACK_FORMS, requirements, FLAWS).scenarios
         for identifier in scenario.requirements
     }
     covered = {row.id for row in requirements.values() if row.status == "covered"}

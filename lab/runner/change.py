@@ -1,0 +1,57 @@
+"""Changes to the target itself, a restart or a new time: made once for all arms of a scenario."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from lab.events import ClockAdvanced, TargetRestarted
+from lab.model import Case, Step
+from lab.record import Recorder
+from lab.runner.queue_watch import QueueWatch
+from lab.targets.contract import Target, TargetError
+
+
+def arms_of_changing_cases(cases: Sequence[Case]) -> list[list[Case]]:
+    """Group the cases that change the target: the modes of one scenario and vector share a change."""
+    arms: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        if case.changes_target:
+            arms.setdefault((case.scenario, case.vector), []).append(case)
+    return list(arms.values())
+
+
+class TargetChange:
+    """A change to the target that several arms make together: the last to arrive makes it, the others wait."""
+
+    def __init__(self, target: Target, watch: QueueWatch, recorder: Recorder, arms: int) -> None:
+        self._target = target
+        self._watch = watch
+        self._recorder = recorder
+        self._barrier = asyncio.Barrier(arms)
+        self._failed: TargetError | None = None
+
+    async def make(self, step: Step) -> None:
+        """Restart the target or move its clock, once for all arms. Raises `TargetError`, in every arm."""
+        position = await self._barrier.wait()
+        if position == 0:
+            try:
+                await self._change(step)
+            except TargetError as error:
+                self._failed = error
+        await self._barrier.wait()
+        if self._failed is not None:
+            raise self._failed
+
+    async def leave(self) -> None:
+        """An arm that failed does not come to the barrier again: the others must not wait for it."""
+        await self._barrier.abort()
+
+    async def _change(self, step: Step) -> None:
+        async with self._watch.set_aside():
+            if step.restart:
+                await self._target.restart(step.restart)
+                self._recorder.write(TargetRestarted(signal=step.restart))
+            if step.advance:
+                await self._target.advance(step.advance)
+                self._recorder.write(ClockAdvanced(seconds=step.advance))

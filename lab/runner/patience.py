@@ -1,0 +1,47 @@
+"""How long a run waits for what, in one value: a target over the network needs more than one in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.deadlines import (
+    BOUNCE,
+    HAND_OVER,
+    INJECT,
+    LEARN_POLICY,
+    LEARN_POLICY_IN_PROCESS,
+    LONGEST_RETRY,
+    QUEUE_POLL,
+    QUEUE_POLL_IN_PROCESS,
+    RECOVER,
+    SETTLE,
+    Deadline,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The deadlines of a run. What each one means, and what fixed its length, stands in `lab.deadlines`."""
+
+    queue_poll: Deadline
+    learn_policy: Deadline
+    settle: Deadline = SETTLE
+    recover: Deadline = RECOVER
+    hand_over: Deadline = HAND_OVER
+    bounce: Deadline = BOUNCE
+    inject: Deadline = INJECT
+    longest_retry: Deadline = LONGEST_RETRY
+
+    def with_retries(self, deadline: Deadline, retry_seconds: float, flushes: bool) -> Deadline:
+        """Return a deadline with room for the attempts that have to be seen before it passes.
+
+        A target that tries again on request is asked after its retry time, once; one that does not is waited for: its
+        third attempt proves what the second came to, and pauses that double put that at three retry times, the fourth
+        attempt, which delivers when an attack is over, at seven.
+        """
+        retry = min(max(retry_seconds, 0.0), self.longest_retry.seconds)
+        return Deadline(deadline.name, deadline.seconds + (retry if flushes else 4 * retry))
+
+
+OVER_THE_NETWORK = Patience(QUEUE_POLL, LEARN_POLICY)
+IN_PROCESS = Patience(QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS)

@@ -1,0 +1,106 @@
+"""What a witness knows about the sessions of one policy domain, as a report has to tell it.
+
+The lab was the other end of every session, so that it can say what a report may say at most and has to say at least. A
+witness fills `KnownSessions`; `sessions_checks` compares. The tables of which result type is right for which trouble are
+here as well: where RFC 8460 leaves it open, several are (A41 to A45, A65).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from lab.model import Grade
+
+#: Why each grade below PASS stands in `RIGHT_RESULT_TYPES`.
+NOTES = MappingProxyType(
+    {
+        ("starttls-refused", "validation-failure"): "A44: the definition speaks of support, the example of replies",
+        ("self-signed", "validation-failure"): "A65: certificate-not-trusted is explicit for this",
+    }
+)
+
+_PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
+_ANY_IDENTITY = {"validation-failure": _PASS, "certificate-host-mismatch": _PASS, "sts-policy-invalid": _PASS}
+_ANY_TRUST = {"certificate-not-trusted": _PASS, "validation-failure": _PASS}
+
+#: For each trouble, the result types that report it, and the grade of a report that uses that type.
+RIGHT_RESULT_TYPES: Mapping[str, Mapping[str, Grade]] = MappingProxyType(
+    {
+        "starttls-not-offered": {"starttls-not-supported": _PASS},
+        "starttls-refused": {"starttls-not-supported": _PASS, "validation-failure": _INFO},  # A44
+        "handshake-broken": {"validation-failure": _PASS},
+        "wrong-name": {"certificate-host-mismatch": _PASS},
+        "expired": {"certificate-expired": _PASS},
+        "untrusted": {"certificate-not-trusted": _PASS},
+        "self-signed": {"certificate-not-trusted": _PASS, "validation-failure": _WEAK},  # A65
+        "not-yet-valid": {**_ANY_TRUST, "certificate-expired": _PASS},  # A43
+        "wrong-usage": _ANY_TRUST,  # A43
+        "weak-key": _ANY_TRUST,  # A43
+        "mx-outside-policy": _ANY_IDENTITY,  # A41
+        "policy-unreachable": {"sts-policy-fetch-error": _PASS},
+        "policy-broken": {"sts-policy-invalid": _PASS},
+        "policy-host-untrusted": {"sts-webpki-invalid": _PASS},
+        "tlsa-mismatch": {  # A42
+            "certificate-host-mismatch": _PASS,
+            "validation-failure": _PASS,
+            "tlsa-invalid": _PASS,
+            "certificate-not-trusted": _PASS,
+        },
+        "tlsa-unusable": {"tlsa-invalid": _PASS},
+        "dnssec-broken": {"dnssec-invalid": _PASS},
+        "dane-mandatory": {"dane-required": _PASS},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From `least` to `most`, both included."""
+
+    least: int
+    most: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least <= self.most:
+            raise ValueError(f"no range: {self.least} to {self.most}")
+
+    def __contains__(self, count: int) -> bool:
+        return self.least <= count <= self.most
+
+    def __str__(self) -> str:
+        return f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSessions:
+    """What a witness saw of one policy domain in the time that a report covers.
+
+    `attempts` bounds the connections and `failed` those of them that did not come about as the policy demands; both are
+    ranges because reporters count sessions differently (A60). Fields that are empty or None are not known, and nothing
+    is compared with them.
+    """
+
+    #: The recipient domain.
+    policy_domain: str
+    attempts: Range
+    failed: Range
+    #: Which policy types are right: more than one where the RFC leaves it open (A45, A49).
+    policy_types: frozenset[str] = frozenset({"sts"})
+    #: The lines that were published: of the MTA-STS policy, or TLSA records in presentation form. None: not known, or
+    #: there was no policy that could be quoted.
+    policy_lines: tuple[str, ...] | None = None
+    #: The hosts that the sender dialled; also right as policy-domain of a DANE policy or of none (A55, A67).
+    mx_hosts: frozenset[str] = frozenset()
+    #: What those hosts call themselves in their greeting and EHLO reply.
+    mx_greetings: frozenset[str] = frozenset()
+    sending_ips: frozenset[str] = frozenset()
+    receiving_ips: frozenset[str] = frozenset()
+    #: The result types that may stand in the report, each with the grade of using it (`RIGHT_RESULT_TYPES`).
+    result_types: Mapping[str, Grade] = field(default_factory=dict)
+    #: How bad it is that none of them is there although sessions failed; None: as the obligation's level says. A41 and
+    #: A62 make it `info`.
+    absent: Grade | None = None
+    #: Whether counters prove nothing because sessions under a cached policy may count either way (A63).
+    counters_are_free: bool = False

@@ -1,0 +1,249 @@
+"""A report against what a witness knows: whether it tells the truth (RFC 8460, sections 4.2 to 4.5).
+
+Complements the grader, which judges the form: here only what disagrees with `KnownSessions` is found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+
+from lab.model import Grade, Requirement
+from lab.tlsrpt.departures import Departure, Finding, finding, quoted
+from lab.tlsrpt.failure_checks import A60_INFO, A63
+from lab.tlsrpt.known_sessions import NOTES, RIGHT_RESULT_TYPES, KnownSessions
+from lab.tlsrpt.names import canonical, plain
+from lab.tlsrpt.report import RESULT_TYPES, Failure, ParsedReport, Policy
+
+A41 = "A41, A62: nothing obliges to report this"
+A49 = "A45, A49: which type is right is partly open"
+A60 = "A60: one session at least, and no more than the attempts that were seen"
+A61 = "A61: a failed attempt and the next one in clear may both be counted"
+A66 = "A66: compared without blanks and in any order"
+
+_COUNTER = "summary.total-{}-session-count"
+
+
+def against_sessions(
+    report: ParsedReport, known: KnownSessions, requirements: Mapping[str, Requirement]
+) -> tuple[Finding, ...]:
+    """Compare a report with what a witness knows; what agrees yields nothing.
+
+    A report without a block for the policy domain has one finding, and so has one that could not be read.
+    """
+    policies = _about(report, known)
+    if not policies:
+        return (finding(_no_block(report, known), "the-report-is-about-the-domain", requirements),)
+    return tuple(
+        finding(departure, check.__name__.replace("_", "-"), requirements)
+        for check in SESSION_CHECKS
+        for departure in check(policies, known)
+    )
+
+
+def the_policy_types_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """Each block has a type of policy that the domain had."""
+    for policy in policies:
+        if policy.policy_type is not None and policy.policy_type not in known.policy_types:
+            where = f"{policy.where}.policy.policy-type"
+            expected, observed = " or ".join(sorted(known.policy_types)), quoted(policy.policy_type)
+            yield Departure("RPT-4.4-06", "policy-type-untrue", where, expected, observed, note=A49)
+
+
+def the_policy_lines_are_those_published(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """policy-string has the lines of the published policy, whatever their order and blanks."""
+    if known.policy_lines is None:
+        return
+    for policy in policies:
+        if policy.policy_type not in ("sts", "tlsa") or policy.policy_string is None:
+            continue
+        normal = _sts_line if policy.policy_type == "sts" else _tlsa_line
+        published, told = (Counter(map(normal, lines)) for lines in (known.policy_lines, policy.policy_string))
+        obligation = "RPT-4.5-02" if policy.policy_type == "sts" else "RPT-4.5-01"
+        where = f"{policy.where}.policy.policy-string"
+        for reason, lines in (("lines-missing", published - told), ("lines-untrue", told - published)):
+            if lines:
+                expected = "the published lines" if reason == "lines-missing" else "no other lines"
+                yield Departure(obligation, reason, where, expected, _listed(lines), note=A66)
+
+
+def the_mx_patterns_are_those_published(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """mx-host has the patterns of the published MTA-STS policy."""
+    pairs = (line.partition(":") for line in known.policy_lines or ())
+    published = {plain(value.strip()) for key, _, value in pairs if key.strip() == "mx"}
+    for policy in policies:
+        told = {plain(pattern) for pattern in policy.mx_host or ()}
+        if policy.policy_type == "sts" and published and told and told != published:
+            where = f"{policy.where}.policy.mx-host"
+            yield Departure("RPT-4.4-10", "mx-host-untrue", where, _names(published), _names(told))
+
+
+def the_addresses_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """sending-mta-ip and receiving-ip are addresses of sessions that there were; absent is judged elsewhere (A46)."""
+    sending, receiving = (frozenset(map(canonical, ips)) for ips in (known.sending_ips, known.receiving_ips))
+    for failure in _failures(policies):
+        for obligation, name, told, right in (
+            ("RPT-4.4-15", "sending-mta-ip", failure.sending_mta_ip, sending),
+            ("RPT-4.4-18", "receiving-ip", failure.receiving_ip, receiving),
+        ):
+            if told and right and canonical(told) not in right:
+                where = f"{failure.where}.{name}"
+                yield Departure(obligation, "address-untrue", where, _names(right), quoted(told))
+
+
+def the_receiving_hosts_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """receiving-mx-hostname is a host that was dialled, and receiving-mx-helo what such a host calls itself."""
+    hosts, greetings = (frozenset(map(plain, names)) for names in (known.mx_hosts, known.mx_greetings))
+    for failure in _failures(policies):
+        for obligation, name, told, right in (
+            ("RPT-4.4-16", "receiving-mx-hostname", failure.receiving_mx_hostname, hosts),
+            ("RPT-4.4-17", "receiving-mx-helo", failure.receiving_mx_helo, greetings),
+        ):
+            if told and right and plain(told) not in right:
+                where = f"{failure.where}.{name}"
+                yield Departure(obligation, "host-untrue", where, _names(right), quoted(told))
+
+
+def the_result_types_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """No entry has a result type that names another trouble than there was."""
+    for failure in _failures(policies):
+        told = failure.result_type
+        if told not in RESULT_TYPES:
+            continue
+        where, right = f"{failure.where}.result-type", known.result_types.get(told)
+        expected = " or ".join(known.result_types) or "no failure"
+        if right is None:
+            yield Departure(RESULT_TYPES[told], "result-type-untrue", where, expected, quoted(told))
+        elif right is not Grade.PASS:
+            note = next((text for (_, name), text in NOTES.items() if name == told and text), "")
+            yield Departure(RESULT_TYPES[told], "result-type-tolerated", where, expected, quoted(told), right, note)
+
+
+def the_failures_are_told(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """Where sessions failed for certain, an entry has one of the result types that name the trouble."""
+    told = {failure.result_type for failure in _failures(policies)}
+    if known.failed.least and known.result_types and not told & set(known.result_types):
+        first = next(iter(known.result_types))
+        where = f"{policies[0].where}.failure-details"
+        expected = f"an entry of type {' or '.join(known.result_types)}"
+        observed = _names({one for one in told if one}) or "no entries"
+        note = A41 if known.absent else ""
+        yield Departure(RESULT_TYPES[first], "failure-not-told", where, expected, observed, known.absent, note)
+
+
+def the_failures_are_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """The failures of all blocks are one at least where sessions failed, and no more than failed."""
+    told = [policy.failed for policy in policies if policy.failed is not None]
+    if not told:
+        return
+    failed, where = sum(told), f"{policies[0].where}.{_COUNTER.format('failure')}"
+    # Nothing is closer than one to the number that another way of counting sessions has (A60).
+    least = min(known.failed.least, 1)
+    if not least <= failed <= known.failed.most:
+        yield _counted("RPT-4.2.2-01", "failures-untrue", where, f"{known.failed}", failed, known, A60)
+    elif failed not in known.failed:
+        yield Departure("RPT-4.2.2-01", "failures-differ", where, f"{known.failed}", f"{failed}", Grade.INFO, A60_INFO)
+
+
+def every_entry_is_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """No entry has more sessions than failed."""
+    for failure in _failures(policies):
+        count, where = failure.failed_session_count, f"{failure.where}.failed-session-count"
+        # How many sessions a failure before any connection stands for is as free as the counters are (A63).
+        if count is not None and count > known.failed.most:
+            yield _counted("RPT-4.4-19", "count-untrue", where, f"{known.failed}", count, known, A60)
+
+
+def the_successes_are_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """The successes of all blocks are one at least where sessions succeeded, and no more than were attempted."""
+    told = [policy.successful for policy in policies if policy.successful is not None]
+    if not told:
+        return
+    successful, where = sum(told), f"{policies[0].where}.{_COUNTER.format('successful')}"
+    most_right = known.attempts.most - known.failed.least
+    if successful > known.attempts.most or (successful == 0 and known.attempts.least > known.failed.most):
+        expected = f"{known.attempts.least - known.failed.most} to {known.attempts.most}"
+        yield _counted("RPT-4.2.1-01", "successes-untrue", where, expected, successful, known, A60)
+    elif successful > most_right:
+        expected, observed = f"{most_right} at most", f"{successful}"
+        yield Departure("RPT-4.2.1-01", "successes-differ", where, expected, observed, Grade.INFO, A61)
+
+
+#: Every comparison, in the order in which its findings are told.
+SESSION_CHECKS: tuple[Callable[[tuple[Policy, ...], KnownSessions], Iterator[Departure]], ...] = (
+    the_policy_types_are_true,
+    the_policy_lines_are_those_published,
+    the_mx_patterns_are_those_published,
+    the_result_types_are_true,
+    the_failures_are_told,
+    the_failures_are_counted,
+    every_entry_is_counted,
+    the_successes_are_counted,
+    the_addresses_are_true,
+    the_receiving_hosts_are_true,
+)
+
+
+def right_result_types(*troubles: str) -> Mapping[str, Grade]:
+    """Return the result types for some troubles together; of two grades for one type the better counts.
+
+    Raises `KeyError` for a trouble that `RIGHT_RESULT_TYPES` does not know.
+    """
+    found: dict[str, Grade] = {}
+    order = (Grade.PASS, Grade.INFO, Grade.WEAK)
+    for name, word in chain.from_iterable(RIGHT_RESULT_TYPES[trouble].items() for trouble in troubles):
+        found[name] = min(found.get(name, word), word, key=order.index)
+    return found
+
+
+def _about(report: ParsedReport, known: KnownSessions) -> tuple[Policy, ...]:
+    """Return the blocks about the domain. For DANE and for no policy the name of an MX host is right too (A55, A67)."""
+    hosts = {plain(name) for name in known.mx_hosts}
+    return tuple(
+        policy
+        for policy in report.policies
+        if policy.policy_domain
+        and (
+            plain(policy.policy_domain) == plain(known.policy_domain)
+            or (policy.policy_type in ("tlsa", "no-policy-found") and plain(policy.policy_domain) in hosts)
+        )
+    )
+
+
+def _no_block(report: ParsedReport, known: KnownSessions) -> Departure:
+    observed = report.trouble or _names(set(report.policy_domains)) or "no policy-domain"
+    grade = Grade.INCONCLUSIVE if report.beyond_limit else None
+    return Departure("RPT-4.4-08", "no-block-for-the-domain", "policies", known.policy_domain, observed, grade)
+
+
+def _counted(
+    obligation: str, reason: str, where: str, expected: str, observed: int, known: KnownSessions, note: str
+) -> Departure:
+    grade, note = (Grade.INFO, A63) if known.counters_are_free else (None, note)
+    return Departure(obligation, reason, where, expected, f"{observed}", grade, note)
+
+
+def _failures(policies: tuple[Policy, ...]) -> Iterator[Failure]:
+    return chain.from_iterable(policy.failures or () for policy in policies)
+
+
+def _sts_line(line: str) -> str:
+    key, colon, value = line.strip().partition(":")
+    value = plain(value.strip()) if key.strip() == "mx" else value.strip()
+    return f"{key.strip()}: {value}" if colon else line.strip()
+
+
+def _tlsa_line(line: str) -> str:
+    usage, selector, matching, *data = [*line.lower().split(), "", "", ""]
+    return " ".join((usage, selector, matching, "".join(data)))
+
+
+def _listed(lines: Counter[str]) -> str:
+    shown = [quoted(line) for line in list(lines)[:4]]
+    return ", ".join(shown) + (f" and {len(lines) - 4} more" if len(lines) > 4 else "")
+
+
+def _names(names: set[str] | frozenset[str]) -> str:
+    shown = sorted(names)[:6]
+    return ", ".join(shown) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

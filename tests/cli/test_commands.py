@@ -1,0 +1,313 @@
+"""Each command: what it answers, what it leaves, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from lab import __version__
+from lab.attacks.campaign import AttackedWorld, Campaign
+from lab.cli.commands import app
+from lab.model import AttackUse
+from lab.record import read_record
+from lab.reports.verdicts_json import schema
+from lab.world.policy_host import PolicyServer
+from tests.cli.program import Shell
+
+STRIP = "starttls/strip"
+
+
+class TestRun:
+    def test_all_as_expected(self, shell: Shell) -> None:
+        answer = shell("run", STRIP)
+        assert answer.status == 0
+        assert "4 cases: 4 pass. All as expected." in answer.out
+        (place,) = shell.runs()
+        assert f"record and verdicts: runs/{place.name}/" in answer.out
+        assert {path.name for path in place.iterdir()} == {
+            "record.jsonl",
+            "verdicts.json",
+            "junit.xml",
+            "flows",
+            "target",
+        }
+        assert len(list((place / "flows").glob("*.mitm"))) == 4
+        assert (place / "target" / "log.txt").read_text()
+        assert read_record(place / "record.jsonl").footer.complete
+        assert answer.err == "", "no progress line where nobody can see it live"
+
+    def test_a_finding(self, shell: Shell) -> None:
+        answer = shell("run", f"{STRIP}[enforce]", "--flaw", "ignores_policy")
+        assert answer.status == 1
+        assert "FAIL" in answer.out
+        assert "STS-4-02" in answer.out or "STS-5-03" in answer.out
+
+    def test_an_error_in_the_lab(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def stumble(self: PolicyServer, accepted: object, via: str) -> None:
+            accepted.sock.close()  # type: ignore[attr-defined]
+            raise RuntimeError("the policy host fell over")
+
+        monkeypatch.setattr(PolicyServer, "_speak", stumble)
+        answer = shell("run", f"{STRIP}[enforce]")
+        assert answer.status == 3
+        assert "the policy host fell over" in re.sub(r"\s+", " ", answer.out)
+
+    def test_inconclusive(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Idle(Campaign):
+            async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
+                await self.end(world)
+
+        monkeypatch.setattr("lab.runner.run.Campaign", Idle)
+        answer = shell("run", f"{STRIP}[testing]")
+        assert answer.status == 4
+        assert "attack-not-fired" in answer.out
+
+    def test_json_is_the_verdicts_and_nothing_else(self, shell: Shell) -> None:
+        answer = shell("run", STRIP, "--json")
+        assert answer.status == 0
+        (place,) = shell.runs()
+        assert answer.out == (place / "verdicts.json").read_text()
+        document = json.loads(answer.out)
+        jsonschema.validate(document, schema(), cls=jsonschema.Draft202012Validator)
+        assert document["exit"]["code"] == 0
+        assert document["command"] == ["sts-lab", "run", STRIP, "--json"]
+        assert {case["verdict"] for case in document["cases"]} == {"pass"}
+
+    def test_one_mode_brings_its_control_arm_along(self, shell: Shell) -> None:
+        document = json.loads(shell("run", STRIP, "--mode", "enforce", "--json").out)
+        assert [(case["mode"], case["supporting"]) for case in document["cases"]] == [
+            ("enforce", False),
+            ("absent", True),
+        ]
+
+    def test_a_seed_repeats_the_names(self, shell: Shell) -> None:
+        for _ in range(2):
+            assert shell("run", f"{STRIP}[absent]", "--seed", "11").status == 0
+        domains = [
+            {event.fact.domain for event in read_record(place / "record.jsonl").events if hasattr(event.fact, "domain")}
+            for place in shell.runs()
+        ]
+        assert domains[0] == domains[1]
+        assert len(shell.runs()) == 2
+
+
+WRONG = [
+    (["run", "--target", "refrence"], 2, "did you mean reference-docker?"),
+    (["run", "--target", "nothing-like-it"], 2, "there are: postfix, reference-docker"),
+    (["run", "--target", "./no-such-folder"], 2, "no-such-folder/target.toml"),
+    (["run", "--mode", "enforced"], 2, "the modes are enforce, testing, none, absent"),
+    (["run", "--flaw", "ignores_polcy"], 2, "did you mean ignores_policy"),
+    (["run", "--target", "postfix", "--flaw", "ignores_policy"], 2, "--flaw is for the reference sender"),
+    (["run", "starttls/stripp"], 5, "did you mean starttls/strip"),
+    (["run", "nonsense"], 5, "the families are"),
+    (["run", f"{STRIP}[enforce]", "--mode", "testing"], 5, "no case under testing"),
+    (["list", "starttls/stripp"], 5, "did you mean starttls/strip"),
+    (["list", "--mode", "enforced"], 2, "the modes are"),
+    (["show", "starttls/strip[enforcing]"], 5, "did you mean starttls/strip[enforce]"),
+    (["demo", "stripp"], 5, "did you mean"),
+    (["demo", "strip", "--mode", "bogus"], 2, "the modes are"),
+    (["demo", "strip", "--vector", "bogus"], 2, "has no vector 'bogus'"),
+    (["requirements", "STS-5-003"], 2, "did you mean STS-5-03"),
+    (["judge", "no-such-run"], 2, "there are no runs in runs/"),
+    (["judge", "x" * 5000], 2, "no record of a run there"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "hint"), WRONG, ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None
+)
+def test_what_cannot_be_done_is_one_message(shell: Shell, arguments: list[str], status: int, hint: str) -> None:
+    message = shell(*arguments).message(status)
+    assert hint in message
+    assert len(message.splitlines()) <= 2
+    assert shell.left() == [], "and nothing is left behind"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--seed", "x"], ["run", "--no-such-option"], ["no-such-command"], ["show"]]
+)
+def test_what_the_parser_refuses(shell: Shell, arguments: list[str]) -> None:
+    answer = shell(*arguments)
+    assert answer.status == 2
+    assert "Traceback" not in answer.err
+    assert shell.left() == []
+
+
+@pytest.mark.parametrize("target", ["reference-docker", "postfix"])
+def test_no_docker_engine(shell: Shell, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    message = shell("run", STRIP, "--target", target).message(3)
+    assert "no Docker engine answers: start one" in message
+    assert "The reference sender needs none" in message
+    assert [name for name in shell.left() if name != "runs"] == []
+
+
+@pytest.mark.parametrize("arguments", [["clean"], ["targets", "--build"]])
+def test_no_docker_engine_for_what_needs_one(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    assert "no Docker engine answers" in shell(*arguments).message(3)
+
+
+def test_the_list_of_targets_needs_no_docker(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    answer = shell("targets")
+    assert answer.status == 0
+    assert all(name in answer.out for name in ("reference", "reference-docker", "postfix"))
+
+
+class TestOut:
+    def test_a_file_in_the_way(self, shell: Shell) -> None:
+        (shell.folder / "runs").write_text("in the way")
+        message = shell("run", STRIP).message(2)
+        assert message.startswith("sts-lab: --out runs: the folder of the run cannot be made there")
+        assert shell.left() == ["runs"]
+
+    def test_a_place_where_nothing_can_be_made(self, shell: Shell) -> None:
+        assert "--out /proc/here" in shell("run", STRIP, "--out", "/proc/here").message(2)
+
+    def test_another_folder(self, shell: Shell) -> None:
+        assert shell("run", f"{STRIP}[absent]", "--out", "else/where").status == 0
+        assert len(list((shell.folder / "else" / "where").glob("*/verdicts.json"))) == 1
+
+
+class TestScenarioFiles:
+    """What a wrong scenario file says: its place, what is wrong, and what would be right."""
+
+    GOOD = (Path(__file__).resolve().parents[2] / "scenarios" / "starttls" / "strip.toml").read_text()
+
+    @pytest.fixture
+    def files(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
+        folder = shell.folder / "checkout"
+        (folder / "scenarios" / "starttls").mkdir(parents=True)
+        monkeypatch.setattr("lab.cli.workflow.repository_root", lambda: folder)
+        return folder / "scenarios" / "starttls" / "strip.toml"
+
+    @pytest.mark.parametrize("command", [["lint"], ["run", STRIP], ["list"], ["demo", "strip"]])
+    @pytest.mark.parametrize(
+        ("change", "line", "hint"),
+        [
+            (("[attack]", "[attack"), True, ""),
+            (("[attack]", "[atack]"), True, "attack"),
+            (('smtp = "strip_starttls"', 'smtp = "strip_startls"'), True, "strip_starttls"),
+            (("[expect.testing]", "[expect.testin]"), True, "testing"),
+            (('outcome = "deferred"', 'outcome = "defered"'), True, "deferred"),
+            (('"STS-5-03"', '"STS-5-003"'), True, "STS-5-03"),
+        ],
+        ids=["malformed", "key", "attack", "mode", "outcome", "requirement"],
+    )
+    def test_one_mistake(
+        self, shell: Shell, files: Path, command: list[str], change: tuple[str, str], line: bool, hint: str
+    ) -> None:
+        assert change[0] in self.GOOD
+        files.write_text(self.GOOD.replace(*change, 1))
+        before = shell.left()
+        message = shell(*command).message(2)
+        assert re.search(r"starttls/strip\.toml.*\b\d+\b", message), "it says where"
+        assert hint in message
+        assert shell.left() == before
+
+    def test_no_scenarios_at_all(self, shell: Shell, files: Path) -> None:
+        assert "no scenarios" in shell("lint").message(2)
+
+    def test_the_shipped_ones_are_right(self, shell: Shell) -> None:
+        answer = shell("lint")
+        assert answer.status == 0
+        assert "nothing to complain of" in answer.out
+
+
+class TestJudge:
+    @pytest.fixture
+    def place(self, shell: Shell) -> Path:
+        assert shell("run", STRIP).status == 0
+        return shell.runs()[0]
+
+    def test_nothing_changed(self, shell: Shell, place: Path) -> None:
+        verdicts = (place / "verdicts.json").read_bytes()
+        for name in (place.name, str(place), str(place / "record.jsonl")):
+            answer = shell("judge", name)
+            assert answer.status == 0
+            assert "no verdict changed" in answer.out
+        assert (place / "verdicts.json").read_bytes() == verdicts
+
+    def test_what_changed_is_said(self, shell: Shell, place: Path) -> None:
+        document = json.loads((place / "verdicts.json").read_text())
+        document["cases"][0]["verdict"] = "fail"
+        (place / "verdicts.json").write_text(json.dumps(document))
+        answer = shell("judge", place.name)
+        assert f"{document['cases'][0]['id']}: was fail, is pass" in answer.out
+        assert answer.out.count(": was ") == 1
+
+    @pytest.mark.parametrize("content", ["", "{}", "[]", '{"cases": 7}'])
+    def test_without_readable_verdicts_it_judges_all_the_same(self, shell: Shell, place: Path, content: str) -> None:
+        (place / "verdicts.json").write_text(content)
+        assert shell("judge", place.name).status == 0
+        assert json.loads((place / "verdicts.json").read_text())["exit"]["code"] == 0
+
+    def test_json(self, shell: Shell, place: Path) -> None:
+        answer = shell("judge", place.name, "--json")
+        assert answer.out == (place / "verdicts.json").read_text()
+
+    def test_a_truncated_record(self, shell: Shell, place: Path) -> None:
+        record, verdicts = place / "record.jsonl", (place / "verdicts.json").read_bytes()
+        whole = record.read_bytes()
+        for kept in (0, 100, len(whole) // 2, len(whole) - 30):
+            record.write_bytes(whole[:kept])
+            message = shell("judge", place.name).message(2)
+            assert str(record.relative_to(shell.folder)) in message
+            assert "repeat" in message or "give the folder of a run" in message
+            assert len(message) < 600
+            assert (place / "verdicts.json").read_bytes() == verdicts, "yesterday's verdicts stay as they are"
+
+    def test_the_latest_runs_are_offered(self, shell: Shell, place: Path) -> None:
+        assert place.name in shell("judge", "nothing").message(2)
+
+    def test_a_folder_that_cannot_be_written(self, shell: Shell, place: Path) -> None:
+        (place / "verdicts.json").unlink()
+        (place / "verdicts.json").mkdir()
+        assert "the verdicts cannot be written" in shell("judge", place.name).message(2)
+        assert not list(place.rglob("*.part"))
+
+
+class TestDemo:
+    def test_in_a_pipe_it_is_plain_text_of_80_columns(self, shell: Shell) -> None:
+        answer = shell("demo", "strip")
+        assert answer.status == 0
+        assert "\x1b" not in answer.out
+        wide = [line for line in answer.out.splitlines() if len(line) > 80]
+        assert [line for line in wide if "The record of this run is in" not in line] == []
+        for mode in ("enforce", "testing", "none"):
+            assert mode in answer.out
+
+    def test_one_mode(self, shell: Shell) -> None:
+        assert shell("demo", STRIP, "--mode", "enforce").status == 0
+
+    def test_a_flaw_is_shown_and_is_a_finding(self, shell: Shell) -> None:
+        assert shell("demo", "strip", "--flaw", "ignores_policy").status == 1
+
+
+class TestAbout:
+    def test_version(self, shell: Shell) -> None:
+        assert shell("--version").out == f"sts-lab {__version__}\n"
+
+    @pytest.mark.parametrize(
+        "command",
+        [command.name or command.callback.__name__ for command in app.registered_commands],  # type: ignore[union-attr]
+    )
+    def test_help_of_each_command(self, shell: Shell, command: str) -> None:
+        answer = shell(command.replace("_", "-"), "--help")
+        assert answer.status == 0
+        assert "Usage: sts-lab" in answer.out
+        assert command.replace("_", "-") in answer.out
+
+    def test_show_list_and_requirements(self, shell: Shell) -> None:
+        assert "STARTTLS" in shell("show", STRIP).out
+        assert "STS-5-03" in shell("requirements", "STS-5-03").out
+        assert STRIP in shell("list", STRIP).out
+        assert shell("requirements").status == 0

@@ -1,0 +1,105 @@
+"""The kill matrix: the lab has teeth, and they bite only who deserves it.
+
+The correct sender passes everything. Every flaw is found by the scenarios that say so (`kills`), for the very obligation
+that the flaw breaks. Every scenario finds a flaw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from lab.deadlines import LEARN_POLICY_IN_PROCESS
+from lab.events import DeadlinePassed, Event, LabFailed, TargetFailed
+from lab.model import Grade, Requirement, Scenario, Verdict
+from lab.requirements import load_requirements
+from lab.targets.flaws import FLAWS, Flaw
+from tests.playing import Played, play, shipped_catalogue
+
+CATALOGUE = shipped_catalogue()
+REQUIREMENTS = load_requirements()
+
+every_flaw = pytest.mark.parametrize("flaw", FLAWS.values(), ids=lambda flaw: flaw.name)
+every_scenario = pytest.mark.parametrize("scenario", CATALOGUE.scenarios, ids=lambda scenario: scenario.id)
+
+
+def _killers(flaw: Flaw) -> list[Scenario]:
+    return [scenario for scenario in CATALOGUE.scenarios if flaw.name in scenario.kills]
+
+
+def _kills(verdict: Verdict, flaw: Flaw) -> bool:
+    """Whether a verdict finds a flaw: its own obligation, in the grade of that obligation, and against the target.
+
+    What stayed unproved, or went wrong in the lab, finds nothing.
+    """
+    grades = _finding_grades(REQUIREMENTS[flaw.obligation])
+    return not verdict.supporting and any(
+        judgement.obligation == flaw.obligation and judgement.grade in grades for judgement in verdict.judgements
+    )
+
+
+def _finding_grades(requirement: Requirement) -> set[Grade]:
+    """An expectation may override how much its obligation counts, but nothing turns a mere note into a finding."""
+    noted = requirement.grade_when_broken is Grade.INFO
+    return {Grade.FAIL, Grade.WEAK} | ({Grade.INFO} if noted else set())
+
+
+def _told(verdicts: Iterable[Verdict]) -> str:
+    """Say what was found instead, for the message of a failed assertion."""
+    return "\n".join(
+        f"{verdict.case}: {judgement.grade.value} {judgement.obligation or '-'} {judgement.reason} ({judgement.observed})"
+        for verdict in verdicts
+        for judgement in verdict.judgements
+        if judgement.grade is not Grade.PASS
+    )
+
+
+async def test_the_correct_sender_passes_everything(tmp_path: Path) -> None:
+    played = await play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path)
+    assert {verdict.case for verdict in played.verdicts} == set(CATALOGUE.cases)
+    assert [verdict for verdict in played.verdicts if verdict.grade is not Grade.PASS] == [], _told(played.verdicts)
+    trouble = DeadlinePassed | LabFailed | TargetFailed
+    assert [event for event in played.record.events if isinstance(event.fact, trouble)] == []
+    assert played.record.footer.complete
+
+
+@every_flaw
+async def test_a_flaw_is_killed_for_its_own_obligation(flaw: Flaw, tmp_path: Path) -> None:
+    killers = _killers(flaw)
+    assert killers, f"no scenario says that it kills {flaw.name}: it breaks {flaw.obligation}"
+    cases = [case for scenario in killers for case in scenario.cases]
+    played = await play(CATALOGUE, cases, tmp_path, [flaw.name])
+    scenario_of = {case.id: case.scenario for case in cases}
+    killed = {scenario_of[verdict.case] for verdict in played.verdicts if _kills(verdict, flaw)}
+    assert {scenario.id for scenario in killers} - killed == set(), _told(played.verdicts)
+    assert _trouble(played) == []
+
+
+def _trouble(played: Played) -> list[Event]:
+    """Return what must not happen under a flaw either: that a message of its own never settles, or the lab fails.
+
+    A policy that nobody fetches is waited for in vain: some flaws are just that.
+    """
+    return [
+        event
+        for event in played.record.events
+        if isinstance(event.fact, LabFailed | TargetFailed)
+        or (isinstance(event.fact, DeadlinePassed) and event.fact.deadline != LEARN_POLICY_IN_PROCESS.name)
+    ]
+
+
+@every_scenario
+def test_a_scenario_names_a_flaw_that_it_kills(scenario: Scenario) -> None:
+    """That it does kill them is shown above, flaw by flaw."""
+    assert scenario.kills
+    assert set(scenario.kills) <= set(FLAWS)
+
+
+@every_flaw
+def test_a_flaw_breaks_an_obligation_that_a_scenario_which_kills_it_is_about(flaw: Flaw) -> None:
+    assert flaw.obligation in REQUIREMENTS
+    assert REQUIREMENTS[flaw.obligation].status == "covered"
+    for scenario in _killers(flaw):
+        assert flaw.obligation in scenario.requirements, scenario.id

@@ -64,6 +64,13 @@ def the_message_fared_as_demanded(view: CaseView, step: Step) -> Iterator[Judgem
         yield _judged(step, Grade.INFO, "recorded-only", expect, message)
     elif _admits(expect.outcome, outcome):
         yield from _as_demanded(view, step, expect, message)
+    elif outcome.delivered and view.case.mode is Mode.ENFORCE and view.not_primed(message):
+        yield inconclusive(
+            "the-policy-was-learned",
+            "not-primed",
+            f"{outcome.value}; the target had asked for the policy, but its fetch never came to an end",
+            step.name,
+        )
     else:
         yield _otherwise(view, step, expect, message)
 

@@ -50,6 +50,15 @@ class CaseView:
         requirement = self.requirements.get(obligation)
         return requirement.grade_when_broken if requirement else Grade.FAIL
 
+    def not_primed(self, message: MessageFacts) -> bool:
+        """Whether the target had set out for the policy but never got it, so that it could not keep it.
+
+        That is the lab's doing or the machine's (a fetch that timed out), and no judgement on the target. One that
+        never set out for the policy is another matter: it has no such excuse.
+        """
+        set_out = [event for event in self.facts.policy_host_reached() if event.at < message.until]
+        return bool(set_out) and not self.facts.policy_fetched(message.until)
+
     def forbids_clear(self, step: Step) -> bool:
         """Whether a message of this step, or one still held in it, may not be seen by an outsider.
 
@@ -57,6 +66,9 @@ class CaseView:
         without an expectation of their own (recovery), where the policy is in force and nothing hinders keeping it.
         """
         if self.case.mode is not Mode.ENFORCE:
+            return False
+        message = self.message(step)
+        if message is not None and self.not_primed(message):
             return False
         if step.expect is not None:
             return set(step.expect.outcome) <= {"deferred", "delivered-authenticated"}

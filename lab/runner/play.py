@@ -44,9 +44,6 @@ from lab.targets.contract import About, InjectionRefusedError, Target, TargetErr
 from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
 from lab.world.message import probe_message
 
-#: Cases in flight at once. Postfix took 210 at once without a hitch; its process limit of 100 then sets the pace.
-CASES_AT_ONCE = 240
-
 #: Seconds between two looks while nothing happens: only deadlines pass then, and those are ten times longer.
 _LOOK_UP = 0.25
 
@@ -76,7 +73,7 @@ async def play(stage: Stage, cases: Sequence[Case], supporting: frozenset[str]) 
     """Play all cases. Whatever goes wrong in one is on record and leaves the others alone."""
     stage.watch.start()
     try:
-        gate = asyncio.Semaphore(CASES_AT_ONCE)
+        gate = asyncio.Semaphore(stage.patience.cases_at_once)
         ordinary = [case for case in cases if not case.changes_target]
         async with asyncio.TaskGroup() as group:
             for case in ordinary:

@@ -76,7 +76,9 @@ async def _log_of(target: Target) -> str:
         return f"the target shows no log: {error}\n"
 
 
-async def run_in_process(plan: Plan, directory: Path, flaws: frozenset[str], outlet: Outlet) -> None:
+async def run_in_process(
+    plan: Plan, directory: Path, flaws: frozenset[str], outlet: Outlet, patience: Patience = IN_PROCESS
+) -> None:
     """Play a plan against the reference sender in this process.
 
     `directory` is the sender's own, for queue and cache.
@@ -95,4 +97,4 @@ async def run_in_process(plan: Plan, directory: Path, flaws: frozenset[str], out
         return target
 
     authority = Authority.create()
-    await run(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, authority, start, IN_PROCESS, outlet)
+    await run(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, authority, start, patience, outlet)

@@ -306,8 +306,17 @@ class TestRightReason:
         assert "held-without-policy" in reasons(found)
 
     def test_delivered_without_ever_fetching_the_policy_is_told_apart(self) -> None:
+        asked = without(taken_in(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))
+        never = without(asked, lambda fact: isinstance(fact, ConnectionAccepted) and fact.role == "policy-host")
+        found = verdict(record(never, taken_in()))
+        assert found.grade is Grade.FAIL
+        assert "delivered-clear-policy-never-fetched" in reasons(found)
+
+    def test_a_fetch_that_never_ended_is_no_ignored_policy(self) -> None:
         lines = without(taken_in(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))
-        assert "delivered-clear-policy-never-fetched" in reasons(verdict(record(lines, taken_in())))
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert reasons(found) == {"not-primed"}
 
     def test_held_for_no_reason_on_record(self) -> None:
         lines = without(resisted(), lambda fact: isinstance(fact, SmtpSaid))

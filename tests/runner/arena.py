@@ -37,6 +37,7 @@ REQUIREMENTS = load_requirements()
 
 #: Short, for worlds in which what is waited for never comes.
 IMPATIENT = Patience(
+    cases_at_once=20,
     queue_poll=Deadline("queue-poll", 0.02),
     learn_policy=Deadline("learn-policy", 0.3),
     settle=Deadline("settle", 1.2),

@@ -1,0 +1,169 @@
+"""A run from end to end: what is on record, and what is left, when it cannot begin, breaks off or is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.events import Event, LabFailed
+from lab.model import Mode
+from lab.record import Footer, Header, Recorder
+from lab.runner.outlet import Outlet
+from lab.runner.plan import Plan, header_of, plan_run
+from lab.runner.run import PREFIX_IN_PROCESS, run, run_in_process
+from lab.targets.contract import About, Target, TargetError
+from lab.targets.reference.queue import Queue
+from lab.world.network import AddressInUse, Listener, LoopbackNetwork, Network
+from tests.runner.arena import AUTHORITY, IMPATIENT, Around, shelf
+
+SHELF = shelf()
+
+
+def plan_of(*patterns: str) -> Plan:
+    return plan_run(SHELF.find(patterns), SHELF.cases, ("sts-lab", "run"), 7)
+
+
+@dataclass
+class Kept:
+    """An outlet that keeps everything."""
+
+    headers: list[Header] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    footers: list[Footer] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def outlet(self) -> Outlet:
+        def event(one: Event) -> None:
+            self.events.append(one)
+            self.began.set()
+
+        return Outlet(self.headers.append, event, self.footers.append, self.logs.append)
+
+
+class TestPlan:
+    def test_what_is_chosen_brings_its_control_arms_along(self) -> None:
+        plan = plan_of("starttls/strip[enforce]", "starttls/strip[testing]")
+        assert [case.id for case in plan.cases] == [
+            "starttls/strip[enforce]",
+            "starttls/strip[testing]",
+            "starttls/strip[absent]",
+        ]
+        assert plan.supporting == {"starttls/strip[absent]"}
+
+    def test_a_control_arm_that_was_chosen_supports_nobody(self) -> None:
+        plan = plan_of("starttls/strip")
+        assert plan.supporting == frozenset()
+        assert [case.mode for case in plan.cases].count(Mode.ABSENT) == 1
+
+    def test_runs_have_different_names_and_seeds(self) -> None:
+        plans = [plan_run(SHELF.find(["starttls/strip"]), SHELF.cases, (), None) for _ in range(3)]
+        assert len({plan.run for plan in plans}) == 3
+        assert len({plan.seed for plan in plans}) == 3
+
+    def test_the_header_tells_all_that_a_verdict_depends_on(self) -> None:
+        plan = plan_of("starttls/strip")
+        header = header_of(plan, About("some-mta", {"openssl": "3.5"}, ("mta-sts",), 2.0))
+        assert header.target == {"name": "some-mta", "openssl": "3.5"}
+        assert {"mta-sts-lab", "python", "mitmproxy", "aiosmtpd"} <= header.versions.keys()
+        assert (header.seed, header.cases, header.retry_seconds) == (7, plan.cases, 2.0)
+
+
+async def test_a_whole_run(tmp_path: Path) -> None:
+    kept = Kept()
+    before = asyncio.all_tasks()
+    await run_in_process(plan_of("starttls/strip[absent]"), tmp_path, frozenset(), kept.outlet())
+    assert len(kept.headers) == 1
+    (footer,) = kept.footers
+    assert footer.complete
+    assert footer.events == len(kept.events)
+    assert [event.number for event in kept.events] == list(range(1, len(kept.events) + 1))
+    assert "delivered" in kept.logs[0]
+    assert asyncio.all_tasks() == before
+
+
+async def test_an_interrupted_run_is_marked_incomplete_and_leaves_nothing(tmp_path: Path) -> None:
+    kept = Kept()
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(run_in_process(plan_of("starttls/*"), tmp_path, frozenset(), kept.outlet()))
+    await kept.began.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [footer.complete for footer in kept.footers] == [False]
+    assert kept.footers[0].events == len(kept.events)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_fault_of_the_reference_sender_is_a_fault_of_the_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = Queue._settle
+    calls = 0
+
+    def stumble_once(self: Queue, *arguments: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ZeroDivisionError("a fault in the queue")
+        settle(self, *arguments, **options)
+
+    monkeypatch.setattr(Queue, "_settle", stumble_once)
+    kept = Kept()
+    await run_in_process(plan_of("starttls/strip[absent]"), tmp_path, frozenset(), kept.outlet(), IMPATIENT)
+    assert any("a fault in the queue" in event.fact.error for event in kept.events if isinstance(event.fact, LabFailed))
+
+
+class Occupied(LoopbackNetwork):
+    """Somebody else has the port."""
+
+    async def listen_datagrams(self, address: str, port: int, factory: object) -> Listener:
+        raise AddressInUse(f"cannot receive on {address} port {port} (UDP): address in use; is another lab using it?")
+
+
+async def started(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
+    raise AssertionError("no target is started in a world that did not come up")
+
+
+async def test_an_occupied_port(tmp_path: Path) -> None:
+    kept = Kept()
+    before = asyncio.all_tasks()
+    with pytest.raises(AddressInUse, match="is another lab using it"):
+        await run(
+            plan_of("starttls/strip"), Occupied(), PREFIX_IN_PROCESS, AUTHORITY, started, IMPATIENT, kept.outlet()
+        )
+    assert not kept.headers
+    assert not kept.events
+    assert asyncio.all_tasks() == before
+
+
+class NeverUp(Around):
+    closed = False
+
+    async def about(self) -> About:
+        raise TargetError("http://198.18.0.3:8025/about: no answer")
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_target_that_never_answers(tmp_path: Path) -> None:
+    kept = Kept()
+    before = asyncio.all_tasks()
+    target = NeverUp(None)  # type: ignore[arg-type]
+
+    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
+        return target
+
+    with pytest.raises(TargetError, match="no answer"):
+        await run(
+            plan_of("starttls/strip"), LoopbackNetwork(), PREFIX_IN_PROCESS, AUTHORITY, start, IMPATIENT, kept.outlet()
+        )
+    assert target.closed
+    assert not kept.headers
+    assert [footer.complete for footer in kept.footers] == [False], "the file ignores a footer without a header"
+    assert asyncio.all_tasks() == before

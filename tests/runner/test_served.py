@@ -1,0 +1,93 @@
+"""The runner in the lab's container: what of it can be tried without one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from lab.deadlines import Deadline
+from lab.runner.plan import plan_run
+from lab.runner.served import ServedPlan, _ready
+from lab.targets.contract import TargetError
+from lab.targets.remote import RemoteTarget
+from tests.runner.arena import shelf
+
+READY = Deadline("target-ready", 0.4)
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[int]:
+    """A port that takes connections and never says a word."""
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+@pytest.fixture
+async def answering() -> AsyncIterator[int]:
+    """A contract that answers."""
+
+    async def about(_: web.Request) -> web.Response:
+        return web.json_response({"contract": 1, "name": "half-up"})
+
+    application = web.Application()
+    application.add_routes([web.get("/about", about)])
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    await runner.cleanup()
+
+
+async def never_ready(target: RemoteTarget) -> str:
+    began = time.monotonic()
+    with pytest.raises(TargetError) as caught:
+        await _ready(target, READY)
+    assert time.monotonic() - began < 5
+    message = str(caught.value)
+    assert message.startswith("target-ready: the target is not up after 0.4 s: ")
+    return message
+
+
+async def test_a_contract_that_takes_connections_and_never_answers(silent: int) -> None:
+    assert "does not answer" in await never_ready(RemoteTarget("127.0.0.1", contract_port=silent, smtp_port=silent))
+
+
+async def test_a_port_that_nobody_listens_on(unused_tcp_port: int) -> None:
+    message = await never_ready(RemoteTarget("127.0.0.1", contract_port=unused_tcp_port, smtp_port=unused_tcp_port))
+    assert f"127.0.0.1:{unused_tcp_port}/about" in message
+
+
+async def test_a_contract_that_answers_before_mail_is_taken(answering: int, unused_tcp_port: int) -> None:
+    message = await never_ready(RemoteTarget("127.0.0.1", contract_port=answering, smtp_port=unused_tcp_port))
+    assert "does not take mail" in message
+
+
+def test_the_plan_survives_the_way_into_the_container() -> None:
+    catalogue = shelf()
+    plan = plan_run(catalogue.find([]), catalogue.cases, ("sts-lab", "run"), 7)
+    served = ServedPlan(
+        run=plan.run,
+        started=plan.started,
+        command=plan.command,
+        seed=plan.seed,
+        cases=plan.cases,
+        supporting=tuple(sorted(plan.supporting)),
+        prefix="198.18.8.0/21",
+        target_address="198.18.0.3",
+        inject_port=25,
+        contract_port=8025,
+        ready_seconds=60,
+    )
+    assert msgspec.json.decode(msgspec.json.encode(served), type=ServedPlan).plan() == plan

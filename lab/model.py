@@ -210,6 +210,8 @@ class PolicyRequests:
     obligation: str
     least: int = 0
     most: int | None = None
+    #: Count the requests of every step, not of this one only: a policy may be fetched in background, long after.
+    whole_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)

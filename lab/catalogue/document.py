@@ -26,6 +26,7 @@ class PolicyRequestsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     least: int = 0
     most: int | None = None
+    whole_case: bool = False
     obligation: str = ""
 
 

@@ -9,7 +9,15 @@ from typing import Any
 
 import msgspec
 
-from lab.catalogue.document import AttackTable, Document, ExpectationTable, StepTable, Uses, words
+from lab.catalogue.document import (
+    AttackTable,
+    Document,
+    ExpectationTable,
+    PolicyRequestsTable,
+    StepTable,
+    Uses,
+    words,
+)
 from lab.catalogue.loader import Source
 from lab.catalogue.problems import KeyPath, Problem
 from lab.model import AttackUse, Case, Expectation, Grade, Mode, PolicyRequests, Scenario, Step, World
@@ -255,7 +263,7 @@ def _expectation(document: Document, step: StepTable, mode: Mode) -> Expectation
         should=words(table.should),
         grade=grade,
         note=note,
-        policy_requests=PolicyRequests(bounds.obligation or obligation, bounds.least, bounds.most) if bounds else None,
+        policy_requests=_policy_requests(bounds, obligation),
         report=words(table.report),
     )
 
@@ -271,3 +279,9 @@ def _what_breaks(document: Document, table: ExpectationTable, mode: Mode) -> tup
     if words(table.outcome) == ("as-absent",) and mode is Mode.NONE:
         return AS_WITHOUT_POLICY, table.grade, table.note
     return next(iter(document.requirements), ""), table.grade, table.note
+
+
+def _policy_requests(bounds: PolicyRequestsTable | None, obligation: str) -> PolicyRequests | None:
+    if bounds is None:
+        return None
+    return PolicyRequests(bounds.obligation or obligation, bounds.least, bounds.most, bounds.whole_case)

@@ -217,6 +217,28 @@ def targets(
     console().print(targets_table(rows))
 
 
+@app.command("report-check")
+def report_check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mail, gzip or JSON; - for standard input.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+    media_type: Annotated[
+        str | None, typer.Option("--media-type", help="The files are bodies of HTTP requests of this Content-Type.")
+    ] = None,
+    dkim_key: Annotated[
+        list[str] | None, typer.Option("--dkim-key", help="A DKIM key: 'selector._domainkey.domain=RECORD'.")
+    ] = None,
+) -> None:
+    """Grade TLS reports (RFC 8460) that you have: what is wrong, which rule, how bad."""
+    from lab.cli.report_check import check_files, document, exit_status, show
+
+    checked = check_files(files, media_type, dkim_key or ())
+    if json:
+        say(document(checked))
+    else:
+        show(console(), checked)
+    raise typer.Exit(exit_status(checked))
+
+
 @app.command()
 def clean(
     all_: Annotated[bool, typer.Option("--all", help="Also what belongs to runs that are still going.")] = False,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lab.cli.trouble import Interrupted, RunBroken, UsageError
 from lab.events import Event
@@ -118,12 +119,8 @@ def interruptible(place: Path) -> Iterator[None]:
     A CI job that is cancelled gets SIGTERM, and must not leave anything behind either.
     """
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        on_interrupt = signal.getsignal(signal.SIGINT)
-        # Whoever was started in background by a shell ignores Ctrl-C, but not this.
-        if not callable(on_interrupt):
-            raise KeyboardInterrupt
-        on_interrupt(number, frame)
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
@@ -134,5 +131,26 @@ def interruptible(place: Path) -> Iterator[None]:
         else:
             what = "nothing was played yet"
         raise Interrupted(f"interrupted; everything was taken down; {what}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run_interruptibly(work: Coroutine[Any, Any, None]) -> None:
+    """Run an event loop that SIGTERM ends by cancelling its work, as asyncio itself does for Ctrl-C.
+
+    Raised in the middle of whatever the loop is at, an exception would tear holes. Raises `KeyboardInterrupt`.
+    """
+
+    async def working() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await work
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        asyncio.run(working())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from lab.attacks.registry import ATTACK_FORMS
 from lab.catalogue import Catalogue, NothingSelected, load_catalogue
-from lab.cli.keeping import Keeping, interruptible, make_folder, record_in, write_whole
+from lab.cli.keeping import Keeping, interruptible, make_folder, record_in, run_interruptibly, write_whole
 from lab.cli.trouble import RunBroken, UsageError
 from lab.containers.engine import EngineError
 from lab.containers.folder import TargetFolder, find_target, repository_root, shipped_targets
@@ -153,7 +152,7 @@ def _play(
     if folder is None:
         from lab.runner.run import run_in_process
 
-        asyncio.run(run_in_process(plan, place / "target" / "state", flaws, keeping.outlet()))
+        run_interruptibly(run_in_process(plan, place / "target" / "state", flaws, keeping.outlet()))
         return
     from lab.containers.run import run_in_containers
 

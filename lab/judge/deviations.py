@@ -29,6 +29,8 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     case: str
     obligation: str
     result: str
+    #: The judge's reason codes (`delivered-clear`): the same obligation broken in another way is news.
+    codes: tuple[str, ...]
     reason: str
     evidence: str
 
@@ -38,6 +40,7 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             matches(self.case, case)
             and judgement.obligation == self.obligation
             and judgement.grade.value == self.result
+            and judgement.reason in self.codes
         )
 
 
@@ -80,7 +83,7 @@ def settle_accounts(verdicts: Sequence[Verdict], deviations: Sequence[Deviation]
     for verdict in verdicts:
         covering = [_covering(verdict.case, finding, deviations) for finding in findings_of(verdict)]
         occurred.update(deviation for deviation in covering if deviation is not None)
-        if covering and None not in covering:
+        if covering and None not in covering and not _unproved(verdict):
             known[verdict.case] = tuple(dict.fromkeys(item.reason for item in covering if item is not None))
     ids = list(catalogue)
     played = [verdict.case for verdict in verdicts if verdict.grade not in (Grade.LAB_ERROR, Grade.INCONCLUSIVE)]
@@ -100,6 +103,11 @@ def settle_accounts(verdicts: Sequence[Verdict], deviations: Sequence[Deviation]
 def findings_of(verdict: Verdict) -> list[Judgement]:
     """Return the judgements of a verdict that are findings against the target."""
     return [judgement for judgement in verdict.judgements if judgement.grade in FINDINGS]
+
+
+def _unproved(verdict: Verdict) -> bool:
+    """Whether anything beside the findings is in doubt: a known failure must not hide an error of the lab's."""
+    return any(judgement.grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) for judgement in verdict.judgements)
 
 
 def _covering(case: str, finding: Judgement, deviations: Sequence[Deviation]) -> Deviation | None:

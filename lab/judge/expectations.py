@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from lab.events import (
@@ -16,7 +17,7 @@ from lab.events import (
     TlsFailed,
 )
 from lab.judge.facts import MessageFacts
-from lab.judge.soundness import control_outcome
+from lab.judge.soundness import FARED, control_outcome
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import Expectation, Grade, Judgement, Mode, Outcome, Step
 
@@ -26,9 +27,6 @@ BOUNCED_AFTER_POLICY_CHECK = "STS-5-08"
 LOST = "SMTP-4.5.4.1-01"
 REPORT_UNDER_TESTING = "STS-5-04"
 REPORT_UNDER_ENFORCE = "STS-6-03"
-
-#: The name of the check that compares a message's outcome with the demanded one.
-FARED = "the-message-fared-as-demanded"
 
 #: Without a policy a message may fare no better than this; the order of the losses (ambiguity A30).
 _LOSS = {
@@ -58,6 +56,14 @@ def the_message_fared_as_demanded(view: CaseView, step: Step) -> Iterator[Judgem
             blame="target",
         )
         return
+    if _met_before_the_step(view, step, message):
+        yield inconclusive(
+            "the-message-met-the-attack",
+            "not-met-by-the-attack",
+            f"{outcome.value} over a connection that the target had opened before this step",
+            step.name,
+        )
+        return
     if "as-absent" in expect.outcome:
         yield from _not_worse_than_without_a_policy(view, step, expect, message)
     elif "any" in expect.outcome:
@@ -78,6 +84,14 @@ def the_message_fared_as_demanded(view: CaseView, step: Step) -> Iterator[Judgem
 def _arrived_later(view: CaseView, step: Step) -> bool:
     message = view.message_at_the_end(step)
     return message is not None and bool(message.copies())
+
+
+def _met_before_the_step(view: CaseView, step: Step, message: MessageFacts) -> bool:
+    """Whether every copy came over a connection from before the step: what the step is about cannot have met it."""
+    times = view.step_times(step.name)
+    sessions = {copy.via or copy.session for _, copy in message.copies()}
+    opened = {fact.session: event.at for event, fact in view.facts.of_kind(ConnectionAccepted)}
+    return bool(sessions and times) and all(opened.get(name, math.inf) < times[0] for name in sessions if times)
 
 
 def _admits(words: tuple[str, ...], outcome: Outcome) -> bool:
@@ -106,17 +120,20 @@ def _judged(
 
 def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Iterator[Judgement]:
     outcome = message.outcome()
-    if expect.should and not _admits(expect.should, outcome):
-        yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
-        return
-    if outcome is Outcome.DEFERRED:
-        yield from _held_for_the_right_reason(view, step, expect, message)
-        return
-    if view.case.mode is Mode.ENFORCE and outcome.delivered and "deferred" not in expect.outcome:
-        missing = _policy_contact_missing(view, step, expect)
+    if outcome.delivered and view.case.mode is not Mode.ABSENT:
+        missing = _policy_contact_missing(view, expect)
+        if missing and outcome is not Outcome.DELIVERED_AUTHENTICATED and "deferred" in expect.outcome:
+            # Delivery is let pass for a target that had lost what it knew; this one never set out to know.
+            yield _judged(step, Grade.FAIL, f"{outcome.value}-{missing}", expect, message)
+            return
         if missing:
             yield inconclusive("the-target-asked-for-the-policy", missing, _SAID[missing], step.name)
-    yield _judged(step, Grade.PASS, outcome.value, expect, message)
+    if expect.should and not _admits(expect.should, outcome):
+        yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
+    elif outcome is Outcome.DEFERRED:
+        yield from _held_for_the_right_reason(view, step, expect, message)
+    else:
+        yield _judged(step, Grade.PASS, outcome.value, expect, message)
 
 
 _SAID = {
@@ -125,7 +142,7 @@ _SAID = {
 }
 
 
-def _policy_contact_missing(view: CaseView, step: Step, expect: Expectation) -> str:
+def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
     """A policy cannot have been refused, or kept, by a target that never asked for it."""
     if not view.facts.policy_asked():
         return "policy-never-asked"
@@ -223,8 +240,12 @@ def why_held(view: CaseView, message: MessageFacts) -> tuple[str, list[Event]]:
         for event in window
         if isinstance(event.fact, ConnectionAccepted) and _is_receiving(view, event.fact.session)
     ]
+    for session in reversed(sessions):
+        why, evidence = _why_left(window, session)
+        if why:
+            return why, evidence
     if sessions:
-        return _why_left(window, sessions[-1])
+        return "", []
     if [event for event in window if isinstance(event.fact, ConnectionDenied) and event.fact.role != "policy-host"]:
         return "", []
     answers = [
@@ -273,7 +294,7 @@ def _not_worse_than_without_a_policy(
         yield inconclusive(FARED, "control-not-settled", "there is no control arm to compare with", step.name)
         return
     outcome = message.outcome()
-    if _LOSS[outcome] > _LOSS[control]:
+    if outcome is Outcome.LOST or _LOSS[outcome] > _LOSS[control]:
         obligation = LOST if outcome is Outcome.LOST else expect.obligation
         yield _judged(step, view.grade_of(obligation, expect), "worse-than-without-policy", expect, message, obligation)
     elif outcome is Outcome.DELIVERED_CLEAR and control in (
@@ -294,7 +315,7 @@ def the_policy_was_requested_as_often_as_demanded(view: CaseView, step: Step) ->
     bounds = step.expect.policy_requests if step.expect else None
     if bounds is None:
         return
-    requests = [event for event, _ in view.facts.of_kind(PolicyRequested, step.name)]
+    requests = [event for event, _ in view.facts.of_kind(PolicyRequested, None if bounds.whole_case else step.name)]
     most = len(requests) if bounds.most is None else bounds.most
     within = bounds.least <= len(requests) <= most
     yield Judgement(
@@ -320,7 +341,9 @@ def the_report_tells_what_happened(view: CaseView, step: Step) -> Iterator[Judge
     reports = [
         (event, fact) for event, fact in view.facts.of_kind(ReportReceived) if fact.policy_domain == view.facts.domain
     ]
-    named = sorted({result for _, fact in reports for result in fact.result_types})
+    # A failure that no session backs, or that is filed under no policy, tells the domain nothing (RFC 8460, 4.2.2).
+    telling = [fact for _, fact in reports if fact.failed_sessions and "sts" in fact.policy_types]
+    named = sorted({result for fact in telling for result in fact.result_types})
     told = bool(set(named) & set(step.expect.report))
     yield Judgement(
         "the-report-tells-what-happened",

@@ -16,6 +16,7 @@ from lab.events import (
     CaseBegan,
     CaseEnded,
     ConnectionAccepted,
+    ConnectionClosed,
     ConnectionDenied,
     DnsAnswered,
     Event,
@@ -25,6 +26,7 @@ from lab.events import (
     PolicyRequested,
     QueueSeen,
     SmtpSaid,
+    StepBegan,
     TlsEstablished,
     TokenRead,
 )
@@ -34,6 +36,10 @@ _Fact = TypeVar("_Fact", bound=Fact)
 
 #: Variants under which a verifying client accepts the host that shows them.
 CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
+
+#: What a notification says of a message that its sender gave up. One that is no delivery status notification at all
+#: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
+_FAILURES = ("failed", "unreadable")
 
 _RECEIVING_ROLES = ("mx", "attacker-mx")
 
@@ -93,6 +99,25 @@ class CaseFacts:
         if isinstance(fact, ConnectionAccepted):
             return fact.role in _RECEIVING_ROLES and not fact.via
         return isinstance(fact, ConnectionDenied) and fact.role in _RECEIVING_ROLES
+
+    def receiving_sessions(self, after: float, before: float) -> list[str]:
+        """Return the sessions in which the target came to a receiving host within a time."""
+        reached = self.of_kind(ConnectionAccepted) + self.of_kind(ConnectionDenied)
+        return [fact.session for event, fact in reached if after < event.at <= before and self._is_contact(fact)]
+
+    def ends_of(self, sessions: list[str]) -> list[float]:
+        """Return when some sessions ended; a connection that was denied ended there and then."""
+        closed = self.of_kind(ConnectionClosed) + self.of_kind(ConnectionDenied)
+        return [event.at for event, fact in closed if fact.session in sessions]
+
+    def queries(self, kind: str, after: float, before: float) -> list[float]:
+        """Return when the target asked for the domain's MX record, or (TXT) for its policy record, within a time."""
+        asked = [(event, fact) for event, fact in self.of_kind(DnsAnswered) if fact.type == kind]
+        return [event.at for event, fact in asked if after < event.at <= before and self._is_contact(fact)]
+
+    def owns(self, host: str) -> bool:
+        """Whether a host is one of the case's own domain."""
+        return host == self.domain or host.endswith(f".{self.domain}")
 
     def policy_asked(self) -> list[Event]:
         """Return the TXT queries for the policy record."""
@@ -159,7 +184,7 @@ class MessageFacts:
         return [
             event
             for event, fact in self.facts.of_kind(BounceReceived)
-            if fact.token == self.token and fact.action == "failed" and event.at <= self.until
+            if fact.token == self.token and fact.action in _FAILURES and event.at <= self.until
         ]
 
     def readings(self, secured: bool) -> list[Event]:
@@ -184,7 +209,7 @@ class MessageFacts:
             return self._kind_through_attacker(copy)
         if not copy.secured:
             return Outcome.DELIVERED_CLEAR
-        if copy.role == "mx" and copy.certificate in CERTIFICATES_THAT_VERIFY:
+        if copy.role == "mx" and copy.certificate in CERTIFICATES_THAT_VERIFY and self.facts.owns(copy.host):
             return Outcome.DELIVERED_AUTHENTICATED
         return Outcome.DELIVERED_UNAUTHENTICATED
 
@@ -195,7 +220,7 @@ class MessageFacts:
             return Outcome.DELIVERED_CLEAR
         if readings or self.facts.tls_of(copy.via) is not None or copy.role != "mx":
             return Outcome.DELIVERED_UNAUTHENTICATED
-        if copy.certificate not in CERTIFICATES_THAT_VERIFY:
+        if copy.certificate not in CERTIFICATES_THAT_VERIFY or not self.facts.owns(copy.host):
             return Outcome.DELIVERED_UNAUTHENTICATED
         return Outcome.DELIVERED_AUTHENTICATED
 
@@ -220,9 +245,9 @@ class MessageFacts:
         """Whether it is proved that the target decided to hold the message.
 
         The proof is a second attempt that changed nothing: the queue showed the message as deferred, the target tried
-        again at least its retry time after the injection (a sender may be laxer with an older message), and the queue
-        shows it as deferred once more. A target that does not show its queue must have been seen to try three times:
-        the third attempt proves that the second one ended without a delivery.
+        again at least its retry time after the injection (a sender may be laxer with an older message), that attempt
+        came to its end, and the queue shows the message as deferred still. A target that does not show its queue must
+        have been seen to try three times: the third attempt proves that the second one ended without a delivery.
         """
         seen = self.queue()
         if not seen:
@@ -230,9 +255,28 @@ class MessageFacts:
         held = [event.at for event, fact in seen if fact.state == "deferred"]
         if not held or seen[-1][1].state != "deferred":
             return False
-        later = max(held[0], self.injected + self.facts.retry_seconds)
-        retries = [event.at for event in self.facts.contacts(later) if event.at <= self.until]
-        return bool(retries) and held[-1] > retries[0]
+        return self._tried_again(held[0], held[-1])
+
+    def _tried_again(self, first_held: float, last_held: float) -> bool:
+        """Whether a second attempt began after the message was first held, and had ended when it was last seen held.
+
+        An attempt that went as far as the first one has ended when the target has left the host. Where the first one
+        connected to nobody, an end cannot be seen, and it takes a third attempt to prove that the second had one.
+        """
+        later = max(first_held, self.injected + self.facts.retry_seconds)
+        began = self._step_began()
+        if self.facts.receiving_sessions(began, first_held):
+            ended = self.facts.ends_of(self.facts.receiving_sessions(later, self.until))
+            return any(end < last_held for end in ended)
+        for kind in ("MX", "TXT"):
+            if self.facts.queries(kind, began, first_held):
+                again = self.facts.queries(kind, later, self.until)
+                return len(again) >= 2 and again[-1] < last_held
+        return False
+
+    def _step_began(self) -> float:
+        """Return when the message's step began: a quick sender is at work before its reply to the injection is read."""
+        return max((event.at for event, _ in self.facts.of_kind(StepBegan) if event.at <= self.injected), default=0.0)
 
     def _attempts(self) -> list[float]:
         """Return when the target queried the MX record for this message's sake, at least its retry time apart."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.events import MessageAccepted, MessageInjected, PolicyRequested, SmtpSaid
-from lab.judge.expectations import LOST
+from lab.judge.expectations import BOUNCED_BEFORE_POLICY_CHECK, LOST
 from lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import Grade, Judgement, Mode, Outcome, Step
@@ -16,8 +16,9 @@ READ_IN_CLEAR = "STS-5-03"
 READ_UNDER_A_BAD_CERTIFICATE = "STS-5-02"
 REDIRECT_FOLLOWED = "STS-3.3-09"
 ARRIVED_TWICE = "SMTP-4.5.4.1-01"
+FALSE_NOTICE = "SMTP-6.1-01"
 
-_ENVELOPE = ("MAIL", "RCPT", "DATA")
+_ENVELOPE = ("MAIL", "RCPT", "DATA", "BDAT")
 
 
 def no_message_was_read(view: CaseView, step: Step) -> Iterator[Judgement]:
@@ -80,6 +81,24 @@ def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[
         for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT"))
         if not _authenticated(view, fact)
     ]
+    sessions = {fact.session for _, fact in leaked}
+    content = [
+        event
+        for event, fact in view.facts.of_kind(SmtpSaid, step.name)
+        if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
+    ]
+    if content:
+        yield Judgement(
+            "no-message-under-a-bad-certificate",
+            Grade.FAIL,
+            "message-sent-under-a-bad-certificate",
+            obligation=_principal(step, READ_UNDER_A_BAD_CERTIFICATE),
+            step=step.name,
+            expected="no message content in a session that does not authenticate the host",
+            observed="DATA was sent, and answered with 354",
+            blame="target",
+            evidence=numbers(content),
+        )
     if leaked:
         yield Judgement(
             "no-envelope-under-a-bad-certificate",
@@ -119,6 +138,62 @@ def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
                 blame="target",
                 evidence=numbers([event for event, _ in copies]),
             )
+
+
+def no_delivered_message_was_given_up(view: CaseView) -> Iterator[Judgement]:
+    """A message that arrived has not failed: nobody may be told that it did."""
+    for step in view.case.steps:
+        message = view.message_at_the_end(step)
+        if message is None or not message.copies() or not message.bounces():
+            continue
+        bounce = message.bounces()[0]
+        asked = [event for event in view.facts.policy_asked() if message.injected < event.at < bounce.at]
+        obligation = FALSE_NOTICE if asked or view.case.mode is not Mode.ENFORCE else BOUNCED_BEFORE_POLICY_CHECK
+        yield Judgement(
+            "no-delivered-message-was-given-up",
+            view.grade_of(obligation),
+            "failure-notice-for-a-delivered-message",
+            obligation=obligation,
+            step=step.name,
+            expected="no failure notice for a message that arrived",
+            observed="both a copy and a failure notice",
+            blame="target",
+            evidence=numbers([*(event for event, _ in message.copies()), *message.bounces()]),
+        )
+
+
+def the_target_let_go_of_what_it_delivered(view: CaseView) -> Iterator[Judgement]:
+    """A queue that still lists a delivered message may send it once more when the lab has gone."""
+    for step in view.case.steps:
+        message = view.message_at_the_end(step)
+        seen = message.queue() if message else []
+        if message and message.copies() and seen and seen[-1][1].state != "gone":
+            yield inconclusive(
+                "the-target-let-go-of-what-it-delivered",
+                "still-queued-after-delivery",
+                f"the queue still says: {seen[-1][1].state}",
+                step.name,
+                "target",
+            )
+
+
+def nothing_vanished_in_between(view: CaseView) -> Iterator[Judgement]:
+    """Steps that demand nothing of their own message are no licence to lose it, or to give it up."""
+    for step in view.case.steps[1:]:
+        message = view.message(step)
+        if step.expect is not None or message is None or message.outcome() not in (Outcome.LOST, Outcome.BOUNCED):
+            continue
+        yield Judgement(
+            "nothing-vanished-in-between",
+            view.grade_of(LOST),
+            message.outcome().value,
+            obligation=LOST,
+            step=step.name,
+            expected="delivered or held",
+            observed=message.outcome().value,
+            blame="target",
+            evidence=numbers(message.bounces() + [event for event, _ in message.queue()[-1:]]),
+        )
 
 
 def no_redirect_was_followed(view: CaseView) -> Iterator[Judgement]:

@@ -18,6 +18,9 @@ from lab.events import (
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
 
+#: The name of the check that compares a message's outcome with the demanded one.
+FARED = "the-message-fared-as-demanded"
+
 #: Attacks on the learning of a policy: where no policy is published there is nothing for them to bite on.
 _POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
 
@@ -119,30 +122,51 @@ def _must_fire(view: CaseView, attack: AttackUse) -> bool:
     return not (view.case.mode is Mode.ABSENT and attack.name in _POLICY_CHANNEL_ATTACKS)
 
 
+def the_arm_without_a_policy_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The control arm must prove its own point: it was played, the attack took effect there, and it fared as expected.
+
+    Otherwise the attacker may be broken, and whatever the target did under a policy proves nothing.
+    """
+    if view.case.mode is Mode.ABSENT or not _compares(view, step):
+        return
+    check = "the-arm-without-a-policy-is-sound"
+    if view.control is None or view.control_verdict is None or not view.control.ended:
+        yield inconclusive(check, "control-missing", "the arm without a policy was not played", step.name)
+        return
+    doubts = [
+        judgement
+        for judgement in view.control_verdict.judgements
+        if judgement.grade in (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
+        or (judgement.check == FARED and judgement.step == step.name and judgement.grade is Grade.FAIL)
+    ]
+    if doubts:
+        said = "; ".join(dict.fromkeys(judgement.reason for judgement in doubts))
+        yield inconclusive(check, "control-not-sound", f"the arm without a policy: {said}", step.name)
+
+
+def _compares(view: CaseView, step: Step) -> bool:
+    """Whether a step's judgement leans on the control arm."""
+    return bool(step.attacks) or (step.expect is not None and "as-absent" in step.expect.outcome)
+
+
 def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The control arm: where no policy is in the way the attack must worsen the delivery, or the attacker is broken."""
     if view.case.mode is Mode.ABSENT or not view.case.degrades or not step.attacks:
         return
-    check = "the-attack-bites-without-a-policy"
-    if view.control is None or not view.control.ended:
-        yield inconclusive(check, "control-missing", "the arm without a policy was not played", step.name)
-        return
-    outcome = control_outcome(view, step)
-    if outcome in (None, Outcome.UNSETTLED):
-        yield inconclusive(check, "control-not-settled", "the arm without a policy did not settle", step.name)
-    elif outcome is Outcome.DELIVERED_AUTHENTICATED:
+    if control_outcome(view, step) is Outcome.DELIVERED_AUTHENTICATED:
         yield inconclusive(
-            check, "control-not-degraded", "without a policy the message arrived unharmed", step.name, "lab"
+            "the-attack-bites-without-a-policy",
+            "control-not-degraded",
+            "without a policy the message arrived unharmed",
+            step.name,
+            "lab",
         )
 
 
 def control_outcome(view: CaseView, step: Step) -> Outcome | None:
     """Return what became of the control arm's message of the same step."""
-    if view.control is None:
-        return None
-    control = CaseView(view.case, view.control, view.of_run, None, view.requirements, view.capabilities)
-    message = control.message(step)
-    return message.outcome() if message else None
+    found = view.control_verdict.steps if view.control_verdict else ()
+    return next((result.outcome for result in found if result.step == step.name), None)
 
 
 def the_message_settled(view: CaseView, step: Step) -> Iterator[Judgement]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-from lab.events import Event
+from lab.events import Event, MessageAccepted, MessageInjected, TokenRead
 from lab.judge import expectations, monitors, soundness
 from lab.judge.facts import CaseFacts
 from lab.judge.view import CaseView
@@ -20,6 +20,9 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     soundness.the_honest_message_arrived,
     monitors.no_redirect_was_followed,
     monitors.no_message_arrived_twice,
+    monitors.no_delivered_message_was_given_up,
+    monitors.the_target_let_go_of_what_it_delivered,
+    monitors.nothing_vanished_in_between,
     monitors.what_was_held_arrived,
     monitors.every_copy_was_untouched,
 )
@@ -28,6 +31,7 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
 STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] = (
     soundness.the_target_used_this_cases_names,
     soundness.every_attack_fired,
+    soundness.the_arm_without_a_policy_is_sound,
     soundness.the_attack_bites_without_a_policy,
     soundness.the_message_settled,
     expectations.the_message_fared_as_demanded,
@@ -45,25 +49,40 @@ EVERY_STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] =
 
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
     """Return a verdict on every case of a record, in the record's order of cases."""
-    by_case: dict[str, list[Event]] = defaultdict(list)
-    for event in record.events:
-        by_case[event.case].append(event)
     retry = record.header.retry_seconds
-    facts = {case.id: CaseFacts(case.id, by_case[case.id], retry) for case in record.header.cases}
-    of_run = CaseFacts("", by_case[""], retry)
-    return [
-        judge_case(
+    facts = {case.id: CaseFacts(case.id, events, retry) for case, events in _events_by_case(record)}
+    of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
+    verdicts: dict[str, Verdict] = {}
+    # The arms without a policy first: the others are compared with them.
+    for case in sorted(record.header.cases, key=lambda case: bool(case.control)):
+        verdicts[case.id] = judge_case(
             CaseView(
                 case=case,
                 facts=facts[case.id],
                 of_run=of_run,
                 control=facts.get(case.control) if case.control else None,
+                control_verdict=verdicts.get(case.control),
                 requirements=requirements,
                 capabilities=record.header.capabilities,
             )
         )
-        for case in record.header.cases
-    ]
+    return [verdicts[case.id] for case in record.header.cases]
+
+
+def _events_by_case(record: Record) -> Iterator[tuple[Case, list[Event]]]:
+    """Give each case its events, and what became of its messages at the hosts of other cases: a token is a token."""
+    by_case: dict[str, list[Event]] = defaultdict(list)
+    owner = {event.fact.token: event.case for event in record.events if isinstance(event.fact, MessageInjected)}
+    for event in record.events:
+        tokens: tuple[str, ...] = ()
+        if isinstance(event.fact, MessageAccepted):
+            tokens = event.fact.tokens
+        elif isinstance(event.fact, TokenRead):
+            tokens = (event.fact.token,)
+        for concerned in dict.fromkeys([event.case, *(owner.get(token, "") for token in tokens)]):
+            by_case[concerned].append(event)
+    for case in record.header.cases:
+        yield case, by_case[case.id]
 
 
 def judge_case(view: CaseView) -> Verdict:
@@ -88,7 +107,7 @@ def judge_case(view: CaseView) -> Verdict:
 def _word(case: Case, judgements: list[Judgement]) -> Grade:
     """The worst judgement; but each step that demands something must also have been found good or bad."""
     demanding = {step.name for step in case.steps if step.expect is not None}
-    answered = {judgement.step for judgement in judgements if judgement.check == expectations.FARED}
+    answered = {judgement.step for judgement in judgements if judgement.check == soundness.FARED}
     grades = [judgement.grade for judgement in judgements]
     if not demanding or not demanding <= answered:
         grades.append(Grade.INCONCLUSIVE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lab.events import Event, StepBegan, StepEnded
 from lab.judge.facts import CaseFacts, MessageFacts, message_of_step
-from lab.model import Case, Expectation, Grade, Judgement, Mode, Requirement, Step
+from lab.model import Case, Expectation, Grade, Judgement, Mode, Requirement, Step, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class CaseView:
     of_run: CaseFacts
     #: The same scenario without a policy; None for the control arm itself, or when it is not on record.
     control: CaseFacts | None
+    #: The judge's word on that arm: what it did not prove, nothing can be compared with.
+    control_verdict: Verdict | None
     requirements: Mapping[str, Requirement]
     capabilities: tuple[str, ...]
 

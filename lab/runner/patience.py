@@ -11,6 +11,8 @@ from lab.deadlines import (
     LEARN_POLICY,
     LEARN_POLICY_IN_PROCESS,
     LONGEST_RETRY,
+    POLICY_STORED,
+    QUEUE_LOOK,
     QUEUE_POLL,
     QUEUE_POLL_IN_PROCESS,
     RECOVER,
@@ -33,6 +35,8 @@ class Patience:
     bounce: Deadline = BOUNCE
     inject: Deadline = INJECT
     longest_retry: Deadline = LONGEST_RETRY
+    queue_look: Deadline = QUEUE_LOOK
+    policy_stored: Deadline = POLICY_STORED
 
     def with_retries(self, deadline: Deadline, retry_seconds: float, flushes: bool) -> Deadline:
         """Return a deadline with room for the attempts that have to be seen before it passes.

@@ -42,7 +42,7 @@ from lab.runner.patience import Patience
 from lab.runner.queue_watch import QueueWatch
 from lab.targets.contract import About, InjectionRefusedError, Target, TargetError
 from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
-from lab.world.message import probe_message
+from lab.world.message import ProbeMessage, probe_message
 
 #: Seconds between two looks while nothing happens: only deadlines pass then, and those are ten times longer.
 _LOOK_UP = 0.25
@@ -177,6 +177,7 @@ class _Playing:
         self._give_up_when_hopeless()
         recorder = self.stage.recorder
         recorder.enter_step(self.case.id, step.name)
+        await world.end_sessions()
         await world.arrange(step.world)
         await self.stage.campaign.begin(world, step.attacks)
         recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
@@ -194,15 +195,12 @@ class _Playing:
     async def _send(self, world: CaseWorld, step: Step) -> None:
         token = f"{self.stage.random.getrandbits(64):016x}"
         message = probe_message(token, SENDER_DOMAIN, world.domain, "The figures for the third quarter")
-        recorder, inject = self.stage.recorder, self.stage.patience.inject
+        recorder = self.stage.recorder
         try:
-            async with asyncio.timeout(inject.seconds):
-                reply = await self.stage.target.inject(message.sender, message.recipient, message.content)
+            reply = await self._injected(message)
         except InjectionRefusedError as error:
             recorder.write(InjectionRefused(token=token, recipient=message.recipient, reply=str(error)), self.case.id)
             return
-        except TimeoutError:
-            raise TargetError(f"{inject.name}: no reply to an injected message within {inject.seconds:g} s") from None
         event = recorder.write(
             MessageInjected(
                 token=token,
@@ -216,10 +214,28 @@ class _Playing:
         sent = _Sent(token, message.recipient, event.at)
         self.sent.append(sent)
         self.stage.watch.follow(token, self.case.id, message.recipient)
-        await self._settle(sent, self.stage.patience.settle, lambda outcome: outcome is not Outcome.UNSETTLED)
+        # A step that demands nothing of its message is there to see it delivered; being held is no end of that.
+        unfinished = (Outcome.UNSETTLED,) if step.expect is not None else (Outcome.UNSETTLED, Outcome.DEFERRED)
+        await self._settle(sent, self.stage.patience.settle, lambda outcome: outcome not in unfinished)
         unsettled = self._facts(sent).outcome() is Outcome.UNSETTLED
         if step.learns_policy and self.case.mode is not Mode.ABSENT and not unsettled:
             await self._policy_learned()
+
+    async def _injected(self, message: ProbeMessage) -> str:
+        """Hand a message to the target; stop waiting for its reply as soon as the target is known to be broken."""
+        deadline, watch = self.stage.patience.inject, self.stage.watch
+        injecting = asyncio.ensure_future(self.stage.target.inject(message.sender, message.recipient, message.content))
+        breaking = asyncio.ensure_future(watch.breaks.wait())
+        try:
+            await asyncio.wait({injecting, breaking}, timeout=deadline.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if injecting.done():
+                return injecting.result()
+        finally:
+            injecting.cancel()
+            breaking.cancel()
+            await asyncio.gather(injecting, breaking, return_exceptions=True)
+        self._give_up_when_hopeless()
+        raise TargetError(f"{deadline.name}: no reply to an injected message within {deadline.seconds:g} s")
 
     # -- waiting
 
@@ -340,6 +356,23 @@ class _Playing:
             if remaining <= 0:
                 self._passed(deadline, "a policy request")
                 return
+            await self.stage.recorder.changed(self.case.id, remaining)
+        await self._policy_stored()
+
+    async def _policy_stored(self) -> None:
+        """Give a target that fetched after it had delivered the time to take in what it got.
+
+        Nothing on the wire shows when that is done, and an attack that begins before would blame it for that.
+        """
+        step = self.stage.recorder.step_of(self.case.id)
+        facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id))
+        delivered = [event.at for event, _ in facts.of_kind(MessageAccepted, step)]
+        answered = [event.at for event, _ in facts.of_kind(PolicyRequested, step)]
+        if not delivered or not answered or answered[-1] < delivered[0]:
+            return
+        give_up = time.monotonic() + self.stage.patience.policy_stored.seconds
+        while (remaining := give_up - time.monotonic()) > 0:
+            self._give_up_when_hopeless()
             await self.stage.recorder.changed(self.case.id, remaining)
 
     def _policy_host_answered(self) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
-from lab.deadlines import Deadline
+from lab.deadlines import QUEUE_LOOK, Deadline
 from lab.events import QueueSeen, TargetFailed, TargetFlushed
 from lab.record import Recorder
 from lab.targets.contract import Held, NotOffered, Target, TargetError
@@ -36,10 +36,11 @@ class _Watched:
 class QueueWatch:
     """Watches a target's queue while there is somebody who waits for a message in it."""
 
-    def __init__(self, target: Target, recorder: Recorder, pause: Deadline) -> None:
+    def __init__(self, target: Target, recorder: Recorder, pause: Deadline, look: Deadline = QUEUE_LOOK) -> None:
         self._target = target
         self._recorder = recorder
         self.pause = pause
+        self._longest = look
         self._watched: dict[str, _Watched] = {}
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -48,8 +49,9 @@ class QueueWatch:
         self.offered = True
         #: False once the target has said that it does not try again on request.
         self.flushes = True
-        #: Set when the target broke: every case that waits must stop waiting.
+        #: What it said last, when the target broke: every case that waits must stop waiting.
         self.broken: str = ""
+        self.breaks = asyncio.Event()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -88,16 +90,20 @@ class QueueWatch:
                 self._wanted.clear()
                 await self._wanted.wait()
             try:
-                async with self._turn:
+                async with self._turn, asyncio.timeout(self._longest.seconds):
                     await self._look()
                     await self._flush_if_wanted()
-            except TargetError as error:
-                self.broken = str(error)
-                self._recorder.write(TargetFailed(what=f"the target's queue cannot be seen: {error}"))
+            except (TargetError, TimeoutError) as error:
+                self._break(str(error) or f"{self._longest.name}: no answer within {self._longest.seconds:g} s")
+                self._recorder.write(TargetFailed(what=f"the target's queue cannot be seen: {self.broken}"))
             except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
-                self.broken = f"{type(error).__name__}: {error}"
+                self._break(f"{type(error).__name__}: {error}")
                 self._recorder.lab_failed("queue watch", error)
             await asyncio.sleep(self.pause.seconds)
+
+    def _break(self, why: str) -> None:
+        self.broken = why
+        self.breaks.set()
 
     async def _look(self) -> None:
         if not self.offered:

@@ -52,7 +52,7 @@ async def run(
             outlet.header(header_of(plan, about))
             recorder.listen(outlet.event)
             campaign = Campaign(recorder, authority)
-            watch = QueueWatch(target, recorder, patience.queue_poll)
+            watch = QueueWatch(target, recorder, patience.queue_poll, patience.queue_look)
             # Not the seed itself: the world draws its names from that, and canaries must not look like them.
             dice = random.Random(f"canaries of {plan.seed}")  # noqa: S311 - they have to be distinct, not secret
             stage = Stage(target, about, internet, campaign, recorder, watch, patience, dice)

@@ -6,19 +6,28 @@ wrong, which obligation that breaks, and what cannot be judged from the report a
 
 from lab.tlsrpt.departures import Departure, Finding
 from lab.tlsrpt.grading import NotJudged, grade, not_judged
+from lab.tlsrpt.known_sessions import KnownSessions, Range
 from lab.tlsrpt.parser import parse_report
 from lab.tlsrpt.report import Failure, Kind, ParsedReport, Policy, Report
+from lab.tlsrpt.sessions_checks import against_sessions, right_result_types
+from lab.tlsrpt.signature import KeyLookup, KeyUnavailable
 
 __all__ = [
     "Departure",
     "Failure",
     "Finding",
+    "KeyLookup",
+    "KeyUnavailable",
     "Kind",
+    "KnownSessions",
     "NotJudged",
     "ParsedReport",
     "Policy",
+    "Range",
     "Report",
+    "against_sessions",
     "grade",
     "not_judged",
     "parse_report",
+    "right_result_types",
 ]

@@ -15,6 +15,9 @@ from lab.tlsrpt.limits import MOST_NOTED
 #: Characters of a foreign value that are quoted in a finding.
 _QUOTED = 160
 
+#: Characters of a finding's longer texts: names and media types in them are foreign as well.
+_TOLD = 600
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:
@@ -63,11 +66,13 @@ class Notes:
 
     def __init__(self) -> None:
         self._noted: list[Departure] = []
+        self._obligations: set[str] = set()
 
     def add(self, departure: Departure) -> None:
         """Note a departure. Past the bound, only one whose obligation was not noted before is kept."""
-        if len(self._noted) < MOST_NOTED or all(one.obligation != departure.obligation for one in self._noted):
+        if len(self._noted) < MOST_NOTED or departure.obligation not in self._obligations:
             self._noted.append(departure)
+            self._obligations.add(departure.obligation)
 
     def __iter__(self) -> Iterator[Departure]:
         return iter(self._noted)
@@ -85,9 +90,9 @@ def finding(departure: Departure, check: str, requirements: Mapping[str, Require
         text=requirement.text,
         grade=departure.grade or requirement.grade_when_broken,
         reason=departure.reason,
-        where=departure.where,
-        expected=departure.expected,
-        observed=departure.observed,
+        where=departure.where[:_TOLD],
+        expected=departure.expected[:_TOLD],
+        observed=departure.observed[:_TOLD],
         note=departure.note,
         also=departure.also,
     )

@@ -55,6 +55,7 @@ def the_result_types_fit_the_policy(parsed: ParsedReport) -> Iterator[Departure]
 
 def every_failure_says_where_it_happened(parsed: ParsedReport) -> Iterator[Departure]:
     """Both addresses and the MX name are there wherever the result type shows that there was a connection."""
+    noted = {departure.where for departure in parsed.departures}
     for _, failure in _entries(parsed) if parsed.complete else ():
         members = (
             ("RPT-4.4-15", "sending-mta-ip", failure.sending_mta_ip),
@@ -62,10 +63,10 @@ def every_failure_says_where_it_happened(parsed: ParsedReport) -> Iterator[Depar
             ("RPT-4.4-18", "receiving-ip", failure.receiving_ip),
         )
         for obligation, name, value in members:
-            noted = any(one.where == f"{failure.where}.{name}" for one in parsed.departures)
-            if value or noted:
+            where = f"{failure.where}.{name}"
+            if value or where in noted:
                 continue
-            where, observed = f"{failure.where}.{name}", "no such member" if value is None else "an empty string"
+            observed = "no such member" if value is None else "an empty string"
             if failure.result_type in CONNECTED_FAILURES:
                 yield Departure(obligation, "missing", where, "a string: there was a connection", observed)
             elif failure.result_type in ("certificate-host-mismatch", "validation-failure"):
@@ -152,10 +153,10 @@ def the_failures_are_aggregated(parsed: ParsedReport) -> Iterator[Departure]:
 
 def there_are_details_where_there_are_failures(parsed: ParsedReport) -> Iterator[Departure]:
     """Failures that were counted have their entries, and entries have failures that were counted."""
-    for policy in parsed.policies:
+    noted = {departure.where for departure in parsed.departures}
+    for policy in parsed.policies if parsed.complete else ():
         where = f"{policy.where}.failure-details"
-        noted = any(one.where == where for one in parsed.departures)
-        if parsed.complete and policy.failed and not policy.failures and not noted:
+        if policy.failed and not policy.failures and where not in noted:
             observed = "no such member" if policy.failures is None else "an empty array"
             yield Departure("RPT-4-05", "failures-without-details", where, f"{policy.failed} failures", observed)
         if policy.failed == 0:
@@ -164,7 +165,7 @@ def there_are_details_where_there_are_failures(parsed: ParsedReport) -> Iterator
 
 def the_entries_fit_into_the_total(parsed: ParsedReport) -> Iterator[Departure]:
     """No entry has more sessions than failed at all, and together the entries account for all that failed."""
-    for policy in parsed.policies:
+    for policy in parsed.policies if parsed.complete else ():
         counts = [failure.failed_session_count for failure in policy.failures or ()]
         known = [count for count in counts if count is not None]
         if not policy.failed or not known or len(known) < len(counts):

@@ -1,8 +1,8 @@
 """What a witness knows about the sessions of one policy domain, as a report has to tell it.
 
-The lab was the other end of every session, so that it can say what a report may say at most and has to say at least. A
-witness fills `KnownSessions`; `sessions_checks` compares. The tables of which result type is right for which trouble are
-here as well: where RFC 8460 leaves it open, several are (A41 to A45, A65).
+The lab was the other end of every session, so that it can say what a report may say at most and has to say at least.
+A witness fills `KnownSessions`; `sessions_checks` compares. The tables of which result type is right for which trouble
+are here as well: where RFC 8460 leaves it open, several are (A41 to A45, A65).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from types import MappingProxyType
 
 from lab.model import Grade
 
-#: Why each grade below PASS stands in `RIGHT_RESULT_TYPES`.
+_PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
+
+#: Why a result type is only tolerated, by the type and its grade.
 NOTES = MappingProxyType(
     {
-        ("starttls-refused", "validation-failure"): "A44: the definition speaks of support, the example of replies",
-        ("self-signed", "validation-failure"): "A65: certificate-not-trusted is explicit for this",
+        ("validation-failure", _INFO): "A44: the definition speaks of support, the appendix of replies to STARTTLS",
+        ("validation-failure", _WEAK): "A65: certificate-not-trusted is explicit for a self-signed certificate",
     }
 )
 
-_PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
 _ANY_IDENTITY = {"validation-failure": _PASS, "certificate-host-mismatch": _PASS, "sts-policy-invalid": _PASS}
 _ANY_TRUST = {"certificate-not-trusted": _PASS, "validation-failure": _PASS}
 
@@ -88,9 +89,12 @@ class KnownSessions:
     failed: Range
     #: Which policy types are right: more than one where the RFC leaves it open (A45, A49).
     policy_types: frozenset[str] = frozenset({"sts"})
-    #: The lines that were published: of the MTA-STS policy, or TLSA records in presentation form. None: not known, or
-    #: there was no policy that could be quoted.
+    #: The lines of the MTA-STS policy that was published. None: not known, or no policy could be quoted (A45).
     policy_lines: tuple[str, ...] | None = None
+    #: The lines of policies that were replaced within the time of the report: a block on one of them is right (A64).
+    earlier_policy_lines: tuple[tuple[str, ...], ...] = ()
+    #: The TLSA records that were published, in presentation form. None: not known.
+    tlsa_records: tuple[str, ...] | None = None
     #: The hosts that the sender dialled; also right as policy-domain of a DANE policy or of none (A55, A67).
     mx_hosts: frozenset[str] = frozenset()
     #: What those hosts call themselves in their greeting and EHLO reply.

@@ -23,9 +23,9 @@ MOST_GZIP_MEMBERS = 100
 DEEPEST_JSON = 32
 
 #: Values of any kind in the JSON text, and entries of the two lists that grow with the mail.
-MOST_VALUES = 400_000
+MOST_VALUES = 200_000
 MOST_POLICIES = 5_000
-MOST_FAILURES = 20_000
+MOST_FAILURES = 10_000
 
 #: Levels and number of MIME parts. A report has two levels and two parts; forwarding adds one of each.
 DEEPEST_MIME = 8

@@ -54,7 +54,7 @@ def _joined(sections: Mapping[int, tuple[str, bool]]) -> str:
 def _decoded(whole: str, charset: str, encoding: str, content: str) -> str:
     try:
         if encoding in "bB":
-            octets = base64.b64decode(content + "=" * (-len(content) % 4))
+            octets = base64.b64decode(content + "=" * (-len(content) % 4), validate=True)
         else:
             octets = binascii.a2b_qp(content.encode("ascii", "replace"), header=True)
     except (binascii.Error, ValueError):

@@ -53,30 +53,31 @@ def the_policy_types_are_true(policies: tuple[Policy, ...], known: KnownSessions
 
 def the_policy_lines_are_those_published(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
     """policy-string has the lines of the published policy, whatever their order and blanks."""
-    if known.policy_lines is None:
-        return
     for policy in policies:
-        if policy.policy_type not in ("sts", "tlsa") or policy.policy_string is None:
+        obligation, versions = _published(policy, known)
+        if not versions or policy.policy_string is None:
             continue
-        normal = _sts_line if policy.policy_type == "sts" else _tlsa_line
-        published, told = (Counter(map(normal, lines)) for lines in (known.policy_lines, policy.policy_string))
-        obligation = "RPT-4.5-02" if policy.policy_type == "sts" else "RPT-4.5-01"
+        normal = _tlsa_line if policy.policy_type == "tlsa" else _sts_line
+        told = Counter(map(normal, policy.policy_string))
+        published = [Counter(map(normal, lines)) for lines in versions]
+        if told in published:
+            continue
         where = f"{policy.where}.policy.policy-string"
-        for reason, lines in (("lines-missing", published - told), ("lines-untrue", told - published)):
-            if lines:
-                expected = "the published lines" if reason == "lines-missing" else "no other lines"
-                yield Departure(obligation, reason, where, expected, _listed(lines), note=A66)
+        if lacking := published[0] - told:
+            yield Departure(obligation, "lines-missing", where, "the published lines", _listed(lacking), note=A66)
+        if surplus := told - published[0]:
+            yield Departure(obligation, "lines-untrue", where, "no other lines", _listed(surplus), note=A66)
 
 
 def the_mx_patterns_are_those_published(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
     """mx-host has the patterns of the published MTA-STS policy."""
-    pairs = (line.partition(":") for line in known.policy_lines or ())
-    published = {plain(value.strip()) for key, _, value in pairs if key.strip() == "mx"}
+    versions = () if known.policy_lines is None else (known.policy_lines, *known.earlier_policy_lines)
+    published = [_mx_patterns(lines) for lines in versions]
     for policy in policies:
-        told = {plain(pattern) for pattern in policy.mx_host or ()}
-        if policy.policy_type == "sts" and published and told and told != published:
+        told = frozenset(plain(pattern) for pattern in policy.mx_host or ())
+        if policy.policy_type == "sts" and published and told and told not in published:
             where = f"{policy.where}.policy.mx-host"
-            yield Departure("RPT-4.4-10", "mx-host-untrue", where, _names(published), _names(told))
+            yield Departure("RPT-4.4-10", "mx-host-untrue", where, _names(published[0]) or "none", _names(told))
 
 
 def the_addresses_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
@@ -116,7 +117,7 @@ def the_result_types_are_true(policies: tuple[Policy, ...], known: KnownSessions
         if right is None:
             yield Departure(RESULT_TYPES[told], "result-type-untrue", where, expected, quoted(told))
         elif right is not Grade.PASS:
-            note = next((text for (_, name), text in NOTES.items() if name == told and text), "")
+            note = NOTES.get((told, right), "")
             yield Departure(RESULT_TYPES[told], "result-type-tolerated", where, expected, quoted(told), right, note)
 
 
@@ -133,41 +134,38 @@ def the_failures_are_told(policies: tuple[Policy, ...], known: KnownSessions) ->
 
 
 def the_failures_are_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
-    """The failures of all blocks are one at least where sessions failed, and no more than failed."""
-    told = [policy.failed for policy in policies if policy.failed is not None]
-    if not told:
+    """One failure at least is counted where sessions failed, and no more than failed."""
+    told = _totals(policies, [policy.failed for policy in policies])
+    if told is None:
         return
-    failed, where = sum(told), f"{policies[0].where}.{_COUNTER.format('failure')}"
-    # Nothing is closer than one to the number that another way of counting sessions has (A60).
-    least = min(known.failed.least, 1)
-    if not least <= failed <= known.failed.most:
-        yield _counted("RPT-4.2.2-01", "failures-untrue", where, f"{known.failed}", failed, known, A60)
-    elif failed not in known.failed:
-        yield Departure("RPT-4.2.2-01", "failures-differ", where, f"{known.failed}", f"{failed}", Grade.INFO, A60_INFO)
+    where, (any_, most) = f"{policies[0].where}.{_COUNTER.format('failure')}", told
+    # Another way of counting sessions may come to any number above none (A60).
+    if any_ < min(known.failed.least, 1) or most > known.failed.most:
+        yield _counted("RPT-4.2.2-01", "failures-untrue", where, f"{known.failed}", most, known, A60)
+    elif most not in known.failed:
+        yield Departure("RPT-4.2.2-01", "failures-differ", where, f"{known.failed}", f"{most}", Grade.INFO, A60_INFO)
 
 
 def every_entry_is_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
     """No entry has more sessions than failed."""
     for failure in _failures(policies):
         count, where = failure.failed_session_count, f"{failure.where}.failed-session-count"
-        # How many sessions a failure before any connection stands for is as free as the counters are (A63).
         if count is not None and count > known.failed.most:
             yield _counted("RPT-4.4-19", "count-untrue", where, f"{known.failed}", count, known, A60)
 
 
 def the_successes_are_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
-    """The successes of all blocks are one at least where sessions succeeded, and no more than were attempted."""
-    told = [policy.successful for policy in policies if policy.successful is not None]
-    if not told:
+    """One success at least is counted where sessions succeeded, and no more than were attempted."""
+    told = _totals(policies, [policy.successful for policy in policies])
+    if told is None:
         return
-    successful, where = sum(told), f"{policies[0].where}.{_COUNTER.format('successful')}"
-    most_right = known.attempts.most - known.failed.least
-    if successful > known.attempts.most or (successful == 0 and known.attempts.least > known.failed.most):
+    where, (any_, most) = f"{policies[0].where}.{_COUNTER.format('successful')}", told
+    right = known.attempts.most - known.failed.least
+    if most > known.attempts.most or (any_ == 0 and known.attempts.least > known.failed.most):
         expected = f"{known.attempts.least - known.failed.most} to {known.attempts.most}"
-        yield _counted("RPT-4.2.1-01", "successes-untrue", where, expected, successful, known, A60)
-    elif successful > most_right:
-        expected, observed = f"{most_right} at most", f"{successful}"
-        yield Departure("RPT-4.2.1-01", "successes-differ", where, expected, observed, Grade.INFO, A61)
+        yield _counted("RPT-4.2.1-01", "successes-untrue", where, expected, most, known, A60)
+    elif most > right:
+        yield Departure("RPT-4.2.1-01", "successes-differ", where, f"{right} at most", f"{most}", Grade.INFO, A61)
 
 
 #: Every comparison, in the order in which its findings are told.
@@ -215,6 +213,32 @@ def _no_block(report: ParsedReport, known: KnownSessions) -> Departure:
     observed = report.trouble or _names(set(report.policy_domains)) or "no policy-domain"
     grade = Grade.INCONCLUSIVE if report.beyond_limit else None
     return Departure("RPT-4.4-08", "no-block-for-the-domain", "policies", known.policy_domain, observed, grade)
+
+
+def _published(policy: Policy, known: KnownSessions) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """Return which obligation a block's policy-string is under, and what it may be, today's policy first."""
+    if policy.policy_type == "sts" and known.policy_lines is not None:
+        return "RPT-4.5-02", (known.policy_lines, *known.earlier_policy_lines)
+    if policy.policy_type == "tlsa" and known.tlsa_records is not None:
+        return "RPT-4.5-01", (known.tlsa_records,)
+    return "", ()
+
+
+def _mx_patterns(lines: tuple[str, ...]) -> frozenset[str]:
+    pairs = (line.partition(":") for line in lines)
+    return frozenset(plain(value.strip()) for key, _, value in pairs if key.strip() == "mx")
+
+
+def _totals(policies: tuple[Policy, ...], counts: list[int | None]) -> tuple[int, int] | None:
+    """Return the sum of a counter over all blocks, and the largest sum over the blocks of one type of policy.
+
+    A session under two policies stands in a block of each, so that only the latter can be too large. None: no counter.
+    """
+    by_type: Counter[str] = Counter()
+    for policy, count in zip(policies, counts, strict=True):
+        if count is not None:
+            by_type[policy.policy_type or ""] += count
+    return (by_type.total(), max(by_type.values())) if by_type else None
 
 
 def _counted(

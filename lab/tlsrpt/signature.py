@@ -182,8 +182,8 @@ def verify(message: Message, signature: Signature, find_key: KeyLookup) -> tuple
 def _verified(message: Message, signature: Signature, record: bytes) -> tuple[Validity, str]:
     import dkim
 
-    verifier = dkim.DKIM(message.octets.lstrip(b"\r\n"))
     try:
+        verifier = dkim.DKIM(message.octets.lstrip(b"\r\n"))
         valid = verifier.verify(signature.number, dnsfunc=lambda *_, **__: _without_services(record))
     except dkim.ValidationError as error:
         # Who reads last year's report must not blame it for its age.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from dataclasses import dataclass
 
@@ -18,8 +19,10 @@ from lab.tlsrpt.limits import (
 GZIP_MAGIC = b"\x1f\x8b"
 
 _GZIP_WINDOW = 31
-#: Octets that are unpacked at one time.
-_STEP = 1 << 18
+#: Octets that are fed, and that are unpacked, at one time.
+_STEP = 1 << 16
+
+_CUT_SHORT = "its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +36,61 @@ class Unpacked:
 def unpack(octets: bytes, notes: Notes) -> Unpacked:
     """Unpack gzip data as far as it goes, and note what is wrong with it. Raises `BeyondLimit`."""
     found = bytearray()
-    rest, members = octets, 0
-    while rest.startswith(GZIP_MAGIC):
+    at, members = 0, 0
+    while octets.startswith(GZIP_MAGIC, at):
         members += 1
         if members > MOST_GZIP_MEMBERS:
             raise BeyondLimit(f"the gzip data has more than {MOST_GZIP_MEMBERS} members")
-        unpacker = zlib.decompressobj(_GZIP_WINDOW)
-        trouble = _unpack_member(unpacker, rest, found, len(octets))
+        at, trouble = _unpack_member(octets, at, found)
         if trouble:
-            _note(notes, "RPT-4-01", "broken-gzip", "whole gzip data", f"{trouble}, after {len(found)} octets of text")
+            observed = f"{trouble}, after {len(found)} octets of text"
+            reason = "gzip-cut-short" if trouble == _CUT_SHORT else "broken-gzip"
+            _note(notes, "RPT-4-01", reason, "whole gzip data", observed)
             return Unpacked(bytes(found), complete=False)
-        if not unpacker.eof:
-            _note(notes, "RPT-4-01", "gzip-cut-short", "whole gzip data", f"its end after {len(found)} octets of text")
-            return Unpacked(bytes(found), complete=False)
-        rest = unpacker.unused_data
     if members > 1:
         _note(notes, "RPT-5.2-01", "gzip-members", "one gzip member", f"{members} members", Grade.INFO)
-    if rest.strip(b"\0\r\n"):
-        _note(notes, "RPT-5.2-01", "gzip-trailing-data", "nothing after the gzip data", f"{len(rest)} further octets")
+    if octets[at:].strip(b"\0\r\n"):
+        observed = f"{len(octets) - at} further octets"
+        _note(notes, "RPT-5.2-01", "gzip-trailing-data", "nothing after the gzip data", observed)
     return Unpacked(bytes(found), complete=True)
 
 
-def _unpack_member(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int) -> str:
-    """Unpack one member into what was found so far; return what zlib complains of."""
-    chunk = packed
-    while not unpacker.eof:
+def _unpack_member(packed: bytes, begin: int, found: bytearray) -> tuple[int, str]:
+    """Unpack the member at an offset into what was found so far; return where it ends, and what is wrong with it."""
+    unpacker = zlib.decompressobj(_GZIP_WINDOW)
+    for at in range(begin, len(packed), _STEP):
+        before, known = unpacker.copy(), len(found)
         try:
-            piece = unpacker.decompress(chunk, _STEP)
+            _feed(unpacker, packed[at : at + _STEP], found, len(packed))
         except zlib.error as error:
-            return str(error)
+            del found[known:]
+            _feed_until_broken(before, packed[at : at + _STEP], found, len(packed))
+            return at, str(error)
+        if unpacker.eof:
+            return min(at + _STEP, len(packed)) - len(unpacker.unused_data), ""
+    return len(packed), _CUT_SHORT
+
+
+def _feed(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int) -> None:
+    """Unpack a piece of a member. Raises `BeyondLimit` as soon as it is too much."""
+    rest = packed
+    while not unpacker.eof:
+        piece = unpacker.decompress(rest, _STEP)
         found += piece
         if len(found) > LARGEST_TEXT:
             raise BeyondLimit(f"the report unpacks to more than {LARGEST_TEXT >> 20} MiB")
         if len(found) > RATIO_MATTERS_ABOVE and len(found) > HIGHEST_RATIO * size:
             raise BeyondLimit(f"the report unpacks to more than {HIGHEST_RATIO} times its size")
-        chunk = unpacker.unconsumed_tail
-        if not piece and not chunk:
-            return ""
-    return ""
+        rest = unpacker.unconsumed_tail
+        if not rest and len(piece) < _STEP:
+            return
+
+
+def _feed_until_broken(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int) -> None:
+    """Unpack octet by octet: zlib gives nothing of a piece that has an error in it, not even what comes before."""
+    with contextlib.suppress(zlib.error):
+        for at in range(len(packed)):
+            _feed(unpacker, packed[at : at + 1], found, size)
 
 
 def _note(notes: Notes, obligation: str, reason: str, expected: str, observed: str, grade: Grade | None = None) -> None:

@@ -91,9 +91,14 @@ class AcceptingHost(ABC):
         """Stop listening and end every session."""
         self._closed = True
         self._listen_or_not()
-        for task in self._tasks:
+        await self.end_sessions()
+
+    async def end_sessions(self) -> None:
+        """End every session that is open now. Who comes again finds the host as it is then."""
+        open_now = tuple(self._tasks)
+        for task in open_now:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*open_now, return_exceptions=True)
 
     @abstractmethod
     async def _speak(self, accepted: Accepted, via: str) -> None:

@@ -200,6 +200,14 @@ class CaseWorld:
             self.policy_server.arrange(self._policy_settings(world))
         self.zone.publish(self.domain, self._records(world), self.case)
 
+    async def end_sessions(self) -> None:
+        """End every session with the case's hosts, so that none of them outlives the step that it began in.
+
+        A sender may keep a connection for its next message, and would then never meet what the next step is about.
+        """
+        for host in (*self._hosts.values(), self.policy_server, *filter(None, [self._attacker])):
+            await host.end_sessions()
+
     def set_tamper(self, tamper: Tamper | None) -> None:
         """Put an attack on every answer about the case's domain, or take it away."""
         self.zone.tamper(self.domain, tamper)

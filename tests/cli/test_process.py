@@ -19,10 +19,17 @@ STRIP = "starttls/strip"
 
 
 class TestInterrupted:
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    @pytest.mark.parametrize("moment", ['{"record":', "MessageInjected", "AttackFired", '"step":"recover"'])
-    def test_at_any_moment(self, shell: Shell, number: int, moment: str) -> None:
-        process = start(shell.folder, "run", "starttls/*", "certificate/*")
+    @pytest.mark.parametrize(
+        ("moment", "number"),
+        [
+            ('{"record":', signal.SIGINT),
+            ("MessageInjected", signal.SIGTERM),
+            ("AttackFired", signal.SIGINT),
+            ('"step":"recover"', signal.SIGTERM),
+        ],
+    )
+    def test_at_any_moment(self, shell: Shell, moment: str, number: int) -> None:
+        process = start(shell.folder, "run", "starttls/*")
         until(process, lambda: on_record(shell.folder, moment))
         process.send_signal(number)
         answer = end(process)

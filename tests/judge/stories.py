@@ -198,6 +198,7 @@ def recovered(case_id: str) -> list[Line]:
         connection(case_id, "honest-2"),
         TlsEstablished(session="honest-2", version="TLSv1.3", certificate="valid"),
         accepted(case_id, "attack", "honest-2"),
+        QueueSeen(token=token(case_id, "attack"), state="gone"),
         StepEnded(),
         CaseEnded(),
     ]

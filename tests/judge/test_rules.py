@@ -12,6 +12,7 @@ from lab.events import (
     CaseEnded,
     ClientHelloSeen,
     ConnectionAccepted,
+    ConnectionClosed,
     DeadlinePassed,
     DnsAnswered,
     InjectionRefused,
@@ -28,13 +29,14 @@ from lab.events import (
     TlsFailed,
     TokenRead,
 )
-from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, merge
+from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, Step, merge
 from tests.judge.stories import (
     ABSENT,
     CASES,
     DOMAIN,
     ENFORCE,
     TESTING,
+    Line,
     accepted,
     case,
     changed,
@@ -105,7 +107,7 @@ class TestAbsenceIsProved:
 
     def test_held_after_the_second_attempt_must_be_seen(self) -> None:
         story = resisted()
-        last_hold = max(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
+        last_hold = max(index for index, line in enumerate(story) if line[2] == held(ENFORCE))
         assert "not-settled" in reasons(verdict(record(story[:last_hold] + story[last_hold + 1 :], taken_in())))
 
     def test_without_a_queue_two_attempts_prove_nothing_and_three_do(self) -> None:
@@ -127,7 +129,7 @@ class TestAbsenceIsProved:
         assert {"delivered-unauthenticated", "arrived-twice"} <= reasons(found)
 
     def test_not_arrived_afterwards(self) -> None:
-        lines = without(resisted(), lambda fact: isinstance(fact, MessageAccepted), "recover")
+        lines = without(resisted(), lambda fact: isinstance(fact, MessageAccepted | QueueSeen), "recover")
         found = verdict(record(lines, taken_in()))
         assert found.grade is Grade.INCONCLUSIVE
         assert "not-recovered" in reasons(found)
@@ -173,6 +175,99 @@ def _stretched(story: list[tuple[str, str, object]]) -> object:
     return replace(made, events=events)
 
 
+class TestRetriesThatProve:
+    def test_an_attempt_that_has_not_ended_proves_nothing(self) -> None:
+        story = resisted()
+        last = max(index for index, line in enumerate(story) if line[2] == held(ENFORCE))
+        closed = max(index for index, line in enumerate(story[:last]) if isinstance(line[2], ConnectionClosed))
+        assert "not-settled" in reasons(verdict(record(story[:closed] + story[closed + 1 :], taken_in())))
+
+    def test_a_lone_query_is_no_attempt(self) -> None:
+        story = resisted()
+        first = next(index for index, line in enumerate(story) if line[2] == held(ENFORCE))
+        ending = next(index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2]))
+        asked = DnsAnswered(name=f"_mta-sts.{DOMAIN[ENFORCE]}", type="TXT", transport="udp", rcode="NOERROR")
+        retry = [(ENFORCE, "attack", fact) for fact in (asked, mx_query(ENFORCE), held(ENFORCE))]
+        assert "not-settled" in reasons(verdict(record(story[: first + 1] + retry + story[ending:], taken_in())))
+
+    def test_where_nobody_was_connected_to_the_third_query_proves_the_second(self) -> None:
+        story = without(
+            resisted(), lambda fact: isinstance(fact, ConnectionAccepted | ConnectionClosed | SmtpSaid), "attack"
+        )
+        assert "not-settled" in reasons(verdict(record(story, taken_in())))
+        ending = next(index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2]))
+        again = [(ENFORCE, "attack", fact) for fact in (mx_query(ENFORCE), held(ENFORCE))]
+        assert verdict(record(story[:ending] + again + story[ending:], taken_in())).grade is Grade.PASS
+
+
+class TestToTheEnd:
+    def test_a_failure_notice_for_a_message_that_arrived(self) -> None:
+        notice = (ENFORCE, "recover", BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.0.0"))
+        for spoilt in ([*resisted(), notice], [*resisted()[:-8], (ENFORCE, "attack", notice[2]), *resisted()[-8:]]):
+            found = verdict(record(spoilt, taken_in()))
+            assert found.grade is Grade.FAIL
+            assert "failure-notice-for-a-delivered-message" in reasons(found)
+
+    def test_a_notice_that_nobody_can_read_is_one_all_the_same(self) -> None:
+        lines = [
+            (
+                name,
+                step,
+                BounceReceived(token=fact.token, action="unreadable", status="")
+                if isinstance(fact, BounceReceived)
+                else fact,
+            )
+            for name, step, fact in _bounced(checked=True)
+        ]
+        assert reasons(verdict(record(lines, taken_in()))) == {"bounced-after-policy-check"}
+
+    def test_a_delivered_message_that_the_queue_still_lists(self) -> None:
+        lines = [*resisted(), (ENFORCE, "recover", held(ENFORCE))]
+        assert reasons(verdict(record(lines, taken_in()))) == {"still-queued-after-delivery"}
+
+    def test_a_step_without_a_demand_is_no_licence_to_lose(self) -> None:
+        middle = Step("middle", CASES[ENFORCE].steps[0].world)
+        longer = replace(CASES[ENFORCE], steps=(*CASES[ENFORCE].steps[:2], middle, CASES[ENFORCE].steps[2]))
+        lost = [StepBegan(), injected(ENFORCE, "middle"), QueueSeen(token=token(ENFORCE, "middle"), state="gone")]
+        ended = next(line[2] for line in resisted() if "StepEnded" in str(line[2]))
+        lines = resisted()
+        cut = len(lines) - len(recovered(ENFORCE))
+        story = [*lines[:cut], *((ENFORCE, "middle", fact) for fact in [*lost, ended]), *lines[cut:]]
+        found = verdict(record(story, taken_in(), cases=(longer, CASES[ABSENT])))
+        assert found.grade is Grade.FAIL
+        assert "lost" in reasons(found)
+
+    def test_what_happens_at_another_cases_host_counts(self) -> None:
+        elsewhere = [
+            (
+                ABSENT,
+                "attack",
+                TokenRead(session="elsewhere", token=token(ENFORCE, "attack"), secured=False, reader="attacker"),
+            ),
+        ]
+        story = resisted()
+        spot = next(index for index, line in enumerate(story) if line[2] == held(ENFORCE))
+        read = [(name, "attack", fact) for name, _, fact in elsewhere]
+        found = verdict(record([*story[:spot], *read, *story[spot:]], taken_in()))
+        assert found.grade is Grade.FAIL
+
+    def test_a_connection_from_before_the_step_has_not_met_it(self) -> None:
+        story = taken_in(ENFORCE)
+        attack = [line for line in story if line[1] == "attack"]
+        reused = [
+            *attack[:2],
+            (ENFORCE, "attack", mx_query(ENFORCE)),
+            (ENFORCE, "attack", accepted(ENFORCE, "attack", "honest-1")),
+            attack[-1],
+        ]
+        lines = (
+            [line for line in story if line[1] == "prime"] + reused + [line for line in story if line[1] == "recover"]
+        )
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "not-met-by-the-attack" in reasons(found)
+
+
 class TestPrimeFirst:
     def test_without_an_honest_delivery_nothing_is_proved(self) -> None:
         lines = without(resisted(), lambda fact: isinstance(fact, MessageAccepted), "prime")
@@ -216,8 +311,44 @@ class TestControlArm:
         assert "worse-than-without-policy" in reasons(found)
 
     def test_testing_that_fares_as_badly_as_without_a_policy_passes(self) -> None:
-        held_too = resisted(ABSENT)
-        assert verdict(record(resisted(TESTING), held_too), TESTING).grade is Grade.PASS
+        cautious = case(Mode.ABSENT, ("delivered", "deferred"))
+        made = record(resisted(TESTING), resisted(ABSENT), cases=(CASES[TESTING], cautious))
+        assert verdict(made, TESTING).grade is Grade.PASS
+
+    def test_one_that_did_not_fare_as_it_must_is_nothing_to_compare_with(self) -> None:
+        for name in (TESTING, ENFORCE):
+            found = verdict(record(resisted(name), resisted(ABSENT)), name)
+            assert found.grade is Grade.INCONCLUSIVE
+            assert "control-not-sound" in reasons(found)
+
+    def test_an_error_of_the_lab_in_it_spoils_the_others(self) -> None:
+        broken = (ABSENT, "attack", LabFailed(where="attack", error="OSError: gone"))
+        assert "control-not-sound" in reasons(verdict(record(resisted(), [*taken_in(), broken])))
+
+    def test_an_attack_that_did_not_fire_in_it_spoils_the_others(self) -> None:
+        quiet = without(taken_in(), lambda fact: isinstance(fact, AttackFired))
+        assert "control-not-sound" in reasons(verdict(record(resisted(), quiet)))
+
+    def test_losing_a_message_is_never_as_without_a_policy(self) -> None:
+        def lost(name: str) -> list[Line]:
+            story = [
+                line
+                for line in taken_in(name)
+                if not isinstance(line[2], MessageAccepted | TokenRead) or line[1] == "prime"
+            ]
+            spot = next(
+                index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2])
+            )
+            return [
+                *story[:spot],
+                (name, "attack", QueueSeen(token=token(name, "attack"), state="gone")),
+                *story[spot:],
+            ]
+
+        careless = case(Mode.ABSENT, ("delivered", "lost"))
+        found = verdict(record(lost(TESTING), lost(ABSENT), cases=(CASES[TESTING], careless)), TESTING)
+        assert found.grade is Grade.FAIL
+        assert "SMTP-4.5.4.1-01" in {item.obligation for item in found.judgements if item.grade is Grade.FAIL}
 
 
 class TestCanary:
@@ -262,7 +393,9 @@ class TestCanary:
         )
         assert verdict(record([*resisted(), read], taken_in())).grade is Grade.FAIL
 
-    @pytest.mark.parametrize("line", ["MAIL FROM:<a@sender.example>", "rcpt to:<b@enforcing.example>", "DATA"])
+    @pytest.mark.parametrize(
+        "line", ["MAIL FROM:<a@sender.example>", "rcpt to:<b@enforcing.example>", "DATA", "BDAT 300 LAST"]
+    )
     def test_the_envelope_in_clear_fails(self, line: str) -> None:
         story = resisted()
         spot = next(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
@@ -296,6 +429,10 @@ class TestCanary:
         found = verdict(record(story[:spot] + leak + story[spot:], taken_in()))
         assert found.grade is Grade.WEAK
         assert [item.obligation for item in found.judgements if item.grade is Grade.WEAK] == ["STLS-4.1-02"]
+        leak.append((ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="mx", line="354 go on", secured=True)))
+        found = verdict(record(story[:spot] + leak + story[spot:], taken_in()))
+        assert found.grade is Grade.FAIL
+        assert "message-sent-under-a-bad-certificate" in reasons(found)
 
 
 class TestRightReason:
@@ -326,7 +463,7 @@ class TestRightReason:
         found = verdict(record(resisted(), taken_in()))
         assert found.steps[1].detail == "held: STARTTLS was not offered, and it left"
         story = resisted()
-        spot = max(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
+        spot = max(index for index, item in enumerate(story) if item[2] == held(ENFORCE))
         alert = (ENFORCE, "attack", TlsFailed(session="attacked-2", alert="unknown ca"))
         found = verdict(record([*story[:spot], alert, *story[spot:]], taken_in()))
         assert found.steps[1].detail == "held: TLS failed (unknown ca)"

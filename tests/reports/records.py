@@ -149,11 +149,13 @@ def strip_events(mode: Mode, leaks: bool | None = None, number: int = 0, at: flo
         tape.write(facts.QueueSeen(token=attacked, state="deferred", reason=REASON))
         tape.write(facts.TargetFlushed())
         tape.write(_answer(domain, "MX", f"10 mx1.{domain}."), after=1.0)
+        _stripped_session(tape, f"s3-{mode.value}", domain, attacked, leaks)
         tape.write(facts.QueueSeen(token=attacked, state="deferred", reason=REASON))
     tape.leave()
     tape.enter("recover")
     if not leaks:
         _honest_session(tape, f"s4-{mode.value}", domain, attacked)
+        tape.write(facts.QueueSeen(token=attacked, state="gone"))
     tape.leave()
     tape.write(facts.CaseEnded())
     return tape.events

@@ -60,6 +60,7 @@ def test_an_unchanged_queue_is_told_once() -> None:
     assert [line.text.split(":")[0] for line in lines] == [
         "message 6f1c0a9b... is active",
         "message 6f1c0a9b... is deferred",
+        "message 6f1c0a9b... is no longer held",
     ]
 
 

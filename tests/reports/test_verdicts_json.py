@@ -107,7 +107,7 @@ def test_every_level_of_the_requirements_fits_the_schema() -> None:
 
 
 def test_known_deviations_are_named_and_change_no_verdict() -> None:
-    gone = Deviation("tls/*", "STS-5-04", "fail", "old OpenSSL", "a link")
+    gone = Deviation("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "a link")
     accounts = Accounts(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=())
     document = verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, accounts)
     _validate(document)

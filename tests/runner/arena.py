@@ -46,6 +46,7 @@ IMPATIENT = Patience(
     bounce=Deadline("bounce", 0.3),
     inject=Deadline("inject", 2.0),
     longest_retry=Deadline("longest-retry", 0.5),
+    queue_look=Deadline("queue-look", 0.5),
 )
 
 #: The reference sender, quick to give up on hosts that do not answer.
@@ -169,7 +170,7 @@ class Arena:
         target = self.wrap(self.target)
         about = self.about(await target.about())
         campaign = self.campaign(recorder, AUTHORITY)
-        watch = QueueWatch(target, recorder, self.patience.queue_poll)
+        watch = QueueWatch(target, recorder, self.patience.queue_poll, self.patience.queue_look)
         self.stage = Stage(
             target, about, self.internet, campaign, recorder, watch, self.patience, random.Random("canaries")
         )

@@ -53,7 +53,8 @@ class TestVerdictWords:
 
     async def test_fail(self, tmp_path: Path) -> None:
         played = await Arena(tmp_path, flaws=("ignores_policy",)).play(STRIP)
-        assert played.grades() == {ENFORCE: "fail", TESTING: "pass", NONE: "pass", ABSENT: "pass"}
+        assert [played.grade(case) for case in (ENFORCE, NONE, ABSENT)] == ["fail", "pass", "pass"]
+        assert played.grade(TESTING) in ("pass", "weak"), "delivery is right there; what is reported is another matter"
         assert {"delivered-clear", "read-in-clear", "envelope-in-clear"} <= played.reasons(ENFORCE)
 
     async def test_weak(self, tmp_path: Path) -> None:
@@ -346,6 +347,33 @@ async def test_a_target_that_never_answers_an_injection(tmp_path: Path) -> None:
     assert played.seconds < QUICKLY
 
 
+async def test_a_target_that_falls_silent_in_mid_run(tmp_path: Path) -> None:
+    class Silent(Mortal):
+        async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+            await self._wait_if_dead()
+            return await self.inside.inject(sender, recipient, message)
+
+        async def queue(self) -> tuple[Held, ...]:
+            await self._wait_if_dead()
+            return await self.inside.queue()
+
+        async def _wait_if_dead(self) -> None:
+            if self.dead:
+                await asyncio.Event().wait()
+
+    def silence(arena: Arena, event: Event) -> None:
+        if isinstance(event.fact, StepBegan) and event.step == "attack":
+            arena.stage.target.dead = True  # type: ignore[attr-defined]
+
+    patient = replace(IMPATIENT, settle=Deadline("settle", 60), inject=Deadline("inject", 60))
+    played = await Arena(tmp_path, wrap=Silent, on_event=silence, patience=patient).play(STRIP)
+    assert set(played.grades().values()) == {"inconclusive"}
+    assert [fact.what for fact in played.facts(TargetFailed, "")] == [
+        "the target's queue cannot be seen: queue-look: no answer within 0.5 s"
+    ]
+    assert played.seconds < QUICKLY
+
+
 # -- a target that offers less
 
 
@@ -374,7 +402,7 @@ async def test_a_black_box_gets_the_same_verdict_only_later(
     )
     played = await arena.play(STRIP)
     assert played.grade(ENFORCE) == expected, played.verdicts[ENFORCE]
-    assert played.grades() == {ENFORCE: expected, TESTING: "pass", NONE: "pass", ABSENT: "pass"}
+    assert [played.grade(case) for case in (NONE, ABSENT)] == ["pass", "pass"]
     assert not played.facts(QueueSeen)
     assert not played.facts(TargetFlushed)
     assert played.seconds < QUICKLY

@@ -1,0 +1,194 @@
+"""`sts-lab report-check` as its users call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lab.cli.commands import app
+
+from .builder import KEY_NAME, Mail, changed, good, key_record, text
+
+GOOD = Mail().octets()
+BAD = text(changed(lambda report: report.update({"contact-info": None})))
+NOTED = text(changed(lambda report: report.update(policies=[])))
+
+
+def _check(*arguments: str, standard_input: bytes = b"") -> Result:
+    return CliRunner().invoke(app, ["report-check", *arguments], input=standard_input, env={"COLUMNS": "80"})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    files = {
+        "good.eml": GOOD,
+        "bad.json": BAD,
+        "noted.json": NOTED,
+        "empty": b"",
+        "noise": b"\x00\x01\x02",
+        "letter.eml": b"From: a@b.example\nSubject: lunch?\n\nAt noon.\n",
+        "deep.json": b'{"a":' + b"[" * 99,
+    }
+    for name, octets in files.items():
+        (tmp_path / name).write_bytes(octets)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("names", "status"),
+    [
+        (["good.eml"], 0),
+        (["noted.json"], 0),
+        (["bad.json"], 1),
+        (["noise"], 2),
+        (["missing"], 2),
+        (["."], 2),
+        (["deep.json"], 2),
+        (["empty"], 5),
+        (["letter.eml"], 5),
+        (["good.eml", "empty"], 5),
+        (["good.eml", "empty", "noise"], 2),
+        (["noise", "empty", "bad.json"], 1),
+    ],
+)
+def test_exit_status(folder: Path, names: list[str], status: int) -> None:
+    arguments = [str(folder / name) for name in names]
+    shown = _check(*arguments)
+    assert shown.exit_code == status
+    assert "Traceback" not in shown.output
+    document = json.loads(_check("--json", *arguments).stdout)
+    assert document["exit_code"] == status
+    assert len(document["reports"]) == len(names)
+
+
+def test_a_block_says_which_rule_where_and_how_bad(folder: Path) -> None:
+    shown = _check(str(folder / "bad.json")).output
+    for words in (
+        "FAIL  a-contact-is-named (null)",
+        "RPT-4.4-04 (DEFN, RFC 8460 section 4.4):",
+        "where       contact-info",
+        "observed    null",
+        "1 report: 1 fail.",
+    ):
+        assert words in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_what_is_not_judged_is_listed_by_name(folder: Path) -> None:
+    shown = " ".join(_check(str(folder / "bad.json")).output.split())
+    assert "not judged needs the record of sessions: RPT-4.2.1-01, RPT-4.3.1-01" in shown
+    assert "not judged this is not a mail message: DKIM-3.5-01" in shown
+
+
+def test_json_has_everything_and_nothing_else(folder: Path) -> None:
+    (report,) = json.loads(_check("--json", str(folder / "bad.json")).stdout)["reports"]
+    (finding,) = report["findings"]
+    assert finding["obligation"] == "RPT-4.4-04"
+    assert (finding["grade"], finding["level"], finding["reason"], finding["where"]) == (
+        "fail",
+        "DEFN",
+        "null",
+        "contact-info",
+    )
+    assert report["kind"] == "json"
+    assert {"obligation": "RPT-4.3.1-01", "reason": "needs the record of sessions", "in_part": False} in report[
+        "not_judged"
+    ]
+
+
+def test_standard_input() -> None:
+    assert _check("-", standard_input=GOOD).exit_code == 0
+    assert _check("-", standard_input=BAD).exit_code == 1
+
+
+def test_a_key_that_is_given_is_used(folder: Path) -> None:
+    path, key = str(folder / "good.eml"), f"{KEY_NAME}={key_record().decode()}"
+    assert "the signature was not verified" in " ".join(_check(path).output.split())
+    assert "the signature was not verified" not in " ".join(_check(path, "--dkim-key", key).output.split())
+    forged = folder / "forged.eml"
+    forged.write_bytes(GOOD.replace(b"programs", b"machines"))
+    shown = _check(str(forged), "--dkim-key", key)
+    assert shown.exit_code == 1
+    assert "invalid-signature" in shown.output
+    other = _check(path, "--dkim-key", key.replace("reports.", "other."))
+    assert other.exit_code == 0
+    assert "is not known" in " ".join(other.output.split())
+
+
+def test_a_key_that_is_not_written_as_one_is_refused(folder: Path) -> None:
+    command = [sys.executable, "-m", "lab", "report-check", str(folder / "good.eml"), "--dkim-key", "nonsense"]
+    ended = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("sts-lab: --dkim-key nonsense")
+
+
+def test_a_posted_body_is_judged_by_its_media_type(folder: Path) -> None:
+    (folder / "body").write_bytes(text(good()))
+    shown = _check(str(folder / "body"), "--media-type", "application/tlsrpt+gzip")
+    assert shown.exit_code == 1
+    assert "RPT-5.4-02" in shown.output
+    assert "RPT-5.2-01" in shown.output
+
+
+def test_the_name_of_a_file_is_judged_where_it_looks_like_a_reports(folder: Path) -> None:
+    path = folder / "z.example!a.example!1772409600!1772495999.json"
+    path.write_bytes(text(good()))
+    assert "sender-differs" in _check(str(path)).output
+
+
+def test_no_file_is_wrong_usage() -> None:
+    assert _check().exit_code == 2
+
+
+def test_foreign_text_cannot_reach_the_terminal(folder: Path) -> None:
+    def change(report: dict[str, Any]) -> None:
+        report["organization-name"] = "\x1b[2J\u202e[bold]evil"
+        report["contact-info"] = "\x1b]0;x\x07\ud800"
+        report["policies"][0]["policy"]["policy-domain"] = "a\r\nb[/red]"
+
+    path = folder / "evil\u202e.json"
+    path.write_bytes(json.dumps(changed(change)).encode())
+    shown = _check(str(path)).output
+    assert not set(shown) & {"\x1b", "\u202e", "\x07", "\r"}
+    assert "[bold]evil" in shown
+    json.loads(_check("--json", str(path)).stdout.encode("utf-8"))
+
+
+def test_equal_findings_are_told_once_and_counted(folder: Path) -> None:
+    def change(report: dict[str, Any]) -> None:
+        entry = {
+            "result-type": "certificate-not-trusted",
+            "sending-mta-ip": "192.0.2.1",
+            "receiving-ip": "192.0.2.2",
+            "failed-session-count": 1,
+        }
+        details = report["policies"][0]["failure-details"]
+        details += [entry | {"receiving-mx-hostname": f"mx{number}.a.example"} for number in range(9)]
+
+    path = folder / "many.json"
+    path.write_bytes(text(changed(change)))
+    shown = " ".join(_check(str(path)).output.split())
+    assert shown.count("(no-reason)") == 1
+    assert "failure-details[3].failure-reason-code" in shown
+    assert "and 6 more places" in shown
+
+
+def test_help_loads_neither_the_grader_nor_the_verifier() -> None:
+    code = "import sys, lab.cli.commands; print([name for name in ('lab.tlsrpt', 'dkim', 'rich.console') if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "lab.tlsrpt" not in ended.stdout
+    assert "dkim" not in ended.stdout

@@ -1,0 +1,299 @@
+"""A report against what a witness knows: hand-made sessions, and the open questions of the RFC each the fair way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lab.model import Grade
+from lab.tlsrpt import KnownSessions, Range, against_sessions, parse_report, right_result_types
+from lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES
+from lab.tlsrpt.report import RESULT_TYPES
+
+from .builder import REQUIREMENTS, changed, good, short, text
+
+FAIL, WEAK, INFO, PASS = Grade.FAIL, Grade.WEAK, Grade.INFO, Grade.PASS
+
+LINES = ("version: STSv1", "mode: testing", "mx: mx1.a.example", "mx: *.backup.a.example", "max_age: 604800")
+#: What happened, as the good report's MTA-STS block tells it.
+KNOWN = KnownSessions(
+    policy_domain="a.example",
+    attempts=Range(14, 20),
+    failed=Range(4, 6),
+    policy_types=frozenset({"sts", "no-policy-found"}),
+    policy_lines=LINES,
+    mx_hosts=frozenset({"mx1.a.example", "one.backup.a.example"}),
+    mx_greetings=frozenset({"mail.a.example"}),
+    sending_ips=frozenset({"192.0.2.10", "2001:db8::10"}),
+    receiving_ips=frozenset({"198.51.100.7", "2001:db8:1::7"}),
+    result_types=right_result_types("starttls-not-offered", "untrusted", "policy-unreachable"),
+)
+
+Changes = Callable[[dict[str, Any]], object]
+
+
+def _told(report: object, known: KnownSessions = KNOWN) -> set[tuple[str, str, Grade]]:
+    return short(against_sessions(parse_report(text(report)), known, REQUIREMENTS))
+
+
+def _block(report: dict[str, Any]) -> dict[str, Any]:
+    block: dict[str, Any] = report["policies"][0]
+    return block
+
+
+def _sts_only(report: dict[str, Any]) -> None:
+    report["policies"] = report["policies"][:1]
+
+
+def test_a_true_report_has_no_findings() -> None:
+    assert _told(good()) == set()
+
+
+CASES: list[tuple[str, Changes, set[tuple[str, str, Grade]]]] = [
+    (
+        "another domain",
+        lambda r: [one["policy"].update({"policy-domain": "z.example"}) for one in r["policies"]],
+        {("RPT-4.4-08", "no-block-for-the-domain", FAIL)},
+    ),
+    ("no blocks", lambda r: r.update(policies=[]), {("RPT-4.4-08", "no-block-for-the-domain", FAIL)}),
+    (
+        "another type of policy",
+        lambda r: _block(r)["policy"].update({"policy-type": "tlsa"}),
+        {("RPT-4.4-06", "policy-type-untrue", FAIL)},
+    ),
+    (
+        "a line more",
+        lambda r: _block(r)["policy"]["policy-string"].append("x: y"),
+        {("RPT-4.5-02", "lines-untrue", FAIL)},
+    ),
+    ("an mx line less", lambda r: _block(r)["policy"]["policy-string"].pop(2), {("RPT-4.5-02", "lines-missing", FAIL)}),
+    (
+        "another mode",
+        lambda r: _block(r)["policy"]["policy-string"].__setitem__(1, "mode: enforce"),
+        {("RPT-4.5-02", "lines-missing", FAIL), ("RPT-4.5-02", "lines-untrue", FAIL)},
+    ),
+    (
+        "another pattern",
+        lambda r: _block(r)["policy"]["mx-host"].append("z.example"),
+        {("RPT-4.4-10", "mx-host-untrue", FAIL)},
+    ),
+    (
+        "another sender address",
+        lambda r: _block(r)["failure-details"][0].update({"sending-mta-ip": "192.0.2.11"}),
+        {("RPT-4.4-15", "address-untrue", FAIL)},
+    ),
+    (
+        "another receiver address",
+        lambda r: _block(r)["failure-details"][0].update({"receiving-ip": "198.51.100.8"}),
+        {("RPT-4.4-18", "address-untrue", FAIL)},
+    ),
+    (
+        "another host",
+        lambda r: _block(r)["failure-details"][0].update({"receiving-mx-hostname": "mx9.a.example"}),
+        {("RPT-4.4-16", "host-untrue", FAIL)},
+    ),
+    (
+        "another greeting",
+        lambda r: _block(r)["failure-details"][0].update({"receiving-mx-helo": "z.example"}),
+        {("RPT-4.4-17", "host-untrue", INFO)},
+    ),
+    (
+        "another trouble",
+        lambda r: _block(r)["failure-details"][0].update({"result-type": "certificate-expired"}),
+        {("RPT-4.3.1-03", "result-type-untrue", FAIL)},
+    ),
+    (
+        "no failures",
+        lambda r: _block(r)["summary"].update({"total-failure-session-count": 0}),
+        {("RPT-4.2.2-01", "failures-untrue", FAIL)},
+    ),
+    (
+        "too many failures",
+        lambda r: _block(r)["summary"].update({"total-failure-session-count": 7}),
+        {("RPT-4.2.2-01", "failures-untrue", FAIL)},
+    ),
+    (
+        "failures counted in another way",
+        lambda r: _block(r)["summary"].update({"total-failure-session-count": 1}),
+        {("RPT-4.2.2-01", "failures-differ", INFO)},
+    ),
+    (
+        "an entry of too many",
+        lambda r: _block(r)["failure-details"][0].update({"failed-session-count": 7}),
+        {("RPT-4.4-19", "count-untrue", FAIL)},
+    ),
+    (
+        "no successes",
+        lambda r: [one["summary"].update({"total-successful-session-count": 0}) for one in r["policies"]],
+        {("RPT-4.2.1-01", "successes-untrue", FAIL)},
+    ),
+    (
+        "too many successes",
+        lambda r: _block(r)["summary"].update({"total-successful-session-count": 21}),
+        {("RPT-4.2.1-01", "successes-untrue", FAIL)},
+    ),
+    (
+        "clear text counted as well (A61)",
+        lambda r: _block(r)["summary"].update({"total-successful-session-count": 17}),
+        {("RPT-4.2.1-01", "successes-differ", INFO)},
+    ),
+    ("no entries", lambda r: _block(r).pop("failure-details"), {("RPT-4.3.1-01", "failure-not-told", FAIL)}),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_each_untruth_is_found_and_nothing_else(change: Changes, expected: set[tuple[str, str, Grade]]) -> None:
+    assert _told(changed(change)) == expected
+
+
+HARMLESS: list[tuple[str, Changes]] = [
+    (
+        "blanks and order of the lines (A66)",
+        lambda r: _block(r)["policy"].update(
+            {
+                "policy-string": [
+                    "max_age:604800",
+                    " mx:*.backup.a.example",
+                    "mx:\tMX1.a.example",
+                    "mode: testing",
+                    "version:STSv1",
+                ]
+            }
+        ),
+    ),
+    (
+        "addresses unknown (A46)",
+        lambda r: _block(r)["failure-details"][0].update({"sending-mta-ip": "", "receiving-ip": ""}),
+    ),
+    (
+        "an address in another notation, which the grader judges",
+        lambda r: _block(r)["failure-details"][1].update({"sending-mta-ip": "2001:DB8:0::10"}),
+    ),
+    (
+        "root dots",
+        lambda r: (
+            _block(r)["failure-details"][0].update({"receiving-mx-hostname": "MX1.a.example."}),
+            _block(r)["policy"].update({"policy-domain": "A.example."}),
+        ),
+    ),
+    (
+        "without a policy, under the name of an MX (A67)",
+        lambda r: r["policies"][2]["policy"].update({"policy-domain": "mx1.a.example"}),
+    ),
+    (
+        "no lines for a policy that was never learnt (A45)",
+        lambda r: (_block(r)["policy"].pop("policy-string"), _block(r)["policy"].pop("mx-host")),
+    ),
+]
+
+
+@pytest.mark.parametrize("change", [case[1] for case in HARMLESS], ids=[case[0] for case in HARMLESS])
+def test_what_is_open_is_no_finding(change: Changes) -> None:
+    assert _told(changed(change)) == set()
+
+
+class TestResultTypes:
+    """One failing session, and every result type in turn."""
+
+    def _told(self, known: KnownSessions, result_type: str) -> set[tuple[str, str, Grade]]:
+        def change(report: dict[str, Any]) -> None:
+            _sts_only(report)
+            _block(report)["failure-details"] = [{"result-type": result_type, "failed-session-count": 4}]
+
+        return _told(changed(change), known)
+
+    @pytest.mark.parametrize("trouble", RIGHT_RESULT_TYPES)
+    def test_exactly_the_right_types_are_right(self, trouble: str) -> None:
+        known = replace(KNOWN, result_types=right_result_types(trouble))
+        for result_type, row in RESULT_TYPES.items():
+            told = self._told(known, result_type)
+            grade = RIGHT_RESULT_TYPES[trouble].get(result_type)
+            if grade is PASS:
+                assert told == set()
+            elif grade is not None:
+                assert told == {(row, "result-type-tolerated", grade)}
+            else:
+                assert (row, "result-type-untrue", FAIL) in told
+                assert any(reason == "failure-not-told" for _, reason, _ in told)
+
+    def test_a_tolerated_type_says_why(self) -> None:
+        for trouble, note in (("starttls-refused", "A44"), ("self-signed", "A65")):
+            report = good()
+            _sts_only(report)
+            _block(report)["failure-details"] = [{"result-type": "validation-failure", "failed-session-count": 4}]
+            known = replace(KNOWN, result_types=right_result_types(trouble))
+            (finding,) = against_sessions(parse_report(text(report)), known, REQUIREMENTS)
+            assert finding.note.startswith(note)
+
+    def test_nobody_has_to_report_an_mx_outside_the_policy(self) -> None:
+        known = replace(KNOWN, result_types=right_result_types("mx-outside-policy"), absent=INFO)
+        told = _told(changed(lambda r: (_sts_only(r), _block(r).pop("failure-details"))), known)
+        assert told == {("RPT-4.3.1-06", "failure-not-told", INFO)}
+
+    def test_of_two_troubles_the_better_grade_counts(self) -> None:
+        assert right_result_types("self-signed", "handshake-broken")["validation-failure"] is PASS
+
+    def test_a_clean_day_has_no_failures(self) -> None:
+        known = replace(KNOWN, failed=Range(0, 0), result_types={})
+        told = _told(changed(lambda r: _block(r)["failure-details"].__delitem__(slice(1, None))), known)
+        assert told == {
+            ("RPT-4.3.1-01", "result-type-untrue", FAIL),
+            ("RPT-4.2.2-01", "failures-untrue", FAIL),
+            ("RPT-4.4-19", "count-untrue", FAIL),
+        }
+
+
+def test_dane_blocks_stand_under_the_mx_host_with_its_records() -> None:
+    records = (f"3 1 1 {'0123456789abcdef' * 4}", f"2 1 1 {'fedcba9876543210' * 4}")
+    known = KnownSessions(
+        "b.example",
+        Range(5, 5),
+        Range(0, 0),
+        frozenset({"tlsa"}),
+        mx_hosts=frozenset({"mx.b.example"}),
+        tlsa_records=records,
+    )
+    assert _told(good(), known) == set()
+    assert _told(good(), replace(known, tlsa_records=records[:1])) == {("RPT-4.5-01", "lines-untrue", FAIL)}
+    assert _told(good(), replace(known, mx_hosts=frozenset())) == {("RPT-4.4-08", "no-block-for-the-domain", FAIL)}
+
+
+def test_a_policy_that_was_replaced_during_the_day_is_right(  # A64
+) -> None:
+    known = replace(KNOWN, policy_lines=(*LINES[:-1], "max_age: 86400"), earlier_policy_lines=(LINES,))
+    assert _told(good(), known) == set()
+    assert _told(good(), replace(known, earlier_policy_lines=())) != set()
+
+
+def test_a_session_under_two_policies_is_not_counted_twice() -> None:
+    def change(report: dict[str, Any]) -> None:
+        report["policies"][1]["policy"]["policy-domain"] = "a.example"
+        report["policies"][1]["summary"] = {"total-successful-session-count": 14, "total-failure-session-count": 0}
+
+    known = replace(KNOWN, attempts=Range(14, 14), policy_types=KNOWN.policy_types | {"tlsa"})
+    report = changed(change)
+    report["policies"].pop()
+    assert _told(report, known) == {("RPT-4.2.1-01", "successes-differ", INFO)}
+
+
+def test_counters_prove_nothing_where_they_are_free() -> None:  # A63
+    known = replace(KNOWN, counters_are_free=True)
+    report = changed(lambda r: _block(r)["summary"].update({"total-failure-session-count": 0}))
+    assert _told(report, known) == {("RPT-4.2.2-01", "failures-untrue", INFO)}
+
+
+def test_what_the_lab_did_not_read_is_inconclusive() -> None:
+    deep = b"[" * 40
+    assert short(against_sessions(parse_report(b'{"a":' + deep), KNOWN, REQUIREMENTS)) == {
+        ("RPT-4.4-08", "no-block-for-the-domain", Grade.INCONCLUSIVE)
+    }
+
+
+def test_a_range_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="no range"):
+        Range(2, 1)
+    with pytest.raises(ValueError, match="no range"):
+        Range(-1, 1)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lab.attacks.session import Script, Session
+from lab.attacks.instructions import Script
+from lab.attacks.session import Session
 from lab.model import AttackForm
 from lab.world.zone import Answer, Question
 

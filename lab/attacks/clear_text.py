@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lab.attacks.session import Edit, Session, Steps, untouched
+from lab.attacks.edits import Edit, untouched
+from lab.attacks.instructions import Steps
+from lab.attacks.session import Session
 from lab.attacks.smtp import Command, Reply, keyword, reply
 
 #: What a host without STARTTLS answers to it (RFC 5321, section 4.2.4).

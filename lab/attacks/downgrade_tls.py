@@ -15,8 +15,9 @@ clear under an enforce policy, and keeps the message.
 from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
+from lab.attacks.instructions import Script, Shown
 from lab.attacks.intercepted_tls import intercept
-from lab.attacks.session import Script, Session, Shown
+from lab.attacks.session import Session
 from lab.model import AttackForm
 
 

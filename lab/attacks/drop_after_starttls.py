@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
 from lab.attacks.fake_go_ahead import relay_until_client_hello
-from lab.attacks.session import Script, Session
+from lab.attacks.instructions import Script
+from lab.attacks.session import Session
 from lab.model import AttackForm
 
 

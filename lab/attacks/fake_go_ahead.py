@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lab.attacks.session import Session, Steps
+from lab.attacks.instructions import Steps
+from lab.attacks.session import Session
 from lab.attacks.smtp import reply
 from lab.attacks.tls_wire import ClientHello
 
@@ -13,6 +14,8 @@ GO_AHEAD = reply(220, "2.0.0 Ready to start TLS")
 def relay_until_client_hello(session: Session) -> Steps[ClientHello | None]:
     """Relay until STARTTLS, answer it in the receiver's place, and return the ClientHello, or None if none comes.
 
+    A sender that says something in clear instead is heard out.
+
     The ClientHello is read before anything else happens: a socket that is closed with unread input is reset, which may
     overtake the 220, and octets sent straight behind the 220 may be taken for a part of its line.
     """
@@ -20,7 +23,10 @@ def relay_until_client_hello(session: Session) -> Steps[ClientHello | None]:
     while (command := (yield from session.read_command())) is not None:
         if command.verb == "STARTTLS":
             yield from session.speak(GO_AHEAD)
-            return (yield from session.read_client_hello())
+            hello = yield from session.read_client_hello()
+            if hello is None:
+                yield from session.hear_out()
+            return hello
         if (yield from session.relay(command)) is None:
             break
     return None

@@ -1,8 +1,9 @@
 """garbage_after_220: the handshake is answered with octets that are no TLS.
 
 On the wire: everything passes untouched until STARTTLS; the attacker answers it with 220 himself, waits for the whole
-ClientHello, sends 32 fixed octets in the place of the ServerHello, sends no more, and listens until the sender hangs
-up (an alert that the sender still sends is recorded). The receiver never hears of STARTTLS.
+ClientHello, sends 32 fixed octets in the place of the ServerHello, and listens until the sender hangs up. An alert that
+the sender still sends is recorded, and so is whatever it says in clear on the same connection, which is answered with
+503. The receiver never hears of STARTTLS.
 
 What it proves: as `drop_after_starttls`, with a failure that looks like a broken TLS library instead of a broken
 network: some senders treat the two differently and retry in clear text only when "TLS is broken".
@@ -15,9 +16,8 @@ from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
 from lab.attacks.fake_go_ahead import relay_until_client_hello
-from lab.attacks.session import Script, Session
-from lab.attacks.tls_wire import plain_alert
-from lab.events import TlsFailed
+from lab.attacks.instructions import Script
+from lab.attacks.session import Session
 from lab.model import AttackForm
 
 #: Fixed, so that every run fails alike. The first octet is no TLS record type, and enough of them follow for any
@@ -30,10 +30,7 @@ def play(session: Session, parameters: Parameters) -> Script:
     if (yield from relay_until_client_hello(session)) is None:
         return
     yield from session.say_raw(GARBAGE, "answered the ClientHello with octets that are no TLS")
-    yield from session.finish_sending()
-    alert = plain_alert((yield from session.read_last_words()))
-    if alert:
-        session.witness(TlsFailed(session=session.number, alert=alert))
+    yield from session.hear_out(witness_alerts=True)
 
 
 ATTACK = SmtpAttack(

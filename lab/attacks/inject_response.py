@@ -16,7 +16,9 @@ A careful sender ignores the forged lines and delivers inside TLS, or gives up t
 from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
-from lab.attacks.session import Line, Script, Session
+from lab.attacks.edits import Line
+from lab.attacks.instructions import Script
+from lab.attacks.session import Session
 from lab.attacks.smtp import Reply, reply
 from lab.model import AttackForm
 
@@ -47,14 +49,9 @@ def play(session: Session, parameters: Parameters) -> Script:
         if (yield from session.handshake_follows()):
             yield from session.pipe()
         else:
-            yield from _refuse_the_rest(session)
+            # The receiver waits for TLS, and could not answer what is said in clear.
+            yield from session.hear_out()
         return
-
-
-def _refuse_the_rest(session: Session) -> Script:
-    """Hear out a sender that goes on in clear behind the 220. The receiver waits for TLS and could not answer it."""
-    while (yield from session.read_command()) is not None:
-        yield from session.speak(reply(503, "5.5.1 TLS was to be started"))
 
 
 ATTACK = SmtpAttack(

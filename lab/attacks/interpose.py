@@ -25,9 +25,10 @@ from mitmproxy.proxy import commands, context, mode_specs, server, server_hooks
 from mitmproxy.proxy.layers import http, tls
 
 from lab.attacks.attack import Parameters, SmtpAttack
+from lab.attacks.instructions import Script, Shown
 from lab.attacks.interpose_stage import Player, Stage
 from lab.attacks.interpose_tls import Handshake, Scene, TargetTls, client_connection
-from lab.attacks.session import Script, Session, Shown
+from lab.attacks.session import Session
 from lab.deadlines import ATTACK_SESSION, Deadline
 from lab.events import AttackFired, ClientHelloSeen, DeadlinePassed
 from lab.record import Recorder
@@ -145,6 +146,11 @@ class _Handler(server.LiveConnectionHandler):
         assert self._session is not None
         self._handshake = Handshake(self.scene, self._session.attack, shown, self._session.fire)
         return self._handshake
+
+    def overhear(self, octets: bytes) -> None:
+        """See `interpose_stage.Theatre`."""
+        assert self._session is not None
+        self._session.overhear(octets)
 
     def reset(self) -> None:
         """See `interpose_stage.Theatre`."""
@@ -282,7 +288,7 @@ class SmtpInterposer(_Interposer):
     def _begin(self, handler: _Handler) -> None:
         scene = handler.scene
         session = Session(self._attack.form.name, scene.accepted.session, scene.host.name, scene.witness)
-        handler.play(session, self._attack.play(session, self._parameters))
+        handler.play(session, session.whole(self._attack.play(session, self._parameters)))
 
 
 class HttpsInterposer(_Interposer):

@@ -7,10 +7,10 @@ from typing import Protocol
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, context, events, layer
 
-from lab.attacks.interpose_tls import Handshake, ReceiverTls, TargetTls
-from lab.attacks.session import (
+from lab.attacks.instructions import (
     Arrived,
     FinishSending,
+    LeaveTls,
     Receive,
     Reset,
     Script,
@@ -20,6 +20,7 @@ from lab.attacks.session import (
     Shown,
     Side,
 )
+from lab.attacks.interpose_tls import Handshake, ReceiverTls, TargetTls
 
 
 class Theatre(Protocol):
@@ -35,6 +36,9 @@ class Theatre(Protocol):
     def secure(self, shown: Shown) -> Handshake:
         """TLS with the target begins: this is to be shown. Return what keeps the record of it."""
 
+    def overhear(self, octets: bytes) -> None:
+        """The target sent these octets while TLS with it was up or beginning: TLS records, or clear text."""
+
     def reset(self) -> None:
         """Break the target's connection with a TCP reset."""
 
@@ -46,6 +50,7 @@ class Player:
         self.theatre = theatre
         self.script = script
         self.over = False
+        self.leaves_tls = False
 
     def finish(self) -> None:
         """Let nothing more happen."""
@@ -56,24 +61,47 @@ class Player:
 class Stage(layer.Layer):
     """The two connections as they are at one time: in clear, or (with a TLS layer around this one) inside TLS.
 
-    When the script starts TLS, a TLS layer with another stage inside takes over whatever happens from then on.
+    When the script starts TLS, a TLS layer with another stage inside takes over whatever happens from then on; until
+    the target's handshake fails, or its TLS ends and the script goes on in clear: then it is this stage's turn again.
     """
 
     def __init__(self, here: context.Context, player: Player, first: bool = False) -> None:
         super().__init__(here)
         self._player = player
         self._first = first
-        self._inner: layer.Layer | None = None
+        self._inner: TargetTls | ReceiverTls | None = None
+        self._sender_left = False
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if self._inner is not None:
-            yield from self._inner.handle_event(event)
-            return
         try:
-            yield from self._happened(event)
+            if self._inner is None:
+                yield from self._happened(event)
+            else:
+                yield from self._pass_inside(self._inner, event)
         except Exception as error:  # noqa: BLE001 - recorded; mitmproxy would log it and let the session hang
             self._player.theatre.failed("script", error)
             yield from self._close()
+
+    def _pass_inside(self, inner: TargetTls | ReceiverTls, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(inner, ReceiverTls):
+            yield from inner.handle_event(event)
+            return
+        if isinstance(event, events.DataReceived) and event.connection == self.context.client:
+            self._player.theatre.overhear(event.data)
+        elif isinstance(event, events.ConnectionClosed) and event.connection == self.context.client:
+            self._sender_left = True
+        yield from inner.handle_event(event)
+        yield from self._come_back(inner)
+
+    def _come_back(self, inner: TargetTls) -> layer.CommandGenerator[None]:
+        """Go on in clear where there is no TLS with the target any more."""
+        if self._player.over or not (inner.failed or self._player.leaves_tls):
+            return
+        yield from inner.take_leave()
+        self._inner = None
+        yield from self._advance(not inner.failed)
+        if self._sender_left and not self._player.over:
+            yield from self._advance(Arrived(Side.SENDER, b""))
 
     def _happened(self, event: events.Event) -> layer.CommandGenerator[None]:
         if self._player.over:
@@ -87,13 +115,14 @@ class Stage(layer.Layer):
                     return
                 if error:
                     raise ConnectionError(f"the genuine host's back door: {error}")
-            yield from self._advance(None)
+            # A generator begins with None; a stage inside TLS begins with a handshake that was finished.
+            yield from self._advance(None if self._first else True)
         elif isinstance(event, events.DataReceived):
             yield from self._advance(Arrived(self._side(event.connection), event.data))
         elif isinstance(event, events.ConnectionClosed):
             yield from self._advance(Arrived(self._side(event.connection), b""))
 
-    def _advance(self, answer: Arrived | None) -> layer.CommandGenerator[None]:
+    def _advance(self, answer: Arrived | bool | None) -> layer.CommandGenerator[None]:
         """Play on until the script waits, ends, or starts TLS."""
         while True:
             try:
@@ -115,7 +144,13 @@ class Stage(layer.Layer):
                     return
                 case SecureSender(shown, leftover):
                     handshake = self._player.theatre.secure(shown)
-                    yield from self._descend(TargetTls(self.context, handshake), self.context.client, leftover)
+                    self._player.theatre.overhear(leftover)
+                    around = TargetTls(self.context, handshake, stays_open=True)
+                    yield from self._descend(around, self.context.client, leftover)
+                    yield from self._come_back(around)
+                    return
+                case LeaveTls():
+                    self._player.leaves_tls = True
                     return
                 case SecureReceiver(leftover):
                     yield from self._descend(ReceiverTls(self.context), self.context.server, leftover)

@@ -20,7 +20,7 @@ from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import tls
 from OpenSSL import SSL
 
-from lab.attacks.session import Shown
+from lab.attacks.instructions import Shown
 from lab.attacks.tls_wire import alert_words, answers_with_certificate
 from lab.events import AnyFact, TlsEstablished, TlsFailed
 from lab.record import Recorder
@@ -180,21 +180,31 @@ class _Mended(tls.TLSLayer):
         if self.conn.tls_established:
             yield from super().send_data(data)
 
-    def send_close(self, command: commands.CloseConnection) -> layer.CommandGenerator[None]:
-        """Close, with close_notify first, so that a strict peer sees no truncation."""
+    def take_leave(self) -> layer.CommandGenerator[None]:
+        """End TLS on this side (RFC 8446, section 6.1); the connection stays open."""
         if self.tls and self.conn.tls_established:
             with contextlib.suppress(SSL.Error):
                 self.tls.shutdown()
             yield from self.tls_interact()
+
+    def send_close(self, command: commands.CloseConnection) -> layer.CommandGenerator[None]:
+        """Close, with close_notify first, so that a strict peer sees no truncation."""
+        yield from self.take_leave()
         yield from super().send_close(command)
 
 
 class TargetTls(_Mended, tls.ClientTLSLayer):
-    """TLS with the target, which ends here."""
+    """TLS with the target, which ends here.
 
-    def __init__(self, scene: context.Context, handshake: Handshake) -> None:
+    With `stays_open` a failed handshake does not close the connection, as long as the target keeps it open: `failed`
+    says that whoever made this layer is to go on in clear.
+    """
+
+    def __init__(self, scene: context.Context, handshake: Handshake, stays_open: bool = False) -> None:
         super().__init__(scene)
         self._handshake = handshake
+        self._stays_open = stays_open
+        self.failed = False
 
     def tls_interact(self) -> layer.CommandGenerator[None]:
         """Send what OpenSSL wants sent: to the target, some of it may be the tampering."""
@@ -204,11 +214,20 @@ class TargetTls(_Mended, tls.ClientTLSLayer):
             yield command
 
     def on_handshake_error(self, err: str) -> layer.CommandGenerator[None]:
-        """Send the alert that OpenSSL has ready, then close."""
+        """Send the alert that OpenSSL has ready, then close, or leave the rest to who goes on in clear."""
         if self.tls:
             yield from self.tls_interact()
         self._handshake.handshake_failed(last_words(err))
-        yield from super().on_handshake_error(err)
+        stays_open = self._stays_open and self.conn.connected
+        for command in super().on_handshake_error(err):
+            if not (stays_open and isinstance(command, commands.CloseConnection)):
+                yield command
+        self.failed = stays_open
+
+    def receive_data(self, data: bytes) -> layer.CommandGenerator[None]:
+        """Take what arrived inside TLS. What came while a handshake failed is none of it."""
+        if self.conn.tls_established:
+            yield from super().receive_data(data)
 
 
 class ReceiverTls(_Mended, tls.ServerTLSLayer):

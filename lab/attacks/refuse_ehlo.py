@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
 from lab.attacks.clear_text import NOT_IMPLEMENTED, relay_one_in_clear
-from lab.attacks.session import Script, Session, untouched
+from lab.attacks.edits import untouched
+from lab.attacks.instructions import Script
+from lab.attacks.session import Session
 from lab.model import AttackForm
 
 

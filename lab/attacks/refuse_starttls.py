@@ -17,7 +17,9 @@ from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
 from lab.attacks.clear_text import relay_one_in_clear
-from lab.attacks.session import Script, Session, untouched
+from lab.attacks.edits import untouched
+from lab.attacks.instructions import Script
+from lab.attacks.session import Session
 from lab.attacks.smtp import reply
 from lab.model import AttackForm
 

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lab.attacks.session import (
-    Arrived,
-    Instruction,
-    Receive,
-    Script,
-    Send,
-    Session,
-    Side,
-)
+from lab.attacks.instructions import Arrived, Instruction, Receive, Script, SecureSender, Send, Side
+from lab.attacks.session import Session
 from lab.events import AnyFact
 
 
@@ -33,7 +26,7 @@ class Rehearsal:
         self.said: dict[Side, bytes] = dict.fromkeys(Side, b"")
         self.over = False
         self.session = Session(attack, "session", "mx1.domain.example", self.facts.append)
-        self._script = play(self.session)
+        self._script = self.session.whole(play(self.session))
         self._advance(None)
 
     def hear(self, side: Side, octets: bytes) -> None:
@@ -49,11 +42,11 @@ class Rehearsal:
         if not self.over:
             self._advance(arrived)
 
-    def _advance(self, answer: Arrived | None) -> None:
+    def _advance(self, answer: Arrived | bool | None) -> None:
         try:
             while True:
                 instruction = self._script.send(answer)
-                answer = None
+                answer = True if isinstance(instruction, SecureSender) else None
                 if isinstance(instruction, Receive):
                     return
                 self.done.append(instruction)

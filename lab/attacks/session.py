@@ -1,139 +1,38 @@
 """The attacker's side of an SMTP session, without any socket: what a script can read, say, pass on and start.
 
-A script is a generator. It yields instructions to whoever plays it (`interpose` on real connections, `rehearsal` in
-tests) and is resumed with what came of them; when it returns, both connections are closed. `Session` is the
-vocabulary that scripts are written in, and keeps the record: every line the target says or is told is witnessed as it
-goes by.
+A script yields instructions to whoever plays it (`interpose` on real connections, `rehearsal` in tests). `Session` is
+the vocabulary that scripts are written in, and keeps the record: every line the target says or is told is witnessed as
+it goes by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable
 
-from lab.attacks.smtp import Command, LineBuffer, MessageEnd, NotSmtp, Reply, TokenScanner, reply
+from lab.attacks.edits import Edit, Line, punctuate, untouched
+from lab.attacks.instructions import (
+    Arrived,
+    FinishSending,
+    LeaveTls,
+    Receive,
+    Reset,
+    Script,
+    SecureReceiver,
+    SecureSender,
+    Send,
+    Shown,
+    Side,
+    Steps,
+)
+from lab.attacks.overhearing import ClearLines, ClearTextFinder
+from lab.attacks.smtp import Command, LineBuffer, MessageEnd, NotSmtp, Reply, TokenScanner, as_text, reply
 from lab.attacks.tls_wire import ClientHello, NotTls, looks_like_tls, parse_client_hello
-from lab.events import AnyFact, AttackFired, ClientHelloSeen, SmtpSaid, TokenRead
+from lab.events import AnyFact, AttackFired, ClientHelloSeen, SmtpSaid, TlsFailed, TokenRead
 
-#: Octets of what a target sends after an attack is over that are kept for a look at them.
-_LAST_WORDS = 64
-
-
-class Side(StrEnum):
-    """One of the two connections: to the target that sends, or to the genuine host that receives."""
-
-    SENDER = "sender"
-    RECEIVER = "receiver"
-
-    @property
-    def other(self) -> Side:
-        """The opposite side."""
-        return Side.RECEIVER if self is Side.SENDER else Side.SENDER
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The TLS server that the attacker plays for the sender.
-
-    `certificate` is the variant he shows, for the genuine host's name. `only_version` is "1.0" or "1.1", or empty for
-    whatever the sender likes best. `detail` describes the tampering, which takes effect when the certificate goes out
-    or, with `fires_on_answer`, with anything that answers the ClientHello.
-    """
-
-    certificate: str
-    detail: str
-    only_version: str = ""
-    fires_on_answer: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Receive:
-    """Wait for either side. Answered with `Arrived`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """Octets from a side; none at all means that it sends no more."""
-
-    side: Side
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Say something to a side."""
-
-    side: Side
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SecureSender:
-    """End the sender's TLS here. `leftover` is what it has sent already.
-
-    The script is resumed when the handshake is finished, and never if it fails.
-    """
-
-    shown: Shown
-    leftover: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SecureReceiver:
-    """Start TLS with the receiver. `leftover` is what it has sent already."""
-
-    leftover: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FinishSending:
-    """Tell a side that nothing more will come, and go on listening to it."""
-
-    side: Side
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """Break the sender's connection with a TCP reset."""
-
-
-Instruction: TypeAlias = Receive | Send | SecureSender | SecureReceiver | FinishSending | Reset
-_Result = TypeVar("_Result")
-
-#: A piece of a script. What an instruction is answered with depends on the instruction, hence `Any`.
-Steps: TypeAlias = Generator[Instruction, Any, _Result]
-Script: TypeAlias = Steps[None]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a reply on its way to the sender. Nothing `said` is a line removed; `altered`: by the attacker."""
-
-    said: str
-    altered: bool = False
-    instead_of: str = ""
-
-
-#: What an attack makes of a genuine reply.
-Edit: TypeAlias = Callable[[Reply], Iterable[Line]]
-
-
-def untouched(genuine: Reply) -> list[Line]:
-    """Return the lines of a reply as they are."""
-    return [Line(line) for line in genuine.lines]
-
-
-def _punctuate(lines: list[Line]) -> list[Line]:
-    """Put a space behind the code of the last line that is said, a hyphen behind every other (RFC 5321, 4.2.1)."""
-    last = max((number for number, line in enumerate(lines) if line.said), default=-1)
-    return [
-        replace(line, said=line.said[:3] + (" " if number == last else "-") + line.said[4:])
-        if len(line.said) > 3
-        else line
-        for number, line in enumerate(lines)
-    ]
+#: Lines in clear that are answered where TLS belongs. Enough for any dialogue; the lines of a message that follows
+#: unasked are heard all the same, and need no thousand replies that nobody reads.
+_MOST_ANSWERS = 100
 
 
 class Session:
@@ -152,7 +51,17 @@ class Session:
         self.witness = witness
         self._from = {side: LineBuffer() for side in Side}
         self._ended: set[Side] = set()
-        self._tokens = TokenScanner()
+        self._tokens = {secured: TokenScanner() for secured in (False, True)}
+        self._clear_text = ClearTextFinder()
+        self._clear_lines = ClearLines()
+        self._unanswered: deque[Command] = deque()
+
+    def whole(self, script: Script) -> Script:
+        """Play a script; however it ends, what the sender had said by then is on record."""
+        try:
+            yield from script
+        finally:
+            self._record_the_rest()
 
     # -- the record
 
@@ -166,21 +75,53 @@ class Session:
         """Witness the target's ClientHello."""
         self.witness(ClientHelloSeen(session=self.number, sni=hello.sni))
 
-    def _said(self, speaker: str, line: Line) -> None:
+    def overhear(self, octets: bytes) -> None:
+        """Take what came from the sender on the wire itself while TLS with it is up or beginning.
+
+        TLS records are somebody else's; clear text behind a failed handshake, or behind TLS, is read and recorded.
+        """
+        clear = self._listen(octets)
+        self._scan(clear, secured=False)
+
+    def _listen(self, octets: bytes) -> bytes:
+        """Record what is no TLS, line by line. The search for canaries in it is the caller's."""
+        clear = self._clear_text.feed(octets)
+        for line in self._clear_lines.feed(clear):
+            self._said("sender", Line(line), secured=False)
+            self._unanswered.append(Command(line.encode("latin-1")))
+        return clear
+
+    def _record_the_rest(self) -> None:
+        """Record what is left of the sender's words: lines whose turn never came, and one without an end."""
+        rest = self._from[Side.SENDER].take_all()
+        if self.secured:
+            for raw in rest.splitlines():
+                self._said("sender", Line(as_text(raw)))
+        else:
+            self._listen(rest)
+        for line in self._clear_lines.end():
+            self._said("sender", Line(line), secured=False)
+        for secured, scanner in self._tokens.items():
+            self._witness_tokens(scanner.end(), secured)
+
+    def _said(self, speaker: str, line: Line, secured: bool | None = None) -> None:
         self.witness(
             SmtpSaid(
                 session=self.number,
                 speaker=speaker,
                 line=line.said,
-                secured=self.secured,
+                secured=self.secured if secured is None else secured,
                 altered=line.altered,
                 instead_of=line.instead_of,
             )
         )
 
-    def _scan(self, octets: bytes) -> None:
-        for token in self._tokens.feed(octets):
-            self.witness(TokenRead(session=self.number, token=token, secured=self.secured, reader="attacker"))
+    def _scan(self, octets: bytes, secured: bool) -> None:
+        self._witness_tokens(self._tokens[secured].feed(octets), secured)
+
+    def _witness_tokens(self, tokens: Iterable[str], secured: bool) -> None:
+        for token in tokens:
+            self.witness(TokenRead(session=self.number, token=token, secured=secured, reader="attacker"))
 
     # -- reading
 
@@ -188,6 +129,9 @@ class Session:
         arrived: Arrived = yield Receive()
         if arrived.octets:
             self._from[arrived.side].feed(arrived.octets)
+            if arrived.side is Side.SENDER:
+                # Whatever becomes of them: who stands on the path has read them now.
+                self._scan(arrived.octets, self.secured)
         else:
             self._ended.add(arrived.side)
 
@@ -228,16 +172,20 @@ class Session:
             yield from self._receive()
 
     def read_client_hello(self) -> Steps[ClientHello | None]:
-        """Return the sender's ClientHello once it is whole, or None if something else comes, or nothing more."""
+        """Return the sender's ClientHello once it is whole, or None if something else comes, or nothing more.
+
+        What is no TLS, instead of it or behind it, is recorded as said in clear.
+        """
         sender = self._from[Side.SENDER]
         while True:
             try:
                 hello = parse_client_hello(sender.peek())
             except NotTls:
+                self._listen(sender.take_all())
                 return None
             if hello is not None:
-                sender.take_all()
                 self.saw_hello(hello)
+                self._listen(sender.take_all())
                 return hello
             if Side.SENDER in self._ended:
                 return None
@@ -250,13 +198,27 @@ class Session:
             yield from self._receive()
         return looks_like_tls(sender.peek())
 
-    def read_last_words(self) -> Steps[bytes]:
-        """Wait until the sender sends no more; return the first octets of what still came."""
-        words = b""
+    def hear_out(self, answers: int = _MOST_ANSWERS, witness_alerts: bool = False) -> Steps[None]:
+        """Listen to a sender that owes TLS until it leaves: whatever it says in clear is recorded, and gets a 503.
+
+        It is answered so that a sender that waits for replies is seen going on. TLS records are passed over;
+        unencrypted alerts among them are witnessed if nobody else does it.
+        """
+        sender = self._from[Side.SENDER]
         while True:
-            words = (words + self._from[Side.SENDER].take_all())[:_LAST_WORDS]
-            if Side.SENDER in self._ended:
-                return words
+            self._listen(sender.take_all())
+            while witness_alerts and self._clear_text.alerts:
+                self.witness(TlsFailed(session=self.number, alert=self._clear_text.alerts.pop(0)))
+            while self._unanswered:
+                command = self._unanswered.popleft()
+                if answers and command.verb == "QUIT":
+                    yield from self.speak(reply(221, "2.0.0 Bye"))
+                    return
+                if answers:
+                    answers -= 1
+                    yield from self.speak(reply(503, "5.5.1 TLS was to be started"))
+            if Side.SENDER in self._ended or self._clear_lines.full:
+                return
             yield from self._receive()
 
     # -- saying
@@ -267,7 +229,7 @@ class Session:
         Which line is the last may change with a removal; the hyphen or space behind the code follows, and does not
         count as the attacker's hand.
         """
-        lines = _punctuate(list(lines))
+        lines = punctuate(list(lines))
         if detail and any(line.altered for line in lines):
             self.fire(detail)
         for line in lines:
@@ -338,7 +300,6 @@ class Session:
             if octets:
                 done = end.take(octets)
                 message = octets if done is None else done[0]
-                self._scan(message)
                 yield Send(Side.RECEIVER, message)
             elif (genuine := receiver.take_reply()) is not None:
                 early = genuine
@@ -363,16 +324,23 @@ class Session:
                 return
 
     def pipe(self) -> Steps[None]:
-        """Pass octets on as they come (somebody else's TLS) until one side ends. A ClientHello is witnessed."""
+        """Pass octets on as they come (somebody else's TLS) until the sender ends. A ClientHello is witnessed.
+
+        What the sender says outside of TLS records is recorded, also when the receiver has already hung up.
+        """
         beginning: bytes | None = b""
         while True:
             for side in Side:
                 octets = self._from[side].take_all()
                 if octets and side is Side.SENDER:
-                    self._scan(octets)
+                    self._listen(octets)
                     beginning = self._watch_for_hello(beginning, octets)
                 if octets:
                     yield Send(side.other, octets)
+            if Side.RECEIVER in self._ended:
+                yield from self.finish_sending()
+                yield from self.hear_out(answers=0)
+                return
             if self._ended:
                 return
             yield from self._receive()
@@ -392,11 +360,23 @@ class Session:
 
     # -- TLS
 
-    def end_tls(self, shown: Shown) -> Steps[None]:
-        """Play the TLS server for the sender. From here on everything with it is inside TLS that ends here."""
-        yield SecureSender(shown, self._from[Side.SENDER].take_all())
-        self.secured = True
+    def end_tls(self, shown: Shown) -> Steps[bool]:
+        """Play the TLS server for the sender; return whether the handshake was finished.
+
+        From then on everything with it is inside TLS that ends here. Otherwise it is in clear, and to be heard out.
+        """
+        self.secured = yield SecureSender(shown, self._from[Side.SENDER].take_all())
+        return self.secured
 
     def start_tls(self) -> Steps[None]:
         """Start TLS with the receiver, as its client."""
         yield SecureReceiver(self._from[Side.RECEIVER].take_all())
+
+    def hear_out_behind_tls(self) -> Steps[None]:
+        """If it was the sender that ended TLS, hear what it may say in clear on the same connection."""
+        if Side.SENDER in self._ended:
+            self._record_the_rest()
+            yield LeaveTls()
+            self.secured = False
+            self._ended.discard(Side.SENDER)
+            yield from self.hear_out()

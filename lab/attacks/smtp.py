@@ -7,6 +7,7 @@ view.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Octets. RFC 5321, section 4.5.3.1 lets a line have 1000; extensions raise it. Whoever sends more without a line end
@@ -160,11 +161,18 @@ class TokenScanner:
         """Return the tokens that have become visible with these octets."""
         seen = self._tail + octets
         self._tail = seen[-_TOKEN_TAIL:]
+        # A match that ends with the stream so far may turn out to be longer than a token.
+        return self._fresh(match for match in _TOKEN.finditer(seen) if match.end() < len(seen))
+
+    def end(self) -> list[str]:
+        """Return the token that the stream ends with, if it does: nothing follows that could make it longer."""
+        return self._fresh(_TOKEN.finditer(self._tail))
+
+    def _fresh(self, matches: Iterable[re.Match[bytes]]) -> list[str]:
         fresh: list[str] = []
-        for match in _TOKEN.finditer(seen):
+        for match in matches:
             token = match.group(1).decode("ascii").lower()
-            # A match that ends with the stream so far may turn out to be longer than a token.
-            if match.end() < len(seen) and token not in self._found:
+            if token not in self._found:
                 self._found.add(token)
                 fresh.append(token)
         return fresh

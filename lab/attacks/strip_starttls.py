@@ -16,7 +16,9 @@ from collections.abc import Iterator
 
 from lab.attacks.attack import Parameters, SmtpAttack
 from lab.attacks.clear_text import offers_starttls, relay_in_clear
-from lab.attacks.session import Line, Script, Session, untouched
+from lab.attacks.edits import Line, untouched
+from lab.attacks.instructions import Script
+from lab.attacks.session import Session
 from lab.attacks.smtp import Reply, keyword
 from lab.model import AttackForm
 

@@ -15,8 +15,9 @@ testing it delivers all the same and reports the reason: `certificate-not-truste
 from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
+from lab.attacks.instructions import Script, Shown
 from lab.attacks.intercepted_tls import intercept
-from lab.attacks.session import Script, Session, Shown
+from lab.attacks.session import Session
 from lab.model import CERTIFICATE_VARIANTS, AttackForm
 
 #: Of these only the default is sure to be refused by everybody who verifies. A wildcard is a valid certificate, shown

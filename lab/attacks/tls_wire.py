@@ -12,6 +12,12 @@ _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0
 
+#: change_cipher_spec, alert, handshake, application data (RFC 8446, section 5.1) and heartbeat (RFC 6520).
+_RECORD_TYPES = range(20, 25)
+
+#: Octets in a record at most, with what encryption may add (RFC 5246, section 6.2.3).
+_LARGEST_RECORD = 16384 + 2048
+
 #: Octets. The largest hello seen from a client with post-quantum key shares has 1.8 KiB.
 LARGEST_HELLO = 65536
 
@@ -79,6 +85,19 @@ def plain_alert(octets: bytes) -> str:
 def looks_like_tls(octets: bytes) -> bool:
     """Whether some octets can be the beginning of a TLS handshake: no SMTP command starts with octet 22."""
     return octets[:1] == bytes([_HANDSHAKE]) and octets[1:2] in (b"", b"\x03")
+
+
+def record_ahead(header: bytes) -> int | None:
+    """Return how many octets the TLS record has that begins with up to five octets of a header, itself included.
+
+    It is 0 if these are no TLS, and None while they may still become a header.
+    """
+    if header and (header[0] not in _RECORD_TYPES or header[1:2] not in (b"", b"\x03")):
+        return 0
+    if len(header) < 5:
+        return None
+    length = int.from_bytes(header[3:5], "big")
+    return 5 + length if length <= _LARGEST_RECORD else 0
 
 
 def answers_with_certificate(octets: bytes) -> bool:

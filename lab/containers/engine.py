@@ -115,7 +115,9 @@ def sweep(client: docker.DockerClient, run: str) -> None:
 
 def _labelled(client: docker.DockerClient, label: str) -> list[Leftover]:
     query = {"label": label}
-    found: list[tuple[str, Any]] = [("container", thing) for thing in client.containers.list(all=True, filters=query)]
+    # Without `ignore_removed` one that goes in the middle of the listing makes it fail.
+    containers = client.containers.list(all=True, filters=query, ignore_removed=True)
+    found: list[tuple[str, Any]] = [("container", thing) for thing in containers]
     found += [("network", thing) for thing in client.networks.list(filters=query)]
     return [_leftover(kind, thing) for kind, thing in found]
 

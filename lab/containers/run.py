@@ -41,6 +41,14 @@ _GATEWAY, _LAB, _TARGET = 1, 2, 3
 #: The exit status of the program in the lab's container when the target never came up, or broke its contract.
 TARGET_TROUBLE = 4
 
+#: An internal network has no way out, but the engine gives the host an address in it, by which a container could reach
+#: whatever listens there. This leaves the bridge without one (seen with Docker 20.10: the host was reachable before).
+_NOT_EVEN_THIS_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
+
+#: The engine gives a container a default route even where nothing can come of it (seen with Docker 20.10). Without one,
+#: whoever looks for the real Internet learns at once that there is none.
+_ONE_ROUTE = 'ip route replace "$1" via "$2" && { ip route del default 2>/dev/null || true; }'
+
 #: Octets of a text file that are taken out of a container. The log of a whole catalogue on Postfix has 2 MiB.
 _LARGEST_FILE = 64 << 20
 
@@ -148,6 +156,7 @@ def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Sit
                 network = client.networks.create(
                     f"mta-sts-lab-{plan.run}",
                     internal=True,
+                    options=_NOT_EVEN_THIS_HOST,
                     ipam=docker.types.IPAMConfig(pool_configs=[pool]),
                     labels=_labels(plan.run),
                 )
@@ -249,7 +258,7 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 
 def _route(site: _Site, image: str, target: Any) -> None:
-    """Tell the target's container one route to the whole world.
+    """Tell the target's container one route to the whole world, and leave it no other.
 
     Without it each address would take an entry of the host's neighbour table, which overflows near one thousand for all
     containers of the host together. The target itself needs no privilege for this: a helper enters its network.
@@ -258,7 +267,7 @@ def _route(site: _Site, image: str, target: Any) -> None:
         with _interrupts_held_back():
             site.client.containers.run(
                 image,
-                entrypoint=["ip", "route", "replace", str(site.world), "via", str(site.subnet[_LAB])],
+                entrypoint=["sh", "-c", _ONE_ROUTE, "sh", str(site.world), str(site.subnet[_LAB])],
                 name=f"mta-sts-lab-{site.plan.run}-route",
                 labels=_labels(site.plan.run),
                 network_mode=f"container:{target.id}",

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from itertools import cycle
 
 from lab.attacks.attack import SmtpAttack, complete
+from lab.attacks.instructions import Send, Side
 from lab.attacks.rehearsal import Rehearsal
-from lab.attacks.session import Send, Side
 from lab.events import AnyFact, AttackFired, SmtpSaid, TokenRead
 
 TOKEN = "0123456789abcdef"

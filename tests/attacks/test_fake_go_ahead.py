@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from lab.attacks import drop_after_starttls, garbage_after_220
 from lab.attacks.attack import SmtpAttack
 from lab.attacks.garbage_after_220 import GARBAGE
-from lab.attacks.session import FinishSending, Side
-from lab.events import ClientHelloSeen, TlsFailed
-from tests.attacks.dialogues import HALF_A_HELLO, Dialogue, client_hello
+from lab.attacks.instructions import Side
+from lab.events import ClientHelloSeen, SmtpSaid, TlsFailed
+from tests.attacks.dialogues import ENVELOPE, HALF_A_HELLO, MESSAGE, TOKEN, Dialogue, client_hello
 
 BOTH = pytest.mark.parametrize(
     "attack", [drop_after_starttls.ATTACK, garbage_after_220.ATTACK], ids=lambda attack: attack.form.name
@@ -50,14 +50,38 @@ def test_it_fires_once_the_hello_is_there_however_it_is_cut(attack: SmtpAttack, 
     assert dialogue.stage.over is (attack is drop_after_starttls.ATTACK)
 
 
-def test_garbage_is_followed_by_the_end_and_the_alert_is_kept() -> None:
+def test_garbage_is_followed_by_listening_and_the_alert_is_kept() -> None:
     dialogue = Dialogue(garbage_after_220.ATTACK)
     dialogue.say(b"STARTTLS\r\n")
     assert dialogue.say(client_hello()) == GARBAGE
-    assert dialogue.stage.done[-1] == FinishSending(Side.SENDER)
-    dialogue.say(b"\x15\x03\x01\x00\x02\x02\x46")
-    dialogue.stage.end(Side.SENDER)
+    assert dialogue.say(b"\x15\x03\x01\x00\x02\x02\x46") == b""
     assert [fact.alert for fact in dialogue.facts(TlsFailed)] == ["protocol version"]
+    assert not dialogue.stage.over
+    dialogue.stage.end(Side.SENDER)
+    assert dialogue.stage.over
+    assert len(dialogue.facts(TlsFailed)) == 1
+
+
+@pytest.mark.parametrize(
+    ("attack", "hello"),
+    [(drop_after_starttls.ATTACK, b""), (garbage_after_220.ATTACK, b""), (garbage_after_220.ATTACK, client_hello())],
+    ids=["dropped", "garbage", "garbage after a hello"],
+)
+@given(cuts=cuts)
+def test_a_sender_who_goes_on_in_clear_is_read_and_gets_nowhere(
+    attack: SmtpAttack, hello: bytes, cuts: list[int]
+) -> None:
+    dialogue = Dialogue(attack, cuts=cuts)
+    dialogue.say(b"STARTTLS\r\n" + hello)
+    dialogue.say(ENVELOPE + MESSAGE)
+    heard = [fact for fact in dialogue.facts(SmtpSaid) if fact.speaker == "sender"]
+    assert [fact.line for fact in heard] == ["STARTTLS", *(ENVELOPE + MESSAGE).decode().splitlines()]
+    assert not any(fact.secured for fact in heard)
+    assert dialogue.tokens == [(TOKEN, False)]
+    assert dialogue.told.count(b"503 ") == len(heard) - 1
+    assert dialogue.receiver.commands == []
+    assert not dialogue.stage.over
+    assert dialogue.say(b"QUIT\r\n") == b"221 2.0.0 Bye\r\n"
     assert dialogue.stage.over
 
 

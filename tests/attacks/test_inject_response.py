@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.attacks import inject_response
-from lab.attacks.session import Side
+from lab.attacks.instructions import Side
 from lab.events import ClientHelloSeen, SmtpSaid
 from tests.attacks.dialogues import Dialogue, client_hello
 

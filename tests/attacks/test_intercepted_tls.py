@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lab.attacks import downgrade_tls, swap_certificate
 from lab.attacks.attack import SmtpAttack
-from lab.attacks.session import SecureReceiver, SecureSender
+from lab.attacks.instructions import SecureReceiver, SecureSender
 from lab.events import SmtpSaid
 from lab.model import CERTIFICATE_VARIANTS
 from tests.attacks.dialogues import MESSAGE, TOKEN, Dialogue, client_hello

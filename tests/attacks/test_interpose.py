@@ -10,8 +10,10 @@ import struct
 import pytest
 
 from lab.attacks.attack import SmtpAttack
+from lab.attacks.garbage_after_220 import GARBAGE
+from lab.attacks.instructions import Script, Shown
 from lab.attacks.interpose import SmtpInterposer
-from lab.attacks.session import Script, Session, Shown
+from lab.attacks.session import Session
 from lab.attacks.smtp import reply
 from lab.deadlines import ATTACK_SESSION, Deadline
 from lab.events import (
@@ -29,7 +31,17 @@ from lab.events import (
 )
 from lab.model import AttackForm, MxHost
 from lab.world.path import Accepted
-from tests.attacks.grounds import AUTHORITY, CASE, MX_NAME, TOKEN, Grounds, client_context, deliver_in_thread, grounds
+from tests.attacks.grounds import (
+    AUTHORITY,
+    CASE,
+    MESSAGE,
+    MX_NAME,
+    TOKEN,
+    Grounds,
+    client_context,
+    deliver_in_thread,
+    grounds,
+)
 
 
 def of_target(here: Grounds, kind: type) -> list:
@@ -228,19 +240,155 @@ async def test_an_alert_after_the_handshake_is_on_record_too() -> None:
         assert not here.facts(LabFailed)
 
 
-async def test_octets_that_are_no_handshake_are_told_as_such() -> None:
+#: What a sender says that gives up TLS and goes on in clear, up to where it would wait for a 354.
+IN_CLEAR = b"MAIL FROM:<a@sender.example>\r\n"
+ALL_IN_CLEAR = IN_CLEAR + b"RCPT TO:<c@domain.example>\r\nDATA\r\n" + MESSAGE.encode() + b".\r\n"
+
+
+async def start(here: Grounds) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Dial, and say STARTTLS."""
+    reader, writer = await dial(here)
+    await reader.readline()
+    writer.write(b"STARTTLS\r\n")
+    assert (await reader.readline()).startswith(b"220 ")
+    return reader, writer
+
+
+async def go_on_in_clear(here: Grounds, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say an envelope and a message in clear, first waiting for a reply; both must be on record."""
+    writer.write(IN_CLEAR)
+    # Behind what was left of TLS, if anything was: tickets, close_notify.
+    await asyncio.wait_for(reader.readuntil(b"503 5.5.1 TLS was to be started\r\n"), 10)
+    writer.write(ALL_IN_CLEAR + b"QUIT\r\n")
+    assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"221 2.0.0 Bye\r\n")
+    await hang_up(writer)
+    await here.until(ConnectionClosed, 2)
+    heard = [fact.line for fact in of_target(here, SmtpSaid) if fact.speaker == "sender" and not fact.secured]
+    assert heard == ["STARTTLS", *(IN_CLEAR + ALL_IN_CLEAR).decode().splitlines(), "QUIT"]
+    assert [(fact.token, fact.secured) for fact in of_target(here, TokenRead)] == [(TOKEN, False)]
+    assert not here.facts(MessageAccepted)
+    assert not here.facts(LabFailed)
+    assert not here.facts(DeadlinePassed)
+
+
+def begin_handshake(verifies: bool) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+    """Return a client that has its ClientHello ready."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context(verifies).wrap_bio(incoming, outgoing, server_hostname=MX_NAME)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return client, incoming, outgoing
+
+
+@pytest.mark.parametrize("name", ["drop_after_starttls", "garbage_after_220", "swap_certificate", "downgrade_tls"])
+async def test_a_sender_who_says_no_hello_but_goes_on_in_clear_is_read(name: str) -> None:
+    async with grounds() as here:
+        here.attack(name)
+        await go_on_in_clear(here, *await start(here))
+        assert not here.facts(AttackFired)
+        failed = [fact.alert for fact in of_target(here, TlsFailed)]
+        assert failed == (["not a ClientHello"] if name in ("swap_certificate", "downgrade_tls") else [])
+
+
+async def test_a_sender_who_goes_on_in_clear_after_garbage_is_read() -> None:
+    async with grounds() as here:
+        here.attack("garbage_after_220")
+        reader, writer = await start(here)
+        client, incoming, outgoing = begin_handshake(verifies=True)
+        writer.write(outgoing.read())
+        incoming.write(await reader.readexactly(len(GARBAGE)))
+        with pytest.raises(ssl.SSLError, match=r"(?i)wrong.version|unknown|record"):
+            client.do_handshake()
+        writer.write(outgoing.read())
+        await go_on_in_clear(here, reader, writer)
+        assert len(here.facts(AttackFired)) == 1
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+async def test_a_sender_who_refuses_the_certificate_and_goes_on_in_clear_is_read(pipelined: bool) -> None:
     async with grounds() as here:
         here.attack("swap_certificate")
+        reader, writer = await start(here)
+        client, incoming, outgoing = begin_handshake(verifies=True)
+        writer.write(outgoing.read())
+        incoming.write(await reader.read(65536))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            client.do_handshake()
+        writer.write(outgoing.read())
+        if not pipelined:
+            await until_target(here, TlsFailed)
+        await go_on_in_clear(here, reader, writer)
+        assert [fact.alert for fact in of_target(here, TlsFailed)] == ["unknown ca"]
+
+
+async def test_a_sender_who_gets_an_alert_and_goes_on_in_clear_is_read() -> None:
+    async with grounds() as here:
+        here.attack("downgrade_tls", version="1.0")
+        reader, writer = await start(here)
+        client, incoming, outgoing = begin_handshake(verifies=True)
+        writer.write(outgoing.read())
+        incoming.write(await reader.read(65536))
+        with pytest.raises(ssl.SSLError):
+            client.do_handshake()
+        await go_on_in_clear(here, reader, writer)
+        assert [fact.alert for fact in of_target(here, TlsFailed)] == ["unsupported protocol"]
+
+
+@pytest.mark.parametrize("how", ["close_notify", "alert"])
+async def test_a_sender_who_ends_tls_and_goes_on_in_clear_is_read(how: str) -> None:
+    """A client that looks at the certificate only when the handshake is finished."""
+    async with grounds() as here:
+        here.attack("swap_certificate")
+        reader, writer = await start(here)
+        client, incoming, outgoing = begin_handshake(verifies=False)
+        writer.write(outgoing.read())
+        incoming.write(await reader.read(65536))
+        client.do_handshake()
+        writer.write(outgoing.read())
+        await until_target(here, TlsEstablished)
+        if how == "alert":
+            incoming.write(b"\x17\x03\x03\x00\x20" + bytes(32))
+            with pytest.raises(ssl.SSLError):
+                client.read()
+        else:
+            with pytest.raises(ssl.SSLWantReadError):
+                client.unwrap()
+        writer.write(outgoing.read())
+        await go_on_in_clear(here, reader, writer)
+
+
+async def test_a_sender_who_goes_on_in_clear_in_the_middle_of_tls_is_read() -> None:
+    async with grounds() as here:
+        here.attack("swap_certificate")
+        reader, writer = await start(here)
+        client, incoming, outgoing = begin_handshake(verifies=False)
+        writer.write(outgoing.read())
+        incoming.write(await reader.read(65536))
+        client.do_handshake()
+        writer.write(outgoing.read() + ALL_IN_CLEAR)
+        assert [fact.secured for fact in await until_target(here, TokenRead)] == [False]
+        assert IN_CLEAR.decode().strip() in [fact.line for fact in of_target(here, SmtpSaid) if not fact.secured]
+        await hang_up(writer)
+        await here.until(ConnectionClosed, 2)
+        assert not here.facts(LabFailed)
+
+
+async def test_a_sender_who_refuses_the_genuine_host_and_goes_on_in_clear_is_read() -> None:
+    async with grounds() as here:
+        here.attack("inject_response")
         reader, writer = await dial(here)
         await reader.readline()
         writer.write(b"STARTTLS\r\n")
-        await reader.readline()
-        writer.write(b"MAIL FROM:<a@sender.example>\r\n")
-        assert await reader.read() == b""
-        (failed,) = await until_target(here, TlsFailed)
-        assert failed.alert == "not a ClientHello"
-        assert not here.facts(AttackFired)
+        await reader.readuntil(b"550 5.7.1 X-INJECTED: not wanted here\r\n")
+        _, _, outgoing = begin_handshake(verifies=False)
+        writer.write(outgoing.read())
+        assert (await reader.read(65536)).startswith(b"\x16\x03")
+        writer.write(b"\x15\x03\x01\x00\x02\x02\x30" + ALL_IN_CLEAR)
+        assert [fact.secured for fact in await until_target(here, TokenRead)] == [False]
+        assert IN_CLEAR.decode().strip() in [fact.line for fact in of_target(here, SmtpSaid)]
         await hang_up(writer)
+        await here.until(ConnectionClosed, 2)
+        assert not here.facts(LabFailed)
 
 
 async def test_a_client_that_leaves_within_the_handshake_is_on_record() -> None:

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.attacks.edits import Line
+from lab.attacks.instructions import FinishSending, LeaveTls, Reset, Script, SecureReceiver, SecureSender, Shown, Side
+from lab.attacks.overhearing import MOST_OVERHEARD
 from lab.attacks.rehearsal import Rehearsal
-from lab.attacks.session import FinishSending, Line, Reset, Script, SecureReceiver, SecureSender, Session, Shown, Side
+from lab.attacks.session import Session
 from lab.attacks.smtp import LONGEST_LINE, reply
-from lab.events import AttackFired, ClientHelloSeen, SmtpSaid, TokenRead
+from lab.events import AttackFired, ClientHelloSeen, SmtpSaid, TlsFailed, TokenRead
 from tests.attacks.dialogues import ENVELOPE, MESSAGE, TOKEN, client_hello
 
 
@@ -23,6 +27,10 @@ def honest(session: Session) -> Script:
 
 def said(stage: Rehearsal) -> list[tuple[str, str]]:
     return [(fact.speaker, fact.line) for fact in stage.facts if isinstance(fact, SmtpSaid)]
+
+
+def read(stage: Rehearsal) -> list[tuple[str, bool]]:
+    return [(fact.token, fact.secured) for fact in stage.facts if isinstance(fact, TokenRead)]
 
 
 def test_every_line_is_witnessed_with_its_speaker() -> None:
@@ -210,45 +218,185 @@ def test_pipe_passes_everything_both_ways_and_sees_the_hello() -> None:
     stage.hear(Side.RECEIVER, b"\x16\x03\x03server")
     assert stage.said == {Side.RECEIVER: hello, Side.SENDER: b"\x16\x03\x03server"}
     assert [fact.sni for fact in stage.facts if isinstance(fact, ClientHelloSeen)] == ["mx.example"]
-    stage.end(Side.RECEIVER)
+    stage.end(Side.SENDER)
     assert stage.over
 
 
 def test_a_message_in_clear_through_a_pipe_is_read() -> None:
     stage = rehearse(lambda session: session.pipe())
     stage.hear(Side.SENDER, MESSAGE)
-    assert [(fact.token, fact.secured) for fact in stage.facts if isinstance(fact, TokenRead)] == [(TOKEN, False)]
+    assert read(stage) == [(TOKEN, False)]
+    assert ("sender", "Subject: hello") in said(stage)
 
 
-def test_the_hello_is_waited_for_and_last_words_are_kept() -> None:
+def test_a_receiver_who_hangs_up_a_pipe_leaves_the_sender_to_be_heard() -> None:
+    stage = rehearse(lambda session: session.pipe())
+    stage.hear(Side.SENDER, client_hello())
+    stage.end(Side.RECEIVER)
+    assert stage.done[-1] == FinishSending(Side.SENDER)
+    stage.hear(Side.SENDER, b"\x15\x03\x03\x00\x02\x02\x30MAIL FROM:<a@b.example>\r\n")
+    assert said(stage) == [("sender", "MAIL FROM:<a@b.example>")]
+    assert stage.said[Side.SENDER] == b""
+    stage.end(Side.SENDER)
+    assert stage.over
+
+
+def test_the_hello_is_waited_for() -> None:
     hello = client_hello()
     found = []
 
     def play(session: Session) -> Script:
         found.append((yield from session.read_client_hello()))
-        yield from session.finish_sending()
-        found.append((yield from session.read_last_words()))
         yield from session.reset()
 
     stage = rehearse(play)
     stage.hear(Side.SENDER, hello[:20])
     assert not found
     stage.hear(Side.SENDER, hello[20:])
-    stage.hear(Side.SENDER, b"last ")
-    stage.hear(Side.SENDER, b"words" + bytes(1000))
-    stage.end(Side.SENDER)
     assert found[0].sni == "mx1.domain.example"
-    assert found[1].startswith(b"last words")
-    assert len(found[1]) == 64
-    assert stage.done == [FinishSending(Side.SENDER), Reset()]
+    assert stage.done == [Reset()]
+    assert said(stage) == []
 
 
-def test_what_is_no_hello_is_none() -> None:
+def test_what_is_no_hello_is_none_and_on_record() -> None:
     found = []
 
     def play(session: Session) -> Script:
         found.append((yield from session.read_client_hello()))
 
-    rehearse(play).hear(Side.SENDER, b"MAIL FROM:<>\r\n")
+    stage = rehearse(play)
+    stage.hear(Side.SENDER, b"MAIL FROM:<>\r\n" + MESSAGE)
     rehearse(play).end(Side.SENDER)
     assert found == [None, None]
+    assert said(stage)[0] == ("sender", "MAIL FROM:<>")
+    assert ("sender", f"X-Lab-Token: {TOKEN}") in said(stage)
+    assert read(stage) == [(TOKEN, False)]
+
+
+def test_clear_text_behind_a_hello_is_on_record() -> None:
+    def play(session: Session) -> Script:
+        yield from session.read_client_hello()
+
+    stage = rehearse(play)
+    stage.hear(Side.SENDER, client_hello() + ENVELOPE + b"lab-token:" + TOKEN.encode())
+    assert [line for _, line in said(stage)] == [*ENVELOPE.decode().splitlines(), f"lab-token:{TOKEN}"]
+    assert read(stage) == [(TOKEN, False)]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=10))
+def test_who_goes_on_in_clear_is_heard_out_however_it_is_cut(sizes: list[int]) -> None:
+    stage = rehearse(lambda session: session.hear_out(witness_alerts=True))
+    octets = b"\x15\x03\x01\x00\x02\x02\x46" + ENVELOPE + MESSAGE + b"QUIT\r\nnever heard\r\n"
+    turn = 0
+    while octets:
+        stage.hear(Side.SENDER, octets[: sizes[turn % len(sizes)]])
+        octets, turn = octets[sizes[turn % len(sizes)] :], turn + 1
+    lines = (ENVELOPE + MESSAGE + b"QUIT\r\n").decode().splitlines()
+    heard = [fact for fact in stage.facts if isinstance(fact, SmtpSaid) and fact.speaker == "sender"]
+    assert [fact.line for fact in heard][: len(lines)] == lines
+    assert not any(fact.secured for fact in heard)
+    assert read(stage) == [(TOKEN, False)]
+    assert [fact.alert for fact in stage.facts if isinstance(fact, TlsFailed)] == ["protocol version"]
+    assert stage.said[Side.SENDER].count(b"503 ") == len(lines) - 1
+    assert stage.said[Side.SENDER].endswith(b"221 2.0.0 Bye\r\n")
+    assert stage.said[Side.RECEIVER] == b""
+    assert stage.over
+
+
+def test_who_never_stops_is_answered_for_a_while_and_heard_up_to_a_bound() -> None:
+    stage = rehearse(lambda session: session.hear_out())
+    stage.hear(Side.SENDER, b"NOOP\r\n" * 500)
+    assert stage.said[Side.SENDER].count(b"503 ") == 100
+    assert len([line for speaker, line in said(stage) if speaker == "sender"]) == 500
+    assert not stage.over
+    stage.hear(Side.SENDER, b"x" * MOST_OVERHEARD)
+    assert stage.over
+
+
+def test_a_bdat_chunk_that_nobody_wants_is_read() -> None:
+    stage = rehearse(honest)
+    stage.hear(Side.RECEIVER, b"220 hello\r\n")
+    stage.hear(Side.SENDER, b"BDAT %d LAST\r\n" % len(MESSAGE) + MESSAGE)
+    assert read(stage) == [(TOKEN, False)]
+    stage.hear(Side.RECEIVER, b"500 what\r\n")
+    assert said(stage)[:2] == [("mx", "220 hello"), ("sender", f"BDAT {len(MESSAGE)} LAST")]
+
+
+def test_a_message_pipelined_behind_a_refused_data_is_read() -> None:
+    stage = rehearse(honest)
+    stage.hear(Side.RECEIVER, b"220 hello\r\n")
+    stage.hear(Side.SENDER, b"DATA\r\n" + MESSAGE)
+    stage.hear(Side.RECEIVER, b"503 no\r\n")
+    assert read(stage) == [(TOKEN, False)]
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_lines_whose_turn_never_came_are_on_record(secured: bool) -> None:
+    def play(session: Session) -> Script:
+        yield from session.relay_greeting()
+        if secured:
+            yield from session.end_tls(Shown("untrusted", "shown"))
+        yield from session.relay_to_the_end()
+
+    stage = rehearse(play)
+    stage.hear(Side.RECEIVER, b"220 hello\r\n")
+    stage.hear(Side.SENDER, ENVELOPE + b"lab-token:" + TOKEN.encode())
+    stage.end(Side.RECEIVER)
+    assert stage.over
+    heard = [fact for fact in stage.facts if isinstance(fact, SmtpSaid) and fact.speaker == "sender"]
+    assert [fact.line for fact in heard] == [*ENVELOPE.decode().splitlines(), f"lab-token:{TOKEN}"]
+    assert {fact.secured for fact in heard} == {secured}
+    assert read(stage) == [(TOKEN, secured)]
+
+
+def test_a_command_without_a_line_end_is_on_record() -> None:
+    stage = rehearse(honest)
+    stage.hear(Side.RECEIVER, b"220 hello\r\n")
+    stage.hear(Side.SENDER, b"MAIL FROM:<a@b.example>")
+    stage.end(Side.SENDER)
+    assert stage.over
+    assert said(stage)[-1] == ("sender", "MAIL FROM:<a@b.example>")
+
+
+def test_what_is_said_when_a_script_breaks_is_on_record_too() -> None:
+    def broken(session: Session) -> Script:
+        yield from session.relay_greeting()
+        raise RuntimeError("a mistake in a script")
+
+    stage = rehearse(broken)
+    stage.hear(Side.SENDER, MESSAGE)
+    with pytest.raises(RuntimeError):
+        stage.hear(Side.RECEIVER, b"220 hello\r\n")
+    assert ("sender", f"X-Lab-Token: {TOKEN}") in said(stage)
+    assert read(stage) == [(TOKEN, False)]
+
+
+def test_clear_text_on_the_wire_of_tls_is_in_clear() -> None:
+    def play(session: Session) -> Script:
+        yield from session.end_tls(Shown("untrusted", "shown"))
+        yield from session.relay_to_the_end()
+
+    stage = rehearse(play)
+    stage.session.overhear(b"\x17\x03\x03\x00\x04abcd" + ENVELOPE + MESSAGE)
+    assert read(stage) == [(TOKEN, False)]
+    heard = [fact for fact in stage.facts if isinstance(fact, SmtpSaid)]
+    assert heard[0].line == "MAIL FROM:<a@b.example>"
+    assert not any(fact.secured for fact in heard)
+
+
+def test_a_sender_who_ends_tls_is_heard_in_clear() -> None:
+    def play(session: Session) -> Script:
+        yield from session.end_tls(Shown("untrusted", "shown"))
+        yield from session.relay_to_the_end()
+        yield from session.hear_out_behind_tls()
+
+    stage = rehearse(play)
+    stage.end(Side.SENDER)
+    assert stage.done[-1] == LeaveTls()
+    stage.hear(Side.SENDER, b"MAIL FROM:<a@b.example>\r\n")
+    fact = stage.facts[0]
+    assert isinstance(fact, SmtpSaid)
+    assert (fact.line, fact.secured) == ("MAIL FROM:<a@b.example>", False)
+    assert stage.said[Side.SENDER].startswith(b"503 ")
+    stage.end(Side.SENDER)
+    assert stage.over

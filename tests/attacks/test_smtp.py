@@ -113,3 +113,13 @@ def test_each_token_is_found_once_however_it_is_cut(sizes: list[int]) -> None:
     )
     found = [token for piece in cut(text, sizes) for token in scanner.feed(piece)]
     assert found == ["00000000000000aa", "00000000000000bb"]
+
+
+def test_a_token_that_ends_the_stream_is_found_at_its_end() -> None:
+    scanner = TokenScanner()
+    assert scanner.feed(b"lab-token:0123456789abcdef") == []
+    assert scanner.end() == ["0123456789abcdef"]
+    assert scanner.end() == []
+    longer = TokenScanner()
+    longer.feed(b"lab-token:0123456789abcdef0")
+    assert longer.end() == []

@@ -44,7 +44,10 @@ class Theatre(Protocol):
 
 
 class Player:
-    """A script and where it stands. One for a session; the stages take turns with it."""
+    """A script and where it stands. One for a session; the stages take turns with it.
+
+    While it `leaves_tls` no stage inside TLS may resume it any more.
+    """
 
     def __init__(self, theatre: Theatre, script: Script) -> None:
         self.theatre = theatre
@@ -98,13 +101,15 @@ class Stage(layer.Layer):
         if self._player.over or not (inner.failed or self._player.leaves_tls):
             return
         yield from inner.take_leave()
+        self._player.leaves_tls = False
         self._inner = None
         yield from self._advance(not inner.failed)
         if self._sender_left and not self._player.over:
             yield from self._advance(Arrived(Side.SENDER, b""))
 
     def _happened(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if self._player.over:
+        if self._player.over or self._player.leaves_tls:
+            # What else one segment held is inside TLS that the script has left: it waits for the stage around it.
             return
         if isinstance(event, events.Start):
             if self._first:

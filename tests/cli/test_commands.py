@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lab.model import AttackUse
 from lab.record import read_record
 from lab.reports.verdicts_json import schema
 from lab.world.policy_host import PolicyServer
-from tests.cli.program import Shell
+from tests.cli.program import Shell, end, start
 
 STRIP = "starttls/strip"
 
@@ -222,10 +223,18 @@ class TestScenarioFiles:
         assert "nothing to complain of" in answer.out
 
 
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was judged: each test gets a copy."""
+    folder = tmp_path_factory.mktemp("judged")
+    assert end(start(folder, "run", STRIP)).status == 0
+    return folder / "runs"
+
+
 class TestJudge:
     @pytest.fixture
-    def place(self, shell: Shell) -> Path:
-        assert shell("run", STRIP).status == 0
+    def place(self, shell: Shell, a_run: Path) -> Path:
+        shutil.copytree(a_run, shell.folder / "runs")
         return shell.runs()[0]
 
     def test_nothing_changed(self, shell: Shell, place: Path) -> None:

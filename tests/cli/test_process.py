@@ -93,11 +93,9 @@ class TestNobodyReads:
         "arguments",
         [
             ["demo", "strip"],
-            ["run", f"{STRIP}[absent]"],
             ["run", f"{STRIP}[absent]", "--json"],
             ["list"],
             ["lint"],
-            ["requirements"],
         ],
         ids=" ".join,
     )

@@ -1,0 +1,51 @@
+"""A stage inside TLS, without any TLS around it."""
+
+from __future__ import annotations
+
+from mitmproxy import options
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.proxy import context, events
+
+from lab.attacks.instructions import Arrived, LeaveTls, Receive, Script, Side
+from lab.attacks.interpose_stage import Player, Stage
+from lab.attacks.interpose_tls import Handshake
+
+
+class Theatre:
+    """Fails loudly where the lab would record."""
+
+    ended = False
+
+    def failed(self, where: str, error: BaseException) -> None:
+        raise AssertionError(where) from error
+
+    def secure(self, shown: object) -> Handshake:
+        raise NotImplementedError
+
+    def overhear(self, octets: bytes) -> None:
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        raise NotImplementedError
+
+
+def test_a_script_that_leaves_tls_is_not_resumed_inside_it() -> None:
+    answers: list[object] = []
+
+    def script() -> Script:
+        answers.append((yield Receive()))
+        answers.append((yield LeaveTls()))
+
+    here = context.Context(
+        Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN), options.Options()
+    )
+    player = Player(Theatre(), script())
+    next(player.script)
+    stage = Stage(here, player)
+    assert list(stage.handle_event(events.ConnectionClosed(here.client))) == []
+    assert player.leaves_tls
+    # One segment from the receiver may hold a reply and the end of its TLS.
+    assert list(stage.handle_event(events.DataReceived(here.server, b"221 2.0.0 Bye\r\n"))) == []
+    assert list(stage.handle_event(events.ConnectionClosed(here.server))) == []
+    assert answers == [Arrived(Side.SENDER, b"")]
+    assert not player.over

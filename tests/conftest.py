@@ -1,0 +1,30 @@
+"""What every ring of the tests shares: the Docker engine, or the one line that says why the third ring was not run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import docker
+
+#: Set where a missing engine must fail the tests instead of skipping them: in continuous integration.
+REQUIRED = "LAB_REQUIRE_DOCKER"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """A client of the Docker engine. Without one the test is skipped, or fails where the engine is required."""
+    from lab.containers.engine import EngineError, connect
+
+    try:
+        client = connect()
+    except EngineError as error:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"{REQUIRED}=1, and {error}", pytrace=False)
+        pytest.skip("no Docker engine answers: the third ring was not run")
+    yield client
+    client.close()

@@ -1,0 +1,66 @@
+"""Target folders: what is read, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.containers.folder import FolderError, find_target, read_folder, shipped_targets
+from lab.deadlines import TARGET_READY
+
+MINIMAL = 'name = "my-mta"\ntitle = "Mine"\ndescription = "A mail server of my own."\n'
+
+
+def folder(path: Path, text: str) -> Path:
+    (path / "target.toml").write_text(text)
+    return path
+
+
+def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
+    found = read_folder(folder(tmp_path, MINIMAL))
+    assert found.name == "my-mta"
+    assert (found.file.inject.port, found.file.contract.port) == (25, 8025)
+    assert found.file.capabilities_needed == ()
+    assert found.file.ready_seconds == TARGET_READY.seconds
+    assert found.deviations == tmp_path / "known-deviations.toml"
+
+
+def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
+    assert find_target(str(folder(tmp_path, MINIMAL + "ready_seconds = 120\n"))).file.ready_seconds == 120
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("name = ", "at end of document"),
+        ("name = 7\n", "Expected `str`"),
+        ('title = "x"\ndescription = "y"\n', "missing required field `name`"),
+        (MINIMAL + "colour = 1\n", "unknown field `colour`"),
+        (MINIMAL + "[inject]\nport = 70000\n", "<= 65535"),
+        (MINIMAL + "[contract]\nport = 0\n", ">= 1"),
+        (MINIMAL + "ready_seconds = 0\n", "> 0"),
+        (MINIMAL + "ready_seconds = 1e9\n", "<= 900"),
+        (MINIMAL.replace("my-mta", "../my mta"), "matching regex"),
+    ],
+)
+def test_a_wrong_one_says_where_and_what(tmp_path: Path, text: str, hint: str) -> None:
+    with pytest.raises(FolderError) as caught:
+        read_folder(folder(tmp_path, text))
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / "target.toml"))
+    assert hint in message
+    assert "legal keys are name, title, description" in message
+
+
+def test_a_missing_one(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="cannot be read"):
+        find_target(str(tmp_path / "nowhere"))
+
+
+def test_the_shipped_ones_are_right() -> None:
+    shipped = shipped_targets()
+    assert {"reference-docker", "postfix"} <= shipped.keys()
+    assert shipped["reference-docker"].file.capabilities_needed == ()
+    for target in shipped.values():
+        assert not {"ALL", "SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_MODULE"} & set(target.file.capabilities_needed)

@@ -251,6 +251,12 @@ class TargetFailed(Fact, frozen=True):
     what: str
 
 
+class NotSupported(Fact, frozen=True):
+    """The case needs a part of the contract that the target does not offer (a restart, a clock): it is not judged."""
+
+    what: str
+
+
 class LabFailed(Fact, frozen=True):
     """An exception inside the lab. Never a verdict on the target."""
 
@@ -293,6 +299,7 @@ AnyFact = (
     | ClockAdvanced
     | ReportsAsked
     | TargetFailed
+    | NotSupported
     | LabFailed
     | DeadlinePassed
 )

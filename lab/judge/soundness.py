@@ -12,6 +12,7 @@ from lab.events import (
     InjectionRefused,
     LabFailed,
     MessageInjected,
+    NotSupported,
     StepBegan,
     TargetFailed,
 )
@@ -53,11 +54,27 @@ def the_case_was_played_to_its_end(view: CaseView) -> Iterator[Judgement]:
             blame="target",
             evidence=(event.number,),
         )
+    if view.facts.of_kind(NotSupported):
+        return
     if not view.facts.ended:
         yield inconclusive("the-case-was-played-to-its-end", "not-played-to-the-end", "the record stops in mid-case")
     played = [event.step for event, _ in view.facts.of_kind(StepBegan)]
     if view.facts.ended and played != [step.name for step in view.case.steps]:
         yield inconclusive("the-case-was-played-to-its-end", "steps-missing", f"played: {', '.join(played)}")
+
+
+def the_target_offers_what_the_case_needs(view: CaseView) -> Iterator[Judgement]:
+    """A case that restarts the target, or moves its clock, is beyond a target that offers neither."""
+    for event, fact in view.facts.of_kind(NotSupported):
+        yield Judgement(
+            "the-target-offers-what-the-case-needs",
+            Grade.UNSUPPORTED,
+            "not-offered",
+            step=event.step,
+            expected="a part of the target contract that this case needs",
+            observed=fact.what,
+            evidence=(event.number,),
+        )
 
 
 def the_target_took_every_message(view: CaseView) -> Iterator[Judgement]:

@@ -16,6 +16,7 @@ from lab.record import Record
 CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     soundness.the_lab_worked,
     soundness.the_case_was_played_to_its_end,
+    soundness.the_target_offers_what_the_case_needs,
     soundness.the_target_took_every_message,
     soundness.the_honest_message_arrived,
     monitors.no_redirect_was_followed,
@@ -109,6 +110,8 @@ def _word(case: Case, judgements: list[Judgement]) -> Grade:
     demanding = {step.name for step in case.steps if step.expect is not None}
     answered = {judgement.step for judgement in judgements if judgement.check == soundness.FARED}
     grades = [judgement.grade for judgement in judgements]
+    if Grade.UNSUPPORTED in grades and Grade.FAIL not in grades:
+        return Grade.UNSUPPORTED
     if not demanding or not demanding <= answered:
         grades.append(Grade.INCONCLUSIVE)
     return merge(grades)

@@ -60,7 +60,8 @@ class Evidence:
     """Where a run is kept, and the lines of its record by their numbers."""
 
     folder: PurePath
-    target: str
+    #: `--target` and `--flaw` as they were given, to play a case again under the same conditions.
+    options: tuple[str, ...]
     lines: Mapping[int, Line]
 
     @classmethod
@@ -70,7 +71,7 @@ class Evidence:
         for event in record.events:
             by_case.setdefault(event.case, []).append(event)
         lines = {line.number: line for events in by_case.values() for line in timeline(events)}
-        return cls(folder, record.header.target.get("name", ""), lines)
+        return cls(folder, _options(record.header.command), lines)
 
 
 def is_finding(verdict: Verdict) -> bool:
@@ -114,7 +115,7 @@ def finding_block(
     parts.append(labelled("record", visible(str(evidence.folder / RECORD_FILE)), width=_LABEL))
     flows = evidence.folder / FLOWS_FOLDER / mitm_name(verdict.case)
     parts.append(labelled("flows", visible(f"{flows} (open with: mitmweb -r)"), width=_LABEL))
-    parts.append(labelled("repeat", repeat_command(verdict.case, evidence.target), width=_LABEL))
+    parts.append(labelled("repeat", repeat_command(verdict.case, evidence.options), width=_LABEL))
     return Group(*parts)
 
 
@@ -129,10 +130,23 @@ def deviation_block(deviation: Deviation, what: str) -> RenderableType:
     )
 
 
-def repeat_command(case: str, target: str) -> str:
+def repeat_command(case: str, options: Sequence[str] = ()) -> str:
     """Return the command that plays just this case again."""
-    words = ["sts-lab", "run", case, *(["--target", target] if target else [])]
-    return " ".join(shlex.quote(visible(word)) for word in words)
+    return " ".join(shlex.quote(visible(word)) for word in ("sts-lab", "run", case, *options))
+
+
+def _options(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the options of a command line that decide what is played against what."""
+    kept: list[str] = []
+    for position, word in enumerate(command):
+        if word in _DECIDING:
+            kept += command[position : position + 2]
+        elif word.startswith(tuple(f"{option}=" for option in _DECIDING)):
+            kept.append(word)
+    return tuple(kept)
+
+
+_DECIDING = ("--target", "--flaw")
 
 
 def summary_line(summary: Summary) -> Text:

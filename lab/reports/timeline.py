@@ -330,6 +330,8 @@ def _of_target(fact: AnyFact) -> _Told | None:
             return _Told(Topic.TARGET, "lab > sender", f"clock moved forward by {fact.seconds} s", essential=True)
         case facts.ReportsAsked():
             return _Told(Topic.TARGET, "lab > sender", "asks for TLS-RPT reports now")
+        case facts.NotSupported():
+            return _Told(Topic.TARGET, "sender", f"offers no such thing: {visible(fact.what)}", essential=True)
         case facts.TargetFailed():
             return _Told(Topic.TARGET, "sender", f"failed: {visible(fact.what)}", Emphasis.TROUBLE, essential=True)
         case _:

@@ -26,6 +26,7 @@ from lab.events import (
     LabFailed,
     MessageAccepted,
     MessageInjected,
+    NotSupported,
     PolicyRequested,
     QueueSeen,
     ReportsAsked,
@@ -40,7 +41,7 @@ from lab.record import Recorder
 from lab.runner.change import TargetChange, arms_of_changing_cases
 from lab.runner.patience import Patience
 from lab.runner.queue_watch import QueueWatch
-from lab.targets.contract import About, InjectionRefusedError, Target, TargetError
+from lab.targets.contract import About, InjectionRefusedError, NotOffered, Target, TargetError
 from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
 from lab.world.message import ProbeMessage, probe_message
 
@@ -158,6 +159,9 @@ class _Playing:
                     break
             recorder.write(CaseEnded(), self.case.id)
         except LabBroken:
+            await self._leave()
+        except NotOffered as error:
+            recorder.write(NotSupported(what=str(error)), self.case.id)
             await self._leave()
         except (TargetError, asyncio.BrokenBarrierError) as error:
             recorder.write(TargetFailed(what=str(error) or "another arm of this scenario failed"), self.case.id)

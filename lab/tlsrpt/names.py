@@ -89,8 +89,8 @@ def _spellings(address: ipaddress.IPv6Address) -> tuple[str, ...]:
     last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     heads = ("::ffff:", "64:ff9b::")
     mixed = tuple(f"{head}{last}" for head, prefix in zip(heads, _MIXED, strict=True) if address in prefix)
-    # The section leaves it open whether the reader knows the prefix: plain groups are right as well. Python writes mapped
-    # addresses in groups up to 3.12 and mixed from 3.13 on, so the groups are written here.
+    # The section leaves it open whether the reader knows the prefix: plain groups are right as well. Python writes
+    # mapped addresses in groups up to 3.12 and mixed from 3.13 on, so the groups are written here.
     in_groups = (
         f"{head}{int(last) >> 16:x}:{int(last) & 0xFFFF:x}" for head, prefix in zip(heads, _MIXED, strict=True)
     )

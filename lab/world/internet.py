@@ -129,8 +129,8 @@ class Internet:
 
     async def close(self) -> None:
         """Take everything down."""
-        for world in list(self._cases.values()):
-            await self.remove_case(world)
+        # Side by side: with a target that has vanished each host waits for its own connections to be given up.
+        await asyncio.gather(*(self.remove_case(world) for world in list(self._cases.values())))
         await self.sender_mx.close()
         await self.reports.close()
         await self._dns.close()
@@ -205,8 +205,8 @@ class CaseWorld:
 
         A sender may keep a connection for its next message, and would then never meet what the next step is about.
         """
-        for host in (*self._hosts.values(), self.policy_server, *filter(None, [self._attacker])):
-            await host.end_sessions()
+        hosts = (*self._hosts.values(), self.policy_server, *filter(None, [self._attacker]))
+        await asyncio.gather(*(host.end_sessions() for host in hosts))
 
     def set_tamper(self, tamper: Tamper | None) -> None:
         """Put an attack on every answer about the case's domain, or take it away."""
@@ -232,8 +232,7 @@ class CaseWorld:
         if self._attacker is not None:
             self.zone.withdraw(self._attacker.name.partition(".")[2])
             hosts.append(self._attacker)
-        for host in hosts:
-            await host.close()
+        await asyncio.gather(*(host.close() for host in hosts))
 
     def _host(self, mx: MxHost) -> MxServer:
         if mx.name not in self._hosts:

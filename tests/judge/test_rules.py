@@ -19,6 +19,7 @@ from lab.events import (
     LabFailed,
     MessageAccepted,
     MessageInjected,
+    NotSupported,
     PolicyRequested,
     QueueSeen,
     ReportReceived,
@@ -104,6 +105,18 @@ class TestAbsenceIsProved:
     def test_a_second_attempt_before_the_targets_retry_time_settles_nothing(self) -> None:
         made = record(resisted(), taken_in(), retry_seconds=30.0)
         assert "not-settled" in reasons(verdict(made))
+
+    def test_an_attempt_that_began_too_early_settles_nothing(self) -> None:
+        # The second MX query comes at 0.24 s, the connection it leads to at 0.25 s, after an injection at 0.14 s.
+        story = resisted()
+        made = record(story, taken_in())
+        injection = next(e for e in made.events if e.step == "attack" and isinstance(e.fact, MessageInjected))
+        query = [
+            e.at for e in made.events if e.step == "attack" and e.case == ENFORCE and isinstance(e.fact, DnsAnswered)
+        ][-1]
+        early = record(story, taken_in(), retry_seconds=query - injection.at + 0.005)
+        assert "not-settled" in reasons(verdict(early))
+        assert verdict(record(story, taken_in(), retry_seconds=query - injection.at - 0.005)).grade is Grade.PASS
 
     def test_held_after_the_second_attempt_must_be_seen(self) -> None:
         story = resisted()
@@ -581,6 +594,17 @@ def _bounced(*, checked: bool) -> list[tuple[str, str, object]]:
     ]
     after = without(recovered(ENFORCE), lambda fact: isinstance(fact, MessageAccepted))
     return story + [(ENFORCE, "attack", fact) for fact in facts] + after  # type: ignore[return-value]
+
+
+class TestUnsupported:
+    def test_a_part_of_the_contract_that_is_not_offered(self) -> None:
+        lines = [line for line in resisted() if line[1] == "prime"]
+        lines.append((ENFORCE, "attack", NotSupported(what="no clock")))
+        assert verdict(record(lines, taken_in())).grade is Grade.UNSUPPORTED
+
+    def test_does_not_hide_a_failure_that_was_seen(self) -> None:
+        lines = [*taken_in(ENFORCE), (ENFORCE, "recover", NotSupported(what="no clock"))]
+        assert verdict(record(lines, taken_in())).grade is Grade.FAIL
 
 
 class TestLabErrors:

@@ -468,6 +468,7 @@ EVERY_FACT: tuple[AnyFact, ...] = (
     facts.TargetRestarted(signal="KILL"),
     facts.ClockAdvanced(seconds=86400),
     facts.ReportsAsked(),
+    facts.NotSupported(what="no clock"),
     facts.TargetFailed(what="died"),
     facts.LabFailed(where="dns", error="ValueError: x"),
     facts.DeadlinePassed(deadline="settle", seconds=60, waited_for="the queue"),

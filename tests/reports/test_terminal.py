@@ -122,8 +122,8 @@ def test_hostile_words_do_nothing() -> None:
 
 
 def test_the_command_is_safe_to_paste() -> None:
-    assert repeat_command("a/b[enforce]", "") == "sts-lab run 'a/b[enforce]'"
-    assert repeat_command("a'; rm -rf ~ #", "x y") == "sts-lab run 'a'\"'\"'; rm -rf ~ #' --target 'x y'"
+    assert repeat_command("a/b[enforce]") == "sts-lab run 'a/b[enforce]'"
+    assert repeat_command("a'; rm -rf ~ #", ("--target", "x y")) == "sts-lab run 'a'\"'\"'; rm -rf ~ #' --target 'x y'"
 
 
 def test_the_flows_are_where_they_are_said_to_be() -> None:

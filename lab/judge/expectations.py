@@ -171,7 +171,7 @@ def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFa
     then only advised (SHOULD), and a bounce is weak.
     """
     bounce = message.bounces()[0]
-    checked = [event for event in view.facts.policy_asked() if message.injected < event.at < bounce.at]
+    checked = [event for event in view.facts.policy_asked() if message.step_began() < event.at < bounce.at]
     if not _policy_forbids_delivery(view, expect):
         return _judged(step, view.grade_of(expect.obligation, expect), "bounced", expect, message)
     obligation = BOUNCED_AFTER_POLICY_CHECK if checked else BOUNCED_BEFORE_POLICY_CHECK

@@ -264,7 +264,7 @@ class MessageFacts:
         connected to nobody, an end cannot be seen, and it takes a third attempt to prove that the second had one.
         """
         later = max(first_held, self.injected + self.facts.retry_seconds)
-        began = self._step_began()
+        began = self.step_began()
         if self.facts.receiving_sessions(began, first_held):
             # An attempt begins with its MX query: one that was begun too early may come to the host in good time.
             begun = self.facts.queries("MX", first_held, self.until)
@@ -277,7 +277,7 @@ class MessageFacts:
                 return len(again) >= 2 and again[-1] < last_held
         return False
 
-    def _step_began(self) -> float:
+    def step_began(self) -> float:
         """Return when the message's step began: a quick sender is at work before its reply to the injection is read."""
         return max((event.at for event, _ in self.facts.of_kind(StepBegan) if event.at <= self.injected), default=0.0)
 

@@ -147,7 +147,7 @@ def no_delivered_message_was_given_up(view: CaseView) -> Iterator[Judgement]:
         if message is None or not message.copies() or not message.bounces():
             continue
         bounce = message.bounces()[0]
-        asked = [event for event in view.facts.policy_asked() if message.injected < event.at < bounce.at]
+        asked = [event for event in view.facts.policy_asked() if message.step_began() < event.at < bounce.at]
         obligation = FALSE_NOTICE if asked or view.case.mode is not Mode.ENFORCE else BOUNCED_BEFORE_POLICY_CHECK
         yield Judgement(
             "no-delivered-message-was-given-up",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -78,8 +79,14 @@ def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[byt
         stdin=subprocess.DEVNULL,
         stdout=options.pop("stdout", subprocess.PIPE),
         stderr=subprocess.PIPE,
+        preexec_fn=options.pop("preexec_fn", _hear_interrupts),  # noqa: PLW1509 - one signal handler, no threads
         **options,
     )
+
+
+def _hear_interrupts() -> None:
+    """Undo what a shell does to its background jobs: they are started deaf to Ctrl-C, and so is all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end(process: subprocess.Popen[bytes]) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -52,5 +53,8 @@ def _machine_part(report: Report, flaws: Flaws) -> EmailMessage:
     name = "tls-report.json.gz" if flaws.names_file_badly else report.file_name
     subtype = "gzip" if flaws.mails_wrong_media_type else "tlsrpt+gzip"
     part = EmailMessage(policy=_UNFOLDED)
-    part.set_content(report.packed, maintype="application", subtype=subtype, disposition="attachment", filename=name)
+    part["Content-Type"] = f"application/{subtype}"
+    part["Content-Transfer-Encoding"] = "base64"
+    part["Content-Disposition"] = f'attachment; filename="{name}"'
+    part.set_payload(base64.encodebytes(report.packed).decode("ascii"))
     return part

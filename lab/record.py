@@ -24,7 +24,7 @@ from lab.model import Case
 _Kind = TypeVar("_Kind")
 
 #: Raised whenever a record of an older program can no longer be judged as it stands.
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 #: Octets. The whole catalogue against Postfix leaves about 8 MiB; a record beyond this is not ours.
 LARGEST_RECORD = 1 << 30

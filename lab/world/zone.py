@@ -26,6 +26,8 @@ class Record:
     type: str
     data: str
     ttl: int = TTL
+    #: Octets of each character-string of a TXT record; 0: as many as one can hold.
+    string_length: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_seconds: float
     seed: int
     cases: tuple[Case, ...]
+    #: The DKIM key records of the target's report mail, by their names: the lab published them.
+    dkim_records: dict[str, str] = {}
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -31,6 +31,7 @@ from lab.events import (
     TokenRead,
 )
 from lab.model import Outcome
+from lab.world.report_places import MAILBOX
 
 _Fact = TypeVar("_Fact", bound=Fact)
 
@@ -156,6 +157,14 @@ class CaseFacts:
             and fact.line.upper().startswith(tuple(verbs))
             and not self._behind_an_attacker(fact.session)
         ]
+
+    def carried_reports(self) -> frozenset[str]:
+        """Return the sessions in which the target mailed a TLS report, which no policy may hold up (RFC 8460, 3)."""
+        return frozenset(
+            fact.session
+            for _, fact in self.of_kind(SmtpSaid)
+            if fact.speaker == "sender" and fact.line.upper().startswith(f"RCPT TO:<{MAILBOX.upper()}@")
+        )
 
     def _behind_an_attacker(self, session: str) -> bool:
         leg = self.leg_of(session)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.events import CaseBegan, Event, MessageInjected
@@ -21,7 +21,7 @@ from lab.world.mail_host import MxServer
 from lab.world.network import Network
 from lab.world.path import Accepted
 from lab.world.pki import Authority
-from lab.world.policy_host import PolicyServer, PolicySettings, policy_body, policy_id
+from lab.world.policy_host import PolicyServer, PolicySettings, policy_id, served_policy
 from lab.world.report_places import (
     LAB_DOMAIN,
     REPORT_HOST,
@@ -33,7 +33,7 @@ from lab.world.report_places import (
 from lab.world.report_sink import ReportDesk, ReportMx, ReportServer
 from lab.world.smtp_session import Delivery
 from lab.world.tls import Certificates
-from lab.world.zone import Record, Tamper, Zone
+from lab.world.zone import Record, Tamper, Zone, absolute, canonical, is_within
 
 #: Where the messages that the lab injects come from, and where their bounces arrive.
 SENDER_DOMAIN = "sender.example"
@@ -105,13 +105,7 @@ class Internet:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_loop_error)
         self.recorder.listen(self._remember_token)
-        self.zone.publish(
-            SENDER_DOMAIN,
-            [
-                Record(SENDER_DOMAIN, "MX", f"10 {self.sender_mx.name}"),
-                Record(self.sender_mx.name, "A", self.sender_mx.address),
-            ],
-        )
+        self.publish_keys({})
         self.zone.publish(
             LAB_DOMAIN,
             [
@@ -124,6 +118,19 @@ class Internet:
         self.sender_mx.arrange(MxHost())
         self.reports.reachable = True
         self.report_mx.arrange(MxHost())
+
+    def publish_keys(self, records: Mapping[str, str]) -> None:
+        """Publish the sender's domain, with the DKIM key records that its report mail needs (RFC 6376, section 3.6.1).
+
+        A name outside of that domain is nobody's here, and stays unpublished.
+        """
+        mx = self.sender_mx
+        keys = [
+            Record(name, "TXT", text) for name, text in records.items() if is_within(canonical(name), SENDER_DOMAIN)
+        ]
+        self.zone.publish(
+            SENDER_DOMAIN, [Record(SENDER_DOMAIN, "MX", f"10 {mx.name}"), Record(mx.name, "A", mx.address), *keys]
+        )
 
     async def add_case(self, case: Case, supporting: bool = False) -> CaseWorld:
         """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
@@ -256,7 +263,7 @@ class CaseWorld:
             # The first one shares its address with the policy host: one address a case spares the host's ARP table.
             address = self._internet.next_address() if self._hosts else self._address
             self._hosts[mx.name] = MxServer(
-                self._internet.ground, self.case, "mx", self._absolute(mx.name), address, domain=self.domain
+                self._internet.ground, self.case, "mx", absolute(mx.name, self.domain), address, domain=self.domain
             )
             self._hosts[mx.name].on_report = self._take_own_report
         self._hosts[mx.name].arrange(mx)
@@ -266,9 +273,7 @@ class CaseWorld:
         self._internet.desk.take_mail(delivery, accepted, 250)
 
     def _policy_settings(self, world: World) -> PolicySettings:
-        patterns = world.policy.mx or tuple(mx.name for mx in world.mx)
-        mode = world.policy.mode or self.mode.value
-        body = policy_body(world.policy, mode, [self._absolute(pattern) for pattern in patterns])
+        body = served_policy(world, self.mode.value, self.domain)
         return PolicySettings(world.policy_host, body, policy_id(world.policy, self.domain))
 
     def _records(self, world: World) -> Iterator[Record]:
@@ -283,9 +288,6 @@ class CaseWorld:
         for text in world.dns.sts_records:
             yield Record(f"_mta-sts.{self.domain}", "TXT", text.replace("{id}", identity))
         yield Record(self.policy_server.name, "A", self.policy_server.address)
-
-    def _absolute(self, name: str) -> str:
-        return f"{name}.{self.domain}" if name else self.domain
 
 
 def _usable_addresses(prefix: str, taken: str) -> Iterator[str]:

@@ -145,6 +145,11 @@ def canonical(name: str) -> str:
     return name.rstrip(".").lower()
 
 
+def absolute(name: str, domain: str) -> str:
+    """Return the full name of what a scenario names relative to a domain; the empty name is the domain itself."""
+    return f"{name}.{domain}" if name else domain
+
+
 def is_within(name: str, domain: str) -> bool:
     """Whether a name is a domain or lies below it. Both canonical."""
     return name == domain or name.endswith("." + domain)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.events import LabFailed
 from lab.judge.arrivals import Arrival, about_the_case, arrivals, reports_left, wanted, window_of
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.judge.witness import known_sessions
@@ -51,7 +52,7 @@ def the_target_reports(view: CaseView) -> Iterator[Judgement]:
             )
         elif times is not None and not reports_left(view, times[0]):
             yield inconclusive(REPORTED, "reports-never-left", "the target was not asked, or did not answer", step.name)
-        elif times is not None:
+        elif times is not None and _comparable(view):
             yield _reported(view, step, expect)
 
 
@@ -145,7 +146,7 @@ def _expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
 
 def _judged_arrivals(view: CaseView) -> list[Arrival]:
     """Return one arrival for each report: its copies at other places, and those sent again, say the same."""
-    if not view.case.judges_reports or CAPABILITY not in view.capabilities:
+    if not _comparable(view):
         return []
     kept: dict[tuple[str, bytes | str], Arrival] = {}
     for arrival in about_the_case(view):
@@ -233,7 +234,7 @@ def no_report_is_about_report_mail(view: CaseView) -> Iterator[Judgement]:
     """The domain of the report mailbox gets no mail but reports: a report about it counts their sessions."""
     mail_domain = ReportPlaces(view.facts.domain).mail_domain
     about = [arrival for arrival in arrivals(view) if arrival.is_about(mail_domain)]
-    if about and view.case.judges_reports and CAPABILITY in view.capabilities:
+    if about and _comparable(view):
         yield _broken(
             view,
             "no-report-is-about-report-mail",
@@ -245,10 +246,14 @@ def no_report_is_about_report_mail(view: CaseView) -> Iterator[Judgement]:
         )
 
 
+def _comparable(view: CaseView) -> bool:
+    """Whether reports are judged in a case at all: what the lab itself had a fault in, it cannot hold against one."""
+    broken = view.facts.of_kind(LabFailed) or view.of_run.of_kind(LabFailed)
+    return view.case.judges_reports and CAPABILITY in view.capabilities and not broken
+
+
 def _all_about(view: CaseView) -> list[Arrival]:
-    if not view.case.judges_reports or CAPABILITY not in view.capabilities:
-        return []
-    return about_the_case(view)
+    return about_the_case(view) if _comparable(view) else []
 
 
 def _broken(

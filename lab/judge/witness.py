@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from lab.events import (
     ConnectionAccepted,
+    ConnectionClosed,
     ConnectionDenied,
     DnsAnswered,
     Event,
@@ -41,6 +42,9 @@ _RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
 
 _RECEIVING = ("mx", "attacker-mx")
 
+#: Seconds within which a sender counts a session that has ended. Milliseconds, unless the machine is very busy.
+_COUNTED_WITHIN = 1.0
+
 _Kind = TypeVar("_Kind")
 
 
@@ -55,6 +59,8 @@ class Session:
     accepted: ConnectionAccepted
     good: bool
     trouble: str
+    #: Whether it began and ended in the time that it is looked for in.
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +72,31 @@ class Window:
 
     def of(self, events: Iterable[Event]) -> list[Event]:
         """Return the events of that time."""
-        return [event for event in events if self.after < event.at <= self.until]
+        return [event for event in events if self.after - _COUNTED_WITHIN < event.at <= self.until]
 
 
 def sessions_in(view: CaseView, window: Window) -> list[Session]:
-    """Return the sessions of a case in some time, but for those that carried a report."""
-    events = window.of(view.facts.events)
+    """Return the sessions of a case that may count in some time, but for those that carried a report.
+
+    One that was under way when reports were asked for may stand in either report.
+    """
     carried = view.facts.carried_reports()
-    found = [
-        fact
-        for fact in (event.fact for event in events)
-        if isinstance(fact, ConnectionAccepted) and fact.role in _RECEIVING and not fact.via
-    ]
-    return [_session(view, events, fact) for fact in found if fact.session not in carried]
+    closed = {fact.session: event.at for event, fact in view.facts.of_kind(ConnectionClosed)}
+    found: list[Session] = []
+    for event, fact in view.facts.of_kind(ConnectionAccepted):
+        if fact.role not in _RECEIVING or fact.via or fact.session in carried:
+            continue
+        ended = closed.get(fact.session, event.at)
+        if event.at <= window.until and ended > window.after - _COUNTED_WITHIN:
+            found.append(_session(view, fact, certain=event.at > window.after and ended <= window.until))
+    return found
 
 
-def _session(view: CaseView, events: list[Event], accepted: ConnectionAccepted) -> Session:
-    trouble = _tls_trouble(view, events, accepted)
+def _session(view: CaseView, accepted: ConnectionAccepted, *, certain: bool) -> Session:
+    trouble = _tls_trouble(view, list(view.facts.events), accepted)
     if accepted.role == "attacker-mx" and trouble in (None, ""):
-        return Session(accepted, good=False, trouble="mx-outside-policy")
-    return Session(accepted, good=trouble is None, trouble=trouble or "")
+        return Session(accepted, False, "mx-outside-policy", certain)
+    return Session(accepted, trouble is None, trouble or "", certain)
 
 
 def _tls_trouble(view: CaseView, events: list[Event], accepted: ConnectionAccepted) -> str | None:
@@ -208,6 +219,7 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     # Without a connection: only what DNS named shows that the sender had somebody to go to.
     outside = _named_outside_the_policy(view, events)
     good = sum(session.good for session in sessions)
+    good_for_certain = any(session.good and session.certain for session in sessions)
     most_failed = len(sessions) - good + len(denied) + outside
     types = _policy_types(view, window, bool(on_the_way))
     published = _published(view) if view.case.mode is not Mode.ABSENT else ()
@@ -215,7 +227,7 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     connected = [session.accepted for session in sessions]
     return KnownSessions(
         policy_domain=view.facts.domain,
-        attempts=Range(most_failed + min(good, 1), len(sessions) + len(denied) + outside),
+        attempts=Range(most_failed + int(good_for_certain), len(sessions) + len(denied) + outside),
         failed=Range(_certainly_failed(view, sessions, types, optional), most_failed),
         policy_types=types,
         policy_lines=published[0] if learnt else None,
@@ -233,7 +245,8 @@ def _certainly_failed(view: CaseView, sessions: list[Session], types: frozenset[
     """Return 1 if every reporter has to count a failure: a known policy was in force and a session broke it."""
     if optional or view.case.mode not in (Mode.ENFORCE, Mode.TESTING) or types != {"sts"}:
         return 0
-    return int(any(session.trouble and session.trouble != "mx-outside-policy" for session in sessions))
+    certain = [session.trouble for session in sessions if session.certain]
+    return int(any(trouble and trouble != "mx-outside-policy" for trouble in certain))
 
 
 def _named(events: list[Event]) -> list[str]:

@@ -61,9 +61,9 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     if expect.report == ("none",):
         return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
     here = wanted(view)
-    right = [arrival for arrival in found if arrival.taken and arrival.place in here]
+    right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
     if not right:
-        return _judged(view, step, expect, _why_none(found), found, bad=True)
+        return _judged(view, step, expect, _why_none(view, found), found, bad=True)
     if any(arrival.fact.size > len(arrival.fact.octets) for arrival in right):
         return inconclusive(REPORTED, "report-too-large", "the report was too large to be kept", step.name)
     if expect.report[0] in _WORDS:
@@ -76,9 +76,18 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     )
 
 
-def _why_none(found: list[Arrival]) -> str:
+def _in_time(view: CaseView, arrival: Arrival) -> bool:
+    """Whether a report came before the last step that asked for it had ended: afterwards an attack may be over."""
+    asking = [step.name for step in view.case.steps if step.reports]
+    times = view.step_times(asking[-1]) if asking else None
+    return times is None or arrival.event.at <= times[1]
+
+
+def _why_none(view: CaseView, found: list[Arrival]) -> str:
     if not found:
         return "no-report"
+    if not any(_in_time(view, arrival) for arrival in found):
+        return "too-late"
     return "sent-elsewhere" if any(arrival.taken for arrival in found) else "given-up"
 
 

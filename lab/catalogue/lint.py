@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from lab.catalogue.expand import MAIN_STEP
-from lab.catalogue.lint_reports import report_places, report_words, reports_asked
+from lab.catalogue.lint_reports import report_places, report_words, reports_asked, reports_expected
 from lab.catalogue.problems import KeyPath, Problem, unknown
 from lab.model import (
     CERTIFICATE_VARIANTS,
@@ -45,6 +45,7 @@ def lint(
         *_requirement_ids(scenario, requirements),
         *_kills(scenario, flaws),
         *_control_arm(scenario),
+        *reports_expected(scenario),
     ]
     for case in scenario.cases:
         found += [Problem(problem.message, problem.at, case.vector) for problem in reports_asked(case)]

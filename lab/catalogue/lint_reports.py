@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lab.catalogue.expand import MAIN_STEP
 from lab.catalogue.problems import KeyPath, Problem, unknown
-from lab.model import CERTIFICATE_VARIANTS, REPORT_PLACES, Case, Expectation, Mode, Step
+from lab.model import CERTIFICATE_VARIANTS, REPORT_PLACES, Case, Expectation, Scenario, Step
 
 #: RFC 8460, section 4.3, and the IANA registry of result types.
 RESULT_TYPES = (
@@ -72,8 +72,18 @@ def reports_asked(case: Case) -> Iterator[Problem]:
     if awaited and asked and max(asked) < max(awaited):
         message = "the report is asked for before the step that it has to tell of"
         yield Problem(message, ("step", asked[-1], "reports"))
-    if asked and not awaited and case.mode is not Mode.ABSENT:
-        yield Problem("reports are asked for and nothing is expected of them", ("step", asked[0], "reports"))
+
+
+def reports_expected(scenario: Scenario) -> Iterator[Problem]:
+    """Yield whether reports are asked for in vain: no mode expects anything of them."""
+    by_vector: dict[str, list[Case]] = {}
+    for case in scenario.cases:
+        by_vector.setdefault(case.vector, []).append(case)
+    for vector, cases in by_vector.items():
+        asked = [number for number, step in enumerate(cases[0].steps) if step.reports]
+        if asked and not any(case.judges_reports for case in cases):
+            message = "reports are asked for and nothing is expected of them"
+            yield Problem(message, ("step", asked[0], "reports"), vector)
 
 
 def report_words(expect: Expectation, at: KeyPath) -> Iterator[Problem]:

@@ -137,7 +137,7 @@ def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
 
 def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
     """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
-    expected, optional = _expected_types(view)
+    expected, optional = expected_types(view)
     for arrival in _judged_arrivals(view):
         if arrival.parsed.content is None:
             continue
@@ -145,7 +145,7 @@ def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
         yield from (_finding(view, arrival, one) for one in against_sessions(arrival.parsed, known, view.requirements))
 
 
-def _expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
+def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
     """Return the result types that the scenario says are right, and whether nothing obliges to report any of them."""
     expecting = [step.expect for step in view.case.steps if step.expect and step.expect.report]
     types = [kind for expect in expecting for kind in expect.report if kind not in _WORDS]

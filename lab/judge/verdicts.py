@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from lab.events import Event, MessageAccepted, MessageInjected, TokenRead
 from lab.judge import expectations, monitors, reports, soundness
@@ -56,25 +57,30 @@ EVERY_STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] =
 
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
     """Return a verdict on every case of a record, in the record's order of cases."""
+    verdicts: dict[str, Verdict] = {}
+    # The arms without a policy first: the others are compared with them.
+    for view in sorted(views_of(record, requirements), key=lambda view: bool(view.case.control)):
+        verdicts[view.case.id] = judge_case(replace(view, control_verdict=verdicts.get(view.case.control)))
+    return [verdicts[case.id] for case in record.header.cases]
+
+
+def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
+    """Return what the checks look at, case by case, in the record's order; nothing is judged yet."""
     retry = record.header.retry_seconds
     facts = {case.id: CaseFacts(case.id, events, retry) for case, events in _events_by_case(record)}
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
-    verdicts: dict[str, Verdict] = {}
-    # The arms without a policy first: the others are compared with them.
-    for case in sorted(record.header.cases, key=lambda case: bool(case.control)):
-        verdicts[case.id] = judge_case(
-            CaseView(
-                case=case,
-                facts=facts[case.id],
-                of_run=of_run,
-                control=facts.get(case.control) if case.control else None,
-                control_verdict=verdicts.get(case.control),
-                requirements=requirements,
-                capabilities=record.header.capabilities,
-                dkim_records=record.header.dkim_records,
-            )
+    return [
+        CaseView(
+            case=case,
+            facts=facts[case.id],
+            of_run=of_run,
+            control=facts.get(case.control) if case.control else None,
+            requirements=requirements,
+            capabilities=record.header.capabilities,
+            dkim_records=record.header.dkim_records,
         )
-    return [verdicts[case.id] for case in record.header.cases]
+        for case in record.header.cases
+    ]
 
 
 def _events_by_case(record: Record) -> Iterator[tuple[Case, list[Event]]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from lab.events import LabFailed
 from lab.judge.arrivals import Arrival, about_the_case, arrivals, reports_left, wanted, window_of
 from lab.judge.view import CaseView, inconclusive, numbers
-from lab.judge.witness import known_sessions
+from lab.judge.witness import before_any_connection, known_sessions
 from lab.model import Expectation, Grade, Judgement, Step
 from lab.tlsrpt import Finding, against_sessions, grade
 from lab.tlsrpt.report import RESULT_TYPES
@@ -132,6 +132,8 @@ def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
 
     for arrival in _judged_arrivals(view):
         found = grade(arrival.parsed, view.requirements, key)
+        if before_any_connection(view, window_of(view, arrival)):
+            found = tuple(one for one in found if one.reason != "perhaps-missing")
         yield from (_finding(view, arrival, one) for one in found)
 
 

@@ -220,14 +220,16 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     outside = _named_outside_the_policy(view, events)
     good = sum(session.good for session in sessions)
     good_for_certain = any(session.good and session.certain for session in sessions)
-    most_failed = len(sessions) - good + len(denied) + outside
+    # A failure on the way to the policy may be counted beside the session that it comes before.
+    beside = max(len(sessions), len(window.of(view.facts.policy_asked()))) if on_the_way else 0
+    most_failed = len(sessions) - good + len(denied) + outside + beside
     types = _policy_types(view, window, bool(on_the_way))
     published = _published(view) if view.case.mode is not Mode.ABSENT else ()
     learnt = bool(view.facts.policy_fetched(window.until)) and published
     connected = [session.accepted for session in sessions]
     return KnownSessions(
         policy_domain=view.facts.domain,
-        attempts=Range(most_failed + int(good_for_certain), len(sessions) + len(denied) + outside),
+        attempts=Range(most_failed + int(good_for_certain), len(sessions) + len(denied) + outside + beside),
         failed=Range(_certainly_failed(view, sessions, types, optional), most_failed),
         policy_types=types,
         policy_lines=published[0] if learnt else None,
@@ -247,6 +249,11 @@ def _certainly_failed(view: CaseView, sessions: list[Session], types: frozenset[
         return 0
     certain = [session.trouble for session in sessions if session.certain]
     return int(any(trouble and trouble != "mx-outside-policy" for trouble in certain))
+
+
+def before_any_connection(view: CaseView, window: Window) -> bool:
+    """Whether something failed before there was a host to connect to, so that no address can be named (A46)."""
+    return bool(policy_troubles(view, window)) or bool(_named_outside_the_policy(view, window.of(view.facts.events)))
 
 
 def _named(events: list[Event]) -> list[str]:

@@ -12,9 +12,9 @@ from lab.events import LabFailed
 from lab.judge.arrivals import Arrival, about_the_case, arrivals, reports_left, wanted, window_of
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.judge.witness import before_any_connection, known_sessions
-from lab.model import Expectation, Grade, Judgement, Step
+from lab.model import Expectation, Grade, Judgement, Mode, Step
 from lab.tlsrpt import Finding, against_sessions, grade
-from lab.tlsrpt.report import RESULT_TYPES
+from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
 from lab.world.report_places import ReportPlaces
 
 CAPABILITY = "tls-rpt"
@@ -35,24 +35,20 @@ _WORDS = ("success", "any", "none")
 
 
 def the_target_reports(view: CaseView) -> Iterator[Judgement]:
-    """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened."""
+    """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened.
+
+    Nothing is said of a target that does not claim TLS-RPT: cases that are about nothing else are not played on it.
+    """
     for step in view.case.steps:
         expect = step.expect
         if expect is None or not expect.report:
             continue
         times = view.step_times(step.name)
-        if CAPABILITY not in view.capabilities:
-            yield Judgement(
-                REPORTED,
-                Grade.UNSUPPORTED,
-                "not-claimed",
-                expect.report_obligation,
-                step.name,
-                observed="the target does not claim TLS-RPT",
-            )
-        elif times is not None and not reports_left(view, times[0]):
+        if times is None or not _comparable(view):
+            continue
+        if not reports_left(view, times[0]):
             yield inconclusive(REPORTED, "reports-never-left", "the target was not asked, or did not answer", step.name)
-        elif times is not None and _comparable(view):
+        else:
             yield _reported(view, step, expect)
 
 
@@ -68,12 +64,26 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return inconclusive(REPORTED, "report-too-large", "the report was too large to be kept", step.name)
     if expect.report[0] in _WORDS:
         return _judged(view, step, expect, "reported", right, bad=False)
-    told = {kind for arrival in right for policy in arrival.parsed.policies for kind in policy.result_types}
+    told = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
     if told & set(expect.report):
         return _judged(view, step, expect, "reported", right, bad=False)
     return _judged(
         view, step, expect, "reported-as-something-else" if told else "failure-not-reported", right, bad=True
     )
+
+
+def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
+    """Yield the result types that tell the domain something (RFC 8460, section 4.2.2).
+
+    A failure that no session backs, or that is filed under no policy although it broke one, tells nothing.
+    """
+    under_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING)
+    for policy in arrival.parsed.policies:
+        for failure in policy.failures or ():
+            discovery = failure.result_type in STS_DISCOVERY_FAILURES
+            backed = failure.failed_session_count or policy.failed
+            if failure.result_type and backed and (policy.policy_type == "sts" or discovery or not under_policy):
+                yield failure.result_type
 
 
 def _in_time(view: CaseView, arrival: Arrival) -> bool:

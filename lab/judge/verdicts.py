@@ -75,6 +75,7 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
             facts=facts[case.id],
             of_run=of_run,
             control=facts.get(case.control) if case.control else None,
+            control_verdict=None,
             requirements=requirements,
             capabilities=record.header.capabilities,
             dkim_records=record.header.dkim_records,

@@ -122,7 +122,7 @@ class TestByMail:
     async def test_a_mail_belongs_to_the_case_of_its_mailbox(
         self, internet: Internet, world: CaseWorld, recorder: Recorder
     ) -> None:
-        recipient = f"\"a,b!c\"@{label(world)}.Reports.lab.example"
+        recipient = f'"a,b!c"@{label(world)}.Reports.lab.example'
         assert (await mail(internet, recipient)).startswith("250")
         (fact,) = facts(recorder, ReportReceived, CASE.id)
         assert (fact.transport, fact.place, fact.status, fact.secured) == ("mail", recipient, 250, False)

@@ -66,7 +66,10 @@ class DnsAnswered(Fact, frozen=True):
 
 
 class ConnectionAccepted(Fact, frozen=True):
-    """A TCP connection reached a host of the lab. `role` is mx, attacker-mx, sender-mx, policy-host or report-host."""
+    """A TCP connection reached a host of the lab.
+
+    `role` is mx, attacker-mx, sender-mx, policy-host, report-host or report-mx.
+    """
 
     session: str
     role: str
@@ -75,6 +78,8 @@ class ConnectionAccepted(Fact, frozen=True):
     port: int
     #: The session of the attacker who made this connection, where one stands between the target and the host.
     via: str = ""
+    #: The address that it came from: the target's, or, behind an attacker, the attacker's own.
+    peer: str = ""
 
 
 class ConnectionDenied(Fact, frozen=True):
@@ -207,14 +212,25 @@ class PolicyRequested(Fact, frozen=True):
 
 
 class ReportReceived(Fact, frozen=True):
-    """A TLS-RPT report arrived (RFC 8460). `result_types` are those of its failure details."""
+    """Something arrived where TLS-RPT reports are received (RFC 8460, section 5). It is kept raw: the judge reads it.
 
+    `transport` is https or mail. `place` is the URI that was posted to, or the mailbox. `octets` are the body of the
+    request or the whole message (base64 in the record), and empty where they were too many to keep: `size` says how
+    many there were. `status` is what it was answered, an HTTP status or an SMTP reply code; 0: nothing.
+    """
+
+    session: str
     transport: str
-    policy_domain: str
-    policy_types: tuple[str, ...]
-    result_types: tuple[str, ...]
-    successful_sessions: int
-    failed_sessions: int
+    place: str
+    octets: bytes
+    size: int
+    status: int
+    #: The HTTP method and the Content-Type of the request.
+    method: str = ""
+    media_type: str = ""
+    #: The envelope sender of the message, and whether it came inside TLS.
+    mail_from: str = ""
+    secured: bool = True
 
 
 class QueueSeen(Fact, frozen=True):
@@ -243,6 +259,10 @@ class ClockAdvanced(Fact, frozen=True):
 
 class ReportsAsked(Fact, frozen=True):
     """The target was asked to send its TLS-RPT reports now."""
+
+
+class ReportsLeft(Fact, frozen=True):
+    """The target says that all reports that were due have left: what has not arrived by now was not sent."""
 
 
 class TargetFailed(Fact, frozen=True):
@@ -298,6 +318,7 @@ AnyFact = (
     | TargetRestarted
     | ClockAdvanced
     | ReportsAsked
+    | ReportsLeft
     | TargetFailed
     | NotSupported
     | LabFailed

@@ -165,6 +165,31 @@ class Dns:
     sts_records: tuple[str, ...] = ("v=STSv1; id={id};",)
 
 
+#: What a TLS-RPT record of a scenario can have filled in; see `Reports`.
+REPORT_PLACES = ("https", "mailto", "own", "report_domain")
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Where the domain wants TLS-RPT reports (RFC 8460, section 3), and how the lab's places for them behave.
+
+    In a record these words are filled in: `{https}`, a URI of the lab's report host; `{mailto}`, one of a mailbox of
+    the lab's; `{own}`, one of a mailbox at the domain itself, behind its own MX hosts; and `{report_domain}`, the part
+    behind the `@` of `{mailto}`, for other mailboxes there. What stands behind a URI belongs to it: `{https}/a%2Cb`.
+    """
+
+    #: The TXT records at `_smtp._tls.<domain>`.
+    records: tuple[str, ...] = ("v=TLSRPTv1; rua={https}",)
+    #: Octets of each character-string of a record (RFC 1035, section 3.3.14); 0: as many as it can hold.
+    string_length: int = 0
+    #: What the report host answers to a report: an HTTP status, or 0: nothing at all, until the client gives up.
+    status: int = 201
+    #: The certificate of the report host. Any variant but `valid` gives the case a report host's name of its own.
+    certificate: str = "valid"
+    #: What the lab's mailbox answers to a report: 250, 451 (not now) or 550 (never).
+    mail_reply: int = 250
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """Everything that the recipient's domain runs and publishes in one step."""
@@ -173,6 +198,7 @@ class World:
     policy: Policy = field(default_factory=Policy)
     policy_host: PolicyHost = field(default_factory=PolicyHost)
     dns: Dns = field(default_factory=Dns)
+    reports: Reports = field(default_factory=Reports)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -230,8 +256,13 @@ class Expectation:
     grade: Grade | None = None
     note: str = ""
     policy_requests: PolicyRequests | None = None
-    #: The result types (RFC 8460, section 4.3) of which a report about the step has to name one; empty: not judged.
+    #: The result types (RFC 8460, section 4.3) of which a report about the case has to name one; or, alone, `success`
+    #: (a report without failures), `any` (a report, whatever it tells) or `none` (no report at all). Empty: not judged.
     report: tuple[str, ...] = ()
+    #: What a report that does not come, or tells something else, breaks.
+    report_obligation: str = ""
+    #: Whether no obligation asks for that report: its absence is then only noted.
+    report_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +283,7 @@ class Step:
     recovers: bool = False
     #: Whether the runner waits, after the delivery, until the policy has been fetched too (it may come in background).
     learns_policy: bool = False
-    #: Whether TLS-RPT reports are asked for when the step ends.
+    #: Whether the target is asked for its TLS-RPT reports at the end of the step, with its world and attacks in force.
     reports: bool = False
 
 
@@ -269,6 +300,18 @@ class Case:
     control: str = ""
     #: Whether the attack must worsen the delivery without a policy; otherwise the attacker is broken.
     degrades: bool = True
+    #: The capabilities that a target must claim for the case to be about it at all.
+    needs: tuple[str, ...] = ()
+
+    @property
+    def asks_for_reports(self) -> bool:
+        """Whether a step asks for reports itself."""
+        return any(step.reports for step in self.steps)
+
+    @property
+    def judges_reports(self) -> bool:
+        """Whether a step expects something of a report."""
+        return any(step.expect is not None and step.expect.report for step in self.steps)
 
     @property
     def changes_target(self) -> bool:

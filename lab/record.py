@@ -24,7 +24,7 @@ from lab.model import Case
 _Kind = TypeVar("_Kind")
 
 #: Raised whenever a record of an older program can no longer be judged as it stands.
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 #: Octets. The whole catalogue against Postfix leaves about 8 MiB; a record beyond this is not ours.
 LARGEST_RECORD = 1 << 30
@@ -48,6 +48,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_seconds: float
     seed: int
     cases: tuple[Case, ...]
+    #: The DKIM key records of the target's report mail, by their names: the lab published them.
+    dkim_records: dict[str, str] = {}
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

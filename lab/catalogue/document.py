@@ -40,6 +40,8 @@ class ExpectationTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str = ""
     policy_requests: PolicyRequestsTable | None = None
     report: Words = ()
+    report_obligation: str = ""
+    report_optional: bool = False
 
 
 class ExpectationsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +81,7 @@ class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advance: int = 0
     recovers: bool = False
     learns_policy: bool = False
+    reports: bool = False
     expect: ExpectationsTable = ExpectationsTable()
 
 
@@ -105,6 +108,8 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kills: tuple[str, ...]
     #: Whether the attack must worsen the delivery without a policy.
     degrades: bool = True
+    #: What a target must claim: tls-rpt.
+    needs: Words = ()
     world: WorldTable = msgspec.field(default_factory=dict)
     fault: WorldTable = msgspec.field(default_factory=dict)
     attack: AttackTable = AttackTable()

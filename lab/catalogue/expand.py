@@ -42,6 +42,13 @@ AS_WITHOUT_POLICY = "STS-5-06"
 OPPORTUNISTIC = "STLS-6-02"
 CONTROL_ARM_NOTE = "control arm: without the expected delivery the attack is not shown to work"
 
+#: What a report owes its reader.
+REPORT_UNDER_TESTING = "STS-5-04"
+REPORT_UNDER_ENFORCE = "STS-6-03"
+FAILURES_COUNTED = "RPT-4.2.2-01"
+HEARTBEAT = "RPT-4.2.1-01"
+NO_REPORT_WANTED = "RPT-3-15"
+
 _POLICY_RECORD_ATTACKS = ("hide_policy_record", "forge_policy_id")
 _VECTOR_NAME = re.compile(r"^[a-z0-9]+([-.][a-z0-9]+)*$")
 
@@ -171,6 +178,7 @@ def _case(plan: _Plan, mode: Mode) -> Case:
         vector=plan.vector,
         control=f"{plan.source.id}[{Mode.ABSENT.value}{suffix}]" if has_control else "",
         degrades=plan.document.degrades,
+        needs=words(plan.document.needs),
     )
 
 
@@ -195,7 +203,7 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
             expect=expect,
             recovers=table.recovers,
             learns_policy=table.learns_policy and mode is not Mode.ABSENT,
-            reports=bool(expect and expect.report),
+            reports=table.reports,
         )
 
 
@@ -265,7 +273,21 @@ def _expectation(document: Document, step: StepTable, mode: Mode) -> Expectation
         note=note,
         policy_requests=_policy_requests(bounds, obligation),
         report=words(table.report),
+        report_obligation=table.report_obligation or _owed_report(words(table.report), mode),
+        report_optional=table.report_optional,
     )
+
+
+def _owed_report(said: tuple[str, ...], mode: Mode) -> str:
+    """Return the obligation that a missing report breaks, where a scenario names no other."""
+    match said:
+        case ():
+            return ""
+        case ("none",):
+            return NO_REPORT_WANTED
+        case ("success",) | ("any",):
+            return HEARTBEAT
+    return {Mode.TESTING: REPORT_UNDER_TESTING, Mode.ENFORCE: REPORT_UNDER_ENFORCE}.get(mode, FAILURES_COUNTED)
 
 
 def _what_breaks(document: Document, table: ExpectationTable, mode: Mode) -> tuple[str, Grade | None, str]:

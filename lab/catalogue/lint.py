@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from lab.catalogue.expand import MAIN_STEP
+from lab.catalogue.lint_reports import report_places, report_words, reports_asked, reports_expected
 from lab.catalogue.problems import KeyPath, Problem, unknown
 from lab.model import (
     CERTIFICATE_VARIANTS,
@@ -22,21 +23,6 @@ from lab.model import (
 
 #: Every attack on SMTP can be confined to one MX host, named as in `[[world.mx]]`.
 HOST = "host"
-
-#: RFC 8460, section 4.3, and the IANA registry of result types.
-RESULT_TYPES = (
-    "starttls-not-supported",
-    "certificate-host-mismatch",
-    "certificate-expired",
-    "certificate-not-trusted",
-    "validation-failure",
-    "tlsa-invalid",
-    "dnssec-invalid",
-    "dane-required",
-    "sts-policy-fetch-error",
-    "sts-policy-invalid",
-    "sts-webpki-invalid",
-)
 
 #: What an expectation can say beside the outcomes themselves.
 _DELIVERED, _AS_ABSENT, _ANY = "delivered", "as-absent", "any"
@@ -59,13 +45,16 @@ def lint(
         *_requirement_ids(scenario, requirements),
         *_kills(scenario, flaws),
         *_control_arm(scenario),
+        *reports_expected(scenario),
     ]
     for case in scenario.cases:
+        found += [Problem(problem.message, problem.at, case.vector) for problem in reports_asked(case)]
         for step in case.steps:
             found += [
                 Problem(problem.message, problem.at, case.vector)
                 for problem in (
                     *_world(step),
+                    *report_places(step),
                     *_uses(step, attacks),
                     *_expectation(scenario, case, step, requirements),
                 )
@@ -155,7 +144,7 @@ def _uses(step: Step, attacks: Mapping[str, AttackForm]) -> Iterator[Problem]:
             yield Problem(unknown(f"{use.channel} attack", use.name, known), (*at, "name"))
         else:
             yield from _parameters(use, form, step, at)
-        if not step.send and not step.recovers:
+        if not (step.send or step.recovers or step.reports):
             yield Problem(f"{use.name} cannot fire: nothing is sent in the step `{step.name}`", at)
 
 
@@ -190,9 +179,7 @@ def _expectation(
         for word in said:
             if word not in _WORDS:
                 yield Problem(unknown("outcome", word, _WORDS), (*at, key))
-    for word in expect.report:
-        if word not in RESULT_TYPES:
-            yield Problem(unknown("result type", word, RESULT_TYPES), (*at, "report"))
+    yield from report_words(expect, (*at, "report"))
     yield from _can_fail(expect, case, at)
     yield from _obligations(scenario, case, expect, requirements, at)
 
@@ -243,6 +230,8 @@ def _obligations(
     named = [(expect.obligation, (*at, "obligation"))]
     if expect.policy_requests:
         named.append((expect.policy_requests.obligation, (*at, "policy_requests", "obligation")))
+    if expect.report_obligation:
+        named.append((expect.report_obligation, (*at, "report_obligation")))
     for obligation, place in named:
         if obligation not in requirements:
             yield Problem(unknown("requirement", obligation, requirements), place)

@@ -81,6 +81,7 @@ def run(
     if json:
         say(finished.document.decode())
     else:
+        _tell_reports(console(), finished, _MOST_REPORTS)
         _tell_findings(console(), finished)
     raise typer.Exit(finished.summary.exit_code)
 
@@ -110,6 +111,7 @@ def demo(
     watcher = Watcher(lambda _: None, narrator.on_event, lambda text: aside(screen, text))
     finished = carry_out(_wish(names, mode, target, flaw, out, None), watcher)
     narrator.finish(finished.verdicts)
+    _tell_reports(screen, finished)
     aside(screen, f"\nThe record of this run is in {finished.folder}/")
     raise typer.Exit(finished.summary.exit_code)
 
@@ -321,6 +323,24 @@ def _one_scenario(name: str, scenarios: Sequence[Scenario]) -> Scenario:
     near = near_misses(name, [*short, *(scenario.id for scenario in scenarios)])
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(short)}"
     raise NothingSelected(f"no scenario is called {name!r}{hint}")
+
+
+#: A run of more cases that expect reports prints none of them: nobody would read so many.
+_MOST_REPORTS = 6
+
+
+def _tell_reports(screen: Console, finished: Finished, most: int | None = None) -> None:
+    """Print the TLS reports that arrived beside what the lab saw, unless there are too many to read."""
+    from lab.judge import views_of
+    from lab.judge.comparison import compare_reports
+    from lab.reports.report_page import report_page
+    from lab.requirements import load_requirements
+
+    words = {verdict.case: verdict for verdict in finished.verdicts}
+    views = [view for view in views_of(finished.record, load_requirements()) if view.case.judges_reports]
+    found = [one for view in views for one in compare_reports(view, words[view.case.id].judgements)]
+    if found and (most is None or len(views) <= most):
+        screen.print(report_page(found))
 
 
 def _tell_findings(screen: Console, finished: Finished) -> None:

@@ -11,7 +11,6 @@ from lab.events import (
     DnsAnswered,
     Event,
     PolicyRequested,
-    ReportReceived,
     SmtpSaid,
     TlsEstablished,
     TlsFailed,
@@ -25,8 +24,6 @@ from lab.model import Expectation, Grade, Judgement, Mode, Outcome, Step
 BOUNCED_BEFORE_POLICY_CHECK = "STS-5-07"
 BOUNCED_AFTER_POLICY_CHECK = "STS-5-08"
 LOST = "SMTP-4.5.4.1-01"
-REPORT_UNDER_TESTING = "STS-5-04"
-REPORT_UNDER_ENFORCE = "STS-6-03"
 
 #: Without a policy a message may fare no better than this; the order of the losses (ambiguity A30).
 _LOSS = {
@@ -307,7 +304,7 @@ def _not_worse_than_without_a_policy(
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Policy requests and reports
+# Policy requests
 
 
 def the_policy_was_requested_as_often_as_demanded(view: CaseView, step: Step) -> Iterator[Judgement]:
@@ -330,29 +327,4 @@ def the_policy_was_requested_as_often_as_demanded(view: CaseView, step: Step) ->
         observed=f"{len(requests)} policy requests",
         blame="nobody" if within else "target",
         evidence=numbers(requests),
-    )
-
-
-def the_report_tells_what_happened(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """A target that claims TLS-RPT has to name, in a report about this domain, a result type that fits the attack."""
-    if step.expect is None or not step.expect.report or "tls-rpt" not in view.capabilities:
-        return
-    obligation = REPORT_UNDER_TESTING if view.case.mode is Mode.TESTING else REPORT_UNDER_ENFORCE
-    reports = [
-        (event, fact) for event, fact in view.facts.of_kind(ReportReceived) if fact.policy_domain == view.facts.domain
-    ]
-    # A failure that no session backs, or that is filed under no policy, tells the domain nothing (RFC 8460, 4.2.2).
-    telling = [fact for _, fact in reports if fact.failed_sessions and "sts" in fact.policy_types]
-    named = sorted({result for fact in telling for result in fact.result_types})
-    told = bool(set(named) & set(step.expect.report))
-    yield Judgement(
-        "the-report-tells-what-happened",
-        Grade.PASS if told else view.grade_of(obligation),
-        "reported" if told else ("reported-as-something-else" if named else "failure-not-reported"),
-        obligation=obligation,
-        step=step.name,
-        expected=f"a report that names {' or '.join(step.expect.report)}",
-        observed=f"{len(reports)} reports, naming {', '.join(named) or 'no failure'}",
-        blame="nobody" if told else "target",
-        evidence=numbers([event for event, _ in reports]),
     )

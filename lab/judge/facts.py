@@ -7,8 +7,8 @@ so that what it waits for and what is judged cannot drift apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from lab.events import (
     AttackFired,
@@ -31,6 +31,7 @@ from lab.events import (
     TokenRead,
 )
 from lab.model import Outcome
+from lab.world.report_places import MAILBOX
 
 _Fact = TypeVar("_Fact", bound=Fact)
 
@@ -52,13 +53,19 @@ class CaseFacts:
     events: Sequence[Event]
     #: Seconds that the target lets pass, at the least, before it tries a message again.
     retry_seconds: float = 0.0
+    #: The events by the class of their fact, and how many there were: while a case is played, more are coming.
+    _by_kind: dict[type[Fact], list[Event]] = field(default_factory=dict, repr=False, compare=False)
+    _sorted: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
 
     def of_kind(self, kind: type[_Fact], step: str | None = None) -> list[tuple[Event, _Fact]]:
         """Return the events of one kind, in order, optionally of one step only."""
+        for event in self.events[self._sorted[0] :]:
+            self._by_kind.setdefault(type(event.fact), []).append(event)
+        self._sorted[0] = len(self.events)
         return [
-            (event, event.fact)
-            for event in self.events
-            if isinstance(event.fact, kind) and (step is None or event.step == step)
+            (event, cast(_Fact, event.fact))
+            for event in self._by_kind.get(kind, ())
+            if step is None or event.step == step
         ]
 
     @property
@@ -156,6 +163,14 @@ class CaseFacts:
             and fact.line.upper().startswith(tuple(verbs))
             and not self._behind_an_attacker(fact.session)
         ]
+
+    def carried_reports(self) -> frozenset[str]:
+        """Return the sessions in which the target mailed a TLS report, which no policy may hold up (RFC 8460, 3)."""
+        return frozenset(
+            fact.session
+            for _, fact in self.of_kind(SmtpSaid)
+            if fact.speaker == "sender" and fact.line.upper().startswith(f"RCPT TO:<{MAILBOX.upper()}@")
+        )
 
     def _behind_an_attacker(self, session: str) -> bool:
         leg = self.leg_of(session)

@@ -57,7 +57,12 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Sender and recipients are the policy's to protect, too: no MAIL, RCPT or DATA outside TLS under enforce."""
     if not view.forbids_clear(step):
         return
-    said = view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
+    reports = view.facts.carried_reports()
+    said = [
+        (event, fact)
+        for event, fact in view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
+        if fact.session not in reports
+    ]
     if said:
         yield Judgement(
             "no-envelope-in-clear",
@@ -79,7 +84,7 @@ def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[
     leaked = [
         (event, fact)
         for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT"))
-        if not _authenticated(view, fact)
+        if not _authenticated(view, fact) and fact.session not in view.facts.carried_reports()
     ]
     sessions = {fact.session for _, fact in leaked}
     content = [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from lab.events import Event, MessageAccepted, MessageInjected, TokenRead
-from lab.judge import expectations, monitors, soundness
+from lab.judge import expectations, monitors, reports, soundness
 from lab.judge.facts import CaseFacts
 from lab.judge.view import CaseView
 from lab.model import Case, Grade, Judgement, Outcome, Requirement, Step, StepResult, Verdict, merge
@@ -26,6 +27,13 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     monitors.nothing_vanished_in_between,
     monitors.what_was_held_arrived,
     monitors.every_copy_was_untouched,
+    reports.the_target_reports,
+    reports.the_report_is_well_made,
+    reports.the_report_is_true,
+    reports.no_failure_is_laid_to_a_policy_of_mode_none,
+    reports.a_day_has_one_report,
+    reports.every_report_has_an_id_of_its_own,
+    reports.no_report_is_about_report_mail,
 )
 
 #: Checks of each step with an expectation.
@@ -37,7 +45,6 @@ STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] = (
     soundness.the_message_settled,
     expectations.the_message_fared_as_demanded,
     expectations.the_policy_was_requested_as_often_as_demanded,
-    expectations.the_report_tells_what_happened,
 )
 
 #: Checks of every step, expected or not.
@@ -50,24 +57,31 @@ EVERY_STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] =
 
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
     """Return a verdict on every case of a record, in the record's order of cases."""
+    verdicts: dict[str, Verdict] = {}
+    # The arms without a policy first: the others are compared with them.
+    for view in sorted(views_of(record, requirements), key=lambda view: bool(view.case.control)):
+        verdicts[view.case.id] = judge_case(replace(view, control_verdict=verdicts.get(view.case.control)))
+    return [verdicts[case.id] for case in record.header.cases]
+
+
+def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
+    """Return what the checks look at, case by case, in the record's order; nothing is judged yet."""
     retry = record.header.retry_seconds
     facts = {case.id: CaseFacts(case.id, events, retry) for case, events in _events_by_case(record)}
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
-    verdicts: dict[str, Verdict] = {}
-    # The arms without a policy first: the others are compared with them.
-    for case in sorted(record.header.cases, key=lambda case: bool(case.control)):
-        verdicts[case.id] = judge_case(
-            CaseView(
-                case=case,
-                facts=facts[case.id],
-                of_run=of_run,
-                control=facts.get(case.control) if case.control else None,
-                control_verdict=verdicts.get(case.control),
-                requirements=requirements,
-                capabilities=record.header.capabilities,
-            )
+    return [
+        CaseView(
+            case=case,
+            facts=facts[case.id],
+            of_run=of_run,
+            control=facts.get(case.control) if case.control else None,
+            control_verdict=None,
+            requirements=requirements,
+            capabilities=record.header.capabilities,
+            dkim_records=record.header.dkim_records,
         )
-    return [verdicts[case.id] for case in record.header.cases]
+        for case in record.header.cases
+    ]
 
 
 def _events_by_case(record: Record) -> Iterator[tuple[Case, list[Event]]]:
@@ -88,6 +102,9 @@ def _events_by_case(record: Record) -> Iterator[tuple[Case, list[Event]]]:
 
 def judge_case(view: CaseView) -> Verdict:
     """Return the verdict on one case."""
+    lacking = [capability for capability in view.case.needs if capability not in view.capabilities]
+    if lacking:
+        return _unsupported(view, lacking)
     judgements = [judgement for check in CASE_CHECKS for judgement in check(view)]
     for step in view.case.steps:
         if step.expect is not None:
@@ -101,6 +118,26 @@ def judge_case(view: CaseView) -> Verdict:
         judgements=tuple(judgements),
         began=began,
         ended=view.end,
+        supporting=view.facts.supporting,
+    )
+
+
+def _unsupported(view: CaseView, lacking: list[str]) -> Verdict:
+    """The case is about something that the target does not claim to do: it was not played."""
+    told = Judgement(
+        "the-target-claims-what-is-needed",
+        Grade.UNSUPPORTED,
+        "not-claimed",
+        expected=", ".join(view.case.needs),
+        observed=f"the target does not claim {', '.join(lacking)}",
+    )
+    return Verdict(
+        case=view.case.id,
+        grade=Grade.UNSUPPORTED,
+        steps=(),
+        judgements=(told,),
+        began=0.0,
+        ended=0.0,
         supporting=view.facts.supporting,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.events import Event, StepBegan, StepEnded
 from lab.judge.facts import CaseFacts, MessageFacts, message_of_step
@@ -24,6 +24,8 @@ class CaseView:
     control_verdict: Verdict | None
     requirements: Mapping[str, Requirement]
     capabilities: tuple[str, ...]
+    #: The DKIM keys that the lab published for the target's report mail: name -> the whole TXT text.
+    dkim_records: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def end(self) -> float:

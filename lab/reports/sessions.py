@@ -16,7 +16,14 @@ from lab.events import (
     TokenRead,
 )
 
-_SERVERS = {"": "mx", "mx": "mx", "policy-host": "policy", "report-host": "report", "sender-mx": "own mx"}
+_SERVERS = {
+    "": "mx",
+    "mx": "mx",
+    "policy-host": "policy",
+    "report-host": "report",
+    "report-mx": "report mx",
+    "sender-mx": "own mx",
+}
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from lab import events as facts
 from lab.events import AnyFact, Event
 from lab.judge.facts import CERTIFICATES_THAT_VERIFY
+from lab.reports.report_lines import report_line
 from lab.reports.sessions import Session, Sessions
 from lab.reports.visible import short_token, visible
 
@@ -311,10 +312,7 @@ def _of_names(fact: AnyFact) -> _Told | None:
                 return _Told(Topic.DNS, "attacker > sender", text, Emphasis.ATTACK, essential=True)
             return _Told(Topic.DNS, "dns > sender", text)
         case facts.ReportReceived():
-            types = ", ".join(visible(kind) for kind in fact.result_types) or "no failure"
-            counts = f"{fact.successful_sessions} sessions good, {fact.failed_sessions} failed"
-            text = f"TLS-RPT report about {visible(fact.policy_domain)}: {counts} ({types})"
-            return _Told(Topic.REPORT, "sender > report", text, essential=True)
+            return _Told(Topic.REPORT, "sender > report", report_line(fact), essential=True)
         case _:
             return None
 
@@ -332,6 +330,8 @@ def _of_target(fact: AnyFact) -> _Told | None:
             return _Told(Topic.TARGET, "lab > sender", "asks for TLS-RPT reports now")
         case facts.NotSupported():
             return _Told(Topic.TARGET, "sender", f"offers no such thing: {visible(fact.what)}", essential=True)
+        case facts.ReportsLeft():
+            return _Told(Topic.TARGET, "sender > lab", "says that all reports have left")
         case facts.TargetFailed():
             return _Told(Topic.TARGET, "sender", f"failed: {visible(fact.what)}", Emphasis.TROUBLE, essential=True)
         case _:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from lab.events import ClockAdvanced, TargetRestarted
 from lab.model import Case, Step
 from lab.record import Recorder
 from lab.runner.queue_watch import QueueWatch
+from lab.runner.report_call import ask_for_reports
 from lab.targets.contract import Target, TargetError
 
 
@@ -24,19 +25,27 @@ def arms_of_changing_cases(cases: Sequence[Case]) -> list[list[Case]]:
 class TargetChange:
     """A change to the target that several arms make together: the last to arrive makes it, the others wait."""
 
-    def __init__(self, target: Target, watch: QueueWatch, recorder: Recorder, arms: int) -> None:
+    def __init__(self, target: Target, watch: QueueWatch, recorder: Recorder, arms: Sequence[str]) -> None:
         self._target = target
         self._watch = watch
         self._recorder = recorder
-        self._barrier = asyncio.Barrier(arms)
+        self._arms = tuple(arms)
+        self._barrier = asyncio.Barrier(len(arms))
         self._failed: TargetError | None = None
 
     async def make(self, step: Step) -> None:
         """Restart the target or move its clock, once for all arms. Raises `TargetError`, in every arm."""
+        await self._once(lambda: self._change(step))
+
+    async def reports(self) -> None:
+        """Have the target send its reports, once for all arms."""
+        await self._once(lambda: ask_for_reports(self._target, self._recorder, self._arms))
+
+    async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
         position = await self._barrier.wait()
         if position == 0:
             try:
-                await self._change(step)
+                await work()
             except TargetError as error:
                 self._failed = error
         await self._barrier.wait()

@@ -59,6 +59,7 @@ def header_of(plan: Plan, about: About) -> Header:
         retry_seconds=about.retry_seconds,
         seed=plan.seed,
         cases=plan.cases,
+        dkim_records=dict(about.dkim_records),
     )
 
 

@@ -29,7 +29,6 @@ from lab.events import (
     NotSupported,
     PolicyRequested,
     QueueSeen,
-    ReportsAsked,
     StepBegan,
     StepEnded,
     TargetFailed,
@@ -41,6 +40,7 @@ from lab.record import Recorder
 from lab.runner.change import TargetChange, arms_of_changing_cases
 from lab.runner.patience import Patience
 from lab.runner.queue_watch import QueueWatch
+from lab.runner.report_call import CAPABILITY, ReportCall
 from lab.targets.contract import About, InjectionRefusedError, NotOffered, Target, TargetError
 from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
 from lab.world.message import ProbeMessage, probe_message
@@ -75,17 +75,21 @@ async def play(stage: Stage, cases: Sequence[Case], supporting: frozenset[str]) 
     stage.watch.start()
     try:
         gate = asyncio.Semaphore(stage.patience.cases_at_once)
-        ordinary = [case for case in cases if not case.changes_target]
+        playable = [case for case in cases if set(case.needs) <= set(stage.about.capabilities)]
+        ordinary = [case for case in playable if not case.changes_target]
+        call = ReportCall(stage.target, stage.recorder, ordinary, CAPABILITY in stage.about.capabilities)
         async with asyncio.TaskGroup() as group:
             for case in ordinary:
-                group.create_task(_gated(gate, _Playing(stage, case, case.id in supporting).play()), name=case.id)
+                playing = _Playing(stage, case, case.id in supporting, gate=gate, call=call)
+                group.create_task(_gated(gate, playing.play()), name=case.id)
         # Before the target is restarted or its clock is moved: both may cost it what it has counted.
-        await _reports(stage, ordinary)
-        for arms in arms_of_changing_cases(cases):
-            change = TargetChange(stage.target, stage.watch, stage.recorder, len(arms))
+        if not stage.watch.broken:
+            await call.finish()
+        for arms in arms_of_changing_cases(playable):
+            change = TargetChange(stage.target, stage.watch, stage.recorder, [case.id for case in arms])
             async with asyncio.TaskGroup() as group:
                 for case in arms:
-                    playing = _Playing(stage, case, case.id in supporting, change)
+                    playing = _Playing(stage, case, case.id in supporting, change=change)
                     group.create_task(playing.play(), name=case.id)
         await _quiet_queue(stage)
     finally:
@@ -110,23 +114,6 @@ async def _quiet_queue(stage: Stage) -> None:
         await stage.recorder.changed("", stage.watch.pause.seconds)
 
 
-async def _reports(stage: Stage, cases: Sequence[Case]) -> None:
-    """Ask once, when the ordinary cases are over, for the day's TLS-RPT reports, if the target claims to send them.
-
-    The target returns when they have left, so what the record does not show then was not sent. A target that cannot be
-    asked has not failed to report: nothing is proved about the cases that wanted to see a report.
-    """
-    owed = [case.id for case in cases if any(step.reports for step in case.steps)]
-    if "tls-rpt" not in stage.about.capabilities or not owed or stage.watch.broken:
-        return
-    stage.recorder.write(ReportsAsked())
-    try:
-        await stage.target.reports()
-    except TargetError as error:
-        for case in owed:
-            stage.recorder.write(TargetFailed(what=f"reports were asked for: {error}"), case)
-
-
 @dataclass(slots=True)
 class _Sent:
     """A message that the target took."""
@@ -143,7 +130,10 @@ class _Playing:
     stage: Stage
     case: Case
     supporting: bool
+    #: What the arms of a case that changes the target have in common; an ordinary case has the other two instead.
     change: TargetChange | None = None
+    gate: asyncio.Semaphore | None = None
+    call: ReportCall | None = None
     sent: list[_Sent] = field(default_factory=list)
 
     async def play(self) -> None:
@@ -172,6 +162,8 @@ class _Playing:
         finally:
             for message in self.sent:
                 self.stage.watch.forget(message.token)
+            if self.call is not None:
+                self.call.leave(self.case.id)
 
     async def _leave(self) -> None:
         if self.change is not None:
@@ -191,8 +183,19 @@ class _Playing:
             await self._send(world, step)
         if step.recovers and self._lets_mail_through(step):
             await self._recover()
+        if step.reports:
+            await self._reports()
         recorder.write(StepEnded(), self.case.id)
         await self.stage.campaign.end(world)
+
+    async def _reports(self) -> None:
+        """Have the target send its reports now, together with whoever else waits for that."""
+        if CAPABILITY not in self.stage.about.capabilities:
+            return
+        if self.change is not None:
+            await self.change.reports()
+        elif self.call is not None and self.gate is not None:
+            await self.call.wait(self.case.id, self.gate)
 
     # -- sending
 

@@ -49,6 +49,7 @@ async def run(
         target = await start_target(network, internet.dns_address, authority.certificate_pem, recorder)
         try:
             about = await target.about()
+            internet.publish_keys(about.dkim_records)
             outlet.header(header_of(plan, about))
             recorder.listen(outlet.event)
             campaign = Campaign(recorder, authority)

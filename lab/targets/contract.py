@@ -33,6 +33,8 @@ class About:
     retry_seconds: float = 0.0
     #: Whether a learned policy is kept when the target ends: persistent or volatile.
     policy_cache: str = "persistent"
+    #: The DKIM key records that its report mail needs: owner name -> the whole TXT text. The lab publishes them.
+    dkim_records: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

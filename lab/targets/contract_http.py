@@ -25,6 +25,7 @@ class AboutBody(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...] = ()
     retry_seconds: float = 0.0
     policy_cache: Literal["persistent", "volatile"] = "persistent"
+    dkim_records: dict[str, str] = {}
 
 
 class MessageBody(msgspec.Struct, frozen=True):

@@ -122,6 +122,90 @@ class Flaws:
         "STLS-6-02", "without a policy mail goes in clear text although STARTTLS is offered"
     )
 
+    # TLS reports: what is counted
+    counts_failures_as_successes: bool = _flaw(
+        "RPT-4.2.2-01", "sessions that did not get the TLS they need are reported as successful"
+    )
+    counts_unfinished_handshakes_as_successes: bool = _flaw(
+        "RPT-4.2.2-01", "a handshake that was begun and never finished is reported as a successful session"
+    )
+    counts_messages: bool = _flaw(
+        "RPT-4.2.2-01", "a message counts once, by its last session: the failed ones before it are not reported"
+    )
+    counts_days_in_local_time: bool = _flaw(
+        "RPT-4.4-03", "a report covers a day of the sender's local time, not of UTC"
+    )
+    reports_on_reports: bool = _flaw("RPT-3-09", "sessions that carry report mail are in the next report")
+    reports_failures_under_none: bool = _flaw("STS-6-03", "failures are reported under a policy of mode none")
+
+    # TLS reports: whether they are sent, and where to
+    sends_no_reports: bool = _flaw("RPT-5-01", "no TLS report is ever sent")
+    reports_twice: bool = _flaw("RPT-4.1-01", "a domain gets two reports about one day, under two ids")
+    reports_without_record: bool = _flaw(
+        "RPT-3-15", "a domain whose TLS-RPT record is gone still gets the report, where the record used to say"
+    )
+    reports_to_two_records: bool = _flaw("RPT-3-15", "of two TLS-RPT records the first counts, instead of none")
+    accepts_other_report_version: bool = _flaw("RPT-3-02", "a TLS-RPT record of any version counts")
+    counts_records_of_other_kinds: bool = _flaw(
+        "RPT-3-14", "a TXT record of another kind beside the TLS-RPT record suppresses the report"
+    )
+    joins_record_strings_with_spaces: bool = _flaw(
+        "RPT-3-16", "the strings of a TLS-RPT record are joined with spaces between them"
+    )
+    refuses_unknown_report_fields: bool = _flaw("RPT-3-20", "a TLS-RPT record with an unknown field does not count")
+    keeps_percent_encoding: bool = _flaw("RPT-3-04", "the mailbox of a mailto URI is used with its percent-encoding")
+    holds_reports_under_attack: bool = _flaw(
+        "RPT-3-08", "report mail obeys the policy of its recipient, and is held by the very failure that it reports"
+    )
+    takes_sent_as_delivered: bool = _flaw(
+        "RPT-3-19", "a report is done with once the first address was tried, whatever that one answered"
+    )
+    never_retries_reports: bool = _flaw("RPT-5.5-01", "a report that no address took is thrown away")
+
+    # TLS reports: the text
+    writes_policies_as_object: bool = _flaw(
+        "RPT-4-02", "a single policy is reported as an object, not as an array of one"
+    )
+    writes_policy_string_as_string: bool = _flaw("RPT-4.4-07", "policy-string is one string instead of an array")
+    writes_mx_host_as_string: bool = _flaw("RPT-4.4-10", "mx-host is one string instead of an array")
+    leaves_out_policy_string: bool = _flaw("RPT-4.4-07", "reports under a policy do not quote it: no policy-string")
+    cuts_policy_string: bool = _flaw("RPT-4.5-02", "the policy is quoted without its mx lines")
+    names_mx_as_policy_domain: bool = _flaw(
+        "RPT-4.4-08", "under a policy, policy-domain is the MX host's name instead of the domain's"
+    )
+    names_wrong_result_type: bool = _flaw("RPT-4.3.1-01", "a missing STARTTLS is reported as validation-failure")
+    leaves_out_reason: bool = _flaw(
+        "RPT-4.3.1-05", "certificate-not-trusted is reported without any failure-reason-code"
+    )
+    counts_too_high: bool = _flaw("RPT-4.4-19", "failed-session-count is a thousand times too high")
+    counts_zero: bool = _flaw("RPT-4.4-19", "failed-session-count is 0 for failures that happened")
+    writes_null_contact: bool = _flaw("RPT-4.4-04", "contact-info is null instead of an address")
+    ends_day_at_24: bool = _flaw("DT-5.6-01", "the day of a report ends at 24:00:00")
+    writes_times_without_zone: bool = _flaw("DT-5.6-01", "the date range of a report has no time zone")
+
+    # TLS reports: the way they travel
+    posts_wrong_media_type: bool = _flaw("RPT-5.4-02", "reports are posted as application/gzip")
+    posts_plain_as_gzip: bool = _flaw("RPT-5.4-02", "plain JSON is posted under the type of a packed report")
+    mails_as_mixed: bool = _flaw("RPT-5.3-02", "report mail is multipart/mixed, not multipart/report")
+    mails_wrong_media_type: bool = _flaw("RPT-5.3-04", "the report in the mail is of type application/gzip")
+    names_file_badly: bool = _flaw(
+        "RPT-5.1-01", "the file name of a mailed report names neither sender nor domain nor day"
+    )
+    names_other_submitter: bool = _flaw(
+        "RPT-5.3-06", "TLS-Report-Submitter is the sending host, which is not the domain of contact-info"
+    )
+    leaves_out_report_fields: bool = _flaw(
+        "RPT-5.3-05", "report mail has neither TLS-Report-Domain nor TLS-Report-Submitter"
+    )
+    writes_free_subject: bool = _flaw("RPT-5.3-09", "the Subject of report mail names neither submitter nor report-id")
+    sends_unsigned_reports: bool = _flaw("RPT-3-11", "report mail has no DKIM signature")
+    signs_with_length: bool = _flaw(
+        "RPT-3-12", "the DKIM signature of report mail covers only a length of the body (l=)"
+    )
+    signs_without_report_fields: bool = _flaw(
+        "RPT-5.3-08", "the DKIM signature of report mail leaves out TLS-Report-Domain and TLS-Report-Submitter"
+    )
+
 
 FLAWS: Mapping[str, Flaw] = {
     one.name: Flaw(one.name, one.metadata["obligation"], one.metadata["text"]) for one in fields(Flaws)

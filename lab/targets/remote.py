@@ -65,7 +65,9 @@ class RemoteTarget:
                 f"{self._where}/about: the target keeps version {said.contract} of the contract, "
                 f"the lab speaks {CONTRACT_VERSION}"
             )
-        return About(said.name, said.versions, said.capabilities, said.retry_seconds, said.policy_cache)
+        return About(
+            said.name, said.versions, said.capabilities, said.retry_seconds, said.policy_cache, said.dkim_records
+        )
 
     async def greet(self) -> None:
         """See that the target takes mail, without sending any. Raises `TargetError`."""

@@ -229,7 +229,8 @@ def _rdata(record: Record) -> dnslib.RD:
             return dnslib.CNAME(record.data)
         case "TXT":
             octets = record.data.encode()
-            pieces = [octets[at : at + _LONGEST_STRING] for at in range(0, len(octets), _LONGEST_STRING)]
+            length = record.string_length or _LONGEST_STRING
+            pieces = [octets[at : at + length] for at in range(0, len(octets), length)]
             return dnslib.TXT(pieces or [b""])
         case "SOA":
             return dnslib.SOA(words[0], words[1], tuple(map(int, words[2:])))

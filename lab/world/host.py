@@ -141,7 +141,13 @@ class AcceptingHost(ABC):
         accepted = Accepted(sock, session, self.case, self.role, self.name, self.address, self.port)
         recorder.write(
             ConnectionAccepted(
-                session=session, role=self.role, host=self.name, address=self.address, port=self.port, via=via
+                session=session,
+                role=self.role,
+                host=self.name,
+                address=self.address,
+                port=self.port,
+                via=via,
+                peer=_peer_of(sock),
             ),
             self.case,
         )
@@ -155,6 +161,14 @@ class AcceptingHost(ABC):
             _hang_up(sock)
         finally:
             recorder.write(ConnectionClosed(session=session), self.case)
+
+
+def _peer_of(sock: socket.socket) -> str:
+    """Return the address of the other end; empty if it is gone already."""
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""
 
 
 def _hang_up(sock: socket.socket) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.events import CaseBegan, Event, MessageInjected
@@ -19,19 +19,24 @@ from lab.world.dns import DnsServer
 from lab.world.host import AcceptingHost, Ground
 from lab.world.mail_host import MxServer
 from lab.world.network import Network
+from lab.world.path import Accepted
 from lab.world.pki import Authority
-from lab.world.policy_host import PolicyServer, PolicySettings, policy_body, policy_id
-from lab.world.report_sink import ReportServer
+from lab.world.policy_host import PolicyServer, PolicySettings, policy_id, served_policy
+from lab.world.report_places import (
+    LAB_DOMAIN,
+    REPORT_HOST,
+    REPORT_MX,
+    ReportPlaces,
+    place_records,
+    report_records,
+)
+from lab.world.report_sink import ReportDesk, ReportMx, ReportServer
+from lab.world.smtp_session import Delivery
 from lab.world.tls import Certificates
-from lab.world.zone import Record, Tamper, Zone
+from lab.world.zone import Record, Tamper, Zone, absolute, canonical, is_within
 
 #: Where the messages that the lab injects come from, and where their bounces arrive.
 SENDER_DOMAIN = "sender.example"
-
-#: The lab's own names.
-LAB_DOMAIN = "lab.example"
-
-REPORT_HOST = f"reports.{LAB_DOMAIN}"
 
 
 class NoAddressLeft(Exception):
@@ -69,7 +74,9 @@ class Internet:
             self.ground, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_address(), domain=SENDER_DOMAIN
         )
         self.sender_mx.case_of_bounce = self._case_of_bounce
-        self.reports = ReportServer(self.ground, REPORT_HOST, self.next_address(), self.zone.case_of)
+        self.desk = ReportDesk(recorder, self.zone.case_of)
+        self.reports = ReportServer(self.ground, REPORT_HOST, self.next_address(), self.desk)
+        self.report_mx = ReportMx(self.ground, REPORT_MX, self.reports.address, self.desk)
 
     @classmethod
     async def open(
@@ -98,20 +105,32 @@ class Internet:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_loop_error)
         self.recorder.listen(self._remember_token)
-        self.zone.publish(
-            SENDER_DOMAIN,
-            [
-                Record(SENDER_DOMAIN, "MX", f"10 {self.sender_mx.name}"),
-                Record(self.sender_mx.name, "A", self.sender_mx.address),
-            ],
-        )
+        self.publish_keys({})
         self.zone.publish(
             LAB_DOMAIN,
-            [Record(f"ns.{LAB_DOMAIN}", "A", self.dns_address), Record(REPORT_HOST, "A", self.reports.address)],
+            [
+                Record(f"ns.{LAB_DOMAIN}", "A", self.dns_address),
+                Record(REPORT_HOST, "A", self.reports.address),
+                Record(REPORT_MX, "A", self.report_mx.address),
+            ],
         )
         await self._dns.open()
         self.sender_mx.arrange(MxHost())
         self.reports.reachable = True
+        self.report_mx.arrange(MxHost())
+
+    def publish_keys(self, records: Mapping[str, str]) -> None:
+        """Publish the sender's domain, with the DKIM key records that its report mail needs (RFC 6376, section 3.6.1).
+
+        A name outside of that domain is nobody's here, and stays unpublished.
+        """
+        mx = self.sender_mx
+        keys = [
+            Record(name, "TXT", text) for name, text in records.items() if is_within(canonical(name), SENDER_DOMAIN)
+        ]
+        self.zone.publish(
+            SENDER_DOMAIN, [Record(SENDER_DOMAIN, "MX", f"10 {mx.name}"), Record(mx.name, "A", mx.address), *keys]
+        )
 
     async def add_case(self, case: Case, supporting: bool = False) -> CaseWorld:
         """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
@@ -133,6 +152,7 @@ class Internet:
         await asyncio.gather(*(self.remove_case(world) for world in list(self._cases.values())))
         await self.sender_mx.close()
         await self.reports.close()
+        await self.report_mx.close()
         await self._dns.close()
         loop = asyncio.get_running_loop()
         if loop.get_exception_handler() == self._on_loop_error:
@@ -184,6 +204,8 @@ class CaseWorld:
         self._attacker: MxServer | None = None
         self.policy_server = PolicyServer(internet.ground, case.id, f"mta-sts.{domain}", self._address)
         self.zone.publish(domain, (), case.id)
+        self._places = ReportPlaces(domain)
+        self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.address), case.id)
 
     async def arrange(self, world: World) -> None:
         """Move on to a step's world. Hosts keep their addresses, and what does not differ stays as it is.
@@ -198,6 +220,7 @@ class CaseWorld:
             self.policy_server.reachable = False
         else:
             self.policy_server.arrange(self._policy_settings(world))
+        self._internet.desk.arrange(self.case, world.reports)
         self.zone.publish(self.domain, self._records(world), self.case)
 
     async def end_sessions(self) -> None:
@@ -228,6 +251,7 @@ class CaseWorld:
     async def close(self) -> None:
         """Take the world down; `Internet.remove_case` does it."""
         self.zone.withdraw(self.domain)
+        self.zone.withdraw(self._places.mail_domain)
         hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server]
         if self._attacker is not None:
             self.zone.withdraw(self._attacker.name.partition(".")[2])
@@ -239,15 +263,17 @@ class CaseWorld:
             # The first one shares its address with the policy host: one address a case spares the host's ARP table.
             address = self._internet.next_address() if self._hosts else self._address
             self._hosts[mx.name] = MxServer(
-                self._internet.ground, self.case, "mx", self._absolute(mx.name), address, domain=self.domain
+                self._internet.ground, self.case, "mx", absolute(mx.name, self.domain), address, domain=self.domain
             )
+            self._hosts[mx.name].on_report = self._take_own_report
         self._hosts[mx.name].arrange(mx)
         return self._hosts[mx.name]
 
+    def _take_own_report(self, delivery: Delivery, accepted: Accepted) -> None:
+        self._internet.desk.take_mail(delivery, accepted, 250)
+
     def _policy_settings(self, world: World) -> PolicySettings:
-        patterns = world.policy.mx or tuple(mx.name for mx in world.mx)
-        mode = world.policy.mode or self.mode.value
-        body = policy_body(world.policy, mode, [self._absolute(pattern) for pattern in patterns])
+        body = served_policy(world, self.mode.value, self.domain)
         return PolicySettings(world.policy_host, body, policy_id(world.policy, self.domain))
 
     def _records(self, world: World) -> Iterator[Record]:
@@ -255,16 +281,13 @@ class CaseWorld:
             yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
         for host in self.mx:
             yield Record(host.name, "A", host.address)
-        yield Record(f"_smtp._tls.{self.domain}", "TXT", f"v=TLSRPTv1; rua=https://{REPORT_HOST}/v1/tlsrpt")
+        yield from report_records(self.domain, world.reports)
         if self.mode is Mode.ABSENT:
             return
         identity = policy_id(world.policy, self.domain)
         for text in world.dns.sts_records:
             yield Record(f"_mta-sts.{self.domain}", "TXT", text.replace("{id}", identity))
         yield Record(self.policy_server.name, "A", self.policy_server.address)
-
-    def _absolute(self, name: str) -> str:
-        return f"{name}.{self.domain}" if name else self.domain
 
 
 def _usable_addresses(prefix: str, taken: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from lab.world.host import AcceptingHost, Ground
 from lab.world.message import body_digest, bounces_in, token_of_address, tokens_in, tokens_of_message
 from lab.world.path import Accepted
 from lab.world.pki import Credentials
+from lab.world.report_places import MAILBOX
 from lab.world.smtp_session import Delivery, SmtpSession
 from lab.world.zone import canonical, is_within
 
@@ -21,7 +22,7 @@ PORT = 25
 
 
 class MxServer(AcceptingHost):
-    """An MX host. `role` is mx, attacker-mx or sender-mx.
+    """An MX host. `role` is mx, attacker-mx, sender-mx or report-mx.
 
     It takes mail for `domain` and what lies below, and for everybody if that is empty, as an attacker would.
     """
@@ -32,6 +33,8 @@ class MxServer(AcceptingHost):
         self.settings = MxHost(name=name, reachable=False)
         #: Finds the case of a bounce by the recipient that it is about and by its token.
         self.case_of_bounce: Callable[[str, str], str] = lambda recipient, token: ""
+        #: Is given what arrives for the mailbox for reports at the host's domain.
+        self.on_report: Callable[[Delivery, Accepted], None] | None = None
 
     def arrange(self, settings: MxHost) -> None:
         """Behave as these settings say from the next connection on; `settings.name` is not looked at."""
@@ -74,8 +77,8 @@ class MxServer(AcceptingHost):
                 TokenRead(session=accepted.session, token=token, secured=secured, reader=reader), self.case
             )
 
-    def accept(self, delivery: Delivery, accepted: Accepted, via: str) -> None:
-        """Take responsibility for a message (RFC 5321, section 4.2.5)."""
+    def accept(self, delivery: Delivery, accepted: Accepted, via: str) -> str:
+        """Take responsibility for a message (RFC 5321, section 4.2.5), and return the reply that says so."""
         self._ground.recorder.write(
             MessageAccepted(
                 session=accepted.session,
@@ -95,6 +98,10 @@ class MxServer(AcceptingHost):
         )
         if self.role == "sender-mx" and not delivery.mail_from:
             self._take_bounce(delivery)
+        mailbox = f"{MAILBOX}@{self.domain}"
+        if self.on_report is not None and any(one.lower() == mailbox for one in delivery.recipients):
+            self.on_report(delivery, accepted)
+        return "250 2.0.0 OK: the lab has it"
 
     def _take_bounce(self, delivery: Delivery) -> None:
         tokens = [token for token in map(token_of_address, delivery.recipients) if token]

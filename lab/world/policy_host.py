@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from lab.events import PolicyRequested
-from lab.model import Policy, PolicyHost
+from lab.model import Policy, PolicyHost, World
 from lab.world.host import Ground
 from lab.world.https import PORT, HttpsHost
 from lab.world.path import Accepted
+from lab.world.zone import absolute
 
 WELL_KNOWN = "/.well-known/mta-sts.txt"
 
@@ -49,6 +50,12 @@ def policy_body(policy: Policy, mode: str, mx_patterns: Sequence[str]) -> bytes:
         known = line.replace("{mode}", mode).replace("{max_age}", str(policy.max_age))
         filled += [known.replace("{mx}", pattern) for pattern in mx_patterns] if "{mx}" in known else [known]
     return "".join(f"{line}\r\n" for line in filled).encode()
+
+
+def served_policy(world: World, mode: str, domain: str) -> bytes:
+    """Return the policy that a domain serves in a world; `mode` is the case's, unless the world has another one."""
+    patterns = world.policy.mx or tuple(mx.name for mx in world.mx)
+    return policy_body(world.policy, world.policy.mode or mode, [absolute(pattern, domain) for pattern in patterns])
 
 
 class PolicyServer(HttpsHost):

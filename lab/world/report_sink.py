@@ -1,124 +1,178 @@
-"""Where TLS-RPT reports arrive: an HTTPS endpoint that takes what a reporter posts (RFC 8460, section 3).
+"""Where TLS-RPT reports arrive: an HTTPS endpoint and a mail host (RFC 8460, sections 5.3 and 5.4).
 
-What is posted is hostile input: its size, its compression and its nesting are bounded (RFC 8460, section 7).
+What arrives is kept as it is, and judged later by somebody who has nothing to do with its arrival. It is hostile input:
+its size and its number are bounded here; whoever reads it bounds compression and nesting (RFC 8460, section 7).
 """
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from lab.deadlines import STALL
 from lab.events import ReportReceived
+from lab.model import Reports
+from lab.record import Recorder
 from lab.world.host import Ground
 from lab.world.https import PORT, HttpsHost
+from lab.world.mail_host import MxServer
 from lab.world.path import Accepted
+from lab.world.pki import Credentials
+from lab.world.report_places import REPORT_HOST, name_of_case
+from lab.world.smtp_session import Delivery
 
-#: Octets of an unpacked report. One for 84 domains had 60 KiB; RFC 8460 itself names no bound.
-_LARGEST_REPORT = 4 << 20
+#: Octets of one report that are kept. One for 84 domains had 60 KiB of JSON before it was packed; RFC 8460 names no
+#: bound. As much as aiohttp reads of a request at all.
+LARGEST_REPORT = 1 << 20
 
-#: Unpacked octets for each packed one. Reports pack 5 to 20 times; a bomb 1000 times.
-_HIGHEST_RATIO = 200
+#: Octets of all the reports of one case that are kept, and of all that belong to none. An honest case has five.
+MOST_KEPT = 4 << 20
 
-#: The longest name or word of a report that goes on record (RFC 1035, section 2.3.4, for a domain).
-_LONGEST_WORD = 255
-
-_LARGEST_COUNT = 1 << 53
-
-
-class BadReport(Exception):
-    """What was posted is no report: the message says why."""
+#: Reports of one case that go on record at all.
+MOST_REPORTS = 200
 
 
-def read_report(content: bytes, packed: bool) -> tuple[ReportReceived, ...]:
-    """Return what a posted report says, one fact a policy domain. Raises `BadReport`.
+@dataclass(slots=True)
+class ReportDesk:
+    """Puts what arrives on record, up to the bounds, and knows how each case wants it to be answered.
 
-    Tolerant of what real reporters leave out or add (RFC 7493 JSON is not demanded): it judges nothing.
+    `case_of` tells which case a domain name belongs to.
     """
-    text = _unpacked(content) if packed else content
-    try:
-        report = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadReport(f"not JSON: {type(error).__name__}") from error
-    entries = report.get("policies") if isinstance(report, dict) else None
-    if not isinstance(entries, list):
-        raise BadReport("no list of policies")
-    by_domain: dict[str, list[dict[str, Any]]] = {}
-    for entry in entries:
-        if isinstance(entry, dict):
-            domain = _word(_inner(entry, "policy").get("policy-domain")).rstrip(".").lower()
-            by_domain.setdefault(domain, []).append(entry)
-    return tuple(_fact(domain, entries) for domain, entries in by_domain.items())
+
+    recorder: Recorder
+    case_of: Callable[[str], str]
+    _settings: dict[str, Reports] = field(default_factory=dict)
+    _kept: Counter[str] = field(default_factory=Counter)
+    _number: Counter[str] = field(default_factory=Counter)
+    _stalled: dict[str, list[asyncio.Event]] = field(default_factory=dict)
+
+    def arrange(self, case: str, settings: Reports) -> None:
+        """Answer a case's reports as these settings say from now on. Whoever was kept waiting is let go."""
+        self._settings[case] = settings
+        for waiting in self._stalled.pop(case, []):
+            waiting.set()
+
+    def settings_of(self, case: str) -> Reports:
+        """Return how a case's reports are answered."""
+        return self._settings.get(case, Reports())
+
+    async def stall(self, case: str) -> None:
+        """Wait until the case moves on, or the longest that the lab holds a connection open."""
+        released = asyncio.Event()
+        self._stalled.setdefault(case, []).append(released)
+        try:
+            async with asyncio.timeout(STALL.seconds):
+                await released.wait()
+        except TimeoutError:
+            return
+
+    def take(self, fact: ReportReceived, case: str) -> None:
+        """Put a report on record; what is too much of it is left out, and counted."""
+        self._number[case] += 1
+        if self._number[case] > MOST_REPORTS:
+            return
+        room = min(LARGEST_REPORT, MOST_KEPT - self._kept[case])
+        kept = fact.octets if len(fact.octets) <= room else b""
+        self._kept[case] += len(kept)
+        self.recorder.write(
+            ReportReceived(
+                session=fact.session,
+                transport=fact.transport,
+                place=fact.place[:_LONGEST_PLACE],
+                octets=kept,
+                size=fact.size,
+                status=fact.status,
+                method=fact.method[:_LONGEST_WORD],
+                media_type=fact.media_type[:_LONGEST_PLACE],
+                mail_from=fact.mail_from,
+                secured=fact.secured,
+            ),
+            case,
+        )
+
+    def take_mail(self, delivery: Delivery, accepted: Accepted, status: int) -> None:
+        """Put a report that came by mail on record, once for each of its mailboxes."""
+        for recipient in delivery.recipients:
+            fact = ReportReceived(
+                session=accepted.session,
+                transport="mail",
+                place=recipient,
+                octets=delivery.content,
+                size=len(delivery.content),
+                status=status,
+                mail_from=delivery.mail_from,
+                secured=delivery.secured,
+            )
+            self.take(fact, self.case_of(recipient.rpartition("@")[2]))
 
 
-def _unpacked(content: bytes) -> bytes:
-    bound = min(_LARGEST_REPORT, _HIGHEST_RATIO * len(content))
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        text = unpacker.decompress(content, bound + 1)
-    except zlib.error as error:
-        raise BadReport(f"not gzip: {error}") from error
-    if len(text) > bound:
-        raise BadReport(f"unpacks to more than {bound} octets")
-    if not unpacker.eof:
-        raise BadReport("gzip data cut short")
-    return text
+#: Characters of a URI or of a header field that go on record.
+_LONGEST_PLACE = 2000
 
-
-def _fact(domain: str, entries: list[dict[str, Any]]) -> ReportReceived:
-    summaries = [_inner(entry, "summary") for entry in entries]
-    return ReportReceived(
-        transport="https",
-        policy_domain=domain,
-        policy_types=_unique(_inner(entry, "policy").get("policy-type") for entry in entries),
-        result_types=_unique(detail.get("result-type") for entry in entries for detail in _details(entry)),
-        successful_sessions=sum(_count(summary.get("total-successful-session-count")) for summary in summaries),
-        failed_sessions=sum(_count(summary.get("total-failure-session-count")) for summary in summaries),
-    )
-
-
-def _details(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    details = entry.get("failure-details")
-    return (detail for detail in details if isinstance(detail, dict)) if isinstance(details, list) else iter(())
-
-
-def _inner(entry: dict[str, Any], key: str) -> dict[str, Any]:
-    found = entry.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _word(value: object) -> str:
-    return value[:_LONGEST_WORD] if isinstance(value, str) else ""
-
-
-def _unique(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for word in map(_word, values) if word))
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_COUNT else 0
+_LONGEST_WORD = 20
 
 
 class ReportServer(HttpsHost):
-    """The report host of a run. `case_of` tells which case a policy domain belongs to."""
+    """The report host of a run: all cases share it, and tell their reports apart by the path."""
 
-    def __init__(self, ground: Ground, name: str, address: str, case_of: Callable[[str], str]) -> None:
+    def __init__(self, ground: Ground, name: str, address: str, desk: ReportDesk) -> None:
         super().__init__(ground, "", "report-host", name, address, PORT)
-        self._case_of = case_of
+        self._desk = desk
+
+    def _choose_credentials(self, sni: str) -> Credentials | None:
+        """A case whose report host shows a bad certificate has a name of its own for it below the common one."""
+        if sni == self.name:
+            return self._ground.certificates.authority.credentials("valid", self.name)
+        case = self._desk.case_of(sni) if sni.endswith(f".{self.name}") else ""
+        if not case:
+            return None
+        return self._ground.certificates.authority.credentials(self._desk.settings_of(case).certificate, sni)
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
-        if request.method != "POST":
-            return web.Response(status=405, headers={"Allow": "POST"})
-        if request.content_type not in ("application/tlsrpt+gzip", "application/tlsrpt+json"):
-            return web.Response(status=415)
-        content = await request.read()  # aiohttp refuses what is larger than 1 MiB with 413
+        host = request.headers.get("Host", "").partition(":")[0]
+        case = self._desk.case_of(name_of_case(host, request.path))
+        settings = self._desk.settings_of(case)
+        status = settings.status if request.method == "POST" else 405
+        content = b""
         try:
-            facts = read_report(content, packed=request.content_type.endswith("+gzip"))
-        except BadReport as error:
-            return web.Response(status=400, text=f"{error}\n")
-        for fact in facts:
-            self._ground.recorder.write(fact, self._case_of(fact.policy_domain))
-        return web.Response(status=201)
+            content = await request.read()
+            size = len(content)
+        except web.HTTPRequestEntityTooLarge as error:
+            # aiohttp reads no further than 1 MiB: how much there was to come, the client alone knows.
+            size, status = max(int(request.headers.get("Content-Length") or 0), LARGEST_REPORT + 1), error.status
+        fact = ReportReceived(
+            session=accepted.session,
+            transport="https",
+            place=f"https://{host}{request.rel_url.raw_path_qs}",
+            octets=content,
+            size=size,
+            status=status,
+            method=request.method,
+            media_type=request.headers.get("Content-Type", ""),
+        )
+        self._desk.take(fact, case)
+        if status == 0:
+            await self._desk.stall(case)
+            return web.Response(status=503)
+        return web.Response(status=status, headers={"Allow": "POST"} if status == 405 else None)
+
+
+class ReportMx(MxServer):
+    """The mail host of the mailboxes for reports at the lab."""
+
+    def __init__(self, ground: Ground, name: str, address: str, desk: ReportDesk) -> None:
+        super().__init__(ground, "", "report-mx", name, address, domain=REPORT_HOST)
+        self._desk = desk
+
+    def accept(self, delivery: Delivery, accepted: Accepted, via: str) -> str:
+        """Take a report, or refuse it as the case wants it."""
+        case = self._desk.case_of(delivery.recipients[0].rpartition("@")[2]) if delivery.recipients else ""
+        status = self._desk.settings_of(case).mail_reply
+        self._desk.take_mail(delivery, accepted, status)
+        if status == 250:
+            return super().accept(delivery, accepted, via)
+        return f"{status} {status // 100}.7.0 The lab does not take this report"

@@ -196,8 +196,7 @@ class SmtpSession(SMTP):
             secured=self.secured,
             certificate=self._tls.shown.variant if self._tls and self._tls.shown else "",
         )
-        self._host.accept(delivery, self._accepted, self._via)
-        return "250 2.0.0 OK: the lab has it"
+        return self._host.accept(delivery, self._accepted, self._via)
 
     async def handle_exception(self, error: Exception) -> str:
         """Put an exception of the lab's on record."""

@@ -26,6 +26,8 @@ class Record:
     type: str
     data: str
     ttl: int = TTL
+    #: Octets of each character-string of a TXT record; 0: as many as one can hold.
+    string_length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,11 @@ class Zone:
 def canonical(name: str) -> str:
     """Return a name as it is stored: lower case, no final dot."""
     return name.rstrip(".").lower()
+
+
+def absolute(name: str, domain: str) -> str:
+    """Return the full name of what a scenario names relative to a domain; the empty name is the domain itself."""
+    return f"{name}.{domain}" if name else domain
 
 
 def is_within(name: str, domain: str) -> bool:

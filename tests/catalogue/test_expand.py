@@ -168,13 +168,15 @@ def test_what_a_file_says_of_an_expectation_stands(tmp_path: Path) -> None:
         'policy_requests = { least = 1, obligation = "STS-5-03" }\nreport = "starttls-not-supported"',
         1,
     )
+    text = text.replace('"]\n', '", "STS-5-04"]\n', 1)
     step = _case(tmp_path, text, "family/name[testing]").steps[1]
     assert step.expect is not None
     assert step.expect.outcome == ("delivered", "deferred")
     assert (step.expect.should, step.expect.obligation, step.expect.grade) == (("delivered",), "STS-5-06", Grade.WEAK)
     assert step.expect.policy_requests == PolicyRequests("STS-5-03", 1, None)
-    assert step.reports
-    assert not _case(tmp_path, text, "family/name[enforce]").steps[1].reports
+    assert (step.expect.report, step.expect.report_obligation) == (("starttls-not-supported",), "STS-5-04")
+    assert _case(tmp_path, text, "family/name[testing]").judges_reports
+    assert not _case(tmp_path, text, "family/name[enforce]").judges_reports
 
 
 @pytest.mark.parametrize(

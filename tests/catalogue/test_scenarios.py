@@ -18,7 +18,7 @@ DIRECTORY = Path(__file__).parents[2] / "scenarios"
 
 #: Cases may be added; whoever takes one away has to say so here.
 FEWEST_CASES = 150
-MOST_CASES = 180
+MOST_CASES = 260
 
 CATALOGUE = load_catalogue(DIRECTORY, ATTACK_FORMS, load_requirements(), FLAWS)
 
@@ -53,9 +53,11 @@ def test_the_attacks_are_those_that_the_catalogue_was_tested_with() -> None:
 
 
 @every_scenario
-def test_a_scenario_has_a_control_arm_for_every_case(scenario: Scenario) -> None:
+def test_a_scenario_with_an_attack_or_a_fault_has_a_control_arm_for_every_case(scenario: Scenario) -> None:
     for case in scenario.cases:
-        if case.mode is not Mode.ABSENT:
+        # Where nobody interferes, as in most scenarios about reports, there is nothing to measure.
+        unharmed = case.needs and not any(step.attacks for step in case.steps)
+        if case.mode is not Mode.ABSENT and not unharmed:
             control = _catalogue().cases[case.control]
             assert (control.mode, control.vector) == (Mode.ABSENT, case.vector)
             assert [step.name for step in control.steps] == [step.name for step in case.steps]

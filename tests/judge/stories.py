@@ -114,7 +114,13 @@ def policy_facts(case_id: str) -> list[AnyFact]:
 
 def connection(case_id: str, session: str, via: str = "") -> ConnectionAccepted:
     return ConnectionAccepted(
-        session=session, role="mx", host=f"mx1.{DOMAIN[case_id]}", address="198.18.64.9", port=25, via=via
+        session=session,
+        role="mx",
+        host=f"mx1.{DOMAIN[case_id]}",
+        address="198.18.64.9",
+        port=25,
+        via=via,
+        peer="198.18.66.1",
     )
 
 

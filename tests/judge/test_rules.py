@@ -22,7 +22,6 @@ from lab.events import (
     NotSupported,
     PolicyRequested,
     QueueSeen,
-    ReportReceived,
     SmtpSaid,
     StepBegan,
     TargetFailed,
@@ -551,31 +550,6 @@ class TestGrades:
             for name, step, fact in resisted()
         ]
         assert reasons(verdict(record(lines, taken_in()))) == {"redirect-followed"}
-
-    def test_a_report_is_judged_only_where_it_is_claimed(self) -> None:
-        owing = changed(
-            CASES[ENFORCE], "attack", expect=Expectation(("deferred",), "STS-5-03", report=("starttls-not-supported",))
-        )
-        cases = (owing, CASES[ABSENT])
-        assert verdict(record(resisted(), taken_in(), cases=cases)).grade is Grade.PASS
-        claims = ("mta-sts", "tls-rpt")
-        assert reasons(verdict(record(resisted(), taken_in(), cases=cases, capabilities=claims))) == {
-            "failure-not-reported"
-        }
-        for result, expected in (
-            ("starttls-not-supported", set()),
-            ("certificate-expired", {"reported-as-something-else"}),
-        ):
-            report = ReportReceived(
-                transport="https",
-                policy_domain=DOMAIN[ENFORCE],
-                policy_types=("sts",),
-                result_types=(result,),
-                successful_sessions=1,
-                failed_sessions=2,
-            )
-            told = record([*resisted(), (ENFORCE, "recover", report)], taken_in(), cases=cases, capabilities=claims)
-            assert reasons(verdict(told)) == expected
 
 
 def _bounced(*, checked: bool) -> list[tuple[str, str, object]]:

@@ -29,7 +29,6 @@ from lab.world.policy_host import WELL_KNOWN
 from lab.world.zone import Answer, Question
 from tests.world.clients import SmtpClient, ask, request, trusting
 from tests.world.test_message import BOUNCE
-from tests.world.test_report_sink import entry, report
 from tests.world.watching import facts
 
 TOKEN = "0123456789abcdef"
@@ -65,7 +64,7 @@ async def test_a_fresh_case(internet: Internet, recorder: Recorder) -> None:
     (record,) = await texts(internet, f"_mta-sts.{domain}", "TXT")
     assert re.fullmatch(r'"v=STSv1; id=[0-9a-f]{16};"', record)
     assert await texts(internet, f"_smtp._tls.{domain}", "TXT") == [
-        '"v=TLSRPTv1; rua=https://reports.lab.example/v1/tlsrpt"'
+        f'"v=TLSRPTv1; rua=https://reports.lab.example/v1/{domain.partition(".")[0]}"'
     ]
     assert await policy_of(internet, world) == [
         "version: STSv1", "mode: enforce", f"mx: mx1.{domain}", "max_age: 604800", ""
@@ -232,21 +231,32 @@ async def test_a_removed_case_leaves_nothing(internet: Internet) -> None:
             await asyncio.open_connection(*internet.network.where(world.mx[0].address, port))
 
 
-async def test_reports_find_their_case(internet: Internet, recorder: Recorder) -> None:
+async def test_reports_find_their_case_by_their_place_alone(internet: Internet, recorder: Recorder) -> None:
     case = case_of()
     world = await internet.add_case(case)
+    (record,) = await texts(internet, f"_smtp._tls.{world.domain}", "TXT")
+    path = record.partition("rua=https://reports.lab.example")[2].strip('"')
     (address,) = await texts(internet, "reports.lab.example", "A")
     status, _, _ = await request(
         internet.network.where(address, 443),
         "reports.lab.example",
         trusting(internet.authority, strict=True),
-        "/v1/tlsrpt",
+        path,
         "POST",
         ("Content-Type: application/tlsrpt+json",),
-        report(entry(world.domain, "starttls-not-supported", failed=1)),
+        b"no report at all",
     )
     assert status == 201
-    assert facts(recorder, ReportReceived, case.id)[0].policy_domain == world.domain
+    (fact,) = facts(recorder, ReportReceived, case.id)
+    assert (fact.octets, fact.place) == (b"no report at all", f"https://reports.lab.example{path}")
+
+
+async def test_the_keys_of_report_mail_are_published_within_the_sender_s_domain(internet: Internet) -> None:
+    internet.publish_keys({"lab._domainkey.sender.example": "v=DKIM1; p=AAAA", "_mta-sts.elsewhere.example": "v=STSv1"})
+    assert await texts(internet, "lab._domainkey.sender.example", "TXT") == ['"v=DKIM1; p=AAAA"']
+    assert await texts(internet, "sender.example", "MX") != []
+    answer = await ask(internet.network, internet.dns_address, "_mta-sts.elsewhere.example", "TXT")
+    assert answer.header.rcode == dnslib.RCODE.REFUSED
 
 
 async def test_the_name_server_s_address_can_be_told(authority: Authority) -> None:

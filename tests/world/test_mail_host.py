@@ -79,7 +79,7 @@ async def test_an_honest_delivery_inside_tls(
     (closed,) = await seen(recorder, ConnectionClosed, CASE)
     (accepted,) = facts(recorder, ConnectionAccepted, CASE)
     assert accepted == ConnectionAccepted(
-        session=closed.session, role="mx", host=NAME, address=ADDRESS, port=25, via=""
+        session=closed.session, role="mx", host=NAME, address=ADDRESS, port=25, via="", peer="127.0.0.1"
     )
     assert facts(recorder, ClientHelloSeen, CASE) == [ClientHelloSeen(session=closed.session, sni=NAME)]
     assert facts(recorder, TlsEstablished, CASE) == [

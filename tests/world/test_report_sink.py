@@ -1,156 +1,196 @@
-"""Reports: honest ones are understood, hostile ones survived."""
+"""Reports arrive and are kept as they are; whoever sends too much of anything is heard to the end, and not kept."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import AsyncIterator
-from typing import Any
+import asyncio
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lab.events import PolicyRequested, ReportReceived
+from lab.events import MessageAccepted, ReportReceived
+from lab.model import Case, Mode, Reports, Step, World
 from lab.record import Recorder
-from lab.world.host import Ground
-from lab.world.pki import Authority
-from lab.world.report_sink import BadReport, ReportServer, read_report
-from tests.world.clients import request, trusting
+from lab.world.internet import CaseWorld, Internet
+from lab.world.report_sink import LARGEST_REPORT, MOST_KEPT, MOST_REPORTS, ReportDesk
+from tests.world.clients import SmtpClient, request, trusting
 from tests.world.watching import facts
 
-NAME = "reports.lab.example"
-ADDRESS = "198.18.64.3"
-
-
-def entry(domain: str, *results: str, failed: int = 0, successful: int = 0, kind: str = "sts") -> dict[str, Any]:
-    return {
-        "policy": {"policy-type": kind, "policy-domain": domain, "mx-host": ["mx1.c0ffee.example"]},
-        "summary": {"total-successful-session-count": successful, "total-failure-session-count": failed},
-        "failure-details": [{"result-type": result, "failed-session-count": 1} for result in results],
-    }
-
-
-def report(*entries: object) -> bytes:
-    return json.dumps({"organization-name": "Target", "policies": entries}).encode()
-
-
-def test_a_report_is_understood() -> None:
-    content = report(
-        entry("C0ffee.example.", "starttls-not-supported", "certificate-expired", failed=2, successful=1),
-        entry("beef.example", successful=3, kind="no-policy-found"),
-        entry("c0ffee.example", "starttls-not-supported", failed=1),
-    )
-    expected = (
-        ReportReceived(
-            transport="https",
-            policy_domain="c0ffee.example",
-            policy_types=("sts",),
-            result_types=("starttls-not-supported", "certificate-expired"),
-            successful_sessions=1,
-            failed_sessions=3,
-        ),
-        ReportReceived(
-            transport="https",
-            policy_domain="beef.example",
-            policy_types=("no-policy-found",),
-            result_types=(),
-            successful_sessions=3,
-            failed_sessions=0,
-        ),
-    )
-    assert read_report(content, packed=False) == expected
-    assert read_report(gzip.compress(content), packed=True) == expected
-
-
-@pytest.mark.parametrize(
-    "policies",
-    [
-        [],
-        [{}],
-        [None, 1, "x"],
-        [{"policy": [], "summary": "x", "failure-details": {"result-type": "x"}}],
-        [{"policy": {"policy-domain": 5}, "summary": {"total-failure-session-count": "many"}}],
-        [{"summary": {"total-failure-session-count": -1, "total-successful-session-count": True}}],
-        [{"summary": {"total-failure-session-count": 10**30}, "failure-details": [{"result-type": ["x"]}, 3]}],
-    ],
-)
-def test_what_is_missing_or_of_another_kind_is_left_out(policies: list[object]) -> None:
-    for fact in read_report(report(*policies), packed=False):
-        assert (fact.policy_domain, fact.result_types, fact.failed_sessions, fact.successful_sessions) == ("", (), 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("content", "packed", "why"),
-    [
-        (b"", False, "not JSON"),
-        (b"[" * 100_000, False, "not JSON: RecursionError"),
-        (b"[]", False, "no list of policies"),
-        (b'{"policies": {}}', False, "no list of policies"),
-        (b"\xff\xfe", False, "not JSON"),
-        (b"1" * 10_000, False, "not JSON"),
-        (b"{}", True, "not gzip"),
-        (b"", True, "cut short"),
-        (gzip.compress(report())[:-9], True, "cut short"),
-        (gzip.compress(b"0" * 5_000_000), True, "unpacks to more than"),
-        (gzip.compress(b" " * 100_000 + report()), True, "unpacks to more than"),
-    ],
-)
-def test_what_is_no_report_is_refused(content: bytes, packed: bool, why: str) -> None:
-    with pytest.raises(BadReport, match=why):
-        read_report(content, packed)
-
-
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(
-    st.sampled_from(["policies", "policy", "summary", "failure-details", "result-type", "policy-domain"]), inner)))  # fmt: skip
-def test_any_json_is_survived(value: object) -> None:
-    for content in (json.dumps(value).encode(), report(value), report({"policy": value, "failure-details": [value]})):
-        try:
-            read_report(content, packed=False)
-        except BadReport:
-            continue
+CASE = Case("a/b[testing]", "a/b", Mode.TESTING, (Step("prime", World()),))
+GZIP = "application/tlsrpt+gzip"
 
 
 @pytest.fixture
-async def server(ground: Ground) -> AsyncIterator[ReportServer]:
-    server = ReportServer(ground, NAME, ADDRESS, lambda domain: {"c0ffee.example": "a/b[testing]"}.get(domain, ""))
-    server.reachable = True
-    yield server
-    await server.close()
+async def world(internet: Internet) -> CaseWorld:
+    return await internet.add_case(CASE)
 
 
-async def post(ground: Ground, authority: Authority, kind: str, body: bytes, method: str = "POST") -> int:
-    where = ground.network.where(ADDRESS, 443)
-    headers = (f"Content-Type: {kind}",)
-    return (await request(where, NAME, trusting(authority), "/v1/tlsrpt", method, headers, body))[0]
+def label(world: CaseWorld) -> str:
+    return world.domain.partition(".")[0]
 
 
-@pytest.mark.usefixtures("server")
-async def test_a_posted_report_belongs_to_its_domains_case(
-    ground: Ground, recorder: Recorder, authority: Authority
-) -> None:
-    content = report(entry("c0ffee.example", "validation-failure", failed=1), entry("unknown.example"))
-    assert await post(ground, authority, "application/tlsrpt+gzip", gzip.compress(content)) == 201
-    assert await post(ground, authority, "application/tlsrpt+json", content) == 201
-    found = facts(recorder, ReportReceived, "a/b[testing]")
-    assert [fact.result_types for fact in found] == [("validation-failure",), ("validation-failure",)]
-    assert [fact.policy_domain for fact in facts(recorder, ReportReceived)] == ["unknown.example"] * 2
-    assert facts(recorder, PolicyRequested) == []
+async def post(
+    internet: Internet,
+    path: str,
+    body: bytes,
+    *,
+    method: str = "POST",
+    kind: str = GZIP,
+    host: str = "reports.lab.example",
+) -> int:
+    where = internet.network.where(internet.reports.address, 443)
+    headers = (f"Content-Type: {kind}",) if kind else ()
+    return (await request(where, host, trusting(internet.authority), path, method, headers, body))[0]
 
 
-@pytest.mark.usefixtures("server")
-@pytest.mark.parametrize(
-    ("kind", "method", "body", "status"),
-    [
-        ("application/json", "POST", b"{}", 415),
-        ("application/tlsrpt+json", "PUT", b"{}", 405),
-        ("application/tlsrpt+json", "POST", b"{", 400),
-        ("application/tlsrpt+gzip", "POST", b"{}", 400),
-        ("application/tlsrpt+json", "POST", b" " * 2_000_000, 413),
-    ],
-)
-async def test_what_is_refused(
-    ground: Ground, recorder: Recorder, authority: Authority, kind: str, method: str, body: bytes, status: int
-) -> None:
-    assert await post(ground, authority, kind, body, method) == status
-    assert facts(recorder, ReportReceived) == []
+async def mail(internet: Internet, recipient: str, content: bytes = b"Subject: Report\r\n\r\nhere\r\n") -> str:
+    client = await SmtpClient.dial(internet.network.where(internet.report_mx.address, 25))
+    try:
+        await client.reply()
+        await client.say("EHLO mta.sender.example")
+        return await client.deliver("tls@sender.example", recipient, content)
+    finally:
+        await client.close()
+
+
+def settings(**values: object) -> World:
+    return replace(World(), reports=Reports(**values))  # type: ignore[arg-type]
+
+
+class TestByHttps:
+    async def test_what_is_posted_is_kept_as_it_is(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder
+    ) -> None:
+        for kind, body in ((GZIP, b"\x1f\x8b\0binary"), ("text/plain", b""), ("", b"{")):
+            assert await post(internet, f"/v1/{label(world)}/deeper?x=%2C", body, kind=kind) == 201
+        found = facts(recorder, ReportReceived, CASE.id)
+        assert [fact.octets for fact in found] == [b"\x1f\x8b\0binary", b"", b"{"]
+        assert [fact.media_type for fact in found][:2] == [GZIP, "text/plain"]
+        assert {fact.place for fact in found} == {f"https://reports.lab.example/v1/{label(world)}/deeper?x=%2C"}
+        assert {(fact.transport, fact.status, fact.method) for fact in found} == {("https", 201, "POST")}
+
+    @pytest.mark.parametrize("status", [200, 404, 500, 503])
+    async def test_it_is_answered_as_the_case_wants(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder, status: int
+    ) -> None:
+        await world.arrange(settings(status=status))
+        assert await post(internet, f"/v1/{label(world)}", b"x") == status
+        assert [fact.status for fact in facts(recorder, ReportReceived, CASE.id)] == [status]
+
+    async def test_a_stall_ends_when_the_case_moves_on(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder
+    ) -> None:
+        await world.arrange(settings(status=0))
+        posting = asyncio.create_task(post(internet, f"/v1/{label(world)}", b"x"))
+        while not facts(recorder, ReportReceived, CASE.id):
+            await asyncio.sleep(0)
+        assert not posting.done()
+        await world.arrange(settings())
+        assert await posting == 503
+        assert [fact.status for fact in facts(recorder, ReportReceived, CASE.id)] == [0]
+
+    async def test_a_bad_certificate_stands_under_a_name_of_the_cases_own(
+        self, internet: Internet, world: CaseWorld
+    ) -> None:
+        import ssl
+
+        await world.arrange(settings(certificate="expired"))
+        with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+            await post(internet, f"/v1/{label(world)}", b"x", host=f"{label(world)}.reports.lab.example")
+        assert await post(internet, f"/v1/{label(world)}", b"x") == 201
+
+    async def test_only_a_post_is_taken(self, internet: Internet, world: CaseWorld, recorder: Recorder) -> None:
+        assert await post(internet, f"/v1/{label(world)}", b"x", method="PUT") == 405
+        assert [fact.status for fact in facts(recorder, ReportReceived, CASE.id)] == [405]
+
+    async def test_what_is_too_large_is_counted_and_not_kept(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder
+    ) -> None:
+        assert await post(internet, f"/v1/{label(world)}", b"x" * (LARGEST_REPORT + 10)) == 413
+        (fact,) = facts(recorder, ReportReceived, CASE.id)
+        assert (fact.octets, fact.size) == (b"", LARGEST_REPORT + 10)
+
+    async def test_a_place_that_is_nobodys_is_on_record_without_a_case(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder
+    ) -> None:
+        for path in ("/", "/v1/", "/v1/nobody", "/elsewhere", f"/v2/{label(world)}"):
+            assert await post(internet, path, b"x") == 201
+        assert facts(recorder, ReportReceived, CASE.id) == []
+        assert len(facts(recorder, ReportReceived)) == 5
+
+
+class TestByMail:
+    async def test_a_mail_belongs_to_the_case_of_its_mailbox(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder
+    ) -> None:
+        recipient = f'"a,b!c"@{label(world)}.Reports.lab.example'
+        assert (await mail(internet, recipient)).startswith("250")
+        (fact,) = facts(recorder, ReportReceived, CASE.id)
+        assert (fact.transport, fact.place, fact.status, fact.secured) == ("mail", recipient, 250, False)
+        assert fact.octets.endswith(b"\r\n\r\nhere\r\n")
+        assert fact.mail_from == "tls@sender.example"
+
+    @pytest.mark.parametrize("reply", [451, 550])
+    async def test_a_mail_is_refused_as_the_case_wants(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder, reply: int
+    ) -> None:
+        await world.arrange(settings(mail_reply=reply))
+        assert (await mail(internet, f"x@{label(world)}.reports.lab.example")).startswith(str(reply))
+        assert [fact.status for fact in facts(recorder, ReportReceived, CASE.id)] == [reply]
+        assert facts(recorder, MessageAccepted) == []
+
+    async def test_it_is_no_open_relay(self, internet: Internet, world: CaseWorld) -> None:
+        assert (await mail(internet, f"x@{world.domain}")).startswith("550")
+
+    async def test_the_domains_own_mailbox_is_one_for_reports(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder
+    ) -> None:
+        client = await SmtpClient.dial(internet.network.where(world.mx[0].address, 25))
+        await client.reply()
+        await client.say("EHLO mta.sender.example")
+        for recipient in (f"tls-reports@{world.domain}", f"somebody@{world.domain}"):
+            assert (await client.deliver("tls@sender.example", recipient, b"\r\nx\r\n")).startswith("250")
+        await client.close()
+        assert [fact.place for fact in facts(recorder, ReportReceived, CASE.id)] == [f"tls-reports@{world.domain}"]
+        assert len(facts(recorder, MessageAccepted, CASE.id)) == 2
+
+
+class TestTheDesk:
+    def report(self, octets: bytes) -> ReportReceived:
+        return ReportReceived(session="s1", transport="https", place="x", octets=octets, size=len(octets), status=201)
+
+    def test_one_case_can_fill_its_own_shelf_only(self) -> None:
+        recorder = Recorder()
+        desk = ReportDesk(recorder, lambda name: "")
+        for _ in range(2 * MOST_KEPT // LARGEST_REPORT):
+            desk.take(self.report(b"x" * LARGEST_REPORT), "a")
+        desk.take(self.report(b"y"), "b")
+        kept = [fact for fact in facts(recorder, ReportReceived, "a") if fact.octets]
+        assert sum(len(fact.octets) for fact in kept) == MOST_KEPT
+        assert len(facts(recorder, ReportReceived, "a")) == 2 * MOST_KEPT // LARGEST_REPORT
+        assert facts(recorder, ReportReceived, "b")[0].octets == b"y"
+
+    def test_a_flood_ends_somewhere(self) -> None:
+        recorder = Recorder()
+        desk = ReportDesk(recorder, lambda name: "")
+        for _ in range(MOST_REPORTS + 50):
+            desk.take(self.report(b""), "")
+        assert len(facts(recorder, ReportReceived)) == MOST_REPORTS
+
+    def test_long_words_are_cut(self) -> None:
+        recorder = Recorder()
+        ReportDesk(recorder, lambda name: "").take(
+            ReportReceived(
+                session="s",
+                transport="https",
+                place="p" * 9999,
+                octets=b"",
+                size=0,
+                status=1,
+                method="M" * 999,
+                media_type="t" * 9999,
+            ),
+            "",
+        )
+        (fact,) = facts(recorder, ReportReceived)
+        assert len(fact.place) == len(fact.media_type) == 2000
+        assert len(fact.method) == 20

@@ -9,6 +9,8 @@ from lab.targets.flaws import Flaws
 from lab.targets.reference.discovery import Discovered, Discovery
 from lab.targets.reference.policy import Policy
 from lab.targets.reference.report_counts import NO_POLICY, ReportCounts, applied
+from lab.targets.reference.report_ledger import Ledger
+from lab.targets.reference.report_records import ReportRecords
 from lab.targets.reference.resolver import Resolver
 from lab.targets.reference.routing import NoRoute, find_addresses, find_route, literal_address, recipient_domain
 from lab.targets.reference.session import (
@@ -65,6 +67,7 @@ class Delivery:
         discovery: Discovery,
         sessions: Sessions,
         counts: ReportCounts,
+        records: ReportRecords,
         flaws: Flaws,
         log: Callable[[str], None],
     ) -> None:
@@ -72,6 +75,7 @@ class Delivery:
         self._discovery = discovery
         self._sessions = sessions
         self._counts = counts
+        self._records = records
         self._flaws = flaws
         self._log = log
 
@@ -81,23 +85,50 @@ class Delivery:
             domain = recipient_domain(envelope.recipient)
         except ValueError as error:
             return Failed(str(error), "5.1.2")
+        await self._records.mail_goes_to(domain)
+        return await self._under_policy(envelope, domain, self._counts)
+
+    async def deliver_report(self, envelope: Envelope) -> Result:
+        """Deliver report mail once: with TLS where it works, and in spite of any policy or failure of TLS.
+
+        Its session is not part of the next report (RFC 8460, sections 3 and 5.3.1).
+        """
+        try:
+            domain = recipient_domain(envelope.recipient)
+        except ValueError as error:
+            return Failed(str(error), "5.1.2")
+        counts = self._counts if self._flaws.reports_on_reports else None
+        if self._flaws.holds_reports_under_attack:
+            return await self._under_policy(envelope, domain, counts)
+        ledger = Ledger(counts, domain, NO_POLICY, self._flaws)
+        route = await find_route(self._resolver, domain)
+        if isinstance(route, NoRoute):
+            return Failed(route.reason, route.status) if route.permanent else Deferred(route.reason)
+        return await self._to_hosts(envelope, domain, route.hosts, None, ledger)
+
+    async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
         found = Discovered(None) if literal_address(domain) else await self._discovery.discover(domain)
         if found.hold:
             return Deferred("the policy could not be fetched")
-        policy = self._in_force(found.policy)
-        if found.problem is not None and (found.policy is None or found.policy.mode != "none"):
-            under = applied(found.policy) if found.policy is not None else NO_POLICY
-            self._counts.failed(domain, under, found.problem.result_type, reason=found.problem.reason)
-        route = await find_route(self._resolver, domain)
-        if isinstance(route, NoRoute):
-            # A forged "no such domain" must not return mail of a domain that had a policy a moment ago.
-            if route.permanent and (policy is None or policy.mode != "enforce"):
-                return Failed(route.reason, route.status)
-            return Deferred(route.reason)
-        return await self._to_hosts(envelope, domain, route.hosts, policy)
+        policy = self._as_treated(found.policy)
+        ledger = self._ledger(domain, policy, counts)
+        if policy is not None and policy.mode == "none":
+            policy = None  # it counts as no policy (RFC 8461, section 5)
+        if found.problem is not None:
+            ledger.failed(found.problem.result_type, reason=found.problem.reason)
+        try:
+            route = await find_route(self._resolver, domain)
+            if isinstance(route, NoRoute):
+                # A forged "no such domain" must not return mail of a domain that had a policy a moment ago.
+                if route.permanent and (policy is None or policy.mode != "enforce"):
+                    return Failed(route.reason, route.status)
+                return Deferred(route.reason)
+            return await self._to_hosts(envelope, domain, route.hosts, policy, ledger)
+        finally:
+            ledger.close()
 
-    def _in_force(self, policy: Policy | None) -> Policy | None:
-        """The policy as it is applied: none of mode none counts as no policy (RFC 8461, section 5)."""
+    def _as_treated(self, policy: Policy | None) -> Policy | None:
+        """The policy with the mode that it gets: its own, unless a flaw knows better."""
         if policy is None or self._flaws.ignores_policy:
             return None
         mode = policy.mode
@@ -107,14 +138,23 @@ class Delivery:
             mode = "none"
         elif mode == "none" and self._flaws.none_as_enforce:
             mode = "enforce"
-        return None if mode == "none" else replace(policy, mode=mode)
+        return replace(policy, mode=mode)
 
-    async def _to_hosts(self, envelope: Envelope, domain: str, hosts: tuple[str, ...], policy: Policy | None) -> Result:
+    def _ledger(self, domain: str, policy: Policy | None, counts: ReportCounts | None) -> Ledger:
+        if policy is None:
+            return Ledger(counts, domain, NO_POLICY, self._flaws)
+        if policy.mode != "none" or self._flaws.reports_failures_under_none:
+            return Ledger(counts, domain, applied(policy), self._flaws)
+        return Ledger(counts, domain, NO_POLICY, self._flaws, failures=False)
+
+    async def _to_hosts(
+        self, envelope: Envelope, domain: str, hosts: tuple[str, ...], policy: Policy | None, ledger: Ledger
+    ) -> Result:
         """Try the hosts in order until one takes the message or refuses it for good."""
         problems: list[str] = []
         blocked = False
         for host in hosts:
-            result = await self._to_host(envelope, domain, host, policy)
+            result = await self._to_host(envelope, domain, host, policy, ledger)
             if not isinstance(result, _Unused):
                 return result
             problems.append(result.reason)
@@ -126,12 +166,12 @@ class Delivery:
         return Deferred("; ".join(problems))
 
     async def _to_host(
-        self, envelope: Envelope, domain: str, host: str, policy: Policy | None
+        self, envelope: Envelope, domain: str, host: str, policy: Policy | None, ledger: Ledger
     ) -> Delivered | Failed | _Unused:
         if policy is not None and not self._matches(policy, host):
             # RFC 8460 has no result type of its own for this.
             reason = f"{host} is not in the policy of {domain}"
-            self._counts.failed(domain, applied(policy), "validation-failure", host, reason=reason)
+            ledger.failed("validation-failure", host, reason=reason)
             if policy.mode == "enforce":
                 return _Unused(reason, blocked=True)
         addresses = await find_addresses(self._resolver, host)
@@ -141,7 +181,7 @@ class Delivery:
         blocked = False
         for address in addresses:
             try:
-                accepted = await self._to_address(envelope, domain, Destination(host, address), policy)
+                accepted = await self._to_address(envelope, Destination(host, address), policy, ledger)
             except Rejected as rejected:
                 if rejected.permanent:
                     return Failed(str(rejected))
@@ -160,20 +200,27 @@ class Delivery:
             return True
         return policy.allows(host, any_depth=self._flaws.matches_wildcards_at_any_depth)
 
-    async def _to_address(self, envelope: Envelope, domain: str, to: Destination, policy: Policy | None) -> Accepted:
+    async def _to_address(self, envelope: Envelope, to: Destination, policy: Policy | None, ledger: Ledger) -> Accepted:
         if policy is None:
-            return await self._without_policy(envelope, domain, to)
+            return await self._without_policy(envelope, to, ledger)
         if policy.mode == "testing" and not self._matches(policy, to.host):
             return await self._sessions.opportunistic(envelope, to)
         try:
             accepted = await self._sessions.verified(envelope, to)
         except Unprotected as failure:
-            self._counts.unprotected(domain, applied(policy), to, failure)
+            ledger.unprotected(to, failure)
             self._log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
             if policy.mode == "testing":
                 return await self._sessions.opportunistic(envelope, to)
             return await self._after_violation(envelope, to, failure)
-        self._counts.succeeded(domain, applied(policy))
+        except (Rejected, Unreachable) as trouble:
+            if trouble.secured:
+                ledger.succeeded()
+            raise
+        if accepted.weakness is not None:  # only a flawed sender's message was accepted all the same
+            ledger.unprotected(to, accepted.weakness)
+        else:
+            ledger.succeeded()
         return accepted
 
     async def _after_violation(self, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
@@ -186,10 +233,15 @@ class Delivery:
             await self._sessions.leak_envelope(envelope, to)
         raise failure
 
-    async def _without_policy(self, envelope: Envelope, domain: str, to: Destination) -> Accepted:
-        accepted = await self._sessions.opportunistic(envelope, to)
+    async def _without_policy(self, envelope: Envelope, to: Destination, ledger: Ledger) -> Accepted:
+        try:
+            accepted = await self._sessions.opportunistic(envelope, to)
+        except (Rejected, Unreachable) as trouble:
+            if trouble.secured:
+                ledger.succeeded()
+            raise
         if accepted.weakness is not None:
-            self._counts.unprotected(domain, NO_POLICY, to, accepted.weakness)
+            ledger.unprotected(to, accepted.weakness)
         elif accepted.tls:
-            self._counts.succeeded(domain, NO_POLICY)
+            ledger.succeeded()
         return accepted

@@ -1,53 +1,66 @@
-"""A TLS-RPT report as JSON, and the record that says where it goes (RFC 8460, sections 3 and 4.4). Pure."""
+"""A TLS-RPT report as JSON (RFC 8460, section 4.4), and its file name (section 5.1). Pure."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import re
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from lab.targets.reference.report_counts import AppliedPolicy, FailureKey, PolicyCounts
+import msgspec
 
-VERSION_PREFIX = b"v=TLSRPTv1;"
-_DELIMITER = re.compile(r"[ \t]*;[ \t]*")
-_COMMA = re.compile(r"[ \t]*,[ \t]*")
-
-
-def report_addresses(records: Sequence[bytes]) -> tuple[str, ...]:
-    """Return the `rua` URIs of a domain's TXT records at `_smtp._tls`; none unless exactly one record is there."""
-    candidates = [record for record in records if record.startswith(VERSION_PREFIX)]
-    if len(candidates) != 1:
-        return ()
-    try:
-        fields = _DELIMITER.split(candidates[0].decode("ascii"))
-    except UnicodeDecodeError:
-        return ()
-    for one in fields[1:]:
-        name, equals, value = one.partition("=")
-        if name == "rua" and equals:
-            return tuple(uri for uri in _COMMA.split(value.strip(" \t")) if uri)
-    return ()
+from lab.targets.flaws import NO_FLAWS, Flaws
+from lab.targets.reference.report_counts import AppliedPolicy, CountedDay, FailureKey, PolicyCounts
+from lab.targets.reference.report_spoiled import spoil
 
 
-def build_report(
-    domain: str,
-    counts: Mapping[AppliedPolicy, PolicyCounts],
-    now: float,
-    report_id: str,
-    sender_domain: str,
-) -> bytes:
-    """Return the gzipped report on one policy domain for the UTC day of `now` (seconds since 1970)."""
-    day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
-    report = {
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A report on its way: one policy domain, one day. Everything in it stays the same however often it is sent.
+
+    `id` has the form of a msg-id without its angle brackets, so that the Subject can carry it (RFC 8460, section 5.3).
+    Times are seconds since 1970.
+    """
+
+    id: str
+    domain: str
+    begins: int
+    ends: int
+    submitter: str
+    text: bytes
+
+    @property
+    def packed(self) -> bytes:
+        """The JSON text as one gzip member (RFC 8460, section 5.2)."""
+        return gzip.compress(self.text, mtime=0)
+
+    @property
+    def file_name(self) -> str:
+        """The recommended name of the packed report (RFC 8460, section 5.1)."""
+        unique = self.id.partition("@")[0]
+        return f"{self.submitter}!{self.domain}!{self.begins}!{self.ends}!{unique}.json.gz"
+
+
+def contact(sender_domain: str) -> str:
+    """Return the address that reports come from, and that answers questions about them."""
+    return f"tls-reports@{sender_domain}"
+
+
+def build_report(day: CountedDay, sender_domain: str, flaws: Flaws = NO_FLAWS) -> Report:
+    """Return the report on a domain's day."""
+    report_id = f"{day.id}@{sender_domain}"
+    report: dict[str, object] = {
         "organization-name": "mta-sts-lab reference sender",
-        "date-range": {"start-datetime": f"{day}T00:00:00Z", "end-datetime": f"{day}T23:59:59Z"},
-        "contact-info": f"tls-reports@{sender_domain}",
+        "date-range": {"start-datetime": _moment(day.begins), "end-datetime": _moment(day.ends)},
+        "contact-info": contact(sender_domain),
         "report-id": report_id,
-        "policies": [_policy(domain, policy, one) for policy, one in counts.items()],
+        "policies": [_policy(day.domain, policy, one) for policy, one in day.policies.items()],
     }
-    return gzip.compress(json.dumps(report).encode(), mtime=0)
+    spoil(report, flaws)
+    text = json.dumps(report).encode("ascii")
+    return Report(report_id, day.domain, day.begins, day.ends, sender_domain, text)
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _policy(domain: str, policy: AppliedPolicy, counts: PolicyCounts) -> dict[str, object]:

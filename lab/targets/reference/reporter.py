@@ -1,90 +1,176 @@
-"""Sends TLS-RPT reports by HTTPS POST (RFC 8460, section 5.4). Report mail is not part of this sender."""
+"""Sends TLS-RPT reports, and sends them again for a day if nobody takes them (RFC 8460, sections 4.1 and 5.5)."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
-import aiohttp
-from yarl import URL
+import msgspec
 
+from lab.targets.flaws import Flaws
 from lab.targets.reference.clock import VirtualClock
-from lab.targets.reference.https_client import is_named_https
-from lab.targets.reference.report import build_report, report_addresses
-from lab.targets.reference.report_counts import AppliedPolicy, PolicyCounts, ReportCounts
-from lab.targets.reference.resolver import Found, LookupFailure, Resolver
+from lab.targets.reference.report import build_report
+from lab.targets.reference.report_counts import CountedDay, ReportCounts
+from lab.targets.reference.report_courier import Courier, Receipt
+from lab.targets.reference.report_record import ReportAddress
+from lab.targets.reference.report_records import ReportRecords
+from lab.targets.reference.report_spool import PendingReport, ReportSpool
+from lab.targets.reference.resolver import LookupFailure
+from lab.targets.reference.settings import DAY, Settings
 
-#: Reports that are sent at one time.
-PARALLEL = 10
+#: Virtual seconds by which the last attempt may come late: the clock's timer never fires early.
+_LATE = 60.0
 
 
 class Reporter:
-    """Sends what was counted."""
+    """Makes reports of what was counted and brings them to their addresses. Call `start` first."""
 
     def __init__(
         self,
-        resolver: Resolver,
-        session: aiohttp.ClientSession,
         counts: ReportCounts,
+        spool: ReportSpool,
+        records: ReportRecords,
+        courier: Courier,
         clock: VirtualClock,
-        sender_domain: str,
+        settings: Settings,
+        flaws: Flaws,
         log: Callable[[str], None],
+        on_error: Callable[[str, BaseException], None],
     ) -> None:
-        self._resolver = resolver
-        self._session = session
         self._counts = counts
+        self._spool = spool
+        self._records = records
+        self._courier = courier
         self._clock = clock
-        self._sender_domain = sender_domain
+        self._settings = settings
+        self._flaws = flaws
         self._log = log
+        self._on_error = on_error
+        self._pending: dict[str, PendingReport] = {}
+        self._active: dict[str, asyncio.Task[bool]] = {}
+        self._slots = asyncio.Semaphore(settings.parallel_deliveries)
+        self._wake = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._end_of_jumps: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Read what is kept and begin."""
+        self._counts.load()
+        self._pending = {pending.report.id: pending for pending in self._spool.load()}
+        self._end_of_jumps = self._clock.on_jump(self._wake.set)
+        self._runner = asyncio.create_task(self._run(), name="reference sender reports")
+
+    async def stop(self) -> None:
+        """End: what is under way breaks off and is on disk."""
+        self._end_of_jumps()
+        runner, self._runner = self._runner, None
+        running = [*self._active.values(), *([runner] if runner else [])]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def flush(self) -> None:
+        """Make every report that waits for another attempt due now."""
+        now = self._clock.now()
+        self._pending = {
+            report_id: msgspec.structs.replace(pending, next_try=now) for report_id, pending in self._pending.items()
+        }
+        self._wake.set()
 
     async def send_all(self) -> int:
-        """Send one report for each domain that asks for them; return how many were taken.
+        """Send everything as if the UTC day had ended, one report for each domain and day; return how many were taken.
 
-        The counters of a report that could not be delivered are kept for the next time; those of domains that ask for
-        none are dropped.
+        Reports that wait for another attempt get it now. When this returns, each report was taken, given up, or waits
+        for its next attempt. What is counted later on the same day makes a report of its own.
         """
-        slots = asyncio.Semaphore(PARALLEL)
+        for day in self._counts.take():
+            self._report_on(day)
+        self._begin(self._pending.values())
+        taken = await asyncio.gather(*self._active.values(), return_exceptions=True)
+        return sum(one is True for one in taken)
 
-        async def send(domain: str, counts: dict[AppliedPolicy, PolicyCounts]) -> bool:
-            async with slots:
-                return await self._send(domain, counts)
+    def _report_on(self, day: CountedDay) -> None:
+        """Turn a day's counters into a report. They stay on disk until the report's own first attempt is over."""
+        if self._flaws.sends_no_reports:
+            self._counts.forget(day)
+            return
+        now = self._clock.now()
+        first = PendingReport(build_report(day, self._settings.sender_domain, self._flaws), now, now)
+        self._pending[first.report.id] = first
+        self._begin([first], lambda: self._counts.forget(day))
+        if self._flaws.reports_twice:
+            again = CountedDay(f"{day.id}2", day.domain, day.begins, day.policies)
+            second = PendingReport(build_report(again, self._settings.sender_domain, self._flaws), now, now)
+            self._pending[second.report.id] = second
 
-        taken = self._counts.take()
-        return sum(await asyncio.gather(*(send(domain, counts) for domain, counts in taken.items())))
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            now = self._clock.now()
+            waiting = [pending for key, pending in self._pending.items() if key not in self._active]
+            self._begin([pending for pending in waiting if pending.next_try <= now])
+            later = [pending.next_try for pending in waiting if pending.next_try > now]
+            await self._clock.wait(min(later, default=None), self._wake)
 
-    async def _send(self, domain: str, counts: dict[AppliedPolicy, PolicyCounts]) -> bool:
-        answer = await self._resolver.txt(f"_smtp._tls.{domain}")
-        if isinstance(answer, LookupFailure):
-            self._counts.put_back(domain, counts)
-            return False
-        addresses = report_addresses(answer.values) if isinstance(answer, Found) else ()
-        usable = [uri for uri in addresses if uri.lower().startswith("https:")]
-        if not usable:
-            if addresses:
-                self._log(f"report for {domain}: no https address among {', '.join(addresses)[:200]}")
-            return False
-        report = build_report(domain, counts, self._clock.now(), self._report_id(), self._sender_domain)
-        for uri in usable:
-            if await self._post(domain, uri, report):
-                return True
-        self._counts.put_back(domain, counts)
-        return False
+    def _begin(self, reports: Iterable[PendingReport], settled: Callable[[], None] = lambda: None) -> None:
+        for pending in reports:
+            key = pending.report.id
+            if key not in self._active:
+                self._active[key] = asyncio.create_task(self._attempt(pending, settled))
 
-    async def _post(self, domain: str, uri: str, report: bytes) -> bool:
-        headers: Mapping[str, str] = {"Content-Type": "application/tlsrpt+gzip"}
+    async def _attempt(self, pending: PendingReport, settled: Callable[[], None]) -> bool:
+        """Make one attempt at all addresses; return whether one of them took the report."""
         try:
-            url = URL(uri)
-            if not is_named_https(url):
-                self._log(f"report for {domain} to {uri[:200]}: not an https URI with a host name")
-                return False
-            async with self._session.post(url, data=report, headers=headers, allow_redirects=False) as response:
-                status = response.status
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            self._log(f"report for {domain} to {uri[:200]}: {error or type(error).__name__}")
+            async with self._slots:
+                receipt = await self._bring(pending)
+            if receipt.taken or receipt.never:
+                self._drop(pending)
+            else:
+                self._keep(pending)
+            self._log(f"report for {pending.report.domain}: {receipt.what}")
+            settled()
+        except Exception as error:  # noqa: BLE001 it must not stop the other reports, and it is told
+            self._on_error("reference sender: report", error)
+            self._drop(pending)
             return False
-        self._log(f"report for {domain} to {uri[:200]}: HTTP status {status}")
-        return 200 <= status < 300
+        else:
+            return receipt.taken
+        finally:
+            self._active.pop(pending.report.id, None)
+            self._wake.set()
 
-    def _report_id(self) -> str:
-        return f"{int(self._clock.now())}.{secrets.token_hex(8)}@{self._sender_domain}"
+    async def _bring(self, pending: PendingReport) -> Receipt:
+        """Bring a report to all addresses that the domain names now. It is delivered when one of them has taken it."""
+        if self._clock.now() > pending.begun_at + DAY + _LATE:
+            return Receipt(False, "given up after a day", never=True)
+        addresses = await self._records.addresses(pending.report.domain)
+        if isinstance(addresses, LookupFailure):
+            return Receipt(False, addresses.reason)
+        if not addresses:
+            return Receipt(False, "the domain asks for none", never=True)
+        if self._flaws.takes_sent_as_delivered:
+            first = await self._to(pending, addresses[0])
+            return Receipt(True, first.what)
+        receipts = await asyncio.gather(*(self._to(pending, address) for address in addresses))
+        said = "; ".join(receipt.what for receipt in receipts)
+        never = all(receipt.never for receipt in receipts) or self._flaws.never_retries_reports
+        return Receipt(any(receipt.taken for receipt in receipts), said, never)
+
+    async def _to(self, pending: PendingReport, address: ReportAddress) -> Receipt:
+        receipt = await self._courier.bring(pending.report, address)
+        return Receipt(receipt.taken, f"to {str(address)[:200]}: {receipt.what}", receipt.never)
+
+    def _keep(self, pending: PendingReport) -> None:
+        """Plan the next attempt: after twice the last pause, and once more when the day is over."""
+        now, last = self._clock.now(), pending.begun_at + DAY
+        if now >= last:
+            self._drop(pending)
+            return
+        pause = self._settings.retry_seconds * 2 ** min(pending.attempts, 16)
+        kept = msgspec.structs.replace(pending, attempts=pending.attempts + 1, next_try=min(now + pause, last))
+        self._pending[kept.report.id] = kept
+        self._spool.keep(kept)
+
+    def _drop(self, pending: PendingReport) -> None:
+        self._pending.pop(pending.report.id, None)
+        self._spool.remove(pending)

@@ -85,10 +85,13 @@ class Resolver:
         self._server = server
         self._seconds = seconds
 
-    async def txt(self, name: str) -> Answer[bytes]:
-        """Look up TXT records; the strings of one are joined with nothing between them (RFC 8461, section 3.1)."""
+    async def txt(self, name: str, *, joint: bytes = b"") -> Answer[bytes]:
+        """Look up TXT records; the strings of one are joined with nothing between them (RFC 8461, section 3.1).
+
+        Any other `joint` is a flaw.
+        """
         return await self._ask(
-            name, "TXT", lambda data: b"".join(data.strings) if isinstance(data, dns.rdtypes.ANY.TXT.TXT) else None
+            name, "TXT", lambda data: joint.join(data.strings) if isinstance(data, dns.rdtypes.ANY.TXT.TXT) else None
         )
 
     async def mx(self, name: str) -> Answer[MxRecord]:

@@ -19,6 +19,10 @@ from lab.targets.reference.policy_cache import PolicyCache
 from lab.targets.reference.policy_fetch import PolicyFetcher
 from lab.targets.reference.queue import Entry, Queue
 from lab.targets.reference.report_counts import ReportCounts
+from lab.targets.reference.report_courier import Courier
+from lab.targets.reference.report_records import ReportRecords
+from lab.targets.reference.report_signature import ReportSigner
+from lab.targets.reference.report_spool import ReportSpool
 from lab.targets.reference.reporter import Reporter
 from lab.targets.reference.resolver import Resolver
 from lab.targets.reference.session import Sessions
@@ -30,6 +34,9 @@ from lab.world.network import Network
 
 #: Lines of log that are kept in memory.
 LONGEST_LOG = 20_000
+
+#: Seconds by which the days of the flaw that counts in local time are ahead of UTC. Summer in Berlin.
+_LOCAL_TIME = 7200
 
 
 class NotRunning(Exception):
@@ -69,6 +76,14 @@ class ReferenceSender:
         self.settings = settings or Settings()
         self.clock = VirtualClock()
         self.flaws = flaws
+        #: Signs report mail.
+        self.signer = ReportSigner(
+            self.settings.sender_domain,
+            self.settings.dkim_selector,
+            directory / "dkim-key.pem",
+            self.settings.dkim_key,
+            flaws,
+        )
         #: Where mail is taken, once started.
         self.address: tuple[str, int] = listen
         self._listen = listen
@@ -84,6 +99,7 @@ class ReferenceSender:
         """Begin, with what the directory holds. Raises `OSError` when the port or the directory cannot be used."""
         self._life = life = self._begin()
         life.queue.start()
+        life.reporter.start()
         try:
             port = await life.server.start(*self._listen)
         except OSError:
@@ -99,6 +115,7 @@ class ReferenceSender:
             return
         await life.server.stop()
         await life.queue.stop(gently=gently)
+        await life.reporter.stop()
         await life.sessions.stop()
         for session in life.https:
             await session.close()
@@ -114,11 +131,12 @@ class ReferenceSender:
         return self._living().queue.view()
 
     def flush(self) -> None:
-        """Try everything now. Raises `NotRunning`."""
+        """Try everything now, reports too. Raises `NotRunning`."""
         self._living().queue.flush()
+        self._living().reporter.flush()
 
     async def send_reports(self) -> int:
-        """Send the TLS-RPT reports that are due, return how many were taken. Raises `NotRunning`."""
+        """Send all TLS-RPT reports as if the UTC day had ended, return how many were taken. Raises `NotRunning`."""
         return await self._living().reporter.send_all()
 
     def log(self, line: str) -> None:
@@ -149,11 +167,15 @@ class ReferenceSender:
         fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds)
         reporting = open_session(resolver, network, self._contexts.verifying(), settings.command_seconds)
         discovery = Discovery(resolver, PolicyFetcher(fetching, flaws), cache, self.clock, flaws, self.log)
-        counts = ReportCounts()
+        zone_seconds = _LOCAL_TIME if flaws.counts_days_in_local_time else 0
+        counts = ReportCounts(self._directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)
+        records = ReportRecords(resolver, flaws)
         sessions = Sessions(settings, network, self._contexts, flaws)
-        delivery = Delivery(resolver, discovery, sessions, counts, flaws, self.log)
+        delivery = Delivery(resolver, discovery, sessions, counts, records, flaws, self.log)
         spool = Spool(self._directory / "spool", self.log)
         queue = Queue(spool, delivery.deliver, self.clock, settings, flaws, self.log, self._failed)
-        reporter = Reporter(resolver, reporting, counts, self.clock, settings.sender_domain, self.log)
+        courier = Courier(reporting, delivery, self.signer, self.clock, settings.hostname, flaws)
+        kept = ReportSpool(self._directory / "reports", self.log)
+        reporter = Reporter(counts, kept, records, courier, self.clock, settings, flaws, self.log, self._failed)
         server = SmtpServer(settings.hostname, queue.take)
         return _Life(queue, sessions, reporter, server, (fetching, reporting))

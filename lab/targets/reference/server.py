@@ -151,7 +151,7 @@ class _Contract:
         self._sender = sender
 
     async def about(self, request: web.Request) -> web.Response:
-        said = about_sender(self._sender.settings, self._sender.flaws)
+        said = about_sender(self._sender)
         return _json(
             AboutBody(
                 contract=CONTRACT_VERSION,
@@ -160,6 +160,7 @@ class _Contract:
                 capabilities=said.capabilities,
                 retry_seconds=said.retry_seconds,
                 policy_cache="volatile" if said.policy_cache == "volatile" else "persistent",
+                dkim_records=dict(said.dkim_records),
             )
         )
 

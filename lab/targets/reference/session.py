@@ -15,15 +15,23 @@ from lab.world.network import Network, UnsafeAddress
 
 
 class Unreachable(Exception):
-    """The host could not be used just now, for reasons that have nothing to do with TLS."""
+    """The host could not be used just now, for reasons that have nothing to do with TLS.
+
+    `secured` tells whether the session had its TLS by then: so far it was a good one, and reports count it.
+    """
+
+    def __init__(self, reason: str, *, secured: bool = False) -> None:
+        super().__init__(reason)
+        self.secured = secured
 
 
 class Rejected(Exception):
-    """The host refused the message. `permanent` tells 5xx from 4xx."""
+    """The host refused the message. `permanent` tells 5xx from 4xx; `secured` as for `Unreachable`."""
 
-    def __init__(self, reason: str, permanent: bool) -> None:
+    def __init__(self, reason: str, permanent: bool, *, secured: bool = False) -> None:
         super().__init__(reason)
         self.permanent = permanent
+        self.secured = secured
 
 
 class Unprotected(Exception):
@@ -86,7 +94,7 @@ class Sessions:
                 await self._secure(client, to)
             except Unprotected as failure:
                 if self._goes_on_in_clear(client):
-                    return await self._hand_over(client, envelope)
+                    return await self._hand_over(client, envelope, failure)
                 if not failure.handshake and self._flaws.sends_envelope_in_clear:
                     await self._leak(client, envelope)
                 raise
@@ -207,9 +215,9 @@ class Sessions:
         try:
             reply = await client.send(envelope)
         except SmtpRefused as error:
-            raise Rejected(str(error), error.permanent) from error
+            raise Rejected(str(error), error.permanent, secured=client.channel.secured) from error
         except SmtpBroken as error:
-            raise Unreachable(str(error)) from error
+            raise Unreachable(str(error), secured=client.channel.secured) from error
         return Accepted(reply, client.channel.tls_version, weakness)
 
     async def _leak(self, client: SmtpClient, envelope: Envelope) -> None:

@@ -13,6 +13,10 @@ class Settings:
 
     hostname: str = "mta.sender.example"
     sender_domain: str = "sender.example"
+    #: The DKIM key of report mail is published at this name under `_domainkey` of the sender's domain.
+    dkim_selector: str = "lab"
+    #: The DKIM key itself (RSA, PEM). Without one the sender makes its own and keeps it in its directory.
+    dkim_key: str = ""
     #: Virtual. The pause after the first failed attempt; it doubles up to `longest_retry_seconds`.
     retry_seconds: float = 300.0
     #: Virtual. Mail is tried at least this often.

@@ -20,8 +20,12 @@ CAPABILITIES = ("mta-sts", "tls-rpt")
 SIGNALS = ("TERM", "KILL")
 
 
-def about_sender(settings: Settings, flaws: Flaws) -> About:
-    """Return what a reference sender says of itself; its flaws are part of its name."""
+def about_sender(sender: ReferenceSender) -> About:
+    """Return what a reference sender says of itself; its flaws are part of its name.
+
+    Raises `OSError` when it cannot keep the key that its report mail is signed with.
+    """
+    flaws = sender.flaws
     had = [name for name in FLAWS if getattr(flaws, name)]
     return About(
         name="reference" + (f" ({', '.join(had)})" if had else ""),
@@ -30,6 +34,7 @@ def about_sender(settings: Settings, flaws: Flaws) -> About:
         # A flush makes the same attempt as the schedule does: there is nothing to wait for.
         retry_seconds=0.0,
         policy_cache="volatile" if flaws.forgets_cache_at_restart else "persistent",
+        dkim_records=sender.signer.records(),
     )
 
 
@@ -70,7 +75,10 @@ class InProcessTarget:
 
     async def about(self) -> About:
         """See `Target`."""
-        return about_sender(self.sender.settings, self.sender.flaws)
+        try:
+            return about_sender(self.sender)
+        except OSError as error:
+            raise TargetError(f"the reference sender cannot make its DKIM key: {error}") from error
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""

@@ -1,0 +1,112 @@
+"""The TLS reports of a case as they arrived: read anew from their octets, and set into the time that they tell of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lab.events import Event, ReportReceived, ReportsAsked, ReportsLeft
+from lab.judge.view import CaseView
+from lab.judge.witness import Window
+from lab.tlsrpt import ParsedReport, parse_report
+from lab.tlsrpt.names import plain
+from lab.world.report_places import ReportPlaces, place_of, wanted_places
+
+#: What a request without a Content-Type is told to have: an empty hint would say that it is a file.
+NO_MEDIA_TYPE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One report that reached the lab, whatever it was answered."""
+
+    event: Event
+    fact: ReportReceived
+    parsed: ParsedReport
+
+    @property
+    def taken(self) -> bool:
+        """Whether the lab took responsibility for it."""
+        return 200 <= self.fact.status < 300
+
+    @property
+    def place(self) -> str:
+        """Where it arrived, so that it can be compared with where it was wanted."""
+        place = self.fact.place if self.fact.transport == "https" else f"mailto:{_escaped(self.fact.place)}"
+        return place_of(place)
+
+    @property
+    def report_id(self) -> str:
+        """Its own identifier; empty if it has none."""
+        return (self.parsed.content.report_id or "") if self.parsed.content else ""
+
+    @property
+    def day(self) -> tuple[str, str]:
+        """The date range as it is written."""
+        content = self.parsed.content
+        start, end = (content.start, content.end) if content else (None, None)
+        return (start.text if start else "", end.text if end else "")
+
+    def is_about(self, domain: str) -> bool:
+        """Whether one of its blocks is about a domain."""
+        return any(plain(name) == plain(domain) for name in self.parsed.policy_domains)
+
+    def told(self) -> str:
+        """Say in a few words what it is and where it came."""
+        how = "posted to" if self.fact.transport == "https" else "mailed to"
+        return f"a report {how} {self.fact.place}, answered {self.fact.status or 'nothing'}"
+
+
+def arrivals(view: CaseView) -> list[Arrival]:
+    """Return what arrived at the places of a case, and what arrived elsewhere and is about its domain, in order."""
+    own = [Arrival(event, fact, _read(fact)) for event, fact in view.facts.of_kind(ReportReceived)]
+    stray = [Arrival(event, fact, _read(fact)) for event, fact in view.of_run.of_kind(ReportReceived)]
+    about = [arrival for arrival in stray if arrival.is_about(view.facts.domain)]
+    return sorted(own + about, key=lambda arrival: arrival.event.number)
+
+
+def about_the_case(view: CaseView) -> list[Arrival]:
+    """Return the arrivals without those that are about the domain of the report mailbox instead (RFC 8460, 3)."""
+    mail_domain = ReportPlaces(view.facts.domain).mail_domain
+    return [arrival for arrival in arrivals(view) if not arrival.is_about(mail_domain)]
+
+
+def wanted(view: CaseView) -> frozenset[str]:
+    """Return the places that any step of the case named in a record that counts."""
+    worlds = [step.world.reports for step in view.case.steps]
+    return frozenset(place for reports in worlds for place in wanted_places(view.facts.domain, reports))
+
+
+def window_of(view: CaseView, arrival: Arrival) -> Window:
+    """Return the time that a report tells of: up to the call that it answers, from the call before.
+
+    A report that is sent again tells of the time of its first copy.
+    """
+    first = next((one for one in arrivals(view) if arrival.report_id and one.report_id == arrival.report_id), arrival)
+    asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at <= first.event.at]
+    return Window(asked[-2] if len(asked) > 1 else -1.0, asked[-1] if asked else first.event.at)
+
+
+def reports_left(view: CaseView, after: float) -> bool:
+    """Whether the target has said, after some point in time, that all reports have left."""
+    asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at >= after]
+    left = [event.at for event, _ in view.of_run.of_kind(ReportsLeft)]
+    return any(at >= asked[0] for at in left) if asked else False
+
+
+def _read(fact: ReportReceived) -> ParsedReport:
+    media_type = (fact.media_type or NO_MEDIA_TYPE) if fact.transport == "https" else None
+    return _parsed(fact.octets, media_type)
+
+
+@lru_cache(maxsize=512)
+def _parsed(octets: bytes, media_type: str | None) -> ParsedReport:
+    return parse_report(octets, media_type)
+
+
+def _escaped(mailbox: str) -> str:
+    """A mailbox as it stood in an envelope: nothing of it is percent-encoded, and quotes are its spelling only."""
+    local_part, _, domain = mailbox.rpartition("@")
+    if local_part.startswith('"') and local_part.endswith('"') and len(local_part) > 1:
+        local_part = local_part[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return f"{local_part.replace('%', '%25').replace('?', '%3F')}@{domain}"

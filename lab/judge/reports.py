@@ -1,0 +1,295 @@
+"""TLS-RPT: what the target reported, against what the lab knows that it did (RFC 8460, and RFC 8461, section 6).
+
+`lab.tlsrpt` says what is wrong with a report, and whether it is true. Here it is decided whether one was owed, whether
+it came to where it was wanted, and how much of what is wrong with it counts in a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.events import LabFailed
+from lab.judge.arrivals import Arrival, about_the_case, arrivals, reports_left, wanted, window_of
+from lab.judge.view import CaseView, inconclusive, numbers
+from lab.judge.witness import before_any_connection, known_sessions
+from lab.model import Expectation, Grade, Judgement, Mode, Step
+from lab.tlsrpt import Finding, against_sessions, grade
+from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
+from lab.world.report_places import ReportPlaces
+
+CAPABILITY = "tls-rpt"
+
+REPORTED = "the-target-reports"
+
+#: What a report that is sent again, or too often, breaks.
+ONE_REPORT_A_DAY = "RPT-4.1-01"
+UNIQUE_ID = "RPT-4.4-05"
+NO_REPORT_ON_REPORTS = "RPT-3-09"
+NO_FAILURE_UNDER_NONE = "STS-6-03"
+
+#: A case that is about an attack judges only these in full; what else is wrong with a report is only noted there, and
+#: judged by the cases that are about reports.
+_OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-01", "RPT-4.4-08"}
+
+_WORDS = ("success", "any", "none")
+
+
+def the_target_reports(view: CaseView) -> Iterator[Judgement]:
+    """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened.
+
+    Nothing is said of a target that does not claim TLS-RPT: cases that are about nothing else are not played on it.
+    """
+    for step in view.case.steps:
+        expect = step.expect
+        if expect is None or not expect.report:
+            continue
+        times = view.step_times(step.name)
+        if times is None or not _comparable(view):
+            continue
+        if not reports_left(view, times[0]):
+            yield inconclusive(REPORTED, "reports-never-left", "the target was not asked, or did not answer", step.name)
+        else:
+            yield _reported(view, step, expect)
+
+
+def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
+    found = about_the_case(view)
+    if expect.report == ("none",):
+        return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
+    here = wanted(view)
+    right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
+    if not right:
+        return _judged(view, step, expect, _why_none(view, found), found, bad=True)
+    if any(arrival.fact.size > len(arrival.fact.octets) for arrival in right):
+        return inconclusive(REPORTED, "report-too-large", "the report was too large to be kept", step.name)
+    if expect.report[0] in _WORDS:
+        return _judged(view, step, expect, "reported", right, bad=False)
+    told = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
+    if told & set(expect.report):
+        return _judged(view, step, expect, "reported", right, bad=False)
+    return _judged(
+        view, step, expect, "reported-as-something-else" if told else "failure-not-reported", right, bad=True
+    )
+
+
+def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
+    """Yield the result types that tell the domain something (RFC 8460, section 4.2.2).
+
+    A failure that no session backs, or that is filed under no policy although it broke one, tells nothing.
+    """
+    under_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING)
+    for policy in arrival.parsed.policies:
+        for failure in policy.failures or ():
+            discovery = failure.result_type in STS_DISCOVERY_FAILURES
+            backed = failure.failed_session_count or policy.failed
+            if failure.result_type and backed and (policy.policy_type == "sts" or discovery or not under_policy):
+                yield failure.result_type
+
+
+def _in_time(view: CaseView, arrival: Arrival) -> bool:
+    """Whether a report came before the last step that asked for it had ended: afterwards an attack may be over."""
+    asking = [step.name for step in view.case.steps if step.reports]
+    times = view.step_times(asking[-1]) if asking else None
+    return times is None or arrival.event.at <= times[1]
+
+
+def _why_none(view: CaseView, found: list[Arrival]) -> str:
+    if not found:
+        return "no-report"
+    if not any(_in_time(view, arrival) for arrival in found):
+        return "too-late"
+    return "sent-elsewhere" if any(arrival.taken for arrival in found) else "given-up"
+
+
+def _judged(
+    view: CaseView, step: Step, expect: Expectation, reason: str, found: list[Arrival], *, bad: bool
+) -> Judgement:
+    grade_if_bad = Grade.INFO if expect.report_optional else view.grade_of(expect.report_obligation)
+    wishes = {"success": "a report without failures", "any": "a report", "none": "no report"}
+    named = wishes.get(expect.report[0], f"a report that names {' or '.join(expect.report)}")
+    return Judgement(
+        REPORTED,
+        grade_if_bad if bad else Grade.PASS,
+        reason,
+        obligation=expect.report_obligation,
+        step=step.name,
+        expected=named,
+        observed=_observed(found),
+        blame="target" if bad and grade_if_bad is not Grade.INFO else "nobody",
+        evidence=numbers([arrival.event for arrival in found]),
+    )
+
+
+def _observed(found: list[Arrival]) -> str:
+    if not found:
+        return "no report"
+    told = sorted({kind for arrival in found for policy in arrival.parsed.policies for kind in policy.result_types})
+    return f"{found[-1].told()}, naming {', '.join(told) or 'no failure'}" + (
+        f" ({len(found)} arrived)" if len(found) > 1 else ""
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The report itself
+
+
+def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
+    """Everything that a report shows by itself: its JSON, its fields, its mail, its signature."""
+
+    def key(name: str) -> bytes | None:
+        text = view.dkim_records.get(name)
+        return None if text is None else text.encode()
+
+    for arrival in _judged_arrivals(view):
+        found = grade(arrival.parsed, view.requirements, key)
+        if before_any_connection(view, window_of(view, arrival)):
+            found = tuple(one for one in found if one.reason != "perhaps-missing")
+        yield from (_finding(view, arrival, one) for one in found)
+
+
+def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
+    """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
+    expected, optional = expected_types(view)
+    for arrival in _judged_arrivals(view):
+        if arrival.parsed.content is None:
+            continue
+        known = known_sessions(view, window_of(view, arrival), expected, optional)
+        yield from (_finding(view, arrival, one) for one in against_sessions(arrival.parsed, known, view.requirements))
+
+
+def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
+    """Return the result types that the scenario says are right, and whether nothing obliges to report any of them."""
+    expecting = [step.expect for step in view.case.steps if step.expect and step.expect.report]
+    types = [kind for expect in expecting for kind in expect.report if kind not in _WORDS]
+    optional = not types or all(expect.report_optional for expect in expecting)
+    return tuple(dict.fromkeys(types)), optional
+
+
+def _judged_arrivals(view: CaseView) -> list[Arrival]:
+    """Return one arrival for each report: its copies at other places, and those sent again, say the same."""
+    if not _comparable(view):
+        return []
+    kept: dict[tuple[str, bytes | str], Arrival] = {}
+    for arrival in about_the_case(view):
+        if len(arrival.fact.octets) == arrival.fact.size:
+            kept.setdefault((arrival.fact.transport, arrival.report_id or arrival.fact.octets), arrival)
+    return list(kept.values())
+
+
+def _finding(view: CaseView, arrival: Arrival, found: Finding) -> Judgement:
+    in_full = CAPABILITY in view.case.needs or found.obligation in _OF_THE_STORY
+    graded = found.grade if in_full or found.grade is Grade.INCONCLUSIVE else Grade.INFO
+    return Judgement(
+        found.check,
+        graded,
+        found.reason,
+        obligation=found.obligation,
+        step=arrival.event.step,
+        expected=f"{found.where}: {found.expected}",
+        observed=found.observed + (f" ({found.note})" if found.note else ""),
+        blame="target" if graded in (Grade.FAIL, Grade.WEAK) else "nobody",
+        evidence=(arrival.event.number,),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One report beside another
+
+
+def no_failure_is_laid_to_a_policy_of_mode_none(view: CaseView) -> Iterator[Judgement]:
+    """A policy of mode none asks for nothing, so nothing fails under it (RFC 8461, section 6)."""
+    for arrival in _judged_arrivals(view):
+        for policy in arrival.parsed.policies:
+            if policy.policy_type == "sts" and policy.lines_of("mode")[:1] == ("none",) and policy.failures:
+                yield _broken(
+                    view,
+                    "no-failure-is-laid-to-a-policy-of-mode-none",
+                    "failure-under-none",
+                    NO_FAILURE_UNDER_NONE,
+                    "no failures under a policy of mode none",
+                    f"{policy.where}: {', '.join(sorted(policy.result_types)) or 'failures'}",
+                    [arrival],
+                )
+
+
+def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
+    """Between two calls for reports a day has one report, however many places get a copy of it."""
+    days: dict[tuple[object, ...], dict[str, Arrival]] = {}
+    for arrival in _all_about(view):
+        if arrival.report_id:
+            window = window_of(view, arrival)
+            days.setdefault((*arrival.day, window.until), {}).setdefault(arrival.report_id, arrival)
+    for same_day in days.values():
+        if len(same_day) > 1:
+            yield _broken(
+                view,
+                "a-day-has-one-report",
+                "two-reports-for-a-day",
+                ONE_REPORT_A_DAY,
+                "one report about one day",
+                f"{len(same_day)} reports: {', '.join(same_day)}",
+                list(same_day.values()),
+            )
+
+
+def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
+    """Reports on different days have different identifiers."""
+    by_id: dict[str, dict[tuple[str, str], Arrival]] = {}
+    for arrival in _all_about(view):
+        if arrival.report_id:
+            by_id.setdefault(arrival.report_id, {}).setdefault(arrival.day, arrival)
+    for identifier, days in by_id.items():
+        if len(days) > 1:
+            yield _broken(
+                view,
+                "every-report-has-an-id-of-its-own",
+                "id-used-twice",
+                UNIQUE_ID,
+                "an identifier of its own for each report",
+                f"{identifier} for {len(days)} days",
+                list(days.values()),
+            )
+
+
+def no_report_is_about_report_mail(view: CaseView) -> Iterator[Judgement]:
+    """The domain of the report mailbox gets no mail but reports: a report about it counts their sessions."""
+    mail_domain = ReportPlaces(view.facts.domain).mail_domain
+    about = [arrival for arrival in arrivals(view) if arrival.is_about(mail_domain)]
+    if about and _comparable(view):
+        yield _broken(
+            view,
+            "no-report-is-about-report-mail",
+            "report-on-reports",
+            NO_REPORT_ON_REPORTS,
+            "no report about the domain of the report mailbox",
+            about[0].told(),
+            about,
+        )
+
+
+def _comparable(view: CaseView) -> bool:
+    """Whether reports are judged in a case at all: what the lab itself had a fault in, it cannot hold against one."""
+    broken = view.facts.of_kind(LabFailed) or view.of_run.of_kind(LabFailed)
+    return view.case.judges_reports and CAPABILITY in view.capabilities and not broken
+
+
+def _all_about(view: CaseView) -> list[Arrival]:
+    return about_the_case(view) if _comparable(view) else []
+
+
+def _broken(
+    view: CaseView, check: str, reason: str, obligation: str, expected: str, observed: str, found: list[Arrival]
+) -> Judgement:
+    full = view.grade_of(obligation)
+    graded = full if CAPABILITY in view.case.needs or obligation == NO_FAILURE_UNDER_NONE else Grade.INFO
+    return Judgement(
+        check,
+        graded,
+        reason,
+        obligation=obligation,
+        step=found[0].event.step,
+        expected=expected,
+        observed=observed,
+        blame="target" if graded is not Grade.INFO else "nobody",
+        evidence=numbers([arrival.event for arrival in found]),
+    )

@@ -1,0 +1,32 @@
+"""Asks DNS whether and where a domain wants reports (RFC 8460, section 3)."""
+
+from __future__ import annotations
+
+from lab.targets.flaws import Flaws
+from lab.targets.reference.report_record import ReportAddress, report_addresses
+from lab.targets.reference.resolver import Found, LookupFailure, Resolver
+
+
+class ReportRecords:
+    """The TLS-RPT records of domains, asked for each time: a domain may have changed its mind."""
+
+    def __init__(self, resolver: Resolver, flaws: Flaws) -> None:
+        self._resolver = resolver
+        self._flaws = flaws
+        self._remembered: dict[str, tuple[ReportAddress, ...]] = {}
+
+    async def addresses(self, domain: str) -> tuple[ReportAddress, ...] | LookupFailure:
+        """Return where a domain wants its reports: nowhere, if it does not ask for any."""
+        strings_apart = self._flaws.joins_record_strings_with_spaces
+        answer = await self._resolver.txt(f"_smtp._tls.{domain}", joint=b" " if strings_apart else b"")
+        if isinstance(answer, LookupFailure):
+            return answer
+        found = report_addresses(answer.values, self._flaws) if isinstance(answer, Found) else ()
+        return found or self._remembered.get(domain, ())
+
+    async def mail_goes_to(self, domain: str) -> None:
+        """Flaw: remember what a domain wants while mail goes there, and stick to it when the record is gone."""
+        if self._flaws.reports_without_record:
+            found = await self.addresses(domain)
+            if not isinstance(found, LookupFailure) and found:
+                self._remembered[domain] = found

@@ -1,0 +1,54 @@
+"""What the flaws of the report's text make of a correct one: each changes one thing and leaves the rest. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.targets.flaws import Flaws
+
+#: How much too high the flaw of that name counts. Above the attempts that any honest story makes a sender make.
+_TOO_HIGH = 1000
+
+
+def spoil(report: dict[str, Any], flaws: Flaws) -> None:
+    """Change a report in place, as the flaws say."""
+    if flaws.writes_null_contact:
+        report["contact-info"] = None
+    if flaws.ends_day_at_24:
+        end = report["date-range"]["end-datetime"]
+        report["date-range"]["end-datetime"] = end[: end.index("T")] + "T24:00:00Z"
+    if flaws.writes_times_without_zone:
+        report["date-range"] = {name: moment.rstrip("Z") for name, moment in report["date-range"].items()}
+    for block in report["policies"]:
+        _spoil_policy(block["policy"], block.get("failure-details", []), flaws)
+        for details in block.get("failure-details", []):
+            _spoil_failure(details, flaws)
+    if flaws.writes_policies_as_object and len(report["policies"]) == 1:
+        [report["policies"]] = report["policies"]
+
+
+def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:
+    if policy["policy-type"] != "sts":
+        return
+    if flaws.names_mx_as_policy_domain:
+        hosts = [one["receiving-mx-hostname"] for one in failures if "receiving-mx-hostname" in one]
+        policy["policy-domain"] = (hosts or policy["mx-host"] or [policy["policy-domain"]])[0]
+    if flaws.cuts_policy_string:
+        policy["policy-string"] = [line for line in policy["policy-string"] if not line.startswith("mx:")]
+    if flaws.writes_policy_string_as_string:
+        policy["policy-string"] = "\n".join(policy["policy-string"])
+    if flaws.leaves_out_policy_string:
+        del policy["policy-string"]
+    if flaws.writes_mx_host_as_string:
+        policy["mx-host"] = ",".join(policy["mx-host"])
+
+
+def _spoil_failure(details: dict[str, Any], flaws: Flaws) -> None:
+    if flaws.names_wrong_result_type and details["result-type"] == "starttls-not-supported":
+        details["result-type"] = "validation-failure"
+    if flaws.counts_too_high:
+        details["failed-session-count"] *= _TOO_HIGH
+    if flaws.counts_zero:
+        details["failed-session-count"] = 0
+    if flaws.leaves_out_reason and details["result-type"] == "certificate-not-trusted":
+        details.pop("failure-reason-code", None)

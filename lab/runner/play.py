@@ -78,10 +78,14 @@ async def play(stage: Stage, cases: Sequence[Case], supporting: frozenset[str]) 
         playable = [case for case in cases if set(case.needs) <= set(stage.about.capabilities)]
         ordinary = [case for case in playable if not case.changes_target]
         call = ReportCall(stage.target, stage.recorder, ordinary, CAPABILITY in stage.about.capabilities)
-        async with asyncio.TaskGroup() as group:
-            for case in ordinary:
-                playing = _Playing(stage, case, case.id in supporting, gate=gate, call=call)
-                group.create_task(_gated(gate, playing.play()), name=case.id)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for case in ordinary:
+                    playing = _Playing(stage, case, case.id in supporting, gate=gate, call=call)
+                    group.create_task(_gated(gate, playing.play()), name=case.id)
+        except BaseException:
+            await call.abandon()
+            raise
         # Before the target is restarted or its clock is moved: both may cost it what it has counted.
         if not stage.watch.broken:
             await call.finish()

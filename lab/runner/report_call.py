@@ -72,6 +72,12 @@ class ReportCall:
         if self._claimed and self._owed and not self._made:
             await ask_for_reports(self._target, self._recorder, self._owed)
 
+    async def abandon(self) -> None:
+        """End a call that is under way when the run is broken off."""
+        if self._call is not None:
+            self._call.cancel()
+            await asyncio.gather(self._call, return_exceptions=True)
+
     def _call_when_all_wait(self) -> None:
         if self._waiting and not self._playing and (self._call is None or self._call.done()):
             self._call = asyncio.create_task(self._ask(), name="reports")

@@ -18,7 +18,7 @@ from lab.deadlines import BUILD_IMAGE
 BASE_IMAGE = "debian:trixie-slim"
 
 #: What the two kinds of image are made of, relative to the repository root.
-_LAB_PARTS = ("pyproject.toml", "README.md", "docker", "scenarios", "lab")
+_LAB_PARTS = ("pyproject.toml", "docker/lab", "docker/common/install", "scenarios", "lab")
 _COMMON_PARTS = ("docker/common",)
 
 #: Passed on to a build when the user has set them: a private mirror's addresses are nobody else's business.
@@ -118,7 +118,17 @@ def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: s
         raise EngineError(f"{BUILD_IMAGE.name}: {image} was not built in {BUILD_IMAGE.seconds:g} s") from error
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-        raise EngineError(f"building {image} failed:\n{tail}")
+        raise EngineError(f"building {image} failed:\n{tail}{_hint(done.stdout + done.stderr)}")
+
+
+def _hint(printed: str) -> str:
+    """Say what to do about the one failure that is the network's and not the Dockerfile's."""
+    if "CERTIFICATE_VERIFY_FAILED" not in printed and "certificate verif" not in printed.lower():
+        return ""
+    return (
+        "\nA package index showed a certificate that the build does not trust. Behind an inspecting proxy or a private "
+        "mirror, put its CA into docker/extra-ca/ (*.crt) and try again."
+    )
 
 
 def _have_base(client: docker.DockerClient) -> None:

@@ -62,9 +62,6 @@ TARGET_READY = Deadline("target-ready", 60)
 #: Building the images, from nothing. Seen: 47 s for Postfix; package mirrors can be slow.
 BUILD_IMAGE = Deadline("build-image", 1800)
 
-#: From a request for reports to their arrival. Seen: 0.6 s for two domains, 10.8 s for 84.
-REPORTS = Deadline("reports", 60)
-
 #: One look at a target's queue, or one request to try it all again. Postfix with 200 messages took 0.1 s; a container
 #: that was killed leaves connections on which nothing ever comes, and everybody waits for that to be noticed.
 QUEUE_LOOK = Deadline("queue-look", 15)

@@ -165,12 +165,17 @@ class CaseFacts:
         ]
 
     def carried_reports(self) -> frozenset[str]:
-        """Return the sessions in which the target mailed a TLS report, which no policy may hold up (RFC 8460, 3)."""
-        return frozenset(
-            fact.session
+        """Return the sessions in which the target mailed TLS reports, which no policy may hold up (RFC 8460, 3).
+
+        One that also named another recipient is not among them: a report beside it excuses nothing.
+        """
+        named = [
+            (fact.session, fact.line.upper().startswith(f"RCPT TO:<{MAILBOX.upper()}@"))
             for _, fact in self.of_kind(SmtpSaid)
-            if fact.speaker == "sender" and fact.line.upper().startswith(f"RCPT TO:<{MAILBOX.upper()}@")
-        )
+            if fact.speaker == "sender" and fact.line.upper().startswith("RCPT")
+        ]
+        others = {session for session, is_report in named if not is_report}
+        return frozenset(session for session, is_report in named if is_report and session not in others)
 
     def _behind_an_attacker(self, session: str) -> bool:
         leg = self.leg_of(session)

@@ -30,6 +30,7 @@ from lab.events import (
     TokenRead,
 )
 from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, Step, merge
+from lab.world.report_places import MAILBOX
 from tests.judge.stories import (
     ABSENT,
     CASES,
@@ -413,6 +414,24 @@ class TestCanary:
         spot = next(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
         said = (ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="sender", line=line, secured=False))
         found = verdict(record([*story[:spot], said, *story[spot:]], taken_in()))
+        assert found.grade is Grade.FAIL
+        assert "envelope-in-clear" in reasons(found)
+
+    def test_a_report_in_the_same_session_excuses_no_other_envelope(self) -> None:
+        story = resisted()
+        spot = next(index for index, item in enumerate(story) if isinstance(item[2], QueueSeen))
+
+        def said(*lines: str) -> list[Line]:
+            return [
+                (ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="sender", line=line, secured=False))
+                for line in lines
+            ]
+
+        report = said("MAIL FROM:<r@sender.example>", f"RCPT TO:<{MAILBOX}@reports.example>")
+        alone = verdict(record(story[:spot] + report + story[spot:], taken_in()))
+        assert "envelope-in-clear" not in reasons(alone)
+        mixed = [*report, *said("RCPT TO:<b@enforcing.example>")]
+        found = verdict(record(story[:spot] + mixed + story[spot:], taken_in()))
         assert found.grade is Grade.FAIL
         assert "envelope-in-clear" in reasons(found)
 

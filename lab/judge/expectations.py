@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lab.events import (
     ConnectionAccepted,
@@ -16,7 +17,7 @@ from lab.events import (
     TlsFailed,
 )
 from lab.judge.facts import MessageFacts
-from lab.judge.soundness import FARED, control_outcome
+from lab.judge.soundness import FARED, HELD_WITHOUT_A_POLICY, control_held_against_all_advice, control_outcome
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import Expectation, Grade, Judgement, Mode, Outcome, Step
 
@@ -24,6 +25,9 @@ from lab.model import Expectation, Grade, Judgement, Mode, Outcome, Step
 BOUNCED_BEFORE_POLICY_CHECK = "STS-5-07"
 BOUNCED_AFTER_POLICY_CHECK = "STS-5-08"
 LOST = "SMTP-4.5.4.1-01"
+
+#: Held under a policy that asks for delivery, because this sender holds such mail whether there is a policy or not.
+HELD_AS_WITHOUT_A_POLICY = "held-as-without-a-policy"
 
 #: Without a policy a message may fare no better than this; the order of the losses (ambiguity A30).
 _LOSS = {
@@ -151,6 +155,8 @@ def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
 
 def _otherwise(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     outcome = message.outcome()
+    if outcome is Outcome.DEFERRED and view.case.mode is Mode.ABSENT:
+        return _held_without_a_policy(view, step, expect, message)
     if outcome is Outcome.BOUNCED:
         return _bounced(view, step, expect, message)
     if outcome is Outcome.LOST:
@@ -159,6 +165,19 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"
     return _judged(step, view.grade_of(expect.obligation, expect), reason, expect, message)
+
+
+def _held_without_a_policy(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    """A sender that holds mail where nobody asked for that, and is seen to do it because of the attack.
+
+    That is its own doing, and no doubt about the attacker: the attack took effect, and the record shows what the sender
+    would not accept. A hold that nothing on record explains may as well be the lab's.
+    """
+    why, evidence = why_held(view, message)
+    if not why:
+        return _no_reason_on_record(step)
+    grade = Grade.FAIL if expect.grade is Grade.INCONCLUSIVE else view.grade_of(expect.obligation, expect)
+    return _because(_judged(step, grade, HELD_WITHOUT_A_POLICY, expect, message), why, evidence)
 
 
 def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
@@ -191,6 +210,9 @@ def _held_for_the_right_reason(
 ) -> Iterator[Judgement]:
     """Holding counts only if a policy was there to be kept, and the record shows what the target did not accept."""
     if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.until):
+        if not view.facts.policy_asked() and "mta-sts" not in view.capabilities:
+            yield _held_for_another_reason(view, step, expect, message)
+            return
         yield inconclusive(
             "held-for-the-right-reason",
             "held-without-policy",
@@ -200,25 +222,30 @@ def _held_for_the_right_reason(
         return
     why, evidence = why_held(view, message)
     if not why:
-        yield inconclusive(
-            "held-for-the-right-reason",
-            "no-reason-on-record",
-            "nothing on record shows what the target refused",
-            step.name,
-        )
+        yield _no_reason_on_record(step)
         return
-    held = _judged(step, Grade.PASS, "deferred", expect, message)
-    yield Judgement(
-        held.check,
-        held.grade,
-        held.reason,
-        held.obligation,
-        held.step,
-        held.expected,
-        f"deferred: {why}",
-        held.blame,
-        held.evidence + numbers(evidence),
+    yield _because(_judged(step, Grade.PASS, "deferred", expect, message), why, evidence)
+
+
+def _held_for_another_reason(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    """A sender without MTA-STS that held the mail all the same: the mail is safe this time, and the policy had no part.
+
+    Neither a pass (it keeps no policy) nor a failure (nothing was delivered that the policy forbids).
+    """
+    why, evidence = why_held(view, message)
+    if not why:
+        return _no_reason_on_record(step)
+    return _because(_judged(step, Grade.INFO, "held-for-another-reason", expect, message), why, evidence)
+
+
+def _no_reason_on_record(step: Step) -> Judgement:
+    return inconclusive(
+        "held-for-the-right-reason", "no-reason-on-record", "nothing on record shows what the target refused", step.name
     )
+
+
+def _because(held: Judgement, why: str, evidence: list[Event]) -> Judgement:
+    return replace(held, observed=f"deferred: {why}", evidence=held.evidence + numbers(evidence))
 
 
 def why_held(view: CaseView, message: MessageFacts) -> tuple[str, list[Event]]:
@@ -299,6 +326,8 @@ def _not_worse_than_without_a_policy(
         Outcome.DELIVERED_UNAUTHENTICATED,
     ):
         yield _judged(step, Grade.WEAK, "in-clear-although-tls-was-to-be-had", expect, message)
+    elif outcome is Outcome.DEFERRED and (there := control_held_against_all_advice(view, step)):
+        yield _judged(step, there.grade, HELD_AS_WITHOUT_A_POLICY, expect, message, there.obligation)
     else:
         yield _judged(step, Grade.PASS, f"as-without-policy-{outcome.value}", expect, message)
 

@@ -121,6 +121,9 @@ class Flaws:
     no_opportunistic_tls: bool = _flaw(
         "STLS-6-02", "without a policy mail goes in clear text although STARTTLS is offered"
     )
+    demands_tls_of_everybody: bool = _flaw(
+        "STLS-6-02", "mail is held unless the MX host has TLS with a valid certificate, whatever the policy says"
+    )
 
     # TLS reports: what is counted
     counts_failures_as_successes: bool = _flaw(

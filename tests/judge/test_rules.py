@@ -328,9 +328,25 @@ class TestControlArm:
         made = record(resisted(TESTING), resisted(ABSENT), cases=(CASES[TESTING], cautious))
         assert verdict(made, TESTING).grade is Grade.PASS
 
-    def test_one_that_did_not_fare_as_it_must_is_nothing_to_compare_with(self) -> None:
+    def test_one_that_held_for_a_reason_on_record_is_a_finding_against_the_target(self) -> None:
+        made = record(resisted(TESTING), resisted(ENFORCE), resisted(ABSENT))
+        alone = verdict(made, ABSENT)
+        assert (alone.grade, alone.judgements[-1].blame) == (Grade.FAIL, "target")
+        assert reasons(alone) == {"held-without-a-policy"}
+
+    def test_testing_fails_with_it(self) -> None:
+        found = verdict(record(resisted(TESTING), resisted(ABSENT)), TESTING)
+        assert found.grade is Grade.FAIL
+        assert reasons(found) == {"held-as-without-a-policy"}
+
+    def test_enforce_is_judged_by_itself_beside_it(self) -> None:
+        assert verdict(record(resisted(ENFORCE), resisted(ABSENT)), ENFORCE).grade is Grade.PASS
+
+    def test_one_that_held_for_no_reason_on_record_is_nothing_to_compare_with(self) -> None:
+        silent = without(resisted(ABSENT), lambda fact: isinstance(fact, SmtpSaid | TlsFailed | ConnectionAccepted))
+        assert verdict(record(silent), ABSENT).grade is Grade.INCONCLUSIVE
         for name in (TESTING, ENFORCE):
-            found = verdict(record(resisted(name), resisted(ABSENT)), name)
+            found = verdict(record(resisted(name), silent), name)
             assert found.grade is Grade.INCONCLUSIVE
             assert "control-not-sound" in reasons(found)
 
@@ -466,12 +482,36 @@ class TestCanary:
         assert "message-sent-under-a-bad-certificate" in reasons(found)
 
 
+def _asks_for_a_policy(fact: object) -> bool:
+    return isinstance(fact, DnsAnswered) and fact.name.startswith("_mta-sts.")
+
+
 class TestRightReason:
     def test_held_without_ever_fetching_the_policy(self) -> None:
         lines = without(resisted(), lambda fact: isinstance(fact, PolicyRequested))
         found = verdict(record(lines, taken_in()))
         assert found.grade is Grade.INCONCLUSIVE
         assert "held-without-policy" in reasons(found)
+
+    def test_held_by_a_sender_without_mta_sts_is_neither_a_pass_nor_a_failure(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, PolicyRequested) or _asks_for_a_policy(fact))
+        found = verdict(record(lines, taken_in(), capabilities=()))
+        assert found.grade is Grade.INFO
+        assert "held-for-another-reason" in reasons(found)
+
+    def test_one_that_asks_for_policies_after_all_is_judged_like_any_other(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, PolicyRequested))
+        assert verdict(record(lines, taken_in(), capabilities=())).grade is Grade.INCONCLUSIVE
+
+    def test_a_hold_without_mta_sts_that_nothing_explains_stays_open(self) -> None:
+        lines = without(
+            resisted(),
+            lambda fact: (
+                isinstance(fact, PolicyRequested | SmtpSaid | ConnectionAccepted | TlsFailed)
+                or _asks_for_a_policy(fact)
+            ),
+        )
+        assert verdict(record(lines, taken_in(), capabilities=())).grade is Grade.INCONCLUSIVE
 
     def test_delivered_without_ever_fetching_the_policy_is_told_apart(self) -> None:
         asked = without(taken_in(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))

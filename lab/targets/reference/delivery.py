@@ -210,7 +210,7 @@ class Delivery:
         except Unprotected as failure:
             ledger.unprotected(to, failure)
             self._log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
-            if policy.mode == "testing":
+            if policy.mode == "testing" and not self._flaws.demands_tls_of_everybody:
                 return await self._sessions.opportunistic(envelope, to)
             return await self._after_violation(envelope, to, failure)
         except (Rejected, Unreachable) as trouble:
@@ -234,8 +234,9 @@ class Delivery:
         raise failure
 
     async def _without_policy(self, envelope: Envelope, to: Destination, ledger: Ledger) -> Accepted:
+        deliver = self._sessions.verified if self._flaws.demands_tls_of_everybody else self._sessions.opportunistic
         try:
-            accepted = await self._sessions.opportunistic(envelope, to)
+            accepted = await deliver(envelope, to)
         except (Rejected, Unreachable) as trouble:
             if trouble.secured:
                 ledger.succeeded()

@@ -14,24 +14,18 @@ from typing import Annotated
 import msgspec
 
 from lab.deadlines import TARGET_READY
-
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+from lab.targets.contract_http import PORT
+from lab.targets.inject import Inject
 
 
 class FolderError(Exception):
     """A target folder that is missing or wrong. The message says which file, what, and what would be right."""
 
 
-class Inject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How mail is handed to the target."""
-
-    port: Port = 25
-
-
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the target's contract is served, inside the network of the run."""
 
-    port: Port = 8025
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = PORT
 
 
 class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,4 +101,10 @@ def read_folder(path: Path) -> TargetFolder:
     except OSError as error:
         raise FolderError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise FolderError(f"{file}: {error}; legal keys are {', '.join(TargetFile.__struct_fields__)}") from error
+        raise FolderError(f"{file}: {error}; legal keys are {_legal_keys()}") from error
+
+
+def _legal_keys() -> str:
+    tables = {"inject": Inject, "contract": Contract}
+    inside = [f"in [{name}] {', '.join(table.__struct_fields__)}" for name, table in tables.items()]
+    return "; ".join([", ".join(TargetFile.__struct_fields__), *inside])

@@ -205,7 +205,7 @@ def _lab_container(site: _Site, image: str) -> Any:
         supporting=tuple(sorted(plan.supporting)),
         prefix=str(site.world),
         target_address=str(site.subnet[_TARGET]),
-        inject_port=file.inject.port,
+        inject=file.inject,
         contract_port=file.contract.port,
         ready_seconds=file.ready_seconds,
     )

@@ -24,6 +24,7 @@ from lab.runner.patience import OVER_THE_NETWORK
 from lab.runner.plan import Plan
 from lab.runner.run import run
 from lab.targets.contract import Target, TargetError
+from lab.targets.inject import Inject
 from lab.targets.remote import RemoteTarget
 from lab.world.network import Network, PrefixNetwork
 from lab.world.pki import Authority
@@ -56,7 +57,7 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefix: str
     #: Where the target is.
     target_address: str
-    inject_port: int
+    inject: Inject
     contract_port: int
     #: How long the target may take until it answers and takes mail.
     ready_seconds: float
@@ -83,7 +84,7 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     await _make_local(served.prefix)
 
     async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
-        target = RemoteTarget(served.target_address, smtp_port=served.inject_port, contract_port=served.contract_port)
+        target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
         await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
         return target
 

@@ -22,7 +22,8 @@ from lab.targets.contract_http import (
     RestartedBody,
     RestartRequest,
 )
-from lab.targets.reference.injection import Injector, OpenSession, plain_relay
+from lab.targets.inject import Inject
+from lab.targets.reference.injection import Injector, session_as_told
 
 T = TypeVar("T")
 
@@ -34,9 +35,9 @@ LARGEST_LOG = 64 * 1024 * 1024
 
 
 class RemoteTarget:
-    """A `Target` at a host: HTTP contract and SMTP port. Make it inside a running event loop.
+    """A `Target` at a host: HTTP contract and SMTP. Make it inside a running event loop.
 
-    `open_session` says how to get a session that is ready for MAIL FROM; by default plain relay on `smtp_port`.
+    `inject` says how it takes mail; by default plain relay on port 25.
     """
 
     def __init__(
@@ -44,8 +45,7 @@ class RemoteTarget:
         host: str,
         *,
         contract_port: int = PORT,
-        smtp_port: int = 25,
-        open_session: OpenSession | None = None,
+        inject: Inject | None = None,
         call_seconds: float = CONTRACT_CALL.seconds,
     ) -> None:
         self._where = f"http://{host}:{contract_port}"
@@ -53,9 +53,8 @@ class RemoteTarget:
         self._http = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=call_seconds), trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
         )
-        self._injector = Injector(
-            f"the target at {host} port {smtp_port}", open_session or plain_relay(lambda: (host, smtp_port))
-        )
+        inject = inject or Inject()
+        self._injector = Injector(f"the target at {host} port {inject.port}", session_as_told(host, inject))
 
     async def about(self) -> About:
         """See `Target`."""

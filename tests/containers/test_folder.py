@@ -8,6 +8,7 @@ import pytest
 
 from lab.containers.folder import FolderError, find_target, read_folder, shipped_targets
 from lab.deadlines import TARGET_READY
+from lab.targets.inject import Inject
 
 MINIMAL = 'name = "my-mta"\ntitle = "Mine"\ndescription = "A mail server of my own."\n'
 
@@ -20,10 +21,15 @@ def folder(path: Path, text: str) -> Path:
 def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     found = read_folder(folder(tmp_path, MINIMAL))
     assert found.name == "my-mta"
-    assert (found.file.inject.port, found.file.contract.port) == (25, 8025)
+    assert (found.file.inject, found.file.contract.port) == (Inject(port=25), 8025)
     assert found.file.capabilities_needed == ()
     assert found.file.ready_seconds == TARGET_READY.seconds
     assert found.deviations == tmp_path / "known-deviations.toml"
+
+
+def test_submission(tmp_path: Path) -> None:
+    text = MINIMAL + "[inject]\nport = 587\nstarttls = true\nuser = 'lab@mta.example'\npassword = 'pass word'\n"
+    assert read_folder(folder(tmp_path, text)).file.inject == Inject(587, True, "lab@mta.example", "pass word")
 
 
 def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
@@ -38,6 +44,12 @@ def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
         ('title = "x"\ndescription = "y"\n', "missing required field `name`"),
         (MINIMAL + "colour = 1\n", "unknown field `colour`"),
         (MINIMAL + "[inject]\nport = 70000\n", "<= 65535"),
+        (MINIMAL + "[inject]\nusr = 'x'\n", "in [inject] port, starttls, user, password"),
+        (MINIMAL + "[inject]\nstarttls = 1\n", "Expected `bool`"),
+        (MINIMAL + "[inject]\nstarttls = true\nuser = 'x'\n", "`user` needs a `password` beside it - at `$.inject`"),
+        (MINIMAL + "[inject]\nstarttls = true\npassword = 'x'\n", "`password` needs a `user` beside it"),
+        (MINIMAL + "[inject]\nuser = 'x'\npassword = 'y'\n", "need `starttls = true`"),
+        (MINIMAL + "[inject]\nstarttls = true\nuser = 'x'\npassword = \"y\\n\"\n", "control characters"),
         (MINIMAL + "[contract]\nport = 0\n", ">= 1"),
         (MINIMAL + "ready_seconds = 0\n", "> 0"),
         (MINIMAL + "ready_seconds = 1e9\n", "<= 900"),

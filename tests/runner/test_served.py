@@ -14,6 +14,7 @@ from lab.deadlines import Deadline
 from lab.runner.plan import plan_run
 from lab.runner.served import ServedPlan, _ready
 from lab.targets.contract import TargetError
+from lab.targets.inject import Inject
 from lab.targets.remote import RemoteTarget
 from tests.runner.arena import shelf
 
@@ -61,16 +62,20 @@ async def never_ready(target: RemoteTarget) -> str:
 
 
 async def test_a_contract_that_takes_connections_and_never_answers(silent: int) -> None:
-    assert "does not answer" in await never_ready(RemoteTarget("127.0.0.1", contract_port=silent, smtp_port=silent))
+    assert "does not answer" in await never_ready(
+        RemoteTarget("127.0.0.1", contract_port=silent, inject=Inject(port=silent))
+    )
 
 
 async def test_a_port_that_nobody_listens_on(unused_tcp_port: int) -> None:
-    message = await never_ready(RemoteTarget("127.0.0.1", contract_port=unused_tcp_port, smtp_port=unused_tcp_port))
+    message = await never_ready(
+        RemoteTarget("127.0.0.1", contract_port=unused_tcp_port, inject=Inject(port=unused_tcp_port))
+    )
     assert f"127.0.0.1:{unused_tcp_port}/about" in message
 
 
 async def test_a_contract_that_answers_before_mail_is_taken(answering: int, unused_tcp_port: int) -> None:
-    message = await never_ready(RemoteTarget("127.0.0.1", contract_port=answering, smtp_port=unused_tcp_port))
+    message = await never_ready(RemoteTarget("127.0.0.1", contract_port=answering, inject=Inject(port=unused_tcp_port)))
     assert "does not take mail" in message
 
 
@@ -86,7 +91,7 @@ def test_the_plan_survives_the_way_into_the_container() -> None:
         supporting=tuple(sorted(plan.supporting)),
         prefix="198.18.8.0/21",
         target_address="198.18.0.3",
-        inject_port=25,
+        inject=Inject(),
         contract_port=8025,
         ready_seconds=60,
     )

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from lab.targets.contract import InjectionRefusedError, NotOffered, TargetError
+from lab.targets.inject import Inject
 from lab.targets.reference.server import build_application
 from lab.targets.remote import RemoteTarget
 from tests.targets.reference.standin import Internet, sender, until
@@ -31,7 +32,9 @@ async def serving(application: web.Application) -> AsyncIterator[int]:
 
 @contextlib.asynccontextmanager
 async def remote(contract_port: int, smtp_port: int = 1, call_seconds: float = 5.0) -> AsyncIterator[RemoteTarget]:
-    target = RemoteTarget("127.0.0.1", contract_port=contract_port, smtp_port=smtp_port, call_seconds=call_seconds)
+    target = RemoteTarget(
+        "127.0.0.1", contract_port=contract_port, inject=Inject(port=smtp_port), call_seconds=call_seconds
+    )
     try:
         yield target
     finally:

@@ -7,11 +7,15 @@ messages do.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 
 from lab.deadlines import INJECT
 from lab.targets.contract import InjectionRefusedError, TargetError
+from lab.targets.inject import Inject
+from lab.targets.reference.channel import HandshakeFailed
 from lab.targets.reference.smtp_client import Envelope, SmtpBroken, SmtpClient, SmtpRefused
+from lab.targets.reference.tls import unverified_context
 
 #: Connections at one time. Postfix took 63 messages over four of them in 0.3 s.
 CONNECTIONS = 4
@@ -19,7 +23,7 @@ CONNECTIONS = 4
 #: What the lab calls itself to a target.
 HELLO_NAME = "lab.example"
 
-#: Opens a session that is ready for MAIL FROM. Submission with STARTTLS and AUTH will be another one of these.
+#: Opens a session that is ready for MAIL FROM.
 OpenSession = Callable[[], Awaitable[SmtpClient]]
 
 
@@ -30,6 +34,40 @@ def plain_relay(address: Callable[[], tuple[str, int]]) -> OpenSession:
         return await SmtpClient.open(address(), HELLO_NAME, INJECT.seconds)
 
     return open_session
+
+
+def session_as_told(host: str, inject: Inject) -> OpenSession:
+    """Return how to open a session at a host in the way of its `[inject]`.
+
+    Opening one raises `SmtpBroken` or `SmtpRefused`; neither shows the password.
+    """
+    if not inject.starttls:
+        return plain_relay(lambda: (host, inject.port))
+    context = unverified_context()
+
+    async def open_session() -> SmtpClient:
+        client = await SmtpClient.open((host, inject.port), HELLO_NAME, INJECT.seconds)
+        try:
+            await _prepare(client, inject, context)
+        except BaseException:
+            await client.channel.close()
+            raise
+        return client
+
+    return open_session
+
+
+async def _prepare(client: SmtpClient, inject: Inject, context: ssl.SSLContext) -> None:
+    """Say STARTTLS and, where there is a user, AUTH."""
+    if not client.offers_starttls:
+        raise SmtpBroken("STARTTLS is not offered, and [inject] of target.toml asks for it")
+    try:
+        await client.start_tls(context, None)
+    except HandshakeFailed as error:
+        raise SmtpBroken(f"no TLS came about after STARTTLS: {error}") from error
+    await client.hello()
+    if inject.user:
+        await client.log_in(inject.user, inject.password)
 
 
 class Injector:
@@ -64,8 +102,11 @@ class Injector:
         try:
             async with asyncio.timeout(INJECT.seconds):
                 self._idle.append(await self._open())
-        except (TimeoutError, SmtpBroken, SmtpRefused) as error:
-            raise TargetError(f"{self._name} does not take mail: {error or INJECT.name}") from error
+        except TimeoutError as error:
+            waited = f"no session within {INJECT.seconds:g} s ({INJECT.name})"
+            raise TargetError(f"{self._name} does not take mail: {waited}") from error
+        except (SmtpBroken, SmtpRefused) as error:
+            raise TargetError(f"{self._name} does not take mail: {error}") from error
 
     async def close(self) -> None:
         """Close the idle sessions."""

@@ -85,6 +85,7 @@ class Recorder:
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._changed: dict[str, asyncio.Event] = {}
         self._listeners: list[Callable[[Event], None]] = []
+        self._failed: set[str] = set()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener` with every event, in order: those so far at once, those to come as they happen."""
@@ -112,6 +113,8 @@ class Recorder:
         )
         self._kinds[type(fact).__name__] += 1
         self._events[case].append(event)
+        if isinstance(fact, LabFailed):
+            self._failed.add(case)
         for listener in self._listeners:
             listener(event)
         if case in self._changed:
@@ -121,6 +124,10 @@ class Recorder:
     def lab_failed(self, where: str, error: BaseException, case: str = "") -> None:
         """Record an exception of the lab's own: it makes the case (or the run) a `lab-error`, never a verdict."""
         self.write(LabFailed(where=where, error=f"{type(error).__name__}: {error}"), case)
+
+    def has_failed(self, case: str) -> bool:
+        """Whether the lab has failed in this case, or in the run as a whole."""
+        return "" in self._failed or case in self._failed
 
     def of_case(self, case: str) -> list[Event]:
         """Return what was recorded of a case so far (empty string: of the whole run). Do not change the list."""

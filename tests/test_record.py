@@ -337,3 +337,11 @@ class TestInterrupted:
         path = tmp_path / "record.jsonl"
         write(path, complete=False)
         assert read_record(path).footer.complete is False
+
+
+def test_a_failure_of_the_lab_spoils_its_own_case_and_one_of_the_run_all_of_them() -> None:
+    recorder = recorded()
+    assert recorder.has_failed(CASE)
+    assert not recorder.has_failed("starttls/strip[absent]")
+    recorder.lab_failed("everywhere", ValueError("x"))
+    assert recorder.has_failed("starttls/strip[absent]")

@@ -37,8 +37,8 @@ DEFAULT_STEPS = (
 HARMLESS = "STS-5-05"
 AS_WITHOUT_POLICY = "STS-5-06"
 
-#: The control arm shows what the attack does where no policy stands in its way: mail goes out with whatever TLS is to be
-#: had. Another outcome leaves the rest of the scenario without a measure, unless it is a hold that the sender is seen to
+#: The control arm shows what the attack does where no policy stands in its way: mail goes out with whatever TLS there
+#: is. Another outcome leaves the rest of the scenario without a measure, unless it is a hold that the sender is seen to
 #: be to blame for: that the judge tells apart.
 OPPORTUNISTIC = "STLS-6-02"
 CONTROL_ARM_NOTE = "control arm: nobody asks for TLS here, so that the attack can show what it does"

@@ -23,7 +23,6 @@ from lab.events import (
     ConnectionDenied,
     DeadlinePassed,
     InjectionRefused,
-    LabFailed,
     MessageAccepted,
     MessageInjected,
     NotSupported,
@@ -139,6 +138,7 @@ class _Playing:
     gate: asyncio.Semaphore | None = None
     call: ReportCall | None = None
     sent: list[_Sent] = field(default_factory=list)
+    _case_facts: CaseFacts | None = None
 
     async def play(self) -> None:
         """Play the case from its first step to its last."""
@@ -251,8 +251,11 @@ class _Playing:
     # -- waiting
 
     def _facts(self, sent: _Sent) -> MessageFacts:
-        facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id), self.stage.about.retry_seconds)
-        return MessageFacts(facts, sent.token, sent.at, math.inf)
+        if self._case_facts is None:
+            # The list grows while the case is played, and what has been sorted of it stays sorted.
+            events = self.stage.recorder.of_case(self.case.id)
+            self._case_facts = CaseFacts(self.case.id, events, self.stage.about.retry_seconds)
+        return MessageFacts(self._case_facts, sent.token, sent.at, math.inf)
 
     async def _settle(self, sent: _Sent, deadline: Deadline, done: Callable[[Outcome], bool]) -> None:
         """Wait until a message's outcome satisfies `done`, asking for another attempt while it is merely held."""
@@ -323,8 +326,7 @@ class _Playing:
         """Stop waiting once nothing more can be proved: the target is broken, or the lab is."""
         if self.stage.watch.broken:
             raise TargetError(self.stage.watch.broken)
-        events = [*self.stage.recorder.of_case(""), *self.stage.recorder.of_case(self.case.id)]
-        if any(isinstance(event.fact, LabFailed) for event in events):
+        if self.stage.recorder.has_failed(self.case.id):
             raise LabBroken("the lab failed; the record says where")
 
     def _passed(self, deadline: Deadline, waited_for: str) -> None:

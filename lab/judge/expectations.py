@@ -128,7 +128,7 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
             yield _judged(step, Grade.FAIL, f"{outcome.value}-{missing}", expect, message)
             return
         if missing:
-            yield inconclusive("the-target-asked-for-the-policy", missing, _SAID[missing], step.name)
+            yield _policy_had_no_part(view, step, missing)
     if expect.should and not _admits(expect.should, outcome):
         yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
     elif outcome is Outcome.DEFERRED:
@@ -137,16 +137,30 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
         yield _judged(step, Grade.PASS, outcome.value, expect, message)
 
 
+NEVER_ASKED = "policy-never-asked"
+
 _SAID = {
-    "policy-never-asked": "the target never looked for an MTA-STS record of this domain",
+    NEVER_ASKED: "the target never looked for an MTA-STS record of this domain",
     "policy-host-never-reached": "the target never reached out for the policy that it had to refuse",
 }
+
+
+def _policy_had_no_part(view: CaseView, step: Step, missing: str) -> Judgement:
+    """Delivered as demanded, but not for the policy's sake.
+
+    Of a sender without MTA-STS nothing else can be expected: that it follows no policy shows elsewhere, and there is
+    nothing to be found out here. Of any other sender it is a doubt.
+    """
+    check = "the-target-asked-for-the-policy"
+    if missing == NEVER_ASKED and "mta-sts" not in view.capabilities:
+        return Judgement(check, Grade.INFO, missing, step=step.name, observed=_SAID[missing])
+    return inconclusive(check, missing, _SAID[missing], step.name)
 
 
 def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
     """A policy cannot have been refused, or kept, by a target that never asked for it."""
     if not view.facts.policy_asked():
-        return "policy-never-asked"
+        return NEVER_ASKED
     no_request_wanted = expect.policy_requests is not None and expect.policy_requests.most == 0
     if not no_request_wanted and not view.facts.policy_host_reached():
         return "policy-host-never-reached"

@@ -106,7 +106,7 @@ def judge_case(view: CaseView) -> Verdict:
     if lacking:
         return _unsupported(view, lacking)
     judgements = [judgement for check in CASE_CHECKS for judgement in check(view)]
-    for step in view.case.steps:
+    for step in filter(view.offered, view.case.steps):
         if step.expect is not None:
             judgements += [judgement for check in STEP_CHECKS for judgement in check(view, step)]
         judgements += [judgement for check in EVERY_STEP_CHECKS for judgement in check(view, step)]
@@ -147,7 +147,7 @@ def _word(case: Case, judgements: list[Judgement]) -> Grade:
     demanding = {step.name for step in case.steps if step.expect is not None}
     answered = {judgement.step for judgement in judgements if judgement.check == soundness.FARED}
     grades = [judgement.grade for judgement in judgements]
-    if Grade.UNSUPPORTED in grades and Grade.FAIL not in grades:
+    if Grade.UNSUPPORTED in grades and not {Grade.FAIL, Grade.LAB_ERROR} & set(grades):
         return Grade.UNSUPPORTED
     if not demanding or not demanding <= answered:
         grades.append(Grade.INCONCLUSIVE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lab.events import Event, StepBegan, StepEnded
+from lab.events import Event, NotSupported, StepBegan, StepEnded
 from lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from lab.model import Case, Expectation, Grade, Judgement, Mode, Requirement, Step, Verdict
 
@@ -37,6 +37,14 @@ class CaseView:
         began = self.facts.of_kind(StepBegan, step)
         ended = self.facts.of_kind(StepEnded, step)
         return (began[0][0].at, ended[-1][0].at) if began and ended else None
+
+    def offered(self, step: Step) -> bool:
+        """Whether the target offered what a step needs, and every step before it: the others were not played."""
+        lacking = [event.step for event, _ in self.facts.of_kind(NotSupported)]
+        if not lacking:
+            return True
+        names = [step.name for step in self.case.steps]
+        return lacking[0] in names and names.index(step.name) < names.index(lacking[0])
 
     def message(self, step: Step) -> MessageFacts | None:
         """Return the message of a step, as things stood when the step ended."""

@@ -48,7 +48,13 @@ class TargetChange:
                 await work()
             except TargetError as error:
                 self._failed = error
-        await self._barrier.wait()
+        try:
+            await self._barrier.wait()
+        except asyncio.BrokenBarrierError:
+            # The first arm to hear of a failure leaves, which breaks the barrier under those that are still on their
+            # way out of it: what they have to hear is why.
+            if self._failed is None:
+                raise
         if self._failed is not None:
             raise self._failed
 

@@ -29,10 +29,11 @@ from lab.events import (
     TlsFailed,
     TokenRead,
 )
-from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, Step, merge
+from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, Step, World, merge
 from lab.world.report_places import MAILBOX
 from tests.judge.stories import (
     ABSENT,
+    ATTACK,
     CASES,
     DOMAIN,
     ENFORCE,
@@ -547,7 +548,22 @@ class TestRightReason:
         lines = without(lines, lambda fact: isinstance(fact, ConnectionAccepted) and fact.role == "policy-host")
         assert "policy-host-never-reached" in reasons(verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT]))))
         lines = without(lines, lambda fact: isinstance(fact, DnsAnswered) and fact.type == "TXT")
-        assert "policy-never-asked" in reasons(verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT]))))
+        never = record(lines, taken_in(), cases=(probe, CASES[ABSENT]))
+        assert verdict(never).grade is Grade.INCONCLUSIVE
+        assert "policy-never-asked" in reasons(verdict(never))
+
+    def test_of_a_sender_without_mta_sts_nobody_expects_that_it_asks(self) -> None:
+        probe = case(Mode.ENFORCE, ("delivered",))
+        fetch = (PolicyRequested, ConnectionAccepted)
+        lines = without(taken_in(ENFORCE), lambda fact: isinstance(fact, fetch) and fact.host.startswith("mta-sts."))
+        asked = verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT]), capabilities=()))
+        assert asked.grade is Grade.INCONCLUSIVE, "it asked, so it has something of MTA-STS"
+        lines = without(lines, lambda fact: isinstance(fact, DnsAnswered) and fact.type == "TXT")
+        never = verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT]), capabilities=()))
+        assert never.grade is Grade.INFO
+        assert reasons(never) == {"policy-never-asked"}
+        kept = verdict(record(lines, taken_in(), capabilities=()))
+        assert kept.grade is Grade.FAIL, "where the policy is to be kept it has no such excuse"
 
 
 class TestGrades:
@@ -638,6 +654,25 @@ class TestUnsupported:
     def test_does_not_hide_a_failure_that_was_seen(self) -> None:
         lines = [*taken_in(ENFORCE), (ENFORCE, "recover", NotSupported(what="no clock"))]
         assert verdict(record(lines, taken_in())).grade is Grade.FAIL
+
+    def test_nor_an_error_of_the_labs(self) -> None:
+        lines = [line for line in resisted() if line[1] == "prime"]
+        lines += [(ENFORCE, "attack", NotSupported(what="no clock")), ("", "", LabFailed(where="dns", error="gone"))]
+        assert verdict(record(lines, taken_in())).grade is Grade.LAB_ERROR
+
+    def test_puts_what_was_played_until_then_in_no_doubt(self) -> None:
+        later = Step("later", World(), advance=90000, attacks=(ATTACK,), expect=Expectation(("delivered",), "STS-5-03"))
+        cases = [replace(CASES[name], steps=(*CASES[name].steps[:2], later)) for name in (ENFORCE, ABSENT)]
+
+        def story(name: str) -> list[Line]:
+            played = [line for line in taken_in(name) if line[1] != "recover"]
+            return [*played, (name, "later", StepBegan()), (name, "later", NotSupported(what="no clock"))]
+
+        made = record(story(ENFORCE), story(ABSENT), cases=cases)
+        assert verdict(made, ABSENT).grade is Grade.UNSUPPORTED
+        found = verdict(made)
+        assert found.grade is Grade.FAIL
+        assert {item.grade for item in found.judgements} == {Grade.FAIL, Grade.UNSUPPORTED}
 
 
 class TestLabErrors:

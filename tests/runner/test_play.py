@@ -494,6 +494,22 @@ async def test_a_change_that_fails_ends_all_arms_of_its_scenario(tmp_path: Path,
     assert played.seconds < QUICKLY
 
 
+@pytest.mark.parametrize("name", ["restart", "advance"])
+async def test_what_is_not_offered_is_not_offered_in_any_arm(tmp_path: Path, name: str) -> None:
+    class Fixed(Around):
+        async def restart(self, signal: str) -> None:
+            raise NotOffered("no restart here")
+
+        async def advance(self, seconds: int) -> None:
+            raise NotOffered("no clock here")
+
+    pattern = {"restart": "policy/cache-survives-restart", "advance": "policy/max-age-lapses"}[name]
+    played = await Arena(tmp_path, wrap=Fixed).play(cases_of(pattern))
+    assert len(played.verdicts) > 1
+    assert set(played.grades().values()) == {"unsupported"}, played.facts(TargetFailed)
+    assert played.facts(TargetFailed) == []
+
+
 async def test_an_arm_that_breaks_off_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
     class Stumbling(Campaign):
         async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:

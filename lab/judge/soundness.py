@@ -123,11 +123,11 @@ def the_target_used_this_cases_names(view: CaseView, step: Step) -> Iterator[Jud
     message = view.message(step)
     if message is None:
         return
-    if not [event for event in view.facts.contacts(message.injected) if event.at <= message.until]:
+    if not [event for event in view.facts.contacts(message.step_began()) if event.at <= message.until]:
         yield inconclusive(
             "the-target-used-this-cases-names",
             "no-contact",
-            "no query and no connection after the injection",
+            "no query and no connection in the step",
             step.name,
         )
 

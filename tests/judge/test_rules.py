@@ -86,6 +86,14 @@ class TestAbsenceIsProved:
         assert found.grade is Grade.INCONCLUSIVE
         assert "no-contact" in reasons(found)
 
+    def test_contact_may_come_before_the_reply_to_the_injection_is_read(self) -> None:
+        story = taken_in()
+        reply = next(line for line in story if line[1] == "attack" and isinstance(line[2], MessageInjected))
+        reached = next(line for line in story if line[1] == "attack" and isinstance(line[2], ConnectionAccepted))
+        quick = [line for line in story if line is not reply]
+        quick.insert(quick.index(reached) + 1, reply)
+        assert verdict(record(quick), ABSENT).grade is Grade.PASS
+
     def test_attack_switched_off(self) -> None:
         lines = without(resisted(), lambda fact: isinstance(fact, AttackFired))
         found = verdict(record(lines, taken_in()))

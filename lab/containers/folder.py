@@ -39,7 +39,8 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
     inject: Inject = Inject()
     contract: Contract = Contract()
-    #: The Dockerfile, relative to the repository root; empty: the one in the folder.
+    #: The Dockerfile, relative to the repository root; empty: the one in the folder. Another target's may be named: the
+    #: two then share its image, and `command` and `environment` tell them apart.
     dockerfile: str = ""
     #: What the container runs; empty: what its image says.
     command: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import docker.errors
 
@@ -38,9 +38,10 @@ def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callabl
     inside = folder.path.resolve()
     if not inside.is_relative_to(root):
         return _foreign_image(client, folder, say)
-    parts = (str(inside.relative_to(root)), *_COMMON_PARTS)
-    dockerfile = folder.file.dockerfile or f"{parts[0]}/Dockerfile"
-    return _image(client, folder.name, dockerfile, parts, say)
+    dockerfile = folder.file.dockerfile or f"{inside.relative_to(root)}/Dockerfile"
+    # The image belongs to the folder of its Dockerfile: targets that differ in `target.toml` alone share it.
+    owner = PurePosixPath(dockerfile).parent
+    return _image(client, owner.name, dockerfile, (str(owner), *_COMMON_PARTS), say)
 
 
 def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:

@@ -38,10 +38,18 @@ def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callabl
     inside = folder.path.resolve()
     if not inside.is_relative_to(root):
         return _foreign_image(client, folder, say)
-    dockerfile = folder.file.dockerfile or f"{inside.relative_to(root)}/Dockerfile"
-    # The image belongs to the folder of its Dockerfile: targets that differ in `target.toml` alone share it.
+    name, dockerfile, parts = _made_of(f"{inside.relative_to(root)}", folder.file.dockerfile)
+    return _image(client, name, dockerfile, parts, say)
+
+
+def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return an image's name, its Dockerfile and its parts. It belongs to the folder where the Dockerfile stands.
+
+    Targets that differ in `target.toml` alone share it so.
+    """
+    dockerfile = dockerfile or f"{folder}/Dockerfile"
     owner = PurePosixPath(dockerfile).parent
-    return _image(client, owner.name, dockerfile, (str(owner), *_COMMON_PARTS), say)
+    return owner.name, dockerfile, (str(owner), *_COMMON_PARTS)
 
 
 def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:

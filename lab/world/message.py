@@ -27,8 +27,8 @@ _LONGEST_DIAGNOSTIC = 600
 class Bounce:
     """What a delivery status notification says of one recipient (RFC 3464, section 2.3).
 
-    `action` is failed, delayed, delivered, relayed or expanded; `unreadable` for a message from the null sender that is
-    no notification of that form, or a broken one.
+    `action` is failed, delayed, delivered, relayed or expanded; `unreadable` for a message from the null sender without
+    such a status, or with a broken one.
     """
 
     recipient: str
@@ -111,8 +111,10 @@ def bounces_in(content: bytes) -> tuple[Bounce, ...]:
 
 
 def _bounces(message: Message) -> Iterable[Bounce]:
-    if message.get_content_type() != "multipart/report":
-        return
+    """Read every delivery status in a message, whatever it is wrapped in.
+
+    RFC 3464, section 2 asks for multipart/report. OpenSMTPD 7.6 writes multipart/mixed; its "delayed" is no less clear.
+    """
     for part in message.walk():
         if part.get_content_type() != "message/delivery-status":
             continue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.containers.images import _digest, _hint
+from lab.containers.images import _digest, _hint, _made_of
 
 
 @pytest.mark.parametrize("printed", ["SSLError(... CERTIFICATE_VERIFY_FAILED ...)", "Certificate verification failed"])
@@ -30,3 +30,9 @@ def test_an_image_is_named_after_what_it_is_made_of(tmp_path: Path) -> None:
     assert runnable != before
     program.write_text("two", encoding="utf-8")
     assert _digest(tmp_path, ["part"]) not in (before, runnable)
+
+
+def test_targets_may_share_an_image() -> None:
+    own = _made_of("docker/my-mta", "")
+    assert own == ("my-mta", "docker/my-mta/Dockerfile", ("docker/my-mta", "docker/common"))
+    assert _made_of("docker/my-mta-stricter", "docker/my-mta/Dockerfile") == own

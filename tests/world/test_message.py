@@ -98,6 +98,15 @@ def test_a_bounce_tells_of_each_recipient() -> None:
     )
 
 
+def test_a_delay_stays_a_delay_whatever_it_is_wrapped_in() -> None:
+    """OpenSMTPD 7.6 warns of a delay in a multipart/mixed: taken for a failure, every hold of it would be a bounce."""
+    warning = BOUNCE.replace(
+        b'multipart/report; report-type=delivery-status; boundary="x"', b'multipart/mixed;boundary="x"'
+    )
+    assert warning != BOUNCE
+    assert [bounce.action for bounce in bounces_in(warning)] == ["failed", "delayed"]
+
+
 @pytest.mark.parametrize(
     "content",
     [

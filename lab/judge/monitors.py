@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.events import MessageAccepted, MessageInjected, PolicyRequested, SmtpSaid
+from lab.events import MessageAccepted, MessageInjected, NotSupported, PolicyRequested, SmtpSaid
 from lab.judge.expectations import BOUNCED_BEFORE_POLICY_CHECK, LOST
 from lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
 from lab.judge.view import CaseView, inconclusive, numbers
@@ -243,7 +243,7 @@ def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Iterator[Judg
                 blame="target",
                 evidence=numbers(message.bounces() + [event for event, _ in message.queue()[-1:]]),
             )
-        else:
+        elif not view.facts.of_kind(NotSupported):
             yield inconclusive(check, "not-recovered", "the message was still held when the case ended", step.name)
         return
     arrived, copy = copies[0]

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.events import (
+    AttackFired,
     DeadlinePassed,
+    Event,
     InjectionRefused,
     LabFailed,
     MessageInjected,
     NotSupported,
+    SmtpSaid,
     StepBegan,
     StepEnded,
     TargetFailed,
@@ -189,14 +192,36 @@ def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Ju
     """The control arm: where no policy is in the way the attack must worsen the delivery, or the attacker is broken."""
     if view.case.mode is Mode.ABSENT or not view.case.degrades or not step.attacks:
         return
-    if control_outcome(view, step) is Outcome.DELIVERED_AUTHENTICATED:
-        yield inconclusive(
-            "the-attack-bites-without-a-policy",
-            "control-not-degraded",
-            "without a policy the message arrived unharmed",
-            step.name,
-            "lab",
+    if control_outcome(view, step) is not Outcome.DELIVERED_AUTHENTICATED:
+        return
+    check = "the-attack-bites-without-a-policy"
+    attacked = _left_to_the_attacker(view.control, step) if view.control and "mta-sts" not in view.capabilities else []
+    if attacked:
+        yield Judgement(
+            check,
+            Grade.INFO,
+            "attacked-host-left-without-a-policy",
+            step=step.name,
+            observed="without a policy, too, the target gave the attacked host nothing, and found another",
+            evidence=numbers(attacked),
         )
+        return
+    yield inconclusive(check, "control-not-degraded", "without a policy the message arrived unharmed", step.name, "lab")
+
+
+def _left_to_the_attacker(control: CaseFacts, step: Step) -> list[Event]:
+    """Return where attacks took effect on a session that the target then left, if it left all of them.
+
+    A sender without MTA-STS that demands TLS of everybody goes on to the next host without a policy as well. One that
+    claims MTA-STS has no part in this: for all that the record shows the attacker may have broken the session.
+    """
+    fired = [(event, fact) for event, fact in control.of_kind(AttackFired, step.name) if fact.session]
+    gave = {fact.session for _, fact in control.of_kind(SmtpSaid, step.name) if _hands_over(fact)}
+    return [event for event, _ in fired] if not gave & {fact.session for _, fact in fired} else []
+
+
+def _hands_over(said: SmtpSaid) -> bool:
+    return said.speaker == "sender" and said.line.upper().startswith(("MAIL", "RCPT", "DATA"))
 
 
 def control_outcome(view: CaseView, step: Step) -> Outcome | None:

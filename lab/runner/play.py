@@ -178,6 +178,7 @@ class _Playing:
         recorder = self.stage.recorder
         recorder.enter_step(self.case.id, step.name)
         await world.end_sessions()
+        await self._answers_forgotten(step)
         await world.arrange(step.world)
         await self.stage.campaign.begin(world, step.attacks)
         recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
@@ -191,6 +192,15 @@ class _Playing:
             await self._reports()
         recorder.write(StepEnded(), self.case.id)
         await self.stage.campaign.end(world)
+
+    async def _answers_forgotten(self, step: Step) -> None:
+        """Let the target forget what DNS told it, before an attack on the answers: it could not meet that otherwise."""
+        if all(attack.channel != "dns" for attack in step.attacks):
+            return
+        give_up = time.monotonic() + self.stage.about.dns_memory_seconds
+        while (remaining := give_up - time.monotonic()) > 0:
+            self._give_up_when_hopeless()
+            await self.stage.recorder.changed(self.case.id, remaining)
 
     async def _reports(self) -> None:
         """Have the target send its reports now, together with whoever else waits for that."""

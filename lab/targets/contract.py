@@ -35,6 +35,9 @@ class About:
     policy_cache: str = "persistent"
     #: The DKIM key records that its report mail needs: owner name -> the whole TXT text. The lab publishes them.
     dkim_records: Mapping[str, str] = field(default_factory=dict)
+    #: Seconds for which it may go on with an answer of DNS whose time to live is 0 (OpenSMTPD keeps the MX hosts of a
+    #: domain that it has just delivered to). A forged answer meets it only after that.
+    dns_memory_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ offer it answers with 404.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,6 +26,7 @@ class AboutBody(msgspec.Struct, frozen=True):
     retry_seconds: float = 0.0
     policy_cache: Literal["persistent", "volatile"] = "persistent"
     dkim_records: dict[str, str] = {}
+    dns_memory_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0.0
 
 
 class MessageBody(msgspec.Struct, frozen=True):

@@ -65,7 +65,13 @@ class RemoteTarget:
                 f"the lab speaks {CONTRACT_VERSION}"
             )
         return About(
-            said.name, said.versions, said.capabilities, said.retry_seconds, said.policy_cache, said.dkim_records
+            said.name,
+            said.versions,
+            said.capabilities,
+            said.retry_seconds,
+            said.policy_cache,
+            said.dkim_records,
+            said.dns_memory_seconds,
         )
 
     async def greet(self) -> None:

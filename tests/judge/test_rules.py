@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lab.events import (
+    AnyFact,
     AttackFired,
     BounceReceived,
     CaseEnded,
@@ -24,12 +25,13 @@ from lab.events import (
     QueueSeen,
     SmtpSaid,
     StepBegan,
+    StepEnded,
     TargetFailed,
     TlsEstablished,
     TlsFailed,
     TokenRead,
 )
-from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, Step, World, merge
+from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
 from lab.world.report_places import MAILBOX
 from tests.judge.stories import (
     ABSENT,
@@ -155,6 +157,18 @@ class TestAbsenceIsProved:
         found = verdict(record(lines, taken_in()))
         assert found.grade is Grade.INCONCLUSIVE
         assert "not-recovered" in reasons(found)
+
+    def test_not_waited_for_where_the_target_offered_no_more(self) -> None:
+        later = Step("later", World(), advance=90000)
+        cases = [replace(CASES[name], steps=(*CASES[name].steps[:2], later)) for name in (ENFORCE, ABSENT)]
+
+        def cut(lines: list[Line]) -> list[Line]:
+            name = lines[0][0]
+            return [line for line in lines if line[1] != "recover"] + [(name, "later", NotSupported(what="no clock"))]
+
+        found = verdict(record(cut(resisted()), cut(taken_in()), cases=cases))
+        assert found.grade is Grade.UNSUPPORTED
+        assert reasons(found) == {"not-offered"}
 
     def test_arrived_afterwards_in_clear(self) -> None:
         lines = without(
@@ -324,6 +338,38 @@ class TestControlArm:
         found = verdict(record(resisted(), unharmed))
         assert reasons(found) == {"control-not-degraded"}
         assert [item.blame for item in found.judgements if item.reason == "control-not-degraded"] == ["lab"]
+
+    def test_a_host_that_is_left_without_a_policy_too_is_no_doubt_about_a_sender_without_mta_sts(self) -> None:
+        def fails_over(case_id: str, attempt: list[AnyFact]) -> list[Line]:
+            facts = [
+                StepBegan(attacks=("strip_starttls",)),
+                injected(case_id, "attack"),
+                *attempt,
+                connection(case_id, "other"),
+                TlsEstablished(session="other", version="TLSv1.3", certificate="valid"),
+                accepted(case_id, "attack", "other"),
+                StepEnded(),
+            ]
+            rest = [line for line in taken_in(case_id) if line[1] == "recover"]
+            return [*prime(case_id), *((case_id, "attack", fact) for fact in facts), *rest]
+
+        def judged(attempt: list[AnyFact], **values: tuple[str, ...]) -> Verdict:
+            enforced = fails_over(ENFORCE, resisted_attempt(ENFORCE, "attacked"))
+            cases = (case(Mode.ENFORCE, ("delivered-authenticated",)), CASES[ABSENT])
+            return verdict(record(enforced, fails_over(ABSENT, attempt), cases=cases, **values))
+
+        left = resisted_attempt(ABSENT, "attacked")
+        assert judged(left, capabilities=()).grade is Grade.INFO
+        assert reasons(judged(left, capabilities=())) == {"attacked-host-left-without-a-policy"}
+        assert reasons(judged(left)) == {"control-not-degraded"}
+        began = [
+            *left[:-1],
+            SmtpSaid(session="attacked", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False),
+            left[-1],
+        ]
+        assert reasons(judged(began, capabilities=())) == {"control-not-degraded"}
+        untouched = [fact for fact in left if not isinstance(fact, AttackFired)]
+        assert "control-not-degraded" in reasons(judged(untouched, capabilities=()))
 
     def test_testing_is_compared_with_it(self) -> None:
         assert verdict(record(taken_in(TESTING), taken_in()), TESTING).grade is Grade.PASS

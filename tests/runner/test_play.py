@@ -26,6 +26,7 @@ from lab.events import (
     QueueSeen,
     ReportsAsked,
     StepBegan,
+    StepEnded,
     TargetFailed,
     TargetFlushed,
 )
@@ -521,6 +522,19 @@ async def test_an_arm_that_breaks_off_does_not_keep_the_others_waiting(tmp_path:
     played = await Arena(tmp_path, campaign=Stumbling).play(cases)
     assert set(played.grades().values()) <= {"inconclusive", "lab-error"}
     assert played.seconds < QUICKLY
+
+
+async def test_an_attack_on_answers_waits_until_the_old_ones_are_forgotten(tmp_path: Path) -> None:
+    cases = cases_of("mx/forged-mx[absent]", "starttls/strip[absent]")
+    slow = await Arena(tmp_path, about=lambda about: replace(about, dns_memory_seconds=0.4)).play(cases)
+    pauses = {}
+    for case in cases:
+        ended = next(event.at for event in slow.events if event.case == case.id and isinstance(event.fact, StepEnded))
+        began = [event.at for event in slow.events if event.case == case.id and isinstance(event.fact, StepBegan)]
+        pauses[case.id] = began[1] - ended
+    assert pauses["mx/forged-mx[absent]"] > 0.4
+    assert pauses["starttls/strip[absent]"] < 0.4
+    assert set(slow.grades().values()) == {"pass"}
 
 
 async def test_every_message_has_a_canary_of_its_own(tmp_path: Path) -> None:

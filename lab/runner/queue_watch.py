@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lab.deadlines import QUEUE_LOOK, Deadline
 from lab.events import QueueSeen, TargetFailed, TargetFlushed
 from lab.record import Recorder
-from lab.targets.contract import Held, NotOffered, Target, TargetError
+from lab.targets.contract import Held, NotNow, NotOffered, Target, TargetError
 
 #: Looks without a message before it counts as gone. A queue listing is not a snapshot: a message that moves from one
 #: directory to another in mid-listing is in neither.
@@ -118,12 +118,17 @@ class QueueWatch:
             self._note(held, there_before)
 
     async def _flush_if_wanted(self) -> None:
-        if not self.flushes or not any(watched.wants_retry for watched in self._watched.values()):
+        wanting = [watched for watched in self._watched.values() if watched.wants_retry]
+        if not self.flushes or not wanting:
             return
-        for watched in self._watched.values():
+        for watched in wanting:
             watched.wants_retry = False
         try:
             await self._target.flush()
+        except NotNow:
+            for watched in wanting:
+                watched.wants_retry = True
+            return
         except NotOffered:
             self.flushes = False
             return

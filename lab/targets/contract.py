@@ -19,6 +19,10 @@ class NotOffered(TargetError):
     """The target does not offer this part of the contract."""
 
 
+class NotNow(TargetError):
+    """The target cannot do this at the moment, because of what it is doing: ask again."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What a target says of itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls."""
@@ -66,7 +70,10 @@ class Target(Protocol):
         """Return what is held now. Offered."""
 
     async def flush(self) -> None:
-        """Try everything in the queue now. Offered."""
+        """Try everything in the queue now. Offered. Raises `NotNow` while the target is too busy for it.
+
+        Nothing is injected meanwhile: there are targets that can only do it by starting anew.
+        """
 
     async def restart(self, signal: str) -> None:
         """End the processes with a signal ("TERM" or "KILL"), start them again, return when mail is taken. Offered."""

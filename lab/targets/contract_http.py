@@ -46,9 +46,9 @@ class QueueBody(msgspec.Struct, frozen=True):
 
 
 class FlushedBody(msgspec.Struct, frozen=True):
-    """The answer of `POST /flush`."""
+    """The answer of `POST /flush`; false: not now, because of what the target is doing; ask again."""
 
-    flushed: Literal[True]
+    flushed: bool
 
 
 class RestartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

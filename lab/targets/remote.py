@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from lab.deadlines import CONTRACT_CALL
-from lab.targets.contract import About, Held, NotOffered, TargetError
+from lab.targets.contract import About, Held, NotNow, NotOffered, TargetError
 from lab.targets.contract_http import (
     CONTRACT_VERSION,
     PORT,
@@ -89,7 +89,10 @@ class RemoteTarget:
 
     async def flush(self) -> None:
         """See `Target`."""
-        await self._post("/flush", None, FlushedBody)
+        async with self._injector.pause():
+            done = await self._post("/flush", None, FlushedBody)
+        if not done.flushed:
+            raise NotNow(f"POST {self._where}/flush: not now")
 
     async def restart(self, signal: str) -> None:
         """See `Target`."""

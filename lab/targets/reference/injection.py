@@ -7,8 +7,9 @@ messages do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from lab.deadlines import INJECT
 from lab.targets.contract import InjectionRefusedError, TargetError
@@ -76,7 +77,9 @@ class Injector:
     def __init__(self, name: str, open_session: OpenSession, connections: int = CONNECTIONS) -> None:
         self._name = name
         self._open = open_session
+        self._connections = connections
         self._slots = asyncio.Semaphore(connections)
+        self._pausing = asyncio.Lock()
         self._idle: list[SmtpClient] = []
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
@@ -107,6 +110,14 @@ class Injector:
             raise TargetError(f"{self._name} does not take mail: {waited}") from error
         except (SmtpBroken, SmtpRefused) as error:
             raise TargetError(f"{self._name} does not take mail: {error}") from error
+
+    @contextlib.asynccontextmanager
+    async def pause(self) -> AsyncIterator[None]:
+        """Let the messages that are under way be handed over, and begin no other one meanwhile."""
+        async with contextlib.AsyncExitStack() as taken, self._pausing:
+            for _ in range(self._connections):
+                await taken.enter_async_context(self._slots)
+            yield
 
     async def close(self) -> None:
         """Close the idle sessions."""

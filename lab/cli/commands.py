@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from lab import __version__
+from lab.cli.matrix import matrix
 from lab.cli.output import OutputClosed, aside, console, leave_unread, say
 from lab.cli.trouble import UNREAD, USAGE, UsageError, status_of
 
@@ -164,6 +165,9 @@ def judge(
         _tell_findings(console(), finished)
         _tell_changes(console(), before, finished)
     raise typer.Exit(finished.summary.exit_code)
+
+
+app.command()(matrix)
 
 
 @app.command()

@@ -26,6 +26,7 @@ def status_of(error: Exception) -> int | None:
     from lab.containers.folder import FolderError
     from lab.judge.deviations import DeviationsError
     from lab.record import RecordError
+    from lab.reports.verdicts_reading import VerdictsError
     from lab.targets.contract import TargetError
     from lab.targets.flaws import UnknownFlaw
     from lab.targets.reference.server import ContainerError
@@ -39,6 +40,7 @@ def status_of(error: Exception) -> int | None:
         (FolderError, USAGE),
         (DeviationsError, USAGE),
         (RecordError, USAGE),
+        (VerdictsError, USAGE),
         (RunBroken, LAB_ERROR),
         (EngineError, LAB_ERROR),
         (AddressInUse, LAB_ERROR),

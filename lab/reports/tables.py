@@ -150,7 +150,8 @@ def _obligation(id_: str, requirements: Mapping[str, Requirement]) -> str:
     return visible(f"{id_} ({requirement.level}): {requirement.text}" if requirement else id_)
 
 
-def _step(step: Step) -> list[RenderableType]:
+def step_rows(step: Step) -> list[tuple[str, str]]:
+    """Return what is special in a step, as labels and words: its world, its attacks, and what must happen in it."""
     rows = [("world", "; ".join(_differences(World(), step.world))), ("attack", _attacks(step.attacks))]
     before = [f"restart with {step.restart}"] if step.restart else []
     before += [f"advance the clock by {step.advance} s"] if step.advance else []
@@ -159,10 +160,12 @@ def _step(step: Step) -> list[RenderableType]:
     rows += [("also", "what was held arrives")] if step.recovers else []
     rows += [("also", "TLS-RPT reports are asked for")] if step.reports else []
     told = [(label, text) for label, text in rows if text]
-    if not told:
-        told = [("world", "everything as it should be")]
+    return told or [("world", "everything as it should be")]
+
+
+def _step(step: Step) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(f"  {visible(step.name)}", style="bold")]
-    parts += [labelled(label, shortened(text, 600), indent=4) for label, text in told]
+    parts += [labelled(label, shortened(text, 600), indent=4) for label, text in step_rows(step)]
     return parts
 
 

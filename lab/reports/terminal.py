@@ -71,7 +71,7 @@ class Evidence:
         for event in record.events:
             by_case.setdefault(event.case, []).append(event)
         lines = {line.number: line for events in by_case.values() for line in timeline(events)}
-        return cls(folder, _options(record.header.command), lines)
+        return cls(folder, deciding_options(record.header.command), lines)
 
 
 def is_finding(verdict: Verdict) -> bool:
@@ -135,7 +135,7 @@ def repeat_command(case: str, options: Sequence[str] = ()) -> str:
     return " ".join(shlex.quote(visible(word)) for word in ("sts-lab", "run", case, *options))
 
 
-def _options(command: Sequence[str]) -> tuple[str, ...]:
+def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
     """Return the options of a command line that decide what is played against what."""
     kept: list[str] = []
     for position, word in enumerate(command):

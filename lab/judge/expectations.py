@@ -175,6 +175,9 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         return _bounced(view, step, expect, message)
     if outcome is Outcome.LOST:
         return _judged(step, view.grade_of(LOST), "lost", expect, message, LOST)
+    if outcome is Outcome.DEFERRED and (there := control_held_against_all_advice(view, step)):
+        # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
+        return _judged(step, there.grade, HELD_AS_WITHOUT_A_POLICY, expect, message, there.obligation)
     reason = outcome.value
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"

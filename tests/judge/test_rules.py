@@ -362,6 +362,11 @@ class TestControlArm:
         assert judged(left, capabilities=()).grade is Grade.INFO
         assert reasons(judged(left, capabilities=())) == {"attacked-host-left-without-a-policy"}
         assert reasons(judged(left)) == {"control-not-degraded"}
+        behind = connection(ABSENT, "behind", via="attacked")
+        went_first = [*left[:-1], behind, left[-1], ConnectionClosed(session="behind")]
+        assert reasons(judged(went_first)) == {"attacked-host-left-without-a-policy"}
+        sent_away = [*left[:-1], behind, ConnectionClosed(session="behind"), left[-1]]
+        assert reasons(judged(sent_away)) == {"control-not-degraded"}
         began = [
             *left[:-1],
             SmtpSaid(session="attacked", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False),
@@ -393,6 +398,17 @@ class TestControlArm:
         found = verdict(record(resisted(TESTING), resisted(ABSENT)), TESTING)
         assert found.grade is Grade.FAIL
         assert reasons(found) == {"held-as-without-a-policy"}
+
+    def test_a_policy_that_had_to_be_let_go_is_not_blamed_for_a_hold_without_one(self) -> None:
+        lenient = changed(CASES[ENFORCE], "attack", expect=Expectation(outcome=("delivered",), obligation="STS-3.3-02"))
+        demand = Expectation(outcome=("delivered",), obligation="STLS-6-02", grade=Grade.INCONCLUSIVE)
+        control = changed(CASES[ABSENT], "attack", expect=demand)
+        cases = (lenient, control)
+        held = verdict(record(resisted(ENFORCE), resisted(ABSENT), cases=cases))
+        assert (held.grade, reasons(held)) == (Grade.FAIL, {"held-as-without-a-policy"})
+        assert {one.obligation for one in held.judgements if one.grade is Grade.FAIL} == {"STLS-6-02"}
+        alone = verdict(record(resisted(ENFORCE), taken_in(ABSENT), cases=cases))
+        assert {one.obligation for one in alone.judgements if one.grade is Grade.FAIL} == {"STS-3.3-02"}
 
     def test_enforce_is_judged_by_itself_beside_it(self) -> None:
         assert verdict(record(resisted(ENFORCE), resisted(ABSENT)), ENFORCE).grade is Grade.PASS

@@ -11,7 +11,7 @@ from lab.deadlines import Deadline
 from lab.events import ConnectionClosed, LabFailed, QueueSeen, TargetFailed, TargetFlushed
 from lab.record import Recorder
 from lab.runner.queue_watch import LOOKS_BEFORE_GONE, QueueWatch
-from lab.targets.contract import Held, NotOffered, TargetError
+from lab.targets.contract import Held, NotNow, NotOffered, TargetError
 
 CASE = "family/name[enforce]"
 TOKEN = "0123456789abcdef"
@@ -186,6 +186,22 @@ async def test_a_flush_that_is_not_offered_is_no_failure() -> None:
         assert watching.watch.flushes is False
         assert not watching.watch.broken
         assert watching.of_run(TargetFlushed) == []
+
+
+async def test_a_target_that_cannot_flush_now_is_asked_again_until_it_can() -> None:
+    listing = Listing([held()])
+    listing.flush_error = NotNow("busy")
+    async with Watching(listing) as watching:
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        watching.watch.retry(TOKEN)
+        await listing.looked(4)
+        assert watching.of_run(TargetFlushed) == []
+        assert watching.watch.flushes
+        listing.flush_error = None
+        await listing.looked(listing.looks + 3)
+        assert listing.flushes == 1
+        assert watching.of_run(TargetFlushed) == [TargetFlushed()]
+        assert not watching.watch.broken
 
 
 @pytest.mark.parametrize("call", ["queue", "flush"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from lab.targets.contract import InjectionRefusedError, NotOffered, TargetError
+from lab.targets.contract import InjectionRefusedError, NotNow, NotOffered, TargetError
 from lab.targets.inject import Inject
 from lab.targets.reference.server import build_application
 from lab.targets.remote import RemoteTarget
@@ -128,6 +128,39 @@ async def test_what_is_missing_is_not_offered() -> None:
         for call in (target.queue(), target.flush(), target.restart("TERM"), target.advance(1), target.reports()):
             with pytest.raises(NotOffered, match="does not offer"):
                 await call
+
+
+async def test_a_flush_that_cannot_be_done_now_is_told_apart() -> None:
+    async with serving(answering("/flush", "POST", body=b'{"flushed": false}')) as port, remote(port) as target:
+        with pytest.raises(NotNow, match="/flush: not now"):
+            await target.flush()
+
+
+async def test_nothing_is_injected_while_the_target_flushes(internet: Internet, tmp_path: Path) -> None:
+    flushing, let_go = asyncio.Event(), asyncio.Event()
+    application = web.Application()
+
+    async def flush(request: web.Request) -> web.Response:
+        flushing.set()
+        await let_go.wait()
+        return web.Response(body=b'{"flushed": true}')
+
+    application.router.add_post("/flush", flush)
+    async with (
+        sender(internet, tmp_path) as local,
+        serving(application) as port,
+        remote(port, local.sender.address[1]) as target,
+    ):
+        flushed = asyncio.create_task(target.flush())
+        await flushing.wait()
+        injected = [asyncio.create_task(target.inject("a@sender.example", "b@there.example", b"x: y\r\n\r\n"))]
+        done, _ = await asyncio.wait(injected, timeout=0.1)
+        assert not done
+        assert internet.mx1.taken == []
+        let_go.set()
+        await flushed
+        await asyncio.gather(*injected)
+        await until(lambda: len(internet.mx1.taken) == 1)
 
 
 @pytest.mark.parametrize("status", [201, 302, 400, 500, 503])

@@ -3,10 +3,11 @@
 
 As a program: wait, then become another program, which so starts only when everything it stands for is there.
 
-    answering.py smtp:127.0.0.1:25 tcp:127.0.0.1:8461 -- contract_server.py
+    answering.py smtp:127.0.0.1:25 tcp:127.0.0.1:8461 datagram:/run/collector.sock -- contract_server.py
 
-`smtp` means that an SMTP server greets with 220, `tcp` that a connection is accepted. A listening socket alone
-says little about a mail server: the kernel accepts connections before the server has looked at one.
+`smtp` means that an SMTP server greets with 220, `tcp` that a connection is accepted, `datagram` that somebody has
+bound a local socket of that name. A listening socket alone says little about a mail server: the kernel accepts
+connections before the server has looked at one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class NotAnsweringError(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A network service that can be asked whether it is there."""
+    """A service that can be asked whether it is there. `host` is a path, and `port` 0, where it has a local socket."""
 
     protocol: str
     host: str
@@ -40,21 +41,35 @@ class Endpoint:
     def parsed(cls, text: str) -> Self:
         """Read an endpoint as it stands on a command line: smtp:127.0.0.1:25."""
         protocol, _, address = text.partition(":")
+        if protocol == "datagram" and address.startswith("/"):
+            return cls(protocol, address, 0)
         host, _, port = address.rpartition(":")
         if protocol not in ("smtp", "tcp") or not host or not port.isdigit():
-            raise ValueError(f"{text!r} is not of the form smtp:HOST:PORT or tcp:HOST:PORT")
+            raise ValueError(f"{text!r} is not of the form smtp:HOST:PORT, tcp:HOST:PORT or datagram:/PATH")
         return cls(protocol, host, int(port))
 
     def __str__(self) -> str:
-        return f"{self.protocol}:{self.host}:{self.port}"
+        return f"{self.protocol}:{self.host}" + (f":{self.port}" if self.port else "")
 
     def answers(self) -> bool:
         """Try once."""
+        if self.protocol == "datagram":
+            return is_bound(self.host)
         try:
             with socket.create_connection((self.host, self.port), timeout=ATTEMPT_SECONDS) as connection:
                 return self.protocol == "tcp" or greets(connection)
         except OSError:
             return False
+
+
+def is_bound(path: str) -> bool:
+    """Tell whether a process holds the local datagram socket of this name."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def greets(connection: socket.socket) -> bool:

@@ -46,6 +46,8 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: tuple[str, ...] = ()
     #: Linux capabilities that the mail server cannot do without. All others are dropped.
     capabilities_needed: tuple[str, ...] = ()
+    #: Kernel settings of the container's own network (net.*), where its defaults are not those of a machine of its own.
+    sysctls: dict[str, str] = msgspec.field(default_factory=dict)
     #: Environment for the container, beside what the lab itself sets (LAB_DNS, LAB_PREFIX ...).
     environment: dict[str, str] = msgspec.field(default_factory=dict)
 

@@ -235,6 +235,7 @@ def _target_container(site: _Site, image: str, flaws: frozenset[str]) -> Any:
         "image": image,
         "command": list(file.command) or None,
         "cap_add": list(file.capabilities_needed),
+        "sysctls": dict(file.sysctls),
         "environment": environment,
         "hostname": f"mta.{SENDER_DOMAIN}",
     }

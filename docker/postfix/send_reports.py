@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""The `reports` hook: end the reporter's day, and return when the reports about it have left.
+
+tlsrpt-reporter runs as it would anywhere: a collector that counts, and a reporter that asks it for the day before and
+sends. Both look at a calendar of their own (libfaketime); this program turns its page and waits, step by step, for what
+the two then do by themselves:
+
+1. counted:    the collector has taken everything that Postfix told it before the day's end;
+2. caught-up:  the reporter is through with the day before, which else would be lost (midnight may just have passed);
+3. day-ended:  the collector has put the day aside, which it does at the first datagram of the new day;
+4. reported:   the reporter has made a report for every domain, and no report waits for its delivery;
+5. handed-on:  no report mail is on its way through Postfix.
+
+Prints {"sent": number} with how many reports about the day left, how many did not (the other side refused them, or
+could not be reached), and the day. A step that takes too long is an error that names it. Without sessions there are no
+reports, and this takes a second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from socket import AF_UNIX, SOCK_DGRAM, socket
+from termios import TIOCOUTQ
+
+from supervisor import replace_content
+
+CALENDAR = Path("/var/lib/mta-sts-lab/calendar")
+COLLECTOR_SOCKET = "/var/spool/postfix/run/tlsrpt/tlsrpt.sock"
+# What the collector has put aside, and what the reporter has made of it.
+ENDED_DAY = Path("/var/lib/tlsrpt/collectd.sqlite.yesterday")
+REPORTS = Path("/var/lib/tlsrpt/reportd.sqlite")
+
+# A datagram as Postfix sends them, about nothing: the collector looks at the date, and counts no session.
+NO_SESSION = b'{"dpv": "1", "policies": []}'
+
+# All steps together, and less than the contract server gives a hook (60). Seen: 12 s for 110 domains on two cores.
+ALL_STEPS_SECONDS = 55.0
+# A look costs the reporter a turn at its database, and 2 ms of processor time.
+POLL_INTERVAL_SECONDS = 0.1
+# How long a look into a database waits for whoever is writing to it.
+LOCK_SECONDS = 5.0
+
+# What the reporter still has to do: days to ask about, domains to make a report for, reports to send.
+STILL_TO_DO = (
+    "SELECT COUNT(*) FROM fetchjobs WHERE status IS NULL",
+    "SELECT COUNT(*) FROM reportdata WHERE (day, domain) NOT IN (SELECT day, domain FROM reports)",
+    "SELECT COUNT(*) FROM destinations WHERE status IS NULL",
+)
+
+# Postfix's names for mail that is on its way. Deferred mail is not waited for: its destination is not there.
+ON_ITS_WAY = {"maildrop", "incoming", "active"}
+
+
+class Patience:
+    """What is left of the time for all steps; knows the step that it is being spent on."""
+
+    def __init__(self, seconds: float) -> None:
+        self._began = time.monotonic()
+        self._seconds = seconds
+
+    def wait(self, step: str, done: Callable[[], bool]) -> None:
+        """Return when it is done; end the program, with the step's name, when that takes too long."""
+        while not done():
+            if time.monotonic() - self._began > self._seconds:
+                raise SystemExit(f"{step}: not done within {self._seconds:g} seconds of the request")
+            time.sleep(POLL_INTERVAL_SECONDS)
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database of the reporter's for reading."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=LOCK_SECONDS)) as connection:
+        yield connection
+
+
+def number(connection: sqlite3.Connection, query: str, *parameters: str) -> int:
+    """Return the one number that a query asks for."""
+    return int(connection.execute(query, parameters).fetchone()[0])
+
+
+def all_taken(sender: socket) -> bool:
+    """Tell whether the collector has taken all that this socket sent.
+
+    A datagram counts as unsent until its reader has taken it. The collector reads in turn, and is done with one before
+    it takes the next, so that it is done with everything that was sent earlier, by whomever.
+    """
+    return int.from_bytes(fcntl.ioctl(sender, TIOCOUTQ, bytes(4)), sys.byteorder) == 0
+
+
+def tell_collector(patience: Patience, step: str) -> None:
+    """Send the collector a datagram about nothing, and wait until it has been taken."""
+    with socket(AF_UNIX, SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        patience.wait(step, lambda: sent(sender))
+        patience.wait(step, lambda: all_taken(sender))
+
+
+def sent(sender: socket) -> bool:
+    """Try to send; the collector's queue may be full, or the collector may be starting."""
+    try:
+        sender.sendto(NO_SESSION, COLLECTOR_SOCKET)
+    except (BlockingIOError, ConnectionRefusedError, FileNotFoundError):
+        return False
+    # What counts the unsent octets belongs to the sender, and is only kept while it stays.
+    return True
+
+
+def now_on(calendar: Path) -> datetime:
+    """Return the time on the reporter's calendar."""
+    return datetime.now(UTC) + timedelta(seconds=int(calendar.read_text()))
+
+
+def name_of(day: datetime) -> str:
+    """Return a day as the reporter writes it."""
+    return day.date().isoformat()
+
+
+def turn_page(calendar: Path) -> str:
+    """Move the calendar past the next midnight; return the day that has ended."""
+    now = now_on(calendar)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    # One second beyond: nobody is to look at the clock exactly then.
+    offset = int(calendar.read_text()) + int((midnight - now).total_seconds()) + 1
+    replace_content(calendar, f"+{offset}\n")
+    return name_of(now)
+
+
+def put_aside(day: str) -> bool:
+    """Tell whether the collector has put the day aside."""
+    try:
+        with opened(ENDED_DAY) as database:
+            return number(database, "SELECT COUNT(*) FROM daystatus WHERE daycomplete = ?", day) > 0
+    except sqlite3.OperationalError:
+        return False  # it is just being replaced
+
+
+def all_reported(day: str) -> bool:
+    """Tell whether the reporter has asked about the day, and has no report, of any day, still to make or to send."""
+    try:
+        with opened(REPORTS) as database:
+            asked = number(database, "SELECT COUNT(*) FROM fetchjobs WHERE day = ? AND status IS NOT NULL", day)
+            return asked > 0 and not any(number(database, query) for query in STILL_TO_DO)
+    except sqlite3.OperationalError:
+        return False  # the reporter is just starting
+
+
+def gave_up(day: str) -> bool:
+    """Tell whether the reporter has given up asking the collector about a day."""
+    with opened(REPORTS) as database:
+        return number(database, "SELECT COUNT(*) FROM fetchjobs WHERE day = ? AND status = 'timedout'", day) > 0
+
+
+def deliveries(day: str) -> tuple[int, int]:
+    """Return how many reports about a day have left, and how many will not."""
+    of_the_day = "FROM destinations JOIN reports ON r_id = d_r_id WHERE day = ? AND status"
+    with opened(REPORTS) as database:
+        return (
+            number(database, f"SELECT COUNT(*) {of_the_day} = 'sent'", day),
+            number(database, f"SELECT COUNT(*) {of_the_day} != 'sent'", day),
+        )
+
+
+def no_report_mail() -> bool:
+    """Tell whether Postfix has tried all the report mail that it was given."""
+    reporter = os.environ["TLSRPT_REPORTD_SENDER_ADDRESS"]
+    listing = subprocess.run(
+        ["postqueue", "-j"], check=True, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+    )
+    messages = [json.loads(line) for line in listing.stdout.splitlines()]
+    return not any(message["sender"] == reporter and message["queue_name"] in ON_ITS_WAY for message in messages)
+
+
+def main() -> None:
+    """Go through the steps."""
+    patience = Patience(ALL_STEPS_SECONDS)
+    tell_collector(patience, "counted")
+    patience.wait("caught-up", lambda: all_reported(name_of(now_on(CALENDAR) - timedelta(days=1))))
+    day = turn_page(CALENDAR)
+    tell_collector(patience, "day-ended")
+    patience.wait("day-ended", lambda: put_aside(day))
+    patience.wait("reported", lambda: all_reported(day))
+    if gave_up(day):
+        raise SystemExit(f"reported: the reporter has given up asking the collector about {day}")
+    patience.wait("handed-on", no_report_mail)
+    left, failed = deliveries(day)
+    print(json.dumps({"sent": left, "not_sent": failed, "day": day}))
+
+
+if __name__ == "__main__":
+    main()

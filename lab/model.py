@@ -314,6 +314,11 @@ class Case:
         return any(step.expect is not None and step.expect.report for step in self.steps)
 
     @property
+    def is_about_reports(self) -> bool:
+        """Whether reports are wanted in the case at all: something is expected of them, or they are asked for."""
+        return self.judges_reports or self.asks_for_reports
+
+    @property
     def changes_target(self) -> bool:
         """Whether a step restarts the target or moves its clock, which every other case would feel."""
         return any(step.restart or step.advance for step in self.steps)

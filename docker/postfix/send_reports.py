@@ -8,8 +8,8 @@ the two then do by themselves:
 1. counted:    the collector has taken everything that Postfix told it before the day's end;
 2. caught-up:  the reporter is through with the day before, which else would be lost (midnight may just have passed);
 3. day-ended:  the collector has put the day aside, which it does at the first datagram of the new day;
-4. reported:   the reporter has made a report for every domain, and no report waits for its delivery;
-5. handed-on:  no report mail is on its way through Postfix.
+4. reported:   the reporter has made a report for every domain, and has tried to deliver each one that is due;
+5. handed-on:  no report mail is on its way through Postfix, and what it held from earlier days has been tried again.
 
 Prints {"sent": number} with how many reports about the day left, how many did not (the other side refused them, or
 could not be reached), and the day. A step that takes too long is an error that names it. Without sessions there are no
@@ -25,7 +25,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,15 +50,18 @@ POLL_INTERVAL_SECONDS = 0.1
 # How long a look into a database waits for whoever is writing to it.
 LOCK_SECONDS = 5.0
 
-# What the reporter still has to do: days to ask about, domains to make a report for, reports to send.
+# What the reporter still has to do: days to ask about, domains to make a report for, reports to send. A report that was
+# refused is left alone until it is due again: on the reporter's calendar minutes later, here with the next page at the
+# latest.
 STILL_TO_DO = (
     "SELECT COUNT(*) FROM fetchjobs WHERE status IS NULL",
     "SELECT COUNT(*) FROM reportdata WHERE (day, domain) NOT IN (SELECT day, domain FROM reports)",
-    "SELECT COUNT(*) FROM destinations WHERE status IS NULL",
+    "SELECT COUNT(*) FROM destinations WHERE status IS NULL AND (retries = 0 OR nexttry <= :now)",
 )
 
 # Postfix's names for mail that is on its way. Deferred mail is not waited for: its destination is not there.
 ON_ITS_WAY = {"maildrop", "incoming", "active"}
+MAIL_LOG = Path("/var/log/mail.log")
 
 
 class Patience:
@@ -83,7 +86,7 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def number(connection: sqlite3.Connection, query: str, *parameters: str) -> int:
+def number(connection: sqlite3.Connection, query: str, **parameters: str) -> int:
     """Return the one number that a query asks for."""
     return int(connection.execute(query, parameters).fetchone()[0])
 
@@ -139,17 +142,18 @@ def put_aside(day: str) -> bool:
     """Tell whether the collector has put the day aside."""
     try:
         with opened(ENDED_DAY) as database:
-            return number(database, "SELECT COUNT(*) FROM daystatus WHERE daycomplete = ?", day) > 0
+            return number(database, "SELECT COUNT(*) FROM daystatus WHERE daycomplete = :day", day=day) > 0
     except sqlite3.OperationalError:
         return False  # it is just being replaced
 
 
 def all_reported(day: str) -> bool:
-    """Tell whether the reporter has asked about the day, and has no report, of any day, still to make or to send."""
+    """Tell whether the reporter has asked about the day, and has no report, of any day, to make or to send now."""
+    now = now_on(CALENDAR).isoformat(" ")  # as the reporter writes it
     try:
         with opened(REPORTS) as database:
-            asked = number(database, "SELECT COUNT(*) FROM fetchjobs WHERE day = ? AND status IS NOT NULL", day)
-            return asked > 0 and not any(number(database, query) for query in STILL_TO_DO)
+            asked = number(database, "SELECT COUNT(*) FROM fetchjobs WHERE day = :day AND status IS NOT NULL", day=day)
+            return asked > 0 and not any(number(database, query, now=now) for query in STILL_TO_DO)
     except sqlite3.OperationalError:
         return False  # the reporter is just starting
 
@@ -157,27 +161,45 @@ def all_reported(day: str) -> bool:
 def gave_up(day: str) -> bool:
     """Tell whether the reporter has given up asking the collector about a day."""
     with opened(REPORTS) as database:
-        return number(database, "SELECT COUNT(*) FROM fetchjobs WHERE day = ? AND status = 'timedout'", day) > 0
+        return number(database, "SELECT COUNT(*) FROM fetchjobs WHERE day = :day AND status = 'timedout'", day=day) > 0
 
 
 def deliveries(day: str) -> tuple[int, int]:
-    """Return how many reports about a day have left, and how many will not."""
-    of_the_day = "FROM destinations JOIN reports ON r_id = d_r_id WHERE day = ? AND status"
+    """Return how many reports about a day have left, and how many have not."""
+    of_the_day = "FROM destinations JOIN reports ON r_id = d_r_id WHERE day = :day AND status"
     with opened(REPORTS) as database:
         return (
-            number(database, f"SELECT COUNT(*) {of_the_day} = 'sent'", day),
-            number(database, f"SELECT COUNT(*) {of_the_day} != 'sent'", day),
+            number(database, f"SELECT COUNT(*) {of_the_day} IS 'sent'", day=day),
+            number(database, f"SELECT COUNT(*) {of_the_day} IS NOT 'sent'", day=day),
         )
 
 
-def no_report_mail() -> bool:
-    """Tell whether Postfix has tried all the report mail that it was given."""
+def report_mail() -> dict[str, str]:
+    """Return the report mail that Postfix has: queue id -> name of the queue."""
     reporter = os.environ["TLSRPT_REPORTD_SENDER_ADDRESS"]
     listing = subprocess.run(
         ["postqueue", "-j"], check=True, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
     )
     messages = [json.loads(line) for line in listing.stdout.splitlines()]
-    return not any(message["sender"] == reporter and message["queue_name"] in ON_ITS_WAY for message in messages)
+    return {message["queue_id"]: message["queue_name"] for message in messages if message["sender"] == reporter}
+
+
+def try_again(held: Iterable[str]) -> None:
+    """Have Postfix try some messages now: with the page, more time has passed than it waits between two attempts."""
+    for queue_id in held:
+        subprocess.run(["postqueue", "-i", queue_id], check=True)
+
+
+def all_tried(held: Iterable[str], log_offset: int) -> bool:
+    """Tell whether each of some messages has gone, or was tried according to Postfix's log behind an offset."""
+    mail = report_mail()
+    left = [queue_id for queue_id in held if queue_id in mail]
+    if not ON_ITS_WAY.isdisjoint(mail.values()):
+        return False
+    with MAIL_LOG.open("rb") as log:
+        log.seek(log_offset)
+        said = log.read().decode(errors="replace") if left else ""
+    return all(f" {queue_id}: to=<" in said for queue_id in left)
 
 
 def main() -> None:
@@ -185,13 +207,15 @@ def main() -> None:
     patience = Patience(ALL_STEPS_SECONDS)
     tell_collector(patience, "counted")
     patience.wait("caught-up", lambda: all_reported(name_of(now_on(CALENDAR) - timedelta(days=1))))
+    held, log_offset = list(report_mail()), MAIL_LOG.stat().st_size
     day = turn_page(CALENDAR)
+    try_again(held)
     tell_collector(patience, "day-ended")
     patience.wait("day-ended", lambda: put_aside(day))
     patience.wait("reported", lambda: all_reported(day))
     if gave_up(day):
         raise SystemExit(f"reported: the reporter has given up asking the collector about {day}")
-    patience.wait("handed-on", no_report_mail)
+    patience.wait("handed-on", lambda: all_tried(held, log_offset))
     left, failed = deliveries(day)
     print(json.dumps({"sent": left, "not_sent": failed, "day": day}))
 

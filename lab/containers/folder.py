@@ -17,6 +17,12 @@ from lab.deadlines import TARGET_READY
 from lab.targets.contract_http import PORT
 from lab.targets.inject import Inject
 
+#: The name of a kernel setting that each network namespace has for itself: all others would be the whole machine's.
+NetworkSetting = Annotated[str, msgspec.Meta(pattern=r"^net(\.[a-z0-9][a-z0-9_-]*)+$", max_length=100)]
+
+#: What it is set to: numbers and words, as in /proc/sys.
+SettingValue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
+
 
 class FolderError(Exception):
     """A target folder that is missing or wrong. The message says which file, what, and what would be right."""
@@ -47,7 +53,7 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Linux capabilities that the mail server cannot do without. All others are dropped.
     capabilities_needed: tuple[str, ...] = ()
     #: Kernel settings of the container's own network (net.*), where its defaults are not those of a machine of its own.
-    sysctls: dict[str, str] = msgspec.field(default_factory=dict)
+    sysctls: dict[NetworkSetting, SettingValue] = msgspec.field(default_factory=dict)
     #: Environment for the container, beside what the lab itself sets (LAB_DNS, LAB_PREFIX ...).
     environment: dict[str, str] = msgspec.field(default_factory=dict)
 

@@ -39,7 +39,7 @@ class ReportCall:
         self._target = target
         self._recorder = recorder
         self._claimed = claimed
-        self._owed = [case.id for case in cases if case.judges_reports or case.asks_for_reports]
+        self._owed = [case.id for case in cases if case.is_about_reports]
         self._playing = {case.id for case in cases}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._call: asyncio.Task[None] | None = None

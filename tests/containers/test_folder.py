@@ -32,6 +32,12 @@ def test_submission(tmp_path: Path) -> None:
     assert read_folder(folder(tmp_path, text)).file.inject == Inject(587, True, "lab@mta.example", "pass word")
 
 
+def test_settings_of_the_network_are_kept_as_they_are(tmp_path: Path) -> None:
+    text = MINIMAL + '[sysctls]\n"net.unix.max_dgram_qlen" = "512"\n"net.ipv4.ping_group_range" = "0 10"\n'
+    found = read_folder(folder(tmp_path, text))
+    assert found.file.sysctls == {"net.unix.max_dgram_qlen": "512", "net.ipv4.ping_group_range": "0 10"}
+
+
 def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
     assert find_target(str(folder(tmp_path, MINIMAL + "ready_seconds = 120\n"))).file.ready_seconds == 120
 
@@ -54,6 +60,11 @@ def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
         (MINIMAL + "ready_seconds = 0\n", "> 0"),
         (MINIMAL + "ready_seconds = 1e9\n", "<= 900"),
         (MINIMAL.replace("my-mta", "../my mta"), "matching regex"),
+        (MINIMAL + '[sysctls]\n"kernel.shmmax" = "1"\n', "matching regex '^net("),
+        (MINIMAL + '[sysctls]\n"net" = "1"\n', "matching regex '^net("),
+        (MINIMAL + '[sysctls]\n"net/../kernel.shmmax" = "1"\n', "matching regex '^net("),
+        (MINIMAL + '[sysctls]\n"net.unix.max_dgram_qlen" = 512\n', "Expected `str`, got `int`"),
+        (MINIMAL + '[sysctls]\n"net.unix.max_dgram_qlen" = ""\n', "matching regex"),
     ],
 )
 def test_a_wrong_one_says_where_and_what(tmp_path: Path, text: str, hint: str) -> None:

@@ -7,6 +7,8 @@ import re
 import socket
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from tests.docker.programs import load_program
 
 send_reports = load_program("postfix/send_reports.py")
 
+REPORTER = "tlsrpt@sender.example"
 DAY, DAY_BEFORE = "2026-11-23", "2026-11-22"
 
 
@@ -36,10 +39,13 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "CREATE TABLE fetchjobs(day, status)",
         "CREATE TABLE reportdata(day, domain)",
         "CREATE TABLE reports(r_id INTEGER PRIMARY KEY ASC, day, domain)",
-        "CREATE TABLE destinations(d_r_id, status)",
+        "CREATE TABLE destinations(d_r_id, status, retries, nexttry)",
         f"INSERT INTO fetchjobs VALUES ('{DAY_BEFORE}', 'ok')",
     )
     monkeypatch.setattr(send_reports, "REPORTS", database)
+    calendar = tmp_path / "calendar"
+    calendar.write_text("+0\n")
+    monkeypatch.setattr(send_reports, "CALENDAR", calendar)
     return database
 
 
@@ -120,20 +126,34 @@ def test_a_report_that_is_still_to_be_sent_is_waited_for_whatever_its_day(report
         reports,
         f"INSERT INTO fetchjobs VALUES ('{DAY}', 'ok')",
         f"INSERT INTO reports VALUES (1, '{day}', 'one.example')",
-        "INSERT INTO destinations VALUES (1, NULL)",
+        "INSERT INTO destinations VALUES (1, NULL, 0, '9999-12-31 00:00:00+00:00')",
     )
     assert not send_reports.all_reported(DAY)
     execute(reports, "UPDATE destinations SET status = 'sent'")
     assert send_reports.all_reported(DAY)
 
 
+def test_a_report_that_was_refused_is_waited_for_when_it_is_due_again(reports: Path) -> None:
+    in_ten_minutes = datetime.now(UTC) + timedelta(minutes=10)
+    execute(
+        reports,
+        f"INSERT INTO fetchjobs VALUES ('{DAY}', 'ok')",
+        f"INSERT INTO reports VALUES (1, '{DAY}', 'one.example')",
+        f"INSERT INTO destinations VALUES (1, NULL, 1, '{in_ten_minutes}')",
+    )
+    assert send_reports.all_reported(DAY)
+    send_reports.turn_page(send_reports.CALENDAR)
+    send_reports.turn_page(send_reports.CALENDAR)
+    assert not send_reports.all_reported(DAY)
+
+
 def test_reports_that_left_are_told_from_those_that_did_not(reports: Path) -> None:
     execute(
         reports,
         f"INSERT INTO reports VALUES (1, '{DAY}', 'one.example'), (2, '{DAY}', 'two.example'), (3, '{DAY_BEFORE}', 'x')",
-        "INSERT INTO destinations VALUES (1, 'sent'), (1, 'sent'), (2, 'timedout'), (3, 'sent')",
+        "INSERT INTO destinations(d_r_id, status) VALUES (1, 'sent'), (1, NULL), (1, 'sent'), (2, 'timedout'), (3, 'sent')",
     )
-    assert send_reports.deliveries(DAY) == (2, 1)
+    assert send_reports.deliveries(DAY) == (2, 2)
 
 
 def test_a_reporter_that_gave_up_is_told_from_one_that_is_through(reports: Path) -> None:
@@ -143,19 +163,52 @@ def test_a_reporter_that_gave_up_is_told_from_one_that_is_through(reports: Path)
     assert not send_reports.gave_up(DAY_BEFORE)
 
 
+@dataclass
+class Postfix:
+    """What Postfix says of its queue, and where it writes its log."""
+
+    log: Path
+    messages: list[dict[str, str]] = field(default_factory=list)
+
+    def run(self, command: list[str], **_: object) -> SimpleNamespace:
+        assert command == ["postqueue", "-j"]
+        return SimpleNamespace(stdout="".join(json.dumps(message) + "\n" for message in self.messages))
+
+    def has(self, sender: str, queue: str) -> None:
+        self.messages.append({"queue_id": f"ID{len(self.messages)}", "sender": sender, "queue_name": queue})
+
+
+@pytest.fixture
+def postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Postfix:
+    found = Postfix(tmp_path / "mail.log")
+    found.log.write_text("before ID0: to=<a@one.example>, status=deferred\n")
+    monkeypatch.setattr(send_reports.subprocess, "run", found.run)
+    monkeypatch.setattr(send_reports, "MAIL_LOG", found.log)
+    monkeypatch.setenv("TLSRPT_REPORTD_SENDER_ADDRESS", REPORTER)
+    return found
+
+
 @pytest.mark.parametrize(
     ("sender", "queue", "done"),
     [
-        ("tlsrpt@sender.example", "active", False),
-        ("tlsrpt@sender.example", "maildrop", False),
-        ("tlsrpt@sender.example", "deferred", True),
+        (REPORTER, "active", False),
+        (REPORTER, "maildrop", False),
+        (REPORTER, "deferred", True),
         ("somebody@sender.example", "active", True),
     ],
 )
-def test_only_report_mail_on_its_way_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, sender: str, queue: str, done: bool
-) -> None:
-    listing = SimpleNamespace(stdout=json.dumps({"sender": sender, "queue_name": queue}) + "\n")
-    monkeypatch.setattr(send_reports.subprocess, "run", lambda *_, **__: listing)
-    monkeypatch.setenv("TLSRPT_REPORTD_SENDER_ADDRESS", "tlsrpt@sender.example")
-    assert send_reports.no_report_mail() is done
+def test_only_report_mail_on_its_way_is_waited_for(postfix: Postfix, sender: str, queue: str, done: bool) -> None:
+    postfix.has(sender, queue)
+    assert send_reports.all_tried([], 0) is done
+
+
+def test_what_was_held_from_earlier_days_has_to_be_tried_again(postfix: Postfix) -> None:
+    postfix.has(REPORTER, "deferred")
+    offset = postfix.log.stat().st_size
+    assert not send_reports.all_tried(["ID0"], offset), "its attempt of yesterday does not count"
+    with postfix.log.open("a") as log:
+        log.write("now ID0: to=<a@one.example>, status=deferred\n")
+    assert send_reports.all_tried(["ID0"], offset)
+    assert not send_reports.all_tried(["ID0"], postfix.log.stat().st_size)
+    postfix.messages.clear()
+    assert send_reports.all_tried(["ID0"], postfix.log.stat().st_size), "it has left"

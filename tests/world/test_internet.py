@@ -19,7 +19,7 @@ from lab.events import (
     PolicyRequested,
     ReportReceived,
 )
-from lab.model import Case, Dns, Mode, MxHost, Policy, PolicyHost, Step, World
+from lab.model import Case, Dns, Expectation, Mode, MxHost, Policy, PolicyHost, Step, World
 from lab.record import Recorder
 from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet, NoAddressLeft
 from lab.world.message import probe_message
@@ -34,8 +34,17 @@ from tests.world.watching import facts
 TOKEN = "0123456789abcdef"
 
 
-def case_of(world: World | None = None, mode: Mode = Mode.ENFORCE, name: str = "starttls/strip") -> Case:
-    return Case(f"{name}[{mode.value}]", name, mode, (Step("prime", world or World()),))
+#: What makes a case one about reports.
+A_REPORT = Expectation(("any",), "STS-5-05", report=("any",), report_obligation="RPT-5-01")
+
+
+def case_of(
+    world: World | None = None,
+    mode: Mode = Mode.ENFORCE,
+    name: str = "starttls/strip",
+    expect: Expectation | None = A_REPORT,
+) -> Case:
+    return Case(f"{name}[{mode.value}]", name, mode, (Step("prime", world or World(), expect=expect),))
 
 
 async def texts(internet: Internet, name: str, kind: str) -> list[str]:
@@ -110,6 +119,16 @@ async def test_mail_arrives_and_its_bounce_comes_back(internet: Internet, record
         (TOKEN, "unreadable"),
     ]
     assert [fact.role for fact in facts(recorder, MessageAccepted)] == ["sender-mx", "sender-mx"]
+
+
+async def test_a_case_that_is_not_about_reports_wants_none(internet: Internet) -> None:
+    world = await internet.add_case(case_of(expect=None))
+    answer = await ask(internet.network, internet.dns_address, f"_smtp._tls.{world.domain}", "TXT")
+    assert (answer.header.rcode, answer.rr) == (dnslib.RCODE.NXDOMAIN, [])
+    assert await texts(internet, f"_mta-sts.{world.domain}", "TXT") != []
+    asking = Case("rpt-mail/x[absent]", "rpt-mail/x", Mode.ABSENT, (Step("report", World(), send=False, reports=True),))
+    world = await internet.add_case(asking)
+    assert await texts(internet, f"_smtp._tls.{world.domain}", "TXT") != []
 
 
 async def test_without_a_policy_nothing_of_one_is_published(internet: Internet) -> None:

@@ -99,7 +99,7 @@ class TestRun:
 
 WRONG = [
     (["run", "--target", "refrence"], 2, "did you mean reference-docker?"),
-    (["run", "--target", "nothing-like-it"], 2, "there are: postfix, reference-docker"),
+    (["run", "--target", "nothing-like-it"], 2, ", postfix, "),
     (["run", "--target", "./no-such-folder"], 2, "no-such-folder/target.toml"),
     (["run", "--mode", "enforced"], 2, "the modes are enforce, testing, none, absent"),
     (["run", "--flaw", "ignores_polcy"], 2, "did you mean ignores_policy"),

@@ -22,7 +22,7 @@ _LAB_PARTS = ("pyproject.toml", "docker/lab", "docker/common/install", "scenario
 _COMMON_PARTS = ("docker/common",)
 
 #: Passed on to a build when the user has set them: a private mirror's addresses are nobody else's business.
-_BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL")
+_BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
 
 
 def lab_image(client: docker.DockerClient, say: Callable[[str], None]) -> str:

@@ -17,7 +17,7 @@ from lab.events import (
     TlsFailed,
 )
 from lab.judge.facts import MessageFacts
-from lab.judge.soundness import FARED, HELD_WITHOUT_A_POLICY, control_held_against_all_advice, control_outcome
+from lab.judge.soundness import FARED, WITHOUT_A_POLICY, control_against_all_advice, control_outcome
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import Expectation, Grade, Judgement, Mode, Outcome, Step
 
@@ -26,8 +26,11 @@ BOUNCED_BEFORE_POLICY_CHECK = "STS-5-07"
 BOUNCED_AFTER_POLICY_CHECK = "STS-5-08"
 LOST = "SMTP-4.5.4.1-01"
 
-#: Held under a policy that asks for delivery, because this sender holds such mail whether there is a policy or not.
-HELD_AS_WITHOUT_A_POLICY = "held-as-without-a-policy"
+#: Held, or returned, under a policy that asks for delivery, because this sender does so with or without a policy.
+AS_WITHOUT_A_POLICY = {
+    Outcome.DEFERRED: "held-as-without-a-policy",
+    Outcome.BOUNCED: "returned-as-without-a-policy",
+}
 
 #: Without a policy a message may fare no better than this; the order of the losses (ambiguity A30).
 _LOSS = {
@@ -169,23 +172,25 @@ def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
 
 def _otherwise(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     outcome = message.outcome()
-    if outcome is Outcome.DEFERRED and view.case.mode is Mode.ABSENT:
-        return _held_without_a_policy(view, step, expect, message)
+    if outcome in WITHOUT_A_POLICY and view.case.mode is Mode.ABSENT:
+        return _kept_from_its_recipient_without_a_policy(view, step, expect, message)
     if outcome is Outcome.BOUNCED:
         return _bounced(view, step, expect, message)
     if outcome is Outcome.LOST:
         return _judged(step, view.grade_of(LOST), "lost", expect, message, LOST)
-    if outcome is Outcome.DEFERRED and (there := control_held_against_all_advice(view, step)):
+    if outcome is Outcome.DEFERRED and (there := control_against_all_advice(view, step, outcome)):
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
-        return _judged(step, there.grade, HELD_AS_WITHOUT_A_POLICY, expect, message, there.obligation)
+        return _judged(step, there.grade, AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation)
     reason = outcome.value
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"
     return _judged(step, view.grade_of(expect.obligation, expect), reason, expect, message)
 
 
-def _held_without_a_policy(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
-    """A sender that holds mail where nobody asked for that, and is seen to do it because of the attack.
+def _kept_from_its_recipient_without_a_policy(
+    view: CaseView, step: Step, expect: Expectation, message: MessageFacts
+) -> Judgement:
+    """A sender that holds mail, or returns it, where nobody asked for that, and is seen to do it because of the attack.
 
     That is its own doing, and no doubt about the attacker: the attack took effect, and the record shows what the sender
     would not accept. A hold that nothing on record explains may as well be the lab's.
@@ -194,7 +199,7 @@ def _held_without_a_policy(view: CaseView, step: Step, expect: Expectation, mess
     if not why:
         return _no_reason_on_record(step)
     grade = Grade.FAIL if expect.grade is Grade.INCONCLUSIVE else view.grade_of(expect.obligation, expect)
-    return _because(_judged(step, grade, HELD_WITHOUT_A_POLICY, expect, message), why, evidence)
+    return _because(_judged(step, grade, WITHOUT_A_POLICY[message.outcome()], expect, message), why, evidence)
 
 
 def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
@@ -262,15 +267,15 @@ def _no_reason_on_record(step: Step) -> Judgement:
 
 
 def _because(held: Judgement, why: str, evidence: list[Event]) -> Judgement:
-    return replace(held, observed=f"deferred: {why}", evidence=held.evidence + numbers(evidence))
+    return replace(held, observed=f"{held.observed}: {why}", evidence=held.evidence + numbers(evidence))
 
 
 def why_held(view: CaseView, message: MessageFacts) -> tuple[str, list[Event]]:
     """Say what the target met in its attempts and did not accept, with the events that show it.
 
-    Empty if nothing does.
+    Empty if nothing does. A quick sender's first attempt begins before its reply to the injection is read.
     """
-    window = [event for event in view.facts.events if message.injected < event.at <= message.until]
+    window = [event for event in view.facts.events if message.step_began() < event.at <= message.until]
     alerts = [
         event for event in window if isinstance(event.fact, TlsFailed) and _is_receiving(view, event.fact.session)
     ]
@@ -343,8 +348,8 @@ def _not_worse_than_without_a_policy(
         Outcome.DELIVERED_UNAUTHENTICATED,
     ):
         yield _judged(step, Grade.WEAK, "in-clear-although-tls-was-to-be-had", expect, message)
-    elif outcome is Outcome.DEFERRED and (there := control_held_against_all_advice(view, step)):
-        yield _judged(step, there.grade, HELD_AS_WITHOUT_A_POLICY, expect, message, there.obligation)
+    elif there := control_against_all_advice(view, step, outcome):
+        yield _judged(step, there.grade, AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation)
     else:
         yield _judged(step, Grade.PASS, f"as-without-policy-{outcome.value}", expect, message)
 

@@ -30,9 +30,12 @@ from lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
 #: The name of the check that compares a message's outcome with the demanded one.
 FARED = "the-message-fared-as-demanded"
 
-#: The reason of a sender that holds mail although the arm without a policy demands delivery. It is a finding, and no
-#: doubt: the attack took effect on it, or it would have delivered.
-HELD_WITHOUT_A_POLICY = "held-without-a-policy"
+#: The reasons of a sender that holds mail, or returns it, although the arm without a policy demands delivery. They are
+#: findings, and no doubt: the attack took effect on it, or it would have delivered.
+WITHOUT_A_POLICY = {
+    Outcome.DEFERRED: "held-without-a-policy",
+    Outcome.BOUNCED: "returned-without-a-policy",
+}
 
 #: Attacks on the learning of a policy: where no policy is published there is nothing for them to bite on.
 _POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
@@ -173,7 +176,7 @@ def the_arm_without_a_policy_is_sound(view: CaseView, step: Step) -> Iterator[Ju
             judgement.check == FARED
             and judgement.step == step.name
             and judgement.grade is Grade.FAIL
-            and judgement.reason != HELD_WITHOUT_A_POLICY
+            and judgement.reason not in WITHOUT_A_POLICY.values()
         )
     ]
     if doubts:
@@ -243,10 +246,14 @@ def control_outcome(view: CaseView, step: Step) -> Outcome | None:
     return next((result.outcome for result in found if result.step == step.name), None)
 
 
-def control_held_against_all_advice(view: CaseView, step: Step) -> Judgement | None:
-    """Return the finding that the arm without a policy held a step's message where delivery is demanded, if it did."""
+def control_against_all_advice(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:
+    """Return the finding that the arm without a policy held, or returned, a step's message where delivery is demanded.
+
+    None if it did not; `outcome` says which of the two is meant.
+    """
     found = view.control_verdict.judgements if view.control_verdict else ()
-    return next((one for one in found if one.reason == HELD_WITHOUT_A_POLICY and one.step == step.name), None)
+    reason = WITHOUT_A_POLICY.get(outcome)
+    return next((one for one in found if reason and one.reason == reason and one.step == step.name), None)
 
 
 def the_message_settled(view: CaseView, step: Step) -> Iterator[Judgement]:

@@ -410,6 +410,21 @@ class TestControlArm:
         alone = verdict(record(resisted(ENFORCE), taken_in(ABSENT), cases=cases))
         assert {one.obligation for one in alone.judgements if one.grade is Grade.FAIL} == {"STS-3.3-02"}
 
+    def test_one_that_returns_mail_where_nobody_asked_for_tls_is_a_finding_too(self) -> None:
+        """Haraka 3.3 does, when somebody on the path answers STARTTLS with 502."""
+        demand = Expectation(("delivered", "deferred"), "STLS-6-02", grade=Grade.INCONCLUSIVE)
+        control = changed(CASES[ABSENT], "attack", expect=demand)
+        cases = (CASES[TESTING], control)
+        there = verdict(record(_bounced(ABSENT), cases=(control,)), ABSENT)
+        assert (there.grade, reasons(there)) == (Grade.FAIL, {"returned-without-a-policy"})
+        under_testing = verdict(record(_bounced(TESTING), _bounced(ABSENT), cases=cases), TESTING)
+        assert (under_testing.grade, reasons(under_testing)) == (Grade.FAIL, {"returned-as-without-a-policy"})
+        assert {one.obligation for one in under_testing.judgements if one.grade is Grade.FAIL} == {"STLS-6-02"}
+        held_instead = verdict(record(resisted(TESTING), _bounced(ABSENT), cases=cases), TESTING)
+        assert held_instead.grade is Grade.PASS
+        silent = without(_bounced(ABSENT), lambda fact: isinstance(fact, SmtpSaid), "attack")
+        assert verdict(record(silent, cases=(control,)), ABSENT).grade is Grade.INCONCLUSIVE
+
     def test_enforce_is_judged_by_itself_beside_it(self) -> None:
         assert verdict(record(resisted(ENFORCE), resisted(ABSENT)), ENFORCE).grade is Grade.PASS
 
@@ -697,22 +712,21 @@ class TestGrades:
         assert reasons(verdict(record(lines, taken_in()))) == {"redirect-followed"}
 
 
-def _bounced(*, checked: bool) -> list[tuple[str, str, object]]:
-    story = prime(ENFORCE)
-    facts = [
+def _bounced(name: str = ENFORCE, *, checked: bool = False) -> list[Line]:
+    facts: list[AnyFact] = [
         StepBegan(attacks=("strip_starttls",)),
-        injected(ENFORCE, "attack"),
-        *resisted_attempt(ENFORCE, "attacked-1"),
+        injected(name, "attack"),
+        *resisted_attempt(name, "attacked-1"),
         *(
-            [DnsAnswered(name=f"_mta-sts.{DOMAIN[ENFORCE]}", type="TXT", transport="udp", rcode="NOERROR")]
+            [DnsAnswered(name=f"_mta-sts.{DOMAIN[name]}", type="TXT", transport="udp", rcode="NOERROR")]
             if checked
             else []
         ),
-        BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.5"),
-        next(line[2] for line in resisted() if line[1] == "attack" and "StepEnded" in str(line[2])),
+        BounceReceived(token=token(name, "attack"), action="failed", status="5.7.5"),
+        StepEnded(),
     ]
-    after = without(recovered(ENFORCE), lambda fact: isinstance(fact, MessageAccepted))
-    return story + [(ENFORCE, "attack", fact) for fact in facts] + after  # type: ignore[return-value]
+    after = without(recovered(name), lambda fact: isinstance(fact, MessageAccepted))
+    return prime(name) + [(name, "attack", fact) for fact in facts] + after
 
 
 class TestUnsupported:

@@ -55,12 +55,10 @@ function expectedPart(told, open) {
   const parts = [heading("What was expected")];
   for (const step of told.steps) parts.push(make("h4", "", `Step ${step.name}`), rowsList(step.rows));
   if (told.control && data.cases.includes(told.control)) {
-    const link = make("button", "", told.control);
+    const link = make("button", "link", told.control);
     link.type = "button";
     link.addEventListener("click", () => open(told.control));
-    const line = make("p", "", "The same attack on a domain without a policy: ");
-    line.append(make("span", "buttons", link));
-    parts.push(line);
+    parts.push(make("p", "", "The same attack on a domain without a policy: ", link));
   }
   return parts;
 }

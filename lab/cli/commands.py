@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lab.cli.workflow import Finished, Wish
-    from lab.events import Event
     from lab.model import Scenario
-    from lab.runner.plan import Plan
 
 app = typer.Typer(
     name="sts-lab",
@@ -38,10 +35,26 @@ Selection = Annotated[
     typer.Argument(help="Cases, scenarios or families; * and ? are wild: 'starttls/strip[enforce]', 'certificate/*'."),
 ]
 TargetName = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
+TargetNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        help="Which sender (`sts-lab targets` lists them); several are played one after the other. `all` means the "
+        "reference sender and every target that comes with the lab.",
+        show_default="reference",
+    ),
+]
 Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
 FlawNames = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
 Out = Annotated[Path, typer.Option("--out", help="Where the folder of the run goes.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")]
+
+
+#: What `--json` says where there would be more than one document.
+_NOT_ONE_DOCUMENT = (
+    "--json prints the verdicts of one target. With several, each run's folder has its verdicts.json, and "
+    "`sts-lab matrix RUN... --json` prints them as one document"
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -56,7 +69,7 @@ def _version(
 @app.command()
 def run(
     selection: Selection = None,
-    target: TargetName = "reference",
+    target: TargetNames = None,
     mode: Modes = None,
     flaw: FlawNames = None,
     out: Out = Path("runs"),
@@ -64,21 +77,19 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
 ) -> None:
     """Play cases against a target and judge what it did."""
-    from lab.cli.workflow import Watcher, carry_out
-    from lab.reports.progress import Progress
+    from lab.cli.several import named_targets, play_each
+    from lab.cli.watching import watched
+    from lab.cli.workflow import carry_out
 
     screen = console(stderr=True)
-    with contextlib.ExitStack() as stack:
-        shown: list[Progress] = []
-
-        def planned(plan: Plan) -> None:
-            shown.append(stack.enter_context(Progress(screen, len(plan.cases))))
-
-        def seen(event: Event) -> None:
-            shown[0].on_event(event)
-
-        watcher = Watcher(planned, seen, lambda text: aside(screen, text))
-        finished = carry_out(_wish(selection, mode, target, flaw, out, seed), watcher)
+    names = named_targets(target or ["reference"])
+    wish = _wish(selection, mode, names[0], flaw, out, seed)
+    if len(names) > 1 and json:
+        _fail(USAGE, _NOT_ONE_DOCUMENT)
+    if len(names) > 1:
+        raise typer.Exit(play_each(wish, names, console(), screen))
+    with watched(screen) as watcher:
+        finished = carry_out(wish, watcher)
     if json:
         say(finished.document.decode())
     else:

@@ -89,11 +89,7 @@ def carry_out(wish: Wish, watcher: Watcher) -> Finished:
     """
     shelf = catalogue()
     cases = chosen_cases(shelf, wish.selection, wish.modes)
-    parse_flaws(wish.flaws)
-    folder = None if wish.target == IN_PROCESS else find_target(wish.target)
-    if folder is not None and wish.flaws and "LAB_FLAWS" not in folder.file.environment:
-        raise UsageError(f"--flaw is for the reference sender; {folder.name} has only the flaws it has")
-    deviations = read_deviations(folder.deviations) if folder else ()
+    folder, deviations = check_target(wish)
     plan = plan_run(cases, shelf.cases, wish.command, wish.seed)
     place = make_folder(wish.out, plan.run)
     with interruptible(place):
@@ -109,6 +105,18 @@ def carry_out(wish: Wish, watcher: Watcher) -> Finished:
     if keeping.unseen is not None:
         raise keeping.unseen
     return finished
+
+
+def check_target(wish: Wish) -> tuple[TargetFolder | None, tuple[Deviation, ...]]:
+    """Return the target's folder (None for the one in this process) and what is known of it.
+
+    Raises `UsageError`, `UnknownFlaw`, `FolderError` and `DeviationsError`: what was typed cannot be played.
+    """
+    parse_flaws(wish.flaws)
+    folder = None if wish.target == IN_PROCESS else find_target(wish.target)
+    if folder is not None and wish.flaws and "LAB_FLAWS" not in folder.file.environment:
+        raise UsageError(f"--flaw is for the reference sender; {folder.name} has only the flaws it has")
+    return folder, read_deviations(folder.deviations) if folder else ()
 
 
 def finish(place: Path, deviations: Sequence[Deviation] = ()) -> Finished:

@@ -20,10 +20,11 @@ _REFRESHES = 8
 class Progress:
     """Counts cases as they begin and end. Use it as a context manager and feed it every event of the run."""
 
-    def __init__(self, console: Console, cases: int) -> None:
-        """`cases` is how many will be played, supporting ones too."""
+    def __init__(self, console: Console, cases: int, title: str = "") -> None:
+        """`cases` is how many will be played, supporting ones too. `title` stands before all else."""
         self._console = console
         self._cases = cases
+        self._title = f"{title}: " if title else ""
         self._steps: dict[str, str] = {}
         self._at = 0.0
         self.begun = 0
@@ -82,7 +83,7 @@ class Progress:
         """Return the line as it stands."""
         # The display is refreshed from a thread of its own, while events come in: it works on a copy.
         phases = Counter(list(self._steps.values()))
-        told = f"{self.ended} of {self._cases} cases"
+        told = f"{self._title}{self.ended} of {self._cases} cases"
         if phases:
             told += " (" + ", ".join(f"{step} {count}" for step, count in phases.most_common(4)) + ")"
         told += f"  {self._at:.1f} s"

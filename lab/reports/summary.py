@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.judge.deviations import Accounts
@@ -39,6 +39,16 @@ EXIT_MEANINGS: Mapping[int, str] = {
     INCONCLUSIVE: "inconclusive: at least one case proves nothing",
     NOTHING_SELECTED: "nothing was selected",
 }
+
+
+#: The worst first, for several runs that are told as one: a failure that was seen outranks what could not be judged, as
+#: it does inside one run. Whatever is not listed (what was typed cannot be done) comes before all of these.
+EXIT_ORDER = (FINDING, LAB_ERROR, INCONCLUSIVE, NOTHING_SELECTED, AS_EXPECTED)
+
+
+def worst_exit(codes: Iterable[int]) -> int:
+    """Return the worst of some exit codes; of none, that nothing was selected."""
+    return min(codes, key=lambda code: EXIT_ORDER.index(code) if code in EXIT_ORDER else -1, default=NOTHING_SELECTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,6 +277,37 @@ class NotSupported(Fact, frozen=True):
     what: str
 
 
+class PartTried(Fact, frozen=True):
+    """A part of the target's contract was tried for its own sake; see `sts-lab target-check`.
+
+    `part` is about, smtp, queue, flush, restart, clock, reports or logs. `error` says how it broke the contract.
+    """
+
+    part: str
+    #: What was asked for: the signal of a restart, the seconds of a clock.
+    argument: str = ""
+    #: Whether anybody answered at all.
+    reached: bool = True
+    offered: bool = True
+    error: str = ""
+    seconds: float = 0.0
+    #: Of a restart: whether an SMTP session from before it was still alive afterwards.
+    outlived: bool = False
+
+
+class QueueListed(Fact, frozen=True):
+    """The whole queue as the target listed it: recipient, sender, state and reason of each row."""
+
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+class LogRead(Fact, frozen=True):
+    """The target's log was read: how long it is, and some of the lines in it that name a recipient of ours."""
+
+    characters: int
+    lines: tuple[str, ...] = ()
+
+
 class LabFailed(Fact, frozen=True):
     """An exception inside the lab. Never a verdict on the target."""
 
@@ -321,6 +352,9 @@ AnyFact = (
     | ReportsLeft
     | TargetFailed
     | NotSupported
+    | PartTried
+    | QueueListed
+    | LogRead
     | LabFailed
     | DeadlinePassed
 )

@@ -50,6 +50,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cases: tuple[Case, ...]
     #: The DKIM key records of the target's report mail, by their names: the lab published them.
     dkim_records: dict[str, str] = {}
+    #: What the target says becomes of its policies when it ends: persistent or volatile.
+    policy_cache: str = "persistent"
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

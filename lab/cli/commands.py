@@ -234,6 +234,31 @@ def targets(
     console().print(targets_table(rows))
 
 
+@app.command("target-check")
+def target_check(
+    target: Annotated[str, typer.Argument(help="A folder of your own (./my-mta), or a target that is shipped.")],
+    flaw: FlawNames = None,
+    out: Out = Path("runs"),
+    seed: Seed = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+) -> None:
+    """Check a target's adapter alone: is it up, does honest mail arrive, are its hooks and claims true?"""
+    from lab.cli.target_check import Onlooker, check_target
+    from lab.reports.adapter_page import adapter_page, exit_code
+    from lab.reports.progress import Progress
+
+    screen = console(stderr=True)
+    with Progress(screen, probes=True) as progress:
+        onlooker = Onlooker(progress.on_event, lambda text: aside(screen, text))
+        checked = check_target(target, flaw or (), out, seed, ("sts-lab", *sys.argv[1:]), onlooker)
+    if json:
+        say(checked.document)
+    else:
+        console().print(adapter_page(checked.findings))
+        aside(console(), f"record and findings: {checked.folder}/")
+    raise typer.Exit(exit_code(checked.findings))
+
+
 @app.command("report-check")
 def report_check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mail, gzip or JSON; - for standard input.")],

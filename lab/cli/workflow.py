@@ -15,6 +15,7 @@ from lab.containers.engine import EngineError
 from lab.containers.folder import TargetFolder, find_target, repository_root, shipped_targets
 from lab.events import Event
 from lab.judge import judge
+from lab.judge.adapter import is_probe
 from lab.judge.deviations import Accounts, Deviation, read_deviations, settle_accounts
 from lab.model import Case, Mode, Verdict
 from lab.record import Record, RecordError, read_record
@@ -122,6 +123,8 @@ def check_target(wish: Wish) -> tuple[TargetFolder | None, tuple[Deviation, ...]
 def finish(place: Path, deviations: Sequence[Deviation] = ()) -> Finished:
     """Judge the record in a run's folder and write the verdicts beside it. Raises `RecordError` and `UsageError`."""
     record = read_record(place / "record.jsonl")
+    if any(is_probe(case.id) for case in record.header.cases):
+        raise UsageError(f"{place}: the record of a target-check, which has no verdicts; repeat it with target-check")
     requirements = load_requirements()
     verdicts = tuple(judge(record, requirements))
     accounts = settle_accounts(verdicts, deviations, catalogue().cases)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +22,9 @@ BASE_IMAGE = "debian:trixie-slim"
 #: What the two kinds of image are made of, relative to the repository root.
 _LAB_PARTS = ("pyproject.toml", "docker/lab", "docker/common/install", "scenarios", "lab")
 _COMMON_PARTS = ("docker/common",)
+
+#: What a build outside the checkout finds beside its own files.
+_COMMON_CONTEXT = ("docker/common", "docker/extra-ca")
 
 #: Passed on to a build when the user has set them: a private mirror's addresses are nobody else's business.
 _BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
@@ -53,12 +58,38 @@ def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:
-    """A folder outside the checkout is its own build context."""
-    context = folder.path.resolve()
-    name = f"mta-sts-lab/{folder.name}:{_digest(context, ['.'])}"
+    """A folder outside the checkout is its own build context, with `docker/common` and `docker/extra-ca` beside it.
+
+    So its Dockerfile finds the contract server under the same path as those inside the checkout.
+    """
+    inside = folder.path.resolve()
+    parts = f"{_digest(inside, ['.'])} {_digest(repository_root(), _COMMON_PARTS)}"
+    name = f"mta-sts-lab/{folder.name}:{hashlib.sha256(parts.encode()).hexdigest()[:12]}"
     if not _exists(client, name):
-        _build(client, name, context, "Dockerfile", say)
+        if not (inside / "Dockerfile").is_file():
+            raise EngineError(f"{folder.path}: there is no Dockerfile; docs/adding-an-mta.md has one to start from")
+        _build(client, name, _foreign_context(inside), "Dockerfile", say)
     return name
+
+
+def _foreign_context(inside: Path) -> bytes:
+    """Return the build context of a folder outside the checkout as a tar archive: nothing is left on disk."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for part in _COMMON_CONTEXT:
+            if (repository_root() / part).is_dir():
+                archive.add(repository_root() / part, part, filter=_plain)
+        archive.add(inside, ".", filter=_plain)
+    return buffer.getvalue()
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out what belongs to this machine: compiled Python, and whose the files are."""
+    if "__pycache__" in member.name:
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
 
 
 def _image(
@@ -91,8 +122,10 @@ def _digest(root: Path, parts: Iterable[str]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: str, say: Callable[[str], None]) -> None:
-    """Build with the engine's own command, which shows the user what takes so long and why it failed."""
+def _build(
+    client: docker.DockerClient, image: str, context: Path | bytes, dockerfile: str, say: Callable[[str], None]
+) -> None:
+    """Build with the engine's own command, which knows best how. The context is a folder, or a tar archive."""
     _have_base(client)
     say(f"building {image} (once; later runs reuse it)")
     arguments = [f"--build-arg={name}={os.environ[name]}" for name in _BUILD_ARGUMENTS if os.environ.get(name)]
@@ -105,7 +138,7 @@ def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: s
         "--network",
         "host",
         "--file",
-        str(context / dockerfile),
+        dockerfile if isinstance(context, bytes) else str(context / dockerfile),
         "--tag",
         image,
         "--tag",
@@ -113,11 +146,10 @@ def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: s
     ]
     try:
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
-            [*command, *arguments, str(context)],
+            [*command, *arguments, "-" if isinstance(context, bytes) else str(context)],
             check=False,
+            input=context if isinstance(context, bytes) else None,
             capture_output=True,
-            text=True,
-            errors="replace",
             timeout=BUILD_IMAGE.seconds,
             env={**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")},
         )
@@ -126,8 +158,9 @@ def _build(client: docker.DockerClient, image: str, context: Path, dockerfile: s
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"{BUILD_IMAGE.name}: {image} was not built in {BUILD_IMAGE.seconds:g} s") from error
     if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-        raise EngineError(f"building {image} failed:\n{tail}{_hint(done.stdout + done.stderr)}")
+        printed = (done.stdout + done.stderr).decode(errors="replace")
+        tail = "\n".join(printed.strip().splitlines()[-12:])
+        raise EngineError(f"building {image} failed:\n{tail}{_hint(printed)}")
 
 
 def _hint(printed: str) -> str:

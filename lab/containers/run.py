@@ -64,6 +64,8 @@ class ContainerRun:
     #: Seconds of processor time that the lab's container and the target's took.
     lab_seconds: float
     target_seconds: float
+    #: How the target's container ended by itself, and its last words; empty if it stayed up to the end.
+    target_ended: str = ""
 
 
 def run_in_containers(
@@ -98,8 +100,9 @@ def _play(site: _Site, lab: Any, target: Any, image: str, outlet: Outlet, say: C
     status = int(lab.wait()["StatusCode"])
     problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
     target.reload()
-    if not begun.is_set() and target.status != "running":
-        status, problem = TARGET_TROUBLE, _did_not_stay_up(site, target)
+    ended = ("", "") if target.status == "running" else _how_it_ended(site, target)
+    if ended[0] and not begun.is_set():
+        status, problem = TARGET_TROUBLE, f"{ended[0]} before it took mail\n{ended[1]}".strip()
     return ContainerRun(
         status=status,
         problem=problem,
@@ -107,6 +110,7 @@ def _play(site: _Site, lab: Any, target: Any, image: str, outlet: Outlet, say: C
         target_configuration=_file(target, "/lab/configuration.txt"),
         lab_seconds=float(_file(lab, str(PROCESSOR_TIME)) or 0),
         target_seconds=_processor_seconds(target),
+        target_ended="\n".join(ended).strip(),
     )
 
 
@@ -208,6 +212,8 @@ def _lab_container(site: _Site, image: str) -> Any:
         inject=file.inject,
         contract_port=file.contract.port,
         ready_seconds=file.ready_seconds,
+        black_box=plan.black_box,
+        checks_adapter=plan.checks_adapter,
     )
     files = {
         "plan.json": msgspec.json.encode(served),
@@ -298,10 +304,11 @@ def _end_with_the_target(lab: Any, target: Any, begun: threading.Event) -> None:
     threading.Thread(target=wait, name="target ends", daemon=True).start()
 
 
-def _did_not_stay_up(site: _Site, target: Any) -> str:
+def _how_it_ended(site: _Site, target: Any) -> tuple[str, str]:
+    """Return what is to be said of a container that has ended by itself, and its last words."""
     status = target.attrs.get("State", {}).get("ExitCode")
     said = "\n".join(_logs(target).strip().splitlines()[-10:])
-    return f"{site.folder.file.title}: its container ended with status {status} before it took mail\n{said}".strip()
+    return f"{site.folder.file.title}: its container ended with status {status}", said
 
 
 def _follow(lab: Any, outlet: Outlet, begun: threading.Event) -> None:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lab.events import CaseBegan, CaseEnded, Event, LabFailed, StepBegan, TargetFailed
+from lab.judge.adapter import is_probe
 from lab.reports.layout import page_width
 from lab.reports.visible import shortened
 
@@ -20,8 +21,12 @@ _REFRESHES = 8
 class Progress:
     """Counts cases as they begin and end. Use it as a context manager and feed it every event of the run."""
 
-    def __init__(self, console: Console, cases: int, title: str = "") -> None:
-        """`cases` is how many will be played, supporting ones too. `title` stands before all else."""
+    def __init__(self, console: Console, cases: int = 0, title: str = "", *, probes: bool = False) -> None:
+        """`cases` is how many will be played, supporting ones too; with `probes` those of an adapter are counted.
+
+        `title` stands before all else.
+        """
+        self._probes = probes
         self._console = console
         self._cases = cases
         self._title = f"{title}: " if title else ""
@@ -63,6 +68,8 @@ class Progress:
     def on_event(self, event: Event) -> None:
         """Take the next event of the run in."""
         self._at = event.at
+        if is_probe(event.case) and not self._probes:
+            return
         match event.fact:
             case CaseBegan():
                 self.begun += 1
@@ -84,6 +91,8 @@ class Progress:
         # The display is refreshed from a thread of its own, while events come in: it works on a copy.
         phases = Counter(list(self._steps.values()))
         told = f"{self._title}{self.ended} of {self._cases} cases"
+        if self._probes:
+            told = f"{self.ended} of {self.begun} probes" if self.begun else "waiting until the target is up"
         if phases:
             told += " (" + ", ".join(f"{step} {count}" for step, count in phases.most_common(4)) + ")"
         told += f"  {self._at:.1f} s"

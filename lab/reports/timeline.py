@@ -332,10 +332,24 @@ def _of_target(fact: AnyFact) -> _Told | None:
             return _Told(Topic.TARGET, "sender", f"offers no such thing: {visible(fact.what)}", essential=True)
         case facts.ReportsLeft():
             return _Told(Topic.TARGET, "sender > lab", "says that all reports have left")
+        case facts.PartTried():
+            return _part_tried(fact)
+        case facts.QueueListed():
+            return _Told(Topic.TARGET, "sender > lab", f"lists its queue: {len(fact.rows)} rows", Emphasis.QUIET)
+        case facts.LogRead():
+            text = f"shows its log: {fact.characters} characters, {len(fact.lines)} lines about our messages"
+            return _Told(Topic.TARGET, "sender > lab", text, Emphasis.QUIET)
         case facts.TargetFailed():
             return _Told(Topic.TARGET, "sender", f"failed: {visible(fact.what)}", Emphasis.TROUBLE, essential=True)
         case _:
             return None
+
+
+def _part_tried(fact: facts.PartTried) -> _Told:
+    tried = visible(f"{fact.part} {fact.argument}".strip())
+    if fact.error:
+        return _Told(Topic.TARGET, "lab > sender", f"tries {tried}: {visible(fact.error)}", Emphasis.TROUBLE)
+    return _Told(Topic.TARGET, "lab > sender", f"tries {tried}: {'good' if fact.offered else 'not offered'}")
 
 
 def _of_lab(fact: AnyFact) -> _Told | None:

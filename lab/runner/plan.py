@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab import __version__
 from lab.model import Case
@@ -28,9 +28,25 @@ class Plan:
     seed: int
     cases: tuple[Case, ...]
     supporting: frozenset[str]
+    #: Whether nothing but mail is asked of the target; see `lab.targets.black_box`.
+    black_box: bool = False
+    #: Whether the target's adapter is checked, with the probes that its claims ask for; then there are no cases here.
+    checks_adapter: bool = False
 
 
-def plan_run(selected: Sequence[Case], all_cases: Mapping[str, Case], command: Sequence[str], seed: int | None) -> Plan:
+def plan_check(command: Sequence[str], seed: int | None) -> Plan:
+    """Return the plan for a check of an adapter."""
+    return replace(plan_run((), {}, command, seed), checks_adapter=True)
+
+
+def plan_run(
+    selected: Sequence[Case],
+    all_cases: Mapping[str, Case],
+    command: Sequence[str],
+    seed: int | None,
+    *,
+    black_box: bool = False,
+) -> Plan:
     """Return the plan for some cases, their control arms added where they were not chosen themselves."""
     chosen = {case.id for case in selected}
     needed = [case.control for case in selected if case.control and case.control not in chosen]
@@ -43,6 +59,7 @@ def plan_run(selected: Sequence[Case], all_cases: Mapping[str, Case], command: S
         seed=secrets.randbits(32) if seed is None else seed,
         cases=(*selected, *(all_cases[name] for name in supporting)),
         supporting=frozenset(supporting),
+        black_box=black_box,
     )
 
 
@@ -60,6 +77,7 @@ def header_of(plan: Plan, about: About) -> Header:
         seed=plan.seed,
         cases=plan.cases,
         dkim_records=dict(about.dkim_records),
+        policy_cache=about.policy_cache,
     )
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.attacks.campaign import Campaign
+from lab.judge.adapter import AdapterView, why_not_ready
+from lab.judge.adapter.probes import HONEST, probes_before_a_run, probes_of
+from lab.model import Case
 from lab.record import Recorder
+from lab.runner.observed import CheckedTarget, ObservedTarget
 from lab.runner.outlet import Outlet
 from lab.runner.patience import IN_PROCESS, Patience
 from lab.runner.plan import Plan, header_of
 from lab.runner.play import Stage, play
 from lab.runner.queue_watch import QueueWatch
-from lab.targets.contract import Target, TargetError
+from lab.runner.report_call import CAPABILITY
+from lab.targets.black_box import BlackBox
+from lab.targets.contract import About, Target, TargetError
 from lab.targets.flaws import parse_flaws
 from lab.targets.reference.target import InProcessTarget
 from lab.world.internet import Internet
@@ -28,6 +36,9 @@ PREFIX_IN_PROCESS = "198.18.64.0/18"
 #: recorder (a target that is part of the lab has bugs of the lab).
 StartTarget = Callable[[Network, str, bytes, Recorder], Awaitable[Target]]
 
+#: The same for a target that may not be up yet, and whose mail port is tried by itself.
+StartChecked = Callable[[Network, str, bytes, Recorder], Awaitable[CheckedTarget]]
+
 
 async def run(
     plan: Plan,
@@ -40,35 +51,133 @@ async def run(
 ) -> None:
     """Play a plan's cases and hand the record to the outlet.
 
-    The footer says whether the run was complete: an interrupt leaves an incomplete record, and is raised again.
+    The footer says whether the run was complete: an interrupt leaves an incomplete record, and is raised again. Raises
+    `TargetError`, and leaves no record, when the target does not deliver what is honest: no case would prove anything.
     """
-    recorder = Recorder()
-    complete = False
-    internet = await Internet.open(network, authority, recorder, prefix=prefix, seed=plan.seed)
-    try:
-        target = await start_target(network, internet.dns_address, authority.certificate_pem, recorder)
+    async with _grounds(plan, network, prefix, authority, patience, outlet) as grounds:
+        whole = await start_target(network, grounds.internet.dns_address, authority.certificate_pem, grounds.recorder)
+        target = BlackBox(whole) if plan.black_box else whole
         try:
             about = await target.about()
-            internet.publish_keys(about.dkim_records)
-            outlet.header(header_of(plan, about))
-            recorder.listen(outlet.event)
-            campaign = Campaign(recorder, authority)
-            watch = QueueWatch(target, recorder, patience.queue_poll, patience.queue_look)
-            # Not the seed itself: the world draws its names from that, and canaries must not look like them.
-            dice = random.Random(f"canaries of {plan.seed}")  # noqa: S311 - they have to be distinct, not secret
-            stage = Stage(target, about, internet, campaign, recorder, watch, patience, dice)
-            try:
+            async with grounds.stage(target, about) as stage:
+                await _see_that_it_is_ready(stage)
+                outlet.header(header_of(plan, about))
+                grounds.recorder.listen(outlet.event)
                 await play(stage, plan.cases, plan.supporting)
-                complete = True
-            finally:
-                await asyncio.shield(campaign.close())
-            # A target that has gone is not asked for its log: that takes a whole deadline and brings nothing.
-            outlet.target_log(f"{watch.broken}\n" if watch.broken else await _log_of(target))
+                grounds.complete = True
+            # A target that has gone is not asked for its log: that takes a whole deadline and brings nothing. One that
+            # is a black box is: its log proves nothing here, and tells whoever reads on.
+            broken = stage.watch.broken
+            outlet.target_log(f"{broken}\n" if broken else await _log_of(whole))
         finally:
             await asyncio.shield(target.close())
+
+
+async def check(
+    plan: Plan,
+    network: Network,
+    prefix: str,
+    authority: Authority,
+    start_target: StartChecked,
+    patience: Patience,
+    outlet: Outlet,
+    ready_seconds: float,
+) -> None:
+    """Play the probes of an adapter, try each part of its contract, and hand the record to the outlet.
+
+    The target need not be up: for that it has `ready_seconds`, and how it ended is on record. The plan has no cases of
+    its own.
+    """
+    async with _grounds(plan, network, prefix, authority, patience, outlet) as grounds:
+        whole = await start_target(network, grounds.internet.dns_address, authority.certificate_pem, grounds.recorder)
+        target = ObservedTarget(whole, grounds.recorder)
+        try:
+            about, takes_mail = await target.come_up(ready_seconds)
+            probes = probes_of(about.capabilities)
+            outlet.header(header_of(replace(plan, cases=probes), about))
+            grounds.recorder.listen(outlet.event)
+            if takes_mail:
+                async with grounds.stage(target, about) as stage:
+                    await _play_probes(stage, probes)
+                broken = stage.watch.broken
+                outlet.target_log(f"{broken}\n" if broken else await _log_of(target))
+            grounds.complete = True
+        finally:
+            await asyncio.shield(target.close())
+
+
+@dataclass(slots=True)
+class _Grounds:
+    """A world that is up, and the record of what happens in it."""
+
+    plan: Plan
+    internet: Internet
+    recorder: Recorder
+    authority: Authority
+    patience: Patience
+    complete: bool = False
+
+    @contextlib.asynccontextmanager
+    async def stage(self, target: Target, about: About) -> AsyncIterator[Stage]:
+        """Return everything that cases are played on, and end every attack afterwards."""
+        self.internet.publish_keys(about.dkim_records)
+        campaign = Campaign(self.recorder, self.authority)
+        watch = QueueWatch(target, self.recorder, self.patience.queue_poll, self.patience.queue_look)
+        # Not the seed itself: the world draws its names from that, and canaries must not look like them.
+        dice = random.Random(f"canaries of {self.plan.seed}")  # noqa: S311 - they have to be distinct, not secret
+        try:
+            yield Stage(target, about, self.internet, campaign, self.recorder, watch, self.patience, dice)
+        finally:
+            await asyncio.shield(campaign.close())
+
+
+@contextlib.asynccontextmanager
+async def _grounds(
+    plan: Plan, network: Network, prefix: str, authority: Authority, patience: Patience, outlet: Outlet
+) -> AsyncIterator[_Grounds]:
+    recorder = Recorder()
+    internet = await Internet.open(network, authority, recorder, prefix=prefix, seed=plan.seed)
+    grounds = _Grounds(plan, internet, recorder, authority, patience)
+    try:
+        yield grounds
     finally:
         await asyncio.shield(internet.close())
-        outlet.footer(recorder.footer(complete))
+        outlet.footer(recorder.footer(grounds.complete))
+
+
+async def _see_that_it_is_ready(stage: Stage) -> None:
+    """See an honest message arrive, and the policy fetched if policies are claimed. Raises `TargetError`."""
+    probes = probes_before_a_run(stage.about.capabilities)
+    await play(stage, probes, frozenset())
+    found = why_not_ready(_view_of(stage, probes))
+    if found is not None:
+        raise TargetError(
+            f"{stage.about.name} is not ready to be judged ({found.code or found.word}): {found.observed}. "
+            f"{found.remedy} `sts-lab target-check` checks all of its adapter."
+        )
+
+
+async def _play_probes(stage: Stage, probes: Sequence[Case]) -> None:
+    """Play the honest probe, and, if its message arrived, all others."""
+    with contextlib.suppress(TargetError):
+        await stage.target.queue()
+    await play(stage, (HONEST,), frozenset())
+    message = _view_of(stage, (HONEST,)).message(HONEST, HONEST.steps[0].name)
+    if message is None or not message.outcome().delivered:
+        return
+    await play(stage, [probe for probe in probes if probe != HONEST], frozenset())
+    with contextlib.suppress(TargetError):
+        # Nobody plays a case about these where they are not claimed; whether they are offered is told all the same.
+        if CAPABILITY not in stage.about.capabilities:
+            await stage.target.reports()
+    with contextlib.suppress(TargetError):
+        if not any(step.advance for probe in probes for step in probe.steps):
+            await stage.target.advance(1)
+
+
+def _view_of(stage: Stage, probes: Sequence[Case]) -> AdapterView:
+    cases = ("", *(probe.id for probe in probes))
+    return AdapterView(stage.about, [event for case in cases for event in stage.recorder.of_case(case)])
 
 
 async def _log_of(target: Target) -> str:
@@ -85,8 +194,20 @@ async def run_in_process(
 
     `directory` is the sender's own, for queue and cache.
     """
+    start = _reference_sender(directory, flaws)
+    await run(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, Authority.create(), start, patience, outlet)
 
-    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
+
+async def check_in_process(
+    plan: Plan, directory: Path, flaws: frozenset[str], outlet: Outlet, patience: Patience = IN_PROCESS
+) -> None:
+    """Check the reference sender in this process as if it were anybody's; see `run_in_process`."""
+    start = _reference_sender(directory, flaws)
+    await check(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, Authority.create(), start, patience, outlet, 0.0)
+
+
+def _reference_sender(directory: Path, flaws: frozenset[str]) -> Callable[..., Awaitable[InProcessTarget]]:
+    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> InProcessTarget:
         target = InProcessTarget(
             network=network,
             dns=dns_address,
@@ -98,5 +219,4 @@ async def run_in_process(
         await target.start()
         return target
 
-    authority = Authority.create()
-    await run(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, authority, start, patience, outlet)
+    return start

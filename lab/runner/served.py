@@ -22,8 +22,8 @@ from lab.record import Footer, Header, Recorder, encoded
 from lab.runner.outlet import Outlet
 from lab.runner.patience import OVER_THE_NETWORK
 from lab.runner.plan import Plan
-from lab.runner.run import run
-from lab.targets.contract import Target, TargetError
+from lab.runner.run import check, run
+from lab.targets.contract import TargetError
 from lab.targets.inject import Inject
 from lab.targets.remote import RemoteTarget
 from lab.world.network import Network, PrefixNetwork
@@ -61,10 +61,21 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract_port: int
     #: How long the target may take until it answers and takes mail.
     ready_seconds: float
+    black_box: bool = False
+    checks_adapter: bool = False
 
     def plan(self) -> Plan:
         """Return the plan proper."""
-        return Plan(self.run, self.started, self.command, self.seed, self.cases, frozenset(self.supporting))
+        return Plan(
+            run=self.run,
+            started=self.started,
+            command=self.command,
+            seed=self.seed,
+            cases=self.cases,
+            supporting=frozenset(self.supporting),
+            black_box=self.black_box,
+            checks_adapter=self.checks_adapter,
+        )
 
 
 def play_served_plan() -> None:
@@ -83,22 +94,19 @@ def play_served_plan() -> None:
 async def _play(served: ServedPlan, authority: Authority) -> None:
     await _make_local(served.prefix)
 
-    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
+    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> RemoteTarget:
         target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
-        await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
+        if not served.checks_adapter:
+            await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
         return target
 
-    playing = asyncio.ensure_future(
-        run(
-            served.plan(),
-            PrefixNetwork(served.prefix),
-            served.prefix,
-            authority,
-            start,
-            OVER_THE_NETWORK,
-            _standard_output(),
-        )
-    )
+    plan, network, outlet = served.plan(), PrefixNetwork(served.prefix), _standard_output()
+    if served.checks_adapter:
+        seconds = served.ready_seconds
+        work = check(plan, network, served.prefix, authority, start, OVER_THE_NETWORK, outlet, seconds)
+    else:
+        work = run(plan, network, served.prefix, authority, start, OVER_THE_NETWORK, outlet)
+    playing = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     await playing
 

@@ -15,6 +15,10 @@ class TargetError(Exception):
     """The target broke its contract: it died, never answered, or answered nonsense. The message says what and where."""
 
 
+class NotAnswering(TargetError):
+    """Nobody answered: the connection was refused, or broke, or nothing came in time."""
+
+
 class NotOffered(TargetError):
     """The target does not offer this part of the contract."""
 

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from lab.deadlines import CONTRACT_CALL
-from lab.targets.contract import About, Held, NotNow, NotOffered, TargetError
+from lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, TargetError
 from lab.targets.contract_http import (
     CONTRACT_VERSION,
     PORT,
@@ -24,6 +24,7 @@ from lab.targets.contract_http import (
 )
 from lab.targets.inject import Inject
 from lab.targets.reference.injection import Injector, session_as_told
+from lab.targets.reference.smtp_client import SmtpClient
 
 T = TypeVar("T")
 
@@ -77,6 +78,10 @@ class RemoteTarget:
     async def greet(self) -> None:
         """See that the target takes mail, without sending any. Raises `TargetError`."""
         await self._injector.greet()
+
+    async def open_session(self) -> SmtpClient:
+        """Open an SMTP session as for an injection, and leave it to the caller. Raises `TargetError`."""
+        return await self._injector.open()
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""
@@ -137,7 +142,7 @@ class RemoteTarget:
             raise TargetError(f"{self._where}{path}: the answer does not keep the contract: {error}") from error
 
     async def _call(self, method: str, path: str, body: bytes, largest: int) -> bytes:
-        """One call. Raises `NotOffered` for 404, `TargetError` for everything else that goes wrong."""
+        """One call. Raises `NotOffered` for 404, `NotAnswering`, and `TargetError` for what else goes wrong."""
         what = f"{method} {self._where}{path}"
         headers = {"Content-Type": "application/json"} if body else {}
         try:
@@ -147,9 +152,9 @@ class RemoteTarget:
                 answer = await _bounded(response, largest)
                 status = response.status
         except TimeoutError as error:
-            raise TargetError(f"{what}: no answer within {self._call_seconds:g} s ({CONTRACT_CALL.name})") from error
+            raise NotAnswering(f"{what}: no answer within {self._call_seconds:g} s ({CONTRACT_CALL.name})") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TargetError(f"{what}: {error or type(error).__name__}") from error
+            raise NotAnswering(f"{what}: {error or type(error).__name__}") from error
         if answer is None:
             raise TargetError(f"{what}: the answer has more than {largest} octets")
         if status == 404:

@@ -102,9 +102,13 @@ class Injector:
 
     async def greet(self) -> None:
         """Open one session and keep it for the first message. Raises `TargetError` when nobody greets."""
+        self._idle.append(await self.open())
+
+    async def open(self) -> SmtpClient:
+        """Open a session that is the caller's to close. Raises `TargetError` when nobody greets."""
         try:
             async with asyncio.timeout(INJECT.seconds):
-                self._idle.append(await self._open())
+                return await self._open()
         except TimeoutError as error:
             waited = f"no session within {INJECT.seconds:g} s ({INJECT.name})"
             raise TargetError(f"{self._name} does not take mail: {waited}") from error

@@ -13,6 +13,7 @@ from lab.targets.flaws import FLAWS, NO_FLAWS, Flaws
 from lab.targets.reference.injection import Injector, plain_relay
 from lab.targets.reference.sender import NotRunning, ReferenceSender
 from lab.targets.reference.settings import IN_PROCESS, Settings
+from lab.targets.reference.smtp_client import SmtpClient
 from lab.world.network import Network
 
 CAPABILITIES = ("mta-sts", "tls-rpt")
@@ -79,6 +80,14 @@ class InProcessTarget:
             return about_sender(self.sender)
         except OSError as error:
             raise TargetError(f"the reference sender cannot make its DKIM key: {error}") from error
+
+    async def greet(self) -> None:
+        """See that the sender takes mail, without sending any. Raises `TargetError`."""
+        await self._injector.greet()
+
+    async def open_session(self) -> SmtpClient:
+        """Open an SMTP session as for an injection, and leave it to the caller. Raises `TargetError`."""
+        return await self._injector.open()
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""

@@ -1,0 +1,219 @@
+"""The hooks: is each one that is offered there, and does it tell the truth?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.events import ClockAdvanced, Event, LogRead, QueueListed, TargetFlushed, TargetRestarted
+from lab.judge.adapter.finding import AdapterView, Finding, Word, at
+from lab.judge.adapter.probes import CLOCK, CLOCK_ADVANCE, HELD, HONEST, KEPT, MTA_STS, STRANGER
+from lab.model import Outcome
+
+#: Seconds from a request to try everything now to the attempt that it causes. Postfix took 0.1 s; a mail server that is
+#: restarted for it, 2 s.
+FLUSHED_WITHIN = 10.0
+
+#: What does without a hook, in the words of the listing.
+_WITHOUT = {
+    "queue": "holds are proved by three attempts instead, which takes longer",
+    "flush": "its own retries are waited for",
+    "restart": "cases that restart the mail server are unsupported",
+    "clock": "cases in which a policy grows old are unsupported",
+    "reports": "cases about reports are unsupported",
+    "logs": "findings come without the mail server's own words",
+}
+
+_METHOD = {"queue": "GET", "logs": "GET"}
+
+
+def the_hooks(view: AdapterView) -> Iterator[Finding]:
+    """Return one finding, or more, for each hook."""
+    truths = {"queue": _queue, "flush": _flush, "restart": _restart, "clock": _clock, "reports": None, "logs": _logs}
+    for part, truth in truths.items():
+        broken = _not_there(view, part)
+        if broken is not None:
+            yield broken
+        elif truth is not None:
+            yield from truth(view)
+
+
+def name_of(part: str) -> str:
+    """Return what a hook is called in the listing."""
+    return f"{_METHOD.get(part, 'POST')} /{part}"
+
+
+def _not_there(view: AdapterView, part: str) -> Finding | None:
+    """Return a finding if a hook was not tried, is not offered, or breaks its contract."""
+    tries = view.tries(part)
+    if not tries:
+        return Finding(name_of(part), Word.SKIPPED, "not tried: mail has to arrive first, and a message to be held")
+    if not all(fact.offered for _, fact in tries):
+        return Finding(name_of(part), Word.NOT_OFFERED, f"answers 404: {_WITHOUT[part]}")
+    wrong = [(event, fact) for event, fact in tries if fact.error]
+    if not wrong:
+        return None
+    event, fact = wrong[0]
+    asked = f" ({fact.argument})" if fact.argument else ""
+    return Finding(
+        name_of(part),
+        Word.FAULT,
+        f"{fact.error}{asked}",
+        f"{part}-broken",
+        f"The hook `{part}` must print what the table in docs/adding-an-mta.md says, and end with status 0. Try it by "
+        f"hand: docker exec -i CONTAINER /hooks/{part} </dev/null. A hook that is not there at all is no fault.",
+        at([event]),
+    )
+
+
+def _queue(view: AdapterView) -> Iterator[Finding]:
+    listed = view.of_run.of_kind(QueueListed)
+    message = view.message(HELD, "held")
+    injected = view.facts(HELD).message_of("held")
+    if message is None or injected is None:
+        yield Finding(name_of("queue"), Word.SKIPPED, "answers, but no message was held that it could show")
+        return
+    rows = [(event, row) for event, fact in listed for row in fact.rows]
+    mine = [(event, row) for event, row in rows if row[0].lower() == injected[1].recipient.lower()]
+    senders = {row[1].lower().strip("<>") for _, row in mine}
+    states = {row[2] for _, row in mine}
+    fault = ""
+    if view.outcome(HELD, "held") is Outcome.DEFERRED or mine:
+        if not mine:
+            fault = "shows no row of that recipient"
+        elif senders != {injected[1].sender.lower()}:
+            fault = f"says that it is from {', '.join(sorted(senders)) or 'nobody'}"
+        elif "deferred" not in states:
+            fault = f"says that it is {', '.join(sorted(states))}, and never that it is deferred"
+        elif any(row[0].lower() == injected[1].recipient.lower() for row in listed[-1][1].rows):
+            fault = "still shows it after it was delivered" if message.copies() else ""
+    else:
+        fault = f"shows no row of that recipient (it does show: {_recipients(rows)})"
+    if fault:
+        yield Finding(
+            name_of("queue"),
+            Word.FAULT,
+            f"a message from {injected[1].sender} for {injected[1].recipient} waits, as nobody listens on its host: "
+            f"the queue {fault}",
+            "queue-belied",
+            "A row for each recipient that is held, with the bare addresses of the envelope, and the state `deferred` "
+            "as soon as an attempt has failed.",
+            at([event for event, _ in mine] or [event for event, _ in listed]),
+        )
+    else:
+        observed = "shows a message that waits: recipient, sender and state"
+        yield Finding(name_of("queue"), Word.OK, observed, evidence=at([mine[0][0]]))
+
+
+def _recipients(rows: list[tuple[Event, tuple[str, str, str, str]]]) -> str:
+    return ", ".join(sorted({row[0] for _, row in rows})[:3]) or "nothing at all"
+
+
+def _flush(view: AdapterView) -> Iterator[Finding]:
+    flushes = [event for event, _ in view.of_run.of_kind(TargetFlushed)]
+    facts = view.facts(HELD)
+    steps = [event.at for event in facts.events if event.step == "held"]
+    asked = [event for event in flushes if steps and steps[0] < event.at < steps[-1]]
+    if not asked:
+        yield Finding(name_of("flush"), Word.SKIPPED, "answers, but no message waited that it could have moved")
+        return
+    # What a restart or another time brings about later is not the flush's doing.
+    changes = [event for event, _ in view.of_run.of_kind(ClockAdvanced) + view.of_run.of_kind(TargetRestarted)]
+    until = min((event.at for event in changes if event.at > asked[0].at), default=float("inf"))
+    tried = [event.at - asked[0].at for event in facts.contacts(asked[0].at) if event.at < until]
+    first = min(tried, default=float("inf"))
+    if first > FLUSHED_WITHIN:
+        seen = "no attempt at all" if first == float("inf") else f"its next attempt {first:.1f} s later"
+        yield Finding(
+            name_of("flush"),
+            Word.FAULT,
+            f"after the request to try everything now there was {seen}",
+            "flush-without-attempt",
+            "The hook must make the mail server try each waiting message again at once (postqueue -f, exim -qff, "
+            "sendmail -q), also one that has failed a moment ago. If it cannot, leave the hook out.",
+            at(asked),
+        )
+    else:
+        yield Finding(name_of("flush"), Word.OK, f"an attempt {first:.1f} s after the request", evidence=at(asked[:1]))
+
+
+def _restart(view: AdapterView) -> Iterator[Finding]:
+    kept = view.facts(KEPT)
+    message = view.message(KEPT, "held")
+    for event, fact in view.tries("restart"):
+        part = f"{name_of('restart')} {fact.argument}"
+        # A server that is asked to end may rightly let its sessions come to their own end; one that is killed cannot.
+        if fact.outlived and fact.argument == "KILL":
+            yield Finding(
+                part,
+                Word.FAULT,
+                "an SMTP session that was open before went on afterwards: nothing was killed",
+                "restart-not-done",
+                "The hook must end every process of the mail server with the signal in its input, and start it again.",
+                at([event]),
+            )
+        else:
+            yield Finding(part, Word.OK, f"takes mail again after {fact.seconds:.1f} s", evidence=at([event]))
+    if message is None or not view.tries("restart"):
+        return
+    part = f"{name_of('restart')}: the queue is kept"
+    if message.copies():
+        extra = f"; {len(message.copies())} copies" if len(message.copies()) > 1 else ""
+        word = Word.FAULT if extra else Word.OK
+        code = "delivered-twice" if extra else ""
+        yield Finding(part, word, f"a message that waited arrived after the restarts{extra}", code)
+    elif kept.ended:
+        yield Finding(
+            part,
+            Word.FAULT,
+            "a message that waited before the restarts never arrived",
+            "queue-lost-in-restart",
+            "The queue must be on disk, in a place that the start of the mail server does not empty.",
+        )
+    else:
+        yield Finding(part, Word.INCONCLUSIVE, "the check ended before it could be seen")
+
+
+def _clock(view: AdapterView) -> Iterator[Finding]:
+    part = name_of("clock")
+    enforced = view.claims(MTA_STS) and view.outcome(STRANGER, "held") is Outcome.DEFERRED
+    became = view.outcome(CLOCK, "lapsed")
+    if not enforced or not view.of_run.of_kind(ClockAdvanced):
+        yield Finding(part, Word.NOT_PROVABLE, "answers; without policies that are enforced nothing shows its effect")
+        return
+    if became is not None and became.delivered:
+        yield Finding(part, Word.OK, "a policy whose age had passed no longer counts")
+        return
+    if became is not Outcome.DEFERRED:
+        yield Finding(part, Word.INCONCLUSIVE, f"the message was {became.value if became else 'never sent'}")
+        return
+    yield Finding(
+        part,
+        Word.FAULT,
+        f"moved forward by {CLOCK_ADVANCE} s, and a policy with a shorter max_age still counts",
+        "clock-without-effect",
+        "The clock that decides about the age of policies must move: libfaketime on the process that keeps them "
+        "(FAKETIME_TIMESTAMP_FILE, FAKETIME_NO_CACHE=1). If it cannot, leave the hook out.",
+    )
+
+
+def _logs(view: AdapterView) -> Iterator[Finding]:
+    part = name_of("logs")
+    read = view.of_run.of_kind(LogRead)
+    event, log = read[-1] if read else (None, None)
+    if event is None or log is None:
+        yield Finding(part, Word.INCONCLUSIVE, "was not read to the end")
+    elif not log.characters:
+        yield Finding(part, Word.FAULT, "is empty", "logs-empty", _LOG_REMEDY, at([event]))
+    elif view.message(HONEST, HONEST.steps[0].name) is None:
+        yield Finding(part, Word.SKIPPED, f"{log.characters} characters, and no message of ours that it could tell of")
+    elif not log.lines:
+        observed = f"{log.characters} characters, and none of the messages' recipients or domains in them"
+        yield Finding(part, Word.FAULT, observed, "logs-silent", _LOG_REMEDY, at([event]))
+    else:
+        yield Finding(part, Word.OK, f"names our recipients, for instance: {log.lines[-1]}", evidence=at([event]))
+
+
+_LOG_REMEDY = (
+    "The hook must print the mail server's own log of deliveries (the file that it writes, or what it says on standard "
+    "output, kept in a file)."
+)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lab.events import Event, ReportReceived, ReportsAsked, ReportsLeft
+from lab.events import ConnectionAccepted, ConnectionDenied, Event, ReportReceived, ReportsAsked, ReportsLeft
+from lab.judge.report_window import Day, Window, clock_of
 from lab.judge.view import CaseView
-from lab.judge.witness import Window
 from lab.tlsrpt import ParsedReport, parse_report
 from lab.tlsrpt.names import plain
 from lab.world.report_places import ReportPlaces, place_of, wanted_places
 
 #: What a request without a Content-Type is told to have: an empty hint would say that it is a file.
 NO_MEDIA_TYPE = "none"
+
+_RECEIVING = ("mx", "attacker-mx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,42 @@ def wanted(view: CaseView) -> frozenset[str]:
 
 
 def window_of(view: CaseView, arrival: Arrival) -> Window:
-    """Return the time that a report tells of: up to the call that it answers, from the call before.
+    """Return the time that a report tells of: up to the call that it answers, from the call before, and on its day.
 
-    A report that is sent again tells of the time of its first copy.
+    A report that is sent again tells of the time of its first copy. A day on which there was nothing to tell of proves
+    nothing but that it is the wrong one, and is left out.
     """
+    window, day = _between_calls(view, arrival), day_of(view, arrival)
+    dated = replace(window, day=day)
+    return dated if _something_happened(view, dated) else window
+
+
+def day_of(view: CaseView, arrival: Arrival) -> Day | None:
+    """Return the date range of a report; None if it cannot be read, or nothing is known of the target's clock."""
+    content, clock = arrival.parsed.content, clock_of(view)
+    start = content.start.instant if content and content.start else None
+    end = content.end.instant if content and content.end else None
+    if clock is None or start is None or end is None or start >= end:
+        return None
+    # The last second of a day is written as 23:59:59 (A50), and it is a whole one.
+    return Day(start.timestamp(), end.timestamp() + 1, clock)
+
+
+def names_a_day_without_sessions(view: CaseView, arrival: Arrival) -> bool:
+    """Whether there is something that a report can tell of, and its date range has no part in it."""
+    window = _between_calls(view, arrival)
+    dated = replace(window, day=day_of(view, arrival))
+    return _something_happened(view, window) and not _something_happened(view, dated)
+
+
+def _something_happened(view: CaseView, window: Window) -> bool:
+    """Whether the target came to a receiving host in a time, or asked for the policy."""
+    reached = [event for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in _RECEIVING]
+    denied = [event for event, _ in view.facts.of_kind(ConnectionDenied)]
+    return bool(window.of([*reached, *denied, *view.facts.policy_asked()]))
+
+
+def _between_calls(view: CaseView, arrival: Arrival) -> Window:
     first = next((one for one in arrivals(view) if arrival.report_id and one.report_id == arrival.report_id), arrival)
     asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at <= first.event.at]
     return Window(asked[-2] if len(asked) > 1 else -1.0, asked[-1] if asked else first.event.at)

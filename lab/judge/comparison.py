@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from lab.judge.arrivals import Arrival, about_the_case, window_of
+from lab.judge.report_window import clock_of
 from lab.judge.reports import expected_types
 from lab.judge.view import CaseView
 from lab.judge.witness import known_sessions
@@ -88,7 +90,7 @@ def _seen(view: CaseView, arrival: Arrival, known: KnownSessions) -> dict[str, s
     failed = known.failed.most > 0
     return {
         "sent by": "https POST" if arrival.fact.transport == "https" else "mail",
-        "day": "",
+        "day": _arrived(view, arrival),
         "policy-domain": known.policy_domain,
         "policy-type": _several(known.policy_types, " or "),
         "policy-string": f"{len(known.policy_lines)} lines published" if known.policy_lines else "",
@@ -102,6 +104,14 @@ def _seen(view: CaseView, arrival: Arrival, known: KnownSessions) -> dict[str, s
         "receiving host": _several(known.mx_hosts) if failed else "",
         "receiving-ip": _several(known.receiving_ips) if failed else "",
     }
+
+
+def _arrived(view: CaseView, arrival: Arrival) -> str:
+    """Say when a report came by the target's clock: how long it waited after the end of its day shows there."""
+    clock = clock_of(view)
+    if clock is None:
+        return ""
+    return f"arrived {datetime.fromtimestamp(clock.began + clock.passed(arrival.event.at), UTC):%Y-%m-%d %H:%M}"
 
 
 def _told(arrival: Arrival) -> dict[str, str]:

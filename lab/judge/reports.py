@@ -9,23 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.events import LabFailed
-from lab.judge.arrivals import Arrival, about_the_case, arrivals, reports_left, wanted, window_of
+from lab.judge.arrivals import (
+    Arrival,
+    about_the_case,
+    names_a_day_without_sessions,
+    reports_left,
+    wanted,
+    window_of,
+)
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.judge.witness import before_any_connection, known_sessions
 from lab.model import Expectation, Grade, Judgement, Mode, Step
 from lab.tlsrpt import Finding, against_sessions, grade
+from lab.tlsrpt.departures import Departure, finding
 from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
-from lab.world.report_places import ReportPlaces
 
 CAPABILITY = "tls-rpt"
 
 REPORTED = "the-target-reports"
 
-#: What a report that is sent again, or too often, breaks.
-ONE_REPORT_A_DAY = "RPT-4.1-01"
-UNIQUE_ID = "RPT-4.4-05"
-NO_REPORT_ON_REPORTS = "RPT-3-09"
-NO_FAILURE_UNDER_NONE = "STS-6-03"
+#: What a report breaks whose date range has no part in what it tells of.
+TRUE_DAY = "RPT-4.4-03"
 
 #: A case that is about an attack judges only these in full; what else is wrong with a report is only noted there, and
 #: judged by the cases that are about reports.
@@ -44,7 +48,7 @@ def the_target_reports(view: CaseView) -> Iterator[Judgement]:
         if expect is None or not expect.report:
             continue
         times = view.step_times(step.name)
-        if times is None or not _comparable(view):
+        if times is None or not comparable(view):
             continue
         if not reports_left(view, times[0]):
             yield inconclusive(REPORTED, "reports-never-left", "the target was not asked, or did not answer", step.name)
@@ -140,7 +144,7 @@ def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
         text = view.dkim_records.get(name)
         return None if text is None else text.encode()
 
-    for arrival in _judged_arrivals(view):
+    for arrival in judged_arrivals(view):
         found = grade(arrival.parsed, view.requirements, key)
         if before_any_connection(view, window_of(view, arrival)):
             found = tuple(one for one in found if one.reason != "perhaps-missing")
@@ -150,11 +154,23 @@ def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
 def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
     """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
     expected, optional = expected_types(view)
-    for arrival in _judged_arrivals(view):
+    for arrival in judged_arrivals(view):
         if arrival.parsed.content is None:
             continue
         known = known_sessions(view, window_of(view, arrival), expected, optional)
         yield from (_finding(view, arrival, one) for one in against_sessions(arrival.parsed, known, view.requirements))
+
+
+def the_report_names_the_day_of_its_sessions(view: CaseView) -> Iterator[Judgement]:
+    """The date range of a report has a part in the time in which the target had something to count."""
+    for arrival in judged_arrivals(view):
+        if names_a_day_without_sessions(view, arrival):
+            note = "by the clock of the target, as far as the record knows it"
+            told = " to ".join(arrival.day)
+            departure = Departure(TRUE_DAY, "another-day", "date-range", "the day of the sessions", told, note=note)
+            yield _finding(
+                view, arrival, finding(departure, "the-report-names-the-day-of-its-sessions", view.requirements)
+            )
 
 
 def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
@@ -165,15 +181,21 @@ def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
     return tuple(dict.fromkeys(types)), optional
 
 
-def _judged_arrivals(view: CaseView) -> list[Arrival]:
+def judged_arrivals(view: CaseView) -> list[Arrival]:
     """Return one arrival for each report: its copies at other places, and those sent again, say the same."""
-    if not _comparable(view):
+    if not comparable(view):
         return []
     kept: dict[tuple[str, bytes | str], Arrival] = {}
     for arrival in about_the_case(view):
         if len(arrival.fact.octets) == arrival.fact.size:
             kept.setdefault((arrival.fact.transport, arrival.report_id or arrival.fact.octets), arrival)
     return list(kept.values())
+
+
+def comparable(view: CaseView) -> bool:
+    """Whether reports are judged in a case at all: what the lab itself had a fault in, it cannot hold against one."""
+    broken = view.facts.of_kind(LabFailed) or view.of_run.of_kind(LabFailed)
+    return view.case.judges_reports and CAPABILITY in view.capabilities and not broken
 
 
 def _finding(view: CaseView, arrival: Arrival, found: Finding) -> Judgement:
@@ -189,107 +211,4 @@ def _finding(view: CaseView, arrival: Arrival, found: Finding) -> Judgement:
         observed=found.observed + (f" ({found.note})" if found.note else ""),
         blame="target" if graded in (Grade.FAIL, Grade.WEAK) else "nobody",
         evidence=(arrival.event.number,),
-    )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# One report beside another
-
-
-def no_failure_is_laid_to_a_policy_of_mode_none(view: CaseView) -> Iterator[Judgement]:
-    """A policy of mode none asks for nothing, so nothing fails under it (RFC 8461, section 6)."""
-    for arrival in _judged_arrivals(view):
-        for policy in arrival.parsed.policies:
-            if policy.policy_type == "sts" and policy.lines_of("mode")[:1] == ("none",) and policy.failures:
-                yield _broken(
-                    view,
-                    "no-failure-is-laid-to-a-policy-of-mode-none",
-                    "failure-under-none",
-                    NO_FAILURE_UNDER_NONE,
-                    "no failures under a policy of mode none",
-                    f"{policy.where}: {', '.join(sorted(policy.result_types)) or 'failures'}",
-                    [arrival],
-                )
-
-
-def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
-    """Between two calls for reports a day has one report, however many places get a copy of it."""
-    days: dict[tuple[object, ...], dict[str, Arrival]] = {}
-    for arrival in _all_about(view):
-        if arrival.report_id:
-            window = window_of(view, arrival)
-            days.setdefault((*arrival.day, window.until), {}).setdefault(arrival.report_id, arrival)
-    for same_day in days.values():
-        if len(same_day) > 1:
-            yield _broken(
-                view,
-                "a-day-has-one-report",
-                "two-reports-for-a-day",
-                ONE_REPORT_A_DAY,
-                "one report about one day",
-                f"{len(same_day)} reports: {', '.join(same_day)}",
-                list(same_day.values()),
-            )
-
-
-def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
-    """Reports on different days have different identifiers."""
-    by_id: dict[str, dict[tuple[str, str], Arrival]] = {}
-    for arrival in _all_about(view):
-        if arrival.report_id:
-            by_id.setdefault(arrival.report_id, {}).setdefault(arrival.day, arrival)
-    for identifier, days in by_id.items():
-        if len(days) > 1:
-            yield _broken(
-                view,
-                "every-report-has-an-id-of-its-own",
-                "id-used-twice",
-                UNIQUE_ID,
-                "an identifier of its own for each report",
-                f"{identifier} for {len(days)} days",
-                list(days.values()),
-            )
-
-
-def no_report_is_about_report_mail(view: CaseView) -> Iterator[Judgement]:
-    """The domain of the report mailbox gets no mail but reports: a report about it counts their sessions."""
-    mail_domain = ReportPlaces(view.facts.domain).mail_domain
-    about = [arrival for arrival in arrivals(view) if arrival.is_about(mail_domain)]
-    if about and _comparable(view):
-        yield _broken(
-            view,
-            "no-report-is-about-report-mail",
-            "report-on-reports",
-            NO_REPORT_ON_REPORTS,
-            "no report about the domain of the report mailbox",
-            about[0].told(),
-            about,
-        )
-
-
-def _comparable(view: CaseView) -> bool:
-    """Whether reports are judged in a case at all: what the lab itself had a fault in, it cannot hold against one."""
-    broken = view.facts.of_kind(LabFailed) or view.of_run.of_kind(LabFailed)
-    return view.case.judges_reports and CAPABILITY in view.capabilities and not broken
-
-
-def _all_about(view: CaseView) -> list[Arrival]:
-    return about_the_case(view) if _comparable(view) else []
-
-
-def _broken(
-    view: CaseView, check: str, reason: str, obligation: str, expected: str, observed: str, found: list[Arrival]
-) -> Judgement:
-    full = view.grade_of(obligation)
-    graded = full if CAPABILITY in view.case.needs or obligation == NO_FAILURE_UNDER_NONE else Grade.INFO
-    return Judgement(
-        check,
-        graded,
-        reason,
-        obligation=obligation,
-        step=found[0].event.step,
-        expected=expected,
-        observed=observed,
-        blame="target" if graded is not Grade.INFO else "nobody",
-        evidence=numbers([arrival.event for arrival in found]),
     )

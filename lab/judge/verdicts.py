@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from lab.events import Event, MessageAccepted, MessageInjected, TokenRead
-from lab.judge import expectations, monitors, reports, soundness
+from lab.judge import expectations, monitors, report_series, reports, soundness
 from lab.judge.facts import CaseFacts
 from lab.judge.view import CaseView
 from lab.model import Case, Grade, Judgement, Outcome, Requirement, Step, StepResult, Verdict, merge
@@ -30,10 +30,13 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     reports.the_target_reports,
     reports.the_report_is_well_made,
     reports.the_report_is_true,
-    reports.no_failure_is_laid_to_a_policy_of_mode_none,
-    reports.a_day_has_one_report,
-    reports.every_report_has_an_id_of_its_own,
-    reports.no_report_is_about_report_mail,
+    reports.the_report_names_the_day_of_its_sessions,
+    report_series.no_failure_is_laid_to_a_policy_of_mode_none,
+    report_series.a_day_has_one_report,
+    report_series.every_report_has_an_id_of_its_own,
+    report_series.a_report_sent_again_keeps_its_id,
+    report_series.the_pauses_between_attempts_grow,
+    report_series.no_report_is_about_report_mail,
 )
 
 #: Checks of each step with an expectation.
@@ -79,6 +82,7 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
             requirements=requirements,
             capabilities=record.header.capabilities,
             dkim_records=record.header.dkim_records,
+            started=record.header.started,
         )
         for case in record.header.cases
     ]

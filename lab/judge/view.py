@@ -26,6 +26,8 @@ class CaseView:
     capabilities: tuple[str, ...]
     #: The DKIM keys that the lab published for the target's report mail: name -> the whole TXT text.
     dkim_records: Mapping[str, str] = field(default_factory=dict)
+    #: When the run began, as its header says (RFC 3339).
+    started: str = ""
 
     @property
     def end(self) -> float:

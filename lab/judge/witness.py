@@ -6,26 +6,19 @@ answer is a range or a set, and everything in it is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-from lab.events import (
-    ConnectionAccepted,
-    ConnectionClosed,
-    ConnectionDenied,
-    DnsAnswered,
-    Event,
-    PolicyRequested,
-    SmtpSaid,
-    TlsEstablished,
-    TlsFailed,
-)
+from lab.events import ConnectionAccepted, ConnectionClosed, ConnectionDenied, DnsAnswered, Event, SmtpSaid
 from lab.judge.facts import CERTIFICATES_THAT_VERIFY
+from lab.judge.handshakes import facts_of, handshake
+from lab.judge.policy_witness import hosts_away, policy_troubles, policy_types, published
+from lab.judge.report_window import Window
 from lab.judge.view import CaseView
 from lab.model import Grade, Mode
 from lab.tlsrpt import KnownSessions, Range, right_result_types
-from lab.world.policy_host import served_policy
+from lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES
 
 #: What a certificate variant is called among the troubles that a report can name.
 _BAD_CERTIFICATE = {
@@ -41,11 +34,6 @@ _BAD_CERTIFICATE = {
 _RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
 
 _RECEIVING = ("mx", "attacker-mx")
-
-#: Seconds within which a sender counts a session that has ended. Milliseconds, unless the machine is very busy.
-_COUNTED_WITHIN = 1.0
-
-_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +51,6 @@ class Session:
     certain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The time of one report: after the reports before it were asked for, and before it was itself."""
-
-    after: float
-    until: float
-
-    def of(self, events: Iterable[Event]) -> list[Event]:
-        """Return the events of that time."""
-        return [event for event in events if self.after - _COUNTED_WITHIN < event.at <= self.until]
-
-
 def sessions_in(view: CaseView, window: Window) -> list[Session]:
     """Return the sessions of a case that may count in some time, but for those that carried a report.
 
@@ -87,8 +63,8 @@ def sessions_in(view: CaseView, window: Window) -> list[Session]:
         if fact.role not in _RECEIVING or fact.via or fact.session in carried:
             continue
         ended = closed.get(fact.session, event.at)
-        if event.at <= window.until and ended > window.after - _COUNTED_WITHIN:
-            found.append(_session(view, fact, certain=event.at > window.after and ended <= window.until))
+        if window.may_count(event.at, ended):
+            found.append(_session(view, fact, certain=window.counts(event.at, ended)))
     return found
 
 
@@ -101,7 +77,7 @@ def _session(view: CaseView, accepted: ConnectionAccepted, *, certain: bool) -> 
 
 def _tls_trouble(view: CaseView, events: list[Event], accepted: ConnectionAccepted) -> str | None:
     """Return what was wrong with a session's TLS; None if nothing was, empty if the sender made no use of it."""
-    established, failed = _handshake(events, accepted.session)
+    established, failed = handshake(events, accepted.session)
     if established is not None:
         if established.version in _RETIRED_TLS:
             return "handshake-broken"
@@ -115,6 +91,8 @@ def _tls_trouble(view: CaseView, events: list[Event], accepted: ConnectionAccept
     ]
     asked = next((number for number, one in enumerate(said) if _asks_for_tls(one)), None)
     if asked is None:
+        if not any(one.speaker == "sender" and _says_hello(one) for one in said):
+            return ""  # it ended before anybody could offer anything
         offered = any(one.speaker != "sender" and "STARTTLS" in one.line.upper() for one in said)
         return "" if offered else "starttls-not-offered"
     reply = next((one.line for one in said[asked + 1 :] if one.speaker != "sender"), "220")
@@ -135,71 +113,12 @@ def _beyond_the_attacker(view: CaseView, events: list[Event], session: str) -> s
         if isinstance(event.fact, ConnectionAccepted) and event.fact.via == session
     ]
     for leg in behind:
-        established, failed = _handshake(events, leg)
+        established, failed = handshake(events, leg)
         if established and not failed and established.certificate in CERTIFICATES_THAT_VERIFY:
             return None
         if established or failed:
             return _BAD_CERTIFICATE.get((established or failed).certificate, "handshake-broken")  # type: ignore[union-attr]
     return "handshake-broken"
-
-
-def _handshake(events: list[Event], session: str) -> tuple[TlsEstablished | None, TlsFailed | None]:
-    facts = [event.fact for event in events]
-    established = [fact for fact in facts if isinstance(fact, TlsEstablished) and fact.session == session]
-    failed = [fact for fact in facts if isinstance(fact, TlsFailed) and fact.session == session]
-    return (established[0] if established else None, failed[-1] if failed else None)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The policy, and the way to it
-
-
-def policy_troubles(view: CaseView, window: Window) -> tuple[str, ...]:
-    """Return what went wrong on the way to the policy."""
-    found: dict[str, None] = {}
-    events = window.of(view.facts.events)
-    hosts = {fact.session: fact for fact in _facts(events, ConnectionAccepted) if fact.role == "policy-host"}
-    answered = {fact.session: fact.status for fact in _facts(events, PolicyRequested)}
-    if any(status != 200 for status in answered.values()):
-        found["policy-unreachable"] = None
-    if any(fact.role == "policy-host" for fact in _facts(events, ConnectionDenied)):
-        found["policy-unreachable"] = None
-    for session in hosts:
-        established, failed = _handshake(events, session)
-        shown = (established or failed).certificate if (established or failed) else ""  # type: ignore[union-attr]
-        if shown and shown not in CERTIFICATES_THAT_VERIFY:
-            found["policy-host-untrusted"] = None
-        elif session not in answered:
-            found["policy-unreachable"] = None
-    if any(fact.tampered_by and fact.name.startswith("_mta-sts.") for fact in _facts(events, DnsAnswered)):
-        found["policy-unreachable"] = None
-    if any(step.world.policy.lines for step in view.case.steps):
-        found["policy-broken"] = None
-    return tuple(found)
-
-
-def _facts(events: list[Event], kind: type[_Kind]) -> list[_Kind]:
-    return [event.fact for event in events if isinstance(event.fact, kind)]
-
-
-def _published(view: CaseView) -> tuple[tuple[str, ...], ...]:
-    """Return the lines of each policy that the case published, the last one first."""
-    mode, domain = view.case.mode.value, view.facts.domain
-    bodies = [served_policy(step.world, mode, domain) for step in view.case.steps]
-    return tuple(dict.fromkeys(tuple(body.decode().splitlines()) for body in reversed(bodies)))
-
-
-def _policy_types(view: CaseView, window: Window, troubled: bool) -> frozenset[str]:
-    """Return which policy types are right (A45, A49, A67; and A01: a first session may precede the policy)."""
-    if view.case.mode is Mode.ABSENT:
-        return frozenset({"no-policy-found"})
-    fetched = view.facts.policy_fetched(window.until)
-    sessions = [event.at for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in _RECEIVING]
-    learnt_first = bool(fetched) and (not sessions or fetched[0].at < sessions[0])
-    modes = {view.case.mode.value, *(step.world.policy.mode for step in view.case.steps)}
-    if "none" in modes or troubled or not learnt_first:
-        return frozenset({"sts", "no-policy-found"})
-    return frozenset({"sts"})
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -214,7 +133,8 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     """
     sessions = sessions_in(view, window)
     events = window.of(view.facts.events)
-    denied = [fact for fact in _facts(events, ConnectionDenied) if fact.role in _RECEIVING]
+    denied = [fact for fact in facts_of(events, ConnectionDenied) if fact.role in _RECEIVING]
+    away = [*((fact.host, fact.address) for fact in denied), *hosts_away(view, events)]
     on_the_way = policy_troubles(view, window)
     # Without a connection: only what DNS named shows that the sender had somebody to go to.
     outside = _named_outside_the_policy(view, events)
@@ -222,22 +142,25 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     good_for_certain = any(session.good and session.certain for session in sessions)
     # A failure on the way to the policy may be counted beside the session that it comes before.
     beside = max(len(sessions), len(window.of(view.facts.policy_asked()))) if on_the_way else 0
-    most_failed = len(sessions) - good + len(denied) + outside + beside
-    types = _policy_types(view, window, bool(on_the_way))
-    published = _published(view) if view.case.mode is not Mode.ABSENT else ()
-    learnt = bool(view.facts.policy_fetched(window.until)) and published
+    most_failed = len(sessions) - good + len(away) + outside + beside
+    types = policy_types(view, window, troubled=bool(on_the_way))
+    policies = published(view) if view.case.mode is not Mode.ABSENT else ()
+    learnt = bool(view.facts.policy_fetched(window.until)) and policies
     connected = [session.accepted for session in sessions]
     return KnownSessions(
         policy_domain=view.facts.domain,
-        attempts=Range(most_failed + int(good_for_certain), len(sessions) + len(denied) + outside + beside),
+        attempts=Range(most_failed + int(good_for_certain), len(sessions) + len(away) + outside + beside),
         failed=Range(_certainly_failed(view, sessions, types, optional), most_failed),
         policy_types=types,
-        policy_lines=published[0] if learnt else None,
-        earlier_policy_lines=published[1:] if learnt else (),
-        mx_hosts=frozenset((*(one.host for one in connected), *(one.host for one in denied), *_named(events))),
+        policy_lines=policies[0] if learnt else None,
+        earlier_policy_lines=policies[1:] if learnt else (),
+        mx_hosts=frozenset((*(one.host for one in connected), *(host for host, _ in away), *_named(events))),
+        mx_greetings=frozenset(_greetings(view, connected)),
         sending_ips=frozenset(one.peer for one in connected if one.peer),
-        receiving_ips=frozenset((*(one.address for one in connected), *(one.address for one in denied))),
-        result_types=_result_types(view, sessions, on_the_way, bool(denied), bool(outside), expected),
+        receiving_ips=frozenset((*(one.address for one in connected), *(address for _, address in away))),
+        result_types=_result_types(sessions, on_the_way, bool(away), bool(outside), expected),
+        fits=_fits(sessions),
+        troubles=_certain_troubles(view, sessions, types, optional),
         absent=Grade.INFO if optional else None,
         counters_are_free=bool(on_the_way) or bool(outside),
     )
@@ -245,10 +168,45 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
 
 def _certainly_failed(view: CaseView, sessions: list[Session], types: frozenset[str], optional: bool) -> int:
     """Return 1 if every reporter has to count a failure: a known policy was in force and a session broke it."""
-    if optional or view.case.mode not in (Mode.ENFORCE, Mode.TESTING) or types != {"sts"}:
-        return 0
-    certain = [session.trouble for session in sessions if session.certain]
-    return int(any(trouble and trouble != "mx-outside-policy" for trouble in certain))
+    return int(not optional and bool(_troubles_under_a_policy(view, sessions, types)))
+
+
+def _troubles_under_a_policy(view: CaseView, sessions: list[Session], types: frozenset[str]) -> Counter[str]:
+    """Return how often sessions broke a policy that was known, by their trouble, as far as that is certain."""
+    if view.case.mode not in (Mode.ENFORCE, Mode.TESTING) or types != {"sts"}:
+        return Counter()
+    return Counter(one.trouble for one in sessions if one.certain and one.trouble not in ("", "mx-outside-policy"))
+
+
+def _certain_troubles(
+    view: CaseView, sessions: list[Session], types: frozenset[str], optional: bool
+) -> tuple[frozenset[str], ...]:
+    """Return the types that tell of each trouble that was met twice: once may be a session that the lab itself cut."""
+    met = {} if optional else _troubles_under_a_policy(view, sessions, types)
+    return tuple(frozenset(RIGHT_RESULT_TYPES[trouble]) for trouble, count in met.items() if count > 1)
+
+
+def _fits(sessions: list[Session]) -> dict[str, tuple[int, Grade]]:
+    """Return, for each type that is only tolerated for some sessions, how many it fits fully, and its grade beyond."""
+    rights = [RIGHT_RESULT_TYPES[session.trouble] for session in sessions if session.trouble]
+    tolerated = {kind: grade for right in rights for kind, grade in right.items() if grade is not Grade.PASS}
+    return {kind: (sum(right.get(kind) is Grade.PASS for right in rights), grade) for kind, grade in tolerated.items()}
+
+
+def _greetings(view: CaseView, connected: list[ConnectionAccepted]) -> Iterator[str]:
+    """Yield what hosts call themselves: the first word of the greeting, and of the reply to EHLO or HELO."""
+    spoken: dict[str, list[SmtpSaid]] = {one.session: [] for one in connected}
+    for _, said in view.facts.of_kind(SmtpSaid):
+        spoken.get(said.session, []).append(said)
+    for lines in spoken.values():
+        for before, said in zip((None, *lines), lines, strict=False):
+            introduces = before is None or (before.speaker == "sender" and _says_hello(before))
+            if introduces and said.speaker != "sender" and said.line.startswith(("220", "250")):
+                yield from said.line[4:].split()[:1]
+
+
+def _says_hello(said: SmtpSaid) -> bool:
+    return said.line.upper().startswith(("EHLO", "HELO"))
 
 
 def before_any_connection(view: CaseView, window: Window) -> bool:
@@ -258,7 +216,7 @@ def before_any_connection(view: CaseView, window: Window) -> bool:
 
 def _named(events: list[Event]) -> list[str]:
     """Return the hosts that MX answers named."""
-    return [name for fact in _facts(events, DnsAnswered) if fact.type == "MX" for name in _named_in(fact)]
+    return [name for fact in facts_of(events, DnsAnswered) if fact.type == "MX" for name in _named_in(fact)]
 
 
 def _named_in(fact: DnsAnswered) -> list[str]:
@@ -269,9 +227,9 @@ def _named_outside_the_policy(view: CaseView, events: list[Event]) -> int:
     """Return how often DNS named a host that no policy of the domain allows, whoever had a hand in it."""
     if view.case.mode not in (Mode.ENFORCE, Mode.TESTING):
         return 0
-    lines = [line.partition(":") for policy in _published(view) for line in policy]
+    lines = [line.partition(":") for policy in published(view) for line in policy]
     patterns = {value.strip().lower() for key, _, value in lines if key.strip() == "mx"}
-    answers = [fact for fact in _facts(events, DnsAnswered) if fact.type == "MX"]
+    answers = [fact for fact in facts_of(events, DnsAnswered) if fact.type == "MX"]
     return sum(any(not _allowed(name, patterns) for name in _named_in(answer)) for answer in answers)
 
 
@@ -281,10 +239,9 @@ def _allowed(name: str, patterns: set[str]) -> bool:
 
 
 def _result_types(
-    view: CaseView,
     sessions: list[Session],
     on_the_way: tuple[str, ...],
-    denied: bool,
+    away: bool,
     outside: bool,
     expected: tuple[str, ...],
 ) -> dict[str, Grade]:
@@ -292,7 +249,7 @@ def _result_types(
     if outside:
         troubles.add("mx-outside-policy")
     right = dict(right_result_types(*sorted(troubles)))
-    if denied:
+    if away:
         right.setdefault("validation-failure", Grade.PASS)  # A62
     for kind in expected:
         right.setdefault(kind, Grade.PASS)

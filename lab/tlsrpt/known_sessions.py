@@ -103,6 +103,10 @@ class KnownSessions:
     receiving_ips: frozenset[str] = frozenset()
     #: The result types that may stand in the report, each with the grade of using it (`RIGHT_RESULT_TYPES`).
     result_types: Mapping[str, Grade] = field(default_factory=dict)
+    #: For a type that fits some sessions and is only tolerated for others: how many it fits, and the grade beyond that.
+    fits: Mapping[str, tuple[int, Grade]] = field(default_factory=dict)
+    #: For each trouble that sessions met for certain, the types that tell of it: one of them has to be told.
+    troubles: tuple[frozenset[str], ...] = ()
     #: How bad it is that none of them is there although sessions failed; None: as the obligation's level says. A41 and
     #: A62 make it `info`.
     absent: Grade | None = None

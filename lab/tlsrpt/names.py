@@ -33,8 +33,9 @@ def is_domain(text: str) -> bool:
 
 
 def plain(name: str) -> str:
-    """Return a name in the form in which two spellings of it are equal."""
-    return name.removesuffix(".").lower()
+    """Return a name in the form in which two spellings of it are equal: small letters, A-labels, no root dot."""
+    text = name.removesuffix(".").lower()
+    return text if text.isascii() or len(text) > _LONGEST_DOMAIN else ".".join(map(_a_label, text.split(".")))
 
 
 def within(name: str, domain: str) -> bool:
@@ -82,6 +83,14 @@ def canonical(text: str) -> str:
         return str(ipaddress.ip_address(bare.partition("%")[0]))
     except ValueError:
         return text
+
+
+def _a_label(label: str) -> str:
+    """Return a label as DNS has it (RFC 5890, section 2.3.2.1); one that has no such form stays as it is."""
+    try:
+        return label.encode("idna").decode("ascii")
+    except UnicodeError:
+        return label
 
 
 def _spellings(address: ipaddress.IPv6Address) -> tuple[str, ...]:

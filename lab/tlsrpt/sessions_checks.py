@@ -5,6 +5,7 @@ Complements the grader, which judges the form: here only what disagrees with `Kn
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
@@ -21,6 +22,11 @@ A49 = "A45, A49: which type is right is partly open"
 A60 = "A60: one session at least, and no more than the attempts that were seen"
 A61 = "A61: a failed attempt and the next one in clear may both be counted"
 A66 = "A66: compared without blanks and in any order"
+
+#: A reply code and what joins it to the name behind it.
+_HELLO = re.compile(r"(?m)^\d{3}[ -]")
+
+WHOLE = "RFC 8460, section 4.4, speaks of the string from the banner: some reporters quote the whole reply"
 
 _COUNTER = "summary.total-{}-session-count"
 
@@ -94,25 +100,39 @@ def the_addresses_are_true(policies: tuple[Policy, ...], known: KnownSessions) -
 
 
 def the_receiving_hosts_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
-    """receiving-mx-hostname is a host that was dialled, and receiving-mx-helo what such a host calls itself."""
-    hosts, greetings = (frozenset(map(plain, names)) for names in (known.mx_hosts, known.mx_greetings))
+    """receiving-mx-hostname is a host that was dialled."""
+    hosts = frozenset(map(plain, known.mx_hosts))
     for failure in _failures(policies):
-        for obligation, name, told, right in (
-            ("RPT-4.4-16", "receiving-mx-hostname", failure.receiving_mx_hostname, hosts),
-            ("RPT-4.4-17", "receiving-mx-helo", failure.receiving_mx_helo, greetings),
-        ):
-            if told and right and plain(told) not in right:
-                where = f"{failure.where}.{name}"
-                yield Departure(obligation, "host-untrue", where, _names(right), quoted(told))
+        told = failure.receiving_mx_hostname
+        if told and hosts and plain(told) not in hosts:
+            where = f"{failure.where}.receiving-mx-hostname"
+            yield Departure("RPT-4.4-16", "host-untrue", where, _names(hosts), quoted(told))
+
+
+def the_greetings_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """receiving-mx-helo, which may be left out, is the name by which such a host introduced itself."""
+    right = frozenset(map(plain, known.mx_greetings))
+    for failure in _failures(policies):
+        told, where = failure.receiving_mx_helo, f"{failure.where}.receiving-mx-helo"
+        if not told or not right or plain(told) in right:
+            continue
+        if right & set(map(plain, _HELLO.sub(" ", told).split())):
+            yield Departure("RPT-4.4-17", "more-than-the-name", where, _names(right), quoted(told), Grade.INFO, WHOLE)
+        else:
+            yield Departure("RPT-4.4-17", "host-untrue", where, _names(right), quoted(told))
 
 
 def the_result_types_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
     """No entry has a result type that names another trouble than there was."""
+    counts: Counter[str] = Counter()
     for failure in _failures(policies):
         told = failure.result_type
         if told not in RESULT_TYPES:
             continue
+        counts[told] += failure.failed_session_count or 0
         where, right = f"{failure.where}.result-type", known.result_types.get(told)
+        if told in known.fits and counts[told] > known.fits[told][0]:
+            right = known.fits[told][1]
         expected = " or ".join(known.result_types) or "no failure"
         if right is None:
             yield Departure(RESULT_TYPES[told], "result-type-untrue", where, expected, quoted(told))
@@ -131,6 +151,18 @@ def the_failures_are_told(policies: tuple[Policy, ...], known: KnownSessions) ->
         observed = _names({one for one in told if one}) or "no entries"
         note = A41 if known.absent else ""
         yield Departure(RESULT_TYPES[first], "failure-not-told", where, expected, observed, known.absent, note)
+
+
+def every_trouble_is_told(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """Where sessions met several kinds of trouble, each kind has an entry. That none has any is found elsewhere."""
+    told = {failure.result_type for failure in _failures(policies)}
+    if not told & set(known.result_types):
+        return
+    for types in known.troubles:
+        if not told & types:
+            where, observed = f"{policies[0].where}.failure-details", _names({one for one in told if one})
+            expected = f"an entry of type {' or '.join(sorted(types))} as well"
+            yield Departure("RPT-4-05", "trouble-not-told", where, expected, observed, known.absent)
 
 
 def the_failures_are_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
@@ -175,11 +207,13 @@ SESSION_CHECKS: tuple[Callable[[tuple[Policy, ...], KnownSessions], Iterator[Dep
     the_mx_patterns_are_those_published,
     the_result_types_are_true,
     the_failures_are_told,
+    every_trouble_is_told,
     the_failures_are_counted,
     every_entry_is_counted,
     the_successes_are_counted,
     the_addresses_are_true,
     the_receiving_hosts_are_true,
+    the_greetings_are_true,
 )
 
 
@@ -254,7 +288,8 @@ def _failures(policies: tuple[Policy, ...]) -> Iterator[Failure]:
 
 def _sts_line(line: str) -> str:
     key, colon, value = line.strip().partition(":")
-    value = plain(value.strip()) if key.strip() == "mx" else value.strip()
+    # As declared: another spelling of a name, U-labels say, is another line; only its case says nothing.
+    value = value.strip().removesuffix(".").lower() if key.strip() == "mx" else value.strip()
     return f"{key.strip()}: {value}" if colon else line.strip()
 
 

@@ -30,7 +30,7 @@ def test_a_true_report_beside_the_record() -> None:
     assert shown["failed sessions"][:2] == ("1 to 2", "2")
     assert shown["result-type"][:2] == ("starttls-not-supported", "starttls-not-supported")
     assert shown["receiving host"][:2] == (f"mx1.{DOMAIN[ENFORCE]}", f"mx1.{DOMAIN[ENFORCE]}")
-    assert shown["day"][1] == "2025-01-06 to 2025-01-06"
+    assert shown["day"][:2] == ("arrived 2025-01-06 09:00", "2025-01-06 to 2025-01-06")
 
 
 def test_the_field_that_is_wrong_has_the_word() -> None:

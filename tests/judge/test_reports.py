@@ -13,6 +13,8 @@ import pytest
 
 from lab.events import (
     AnyFact,
+    ClockAdvanced,
+    DnsAnswered,
     LabFailed,
     PolicyRequested,
     ReportReceived,
@@ -22,9 +24,12 @@ from lab.events import (
     TlsEstablished,
     TlsFailed,
 )
+from lab.judge import views_of
 from lab.judge.arrivals import Arrival
-from lab.judge.witness import Window, known_sessions, sessions_in
-from lab.model import Case, Expectation, Grade, Mode, Reports, Verdict
+from lab.judge.policy_witness import policy_troubles
+from lab.judge.report_window import Window
+from lab.judge.witness import known_sessions, sessions_in
+from lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict
 from lab.requirements import load_requirements
 from lab.tlsrpt import Range, parse_report
 from lab.world.policy_host import served_policy
@@ -284,6 +289,89 @@ def test_a_failure_under_none() -> None:
     assert ("STS-6-03", "failure-under-none") in found(judged(posted(report)))
 
 
+def day(number: int) -> dict[str, str]:
+    return {"start-datetime": f"2025-01-{number:02}T00:00:00Z", "end-datetime": f"2025-01-{number:02}T23:59:59Z"}
+
+
+class TestTheDay:
+    def test_it_is_that_of_the_sessions(self) -> None:
+        assert found(judged(posted(content() | {"date-range": day(7)}))) == {("RPT-4.4-03", "another-day")}
+
+    def test_the_clock_of_the_target_counts(self) -> None:
+        lines = [("", "", ClockAdvanced(seconds=86400)), *story(posted(content() | {"date-range": day(7)}))]
+        made = record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
+        assert verdict(made).grade is Grade.PASS
+        lines = [("", "", ClockAdvanced(seconds=86400)), *story(posted(content()))]
+        made = record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
+        assert found(verdict(made)) == {("RPT-4.4-03", "another-day")}
+
+    def test_a_report_on_yesterday_counts_the_sessions_of_yesterday(self) -> None:
+        """The attack was yesterday, the message that had been held arrived today: each day has its own report."""
+        recovered = resisted().index(next(line for line in resisted() if line[1] == "recover"))
+        yesterday, today = content(), content() | {"report-id": "two@sender.example", "date-range": day(7)}
+        policy(yesterday)["summary"]["total-successful-session-count"] = 1
+        policy(today)["summary"] = {"total-successful-session-count": 1, "total-failure-session-count": 0}
+        del policy(today)["failure-details"]
+        lines = [*resisted()[:recovered], ("", "", ClockAdvanced(seconds=86400)), *resisted()[recovered:]]
+        lines += [
+            ("", "", ReportsAsked()),
+            (ENFORCE, "recover", posted(yesterday)),
+            (ENFORCE, "recover", posted(today)),
+        ]
+        lines.append(("", "", ReportsLeft()))
+        made = record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
+        assert verdict(made).grade is Grade.PASS, found(verdict(made))
+
+    def test_without_anything_to_tell_of_no_day_is_wrong(self) -> None:
+        late = posted(content() | {"report-id": "late@sender.example", "date-range": day(9)})
+        a_while: list[Line] = [("", "", ReportsLeft())] * 150
+        lines = [*resisted(), *a_while, *story(posted(content()))[len(resisted()) :]]
+        lines += [("", "", ReportsAsked()), (ENFORCE, "recover", late), ("", "", ReportsLeft())]
+        made = record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
+        assert ("RPT-4.4-03", "another-day") not in found(verdict(made))
+
+
+class TestSentAgain:
+    def again(self, *attempts: tuple[int, ReportReceived], call_every: int = 0) -> Verdict:
+        """Reports arrive after so many seconds of the target's clock, the lab calling for them in between, or not."""
+        lines = story()[:-1]
+        for seconds, received in attempts:
+            calls = seconds // call_every if call_every else 1
+            for _ in range(calls):
+                lines.append(("", "", ClockAdvanced(seconds=seconds // calls)))
+                lines += [("", "", ReportsAsked())] if call_every else []
+            lines.append((ENFORCE, "recover", received))
+        lines.append(("", "", ReportsLeft()))
+        return verdict(record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS))
+
+    def refusals(self, *seconds: int) -> list[tuple[int, ReportReceived]]:
+        return [(pause, posted(content(), status=503)) for pause in seconds]
+
+    def test_under_its_own_id(self) -> None:
+        renewed = posted(content() | {"report-id": "two@sender.example"})
+        noted = self.again((0, posted(content(), status=503)), (300, renewed))
+        assert ("sent-again-under-another-id", Grade.INFO) in {(one.reason, one.grade) for one in noted.judgements}
+        kept = self.again((0, posted(content(), status=503)), (300, posted(content())))
+        assert kept.grade is Grade.PASS, reasons(kept)
+
+    def test_after_pauses_that_grow(self) -> None:
+        passed = self.again(*self.refusals(0, 300, 600, 1200), (2400, posted(content())))
+        assert passed.grade is Grade.PASS, reasons(passed)
+
+    def test_even_pauses_are_found(self) -> None:
+        even = self.again(*self.refusals(0, 400, 400, 400), (400, posted(content())))
+        assert found(even) == {("RPT-5.5-02", "pauses-do-not-grow")}
+        called = self.again(*self.refusals(0, 400, 400, 400), (400, posted(content())), call_every=200)
+        assert found(called) == {("RPT-5.5-02", "pauses-do-not-grow")}
+
+    def test_three_attempts_are_too_few_to_tell(self) -> None:
+        assert self.again(*self.refusals(0, 400, 400), (400, posted(content()))).grade is Grade.PASS
+
+    def test_pauses_that_the_lab_makes_prove_nothing(self) -> None:
+        paced = self.again(*self.refusals(0, 400, 400, 400), (400, posted(content())), call_every=400)
+        assert (paced.grade, reasons(paced)) == (Grade.INFO, {"every-call-made-an-attempt"})
+
+
 # -- the witness
 
 
@@ -364,9 +452,78 @@ class TestTheWitness:
     )
     def test_each_trouble_has_its_types(self, facts: list[AnyFact], trouble: str, types: set[str]) -> None:
         extra = [(ENFORCE, "attack", fact) for fact in (connection(ENFORCE, "x"), *facts)]
-        sessions, known = witness([*resisted(), *extra])
+        hello = SmtpSaid(session="x", speaker="sender", line="EHLO mta.sender.example", secured=False)
+        sessions, known = witness([*resisted(), extra[0], (ENFORCE, "attack", hello), *extra[1:]])
         assert sessions[-1].trouble == trouble
         assert set(known.result_types) == types | {"starttls-not-supported"}
+
+    def test_a_session_that_ended_before_hello_shows_nothing(self) -> None:
+        sessions, _ = witness([*resisted(), (ENFORCE, "attack", connection(ENFORCE, "x"))])
+        assert (sessions[-1].good, sessions[-1].trouble) == (False, "")
+
+    def test_it_knows_what_the_hosts_call_themselves(self) -> None:
+        dialogue = [
+            ("mx", "220 mail.a.example ESMTP"),
+            ("sender", "EHLO mta.sender.example"),
+            ("mx", "250-other.a.example at your service"),
+            ("mx", "250-size.is.no.name"),
+        ]
+        extra = [
+            (ENFORCE, "attack", SmtpSaid(session="x", speaker=by, line=line, secured=False)) for by, line in dialogue
+        ]
+        _, known = witness([*resisted(), (ENFORCE, "attack", connection(ENFORCE, "x")), *extra])
+        assert known.mx_greetings == {"mail.a.example", "other.a.example"}
+
+    def test_what_a_trouble_twice_met_is_called_has_to_be_told(self) -> None:
+        _, known = witness(resisted())
+        assert known.troubles == (frozenset({"starttls-not-supported"}),)
+        one_attempt = [line for line in resisted() if getattr(line[2], "session", "") != "attacked-2"]
+        assert witness(one_attempt)[1].troubles == ()
+
+    def test_a_type_is_tolerated_only_for_the_sessions_that_it_does_not_fit(self) -> None:
+        extra: list[Line] = []
+        for session, certificate in (("x", "self-signed"), ("y", "valid")):
+            extra.append((ENFORCE, "attack", connection(ENFORCE, session)))
+            extra.append((ENFORCE, "attack", TlsFailed(session=session, alert="", certificate=certificate)))
+        _, known = witness([*resisted(), *extra])
+        assert known.result_types["validation-failure"] is Grade.PASS
+        assert known.fits == {"validation-failure": (1, Grade.WEAK)}
+
+    def test_a_host_that_is_away_may_be_told_of(self) -> None:
+        """A62: a port that refuses leaves nothing on record but the question for the host's address."""
+        base = owing()
+        gone = replace(base.steps[1].world, mx=(MxHost(name="mx1", reachable=False),))
+        steps = (base.steps[0], replace(base.steps[1], world=gone), base.steps[2])
+        name = f"mx1.{DOMAIN[ENFORCE]}"
+        asked = DnsAnswered(name=name, type="A", transport="udp", rcode="NOERROR", answers=("198.18.64.99",))
+        _, known = witness([*resisted(), (ENFORCE, "attack", asked)], replace(base, steps=steps))
+        assert known.result_types["validation-failure"] is Grade.PASS
+        assert "198.18.64.99" in known.receiving_ips
+        assert known.attempts.most == 5
+
+
+def policy_trouble(**world: Any) -> set[str]:
+    """What the witness finds wrong on the way to the policy, in a world that differs from the first step on."""
+    base = owing()
+    bent = replace(base.steps[0].world, **world)
+    case = replace(base, steps=tuple(replace(step, world=bent) for step in base.steps))
+    asked = DnsAnswered(
+        name=f"mta-sts.{DOMAIN[ENFORCE]}", type="A", transport="udp", rcode="NOERROR", answers=("198.18.64.9",)
+    )
+    made = record([*resisted(), (ENFORCE, "attack", asked)], cases=(case,), capabilities=CLAIMS)
+    view = next(iter(views_of(made, load_requirements())))
+    return set(policy_troubles(view, Window(-1.0, 1e9)))
+
+
+def test_a_policy_is_broken_only_if_it_is_no_policy() -> None:
+    assert policy_trouble() == set()
+    assert policy_trouble(policy=Policy(lines=("mode: enforce",))) == {"policy-broken"}
+    valid = ("version: STSv1", "mode: {mode}", "next: year", "mx: {mx}", "max_age: {max_age}")
+    assert policy_trouble(policy=Policy(lines=valid)) == set()
+
+
+def test_a_policy_host_that_is_away_cannot_be_reached() -> None:
+    assert policy_trouble(policy_host=PolicyHost(reachable=False)) == {"policy-unreachable"}
 
 
 def test_a_quoted_mailbox_is_the_place_that_its_uri_named() -> None:

@@ -101,6 +101,13 @@ CASES: list[tuple[str, Changes, set[tuple[str, str, Grade]]]] = [
         {("RPT-4.4-17", "host-untrue", INFO)},
     ),
     (
+        "the whole reply to EHLO",
+        lambda r: _block(r)["failure-details"][0].update(
+            {"receiving-mx-helo": "250-mail.a.example greets you\r\n250-SIZE 1000\r\n250 STARTTLS"}
+        ),
+        {("RPT-4.4-17", "more-than-the-name", INFO)},
+    ),
+    (
         "another trouble",
         lambda r: _block(r)["failure-details"][0].update({"result-type": "certificate-expired"}),
         {("RPT-4.3.1-03", "result-type-untrue", FAIL)},
@@ -297,3 +304,60 @@ def test_a_range_that_is_none_is_refused() -> None:
         Range(2, 1)
     with pytest.raises(ValueError, match="no range"):
         Range(-1, 1)
+
+
+class TestInternationalisedNames:
+    KNOWN = replace(
+        KNOWN,
+        policy_domain="xn--bro-hoa.example",
+        policy_lines=tuple(line.replace("a.example", "xn--bro-hoa.example") for line in LINES),
+        mx_hosts=frozenset({"mx1.xn--bro-hoa.example", "one.backup.xn--bro-hoa.example"}),
+        mx_greetings=frozenset(),
+    )
+
+    def told(self, change: Changes) -> set[tuple[str, str, Grade]]:
+        report = changed(change)
+        as_text = text(report).decode().replace("a.example", "xn--bro-hoa.example")
+        return short(against_sessions(parse_report(as_text.encode()), self.KNOWN, REQUIREMENTS))
+
+    def test_a_labels_are_the_truth(self) -> None:
+        assert self.told(lambda r: None) == set()
+
+    def test_u_labels_name_the_same_domain_and_hosts(self) -> None:
+        """That they are U-labels is found by the grader: here they are told apart from another domain."""
+        told = self.told(
+            lambda r: _block(r)["policy"].update(
+                {
+                    "policy-domain": "b\u00fcro.example",
+                    "mx-host": ["mx1.b\u00fcro.example", "*.backup.b\u00fcro.example"],
+                }
+            )
+        )
+        assert told == set()
+
+    def test_the_policy_is_quoted_as_it_was_published(self) -> None:
+        told = self.told(lambda r: _block(r)["policy"]["policy-string"].__setitem__(2, "mx: mx1.b\u00fcro.example"))
+        assert told == {("RPT-4.5-02", "lines-missing", FAIL), ("RPT-4.5-02", "lines-untrue", FAIL)}
+
+
+class TestSeveralTroubles:
+    def test_each_of_them_has_to_be_told(self) -> None:
+        both = (frozenset({"starttls-not-supported"}), frozenset({"certificate-not-trusted"}))
+        assert _told(good(), replace(KNOWN, troubles=both)) == set()
+        one = changed(lambda r: _block(r)["failure-details"].pop(1))
+        assert _told(one, replace(KNOWN, troubles=both)) == {("RPT-4-05", "trouble-not-told", FAIL)}
+
+    def test_a_report_without_any_is_found_for_that_alone(self) -> None:
+        none = changed(lambda r: _block(r).pop("failure-details"))
+        both = (frozenset({"starttls-not-supported"}), frozenset({"certificate-not-trusted"}))
+        assert _told(none, replace(KNOWN, troubles=both)) == {("RPT-4.3.1-01", "failure-not-told", FAIL)}
+
+
+def test_a_type_that_fits_one_session_does_not_excuse_the_others() -> None:
+    """A65: one handshake broke and was rightly reported so, the others showed a self-signed certificate."""
+    right = right_result_types("self-signed", "handshake-broken", "starttls-not-offered", "policy-unreachable")
+    known = replace(KNOWN, result_types=right, fits={"validation-failure": (1, WEAK)})
+    report = changed(lambda r: _block(r)["failure-details"][1].update({"result-type": "validation-failure"}))
+    assert _told(report, known) == set()
+    report["policies"][0]["failure-details"][1]["failed-session-count"] = 2
+    assert _told(report, known) == {("RPT-4.3.1-06", "result-type-tolerated", WEAK)}

@@ -1,0 +1,188 @@
+"""One TLS report beside another: how many a day has, what they are called, how one that was refused comes again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from lab.events import ReportsAsked
+from lab.judge.arrivals import Arrival, about_the_case, arrivals, window_of
+from lab.judge.report_window import clock_of
+from lab.judge.reports import CAPABILITY, comparable, judged_arrivals
+from lab.judge.view import CaseView, numbers
+from lab.model import Grade, Judgement
+from lab.world.report_places import ReportPlaces
+
+#: What a report that is sent again, or too often, breaks.
+ONE_REPORT_A_DAY = "RPT-4.1-01"
+UNIQUE_ID = "RPT-4.4-05"
+SAME_ID_AGAIN = "RPT-5.3-10"
+GROWING_PAUSES = "RPT-5.5-02"
+NO_REPORT_ON_REPORTS = "RPT-3-09"
+NO_FAILURE_UNDER_NONE = "STS-6-03"
+
+#: Pauses between attempts that it takes to tell even ones from growing ones: the lab sees only that an attempt was made
+#: between two of its calls, so that two pauses can look alike by chance.
+_FEWEST_PAUSES = 3
+
+#: The clock runs on while the lab moves it: an even pause is seen to be longer by some tenths of a second.
+_HARDLY_LONGER = 1.05
+
+_PAUSES = "the-pauses-between-attempts-grow"
+
+
+def no_failure_is_laid_to_a_policy_of_mode_none(view: CaseView) -> Iterator[Judgement]:
+    """A policy of mode none asks for nothing, so nothing fails under it (RFC 8461, section 6)."""
+    for arrival in judged_arrivals(view):
+        for policy in arrival.parsed.policies:
+            if policy.policy_type == "sts" and policy.lines_of("mode")[:1] == ("none",) and policy.failures:
+                yield _broken(
+                    view,
+                    "no-failure-is-laid-to-a-policy-of-mode-none",
+                    "failure-under-none",
+                    NO_FAILURE_UNDER_NONE,
+                    "no failures under a policy of mode none",
+                    f"{policy.where}: {', '.join(sorted(policy.result_types)) or 'failures'}",
+                    [arrival],
+                )
+
+
+def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
+    """Between two calls for reports a day has one report, however many places get a copy of it."""
+    days: dict[tuple[object, ...], dict[str, Arrival]] = {}
+    for arrival in _all_about(view):
+        if arrival.report_id:
+            window = window_of(view, arrival)
+            days.setdefault((*arrival.day, window.until), {}).setdefault(arrival.report_id, arrival)
+    for same_day in days.values():
+        if len(same_day) > 1:
+            yield _broken(
+                view,
+                "a-day-has-one-report",
+                "two-reports-for-a-day",
+                ONE_REPORT_A_DAY,
+                "one report about one day",
+                f"{len(same_day)} reports: {', '.join(same_day)}",
+                list(same_day.values()),
+            )
+
+
+def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
+    """Reports on different days have different identifiers."""
+    by_id: dict[str, dict[tuple[str, str], Arrival]] = {}
+    for arrival in _all_about(view):
+        if arrival.report_id:
+            by_id.setdefault(arrival.report_id, {}).setdefault(arrival.day, arrival)
+    for identifier, days in by_id.items():
+        if len(days) > 1:
+            yield _broken(
+                view,
+                "every-report-has-an-id-of-its-own",
+                "id-used-twice",
+                UNIQUE_ID,
+                "an identifier of its own for each report",
+                f"{identifier} for {len(days)} days",
+                list(days.values()),
+            )
+
+
+def a_report_sent_again_keeps_its_id(view: CaseView) -> Iterator[Judgement]:
+    """A report that was refused comes again under its own identifier, by which its readers know it."""
+    days: dict[tuple[str, str], list[Arrival]] = {}
+    for arrival in _all_about(view):
+        if arrival.report_id:
+            days.setdefault(arrival.day, []).append(arrival)
+    for same_day in days.values():
+        first, *later = same_day
+        again = {arrival.report_id for arrival in later}
+        if not first.taken and again and first.report_id not in again:
+            yield _broken(
+                view,
+                "a-report-sent-again-keeps-its-id",
+                "sent-again-under-another-id",
+                SAME_ID_AGAIN,
+                f"{first.report_id} again",
+                ", ".join(sorted(again)),
+                same_day,
+            )
+
+
+def the_pauses_between_attempts_grow(view: CaseView) -> Iterator[Judgement]:
+    """Who is refused several times waits longer each time (RFC 8460, section 5.5), by the target's own clock."""
+    clock = clock_of(view)
+    places: dict[tuple[object, ...], list[Arrival]] = {}
+    for arrival in _all_about(view):
+        places.setdefault((*arrival.day, arrival.place), []).append(arrival)
+    for attempts in places.values():
+        refused = [arrival for arrival in attempts if not arrival.taken]
+        if clock is None or len(refused) <= _FEWEST_PAUSES:
+            continue
+        times = [clock.passed(arrival.event.at) for arrival in refused]
+        pauses = [late - early for early, late in pairwise(times)]
+        told = f"pauses of {', '.join(f'{pause:.0f} s' for pause in pauses)}"
+        if _paced_by_the_calls(view, refused):
+            yield _recorded(view, "every-call-made-an-attempt", told, refused)
+        elif max(pauses[1:]) <= pauses[0] * _HARDLY_LONGER:
+            yield _broken(
+                view, _PAUSES, "pauses-do-not-grow", GROWING_PAUSES, "each pause longer than the last", told, refused
+            )
+
+
+def _paced_by_the_calls(view: CaseView, attempts: list[Arrival]) -> bool:
+    """Whether each call for reports brought an attempt with it: then the pauses between them are the lab's own."""
+    times = [arrival.event.at for arrival in attempts]
+    calls = [event.at for event, _ in view.of_run.of_kind(ReportsAsked)]
+    between = [at for at in calls if times[0] < at < times[-1]]
+    ends = [*between[1:], times[-1]]
+    return bool(between) and all(any(call < at <= end for at in times) for call, end in zip(between, ends, strict=True))
+
+
+def _recorded(view: CaseView, reason: str, told: str, found: list[Arrival]) -> Judgement:
+    return Judgement(
+        _PAUSES,
+        Grade.INFO,
+        reason,
+        obligation=GROWING_PAUSES,
+        step=found[0].event.step,
+        expected="attempts by the target's own schedule",
+        observed=told,
+        evidence=numbers([arrival.event for arrival in found]),
+    )
+
+
+def no_report_is_about_report_mail(view: CaseView) -> Iterator[Judgement]:
+    """The domain of the report mailbox gets no mail but reports: a report about it counts their sessions."""
+    mail_domain = ReportPlaces(view.facts.domain).mail_domain
+    about = [arrival for arrival in arrivals(view) if arrival.is_about(mail_domain)]
+    if about and comparable(view):
+        yield _broken(
+            view,
+            "no-report-is-about-report-mail",
+            "report-on-reports",
+            NO_REPORT_ON_REPORTS,
+            "no report about the domain of the report mailbox",
+            about[0].told(),
+            about,
+        )
+
+
+def _all_about(view: CaseView) -> list[Arrival]:
+    return about_the_case(view) if comparable(view) else []
+
+
+def _broken(
+    view: CaseView, check: str, reason: str, obligation: str, expected: str, observed: str, found: list[Arrival]
+) -> Judgement:
+    full = view.grade_of(obligation)
+    graded = full if CAPABILITY in view.case.needs or obligation == NO_FAILURE_UNDER_NONE else Grade.INFO
+    return Judgement(
+        check,
+        graded,
+        reason,
+        obligation=obligation,
+        step=found[0].event.step,
+        expected=expected,
+        observed=observed,
+        blame="target" if graded is not Grade.INFO else "nobody",
+        evidence=numbers([arrival.event for arrival in found]),
+    )

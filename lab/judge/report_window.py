@@ -1,0 +1,98 @@
+"""The time that a report tells of: from one call for reports to the next, and on the day that the report names.
+
+A report names a day by the target's clock, and the record keeps the lab's. Both clocks began together, and the lab
+knows by how much it has moved the target's since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lab.events import ClockAdvanced, Event
+from lab.judge.view import CaseView
+
+#: Seconds within which a sender counts a session that has ended. Milliseconds, unless the machine is very busy.
+COUNTED_WITHIN = 1.0
+
+#: Seconds by which two clocks that are set by the same time service may differ, with room to spare.
+_CLOCKS_DIFFER = 60.0
+
+#: Seconds from the start of a run, as its header has it, to its first event: building a target's image lies between.
+_STARTED_BEFORE = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetClock:
+    """What the target's clock shows, as far as the record knows it. `began` is in seconds since 1970."""
+
+    began: float
+    #: When, in seconds since the run began, the clock was moved forward, and by how many seconds.
+    moves: tuple[tuple[float, int], ...] = ()
+
+    def passed(self, at: float) -> float:
+        """Return the seconds that have passed on the target's clock since the run began."""
+        return at + sum(seconds for moved, seconds in self.moves if moved <= at)
+
+    def shows(self, at: float) -> tuple[float, float]:
+        """Return between which two times, in seconds since 1970, the clock stood at a point of the record."""
+        time = self.began + self.passed(at)
+        return time - _CLOCKS_DIFFER, time + _STARTED_BEFORE + _CLOCKS_DIFFER
+
+
+def clock_of(view: CaseView) -> TargetClock | None:
+    """Return the clock of the target of a run; None if the record does not say when the run began."""
+    try:
+        began = datetime.fromisoformat(view.started)
+    except ValueError:
+        return None
+    moves = tuple((event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced))
+    return TargetClock((began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp(), moves)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The date range of a report, in seconds since 1970; `ends` is past its last moment."""
+
+    begins: float
+    ends: float
+    clock: TargetClock
+
+    def may_hold(self, at: float) -> bool:
+        """Whether a point of the record may lie within it."""
+        earliest, latest = self.clock.shows(at)
+        return latest >= self.begins and earliest < self.ends
+
+    def holds(self, at: float) -> bool:
+        """Whether a point of the record lies within it for certain."""
+        earliest, latest = self.clock.shows(at)
+        return self.begins <= earliest and latest < self.ends
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time of one report: after the reports before it were asked for, before it was itself, and on its day.
+
+    Without a `day` it is not known, or proved wrong.
+    """
+
+    after: float
+    until: float
+    day: Day | None = None
+
+    def of(self, events: Iterable[Event]) -> list[Event]:
+        """Return the events that may lie in that time."""
+        return [event for event in events if self.may_count(event.at, event.at)]
+
+    def may_count(self, began: float, ended: float) -> bool:
+        """Whether what began and ended at two points of the record may be told in the report."""
+        if began > self.until or ended <= self.after - COUNTED_WITHIN:
+            return False
+        return self.day is None or self.day.may_hold(began) or self.day.may_hold(ended + COUNTED_WITHIN)
+
+    def counts(self, began: float, ended: float) -> bool:
+        """Whether it has to be told there, and nowhere else."""
+        if began <= self.after or ended > self.until:
+            return False
+        return self.day is None or (self.day.holds(began) and self.day.holds(ended))

@@ -141,6 +141,16 @@ class Flaws:
     reports_on_reports: bool = _flaw("RPT-3-09", "sessions that carry report mail are in the next report")
     reports_failures_under_none: bool = _flaw("STS-6-03", "failures are reported under a policy of mode none")
 
+    leaves_out_failed_fetches: bool = _flaw(
+        "STS-6-01", "a policy that could not be had, where none was known yet, is not reported"
+    )
+    leaves_out_failed_refreshes: bool = _flaw(
+        "STS-6-02", "a newer policy that could not be had is not reported while an older one is in force"
+    )
+    reports_unreachable_as_no_starttls: bool = _flaw(
+        "RPT-4.3.1-01", "a host that does not answer at all is reported as one without STARTTLS"
+    )
+
     # TLS reports: whether they are sent, and where to
     sends_no_reports: bool = _flaw("RPT-5-01", "no TLS report is ever sent")
     reports_twice: bool = _flaw("RPT-4.1-01", "a domain gets two reports about one day, under two ids")
@@ -177,6 +187,19 @@ class Flaws:
         "RPT-4.4-08", "under a policy, policy-domain is the MX host's name instead of the domain's"
     )
     names_wrong_result_type: bool = _flaw("RPT-4.3.1-01", "a missing STARTTLS is reported as validation-failure")
+    reports_invalid_policy_as_fetch_error: bool = _flaw(
+        "RPT-4.3.2.2-02", "a policy that is not valid is reported as one that could not be fetched"
+    )
+    reports_untrusted_policy_host_as_fetch_error: bool = _flaw(
+        "RPT-4.3.2.2-03", "a bad certificate of the policy host is reported as a policy that could not be fetched"
+    )
+    tells_first_trouble_only: bool = _flaw(
+        "RPT-4-05", "of several kinds of failure only the first has an entry, with the number of them all"
+    )
+    lists_every_session: bool = _flaw("RPT-4-06", "equal failures are not added up: each session has an entry")
+    mixes_policies_of_a_day: bool = _flaw(
+        "RPT-4.5-02", "a policy is quoted with the lines of all policies that the domain had on the day"
+    )
     leaves_out_reason: bool = _flaw(
         "RPT-4.3.1-05", "certificate-not-trusted is reported without any failure-reason-code"
     )

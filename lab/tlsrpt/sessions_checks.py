@@ -15,7 +15,7 @@ from lab.tlsrpt.departures import Departure, Finding, finding, quoted
 from lab.tlsrpt.failure_checks import A60_INFO, A63
 from lab.tlsrpt.known_sessions import NOTES, RIGHT_RESULT_TYPES, KnownSessions
 from lab.tlsrpt.names import canonical, plain
-from lab.tlsrpt.report import RESULT_TYPES, Failure, ParsedReport, Policy
+from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES, Failure, ParsedReport, Policy
 
 A41 = "A41, A62: nothing obliges to report this"
 A49 = "A45, A49: which type is right is partly open"
@@ -141,6 +141,15 @@ def the_result_types_are_true(policies: tuple[Policy, ...], known: KnownSessions
             yield Departure(RESULT_TYPES[told], "result-type-tolerated", where, expected, quoted(told), right, note)
 
 
+def a_failed_discovery_has_its_own_type(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
+    """What kept the sender from a policy is told by the type that is defined for it."""
+    told = {failure.result_type for failure in _failures(policies)} & STS_DISCOVERY_FAILURES
+    right = [one for one in known.result_types if one in STS_DISCOVERY_FAILURES]
+    if told and right and not told & set(right):
+        where, observed = f"{policies[0].where}.failure-details", _names({one for one in told if one})
+        yield Departure(RESULT_TYPES[right[0]], "told-as-another", where, " or ".join(right), observed)
+
+
 def the_failures_are_told(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
     """Where sessions failed for certain, an entry has one of the result types that name the trouble."""
     told = {failure.result_type for failure in _failures(policies)}
@@ -206,6 +215,7 @@ SESSION_CHECKS: tuple[Callable[[tuple[Policy, ...], KnownSessions], Iterator[Dep
     the_policy_lines_are_those_published,
     the_mx_patterns_are_those_published,
     the_result_types_are_true,
+    a_failed_discovery_has_its_own_type,
     the_failures_are_told,
     every_trouble_is_told,
     the_failures_are_counted,

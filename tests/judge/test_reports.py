@@ -287,6 +287,8 @@ def test_a_failure_under_none() -> None:
     report = content()
     policy(report)["policy"]["policy-string"] = ["version: STSv1", "mode: none", "max_age: 86400"]
     assert ("STS-6-03", "failure-under-none") in found(judged(posted(report)))
+    policy(report)["failure-details"] = [{"result-type": "sts-policy-fetch-error", "failed-session-count": 1}]
+    assert ("STS-6-02", "failure-under-none") in found(judged(posted(report)))
 
 
 def day(number: int) -> dict[str, str]:

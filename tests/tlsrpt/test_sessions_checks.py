@@ -113,6 +113,11 @@ CASES: list[tuple[str, Changes, set[tuple[str, str, Grade]]]] = [
         {("RPT-4.3.1-03", "result-type-untrue", FAIL)},
     ),
     (
+        "another trouble on the way to the policy",
+        lambda r: _block(r)["failure-details"][2].update({"result-type": "sts-policy-invalid"}),
+        {("RPT-4.3.2.2-02", "result-type-untrue", FAIL), ("RPT-4.3.2.2-01", "told-as-another", FAIL)},
+    ),
+    (
         "no failures",
         lambda r: _block(r)["summary"].update({"total-failure-session-count": 0}),
         {("RPT-4.2.2-01", "failures-untrue", FAIL)},

@@ -114,7 +114,7 @@ class Delivery:
         ledger = self._ledger(domain, policy, counts)
         if policy is not None and policy.mode == "none":
             policy = None  # it counts as no policy (RFC 8461, section 5)
-        if found.problem is not None:
+        if found.problem is not None and not self._leaves_out_problem(found):
             ledger.failed(found.problem.result_type, reason=found.problem.reason)
         try:
             route = await find_route(self._resolver, domain)
@@ -126,6 +126,10 @@ class Delivery:
             return await self._to_hosts(envelope, domain, route.hosts, policy, ledger)
         finally:
             ledger.close()
+
+    def _leaves_out_problem(self, found: Discovered) -> bool:
+        flaws = self._flaws
+        return flaws.leaves_out_failed_fetches if found.policy is None else flaws.leaves_out_failed_refreshes
 
     def _as_treated(self, policy: Policy | None) -> Policy | None:
         """The policy with the mode that it gets: its own, unless a flaw knows better."""
@@ -188,6 +192,9 @@ class Delivery:
                 problems.append(str(rejected))
             except Unreachable as unreachable:
                 problems.append(str(unreachable))
+                if self._flaws.reports_unreachable_as_no_starttls:
+                    told = Unprotected("starttls-not-supported", str(unreachable), local_address="")
+                    ledger.unprotected(Destination(host, address), told)
             except Unprotected as unprotected:
                 problems.append(f"{host}: {unprotected}")
                 blocked = True

@@ -19,12 +19,32 @@ def spoil(report: dict[str, Any], flaws: Flaws) -> None:
         report["date-range"]["end-datetime"] = end[: end.index("T")] + "T24:00:00Z"
     if flaws.writes_times_without_zone:
         report["date-range"] = {name: moment.rstrip("Z") for name, moment in report["date-range"].items()}
+    if flaws.mixes_policies_of_a_day:
+        _mix([block["policy"] for block in report["policies"] if block["policy"]["policy-type"] == "sts"])
     for block in report["policies"]:
+        _spoil_list(block, flaws)
         _spoil_policy(block["policy"], block.get("failure-details", []), flaws)
         for details in block.get("failure-details", []):
             _spoil_failure(details, flaws)
     if flaws.writes_policies_as_object and len(report["policies"]) == 1:
         [report["policies"]] = report["policies"]
+
+
+def _mix(policies: list[dict[str, Any]]) -> None:
+    lines = list(dict.fromkeys(line for policy in policies for line in policy["policy-string"]))
+    for policy in policies:
+        policy["policy-string"] = lines
+
+
+def _spoil_list(block: dict[str, Any], flaws: Flaws) -> None:
+    entries = block.get("failure-details", [])
+    if flaws.tells_first_trouble_only and entries:
+        entries[0]["failed-session-count"] = sum(entry["failed-session-count"] for entry in entries)
+        block["failure-details"] = entries[:1]
+    if flaws.lists_every_session and entries:
+        block["failure-details"] = [
+            entry | {"failed-session-count": 1} for entry in entries for _ in range(entry["failed-session-count"])
+        ]
 
 
 def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:
@@ -46,6 +66,10 @@ def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws:
 def _spoil_failure(details: dict[str, Any], flaws: Flaws) -> None:
     if flaws.names_wrong_result_type and details["result-type"] == "starttls-not-supported":
         details["result-type"] = "validation-failure"
+    if flaws.reports_invalid_policy_as_fetch_error and details["result-type"] == "sts-policy-invalid":
+        details["result-type"] = "sts-policy-fetch-error"
+    if flaws.reports_untrusted_policy_host_as_fetch_error and details["result-type"] == "sts-webpki-invalid":
+        details["result-type"] = "sts-policy-fetch-error"
     if flaws.counts_too_high:
         details["failed-session-count"] *= _TOO_HIGH
     if flaws.counts_zero:

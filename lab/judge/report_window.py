@@ -6,11 +6,11 @@ knows by how much it has moved the target's since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lab.events import ClockAdvanced, Event
+from lab.events import ClockAdvanced, Event, ReportsAsked
 from lab.judge.view import CaseView
 
 #: Seconds within which a sender counts a session that has ended. Milliseconds, unless the machine is very busy.
@@ -22,17 +22,21 @@ _CLOCKS_DIFFER = 60.0
 #: Seconds from the start of a run, as its header has it, to its first event: building a target's image lies between.
 _STARTED_BEFORE = 3600.0
 
+_DAY = 86400.0
+
 
 @dataclass(frozen=True, slots=True)
 class TargetClock:
-    """What the target's clock shows, as far as the record knows it. `began` is in seconds since 1970."""
+    """What the clock shows by which the target's reporter names days, as far as the record knows it.
+
+    `began` is in seconds since 1970, and `moves` are the times at which it was moved forward, and by how many seconds.
+    """
 
     began: float
-    #: When, in seconds since the run began, the clock was moved forward, and by how many seconds.
-    moves: tuple[tuple[float, int], ...] = ()
+    moves: tuple[tuple[float, float], ...] = ()
 
     def passed(self, at: float) -> float:
-        """Return the seconds that have passed on the target's clock since the run began."""
+        """Return the seconds that have passed on the clock since the run began."""
         return at + sum(seconds for moved, seconds in self.moves if moved <= at)
 
     def shows(self, at: float) -> tuple[float, float]:
@@ -41,14 +45,37 @@ class TargetClock:
         return time - _CLOCKS_DIFFER, time + _STARTED_BEFORE + _CLOCKS_DIFFER
 
 
+@dataclass(frozen=True, slots=True)
+class Calendar(TargetClock):
+    """The clock of a reporter whose day ends when it is asked for its reports, and at no other time."""
+
+    def shows(self, at: float) -> tuple[float, float]:
+        """See `TargetClock`. Once a page was turned, the calendar is known to show a time soon after midnight."""
+        if not self.moves or at < self.moves[0][0]:
+            return TargetClock.shows(self, at)
+        time = self.began + self.passed(at)
+        return time, time + _STARTED_BEFORE
+
+
 def clock_of(view: CaseView) -> TargetClock | None:
     """Return the clock of the target of a run; None if the record does not say when the run began."""
     try:
-        began = datetime.fromisoformat(view.started)
+        started = datetime.fromisoformat(view.started)
     except ValueError:
         return None
-    moves = tuple((event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced))
-    return TargetClock((began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp(), moves)
+    began = (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp()
+    if view.reports_end_the_day:
+        return Calendar(began, tuple(_pages(began, [event.at for event, _ in view.of_run.of_kind(ReportsAsked)])))
+    return TargetClock(began, tuple((event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced)))
+
+
+def _pages(began: float, calls: list[float]) -> Iterator[tuple[float, float]]:
+    """Yield when the calendar's pages were turned, and by how many seconds that moved it: to the next midnight."""
+    ahead = 0.0
+    for at in calls:
+        to_midnight = _DAY - (began + at + ahead) % _DAY
+        ahead += to_midnight
+        yield at, to_midnight
 
 
 @dataclass(frozen=True, slots=True)

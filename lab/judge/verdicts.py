@@ -83,6 +83,7 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
             capabilities=record.header.capabilities,
             dkim_records=record.header.dkim_records,
             started=record.header.started,
+            reports_end_the_day=record.header.reports_end_the_day,
         )
         for case in record.header.cases
     ]

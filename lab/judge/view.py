@@ -28,6 +28,8 @@ class CaseView:
     dkim_records: Mapping[str, str] = field(default_factory=dict)
     #: When the run began, as its header says (RFC 3339).
     started: str = ""
+    #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
+    reports_end_the_day: bool = False
 
     @property
     def end(self) -> float:

@@ -78,6 +78,7 @@ def header_of(plan: Plan, about: About) -> Header:
         cases=plan.cases,
         dkim_records=dict(about.dkim_records),
         policy_cache=about.policy_cache,
+        reports_end_the_day=about.reports_end_the_day,
     )
 
 

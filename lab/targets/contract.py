@@ -46,6 +46,9 @@ class About:
     #: Seconds for which it may go on with an answer of DNS whose time to live is 0 (OpenSMTPD keeps the MX hosts of a
     #: domain that it has just delivered to). A forged answer meets it only after that.
     dns_memory_seconds: float = 0.0
+    #: Whether each call for reports ends the day on a calendar that its reporter has for itself, and that no change of
+    #: the clock touches. Otherwise reports name days by the target's clock.
+    reports_end_the_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)

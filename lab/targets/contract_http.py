@@ -27,6 +27,7 @@ class AboutBody(msgspec.Struct, frozen=True):
     policy_cache: Literal["persistent", "volatile"] = "persistent"
     dkim_records: dict[str, str] = {}
     dns_memory_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0.0
+    reports_end_the_day: bool = False
 
 
 class MessageBody(msgspec.Struct, frozen=True):

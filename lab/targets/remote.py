@@ -73,6 +73,7 @@ class RemoteTarget:
             said.policy_cache,
             said.dkim_records,
             said.dns_memory_seconds,
+            said.reports_end_the_day,
         )
 
     async def greet(self) -> None:

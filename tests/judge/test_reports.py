@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab.events import (
@@ -322,6 +323,15 @@ class TestTheDay:
         ]
         lines.append(("", "", ReportsLeft()))
         made = record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
+        assert verdict(made).grade is Grade.PASS, found(verdict(made))
+
+    def test_a_reporters_own_calendar_is_turned_by_the_calls_alone(self) -> None:
+        lines: list[Line] = [("", "", ReportsAsked()), ("", "", ClockAdvanced(seconds=86400 * 9)), *resisted()]
+        lines += [("", "", ReportsAsked()), (ENFORCE, "recover", posted(content() | {"date-range": day(7)}))]
+        made = record(
+            [*lines, ("", "", ReportsLeft())], taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS
+        )
+        made = replace(made, header=msgspec.structs.replace(made.header, reports_end_the_day=True))
         assert verdict(made).grade is Grade.PASS, found(verdict(made))
 
     def test_without_anything_to_tell_of_no_day_is_wrong(self) -> None:

@@ -3,10 +3,6 @@ dnl
 dnl The host's name: it is not looked up. The entry point puts the one of the run in its place.
 define(`confDOMAIN_NAME', `mta.sender.example')dnl
 dnl
-dnl Several messages are tried at once, by several runners of the queue: one that hangs would hold up all others.
-dnl Debian's five are few for 48 cases at once.
-define(`confMAX_RUNNERS_PER_QUEUE', `20')dnl
-dnl
 dnl The load of the machine that the containers run on is none of this mail server's: sendmail would put off deliveries,
 dnl or refuse connections, for what others do there.
 define(`confQUEUE_LA', `1000')dnl

@@ -6,6 +6,7 @@ so that what it waits for and what is judged cannot drift apart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -272,7 +273,9 @@ class MessageFacts:
         seen = self.queue()
         if not seen:
             return len(self._attempts()) >= 3
-        held = [event.at for event, fact in seen if fact.state == "deferred"]
+        met = min((event.at for event in self.facts.contacts(self.step_began())), default=math.inf)
+        # Held before anybody was asked or met: Courier puts a message off when a connection that it had kept is dead.
+        held = [event.at for event, fact in seen if fact.state == "deferred" and event.at > met]
         if not held or seen[-1][1].state != "deferred":
             return False
         return self._tried_again(held[0], held[-1])

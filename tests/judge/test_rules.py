@@ -218,6 +218,16 @@ class TestRetriesThatProve:
         closed = max(index for index, line in enumerate(story[:last]) if isinstance(line[2], ConnectionClosed))
         assert "not-settled" in reasons(verdict(record(story[:closed] + story[closed + 1 :], taken_in())))
 
+    def test_a_hold_before_anybody_was_met_is_not_the_first_attempt(self) -> None:
+        story = resisted()
+        sent = next(index for index, line in enumerate(story) if line[1] == "attack" and "Injected" in str(line[2]))
+        early = [*story[: sent + 1], (ENFORCE, "attack", held(ENFORCE)), *story[sent + 1 :]]
+        assert verdict(record(early, taken_in())).grade is Grade.PASS
+        second = [index for index, line in enumerate(early) if line[2] == held(ENFORCE)][1]
+        ending = next(index for index, line in enumerate(early) if line[1] == "attack" and "StepEnded" in str(line[2]))
+        once = [*early[: second + 1], *early[ending:]]
+        assert "not-settled" in reasons(verdict(record(once, taken_in())))
+
     def test_a_lone_query_is_no_attempt(self) -> None:
         story = resisted()
         first = next(index for index, line in enumerate(story) if line[2] == held(ENFORCE))

@@ -227,6 +227,9 @@ function begin() {
     document.getElementById("find").focus();
   });
   window.addEventListener("hashchange", openAddress);
+  window.addEventListener("beforeprint", () => {
+    for (const folded of panel.querySelectorAll("details")) folded.open = true;
+  });
   showReasons();
   if (rows.length) moveTo(0, 0, false);
   filter();

@@ -1,0 +1,76 @@
+"""A log line belongs to the case whose domain, token or queue id stands in it, and to no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.events import CaseBegan, Event, MessageInjected
+from lab.reports.matrix.log_lines import log_by_case
+
+#: What mail servers say when they take a message, and what their logs call it.
+REPLIES = [
+    ("250 2.0.0 Ok: queued as 5620D1F41F8", "postfix/qmgr[30]: 5620D1F41F8: removed"),
+    ("250 2.0.0 Ok: queued as 4FqXkT0Zz1", "postfix/smtp[31]: 4FqXkT0Zz1: to=<x>, status=deferred"),
+    ("250 OK id=1tXyZa-00000001Ab-2CdE", "2026-11-23 1tXyZa-00000001Ab-2CdE Completed"),
+    ("250 2.0.0 5ANKGdXc012345 Message accepted for delivery", "sendmail[9]: 5ANKGdXc012345: stat=Deferred"),
+    ("250 2.0.0 9bd41a2c Message accepted for delivery", "smtpd: 0000000000000001 mta delivery evpid=9bd41a2c77"),
+]
+
+
+def _events(case: str, domain: str, token: str, reply: str) -> list[Event]:
+    injected = MessageInjected(token=token, sender="s@x", recipient=f"{token}@{domain}", reply=reply, body_digest="d")
+    return [
+        Event(number=1, at=0.0, fact=CaseBegan(domain=domain, mode="enforce"), case=case),
+        Event(number=2, at=0.1, fact=injected, case=case),
+    ]
+
+
+EVENTS = [
+    *_events("a", "1111aaaa2222.example", "00112233aabbccdd", "250 ok"),
+    *_events("b", "3333bbbb4444.example", "44556677aabbccdd", "250 ok"),
+]
+
+
+def test_by_domain_and_by_token() -> None:
+    log = "\n".join(
+        [
+            "Verified TLS connection established to mx1.1111aaaa2222.example[198.18.0.1]:25",
+            "policy of _mta-sts.3333bbbb4444.example fetched",
+            "message-id=<00112233aabbccdd@sender.example>",
+            "daemon started",
+            "nothing of 1111aaaa22223.example or x44556677aabbccdd",
+        ]
+    )
+    lines = log.splitlines()
+    assert log_by_case(log, EVENTS) == {"a": (lines[0], lines[2]), "b": (lines[1],)}
+
+
+def test_a_line_about_two_cases_stands_in_both_once() -> None:
+    line = "1111aaaa2222 3333bbbb4444 1111aaaa2222"
+    assert log_by_case(line, EVENTS) == {"a": (line,), "b": (line,)}
+
+
+@pytest.mark.parametrize(("reply", "line"), REPLIES[:4])
+def test_by_the_queue_id_that_the_reply_named(reply: str, line: str) -> None:
+    events = _events("a", "1111aaaa2222.example", "00112233aabbccdd", reply)
+    assert log_by_case(line, events) == {"a": (line,)}
+
+
+def test_part_of_a_word_is_no_queue_id() -> None:
+    reply, line = REPLIES[4]
+    assert log_by_case(line, _events("a", "1111aaaa2222.example", "00112233aabbccdd", reply)) == {}
+
+
+def test_a_queue_id_that_was_used_twice_tells_nothing() -> None:
+    reply = "250 2.0.0 Ok: queued as 5620D1F41F8"
+    events = [*_events("a", "1111aaaa2222.example", "t1", reply), *_events("b", "3333bbbb4444.example", "t2", reply)]
+    assert log_by_case("5620D1F41F8: removed", events) == {}
+
+
+def test_words_of_a_polite_reply_are_no_queue_ids() -> None:
+    events = _events("a", "1111aaaa2222.example", "00112233aabbccdd", "250 Message accepted for delivery, thank you")
+    assert log_by_case("accepted delivery Message", events) == {}
+
+
+def test_an_empty_log() -> None:
+    assert log_by_case("", EVENTS) == {}

@@ -1,0 +1,102 @@
+"""What was written is read back as it was, and whatever is wrong with it is one message that says what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.judge.deviations import Accounts
+from lab.reports.verdicts_json import encode, verdicts_document
+from lab.reports.verdicts_reading import VerdictsError, parse_verdicts, read_verdicts
+from tests.reports.records import REQUIREMENTS, strip_record, strip_verdicts
+
+_RECORD = strip_record(leaking_enforce=True)
+_VERDICTS = strip_verdicts(_RECORD, leaking_enforce=True)
+
+
+def _document() -> dict[str, Any]:
+    accounts = Accounts(known={_VERDICTS[0].case: ("it was told",)}, vanished=(), unmatched=())
+    return verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, accounts)
+
+
+def test_it_is_what_was_written() -> None:
+    run = parse_verdicts(encode(_document()), "here")
+    assert run.verdicts == tuple(_VERDICTS)
+    assert run.known == {_VERDICTS[0].case: ("it was told",)}
+    assert (run.run, run.started, run.command) == (_RECORD.header.run, _RECORD.header.started, _RECORD.header.command)
+    assert (run.target, list(run.versions)) == ("postfix", ["postfix", "postfix-mta-sts-resolver"])
+    assert run.lab_versions == _RECORD.header.versions
+    assert run.complete
+    assert run.unjudged == ()
+
+
+def test_what_has_no_verdict_is_named() -> None:
+    document = verdicts_document(strip_record(complete=False), _VERDICTS[1:], REQUIREMENTS)
+    run = parse_verdicts(encode(document), "here")
+    assert not run.complete
+    assert run.unjudged == (_VERDICTS[0].case,)
+
+
+def test_a_run_that_was_never_judged(tmp_path: Path) -> None:
+    with pytest.raises(VerdictsError, match=r"verdicts\.json: not there: .*`sts-lab judge "):
+        read_verdicts(tmp_path / "verdicts.json")
+    (tmp_path / "verdicts.json").mkdir()
+    with pytest.raises(VerdictsError, match="cannot be read"):
+        read_verdicts(tmp_path / "verdicts.json")
+
+
+@pytest.mark.parametrize("octets", [b"", b"[]", b"{}", b"\xff", b"not json", b'{"format": "1"}', b"[" * 100_000])
+def test_no_document_at_all(octets: bytes) -> None:
+    with pytest.raises(VerdictsError, match=r"here: no verdicts of a run .*`sts-lab judge`"):
+        parse_verdicts(octets, "here")
+
+
+def _other_version(document: dict[str, Any]) -> None:
+    document["format"] = 2
+
+
+def _no_case(document: dict[str, Any]) -> None:
+    del document["cases"]
+
+
+def _word(document: dict[str, Any]) -> None:
+    document["cases"][0]["verdict"] = "ok"
+
+
+def _evidence(document: dict[str, Any]) -> None:
+    document["cases"][0]["judgements"][0]["evidence"] = ["66"]
+
+
+def _twice(document: dict[str, Any]) -> None:
+    document["cases"].append(document["cases"][0])
+
+
+def _date(document: dict[str, Any]) -> None:
+    document["started"] = "yesterday"
+
+
+def _more(document: dict[str, Any]) -> None:
+    document["cases"][0]["severity"] = "high"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_other_version, "version 2 of the format, and this program reads 1"),
+        (_no_case, "damaged .*cases"),
+        (_word, r"damaged .*verdict"),
+        (_evidence, "damaged .*evidence"),
+        (_twice, "a case is there twice"),
+        (_date, "`started` is no date: 'yesterday'"),
+        (_more, "damaged .*severity"),
+    ],
+)
+def test_a_damaged_document(damage: Callable[[dict[str, Any]], None], message: str) -> None:
+    document = _document()
+    damage(document)
+    with pytest.raises(VerdictsError, match=f"here: .*{message}.*`sts-lab judge`"):
+        parse_verdicts(json.dumps(document).encode(), "here")

@@ -131,7 +131,7 @@ def _total(column: Column) -> RenderableType:
         word = grade.value if grade else "without a verdict"
         told.append(f"{count} {word}", style=STYLES[grade] if grade else "bold")
     if column.totals.known:
-        told.append(f" ({column.totals.known} known deviations)", style="none")
+        told.append(f" ({column.totals.known} known deviation{'' if column.totals.known == 1 else 's'})", style="none")
     return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)
 
 

@@ -48,7 +48,8 @@ def reservations(column: Column) -> str:
     """Return what has to be said of a run before its verdicts are read; empty for a whole one."""
     said = [] if column.run.complete else ["interrupted: not every case was played"]
     if column.totals.not_run:
-        said.append(f"{column.totals.not_run} cases of others were not run")
+        missing = column.totals.not_run
+        said.append(f"{missing} {'case of others was' if missing == 1 else 'cases of others were'} not run")
     return "; ".join(said)
 
 

@@ -60,14 +60,14 @@ class TestTerminal:
         )
         assert re.search(r"^starttls +1  2$", text, re.M)
         assert "1 more case: pass or unsupported in every column" in text
-        assert " 1  exim: 4 cases: 2 fail, 1 weak, 1 pass (1 known deviations)" in text
+        assert " 1  exim: 4 cases: 2 fail, 1 weak, 1 pass (1 known deviation)" in text
         assert lines[-1] == " 2  postfix: 3 cases: 1 unsupported, 1 pass, 1 without a verdict"
         assert text.index("strip[enforce]") < text.index("order[enforce]"), "the family with more failures stands first"
 
     def test_the_head_says_what_ran_and_what_was_not(self) -> None:
         text = " ".join(rendered(matrix_page(_matrix())).split())
         assert "1 exim exim 1.0 2026-03-02 09:30, run 1" in text
-        assert "1 cases of others were not run" in text
+        assert "1 case of others was not run" in text
         assert "empty: not run in that column" in text
         assert "F fail: a MUST was broken" in text
 

@@ -254,4 +254,4 @@ class TestPage:
         html = matrix_html(matrix_of(runs), lambda _number: (), {})
         assert html.count('class="v-none"></button>') == 2
         assert "empty: not run in that column" in html
-        assert "1 cases of others were not run" in html
+        assert "1 case of others was not run" in html

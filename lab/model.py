@@ -182,8 +182,12 @@ class Reports:
     records: tuple[str, ...] = ("v=TLSRPTv1; rua={https}",)
     #: Octets of each character-string of a record (RFC 1035, section 3.3.14); 0: as many as it can hold.
     string_length: int = 0
+    #: The TXT records at `_smtp._tls.<MX host>`, for each MX host. No sender has to look there, except under DANE.
+    at_mx: tuple[str, ...] = ()
     #: What the report host answers to a report: an HTTP status, or 0: nothing at all, until the client gives up.
     status: int = 201
+    #: Where a 3xx answer points, behind the path that was asked for; reports are taken there. Empty: nowhere.
+    location: str = ""
     #: The certificate of the report host. Any variant but `valid` gives the case a report host's name of its own.
     certificate: str = "valid"
     #: What the lab's mailbox answers to a report: 250, 451 (not now) or 550 (never).
@@ -199,6 +203,9 @@ class World:
     policy_host: PolicyHost = field(default_factory=PolicyHost)
     dns: Dns = field(default_factory=Dns)
     reports: Reports = field(default_factory=Reports)
+    #: Whether the domain's name has letters outside of ASCII. In DNS, SMTP, policies and certificates it stands in
+    #: A-labels (RFC 5890, section 2.3.2.1). The first step's word holds.
+    internationalised: bool = False
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -54,6 +54,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy_cache: str = "persistent"
     #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
     reports_end_the_day: bool = False
+    #: When the clock of the record stood at 0 (RFC 3339). The run itself was started before its target was built.
+    clock_began: str = ""
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +85,8 @@ class Recorder:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = clock()
+        #: When the clock of the record stood at 0.
+        self.clock_began = datetime.now(UTC)
         self._number = 0
         self._kinds: Counter[str] = Counter()
         self._steps: dict[str, str] = {}

@@ -43,14 +43,17 @@ _IN_BRACES = re.compile(r"\{(\w*)\}")
 def report_places(step: Step) -> Iterator[Problem]:
     """Yield what is wrong with where a step's world wants its reports, and how it answers them."""
     reports, at = step.world.reports, ("fault" if step.name == MAIN_STEP else "world", "reports")
-    for number, record in enumerate(reports.records):
-        for word in _IN_BRACES.findall(record):
-            if word not in REPORT_PLACES:
-                yield Problem(unknown("place for reports", word, REPORT_PLACES), (*at, "records", number))
+    for key, records in (("records", reports.records), ("at_mx", reports.at_mx)):
+        for number, record in enumerate(records):
+            for word in _IN_BRACES.findall(record):
+                if word not in REPORT_PLACES:
+                    yield Problem(unknown("place for reports", word, REPORT_PLACES), (*at, key, number))
     if reports.certificate not in CERTIFICATE_VARIANTS:
         yield Problem(unknown("certificate variant", reports.certificate, CERTIFICATE_VARIANTS), (*at, "certificate"))
     if reports.status and reports.status not in _STATUSES:
         yield Problem(f"`status` is an HTTP status, or 0 for no answer, not {reports.status}", (*at, "status"))
+    if reports.location and not (reports.location.startswith("/") and 300 <= reports.status < 400):
+        yield Problem("`location` is a path, and needs a `status` that points to it: 3xx", (*at, "location"))
     if reports.mail_reply not in _MAIL_REPLIES:
         told = ", ".join(map(str, _MAIL_REPLIES))
         yield Problem(f"`mail_reply` is one of {told}, not {reports.mail_reply}", (*at, "mail_reply"))

@@ -116,7 +116,8 @@ def _something_happened(view: CaseView, window: Window) -> bool:
 
 
 def _between_calls(view: CaseView, arrival: Arrival) -> Window:
-    first = next((one for one in arrivals(view) if arrival.report_id and one.report_id == arrival.report_id), arrival)
+    identity = (arrival.report_id, arrival.day)
+    first = next((one for one in arrivals(view) if one.report_id and (one.report_id, one.day) == identity), arrival)
     asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at <= first.event.at]
     return Window(asked[-2] if len(asked) > 1 else -1.0, asked[-1] if asked else first.event.at)
 

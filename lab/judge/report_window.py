@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from lab.events import ClockAdvanced, Event, ReportsAsked
 from lab.judge.view import CaseView
@@ -18,9 +18,6 @@ COUNTED_WITHIN = 1.0
 
 #: Seconds by which two clocks that are set by the same time service may differ, with room to spare.
 _CLOCKS_DIFFER = 60.0
-
-#: Seconds from the start of a run, as its header has it, to its first event: building a target's image lies between.
-_STARTED_BEFORE = 3600.0
 
 _DAY = 86400.0
 
@@ -36,13 +33,13 @@ class TargetClock:
     moves: tuple[tuple[float, float], ...] = ()
 
     def passed(self, at: float) -> float:
-        """Return the seconds that have passed on the clock since the run began."""
+        """Return the seconds that have passed on the clock since the record's began."""
         return at + sum(seconds for moved, seconds in self.moves if moved <= at)
 
     def shows(self, at: float) -> tuple[float, float]:
         """Return between which two times, in seconds since 1970, the clock stood at a point of the record."""
         time = self.began + self.passed(at)
-        return time - _CLOCKS_DIFFER, time + _STARTED_BEFORE + _CLOCKS_DIFFER
+        return time - _CLOCKS_DIFFER, time + _CLOCKS_DIFFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +51,15 @@ class Calendar(TargetClock):
         if not self.moves or at < self.moves[0][0]:
             return TargetClock.shows(self, at)
         time = self.began + self.passed(at)
-        return time, time + _STARTED_BEFORE
+        return time, time + _CLOCKS_DIFFER
 
 
 def clock_of(view: CaseView) -> TargetClock | None:
-    """Return the clock of the target of a run; None if the record does not say when the run began."""
+    """Return the clock of the target of a run; None if the record does not say when its own began."""
     try:
-        started = datetime.fromisoformat(view.started)
+        began = datetime.fromisoformat(view.clock_began).timestamp()
     except ValueError:
         return None
-    began = (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp()
     if view.reports_end_the_day:
         return Calendar(began, tuple(_pages(began, [event.at for event, _ in view.of_run.of_kind(ReportsAsked)])))
     return TargetClock(began, tuple((event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced)))

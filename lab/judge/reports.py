@@ -185,10 +185,10 @@ def judged_arrivals(view: CaseView) -> list[Arrival]:
     """Return one arrival for each report: its copies at other places, and those sent again, say the same."""
     if not comparable(view):
         return []
-    kept: dict[tuple[str, bytes | str], Arrival] = {}
+    kept: dict[tuple[object, ...], Arrival] = {}
     for arrival in about_the_case(view):
         if len(arrival.fact.octets) == arrival.fact.size:
-            kept.setdefault((arrival.fact.transport, arrival.report_id or arrival.fact.octets), arrival)
+            kept.setdefault((arrival.fact.transport, arrival.report_id or arrival.fact.octets, arrival.day), arrival)
     return list(kept.values())
 
 

@@ -82,7 +82,7 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
             requirements=requirements,
             capabilities=record.header.capabilities,
             dkim_records=record.header.dkim_records,
-            started=record.header.started,
+            clock_began=record.header.clock_began,
             reports_end_the_day=record.header.reports_end_the_day,
         )
         for case in record.header.cases

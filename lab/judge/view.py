@@ -26,8 +26,8 @@ class CaseView:
     capabilities: tuple[str, ...]
     #: The DKIM keys that the lab published for the target's report mail: name -> the whole TXT text.
     dkim_records: Mapping[str, str] = field(default_factory=dict)
-    #: When the run began, as its header says (RFC 3339).
-    started: str = ""
+    #: When the clock of the record stood at 0 (RFC 3339); empty if the record does not say.
+    clock_began: str = ""
     #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
     reports_end_the_day: bool = False
 

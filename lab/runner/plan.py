@@ -63,8 +63,8 @@ def plan_run(
     )
 
 
-def header_of(plan: Plan, about: About) -> Header:
-    """Return the first line of the record of a run."""
+def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Header:
+    """Return the first line of the record of a run, whose clock began then."""
     return Header(
         record=RECORD_VERSION,
         run=plan.run,
@@ -79,6 +79,7 @@ def header_of(plan: Plan, about: About) -> Header:
         dkim_records=dict(about.dkim_records),
         policy_cache=about.policy_cache,
         reports_end_the_day=about.reports_end_the_day,
+        clock_began=clock_began.isoformat(timespec="milliseconds"),
     )
 
 

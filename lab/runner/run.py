@@ -61,7 +61,7 @@ async def run(
             about = await target.about()
             async with grounds.stage(target, about) as stage:
                 await _see_that_it_is_ready(stage)
-                outlet.header(header_of(plan, about))
+                outlet.header(header_of(plan, about, grounds.recorder.clock_began))
                 grounds.recorder.listen(outlet.event)
                 await play(stage, plan.cases, plan.supporting)
                 grounds.complete = True
@@ -94,7 +94,7 @@ async def check(
         try:
             about, takes_mail = await target.come_up(ready_seconds)
             probes = probes_of(about.capabilities)
-            outlet.header(header_of(replace(plan, cases=probes), about))
+            outlet.header(header_of(replace(plan, cases=probes), about, grounds.recorder.clock_began))
             grounds.recorder.listen(outlet.event)
             if takes_mail:
                 async with grounds.stage(target, about) as stage:

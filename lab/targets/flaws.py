@@ -166,6 +166,9 @@ class Flaws:
         "RPT-3-16", "the strings of a TLS-RPT record are joined with spaces between them"
     )
     refuses_unknown_report_fields: bool = _flaw("RPT-3-20", "a TLS-RPT record with an unknown field does not count")
+    asks_for_reports_at_the_mx: bool = _flaw(
+        "RPT-3-01", "the TLS-RPT record is looked for under the name of the MX host instead of the domain's"
+    )
     keeps_percent_encoding: bool = _flaw("RPT-3-04", "the mailbox of a mailto URI is used with its percent-encoding")
     holds_reports_under_attack: bool = _flaw(
         "RPT-3-08", "report mail obeys the policy of its recipient, and is held by the very failure that it reports"
@@ -174,6 +177,10 @@ class Flaws:
         "RPT-3-19", "a report is done with once the first address was tried, whatever that one answered"
     )
     never_retries_reports: bool = _flaw("RPT-5.5-01", "a report that no address took is thrown away")
+    retries_reports_at_even_pauses: bool = _flaw(
+        "RPT-5.5-02", "a report that is refused is tried again after the same pause each time"
+    )
+    renews_report_id: bool = _flaw("RPT-5.3-10", "a report that is sent again has another id each time")
 
     # TLS reports: the text
     writes_policies_as_object: bool = _flaw(
@@ -205,6 +212,16 @@ class Flaws:
     )
     counts_too_high: bool = _flaw("RPT-4.4-19", "failed-session-count is a thousand times too high")
     counts_zero: bool = _flaw("RPT-4.4-19", "failed-session-count is 0 for failures that happened")
+    reuses_report_id: bool = _flaw("RPT-4.4-05", "the reports on a domain have the same id every day")
+    dates_report_by_sending: bool = _flaw(
+        "RPT-4.4-03", "a report names the day on which it is sent, not that of the sessions"
+    )
+    writes_policy_domain_in_u_labels: bool = _flaw(
+        "RPT-4.4-09", "policy-domain is written with the letters that people read, not in A-labels"
+    )
+    writes_mx_host_in_u_labels: bool = _flaw(
+        "RPT-4.4-11", "mx-host is written with the letters that people read, not in A-labels"
+    )
     writes_null_contact: bool = _flaw("RPT-4.4-04", "contact-info is null instead of an address")
     ends_day_at_24: bool = _flaw("DT-5.6-01", "the day of a report ends at 24:00:00")
     writes_times_without_zone: bool = _flaw("DT-5.6-01", "the date range of a report has no time zone")
@@ -216,6 +233,9 @@ class Flaws:
     mails_wrong_media_type: bool = _flaw("RPT-5.3-04", "the report in the mail is of type application/gzip")
     names_file_badly: bool = _flaw(
         "RPT-5.1-01", "the file name of a mailed report names neither sender nor domain nor day"
+    )
+    names_file_in_u_labels: bool = _flaw(
+        "RPT-5.1-03", "the file name of a mailed report has the letters that people read, not A-labels"
     )
     names_other_submitter: bool = _flaw(
         "RPT-5.3-06", "TLS-Report-Submitter is the sending host, which is not the domain of contact-info"

@@ -39,6 +39,10 @@ from lab.world.zone import Record, Tamper, Zone, absolute, canonical, is_within
 SENDER_DOMAIN = "sender.example"
 
 
+#: What the name of an internationalised domain begins with.
+_UMLAUT = "b\u00fcro"
+
+
 class NoAddressLeft(Exception):
     """The prefix is too small for so many cases."""
 
@@ -134,7 +138,8 @@ class Internet:
 
     async def add_case(self, case: Case, supporting: bool = False) -> CaseWorld:
         """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
-        world = CaseWorld(self, case, self.fresh_domain())
+        internationalised = bool(case.steps) and case.steps[0].world.internationalised
+        world = CaseWorld(self, case, self.fresh_domain(internationalised=internationalised))
         self._cases[case.id] = world
         self.recorder.write(CaseBegan(domain=world.domain, mode=case.mode.value, supporting=supporting), case.id)
         if case.steps:
@@ -165,12 +170,12 @@ class Internet:
             raise NoAddressLeft("the prefix has no address left: give the lab a larger one")
         return address
 
-    def fresh_domain(self) -> str:
-        """Return a random domain that nothing else of the run has."""
-        while (name := f"{self._chance.getrandbits(48):012x}.example") in self._names:
+    def fresh_domain(self, *, internationalised: bool = False) -> str:
+        """Return a random domain that nothing else of the run has; an internationalised one in A-labels."""
+        while (label := f"{self._chance.getrandbits(48):012x}") in self._names:
             pass
-        self._names.add(name)
-        return name
+        self._names.add(label)
+        return f"{f'{_UMLAUT}-{label}'.encode('idna').decode('ascii') if internationalised else label}.example"
 
     def _remember_token(self, event: Event) -> None:
         if isinstance(event.fact, MessageInjected):
@@ -284,7 +289,7 @@ class CaseWorld:
             yield Record(host.name, "A", host.address)
         if self._wants_reports:
             # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
-            yield from report_records(self.domain, world.reports)
+            yield from report_records(self.domain, world.reports, [host.name for host in self.mx])
         if self.mode is Mode.ABSENT:
             return
         identity = policy_id(world.policy, self.domain)

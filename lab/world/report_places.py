@@ -7,7 +7,7 @@ by its mere address whose it is, whatever is written in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -74,11 +74,14 @@ def places_for(domain: str, reports: Reports) -> ReportPlaces:
     return ReportPlaces(domain, own_host=reports.certificate != "valid")
 
 
-def report_records(domain: str, reports: Reports) -> Iterator[Record]:
-    """Return what the domain itself publishes about reports."""
+def report_records(domain: str, reports: Reports, mx_hosts: Sequence[str] = ()) -> Iterator[Record]:
+    """Return what the domain itself publishes about reports, at its own name and at those of its MX hosts."""
     places = places_for(domain, reports)
     for text in reports.records:
         yield Record(f"_smtp._tls.{domain}", "TXT", places.fill_in(text), string_length=reports.string_length)
+    for host in mx_hosts:
+        for text in reports.at_mx:
+            yield Record(f"_smtp._tls.{host}", "TXT", places.fill_in(text))
 
 
 def place_records(places: ReportPlaces, address: str) -> tuple[Record, ...]:

@@ -110,6 +110,9 @@ class ReportDesk:
             self.take(fact, self.case_of(recipient.rpartition("@")[2]))
 
 
+#: What a report that followed a redirect is answered.
+_TAKEN = 201
+
 #: Characters of a URI or of a header field that go on record.
 _LONGEST_PLACE = 2000
 
@@ -136,7 +139,8 @@ class ReportServer(HttpsHost):
         host = request.headers.get("Host", "").partition(":")[0]
         case = self._desk.case_of(name_of_case(host, request.path))
         settings = self._desk.settings_of(case)
-        status = settings.status if request.method == "POST" else 405
+        moved = bool(settings.location) and request.path.endswith(settings.location)
+        status = (_TAKEN if moved else settings.status) if request.method == "POST" else 405
         content = b""
         try:
             content = await request.read()
@@ -158,6 +162,8 @@ class ReportServer(HttpsHost):
         if status == 0:
             await self._desk.stall(case)
             return web.Response(status=503)
+        if settings.location and 300 <= status < 400:
+            return web.Response(status=status, headers={"Location": f"{request.rel_url.raw_path}{settings.location}"})
         return web.Response(status=status, headers={"Allow": "POST"} if status == 405 else None)
 
 

@@ -244,7 +244,17 @@ def record(
         for number, (case_id, step, fact) in enumerate(lines, start=1)
     )
     header = Header(
-        1, "run", "2025-01-06T09:00:00", (), {}, {"name": "made up"}, capabilities, retry_seconds, 1, played
+        1,
+        "run",
+        "2025-01-06T08:30:00",
+        (),
+        {},
+        {"name": "made up"},
+        capabilities,
+        retry_seconds,
+        1,
+        played,
+        clock_began="2025-01-06T09:00:00+00:00",
     )
     return Record(header, events, Footer(1, len(events), True, {}))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ class TestPlan:
 
     def test_the_header_tells_all_that_a_verdict_depends_on(self) -> None:
         plan = plan_of("starttls/strip")
-        header = header_of(plan, About("some-mta", {"openssl": "3.5"}, ("mta-sts",), 2.0))
+        began = datetime(2026, 3, 1, 9, tzinfo=UTC)
+        about = About("some-mta", {"openssl": "3.5"}, ("mta-sts",), 2.0, reports_end_the_day=True)
+        header = header_of(plan, about, began)
+        assert (header.clock_began, header.reports_end_the_day) == ("2026-03-01T09:00:00.000+00:00", True)
         assert header.target == {"name": "some-mta", "openssl": "3.5"}
         assert {"mta-sts-lab", "python", "mitmproxy", "aiosmtpd"} <= header.versions.keys()
         assert (header.seed, header.cases, header.retry_seconds) == (7, plan.cases, 2.0)

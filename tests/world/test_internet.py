@@ -83,6 +83,15 @@ async def test_a_fresh_case(internet: Internet, recorder: Recorder) -> None:
     assert {fact.name for fact in facts(recorder, DnsAnswered, case.id)} >= {domain, f"_mta-sts.{domain}"}
 
 
+async def test_an_internationalised_domain_stands_in_a_labels_everywhere(internet: Internet) -> None:
+    world = await internet.add_case(case_of(World(internationalised=True)))
+    domain = world.domain
+    assert re.fullmatch(r"xn--[0-9a-z-]+\.example", domain)
+    assert re.fullmatch(r"büro-[0-9a-f]{12}\.example", domain.encode().decode("idna"))
+    assert await texts(internet, domain, "MX") == [f"10 mx1.{domain}"]
+    assert f"mx: mx1.{domain}" in await policy_of(internet, world)
+
+
 async def test_mail_arrives_and_its_bounce_comes_back(internet: Internet, recorder: Recorder) -> None:
     case = case_of()
     world = await internet.add_case(case)

@@ -70,3 +70,12 @@ def test_the_strings_of_a_record_are_as_long_as_it_says() -> None:
 )
 def test_a_request_names_a_case(host: str, path: str, name: str) -> None:
     assert name_of_case(host, path) == name
+
+
+def test_a_wish_can_stand_at_the_mail_hosts_too() -> None:
+    wishes = Reports(at_mx=("v=TLSRPTv1; rua={https}/mx",))
+    records = list(report_records(DOMAIN, wishes, ["mx1.c0ffee.example", "mx2.c0ffee.example"]))
+    assert [(one.name, one.data) for one in records[1:]] == [
+        (f"_smtp._tls.mx{number}.c0ffee.example", f"v=TLSRPTv1; rua={HTTPS}/mx") for number in (1, 2)
+    ]
+    assert wanted_places(DOMAIN, wishes) == (HTTPS,)

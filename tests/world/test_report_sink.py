@@ -76,6 +76,23 @@ class TestByHttps:
         assert await post(internet, f"/v1/{label(world)}", b"x") == status
         assert [fact.status for fact in facts(recorder, ReportReceived, CASE.id)] == [status]
 
+    async def test_a_redirect_points_to_where_it_is_taken(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder
+    ) -> None:
+        await world.arrange(settings(status=307, location="/moved"))
+        place = f"/v1/{label(world)}"
+        status, headers, _ = await request(
+            internet.network.where(internet.reports.address, 443),
+            internet.reports.name,
+            trusting(internet.authority),
+            place,
+            method="POST",
+            body=b"x",
+        )
+        assert (status, headers["location"]) == (307, f"{place}/moved")
+        assert await post(internet, f"{place}/moved", b"x") == 201
+        assert [fact.status for fact in facts(recorder, ReportReceived, CASE.id)] == [307, 201]
+
     async def test_a_stall_ends_when_the_case_moves_on(
         self, internet: Internet, world: CaseWorld, recorder: Recorder
     ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import secrets
 from datetime import UTC, datetime
 
 import msgspec
@@ -46,7 +48,8 @@ def contact(sender_domain: str) -> str:
 
 def build_report(day: CountedDay, sender_domain: str, flaws: Flaws = NO_FLAWS) -> Report:
     """Return the report on a domain's day."""
-    report_id = f"{day.id}@{sender_domain}"
+    local_part = hashlib.sha256(day.domain.encode()).hexdigest()[:24] if flaws.reuses_report_id else day.id
+    report_id = f"{local_part}@{sender_domain}"
     report: dict[str, object] = {
         "organization-name": "mta-sts-lab reference sender",
         "date-range": {"start-datetime": _moment(day.begins), "end-datetime": _moment(day.ends)},
@@ -57,6 +60,13 @@ def build_report(day: CountedDay, sender_domain: str, flaws: Flaws = NO_FLAWS) -
     spoil(report, flaws)
     text = json.dumps(report).encode("ascii")
     return Report(report_id, day.domain, day.begins, day.ends, sender_domain, text)
+
+
+def renewed(report: Report) -> Report:
+    """Flaw: return the same report under another id."""
+    fresh = f"{secrets.token_hex(12)}@{report.submitter}"
+    text = report.text.replace(report.id.encode("ascii"), fresh.encode("ascii"))
+    return msgspec.structs.replace(report, id=fresh, text=text)
 
 
 def _moment(seconds: int) -> str:

@@ -9,6 +9,7 @@ from email.utils import formatdate
 
 from lab.targets.flaws import NO_FLAWS, Flaws
 from lab.targets.reference.report import Report, contact
+from lab.targets.reference.report_spoiled import in_u_labels
 
 #: Lines are not folded: the email package would break long names up into encoded words, which no field here allows.
 #: All of them stay below the 998 octets of RFC 5322, section 2.1.1: the longest has two domain names in it.
@@ -55,6 +56,9 @@ def _machine_part(report: Report, flaws: Flaws) -> EmailMessage:
     part = EmailMessage(policy=_UNFOLDED)
     part["Content-Type"] = f"application/{subtype}"
     part["Content-Transfer-Encoding"] = "base64"
-    part["Content-Disposition"] = f'attachment; filename="{name}"'
+    if flaws.names_file_in_u_labels:
+        name = name.replace(report.domain, in_u_labels(report.domain))
+    # Outside of ASCII the package encodes it as RFC 2231 has it.
+    part.add_header("Content-Disposition", "attachment", filename=name)
     part.set_payload(base64.encodebytes(report.packed).decode("ascii"))
     return part

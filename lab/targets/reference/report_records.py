@@ -18,11 +18,17 @@ class ReportRecords:
     async def addresses(self, domain: str) -> tuple[ReportAddress, ...] | LookupFailure:
         """Return where a domain wants its reports: nowhere, if it does not ask for any."""
         strings_apart = self._flaws.joins_record_strings_with_spaces
-        answer = await self._resolver.txt(f"_smtp._tls.{domain}", joint=b" " if strings_apart else b"")
+        name = await self._first_mx(domain) if self._flaws.asks_for_reports_at_the_mx else domain
+        answer = await self._resolver.txt(f"_smtp._tls.{name}", joint=b" " if strings_apart else b"")
         if isinstance(answer, LookupFailure):
             return answer
         found = report_addresses(answer.values, self._flaws) if isinstance(answer, Found) else ()
         return found or self._remembered.get(domain, ())
+
+    async def _first_mx(self, domain: str) -> str:
+        """Flaw: the name under which the wish is looked for."""
+        answer = await self._resolver.mx(domain)
+        return min(answer.values, key=lambda mx: mx.preference).host if isinstance(answer, Found) else domain
 
     async def mail_goes_to(self, domain: str) -> None:
         """Flaw: remember what a domain wants while mail goes there, and stick to it when the record is gone."""

@@ -30,6 +30,11 @@ def spoil(report: dict[str, Any], flaws: Flaws) -> None:
         [report["policies"]] = report["policies"]
 
 
+def in_u_labels(name: str) -> str:
+    """Return a name as people read it."""
+    return name.encode("ascii").decode("idna")
+
+
 def _mix(policies: list[dict[str, Any]]) -> None:
     lines = list(dict.fromkeys(line for policy in policies for line in policy["policy-string"]))
     for policy in policies:
@@ -50,6 +55,10 @@ def _spoil_list(block: dict[str, Any], flaws: Flaws) -> None:
 def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:
     if policy["policy-type"] != "sts":
         return
+    if flaws.writes_policy_domain_in_u_labels:
+        policy["policy-domain"] = in_u_labels(policy["policy-domain"])
+    if flaws.writes_mx_host_in_u_labels:
+        policy["mx-host"] = [in_u_labels(pattern) for pattern in policy["mx-host"]]
     if flaws.names_mx_as_policy_domain:
         hosts = [one["receiving-mx-hostname"] for one in failures if "receiving-mx-hostname" in one]
         policy["policy-domain"] = (hosts or policy["mx-host"] or [policy["policy-domain"]])[0]

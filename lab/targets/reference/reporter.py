@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import msgspec
 
 from lab.targets.flaws import Flaws
 from lab.targets.reference.clock import VirtualClock
-from lab.targets.reference.report import build_report
+from lab.targets.reference.report import build_report, renewed
 from lab.targets.reference.report_counts import CountedDay, ReportCounts
 from lab.targets.reference.report_courier import Courier, Receipt
 from lab.targets.reference.report_record import ReportAddress
@@ -80,12 +81,14 @@ class Reporter:
     async def send_all(self) -> int:
         """Send everything as if the UTC day had ended, one report for each domain and day; return how many were taken.
 
-        Reports that wait for another attempt get it now. When this returns, each report was taken, given up, or waits
-        for its next attempt. What is counted later on the same day makes a report of its own.
+        Nothing hurries a report that was refused: it gets another attempt when that is due. When this returns, each
+        report was taken, given up, or waits for its next attempt. What is counted later on the same day makes a report
+        of its own.
         """
         for day in self._counts.take():
             self._report_on(day)
-        self._begin(self._pending.values())
+        now = self._clock.now()
+        self._begin([pending for pending in self._pending.values() if pending.next_try <= now])
         taken = await asyncio.gather(*self._active.values(), return_exceptions=True)
         return sum(one is True for one in taken)
 
@@ -95,6 +98,8 @@ class Reporter:
             self._counts.forget(day)
             return
         now = self._clock.now()
+        if self._flaws.dates_report_by_sending:
+            day = replace(day, begins=int(now // DAY * DAY))
         first = PendingReport(build_report(day, self._settings.sender_domain, self._flaws), now, now)
         self._pending[first.report.id] = first
         self._begin([first], lambda: self._counts.forget(day))
@@ -157,7 +162,8 @@ class Reporter:
         return Receipt(any(receipt.taken for receipt in receipts), said, never)
 
     async def _to(self, pending: PendingReport, address: ReportAddress) -> Receipt:
-        receipt = await self._courier.bring(pending.report, address)
+        again = self._flaws.renews_report_id and pending.attempts > 0
+        receipt = await self._courier.bring(renewed(pending.report) if again else pending.report, address)
         return Receipt(receipt.taken, f"to {str(address)[:200]}: {receipt.what}", receipt.never)
 
     def _keep(self, pending: PendingReport) -> None:
@@ -166,7 +172,8 @@ class Reporter:
         if now >= last:
             self._drop(pending)
             return
-        pause = self._settings.retry_seconds * 2 ** min(pending.attempts, 16)
+        even = self._flaws.retries_reports_at_even_pauses
+        pause = self._settings.retry_seconds * (1 if even else 2 ** min(pending.attempts, 16))
         kept = msgspec.structs.replace(pending, attempts=pending.attempts + 1, next_try=min(now + pause, last))
         self._pending[kept.report.id] = kept
         self._spool.keep(kept)

@@ -85,6 +85,7 @@ async def test_flaw_holds_reports_under_attack(internet: Internet, tmp_path: Pat
         assert await target.sender.send_reports() == 0
         assert internet.mx2.taken == []
         internet.show(internet.mx2, internet.server_context("mx2.there.example"))
+        await target.advance(301)
         assert await target.sender.send_reports() == 1
 
 

@@ -158,6 +158,8 @@ async def test_a_report_that_was_not_taken_is_kept(internet: Internet, tmp_path:
         await settle(target)
         assert await target.sender.send_reports() == 0
         internet.reports.status = "201 Created"
+        assert await target.sender.send_reports() == 0, "nothing hurries it"
+        await target.advance(301)
         assert await target.sender.send_reports() == 1
         assert await target.sender.send_reports() == 0
     first, second = (report_body(request) for request in internet.reports.requests)

@@ -30,7 +30,7 @@ from lab.judge.arrivals import Arrival
 from lab.judge.policy_witness import policy_troubles
 from lab.judge.report_window import Window
 from lab.judge.witness import known_sessions, sessions_in
-from lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict
+from lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
 from lab.requirements import load_requirements
 from lab.tlsrpt import Range, parse_report
 from lab.world.policy_host import served_policy
@@ -414,6 +414,21 @@ class TestTheWitness:
         assert "no-policy-found" in known.policy_types
         assert known.policy_lines is None
         assert known.failed.least == 0
+
+    @pytest.mark.parametrize(
+        ("lines", "types"),
+        [
+            (("version: STSv1", "mode: {mode}", "next: year", "mx: {mx}", "max_age: 86400"), {"sts"}),
+            (("version: STSv1", "mode: {mode}", "mx: {mx}"), {"sts", "no-policy-found"}),
+        ],
+    )
+    def test_only_a_broken_policy_may_be_called_none(self, lines: tuple[str, ...], types: set[str]) -> None:
+        # Postfix's report on a domain whose policy had an unknown line said no-policy-found, and passed.
+        world = World(policy=Policy(lines=lines))
+        case = replace(owing(), steps=tuple(replace(step, world=world) for step in owing().steps))
+        _, known = witness(resisted(), case)
+        assert known.policy_types == types
+        assert ("sts-policy-invalid" in known.result_types) is ("no-policy-found" in types)
 
     def test_the_session_that_carried_a_report_is_not_counted(self) -> None:
         extra: list[Line] = [

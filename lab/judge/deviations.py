@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,24 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A deviation as it is written down: one cause, and every case that shows it."""
+
+    case: str | tuple[str, ...]
+    obligation: str
+    result: str
+    codes: tuple[str, ...]
+    reason: str
+    evidence: str
+
+    def deviations(self) -> Iterator[Deviation]:
+        """Yield one for each case: each of them has to occur."""
+        for case in (self.case,) if isinstance(self.case, str) else self.case:
+            yield Deviation(case, self.obligation, self.result, self.codes, self.reason, self.evidence)
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    deviation: tuple[Deviation, ...] = ()
+    deviation: tuple[_Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +87,10 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
     if not path.exists():
         return ()
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).deviation
+        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise DeviationsError(f"{path}: {error}") from error
+    return tuple(deviation for entry in file.deviation for deviation in entry.deviations())
 
 
 def settle_accounts(verdicts: Sequence[Verdict], deviations: Sequence[Deviation], catalogue: Iterable[str]) -> Accounts:

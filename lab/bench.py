@@ -20,17 +20,30 @@ from rich.table import Table
 
 from lab.cli.workflow import catalogue
 from lab.containers.engine import EngineError, connect
+from lab.events import ReportReceived, ReportsAsked, ReportsLeft
+from lab.judge import judge
+from lab.record import read_record
+from lab.requirements import load_requirements
 
 #: Runs of a short command; the median counts, because these machines are shared.
 SHORT_RUNS = 5
 
+#: Domains that are reported on when it is measured how long reports take.
+REPORTED_DOMAINS = 20
+
+#: Where those domains come from: each of these cases wants one report at one place, and takes it at once.
+REPORTED_SCENARIOS = ("certificate-failures", "fail-over", "handshake-failures", "heartbeat", "starttls-failures")
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One figure. `budget` and `value` are in the unit that `unit` names; `value` is None where it was not measured."""
+    """One figure, in the unit that `unit` names.
+
+    `budget` is None where nobody has set one, and `value` where it was not measured.
+    """
 
     what: str
-    budget: float
+    budget: float | None
     value: float | None
     unit: str
     note: str = ""
@@ -40,7 +53,15 @@ def main() -> None:
     """Measure everything and print the table."""
     console = Console(highlight=False)
     figures: list[Measured] = []
-    for measure in (_help, _demo, _catalogue_in_process, _one_more_case, _catalogue_on_postfix):
+    for measure in (
+        _help,
+        _demo,
+        _catalogue_in_process,
+        _one_more_case,
+        _reports_in_process,
+        _catalogue_on_postfix,
+        _reports_on_postfix,
+    ):
         console.print(f"measuring: {(measure.__doc__ or '').splitlines()[0]}", style="dim")
         figures += measure()
     console.print(_table(figures))
@@ -52,9 +73,15 @@ def _table(figures: Sequence[Measured]) -> Table:
         table.add_column(heading, justify="right" if heading in ("budget", "measured") else "left")
     for figure in figures:
         value = "-" if figure.value is None else f"{figure.value:.2f} {figure.unit}"
-        within = "" if figure.value is None else ("within" if figure.value <= figure.budget else "over")
-        table.add_row(figure.what, f"{figure.budget:g} {figure.unit}", value, f"{within} {figure.note}".strip())
+        table.add_row(figure.what, *_beside_the_budget(figure, value))
     return table
+
+
+def _beside_the_budget(figure: Measured, value: str) -> tuple[str, str, str]:
+    if figure.budget is None:
+        return "-", value, figure.note
+    within = "" if figure.value is None else ("within" if figure.value <= figure.budget else "over")
+    return f"{figure.budget:g} {figure.unit}", value, f"{within} {figure.note}".strip()
 
 
 def _help() -> list[Measured]:
@@ -100,6 +127,43 @@ def _catalogue_on_postfix() -> list[Measured]:
         run = _timed(["run", "--target", "postfix", "--out", out])
         used = _lab_share(Path(out))
     return [Measured(what, 60, run.wall, "s"), Measured(share, 50, used, "%", "of both containers' processor time")]
+
+
+def _reports_in_process() -> list[Measured]:
+    """How long the reference sender's reports take, from the request to the verdicts."""
+    return [_reports("reference")]
+
+
+def _reports_on_postfix() -> list[Measured]:
+    """The same for Postfix in Docker, images built."""
+    try:
+        connect()
+    except EngineError:
+        return [Measured(_what_reports("postfix"), None, None, "s", "no Docker engine answers")]
+    return [_reports("postfix")]
+
+
+def _what_reports(target: str) -> str:
+    return f"reports on {REPORTED_DOMAINS} domains, judged ({target})"
+
+
+def _reports(target: str) -> Measured:
+    """Measure from the request for reports to the verdicts: until they have left, and judging the record of them."""
+    shelf = catalogue().find([f"rpt-content/{name}" for name in REPORTED_SCENARIOS])
+    cases = [case.id for case in shelf if case.judges_reports]
+    with tempfile.TemporaryDirectory() as out:
+        _timed(["run", *cases[:REPORTED_DOMAINS], "--target", target, "--out", out])
+        (path,) = Path(out).glob("*/record.jsonl")
+        began = time.perf_counter()
+        record = read_record(path)
+        judge(record, load_requirements())
+        judging = time.perf_counter() - began
+    asked = next(event.at for event in record.events if isinstance(event.fact, ReportsAsked))
+    left = next((event.at for event in record.events if isinstance(event.fact, ReportsLeft)), None)
+    came = len({event.case for event in record.events if isinstance(event.fact, ReportReceived)})
+    if left is None or came != REPORTED_DOMAINS:
+        raise SystemExit(f"{target}: {came} of {REPORTED_DOMAINS} domains got a report")
+    return Measured(_what_reports(target), None, left - asked + judging, "s", f"{judging:.2f} s of it judging")
 
 
 def _lab_share(out: Path) -> float | None:

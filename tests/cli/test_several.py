@@ -79,7 +79,7 @@ class TestRun:
     @pytest.mark.parametrize(
         ("arguments", "status", "hint"),
         [
-            (["--target", "postfx"], 2, "did you mean postfix?"),
+            (["--target", "postfx"], 2, "did you mean postfix"),
             (["--target", "postfix", "--flaw", "ignores_policy"], 2, "--flaw is for the reference sender"),
             (["--target", "postfix", "--json"], 2, "`sts-lab matrix RUN... --json`"),
             (["--target", "postfix", "--mode", "enforced"], 2, "the modes are"),

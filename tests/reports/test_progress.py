@@ -54,3 +54,8 @@ def test_many_steps_at_once_fit_into_the_line() -> None:
         step = "step-with-a-long-name-" + str(number % 7)
         progress.on_event(Event(number=number, at=0.1, fact=facts.StepBegan(), case=case, step=step))
     assert_fits(progress.line().plain, 79)
+
+
+def test_one_of_several_runs_says_which() -> None:
+    progress = Progress(console(), 4, "postfix, 2 of 3")
+    assert progress.line().plain.startswith("postfix, 2 of 3: 0 of 4 cases")

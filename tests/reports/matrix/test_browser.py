@@ -56,6 +56,9 @@ async def _open_first_finding(page: Page) -> None:
 
 async def test_a_walk_with_the_keyboard(page: Page) -> None:
     await page.press("Tab")
+    assert await page.value("document.activeElement.textContent") == "Go to the matrix"
+    await page.press("Enter")
+    await page.press("Tab")
     assert await page.value(FOCUS) == "find", "the controls come first"
     for _ in range(3):
         await page.press("Tab")

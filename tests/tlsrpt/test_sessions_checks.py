@@ -352,6 +352,11 @@ class TestSeveralTroubles:
         one = changed(lambda r: _block(r)["failure-details"].pop(1))
         assert _told(one, replace(KNOWN, troubles=both)) == {("RPT-4-05", "trouble-not-told", FAIL)}
 
+    def test_one_under_a_wrong_type_is_told_all_the_same(self) -> None:
+        both = (frozenset({"starttls-not-supported"}), frozenset({"certificate-not-trusted"}))
+        wrong = changed(lambda r: _block(r)["failure-details"][1].update({"result-type": "certificate-expired"}))
+        assert _told(wrong, replace(KNOWN, troubles=both)) == {("RPT-4.3.1-03", "result-type-untrue", FAIL)}
+
     def test_a_report_without_any_is_found_for_that_alone(self) -> None:
         none = changed(lambda r: _block(r).pop("failure-details"))
         both = (frozenset({"starttls-not-supported"}), frozenset({"certificate-not-trusted"}))

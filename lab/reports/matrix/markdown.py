@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from lab.model import Grade
 from lab.reports.matrix.table import KNOWN_MARK, Cell, Family, Matrix, State, Totals
-from lab.reports.matrix.words import counted, date_of, folded, legend, reservations, versions_of
+from lab.reports.matrix.words import HARM, counted, date_of, folded, harm, legend, reservations, versions_of
 from lab.reports.visible import visible
 
 #: Markdown has no colours; these squares have, in every viewer.
@@ -53,8 +53,9 @@ def _targets(matrix: Matrix) -> str:
     for column in matrix.columns:
         told = "; ".join(part for part in (escaped(versions_of(column)), reservations(column)) if part)
         cells = [f"**{escaped(column.label)}**", told, date_of(column), str(column.totals.run), _counts(column.totals)]
+        cells.append(harm(column.totals))
         rows.append(cells)
-    return _table(["target", "versions", "run on", "cases", "verdicts"], rows)
+    return _table(["target", "versions", "run on", "cases", "verdicts", "mail"], rows)
 
 
 def _legend(matrix: Matrix) -> str:
@@ -63,7 +64,7 @@ def _legend(matrix: Matrix) -> str:
         square = f"{SQUARES[grade]} " if grade else ""
         shown = _STAR if letter == KNOWN_MARK else letter
         told.append(f"{square}{shown} {meaning}".strip())
-    return "; ".join(told) + "."
+    return "; ".join(told) + f". {HARM}"
 
 
 def _families(matrix: Matrix) -> str:

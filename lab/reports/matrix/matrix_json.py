@@ -67,6 +67,8 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "unjudged": totals.unjudged,
         "not-run": totals.not_run,
         "known": totals.known,
+        "let-out": totals.let_out,
+        "kept-back": totals.kept_back,
     }
 
 
@@ -77,4 +79,5 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "letter": cell.letter,
         "reason": cell.reason,
         "known": cell.known,
+        "harm": cell.harm.value,
     }

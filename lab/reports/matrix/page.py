@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lab import __version__
 from lab.model import Requirement
 from lab.reports.matrix.table import LETTERS, Matrix, Row
-from lab.reports.matrix.words import counted, date_of, legend, reservations, versions_of
+from lab.reports.matrix.words import HARM, counted, date_of, harm, legend, reservations, versions_of
 from lab.reports.visible import visible
 
 #: Cases in one block of evidence. More compress little better (1 % from 25 to 50) and take longer to open.
@@ -74,6 +74,8 @@ def matrix_html(matrix: Matrix, evidence: EvidenceOf, requirements: Mapping[str,
         date_of=date_of,
         reservations=reservations,
         counted=counted,
+        harm=harm,
+        harm_meaning=HARM if any(harm(column.totals) for column in matrix.columns) else "",
         made_by=f"mta-sts-lab {__version__}",
     )
 

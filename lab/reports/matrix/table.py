@@ -1,7 +1,8 @@
 """The matrix itself, before anything of it is shown: columns, rows by family, their order, and what they add up to.
 
 Worst first, everywhere: the targets from left to right, the families and the cases in them from top to bottom. A
-failure weighs more than any number of lesser findings; a known deviation is a failure like any other.
+failure weighs more than any number of lesser findings, and among targets mail that got out against an enforced policy
+more than any other failure; a known deviation is a failure like any other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.model import MERGE_ORDER, Grade, Verdict
+from lab.reports.matrix.harm import Harm, harm_of
 from lab.reports.summary import WORDS
 from lab.reports.verdicts_reading import JudgedRun
 
@@ -59,6 +61,7 @@ class Cell:
     grade: Grade | None = None
     reason: str = ""
     known: bool = False
+    harm: Harm = Harm.NONE
 
     @property
     def letter(self) -> str:
@@ -78,12 +81,17 @@ NOT_RUN = Cell(State.NOT_RUN)
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Cells counted. All of them together are `cells`; `known` are some of those with a verdict."""
+    """Cells counted. All of them together are `cells`; `known` are some of those with a verdict.
+
+    `let_out` and `kept_back` say in how many cases mail came to harm (`lab.reports.matrix.harm`).
+    """
 
     counts: Mapping[Grade, int]
     unjudged: int
     not_run: int
     known: int
+    let_out: int
+    kept_back: int
 
     @property
     def run(self) -> int:
@@ -192,7 +200,7 @@ def reason_of(verdict: Verdict) -> str:
 def _cells(run: JudgedRun) -> dict[str, Cell]:
     """The cells of one column, in the run's own order."""
     cells = {
-        verdict.case: Cell(State.JUDGED, verdict.grade, reason_of(verdict), verdict.case in run.known)
+        verdict.case: Cell(State.JUDGED, verdict.grade, reason_of(verdict), verdict.case in run.known, harm_of(verdict))
         for verdict in run.verdicts
         if not verdict.supporting
     }
@@ -208,10 +216,10 @@ def _cases(columns: Sequence[Mapping[str, Cell]]) -> list[str]:
 def _column_key(
     runs: Sequence[JudgedRun], cells: Sequence[Mapping[str, Cell]], number: int
 ) -> tuple[tuple[int, ...], str, str, str]:
-    """The worst target first; several runs of one target stand together, the older before the newer."""
+    """The worst target first: who lets mail out, then who fails; runs of one target stand together, the oldest first."""
     run = runs[number]
     of_target = [column for other, column in zip(runs, cells, strict=True) if other.target == run.target]
-    worst = min(severity(column.values()) for column in of_target)
+    worst = min((-_let_out(column.values()), *severity(column.values())) for column in of_target)
     return worst, run.target, run.started, run.run
 
 
@@ -228,7 +236,13 @@ def _totals(cells: Iterable[Cell]) -> Totals:
         unjudged=states[State.UNJUDGED],
         not_run=states[State.NOT_RUN],
         known=sum(cell.known for cell in listed),
+        let_out=_let_out(listed),
+        kept_back=sum(cell.harm is Harm.KEPT_BACK for cell in listed),
     )
+
+
+def _let_out(cells: Iterable[Cell]) -> int:
+    return sum(cell.harm is Harm.LET_OUT for cell in cells)
 
 
 def _labels(runs: Sequence[JudgedRun]) -> list[str]:

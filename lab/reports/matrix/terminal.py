@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lab.reports.layout import Hanging, Rule
 from lab.reports.matrix.table import Cell, Column, Family, Matrix, Row, State
-from lab.reports.matrix.words import counted, date_of, folded, legend, reasons, reservations, versions_of
+from lab.reports.matrix.words import HARM, counted, date_of, folded, harm, legend, reasons, reservations, versions_of
 from lab.reports.terminal import STYLES
 from lab.reports.visible import shortened, visible
 
@@ -34,6 +34,8 @@ def matrix_page(matrix: Matrix, every_case: bool = False, brief: bool = False) -
     for family in matrix.families:
         parts += [Text(), *(_brief(matrix, family) if brief else _family(matrix, family, width, every_case))]
     parts += [Text(), Rule(), *(_total(column) for column in matrix.columns)]
+    if any(harm(column.totals) for column in matrix.columns):
+        parts += [Text(), Hanging(Text(), Text(HARM, style="dim"))]
     return Group(*parts)
 
 
@@ -132,6 +134,8 @@ def _total(column: Column) -> RenderableType:
         told.append(f"{count} {word}", style=STYLES[grade] if grade else "bold")
     if column.totals.known:
         told.append(f" ({column.totals.known} known deviation{'' if column.totals.known == 1 else 's'})", style="none")
+    if harm(column.totals):
+        told.append(f"; {harm(column.totals)}", style="bold")
     return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)
 
 

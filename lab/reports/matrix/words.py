@@ -32,6 +32,10 @@ COLOURS: Mapping[Grade, str] = {
 KNOWN = f"{KNOWN_MARK} known before, with a reason, and a finding all the same"
 UNJUDGED = f"{UNJUDGED_LETTER} played, without a verdict"
 EMPTY = "empty: not run in that column"
+HARM = (
+    "Let out: delivered, or read on the way, against an enforced policy. "
+    "Kept back: held, returned or lost where nothing asked for that."
+)
 
 
 def versions_of(column: Column) -> str:
@@ -95,3 +99,10 @@ def counted(totals: Totals) -> tuple[tuple[str, Grade | None, int], ...]:
         (LETTERS[word], word, totals.counts[word]) for word in reversed(WORDS) if totals.counts[word]
     ]
     return (*found, (UNJUDGED_LETTER, None, totals.unjudged)) if totals.unjudged else tuple(found)
+
+
+def harm(totals: Totals) -> str:
+    """Return in how many cases mail came to harm, in words; empty if in none."""
+    said = [f"let mail out in {totals.let_out}"] if totals.let_out else []
+    said += [f"kept mail back in {totals.kept_back}"] if totals.kept_back else []
+    return ", ".join(said)

@@ -175,8 +175,15 @@ class TestJson:
         assert starttls["name"] == "starttls"
         cells = {case["id"]: case["cells"] for case in starttls["cases"]}
         assert cells[HELD] == [
-            {"state": "judged", "verdict": "fail", "letter": "F*", "reason": "delivered-clear", "known": True},
-            {"state": "unjudged", "verdict": None, "letter": "?", "reason": "no-verdict", "known": False},
+            {
+                "state": "judged",
+                "verdict": "fail",
+                "letter": "F*",
+                "reason": "delivered-clear",
+                "known": True,
+                "harm": "",
+            },
+            {"state": "unjudged", "verdict": None, "letter": "?", "reason": "no-verdict", "known": False, "harm": ""},
         ]
         assert document["columns"][1]["totals"]["not-run"] == 1
         assert document["verdicts"]["fail"] == {"letter": "F", "colour": "red", "meaning": "a MUST was broken"}

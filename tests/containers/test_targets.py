@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,23 @@ from lab.containers.folder import find_target
 from lab.containers.images import lab_image, target_image
 from tests.containers.test_third_ring import ours, play, run_of
 
-# Three times what the slowest run of these took on two busy cores (sendmail, 112 s).
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(340)]
+# Three times what the slowest run of these took on two busy cores (OpenSMTPD with TLS required, 124 s).
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(380)]
 
 TARGETS = (
     pytest.param("exim", marks=pytest.mark.target_exim),
+    pytest.param("haraka", marks=pytest.mark.target_haraka),
+    pytest.param("opensmtpd", marks=pytest.mark.target_opensmtpd),
+    pytest.param("opensmtpd-tls", marks=pytest.mark.target_opensmtpd_tls),
+    pytest.param("postfix-no-policy", marks=pytest.mark.target_postfix_no_policy),
     pytest.param("sendmail", marks=pytest.mark.target_sendmail),
 )
+
+#: Those without MTA-STS.
+CONTROLS = ("exim", "haraka", "opensmtpd", "opensmtpd-tls", "postfix-no-policy")
+
+#: What may be said of a control under an enforced policy where it is not seen to fail.
+NO_MERIT = {"policy-never-asked", "held-for-another-reason", "attacked-host-left-without-a-policy", "not-offered"}
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -41,20 +52,45 @@ def test_a_target_does_what_is_known_of_it_and_nothing_else(
     assert (counts["inconclusive"], counts["lab-error"]) == (0, 0)
     assert document["summary"]["cases"] == len(catalogue().cases)
     assert answer.status == 0
+    if name in CONTROLS:
+        _keeps_no_policy(document["cases"])
     run = run_of(tmp_path)
     assert (tmp_path / "runs" / run / "target" / "configuration.txt").read_text()
     assert ours(engine, run) == []
 
 
-@pytest.mark.target_exim
-def test_a_sender_without_mta_sts_never_passes_where_a_policy_is_to_be_kept(tmp_path: Path) -> None:
-    """A pass would be a case without teeth: Exim knows no policy, so nothing of this can be its merit."""
-    answer = play(tmp_path, "run", "certificate/*", "mx/*", "starttls/*", "--mode", "enforce", "--json",
-                  "--target", "exim")  # fmt: skip
-    assert answer.out, answer.err
-    judged = {case["id"]: case["verdict"] for case in json.loads(answer.out)["cases"] if not case["supporting"]}
-    assert len(judged) > 20
-    assert "pass" not in judged.values(), judged
+def _keeps_no_policy(cases: list[dict[str, Any]]) -> None:
+    """See that a control passes nothing in which a policy is to be kept: a pass would be a case without teeth.
+
+    What knows no policy either fails there, or is told that what was seen is not its merit.
+    """
+    enforced = [case for case in cases if case["mode"] == "enforce" and _reasons(case) != {"not-claimed"}]
+    assert len(enforced) > 30
+    assert [case["id"] for case in enforced if case["verdict"] == "pass"] == []
+    assert [case["id"] for case in enforced if case["verdict"] != "fail" and not _reasons(case) <= NO_MERIT] == []
+
+
+def _reasons(case: dict[str, Any]) -> set[str]:
+    return {item["reason"] for item in case["judgements"] if item["result"] != "pass"}
+
+
+@pytest.mark.target_opensmtpd
+@pytest.mark.target_opensmtpd_tls
+def test_one_switch_tells_the_two_opensmtpd_apart(engine: docker.DockerClient, tmp_path: Path) -> None:
+    plain, strict = (find_target(name) for name in ("opensmtpd", "opensmtpd-tls"))
+    assert target_image(engine, plain, print) == target_image(engine, strict, print)
+    outcomes = {}
+    for target in (plain, strict):
+        answer = play(tmp_path / target.name, "run", "starttls/strip", "--json", "--target", target.name)
+        assert answer.status == 0, answer.err
+        for case in json.loads(answer.out)["cases"]:
+            (attack,) = (step for step in case["steps"] if step["name"] == "attack")
+            outcomes[target.name, case["mode"]] = (attack["outcome"], case["verdict"])
+    modes = ("enforce", "testing", "none", "absent")
+    assert [outcomes["opensmtpd", mode][0] for mode in modes] == ["delivered-clear"] * 4
+    assert [outcomes["opensmtpd", mode][1] for mode in modes] == ["fail", "pass", "pass", "pass"]
+    assert [outcomes["opensmtpd-tls", mode][0] for mode in modes] == ["deferred"] * 4
+    assert [outcomes["opensmtpd-tls", mode][1] for mode in modes] == ["info", "fail", "fail", "fail"]
 
 
 @pytest.mark.target_sendmail

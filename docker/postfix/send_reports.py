@@ -9,7 +9,7 @@ the two then do by themselves:
 2. caught-up:  the reporter is through with the day before, which else would be lost (midnight may just have passed);
 3. day-ended:  the collector has put the day aside, which it does at the first datagram of the new day;
 4. reported:   the reporter has made a report for every domain, and has tried to deliver each one that is due;
-5. handed-on:  no report mail is on its way through Postfix, and what it held from earlier days has been tried again.
+5. handed-on:  Postfix has tried all report mail: what it was given now, and what it held from earlier days.
 
 Prints {"sent": number} with how many reports about the day left, how many did not (the other side refused them, or
 could not be reached), and the day. A step that takes too long is an error that names it. Without sessions there are no
@@ -21,6 +21,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -59,9 +60,9 @@ STILL_TO_DO = (
     "SELECT COUNT(*) FROM destinations WHERE status IS NULL AND (retries = 0 OR nexttry <= :now)",
 )
 
-# Postfix's names for mail that is on its way. Deferred mail is not waited for: its destination is not there.
-ON_ITS_WAY = {"maildrop", "incoming", "active"}
 MAIL_LOG = Path("/var/log/mail.log")
+# What Postfix logs of a message from the sendmail command. Nobody but the reporter uses that.
+PICKED_UP = re.compile(r" postfix/pickup\[\d+\]: (\w+): uid=")
 
 
 class Patience:
@@ -174,14 +175,21 @@ def deliveries(day: str) -> tuple[int, int]:
         )
 
 
-def report_mail() -> dict[str, str]:
-    """Return the report mail that Postfix has: queue id -> name of the queue."""
+def mails(day: str) -> int:
+    """Return how many reports about a day the reporter has handed to Postfix."""
+    of_the_day = "FROM destinations JOIN reports ON r_id = d_r_id WHERE day = :day AND status = 'sent'"
+    with opened(REPORTS) as database:
+        return number(database, f"SELECT COUNT(*) {of_the_day} AND destination LIKE 'mailto:%'", day=day)
+
+
+def held_report_mail() -> list[str]:
+    """Return the queue ids of the report mail that Postfix holds, because its destination did not take it."""
     reporter = os.environ["TLSRPT_REPORTD_SENDER_ADDRESS"]
     listing = subprocess.run(
         ["postqueue", "-j"], check=True, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
     )
     messages = [json.loads(line) for line in listing.stdout.splitlines()]
-    return {message["queue_id"]: message["queue_name"] for message in messages if message["sender"] == reporter}
+    return [message["queue_id"] for message in messages if message["sender"] == reporter]
 
 
 def try_again(held: Iterable[str]) -> None:
@@ -190,16 +198,17 @@ def try_again(held: Iterable[str]) -> None:
         subprocess.run(["postqueue", "-i", queue_id], check=True)
 
 
-def all_tried(held: Iterable[str], log_offset: int) -> bool:
-    """Tell whether each of some messages has gone, or was tried according to Postfix's log behind an offset."""
-    mail = report_mail()
-    left = [queue_id for queue_id in held if queue_id in mail]
-    if not ON_ITS_WAY.isdisjoint(mail.values()):
-        return False
+def all_tried(held: Iterable[str], handed_in: int, log_offset: int) -> bool:
+    """Tell whether Postfix has tried what it held, and as many messages as the reporter has handed in.
+
+    Its log says so, behind an offset. A look at the queue misses what moves from one part to the next meanwhile: seen
+    was a report that left when this program had ended.
+    """
     with MAIL_LOG.open("rb") as log:
         log.seek(log_offset)
-        said = log.read().decode(errors="replace") if left else ""
-    return all(f" {queue_id}: to=<" in said for queue_id in left)
+        said = log.read().decode(errors="replace")
+    picked_up = PICKED_UP.findall(said)
+    return len(picked_up) >= handed_in and all(f" {queue_id}: to=<" in said for queue_id in (*held, *picked_up))
 
 
 def main() -> None:
@@ -207,7 +216,7 @@ def main() -> None:
     patience = Patience(ALL_STEPS_SECONDS)
     tell_collector(patience, "counted")
     patience.wait("caught-up", lambda: all_reported(name_of(now_on(CALENDAR) - timedelta(days=1))))
-    held, log_offset = list(report_mail()), MAIL_LOG.stat().st_size
+    held, log_offset = held_report_mail(), MAIL_LOG.stat().st_size
     day = turn_page(CALENDAR)
     try_again(held)
     tell_collector(patience, "day-ended")
@@ -215,7 +224,8 @@ def main() -> None:
     patience.wait("reported", lambda: all_reported(day))
     if gave_up(day):
         raise SystemExit(f"reported: the reporter has given up asking the collector about {day}")
-    patience.wait("handed-on", lambda: all_tried(held, log_offset))
+    handed_in = mails(day)
+    patience.wait("handed-on", lambda: all_tried(held, handed_in, log_offset))
     left, failed = deliveries(day)
     print(json.dumps({"sent": left, "not_sent": failed, "day": day}))
 

@@ -7,7 +7,6 @@ import re
 import socket
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from tests.docker.programs import load_program
 send_reports = load_program("postfix/send_reports.py")
 
 REPORTER = "tlsrpt@sender.example"
+PICKUP, SMTP = (f"Nov 23 21:29:35 mta postfix/{program}[52]:" for program in ("pickup", "smtp"))
 DAY, DAY_BEFORE = "2026-11-23", "2026-11-22"
 
 
@@ -39,7 +39,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "CREATE TABLE fetchjobs(day, status)",
         "CREATE TABLE reportdata(day, domain)",
         "CREATE TABLE reports(r_id INTEGER PRIMARY KEY ASC, day, domain)",
-        "CREATE TABLE destinations(d_r_id, status, retries, nexttry)",
+        "CREATE TABLE destinations(d_r_id, status, retries, nexttry, destination)",
         f"INSERT INTO fetchjobs VALUES ('{DAY_BEFORE}', 'ok')",
     )
     monkeypatch.setattr(send_reports, "REPORTS", database)
@@ -126,7 +126,7 @@ def test_a_report_that_is_still_to_be_sent_is_waited_for_whatever_its_day(report
         reports,
         f"INSERT INTO fetchjobs VALUES ('{DAY}', 'ok')",
         f"INSERT INTO reports VALUES (1, '{day}', 'one.example')",
-        "INSERT INTO destinations VALUES (1, NULL, 0, '9999-12-31 00:00:00+00:00')",
+        "INSERT INTO destinations(d_r_id, status, retries, nexttry) VALUES (1, NULL, 0, '9999-12-31 00:00:00+00:00')",
     )
     assert not send_reports.all_reported(DAY)
     execute(reports, "UPDATE destinations SET status = 'sent'")
@@ -139,7 +139,7 @@ def test_a_report_that_was_refused_is_waited_for_when_it_is_due_again(reports: P
         reports,
         f"INSERT INTO fetchjobs VALUES ('{DAY}', 'ok')",
         f"INSERT INTO reports VALUES (1, '{DAY}', 'one.example')",
-        f"INSERT INTO destinations VALUES (1, NULL, 1, '{in_ten_minutes}')",
+        f"INSERT INTO destinations(d_r_id, status, retries, nexttry) VALUES (1, NULL, 1, '{in_ten_minutes}')",
     )
     assert send_reports.all_reported(DAY)
     send_reports.turn_page(send_reports.CALENDAR)
@@ -163,52 +163,56 @@ def test_a_reporter_that_gave_up_is_told_from_one_that_is_through(reports: Path)
     assert not send_reports.gave_up(DAY_BEFORE)
 
 
-@dataclass
-class Postfix:
-    """What Postfix says of its queue, and where it writes its log."""
-
-    log: Path
-    messages: list[dict[str, str]] = field(default_factory=list)
-
-    def run(self, command: list[str], **_: object) -> SimpleNamespace:
-        assert command == ["postqueue", "-j"]
-        return SimpleNamespace(stdout="".join(json.dumps(message) + "\n" for message in self.messages))
-
-    def has(self, sender: str, queue: str) -> None:
-        self.messages.append({"queue_id": f"ID{len(self.messages)}", "sender": sender, "queue_name": queue})
-
-
 @pytest.fixture
-def postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Postfix:
-    found = Postfix(tmp_path / "mail.log")
-    found.log.write_text("before ID0: to=<a@one.example>, status=deferred\n")
-    monkeypatch.setattr(send_reports.subprocess, "run", found.run)
-    monkeypatch.setattr(send_reports, "MAIL_LOG", found.log)
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Postfix's log, with what it said before the program began."""
+    path = tmp_path / "mail.log"
+    path.write_text(f"{PICKUP} ID0: uid=999 from=<tlsrpt>\n{SMTP} ID0: to=<a@one.example>, status=deferred\n")
+    monkeypatch.setattr(send_reports, "MAIL_LOG", path)
+    return path
+
+
+def say(log: Path, line: str) -> None:
+    with log.open("a") as file:
+        file.write(f"{line}\n")
+
+
+def test_what_was_held_from_earlier_days_has_to_be_tried_again(log: Path) -> None:
+    offset = log.stat().st_size
+    assert not send_reports.all_tried(["ID0"], 0, offset), "its attempt of yesterday does not count"
+    say(log, f"{SMTP} ID01: to=<a@one.example>, status=sent")
+    assert not send_reports.all_tried(["ID0"], 0, offset), "that was another message"
+    say(log, f"{SMTP} ID0: to=<a@one.example>, status=deferred")
+    assert send_reports.all_tried(["ID0"], 0, offset)
+
+
+def test_what_the_reporter_handed_in_has_to_be_picked_up_and_tried(log: Path) -> None:
+    offset = log.stat().st_size
+    assert send_reports.all_tried([], 0, offset)
+    assert not send_reports.all_tried([], 1, offset), "it has not even been picked up"
+    say(log, f"{PICKUP} ID1: uid=999 from=<tlsrpt>")
+    say(log, f"{SMTP} ID9: to=<somebody@one.example>, status=sent")
+    assert not send_reports.all_tried([], 1, offset)
+    say(log, f"{SMTP} ID1: to=<a@one.example>, status=bounced")
+    assert send_reports.all_tried([], 1, offset)
+    assert not send_reports.all_tried([], 2, offset)
+
+
+def test_only_mail_is_handed_to_postfix(reports: Path) -> None:
+    execute(
+        reports,
+        f"INSERT INTO reports VALUES (1, '{DAY}', 'one.example'), (2, '{DAY_BEFORE}', 'one.example')",
+        "INSERT INTO destinations VALUES (1, 'sent', 0, '', 'mailto:a@one.example'), (1, 'sent', 0, '', 'https://one.example/')",
+        "INSERT INTO destinations VALUES (1, NULL, 1, '', 'mailto:b@one.example'), (2, 'sent', 0, '', 'mailto:a@one.example')",
+    )
+    assert send_reports.mails(DAY) == 1
+
+
+def test_report_mail_that_is_held_is_told_from_other_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    senders = {"ID1": REPORTER, "ID2": "somebody@sender.example"}
+    lines = [
+        json.dumps({"queue_id": name, "sender": sender, "queue_name": "deferred"}) for name, sender in senders.items()
+    ]
+    monkeypatch.setattr(send_reports.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="\n".join(lines)))
     monkeypatch.setenv("TLSRPT_REPORTD_SENDER_ADDRESS", REPORTER)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("sender", "queue", "done"),
-    [
-        (REPORTER, "active", False),
-        (REPORTER, "maildrop", False),
-        (REPORTER, "deferred", True),
-        ("somebody@sender.example", "active", True),
-    ],
-)
-def test_only_report_mail_on_its_way_is_waited_for(postfix: Postfix, sender: str, queue: str, done: bool) -> None:
-    postfix.has(sender, queue)
-    assert send_reports.all_tried([], 0) is done
-
-
-def test_what_was_held_from_earlier_days_has_to_be_tried_again(postfix: Postfix) -> None:
-    postfix.has(REPORTER, "deferred")
-    offset = postfix.log.stat().st_size
-    assert not send_reports.all_tried(["ID0"], offset), "its attempt of yesterday does not count"
-    with postfix.log.open("a") as log:
-        log.write("now ID0: to=<a@one.example>, status=deferred\n")
-    assert send_reports.all_tried(["ID0"], offset)
-    assert not send_reports.all_tried(["ID0"], postfix.log.stat().st_size)
-    postfix.messages.clear()
-    assert send_reports.all_tried(["ID0"], postfix.log.stat().st_size), "it has left"
+    assert send_reports.held_report_mail() == ["ID1"]

@@ -216,7 +216,7 @@ def _cases(columns: Sequence[Mapping[str, Cell]]) -> list[str]:
 def _column_key(
     runs: Sequence[JudgedRun], cells: Sequence[Mapping[str, Cell]], number: int
 ) -> tuple[tuple[int, ...], str, str, str]:
-    """The worst target first: who lets mail out, then who fails; runs of one target stand together, the oldest first."""
+    """The worst target first: who lets mail out, then who fails. Runs of one target stand together, by date."""
     run = runs[number]
     of_target = [column for other, column in zip(runs, cells, strict=True) if other.target == run.target]
     worst = min((-_let_out(column.values()), *severity(column.values())) for column in of_target)

@@ -50,7 +50,7 @@ base-image: ## Make the base image from Debian's archive (as root; only where no
 documents: $(VENV)/.ready ## Put the program's own output into the documents (needs Docker)
 	$(BIN)/python docs/print_outputs.py --once
 
-bench: $(VENV)/.ready ## Measure the time budgets and print them beside the budgets
+bench: $(VENV)/.ready ## Measure the time budgets, and each target; ARGS="exim haraka": only those
 	$(BIN)/python -m lab.bench $(ARGS)
 
 clean: ## Remove the virtual environment, caches, and what killed runs left in Docker

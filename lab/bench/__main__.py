@@ -5,28 +5,25 @@ Benchmarks, not tests: a slow machine makes a figure worse, never a build red.
 
 from __future__ import annotations
 
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from lab.bench.process import lab_share, median, timed
+from lab.bench.targets import BenchFailed, TargetCost, costs
 from lab.cli.workflow import catalogue
 from lab.containers.engine import EngineError, connect
+from lab.containers.folder import shipped_targets
 from lab.events import ReportReceived, ReportsAsked, ReportsLeft
 from lab.judge import judge
 from lab.record import read_record
 from lab.requirements import load_requirements
-
-#: Runs of a short command; the median counts, because these machines are shared.
-SHORT_RUNS = 5
 
 #: Domains that are reported on when it is measured how long reports take.
 REPORTED_DOMAINS = 20
@@ -50,21 +47,45 @@ class Measured:
 
 
 def main() -> None:
-    """Measure everything and print the table."""
+    """Measure everything and print the tables; or, with names of targets, what each of those costs."""
     console = Console(highlight=False)
-    figures: list[Measured] = []
-    for measure in (
-        _help,
-        _demo,
-        _catalogue_in_process,
-        _one_more_case,
-        _reports_in_process,
-        _catalogue_on_postfix,
-        _reports_on_postfix,
-    ):
-        console.print(f"measuring: {(measure.__doc__ or '').splitlines()[0]}", style="dim")
-        figures += measure()
-    console.print(_table(figures))
+    named = frozenset(sys.argv[1:])
+    if not named:
+        figures: list[Measured] = []
+        for measure in (
+            _help,
+            _demo,
+            _catalogue_in_process,
+            _one_more_case,
+            _reports_in_process,
+            _catalogue_on_postfix,
+            _reports_on_postfix,
+        ):
+            console.print(f"measuring: {(measure.__doc__ or '').splitlines()[0]}", style="dim")
+            figures += measure()
+        console.print(_table(figures))
+    _targets(console, named)
+
+
+def _targets(console: Console, named: frozenset[str]) -> None:
+    """Print a line a target as soon as it has been measured."""
+    try:
+        connect()
+        unknown = named - shipped_targets().keys()
+        if unknown:
+            raise SystemExit(f"no target is called {', '.join(sorted(unknown))}; `sts-lab targets` lists them")
+        for cost in costs(named):
+            console.print(_cost_line(cost), soft_wrap=True)
+    except EngineError as error:
+        console.print(f"what each target costs: not measured: {error}")
+    except BenchFailed as error:
+        raise SystemExit(f"make bench: {error}") from error
+
+
+def _cost_line(cost: TargetCost) -> str:
+    share = "" if cost.lab_share is None else f", {cost.lab_share:.0f} % of the processor time the lab's own"
+    plain = f"{cost.messages} plain deliveries {cost.plain:.1f} s"
+    return f"{cost.name}: whole catalogue {cost.run:.1f} s{share}; {plain}"
 
 
 def _table(figures: Sequence[Measured]) -> Table:
@@ -86,20 +107,20 @@ def _beside_the_budget(figure: Measured, value: str) -> tuple[str, str, str]:
 
 def _help() -> list[Measured]:
     """How long `sts-lab --help` takes."""
-    return [Measured("sts-lab --help", 0.25, _median(lambda: _timed(["--help"]).wall), "s")]
+    return [Measured("sts-lab --help", 0.25, median(lambda: timed(["--help"]).wall), "s")]
 
 
 def _demo() -> list[Measured]:
     """How long the demonstration of the strip attack takes, set up already."""
     with tempfile.TemporaryDirectory() as out:
-        wall = _median(lambda: _timed(["demo", "strip", "--out", out]).wall)
+        wall = median(lambda: timed(["demo", "strip", "--out", out]).wall)
     return [Measured("make scenario-strip", 3, wall, "s")]
 
 
 def _catalogue_in_process() -> list[Measured]:
     """How long the whole catalogue takes in process."""
     with tempfile.TemporaryDirectory() as out:
-        run = _timed(["run", "--out", out])
+        run = timed(["run", "--out", out])
     return [Measured("whole catalogue in process", 15, run.wall, "s", f"{run.cpu:.1f} s of processor time")]
 
 
@@ -107,7 +128,7 @@ def _one_more_case() -> list[Measured]:
     """What one more case costs in process: the difference between a family and all families, a case."""
     cases = len(catalogue().cases)
     with tempfile.TemporaryDirectory() as out:
-        few, many = _timed(["run", "starttls/strip", "--out", out]), _timed(["run", "--out", out])
+        few, many = timed(["run", "starttls/strip", "--out", out]), timed(["run", "--out", out])
     more = cases - 4
     return [
         Measured("one more case, processor time", 40, (many.cpu - few.cpu) / more * 1000, "ms"),
@@ -123,9 +144,9 @@ def _catalogue_on_postfix() -> list[Measured]:
     except EngineError:
         return [Measured(what, 60, None, "s", "no Docker engine answers")]
     with tempfile.TemporaryDirectory() as out:
-        _timed(["run", "starttls/strip", "--target", "postfix", "--out", out])
-        run = _timed(["run", "--target", "postfix", "--out", out])
-        used = _lab_share(Path(out))
+        timed(["run", "starttls/strip", "--target", "postfix", "--out", out])
+        run = timed(["run", "--target", "postfix", "--out", out])
+        used = lab_share(Path(out))
     return [Measured(what, 60, run.wall, "s"), Measured(share, 50, used, "%", "of both containers' processor time")]
 
 
@@ -152,7 +173,7 @@ def _reports(target: str) -> Measured:
     shelf = catalogue().find([f"rpt-content/{name}" for name in REPORTED_SCENARIOS])
     cases = [case.id for case in shelf if case.judges_reports]
     with tempfile.TemporaryDirectory() as out:
-        _timed(["run", *cases[:REPORTED_DOMAINS], "--target", target, "--out", out])
+        timed(["run", *cases[:REPORTED_DOMAINS], "--target", target, "--out", out])
         (path,) = Path(out).glob("*/record.jsonl")
         began = time.perf_counter()
         record = read_record(path)
@@ -164,46 +185,6 @@ def _reports(target: str) -> Measured:
     if left is None or came != REPORTED_DOMAINS:
         raise SystemExit(f"{target}: {came} of {REPORTED_DOMAINS} domains got a report")
     return Measured(_what_reports(target), None, left - asked + judging, "s", f"{judging:.2f} s of it judging")
-
-
-def _lab_share(out: Path) -> float | None:
-    """Return the lab container's part of the processor time that both containers took, in per cent, in the last run."""
-    latest = max(out.glob("*/target/processor-time.txt"), default=None, key=lambda path: path.stat().st_mtime)
-    if latest is None:
-        return None
-    lab, target = (float(word) for word in latest.read_text(encoding="utf-8").split()[:2])
-    return 100 * lab / (lab + target) if lab + target else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    wall: float
-    cpu: float
-    memory: float
-
-
-def _timed(arguments: Sequence[str]) -> _Run:
-    """Run the program once; seconds of wall and processor time, and KiB of its largest process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
-    script = (
-        "import resource, sys; from lab.cli import main\n"
-        "try: main()\n"
-        "finally: sys.stderr.write(f'\\n{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}')"
-    )
-    done = subprocess.run(  # noqa: S603 - an argument list, no shell
-        [sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True
-    )
-    wall = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"sts-lab {' '.join(arguments)} ended with status {done.returncode}:\n{done.stderr[-2000:]}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return _Run(wall, cpu, float(done.stderr.rsplit("\n", 1)[-1]))
-
-
-def _median(measure: Callable[[], float]) -> float:
-    return statistics.median(measure() for _ in range(SHORT_RUNS))
 
 
 if __name__ == "__main__":

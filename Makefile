@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 TARGET ?= reference
 ARGS ?=
 
-.PHONY: help setup test test-fast images base-image documents bench clean
+.PHONY: help setup test test-fast targets images base-image documents bench clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -40,6 +40,9 @@ test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, a
 
 test-fast: $(VENV)/.ready ## Run the tests that need no Docker
 	$(BIN)/python -m pytest -m 'not docker' $(ARGS)
+
+targets: $(VENV)/.ready ## Play the whole catalogue against every target, and all else that takes minutes of Docker
+	$(BIN)/python -m pytest -m 'docker and (thorough or target_exim or target_chasquid)' tests/containers $(ARGS)
 
 images: $(VENV)/.ready ## Build the Docker images
 	$(BIN)/sts-lab targets --build

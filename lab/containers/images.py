@@ -75,7 +75,8 @@ def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Calla
 def _foreign_context(inside: Path) -> bytes:
     """Return the build context of a folder outside the checkout as a tar archive: nothing is left on disk."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
+    # Not Python's own format: its first block is no file, and by that block the `docker` command tells an archive.
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for part in _COMMON_CONTEXT:
             if (repository_root() / part).is_dir():
                 archive.add(repository_root() / part, part, filter=_plain)

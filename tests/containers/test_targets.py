@@ -20,13 +20,20 @@ from tests.containers.test_third_ring import ours, play, run_of
 # Three times what the slowest run of these took on two busy cores (OpenSMTPD with TLS required, 124 s).
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(380)]
 
+_THOROUGH = pytest.mark.thorough
+
+#: Continuous integration plays Postfix, which has a test of its own, chasquid and one control; `make targets` all.
 TARGETS = (
+    pytest.param("chasquid", marks=pytest.mark.target_chasquid),
+    pytest.param("chasquid-policy-only", marks=[pytest.mark.target_chasquid_policy_only, _THOROUGH]),
+    pytest.param("courier", marks=[pytest.mark.target_courier, _THOROUGH]),
+    pytest.param("courier-sts-cache", marks=[pytest.mark.target_courier_sts_cache, _THOROUGH]),
     pytest.param("exim", marks=pytest.mark.target_exim),
-    pytest.param("haraka", marks=pytest.mark.target_haraka),
-    pytest.param("opensmtpd", marks=pytest.mark.target_opensmtpd),
-    pytest.param("opensmtpd-tls", marks=pytest.mark.target_opensmtpd_tls),
-    pytest.param("postfix-no-policy", marks=pytest.mark.target_postfix_no_policy),
-    pytest.param("sendmail", marks=pytest.mark.target_sendmail),
+    pytest.param("haraka", marks=[pytest.mark.target_haraka, _THOROUGH]),
+    pytest.param("opensmtpd", marks=[pytest.mark.target_opensmtpd, _THOROUGH]),
+    pytest.param("opensmtpd-tls", marks=[pytest.mark.target_opensmtpd_tls, _THOROUGH]),
+    pytest.param("postfix-no-policy", marks=[pytest.mark.target_postfix_no_policy, _THOROUGH]),
+    pytest.param("sendmail", marks=[pytest.mark.target_sendmail, _THOROUGH]),
 )
 
 #: Those without MTA-STS.
@@ -74,6 +81,7 @@ def _reasons(case: dict[str, Any]) -> set[str]:
     return {item["reason"] for item in case["judgements"] if item["result"] != "pass"}
 
 
+@pytest.mark.thorough
 @pytest.mark.target_opensmtpd
 @pytest.mark.target_opensmtpd_tls
 def test_one_switch_tells_the_two_opensmtpd_apart(engine: docker.DockerClient, tmp_path: Path) -> None:
@@ -93,6 +101,7 @@ def test_one_switch_tells_the_two_opensmtpd_apart(engine: docker.DockerClient, t
     assert [outcomes["opensmtpd-tls", mode][1] for mode in modes] == ["info", "fail", "fail", "fail"]
 
 
+@pytest.mark.thorough
 @pytest.mark.target_sendmail
 def test_the_policies_of_sendmail_live_in_a_daemon_that_can_be_restarted_and_moved_in_time(tmp_path: Path) -> None:
     names = ("policy/cache-survives-restart", "policy/max-age-lapses")

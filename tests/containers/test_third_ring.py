@@ -21,7 +21,7 @@ import docker
 from lab.cli.workflow import catalogue
 from lab.containers.engine import OWNER_LABEL, RUN_LABEL
 from lab.containers.folder import find_target
-from lab.containers.images import BASE_IMAGE, lab_image
+from lab.containers.images import BASE_IMAGE, lab_image, target_image
 from lab.containers.run import run_in_containers
 from lab.events import Event, StepBegan
 from lab.record import read_record
@@ -256,6 +256,10 @@ def test_a_target_has_no_way_out_no_privileges_and_no_key(engine: docker.DockerC
 # -- what goes wrong
 
 
+#: Seconds: how long the runs below take, roughly, so that a kill may come at any point of them.
+_LIFE_OF_A_RUN = 8.0
+
+
 def test_two_runs_side_by_side(engine: docker.DockerClient, tmp_path: Path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
@@ -282,17 +286,22 @@ def a_live_run(engine: docker.DockerClient, throw_away: ThrowAway, place: Path) 
         assert end(process).status == 130
 
 
+@pytest.mark.parametrize(
+    ("kills", "target"), [(3, "reference-docker"), pytest.param(20, "postfix", marks=pytest.mark.thorough)]
+)
 def test_what_a_killed_run_leaves_is_cleaned_up_and_nothing_else(
-    engine: docker.DockerClient, throw_away: ThrowAway, tmp_path: Path
+    engine: docker.DockerClient, throw_away: ThrowAway, tmp_path: Path, kills: int, target: str
 ) -> None:
+    target_image(engine, find_target(target), print)
+    volumes = _volumes(engine)
     with a_live_run(engine, throw_away, tmp_path / "live") as live:
         alive = sorted(owned_by(engine, live.pid))
-        for number in range(3):
+        for number in range(kills):
             folder = tmp_path / f"killed-{number}"
             folder.mkdir()
-            process = start(folder, "run", "starttls/*", "--target", "reference-docker")
+            process = start(folder, "run", "starttls/*", "--target", target)
             until(process, lambda: owned_by(engine, process.pid) != [])  # noqa: B023 - used up in this round
-            moment = random.uniform(0, 2.5)
+            moment = random.uniform(0, _LIFE_OF_A_RUN)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(moment)
             process.kill()
@@ -303,7 +312,19 @@ def test_what_a_killed_run_leaves_is_cleaned_up_and_nothing_else(
             assert owned_by(engine, process.pid) == [], f"killed after {moment:.2f} s"
             assert sorted(owned_by(engine, live.pid)) == alive
             assert live.poll() is None, "nobody disturbed the other one"
+            _nothing_but_the_run(folder)
     assert owned_by(engine, live.pid) == []
+    assert _volumes(engine) <= volumes
+
+
+def _volumes(engine: docker.DockerClient) -> set[str]:
+    return {volume.name for volume in engine.volumes.list()}
+
+
+def _nothing_but_the_run(folder: Path) -> None:
+    """A killed run leaves its folder under `runs`, with what was on record by then, and no half-written file."""
+    assert {path.name for path in folder.iterdir()} <= {"runs", "stdout", "stderr"}
+    assert not list(folder.rglob("*.part"))
 
 
 def _at_rest(engine: docker.DockerClient, process: int) -> None:

@@ -24,6 +24,11 @@ SETTLE = Deadline("settle", 60)
 #: From the end of an attack to the arrival of what was held. As SETTLE, plus one retry.
 RECOVER = Deadline("recover", 60)
 
+#: How much longer a target is waited for whose own queue says that it is at work on the message. Courier takes 125 s
+#: for one attempt where a name server does not answer (it asks again after 5, 25 and 95 s, whatever resolv.conf says),
+#: and nothing is seen of it in the last 95 of them.
+ATTEMPT = Deadline("attempt", 150)
+
 #: The longest retry time of a target that a run waits for. RFC 5321, section 4.5.4.1 asks for at least 30 minutes
 #: between attempts; a target that claims more proves nothing in one run.
 LONGEST_RETRY = Deadline("longest-retry", 1800)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.deadlines import (
+    ATTEMPT,
     BOUNCE,
     HAND_OVER,
     INJECT,
@@ -34,6 +35,7 @@ class Patience:
     hand_over: Deadline = HAND_OVER
     bounce: Deadline = BOUNCE
     inject: Deadline = INJECT
+    attempt: Deadline = ATTEMPT
     longest_retry: Deadline = LONGEST_RETRY
     queue_look: Deadline = QUEUE_LOOK
     policy_stored: Deadline = POLICY_STORED

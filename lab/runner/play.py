@@ -285,7 +285,7 @@ class _Playing:
                     await self._handed_over(sent)
                 return
             self._give_up_when_hopeless()
-            longest = self._with_retries(deadline)
+            longest = self._longest(sent, deadline)
             if now - began > longest.seconds:
                 self._passed(longest, f"{sent.recipient} is {outcome.value}")
                 return
@@ -293,8 +293,14 @@ class _Playing:
                 self.stage.watch.retry(sent.token)
             await self.stage.recorder.changed(self.case.id, _LOOK_UP)
 
-    def _with_retries(self, deadline: Deadline) -> Deadline:
-        return self.stage.patience.with_retries(deadline, self.stage.about.retry_seconds, self.stage.watch.flushes)
+    def _longest(self, sent: _Sent, deadline: Deadline) -> Deadline:
+        """Return a deadline with room for retries and, while the target says that it is at work, for the attempt."""
+        patience, about = self.stage.patience, self.stage.about
+        longest = patience.with_retries(deadline, about.retry_seconds, self.stage.watch.flushes)
+        seen = self._facts(sent).queue()
+        if not seen or seen[-1][1].state != "active":
+            return longest
+        return Deadline(patience.attempt.name, longest.seconds + patience.attempt.seconds)
 
     @property
     def _bounce_seconds(self) -> float:

@@ -45,6 +45,7 @@ IMPATIENT = Patience(
     hand_over=Deadline("hand-over", 1.0),
     bounce=Deadline("bounce", 0.3),
     inject=Deadline("inject", 2.0),
+    attempt=Deadline("attempt", 0.6),
     longest_retry=Deadline("longest-retry", 0.5),
     queue_look=Deadline("queue-look", 0.5),
 )

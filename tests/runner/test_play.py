@@ -207,13 +207,13 @@ class LyingSink(Sink):
     state = "deferred"
 
 
-@pytest.mark.parametrize("kind", [Sink, LyingSink])
-async def test_a_target_that_takes_mail_and_never_connects(tmp_path: Path, kind: type[Sink]) -> None:
+@pytest.mark.parametrize(("kind", "deadline"), [(Sink, "attempt"), (LyingSink, "settle")])
+async def test_a_target_that_takes_mail_and_never_connects(tmp_path: Path, kind: type[Sink], deadline: str) -> None:
     played = await Arena(tmp_path, wrap=kind).play(STRIP)
     assert set(played.grades().values()) == {"inconclusive"}
     assert "prime-not-delivered" in played.reasons(ENFORCE)
     passed = played.facts(DeadlinePassed, ENFORCE)
-    assert [fact.deadline for fact in passed] == ["settle"]
+    assert [fact.deadline for fact in passed] == [deadline]
     assert not [event for event in played.events if event.case == ENFORCE and event.step == "attack"]
     assert played.seconds < QUICKLY
 
@@ -243,6 +243,55 @@ async def test_a_target_that_says_deferred_and_never_tried(tmp_path: Path) -> No
     assert set(played.grades().values()) == {"inconclusive"}
     assert {"no-contact", "not-settled"} <= played.reasons(ENFORCE)
     assert played.facts(TargetFlushed), "it was asked to try again"
+    assert played.seconds < QUICKLY
+
+
+class AtWork(Around):
+    """Delivers the first message to a domain at once, and says of the second that it is at work on it."""
+
+    def __init__(self, inside: InProcessTarget, seconds: float) -> None:
+        super().__init__(inside)
+        self.seconds = seconds
+        self.domains: set[str] = set()
+        self.at_work: dict[str, Held] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        domain = recipient.rpartition("@")[2]
+        if domain not in self.domains:
+            self.domains.add(domain)
+            return await self.inside.inject(sender, recipient, message)
+        self.at_work[recipient] = Held(recipient, sender, "active")
+        self.tasks.append(asyncio.create_task(self._pass_on(sender, recipient, message)))
+        return "250 2.0.0 queued"
+
+    async def _pass_on(self, sender: str, recipient: str, message: bytes) -> None:
+        await asyncio.sleep(self.seconds)
+        await self.inside.inject(sender, recipient, message)
+        del self.at_work[recipient]
+
+    async def queue(self) -> tuple[Held, ...]:
+        listed = await self.inside.queue()
+        return (*listed, *self.at_work.values())
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await super().close()
+
+
+async def test_a_target_that_is_at_work_is_waited_for_longer(tmp_path: Path) -> None:
+    slow = IMPATIENT.settle.seconds + IMPATIENT.attempt.seconds / 3
+    played = await Arena(tmp_path, wrap=lambda inside: AtWork(inside, slow)).play(STRIP)
+    assert [played.grade(case) for case in (TESTING, NONE, ABSENT)] == ["pass"] * 3
+    assert not played.facts(DeadlinePassed, ABSENT)
+
+
+async def test_a_target_that_is_at_work_for_ever_is_not(tmp_path: Path) -> None:
+    played = await Arena(tmp_path, wrap=lambda inside: AtWork(inside, 600)).play(STRIP)
+    assert set(played.grades().values()) == {"inconclusive"}
+    longest = IMPATIENT.settle.seconds + IMPATIENT.attempt.seconds
+    assert {(fact.deadline, fact.seconds) for fact in played.facts(DeadlinePassed, ABSENT)} >= {("attempt", longest)}
     assert played.seconds < QUICKLY
 
 

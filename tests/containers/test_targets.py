@@ -25,6 +25,10 @@ _THOROUGH = pytest.mark.thorough
 #: Continuous integration plays Postfix, which has a test of its own, chasquid and one control; `make targets` all.
 TARGETS = (
     pytest.param("chasquid", marks=pytest.mark.target_chasquid),
+    pytest.param("chasquid-policy-only", marks=pytest.mark.target_chasquid_policy_only),
+    pytest.param("courier", marks=pytest.mark.target_courier),
+    pytest.param("courier-sts-cache", marks=pytest.mark.target_courier_sts_cache),
+    pytest.param("chasquid", marks=pytest.mark.target_chasquid),
     pytest.param("chasquid-policy-only", marks=[pytest.mark.target_chasquid_policy_only, _THOROUGH]),
     pytest.param("courier", marks=[pytest.mark.target_courier, _THOROUGH]),
     pytest.param("courier-sts-cache", marks=[pytest.mark.target_courier_sts_cache, _THOROUGH]),
@@ -114,3 +118,42 @@ def test_the_policies_of_sendmail_live_in_a_daemon_that_can_be_restarted_and_mov
         "policy/cache-survives-restart[enforce]": ["delivered-authenticated", "deferred", None],
         "policy/max-age-lapses[enforce]": ["delivered-authenticated", "deferred", "delivered-unauthenticated", None],
     }
+
+
+def outcomes_under_attack(folder: Path, target: str, *cases: str) -> dict[str, str]:
+    """Play some cases and return how their attacked messages fared, with the word of the judge."""
+    answer = play(folder / target, "run", *cases, "--json", "--target", target)
+    assert answer.status == 0, answer.err
+    return {
+        case["id"]: f"{step['outcome']}: {case['verdict']}"
+        for case in json.loads(answer.out)["cases"]
+        for step in case["steps"]
+        if step["name"] == "attack"
+    }
+
+
+@pytest.mark.target_chasquid
+@pytest.mark.target_chasquid_policy_only
+def test_chasquid_holds_by_memory_what_it_would_hold_by_policy(tmp_path: Path) -> None:
+    remembers = outcomes_under_attack(tmp_path, "chasquid", "starttls/strip")
+    forgets = outcomes_under_attack(tmp_path, "chasquid-policy-only", "starttls/strip")
+    assert remembers == {
+        "starttls/strip[enforce]": "deferred: pass",
+        "starttls/strip[testing]": "deferred: fail",
+        "starttls/strip[none]": "deferred: fail",
+        "starttls/strip[absent]": "deferred: fail",
+    }
+    assert forgets == {
+        "starttls/strip[enforce]": "deferred: pass",
+        "starttls/strip[testing]": "delivered-clear: pass",
+        "starttls/strip[none]": "delivered-clear: pass",
+        "starttls/strip[absent]": "delivered-clear: pass",
+    }
+
+
+@pytest.mark.target_courier
+@pytest.mark.target_courier_sts_cache
+def test_courier_needs_a_place_for_its_policies(tmp_path: Path) -> None:
+    case = "policy/policy-rollover[enforce]"
+    assert outcomes_under_attack(tmp_path, "courier", case)[case] == "delivered-clear: fail"
+    assert outcomes_under_attack(tmp_path, "courier-sts-cache", case)[case] == "deferred: pass"

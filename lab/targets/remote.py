@@ -7,7 +7,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from lab.deadlines import CONTRACT_CALL
+from lab.deadlines import CONTRACT_CALL, SEND_REPORTS, Deadline
 from lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, TargetError
 from lab.targets.contract_http import (
     CONTRACT_VERSION,
@@ -48,11 +48,13 @@ class RemoteTarget:
         contract_port: int = PORT,
         inject: Inject | None = None,
         call_seconds: float = CONTRACT_CALL.seconds,
+        reports_seconds: float = SEND_REPORTS.seconds,
     ) -> None:
         self._where = f"http://{host}:{contract_port}"
-        self._call_seconds = call_seconds
+        self._one_call = Deadline(CONTRACT_CALL.name, call_seconds)
+        self._send_reports = Deadline(SEND_REPORTS.name, reports_seconds)
         self._http = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=call_seconds), trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+            timeout=aiohttp.ClientTimeout(total=None), trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
         )
         inject = inject or Inject()
         self._injector = Injector(f"the target at {host} port {inject.port}", session_as_told(host, inject))
@@ -118,7 +120,7 @@ class RemoteTarget:
 
     async def reports(self) -> None:
         """See `Target`."""
-        await self._post("/reports", None, ReportsBody)
+        await self._post("/reports", None, ReportsBody, self._send_reports)
 
     async def logs(self) -> str:
         """See `Target`."""
@@ -132,9 +134,9 @@ class RemoteTarget:
     async def _get(self, path: str, kind: type[T]) -> T:
         return self._decode(path, await self._call("GET", path, b"", LARGEST_ANSWER), kind)
 
-    async def _post(self, path: str, body: msgspec.Struct | None, kind: type[T]) -> T:
+    async def _post(self, path: str, body: msgspec.Struct | None, kind: type[T], deadline: Deadline | None = None) -> T:
         octets = b"{}" if body is None else msgspec.json.encode(body)
-        return self._decode(path, await self._call("POST", path, octets, LARGEST_ANSWER), kind)
+        return self._decode(path, await self._call("POST", path, octets, LARGEST_ANSWER, deadline), kind)
 
     def _decode(self, path: str, answer: bytes, kind: type[T]) -> T:
         try:
@@ -142,18 +144,24 @@ class RemoteTarget:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise TargetError(f"{self._where}{path}: the answer does not keep the contract: {error}") from error
 
-    async def _call(self, method: str, path: str, body: bytes, largest: int) -> bytes:
+    async def _call(self, method: str, path: str, body: bytes, largest: int, deadline: Deadline | None = None) -> bytes:
         """One call. Raises `NotOffered` for 404, `NotAnswering`, and `TargetError` for what else goes wrong."""
+        deadline = deadline or self._one_call
         what = f"{method} {self._where}{path}"
         headers = {"Content-Type": "application/json"} if body else {}
         try:
             async with self._http.request(
-                method, self._where + path, data=body or None, headers=headers, allow_redirects=False
+                method,
+                self._where + path,
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=deadline.seconds),
             ) as response:
                 answer = await _bounded(response, largest)
                 status = response.status
         except TimeoutError as error:
-            raise NotAnswering(f"{what}: no answer within {self._call_seconds:g} s ({CONTRACT_CALL.name})") from error
+            raise NotAnswering(f"{what}: no answer within {deadline.seconds:g} s ({deadline.name})") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NotAnswering(f"{what}: {error or type(error).__name__}") from error
         if answer is None:

@@ -31,9 +31,15 @@ async def serving(application: web.Application) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def remote(contract_port: int, smtp_port: int = 1, call_seconds: float = 5.0) -> AsyncIterator[RemoteTarget]:
+async def remote(
+    contract_port: int, smtp_port: int = 1, call_seconds: float = 5.0, reports_seconds: float = 5.0
+) -> AsyncIterator[RemoteTarget]:
     target = RemoteTarget(
-        "127.0.0.1", contract_port=contract_port, inject=Inject(port=smtp_port), call_seconds=call_seconds
+        "127.0.0.1",
+        contract_port=contract_port,
+        inject=Inject(port=smtp_port),
+        call_seconds=call_seconds,
+        reports_seconds=reports_seconds,
     )
     try:
         yield target
@@ -200,6 +206,32 @@ async def test_a_slow_answer_ends_at_its_deadline() -> None:
     async with serving(application) as port, remote(port, call_seconds=0.2) as target:
         with pytest.raises(TargetError, match=r"no answer within 0.2 s \(contract-call\)"):
             await target.about()
+        ended.set()
+
+
+async def test_reports_have_a_deadline_of_their_own() -> None:
+    application = web.Application()
+    ended = asyncio.Event()
+
+    async def late(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return web.json_response({"sent": 2})
+
+    async def never(request: web.Request) -> web.Response:
+        await ended.wait()
+        return web.Response()
+
+    application.router.add_post("/reports", late)
+    application.router.add_post("/flush", late)
+    async with serving(application) as port, remote(port, call_seconds=0.1) as target:
+        await target.reports()
+        with pytest.raises(TargetError, match=r"no answer within 0.1 s \(contract-call\)"):
+            await target.flush()
+    application = web.Application()
+    application.router.add_post("/reports", never)
+    async with serving(application) as port, remote(port, reports_seconds=0.1) as target:
+        with pytest.raises(TargetError, match=r"no answer within 0.1 s \(send-reports\)"):
+            await target.reports()
         ended.set()
 
 

@@ -21,6 +21,14 @@ class Deadline:
 #: cores, 210 at once in 3 s; a sender without a queue view is seen twice only after its own retry time.
 SETTLE = Deadline("settle", 60)
 
+#: From the injection to the arrival of a message that nothing stands in the way of, before a run. All mail servers here
+#: delivered it within 1 s; one that does not is told what is wrong, and should be told soon.
+HONEST_DELIVERY = Deadline("honest-delivery", 20)
+
+#: SETTLE and RECOVER of the probes of an adapter, which are few: Postfix settles them within 8 s. OpenSMTPD takes 11 s
+#: over each attempt at a host that refuses connections, and nothing hangs on having seen three of them.
+PROBE = Deadline("probe", 30)
+
 #: From the end of an attack to the arrival of what was held. As SETTLE, plus one retry.
 RECOVER = Deadline("recover", 60)
 

@@ -38,6 +38,8 @@ HOLD_FILE = STATE_FOLDER / "hold"
 SHORT_LIFE_SECONDS = 2.0
 # ... and so many short lives in a row mean that it never will be.
 SHORT_LIVES_LIMIT = 5
+# How much of such a service's log the container says itself.
+LAST_WORDS_LINES = 20
 # Docker kills a container ten seconds after it asked it to end: be done before that.
 END_SECONDS = 8.0
 
@@ -158,6 +160,16 @@ def count_short_life(service: Service, status: int) -> None:
         service.short_lives += 1
         if service.short_lives >= SHORT_LIVES_LIMIT:
             say(f"{service.name} does not stay up: giving up")
+            say_last_words(service)
+
+
+def say_last_words(service: Service) -> None:
+    """Say how the service's log ends: the file is out of reach as soon as the container has ended."""
+    if service.log is not None:
+        with suppress(OSError):
+            lines = Path(service.log).read_text(errors="replace").splitlines()
+            for line in lines[-LAST_WORDS_LINES:]:
+                say(f"{service.log}: {line}")
 
 
 def reaped_children() -> list[tuple[int, int]]:

@@ -19,6 +19,9 @@ from lab.targets.flaws import parse_flaws
 
 CONTAINER = "container"
 
+#: Lines that are quoted of what a container said last.
+_LAST_WORDS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -101,10 +104,11 @@ def _play(
 def _container(ended: str) -> Finding:
     if not ended:
         return Finding(CONTAINER, Word.OK, "came up and stayed up")
+    how, *words = ended.splitlines()
     return Finding(
         CONTAINER,
         Word.FAULT,
-        " / ".join(ended.splitlines()),
+        " / ".join([how, *words[-_LAST_WORDS:]]),
         "container-ended",
         "The container's first process must stay up as long as the mail server is to run, also when that is restarted "
         "(docker/common/supervisor.py does it). What it said is in target/log.txt of the run's folder. Linux "

@@ -309,13 +309,13 @@ class MessageFacts:
         attempts: list[float] = []
         for event in self.facts.contacts(self.injected):
             is_query = isinstance(event.fact, DnsAnswered) and event.fact.type == "MX"
-            if is_query and event.at <= self.until and (not attempts or event.at - attempts[-1] > _SAME_ATTEMPT):
+            if is_query and event.at <= self.until and (not attempts or event.at - attempts[-1] > SAME_ATTEMPT):
                 attempts.append(event.at)
         return attempts
 
 
 #: Seconds. A resolver's repeated query within one attempt (timeout 2 s, 2 attempts) must not count as a second attempt.
-_SAME_ATTEMPT = 5.0
+SAME_ATTEMPT = 5.0
 
 
 def message_of_step(facts: CaseFacts, step: str, until: float) -> MessageFacts | None:

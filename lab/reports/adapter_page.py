@@ -29,8 +29,8 @@ _STYLES = {
     Word.FAULT: "bold red",
 }
 
-#: Cells of an observation: four lines of the page. The JSON document has the whole text.
-_LONGEST = 320
+#: Cells of an observation: three lines of the page, or eight where something is wrong. The JSON has the whole text.
+_LONGEST, _LONGEST_FAULT = 200, 520
 
 _GUTTER = 14
 
@@ -57,7 +57,8 @@ def adapter_page(findings: Sequence[Finding]) -> RenderableType:
     parts: list[RenderableType] = []
     for finding in findings:
         head = Text(finding.word.value.ljust(_GUTTER), style=_STYLES[finding.word])
-        body = Text.assemble((f"{shortened(finding.part, 80)}: ", "bold"), shortened(finding.observed, _LONGEST))
+        longest = _LONGEST_FAULT if finding.word is Word.FAULT else _LONGEST
+        body = Text.assemble((f"{shortened(finding.part, 80)}: ", "bold"), shortened(finding.observed, longest))
         parts.append(Hanging(head, body))
         if finding.remedy:
             code = Text(f"[{finding.code}] ", style="bold")

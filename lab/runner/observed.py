@@ -107,6 +107,7 @@ class ObservedTarget(BlackBox):
             await self._checked.greet()
         except TargetError as error:
             self._write("restart", began, error, signal)
+            self.hidden.add("restart")
             raise
         finally:
             outlived = await _alive(session)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.attacks.campaign import Campaign
+from lab.deadlines import HONEST_DELIVERY, PROBE, Deadline
 from lab.judge.adapter import AdapterView, why_not_ready
-from lab.judge.adapter.probes import HONEST, probes_before_a_run, probes_of
+from lab.judge.adapter.probes import HONEST, probes_before_a_run, probes_for, probes_of
 from lab.model import Case
 from lab.record import Recorder
 from lab.runner.observed import CheckedTarget, ObservedTarget
@@ -93,12 +94,12 @@ async def check(
         target = ObservedTarget(whole, grounds.recorder)
         try:
             about, takes_mail = await target.come_up(ready_seconds)
-            probes = probes_of(about.capabilities)
-            outlet.header(header_of(replace(plan, cases=probes), about, grounds.recorder.clock_began))
+            checked = replace(plan, cases=probes_of(about.capabilities))
+            outlet.header(header_of(checked, about, grounds.recorder.clock_began))
             grounds.recorder.listen(outlet.event)
             if takes_mail:
                 async with grounds.stage(target, about) as stage:
-                    await _play_probes(stage, probes)
+                    await _play_probes(stage)
                 broken = stage.watch.broken
                 outlet.target_log(f"{broken}\n" if broken else await _log_of(target))
             grounds.complete = True
@@ -148,7 +149,7 @@ async def _grounds(
 async def _see_that_it_is_ready(stage: Stage) -> None:
     """See an honest message arrive, and the policy fetched if policies are claimed. Raises `TargetError`."""
     probes = probes_before_a_run(stage.about.capabilities)
-    await play(stage, probes, frozenset())
+    await play(_shorter(stage, HONEST_DELIVERY), probes, frozenset())
     found = why_not_ready(_view_of(stage, probes))
     if found is not None:
         raise TargetError(
@@ -157,22 +158,41 @@ async def _see_that_it_is_ready(stage: Stage) -> None:
         )
 
 
-async def _play_probes(stage: Stage, probes: Sequence[Case]) -> None:
-    """Play the honest probe, and, if its message arrived, all others."""
+async def _play_probes(stage: Stage) -> None:
+    """Play the honest probe; if its message arrived, try each hook, and play what can show anything with those."""
     with contextlib.suppress(TargetError):
         await stage.target.queue()
-    await play(stage, (HONEST,), frozenset())
+    await play(_shorter(stage, HONEST_DELIVERY), (HONEST,), frozenset())
     message = _view_of(stage, (HONEST,)).message(HONEST, HONEST.steps[0].name)
     if message is None or not message.outcome().delivered:
         return
-    await play(stage, [probe for probe in probes if probe != HONEST], frozenset())
-    with contextlib.suppress(TargetError):
-        # Nobody plays a case about these where they are not claimed; whether they are offered is told all the same.
-        if CAPABILITY not in stage.about.capabilities:
-            await stage.target.reports()
-    with contextlib.suppress(TargetError):
-        if not any(step.advance for probe in probes for step in probe.steps):
-            await stage.target.advance(1)
+    await play(_shorter(stage, PROBE), probes_for(stage.about.capabilities, await _offered(stage)), frozenset())
+
+
+async def _offered(stage: Stage) -> list[str]:
+    """Try each hook while nothing is at stake; return those that can be used."""
+    target = stage.target
+    tries: dict[str, Callable[[], Awaitable[None]]] = {
+        "flush": target.flush,
+        "clock": lambda: target.advance(0),
+        "restart": lambda: target.restart("TERM"),
+    }
+    if CAPABILITY not in stage.about.capabilities:
+        # Where reports are claimed they are asked for once there is something to report.
+        tries["reports"] = target.reports
+    offered: list[str] = []
+    for part, call in tries.items():
+        with contextlib.suppress(TargetError):
+            await call()
+            offered.append(part)
+    return offered
+
+
+def _shorter(stage: Stage, limit: Deadline) -> Stage:
+    """Return a stage on which no message is waited for longer than this, its retries not counted."""
+    settle = min(limit, stage.patience.settle, key=lambda deadline: deadline.seconds)
+    recover = min(limit, stage.patience.recover, key=lambda deadline: deadline.seconds)
+    return replace(stage, patience=replace(stage.patience, settle=settle, recover=recover))
 
 
 def _view_of(stage: Stage, probes: Sequence[Case]) -> AdapterView:

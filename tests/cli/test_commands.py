@@ -97,7 +97,47 @@ class TestRun:
         assert len(shell.runs()) == 2
 
 
+class TestTargetCheck:
+    def test_a_good_adapter(self, shell: Shell) -> None:
+        answer = shell("target-check", "reference")
+        assert answer.status == 0, answer.out
+        assert "the adapter keeps the contract." in answer.out
+        (place,) = shell.runs()
+        assert {path.name for path in place.iterdir()} == {"record.jsonl", "adapter.json", "flows", "target"}
+        assert f"record and findings: runs/{place.name}/" in answer.out
+
+    def test_a_claim_that_is_not_true(self, shell: Shell) -> None:
+        answer = shell("target-check", "reference", "--flaw", "ignores_policy", "--json")
+        assert answer.status == 1
+        document = json.loads(answer.out)
+        assert document["exit"] == {"code": 1, "meaning": "the adapter has to be mended"}
+        assert document["target"]["capabilities"] == ["mta-sts", "tls-rpt"]
+        (wrong,) = [finding for finding in document["findings"] if finding["result"] == "fault"]
+        assert wrong["code"] == "claimed-and-not-there"
+        assert wrong["remedy"]
+        (place,) = shell.runs()
+        assert answer.out == (place / "adapter.json").read_text()
+
+    def test_its_record_has_no_verdicts(self, shell: Shell) -> None:
+        shell("target-check", "reference")
+        (place,) = shell.runs()
+        assert "the record of a target-check" in shell("judge", place.name).message(2)
+
+    def test_an_error_in_the_lab(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def stumble(self: PolicyServer, accepted: object, via: str) -> None:
+            accepted.sock.close()  # type: ignore[attr-defined]
+            raise RuntimeError("the policy host fell over")
+
+        monkeypatch.setattr(PolicyServer, "_speak", stumble)
+        answer = shell("target-check", "reference")
+        assert answer.status == 3
+        assert "the policy host fell over" in re.sub(r"\s+", " ", answer.out)
+
+
 WRONG = [
+    (["target-check", "nothing-like-it"], 2, "(a folder of your own is given as a path: ./my-mta)"),
+    (["target-check", "./no-such-folder"], 2, "no-such-folder/target.toml"),
+    (["target-check", "postfix", "--flaw", "ignores_policy"], 2, "postfix has only the flaws it has"),
     (["run", "--target", "refrence"], 2, "did you mean reference-docker?"),
     (["run", "--target", "nothing-like-it"], 2, ", postfix, "),
     (["run", "--target", "./no-such-folder"], 2, "no-such-folder/target.toml"),

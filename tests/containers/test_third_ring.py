@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import secrets
 import signal
 import subprocess
 import time
@@ -21,13 +20,14 @@ import docker
 from lab.cli.workflow import catalogue
 from lab.containers.engine import OWNER_LABEL, RUN_LABEL
 from lab.containers.folder import find_target
-from lab.containers.images import BASE_IMAGE, lab_image, target_image
+from lab.containers.images import lab_image, target_image
 from lab.containers.run import run_in_containers
 from lab.events import Event, StepBegan
 from lab.record import read_record
 from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan, plan_run
 from tests.cli.program import Answer, end, record_in, start, until
+from tests.containers.throw_away import ThrowAway, play
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -38,11 +38,6 @@ SELECTION = ("starttls/*", "certificate/swapped-untrusted", "policy/cache-surviv
 def _image(engine: docker.DockerClient) -> None:
     """Build before anything is timed or interrupted."""
     lab_image(engine, print)
-
-
-def play(folder: Path, *arguments: str) -> Answer:
-    folder.mkdir(exist_ok=True)
-    return end(start(folder, *arguments))
 
 
 def ours(engine: docker.DockerClient, run: str) -> list[str]:
@@ -78,36 +73,6 @@ def run_of(folder: Path) -> str:
 def verdicts(answer: Answer) -> dict[str, tuple[str, list[str]]]:
     document = json.loads(answer.out)
     return {case["id"]: (case["verdict"], [step["outcome"] for step in case["steps"]]) for case in document["cases"]}
-
-
-@dataclass
-class ThrowAway:
-    """A target folder of the test's own, and what becomes of its image."""
-
-    engine: docker.DockerClient
-    folder: Path
-    name: str
-
-    def write(self, dockerfile: str, target: str = "") -> None:
-        self.folder.mkdir()
-        (self.folder / "Dockerfile").write_text(f"FROM {BASE_IMAGE}\n{dockerfile}\n")
-        (self.folder / "target.toml").write_text(
-            f'name = "{self.name}"\ntitle = "A throw-away target"\ndescription = "None."\n{target}\n'
-        )
-
-    def run(self, place: Path) -> Answer:
-        return play(place, "run", "starttls/strip", "--json", "--target", str(self.folder))
-
-    def forget(self) -> None:
-        for image in self.engine.images.list(name=f"mta-sts-lab/{self.name}"):
-            self.engine.images.remove(image.id, force=True)
-
-
-@pytest.fixture
-def throw_away(engine: docker.DockerClient, tmp_path: Path) -> Iterator[ThrowAway]:
-    target = ThrowAway(engine, tmp_path / "target", f"throwaway-{secrets.token_hex(4)}")
-    yield target
-    target.forget()
 
 
 # -- verdicts

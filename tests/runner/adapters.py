@@ -15,6 +15,7 @@ from lab.judge.adapter import Finding, Word, judge_adapter
 from lab.model import Case
 from lab.record import Footer, Header, Record, Recorder
 from lab.runner.outlet import Outlet
+from lab.runner.patience import Patience
 from lab.runner.plan import Plan, plan_check
 from lab.runner.run import PREFIX_IN_PROCESS, check
 from lab.targets.flaws import parse_flaws
@@ -133,7 +134,7 @@ PATIENT = replace(
 )
 
 
-async def checked(adapter: Adapter, ready_seconds: float = 0.3) -> Result:
+async def checked(adapter: Adapter, ready_seconds: float = 0.3, patience: Patience = PATIENT) -> Result:
     """Check an adapter as `sts-lab target-check` does."""
     headers: list[Header] = []
     events: list[Any] = []
@@ -144,7 +145,7 @@ async def checked(adapter: Adapter, ready_seconds: float = 0.3) -> Result:
     plan: Plan = plan_check(("sts-lab", "target-check"), 7)
     try:
         await check(
-            plan, LoopbackNetwork(), PREFIX_IN_PROCESS, AUTHORITY, adapter.start, PATIENT, outlet, ready_seconds
+            plan, LoopbackNetwork(), PREFIX_IN_PROCESS, AUTHORITY, adapter.start, patience, outlet, ready_seconds
         )
     finally:
         await adapter.stop()
@@ -154,4 +155,4 @@ async def checked(adapter: Adapter, ready_seconds: float = 0.3) -> Result:
     return Result(judge_adapter(record), record, "".join(logs))
 
 
-__all__ = ["NOBODY", "Adapter", "Case", "Elsewhere", "Result", "checked", "says"]
+__all__ = ["NOBODY", "PATIENT", "Adapter", "Case", "Elsewhere", "Result", "checked", "says"]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from lab.deadlines import Deadline
 from lab.judge.adapter import Word
 from lab.targets.reference.sender import ReferenceSender
 from lab.targets.reference.smtp_server import _Intake
 from lab.targets.reference.tls import TlsContexts
 from lab.world.pki import Authority
-from tests.runner.adapters import NOBODY, Adapter, Elsewhere, Handler, Result, checked, says
+from tests.runner.adapters import NOBODY, PATIENT, Adapter, Elsewhere, Handler, Result, checked, says
 from tests.runner.arena import QUICK
 
 ABOUT = {"contract": 1, "name": "mine", "capabilities": ["mta-sts", "tls-rpt"]}
@@ -48,7 +50,19 @@ async def test_one_that_offers_nothing(tmp_path: Path) -> None:
         "GET /logs",
     ]
     assert words["honest delivery"] is Word.OK
-    assert result.codes() == ["there-and-not-claimed"], "it fetches policies all the same"
+    assert result.codes() == ["retry-seconds-belied", "there-and-not-claimed"], "it fetches policies all the same"
+    assert "no attempt of its own" in result.of("retry-seconds-belied").observed
+
+
+async def test_one_that_only_tries_again_by_itself(tmp_path: Path) -> None:
+    quick = replace(QUICK, retry_seconds=2.6, longest_retry_seconds=2.6)
+    missing = dict.fromkeys(("/queue", "/flush", "/restart", "/clock", "/reports"))
+    about = says({"contract": 1, "name": "mine", "capabilities": ["mta-sts"], "retry_seconds": 3})
+    adapter = Adapter(tmp_path, settings=quick, answers={**missing, "/about": about})
+    result = await checked(adapter, patience=replace(PATIENT, longest_retry=Deadline("longest-retry", 3.0)))
+    assert result.codes() == []
+    assert result.words()['says "retry_seconds": 3'] is Word.OK
+    assert result.words()["claims mta-sts: enforces policies"] is Word.OK, "a hold is proved by three attempts"
 
 
 # -- from the start to the honest delivery
@@ -165,10 +179,9 @@ async def test_a_hook_that_fails(tmp_path: Path, part: str) -> None:
     assert not others & set(result.codes())
 
 
-@pytest.mark.parametrize("part", ["queue", "flush"])
-async def test_a_hook_that_prints_no_json(tmp_path: Path, part: str) -> None:
-    result = await checked(Adapter(tmp_path, answers={f"/{part}": says("done\n")}))
-    assert "does not keep the contract" in result.of(f"{part}-broken").observed
+async def test_a_hook_that_prints_no_json(tmp_path: Path) -> None:
+    result = await checked(Adapter(tmp_path, answers={"/queue": says("Mail queue is empty\n")}))
+    assert "does not keep the contract" in result.of("queue-broken").observed
 
 
 class Listing:
@@ -284,7 +297,7 @@ async def test_policies_are_claimed_and_never_fetched(tmp_path: Path) -> None:
 
 async def test_policies_are_claimed_and_not_enforced(tmp_path: Path) -> None:
     result = await only(Adapter(tmp_path, flaws=("ignores_policy",)), "claimed-and-not-there")
-    assert "was delivered-authenticated" in result.of("claimed-and-not-there").observed
+    assert "was delivered-unauthenticated" in result.of("claimed-and-not-there").observed
     assert result.words()["claims mta-sts: trusts the lab's CA for MX hosts"] is Word.NOT_PROVABLE
     assert result.words()['says "policy_cache": "persistent"'] is Word.NOT_PROVABLE
 

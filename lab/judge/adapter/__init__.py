@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lab.events import LabFailed, TargetFailed
 from lab.judge.adapter.claims import the_claims
 from lab.judge.adapter.delivery import honest_delivery, why_not_ready
 from lab.judge.adapter.finding import AdapterView, Finding, Word, at
 from lab.judge.adapter.hooks import the_hooks
-from lab.judge.adapter.probes import REPORTED, is_probe
+from lab.judge.adapter.probes import KNOWN_POLICY, REPORTED, is_probe
 from lab.record import Record
 
 __all__ = ["LAB", "AdapterView", "Finding", "Word", "is_probe", "judge_adapter", "why_not_ready"]
@@ -19,17 +20,33 @@ LAB = "the lab"
 
 
 def judge_adapter(record: Record) -> tuple[Finding, ...]:
-    """Return every check of an adapter, in the order in which one would mend them."""
-    return tuple(_findings(AdapterView.of(record)))
+    """Return every check of an adapter, in the order in which one would mend them.
+
+    Where the lab itself failed nothing is laid to the adapter.
+    """
+    view = AdapterView.of(record)
+    failures = [(event, event.fact) for event in view.events if isinstance(event.fact, LabFailed)]
+    found = [*honest_delivery(view), *the_hooks(view), *the_claims(view), *_target_failed(view)]
+    if not failures:
+        return tuple(found)
+    told = [
+        Finding(LAB, Word.INCONCLUSIVE, f"error in the lab: {fact.where}: {fact.error}", evidence=at([event]))
+        for event, fact in failures
+    ]
+    return (*told, *(_doubted(finding) for finding in found))
 
 
-def _findings(view: AdapterView) -> Iterator[Finding]:
-    yield from honest_delivery(view)
-    yield from the_hooks(view)
-    yield from the_claims(view)
+def _doubted(finding: Finding) -> Finding:
+    if finding.word is not Word.FAULT:
+        return finding
+    return replace(finding, word=Word.INCONCLUSIVE, code="", remedy="")
+
+
+def _target_failed(view: AdapterView) -> Iterator[Finding]:
+    # That reports could not be asked for is told where they are claimed.
+    told_elsewhere = (REPORTED.id, KNOWN_POLICY.id)
     for event in view.events:
-        # That reports could not be asked for is told where they are claimed.
-        if isinstance(event.fact, TargetFailed) and event.case != REPORTED.id:
+        if isinstance(event.fact, TargetFailed) and event.case not in told_elsewhere:
             yield Finding(
                 "the contract, all along",
                 Word.FAULT,
@@ -39,7 +56,3 @@ def _findings(view: AdapterView) -> Iterator[Finding]:
                 at([event]),
             )
             return
-    for event in view.events:
-        if isinstance(event.fact, LabFailed):
-            told = f"error in the lab: {event.fact.where}: {event.fact.error}"
-            yield Finding(LAB, Word.INCONCLUSIVE, told, evidence=at([event]))

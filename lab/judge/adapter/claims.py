@@ -120,8 +120,8 @@ def _copies(view: AdapterView, case: Case) -> list:  # type: ignore[type-arg]
 
 def _cache(view: AdapterView) -> Finding:
     part = f'says "policy_cache": "{view.about.policy_cache}"'
-    if view.facts(CACHE).of_kind(NotSupported):
-        return Finding(part, Word.NOT_PROVABLE, f"{name_of('restart')} is not offered")
+    if not view.played(CACHE) or view.facts(CACHE).of_kind(NotSupported):
+        return Finding(part, Word.NOT_PROVABLE, f"{name_of('restart')} cannot be used")
     if view.outcome(STRANGER, "held") is not Outcome.DEFERRED:
         return Finding(part, Word.NOT_PROVABLE, "a policy that is not enforced shows nothing")
     became = view.outcome(CACHE, "killed")

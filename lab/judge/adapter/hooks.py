@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.events import ClockAdvanced, Event, LogRead, QueueListed, TargetFlushed, TargetRestarted
+from lab.events import (
+    ClockAdvanced,
+    DeadlinePassed,
+    Event,
+    LogRead,
+    QueueListed,
+    QueueSeen,
+    TargetFlushed,
+    TargetRestarted,
+)
 from lab.judge.adapter.finding import AdapterView, Finding, Word, at
-from lab.judge.adapter.probes import CLOCK, CLOCK_ADVANCE, HELD, HONEST, KEPT, MTA_STS, STRANGER
+from lab.judge.adapter.probes import CLOCK, CLOCK_ADVANCE, HELD, HELD_ALONE, HONEST, KEPT, MTA_STS, STRANGER
+from lab.judge.facts import SAME_ATTEMPT, MessageFacts
 from lab.model import Outcome
 
 #: Seconds from a request to try everything now to the attempt that it causes. Postfix took 0.1 s; a mail server that is
@@ -35,6 +45,7 @@ def the_hooks(view: AdapterView) -> Iterator[Finding]:
             yield broken
         elif truth is not None:
             yield from truth(view)
+    yield from _retry_seconds(view)
 
 
 def name_of(part: str) -> str:
@@ -67,8 +78,9 @@ def _not_there(view: AdapterView, part: str) -> Finding | None:
 
 def _queue(view: AdapterView) -> Iterator[Finding]:
     listed = view.of_run.of_kind(QueueListed)
-    message = view.message(HELD, "held")
-    injected = view.facts(HELD).message_of("held")
+    probe = HELD if view.played(HELD) else HELD_ALONE
+    message = view.message(probe, "held")
+    injected = view.facts(probe).message_of("held")
     if message is None or injected is None:
         yield Finding(name_of("queue"), Word.SKIPPED, "answers, but no message was held that it could show")
         return
@@ -77,7 +89,7 @@ def _queue(view: AdapterView) -> Iterator[Finding]:
     senders = {row[1].lower().strip("<>") for _, row in mine}
     states = {row[2] for _, row in mine}
     fault = ""
-    if view.outcome(HELD, "held") is Outcome.DEFERRED or mine:
+    if view.outcome(probe, "held") is Outcome.DEFERRED or mine:
         if not mine:
             fault = "shows no row of that recipient"
         elif senders != {injected[1].sender.lower()}:
@@ -108,6 +120,30 @@ def _recipients(rows: list[tuple[Event, tuple[str, str, str, str]]]) -> str:
     return ", ".join(sorted({row[0] for _, row in rows})[:3]) or "nothing at all"
 
 
+def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
+    """Return whether a target that cannot be asked for an attempt makes one of its own in the time that it names."""
+    facts = view.facts(HELD_ALONE)
+    message = view.message(HELD_ALONE, "held")
+    if message is None:
+        return
+    part = f'says "retry_seconds": {view.about.retry_seconds:g}'
+    began = message.step_began()
+    attempts = [at_ for at_ in facts.queries("MX", began, float("inf")) if at_ > message.injected + SAME_ATTEMPT]
+    if attempts:
+        seen = f"its own next attempt at a message came {attempts[0] - message.injected:.0f} s after the first"
+        yield Finding(part, Word.OK, seen)
+        return
+    waited = [fact.seconds for _, fact in facts.of_kind(DeadlinePassed)]
+    yield Finding(
+        part,
+        Word.FAULT,
+        f"no attempt of its own at a message that waits within {max(waited, default=0):g} s, and none can be asked for",
+        "retry-seconds-belied",
+        "No hold can be proved like this. Set the retry time of the mail server to a few seconds and say it in GET "
+        "/about, or offer the hook `flush`.",
+    )
+
+
 def _flush(view: AdapterView) -> Iterator[Finding]:
     flushes = [event for event, _ in view.of_run.of_kind(TargetFlushed)]
     facts = view.facts(HELD)
@@ -119,7 +155,9 @@ def _flush(view: AdapterView) -> Iterator[Finding]:
     # What a restart or another time brings about later is not the flush's doing.
     changes = [event for event, _ in view.of_run.of_kind(ClockAdvanced) + view.of_run.of_kind(TargetRestarted)]
     until = min((event.at for event in changes if event.at > asked[0].at), default=float("inf"))
-    tried = [event.at - asked[0].at for event in facts.contacts(asked[0].at) if event.at < until]
+    # A sender that remembers the MX host, which refuses connections, leaves no trace: its queue says that it tries.
+    trying = [event for event, fact in facts.of_kind(QueueSeen) if fact.state == "active" and event.at > asked[0].at]
+    tried = [event.at - asked[0].at for event in [*facts.contacts(asked[0].at), *trying] if event.at < until]
     first = min(tried, default=float("inf"))
     if first > FLUSHED_WITHIN:
         seen = "no attempt at all" if first == float("inf") else f"its next attempt {first:.1f} s later"
@@ -160,17 +198,25 @@ def _restart(view: AdapterView) -> Iterator[Finding]:
         extra = f"; {len(message.copies())} copies" if len(message.copies()) > 1 else ""
         word = Word.FAULT if extra else Word.OK
         code = "delivered-twice" if extra else ""
-        yield Finding(part, word, f"a message that waited arrived after the restarts{extra}", code)
-    elif kept.ended:
+        yield Finding(part, word, f"a message that waited arrived after the restart{extra}", code)
+    elif kept.ended and _lost(view, message):
         yield Finding(
             part,
             Word.FAULT,
-            "a message that waited before the restarts never arrived",
+            "a message that waited before the restart never arrived",
             "queue-lost-in-restart",
             "The queue must be on disk, in a place that the start of the mail server does not empty.",
         )
     else:
-        yield Finding(part, Word.INCONCLUSIVE, "the check ended before it could be seen")
+        yield Finding(part, Word.INCONCLUSIVE, "a message that waited before the restart has not arrived yet")
+
+
+def _lost(view: AdapterView, message: MessageFacts) -> bool:
+    """Whether a message that never arrived is gone, and not merely waiting for a retry that nobody could hasten."""
+    if message.queue():
+        return message.outcome() in (Outcome.LOST, Outcome.BOUNCED)
+    unrestarted = view.message(HELD, "held")
+    return unrestarted is not None and bool(unrestarted.copies())
 
 
 def _clock(view: AdapterView) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ are no scenarios: they ask whether a target keeps its contract, not whether it k
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from lab.model import AttackUse, Case, Expectation, Mode, MxHost, Policy, Reports, Step, World
 
 #: The family of all probes. No scenario may use it, and no report counts its cases.
@@ -66,7 +68,7 @@ POLICY_UNCLAIMED = _probe("policy", Mode.ENFORCE, _deliver())
 
 #: The second message goes under a policy that is known by now.
 KNOWN_POLICY = _probe(
-    "known-policy", Mode.ENFORCE, _deliver("learn", learns=True), Step("again", _REPORTING, expect=_DELIVERED)
+    "known-policy", Mode.ENFORCE, _deliver("learn", learns=True), Step("again", _REPORTING, expect=_REPORTED)
 )
 
 #: Under an enforced policy, a host that it does not name, and one that shows a certificate of nobody's authority.
@@ -83,13 +85,15 @@ REPORTED = _probe("reported", Mode.ABSENT, Step("deliver", _REPORTING, expect=_R
 #: The domain's host refuses connections, for a while.
 HELD = _probe("held", Mode.ABSENT, _deliver(), Step("held", _NOBODY, expect=_HELD), _recover())
 
-#: The same, and the target is restarted meanwhile. The two share their restarts, so their steps are alike.
+#: The same for a target that tries again in its own time only: nobody waits for the message's arrival.
+HELD_ALONE = _probe("held-alone", Mode.ABSENT, _deliver(), Step("held", _NOBODY, expect=_HELD))
+
+#: As the first, and the target is restarted meanwhile. The two share the restart, so their steps are alike.
 KEPT = _probe(
     "restart",
     Mode.ABSENT,
     _deliver(),
     Step("held", _NOBODY, expect=_HELD),
-    Step("ended", _NOBODY, send=False, restart="TERM"),
     Step("killed", _NOBODY, send=False, restart="KILL"),
     _recover(),
 )
@@ -98,7 +102,6 @@ CACHE = _probe(
     Mode.ENFORCE,
     _deliver("learn", learns=True),
     Step("again", _HONEST, send=False),
-    Step("ended", _HONEST, send=False, restart="TERM"),
     Step("killed", _HONEST, _STRANGER_AND_NO_POLICY, restart="KILL", expect=_HELD),
     _recover(),
 )
@@ -124,11 +127,20 @@ def probes_before_a_run(capabilities: tuple[str, ...]) -> tuple[Case, ...]:
     return (HONEST, POLICY) if MTA_STS in capabilities else (HONEST,)
 
 
-def probes_of(capabilities: tuple[str, ...]) -> tuple[Case, ...]:
-    """Return all probes for a target, in the order in which they are listed, the honest one first."""
-    found = [HONEST, HELD]
+def probes_of(capabilities: Collection[str]) -> tuple[Case, ...]:
+    """Return every probe for a target that claims these capabilities, the honest one first."""
+    return (HONEST, HELD_ALONE, *probes_for(capabilities, ("flush", "clock", "restart")))
+
+
+def probes_for(capabilities: Collection[str], offered: Collection[str]) -> tuple[Case, ...]:
+    """Return those of them, but for the honest one, that can show anything where these hooks are offered."""
+    found = [HELD if "flush" in offered else HELD_ALONE]
     if TLS_RPT in capabilities:
         found.append(REPORTED)
-    if MTA_STS not in capabilities:
-        return (*found, POLICY_UNCLAIMED, KEPT)
-    return (*found, KNOWN_POLICY, STRANGER, UNTRUSTED, CLOCK, KEPT, CACHE)
+    if MTA_STS in capabilities:
+        found += [KNOWN_POLICY, STRANGER, UNTRUSTED, *([CLOCK] if "clock" in offered else [])]
+    else:
+        found.append(POLICY_UNCLAIMED)
+    if "restart" in offered:
+        found += [KEPT, CACHE] if MTA_STS in capabilities else [KEPT]
+    return tuple(found)

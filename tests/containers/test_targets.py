@@ -25,10 +25,6 @@ _THOROUGH = pytest.mark.thorough
 #: Continuous integration plays Postfix, which has a test of its own, chasquid and one control; `make targets` all.
 TARGETS = (
     pytest.param("chasquid", marks=pytest.mark.target_chasquid),
-    pytest.param("chasquid-policy-only", marks=pytest.mark.target_chasquid_policy_only),
-    pytest.param("courier", marks=pytest.mark.target_courier),
-    pytest.param("courier-sts-cache", marks=pytest.mark.target_courier_sts_cache),
-    pytest.param("chasquid", marks=pytest.mark.target_chasquid),
     pytest.param("chasquid-policy-only", marks=[pytest.mark.target_chasquid_policy_only, _THOROUGH]),
     pytest.param("courier", marks=[pytest.mark.target_courier, _THOROUGH]),
     pytest.param("courier-sts-cache", marks=[pytest.mark.target_courier_sts_cache, _THOROUGH]),
@@ -132,6 +128,7 @@ def outcomes_under_attack(folder: Path, target: str, *cases: str) -> dict[str, s
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.target_chasquid
 @pytest.mark.target_chasquid_policy_only
 def test_chasquid_holds_by_memory_what_it_would_hold_by_policy(tmp_path: Path) -> None:
@@ -151,6 +148,7 @@ def test_chasquid_holds_by_memory_what_it_would_hold_by_policy(tmp_path: Path) -
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.target_courier
 @pytest.mark.target_courier_sts_cache
 def test_courier_needs_a_place_for_its_policies(tmp_path: Path) -> None:

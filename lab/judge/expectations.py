@@ -324,8 +324,16 @@ def _why_left(window: list[Event], accepted: Event) -> tuple[str, list[Event]]:
     if any(line.startswith("STARTTLS") for line in spoken):
         return "STARTTLS did not lead to TLS, and it left", [accepted, *said[-1:]]
     if any(line.startswith(("EHLO", "HELO")) for line in spoken):
-        return "STARTTLS was not offered, and it left", [accepted, *said[-1:]]
+        # A sender may come back in clear after a broken handshake: then it was offered, and not taken up.
+        offer = "offered, and not taken up" if _offers_starttls(said) else "not offered"
+        return f"STARTTLS was {offer}, and it left", [accepted, *said[-1:]]
     return "", []
+
+
+def _offers_starttls(said: list[Event]) -> bool:
+    """Whether a server's reply in a dialogue names STARTTLS, as the target heard it."""
+    heard = [event.fact.line for event in said if isinstance(event.fact, SmtpSaid) and event.fact.speaker != "sender"]
+    return any(line[:3] == "250" and line[4:].strip().upper() == "STARTTLS" for line in heard)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

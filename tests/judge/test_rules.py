@@ -583,6 +583,25 @@ def _asks_for_a_policy(fact: object) -> bool:
 
 
 class TestRightReason:
+    def test_a_sender_that_came_back_in_clear_is_not_said_to_have_been_offered_nothing(self) -> None:
+        def offering(name: str, step: str, fact: AnyFact) -> list[Line]:
+            if not (isinstance(fact, AttackFired) and step == "attack"):
+                return [(name, step, fact)]
+            reply = SmtpSaid(session=fact.session, speaker="mx", line="250-STARTTLS", secured=False)
+            return [(name, step, fact), (name, step, reply)]
+
+        told = {
+            what: next(one.observed for one in found.judgements if one.check == "the-message-fared-as-demanded")
+            for what, found in {
+                "nothing": verdict(record(resisted(), taken_in())),
+                "offered": verdict(record([new for line in resisted() for new in offering(*line)], taken_in())),
+            }.items()
+        }
+        assert told == {
+            "nothing": "deferred: STARTTLS was not offered, and it left",
+            "offered": "deferred: STARTTLS was offered, and not taken up, and it left",
+        }
+
     def test_held_without_ever_fetching_the_policy(self) -> None:
         lines = without(resisted(), lambda fact: isinstance(fact, PolicyRequested))
         found = verdict(record(lines, taken_in()))

@@ -99,6 +99,15 @@ class ConnectionClosed(Fact, frozen=True):
     session: str
 
 
+class SenderLeft(Fact, frozen=True):
+    """The target ended a connection, or its direction of it, while nobody here had.
+
+    Without this, and without QUIT or an alert of the target's, a session may as well have been ended by the lab.
+    """
+
+    session: str
+
+
 class ClientHelloSeen(Fact, frozen=True):
     """The first TLS message arrived. `sni` is the server name the client asked for, empty if none."""
 
@@ -334,6 +343,7 @@ AnyFact = (
     | ConnectionAccepted
     | ConnectionDenied
     | ConnectionClosed
+    | SenderLeft
     | ClientHelloSeen
     | TlsEstablished
     | TlsFailed

@@ -30,7 +30,7 @@ from lab.attacks.interpose_stage import Player, Stage
 from lab.attacks.interpose_tls import Handshake, Scene, TargetTls, client_connection
 from lab.attacks.session import Session
 from lab.deadlines import ATTACK_SESSION, Deadline
-from lab.events import AttackFired, ClientHelloSeen, DeadlinePassed
+from lab.events import AttackFired, ClientHelloSeen, DeadlinePassed, SenderLeft
 from lab.record import Recorder
 from lab.world.path import Accepted, Host
 from lab.world.pki import Authority
@@ -82,6 +82,7 @@ class _Handler(server.LiveConnectionHandler):
         self._begun = asyncio.Event()
         self._broken = False
         self._ended = False
+        self._sender_left = False
         self._handshake: Handshake | None = None
         self._session: Session | None = None
         self._script: Script | None = None
@@ -151,6 +152,12 @@ class _Handler(server.LiveConnectionHandler):
         """See `interpose_stage.Theatre`."""
         assert self._session is not None
         self._session.overhear(octets)
+
+    def sender_left(self) -> None:
+        """See `interpose_stage.Theatre`. The end of a session that was ended from outside is nobody's leaving."""
+        if not self._ended and not self._sender_left:
+            self._sender_left = True
+            self.scene.witness(SenderLeft(session=self.scene.accepted.session))
 
     def reset(self) -> None:
         """See `interpose_stage.Theatre`."""

@@ -39,6 +39,9 @@ class Theatre(Protocol):
     def overhear(self, octets: bytes) -> None:
         """The target sent these octets while TLS with it was up or beginning: TLS records, or clear text."""
 
+    def sender_left(self) -> None:
+        """The target ended its connection, before the script had ended it."""
+
     def reset(self) -> None:
         """Break the target's connection with a TCP reset."""
 
@@ -93,6 +96,8 @@ class Stage(layer.Layer):
             self._player.theatre.overhear(event.data)
         elif isinstance(event, events.ConnectionClosed) and event.connection == self.context.client:
             self._sender_left = True
+            if not self._player.over:
+                self._player.theatre.sender_left()
         yield from inner.handle_event(event)
         yield from self._come_back(inner)
 
@@ -125,6 +130,8 @@ class Stage(layer.Layer):
         elif isinstance(event, events.DataReceived):
             yield from self._advance(Arrived(self._side(event.connection), event.data))
         elif isinstance(event, events.ConnectionClosed):
+            if self._side(event.connection) is Side.SENDER:
+                self._player.theatre.sender_left()
             yield from self._advance(Arrived(self._side(event.connection), b""))
 
     def _advance(self, answer: Arrived | bool | None) -> layer.CommandGenerator[None]:

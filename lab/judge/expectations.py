@@ -196,7 +196,8 @@ def _kept_from_its_recipient_without_a_policy(
     would not accept. A hold that nothing on record explains may as well be the lab's.
     """
     why, evidence = why_held(view, message)
-    if not why:
+    sessions = view.facts.receiving_sessions(message.step_began(), message.until)
+    if not why or not view.facts.target_left(sessions, message.until):
         return _no_reason_on_record(step)
     grade = Grade.FAIL if expect.grade is Grade.INCONCLUSIVE else view.grade_of(expect.obligation, expect)
     return _because(_judged(step, grade, WITHOUT_A_POLICY[message.outcome()], expect, message), why, evidence)

@@ -26,9 +26,11 @@ from lab.events import (
     MessageInjected,
     PolicyRequested,
     QueueSeen,
+    SenderLeft,
     SmtpSaid,
     StepBegan,
     TlsEstablished,
+    TlsFailed,
     TokenRead,
 )
 from lab.model import Outcome
@@ -44,6 +46,10 @@ CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
 _FAILURES = ("failed", "unreadable")
 
 _RECEIVING_ROLES = ("mx", "attacker-mx")
+
+
+def _takes_leave(said: SmtpSaid) -> bool:
+    return said.speaker == "sender" and said.line.upper().startswith("QUIT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,18 @@ class CaseFacts:
         if isinstance(fact, ConnectionAccepted):
             return fact.role in _RECEIVING_ROLES and not fact.via
         return isinstance(fact, ConnectionDenied) and fact.role in _RECEIVING_ROLES
+
+    def target_left(self, sessions: Iterable[str], before: float = math.inf) -> bool:
+        """Whether some sessions ended by then, and the target is seen to have ended each of those.
+
+        By QUIT, by an alert, or by hanging up first; otherwise it may have been the lab, or an attacker that is broken.
+        """
+        closed = {fact.session for event, fact in self.of_kind(ConnectionClosed) if event.at <= before}
+        ended = closed & set(sessions)
+        left = {fact.session for _, fact in self.of_kind(SenderLeft)}
+        left |= {fact.session for _, fact in self.of_kind(TlsFailed) if fact.alert}
+        left |= {fact.session for _, fact in self.of_kind(SmtpSaid) if _takes_leave(fact)}
+        return bool(ended) and ended <= left
 
     def receiving_sessions(self, after: float, before: float) -> list[str]:
         """Return the sessions in which the target came to a receiving host within a time."""

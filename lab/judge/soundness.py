@@ -5,13 +5,10 @@ Each check here answers with a judgement only when something is missing. None of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from lab.events import (
     AttackFired,
-    ConnectionAccepted,
-    ConnectionClosed,
     DeadlinePassed,
     Event,
     InjectionRefused,
@@ -202,7 +199,7 @@ def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Ju
         return
     check = "the-attack-bites-without-a-policy"
     attacked = _left_to_the_attacker(view.control, step) if view.control else []
-    if view.control and attacked and ("mta-sts" not in view.capabilities or _target_left_first(view.control, attacked)):
+    if attacked:
         yield Judgement(
             check,
             Grade.INFO,
@@ -216,24 +213,16 @@ def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Ju
 
 
 def _left_to_the_attacker(control: CaseFacts, step: Step) -> list[Event]:
-    """Return where attacks took effect on a session that the target then left, if it left all of them.
+    """Return where attacks took effect on a session that the target then left, if it is seen to have left all of them.
 
-    A sender without MTA-STS that demands TLS of everybody goes on to the next host without a policy, too. Of one that
-    claims MTA-STS that is only believed where it is seen to have left: else the attacker may have broken the session.
+    Some senders demand TLS of everybody, or of a host that had it before, and go on to the next host policy or no
+    policy. That makes no pass, and it is only believed where the target ended the session: an attacker that is broken
+    may have done it instead.
     """
     fired = [(event, fact) for event, fact in control.of_kind(AttackFired, step.name) if fact.session]
     gave = {fact.session for _, fact in control.of_kind(SmtpSaid, step.name) if _hands_over(fact)}
-    return [event for event, _ in fired] if not gave & {fact.session for _, fact in fired} else []
-
-
-def _target_left_first(control: CaseFacts, attacked: list[Event]) -> bool:
-    """Whether all attacked sessions ended on the target's side while the attacker still had the host behind him."""
-    closed = {fact.session: event.number for event, fact in control.of_kind(ConnectionClosed)}
-    behind = {fact.via: fact.session for _, fact in control.of_kind(ConnectionAccepted) if fact.via}
-    sessions = {event.fact.session for event in attacked if isinstance(event.fact, AttackFired)}
-    return all(
-        session in behind and closed.get(session, math.inf) < closed.get(behind[session], 0) for session in sessions
-    )
+    sessions = {fact.session for _, fact in fired}
+    return [event for event, _ in fired] if control.target_left(sessions) and not gave & sessions else []
 
 
 def _hands_over(said: SmtpSaid) -> bool:

@@ -111,8 +111,8 @@ def judge_case(view: CaseView) -> Verdict:
     if lacking:
         return _unsupported(view, lacking)
     judgements = [judgement for check in CASE_CHECKS for judgement in check(view)]
-    for step in filter(view.offered, view.case.steps):
-        if step.expect is not None:
+    for step in view.case.steps:
+        if step.expect is not None and view.offered(step):
             judgements += [judgement for check in STEP_CHECKS for judgement in check(view, step)]
         judgements += [judgement for check in EVERY_STEP_CHECKS for judgement in check(view, step)]
     began = view.facts.events[0].at if view.facts.events else 0.0
@@ -147,13 +147,18 @@ def _unsupported(view: CaseView, lacking: list[str]) -> Verdict:
     )
 
 
+#: What a case is told in spite of a part that its target does not offer.
+_FOUND = (Grade.FAIL, Grade.LAB_ERROR, Grade.WEAK)
+
+
 def _word(case: Case, judgements: list[Judgement]) -> Grade:
     """The worst judgement; but each step that demands something must also have been found good or bad."""
     demanding = {step.name for step in case.steps if step.expect is not None}
     answered = {judgement.step for judgement in judgements if judgement.check == soundness.FARED}
     grades = [judgement.grade for judgement in judgements]
-    if Grade.UNSUPPORTED in grades and not {Grade.FAIL, Grade.LAB_ERROR} & set(grades):
-        return Grade.UNSUPPORTED
+    if Grade.UNSUPPORTED in grades:
+        # What was found before the part that is not offered stands; a doubt about the rest is no news.
+        return merge([grade for grade in grades if grade in _FOUND] or [Grade.UNSUPPORTED])
     if not demanding or not demanding <= answered:
         grades.append(Grade.INCONCLUSIVE)
     return merge(grades)

@@ -79,10 +79,14 @@ class CaseView:
         """Whether a message of this step, or one still held in it, may not be seen by an outsider.
 
         That is so under enforce where the step demands that messages are held or arrive authenticated, and in steps
-        without an expectation of their own (recovery), where the policy is in force and nothing hinders keeping it.
+        without an expectation of their own (recovery), where the policy is in force and nothing hinders keeping it. A
+        step that the target does not offer changed nothing for the target: what held before it still holds.
         """
         if self.case.mode is not Mode.ENFORCE:
             return False
+        if not self.offered(step):
+            played = [one for one in self.case.steps if self.offered(one)]
+            return bool(played) and self.forbids_clear(played[-1])
         message = self.message(step)
         if message is not None and self.not_primed(message):
             return False

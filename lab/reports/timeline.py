@@ -165,6 +165,10 @@ class Timeline:
             case facts.ConnectionClosed():
                 session = self.sessions.of(fact.session)
                 return _Told(Topic.CONNECTION, _both(session), "connection ends", Emphasis.QUIET)
+            case facts.SenderLeft():
+                session = self.sessions.of(fact.session)
+                actor = f"{session.client} > {session.server}"
+                return _Told(Topic.CONNECTION, actor, "ends the connection", Emphasis.QUIET)
             case facts.SmtpSaid():
                 return _smtp_line(fact, self.sessions)
             case _:

@@ -183,7 +183,12 @@ class _Playing:
         await self.stage.campaign.begin(world, step.attacks)
         recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
         if (step.restart or step.advance) and self.change is not None:
-            await self.change.make(step)
+            try:
+                await self.change.make(step)
+            except NotOffered:
+                # The case ends here, and what is still held must not meet an attack that nobody watches.
+                await self.stage.campaign.end(world)
+                raise
         if step.send:
             await self._send(world, step)
         if step.recovers and self._lets_mail_through(step):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, AnyStr
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from lab.deadlines import SESSION_IDLE
-from lab.events import DeadlinePassed, SmtpSaid
+from lab.events import DeadlinePassed, SenderLeft, SmtpSaid
 from lab.world.host import Ground
 from lab.world.path import Accepted
 from lab.world.tls import ServerTls, Witness
@@ -61,6 +61,7 @@ class SmtpSession(SMTP):
         self._accepted = accepted
         self._via = via
         self._in_data = False
+        self._left = False
         self._tls: ServerTls | None = None
         # aiosmtpd keeps these in the class and lets them grow with every EHLO of any session.
         self.command_size_limits = defaultdict(lambda: _LONGEST_COMMAND)
@@ -218,8 +219,21 @@ class SmtpSession(SMTP):
         self._ground.recorder.write(fact, self._accepted.case)
         super()._timeout_cb()  # type: ignore[no-untyped-call, unused-ignore]
 
+    def eof_received(self) -> bool | None:
+        """See `asyncio.Protocol`. The client has nothing more to say, and did not wait for us to end it."""
+        if self.transport is not None and not self.transport.is_closing():
+            self._see_it_leave()
+        return super().eof_received()
+
+    def _see_it_leave(self) -> None:
+        if not self._left:
+            self._left = True
+            self._ground.recorder.write(SenderLeft(session=self._accepted.session), self._accepted.case)
+
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
+        if isinstance(error, ConnectionError):
+            self._see_it_leave()  # by a reset: what we break off ourselves is lost without an error
         if not self.ended.is_set():
             super().connection_lost(error)
         self.ended.set()

@@ -24,6 +24,7 @@ from lab.events import (
     DeadlinePassed,
     LabFailed,
     MessageAccepted,
+    SenderLeft,
     SmtpSaid,
     TlsEstablished,
     TlsFailed,
@@ -110,6 +111,30 @@ async def test_a_sender_who_verifies_refuses_and_its_alert_is_on_record(newest: 
         assert not here.facts(MessageAccepted)
         await here.until(ConnectionClosed, 2)
         assert not here.facts(LabFailed)
+
+
+async def test_who_hung_up_is_on_record_only_if_it_was_the_sender() -> None:
+    async with grounds() as here:
+        here.attack("strip_starttls")
+        reader, writer = await asyncio.open_connection(*here.mx_at)
+        assert await reader.readline()
+        writer.close()
+        (left,) = await here.until(SenderLeft)
+        ends = await here.until(ConnectionClosed, 2)
+        assert left.session in {fact.session for fact in ends}
+    async with grounds() as here:
+        here.attack("drop_after_starttls")
+        reader, writer = await asyncio.open_connection(*here.mx_at)
+        assert await reader.readline()
+        writer.write(b"EHLO client.example\r\n")
+        while not (await reader.readline()).startswith(b"250 "):
+            pass
+        writer.write(b"STARTTLS\r\n")
+        assert await reader.read() != b""
+        writer.close()
+        await here.until(ConnectionClosed, 2)
+        (front, _) = here.facts(ConnectionAccepted)
+        assert front.session not in {fact.session for fact in here.facts(SenderLeft)}
 
 
 @pytest.mark.parametrize(

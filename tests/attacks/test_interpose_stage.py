@@ -16,6 +16,12 @@ class Theatre:
 
     ended = False
 
+    def __init__(self) -> None:
+        self.left = 0
+
+    def sender_left(self) -> None:
+        self.left += 1
+
     def failed(self, where: str, error: BaseException) -> None:
         raise AssertionError(where) from error
 
@@ -39,11 +45,13 @@ def test_a_script_that_leaves_tls_is_not_resumed_inside_it() -> None:
     here = context.Context(
         Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN), options.Options()
     )
-    player = Player(Theatre(), script())
+    theatre = Theatre()
+    player = Player(theatre, script())
     next(player.script)
     stage = Stage(here, player)
     assert list(stage.handle_event(events.ConnectionClosed(here.client))) == []
     assert player.leaves_tls
+    assert theatre.left == 1
     # One segment from the receiver may hold a reply and the end of its TLS.
     assert list(stage.handle_event(events.DataReceived(here.server, b"221 2.0.0 Bye\r\n"))) == []
     assert list(stage.handle_event(events.ConnectionClosed(here.server))) == []

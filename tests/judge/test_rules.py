@@ -23,6 +23,7 @@ from lab.events import (
     NotSupported,
     PolicyRequested,
     QueueSeen,
+    SenderLeft,
     SmtpSaid,
     StepBegan,
     StepEnded,
@@ -31,7 +32,7 @@ from lab.events import (
     TlsFailed,
     TokenRead,
 )
-from lab.model import Expectation, Grade, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
+from lab.model import Case, Expectation, Grade, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
 from lab.world.report_places import MAILBOX
 from tests.judge.stories import (
     ABSENT,
@@ -371,12 +372,11 @@ class TestControlArm:
         left = resisted_attempt(ABSENT, "attacked")
         assert judged(left, capabilities=()).grade is Grade.INFO
         assert reasons(judged(left, capabilities=())) == {"attacked-host-left-without-a-policy"}
-        assert reasons(judged(left)) == {"control-not-degraded"}
-        behind = connection(ABSENT, "behind", via="attacked")
-        went_first = [*left[:-1], behind, left[-1], ConnectionClosed(session="behind")]
-        assert reasons(judged(went_first)) == {"attacked-host-left-without-a-policy"}
-        sent_away = [*left[:-1], behind, ConnectionClosed(session="behind"), left[-1]]
-        assert reasons(judged(sent_away)) == {"control-not-degraded"}
+        assert reasons(judged(left)) == {"attacked-host-left-without-a-policy"}
+        silent = [fact for fact in left if not (isinstance(fact, SmtpSaid) and fact.line == "QUIT")]
+        assert reasons(judged(silent)) == reasons(judged(silent, capabilities=())) == {"control-not-degraded"}
+        hung_up = [*silent[:-1], SenderLeft(session="attacked"), silent[-1]]
+        assert reasons(judged(hung_up)) == {"attacked-host-left-without-a-policy"}
         began = [
             *left[:-1],
             SmtpSaid(session="attacked", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False),
@@ -437,6 +437,23 @@ class TestControlArm:
 
     def test_enforce_is_judged_by_itself_beside_it(self) -> None:
         assert verdict(record(resisted(ENFORCE), resisted(ABSENT)), ENFORCE).grade is Grade.PASS
+
+    def test_one_whose_sessions_somebody_else_ended_is_nothing_to_compare_with(self) -> None:
+        """The attacker may be broken, and hang up behind the reply to EHLO: nobody is seen to have left."""
+        cut = without(resisted(ABSENT), lambda fact: isinstance(fact, SmtpSaid) and fact.line == "QUIT")
+        assert verdict(record(cut), ABSENT).grade is Grade.INCONCLUSIVE
+        for name in (TESTING, ENFORCE):
+            found = verdict(record(resisted(name), cut), name)
+            assert found.grade is Grade.INCONCLUSIVE
+            assert "control-not-sound" in reasons(found)
+
+    def test_one_that_never_reached_a_host_is_nothing_to_compare_with(self) -> None:
+        """The attacker's host may be down: a target that gets no connection there has refused nothing."""
+        unreached = without(
+            resisted(ABSENT), lambda fact: isinstance(fact, ConnectionAccepted | ConnectionClosed | SmtpSaid), "attack"
+        )
+        assert verdict(record(unreached), ABSENT).grade is Grade.INCONCLUSIVE
+        assert "control-not-sound" in reasons(verdict(record(resisted(ENFORCE), unreached)))
 
     def test_one_that_held_for_no_reason_on_record_is_nothing_to_compare_with(self) -> None:
         silent = without(resisted(ABSENT), lambda fact: isinstance(fact, SmtpSaid | TlsFailed | ConnectionAccepted))
@@ -759,6 +776,33 @@ def _bounced(name: str = ENFORCE, *, checked: bool = False) -> list[Line]:
 
 
 class TestUnsupported:
+    @staticmethod
+    def _without_restarts(lines: list[Line], name: str, *later: AnyFact) -> list[Line]:
+        """A story up to a step that restarts the target, which it does not offer, and what came after that."""
+        kept = [line for line in lines if line[1] in ("prime", "attack")]
+        return [*kept, *((name, "later", fact) for fact in (StepBegan(), NotSupported(what="restart"), *later))]
+
+    @staticmethod
+    def _with_a_restart(name: str, outcome: str) -> Case:
+        first, attack, recover = CASES[name].steps
+        later = Step("later", World(), restart="TERM", expect=Expectation((outcome,), "STS-3.3-17"))
+        return replace(CASES[name], steps=(first, attack, later, recover))
+
+    @pytest.mark.parametrize("outcome", ["deferred", "delivered"])
+    def test_what_leaks_in_a_step_that_is_not_offered_is_a_leak(self, outcome: str) -> None:
+        leak: list[AnyFact] = [
+            connection(ENFORCE, "leak"),
+            SmtpSaid(session="leak", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False),
+            TokenRead(session="leak", token=token(ENFORCE, "attack"), secured=False, reader="attacker"),
+        ]
+        cases = tuple(self._with_a_restart(name, outcome) for name in (ENFORCE, ABSENT))
+        control = self._without_restarts(taken_in(), ABSENT)
+        quiet = verdict(record(self._without_restarts(resisted(), ENFORCE), control, cases=cases))
+        assert quiet.grade is Grade.UNSUPPORTED
+        found = verdict(record(self._without_restarts(resisted(), ENFORCE, *leak), control, cases=cases))
+        assert found.grade is Grade.FAIL
+        assert {"read-in-clear", "envelope-in-clear"} <= reasons(found)
+
     def test_a_part_of_the_contract_that_is_not_offered(self) -> None:
         lines = [line for line in resisted() if line[1] == "prime"]
         lines.append((ENFORCE, "attack", NotSupported(what="no clock")))

@@ -432,6 +432,7 @@ EVERY_FACT: tuple[AnyFact, ...] = (
     facts.ConnectionAccepted(session="s", role="mx", host="mx1.d.example", address="198.18.0.9", port=25),
     facts.ConnectionDenied(session="d", role="mx", host="mx1.d.example", address="198.18.0.9", port=25, how="reset"),
     facts.ConnectionClosed(session="s"),
+    facts.SenderLeft(session="s"),
     facts.ClientHelloSeen(session="s", sni="mx1.d.example"),
     facts.TlsEstablished(session="s", version="TLSv1.3", certificate="valid"),
     facts.TlsFailed(session="s", alert="unknown ca", certificate="untrusted"),

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from lab.attacks import clear_text
 from lab.attacks.campaign import AttackedWorld, Campaign
+from lab.attacks.instructions import Steps
 from lab.attacks.registry import ATTACKS
+from lab.attacks.session import Session
 from lab.deadlines import Deadline
 from lab.events import (
     AttackFired,
@@ -110,6 +113,27 @@ async def test_the_name_server_is_never_there(tmp_path: Path) -> None:
     assert set(played.grades().values()) == {"inconclusive"}
     assert "prime-not-delivered" in played.reasons(ENFORCE)
     assert played.seconds < QUICKLY
+
+
+@pytest.mark.parametrize("flaws", [(), ("sends_clear_without_starttls",)])
+async def test_an_attacker_that_dies_behind_its_first_blow_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flaws: tuple[str, ...]
+) -> None:
+    """It takes the offer away and hangs up: nobody could have sent anything there, policy or no policy."""
+
+    def dies(session: Session, edit: clear_text.Edit, detail: str) -> Steps[None]:
+        yield from session.relay_greeting()
+        command = yield from session.read_command()
+        assert command is not None
+        yield from clear_text.relay_one_in_clear(session, command, edit, detail)
+
+    monkeypatch.setattr("lab.attacks.strip_starttls.relay_in_clear", dies)
+    played = await Arena(tmp_path, flaws=flaws).play(STRIP)
+    assert played.grade(ENFORCE) == ("fail" if flaws else "inconclusive"), (
+        "what fails is the report of the flawed sender"
+    )
+    assert played.grade(ABSENT) == "inconclusive"
+    assert "control-not-sound" in played.reasons(ENFORCE)
 
 
 class Idle(Campaign):

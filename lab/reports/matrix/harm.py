@@ -13,6 +13,11 @@ from lab.model import Grade, Judgement, Mode, Verdict
 #: The reasons of the judge's monitors that mean: an outsider had the message.
 _IN_STRANGE_HANDS = ("read-in-clear", "read-under-a-bad-certificate", "message-sent-under-a-bad-certificate")
 
+#: How the reasons begin by which monitors say what became of a held message: `arrived-delivered-clear`,
+#: `lost-instead-of-retried`, `bounced-instead-of-retried`, and `lost` of one that vanished between two steps.
+_ARRIVED = "arrived-delivered"
+_GONE = ("lost", "bounced", "returned")
+
 
 class Harm(StrEnum):
     """What became of mail in a case that failed. Failures of reports and of bookkeeping do the mail no harm."""
@@ -29,7 +34,7 @@ def harm_of(verdict: Verdict) -> Harm:
     failures = [judgement for judgement in verdict.judgements if judgement.grade is Grade.FAIL]
     if _is_enforced(verdict.case) and any(map(_got_out, failures)):
         return Harm.LET_OUT
-    kept = any(judgement.check == FARED and not _got_out(judgement) for judgement in failures)
+    kept = any(_was_kept(judgement) for judgement in failures)
     return Harm.KEPT_BACK if kept else Harm.NONE
 
 
@@ -41,4 +46,10 @@ def _is_enforced(case: str) -> bool:
 def _got_out(judgement: Judgement) -> bool:
     if judgement.check == FARED:
         return judgement.reason.startswith("delivered")
-    return judgement.reason in _IN_STRANGE_HANDS
+    return judgement.reason.startswith(_ARRIVED) or judgement.reason in _IN_STRANGE_HANDS
+
+
+def _was_kept(judgement: Judgement) -> bool:
+    if judgement.check == FARED:
+        return not _got_out(judgement)
+    return judgement.reason.startswith(_GONE)

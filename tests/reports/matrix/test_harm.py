@@ -27,6 +27,10 @@ def failed(case: str, *found: tuple[str, str], grade: Grade = Grade.FAIL) -> Ver
         ("starttls/strip[absent]", FARED, "held-without-a-policy", Harm.KEPT_BACK),
         ("policy/redirect[enforce,301]", FARED, "held-as-without-a-policy", Harm.KEPT_BACK),
         ("starttls/strip[enforce]", FARED, "lost", Harm.KEPT_BACK),
+        ("starttls/strip[enforce]", "what-was-held-arrived", "arrived-delivered-clear", Harm.LET_OUT),
+        ("starttls/strip[enforce]", "what-was-held-arrived", "lost-instead-of-retried", Harm.KEPT_BACK),
+        ("starttls/strip[testing]", "nothing-vanished-in-between", "lost", Harm.KEPT_BACK),
+        ("starttls/strip[enforce]", "no-message-arrived-twice", "delivered-twice", Harm.NONE),
         ("rpt-mail/structure[enforce]", "the-report-is-well-formed", "no-subject", Harm.NONE),
     ],
 )

@@ -41,7 +41,7 @@ def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callabl
         return lab_image(client, say)
     root = repository_root()
     inside = folder.path.resolve()
-    if not inside.is_relative_to(root):
+    if not inside.is_relative_to(root / "docker"):
         return _foreign_image(client, folder, say)
     name, dockerfile, parts = _made_of(f"{inside.relative_to(root)}", folder.file.dockerfile)
     return _image(client, name, dockerfile, parts, say)
@@ -58,9 +58,10 @@ def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:
-    """A folder outside the checkout is its own build context, with `docker/common` and `docker/extra-ca` beside it.
+    """A folder that is not among the shipped ones is its own build context, with `docker/common` beside it.
 
-    So its Dockerfile finds the contract server under the same path as those inside the checkout.
+    So its Dockerfile finds the contract server under the same path as those of the shipped ones, and so does a build
+    that needs `docker/extra-ca`.
     """
     inside = folder.path.resolve()
     parts = f"{_digest(inside, ['.'])} {_digest(repository_root(), _COMMON_PARTS)}"

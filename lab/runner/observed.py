@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: Seconds between two knocks at a target that is starting up, and that a knock has at least.
 _PAUSE, _KNOCK = 0.1, 1.0
 
+#: Seconds for which a target that starts up may say that it has no such thing: no file comes later than that.
+_MISSING = 5.0
+
 #: Rows of a queue, and characters of each word of them, that are put on record.
 _MOST_ROWS, _LONGEST_WORD = 200, 300
 
@@ -77,6 +80,8 @@ class ObservedTarget(BlackBox):
             else:
                 self._write(part, began, None)
                 return answer
+            if isinstance(error, NotOffered):
+                give_up = min(give_up, began + _MISSING)
             if time.monotonic() + _PAUSE > give_up:
                 self._write(part, began, error)
                 return None

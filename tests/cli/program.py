@@ -89,10 +89,10 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def end(process: subprocess.Popen[bytes]) -> Answer:
+def end(process: subprocess.Popen[bytes], longest: float = LONGEST) -> Answer:
     """Wait for a process; one that does not end is ended, and the test with it."""
     try:
-        out, err = process.communicate(timeout=LONGEST)
+        out, err = process.communicate(timeout=longest)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import docker
 from lab.containers.images import BASE_IMAGE
-from tests.cli.program import Answer, end, start
+from tests.cli.program import LONGEST, Answer, end, start
 
 
-def play(folder: Path, *arguments: str) -> Answer:
+def play(folder: Path, *arguments: str, longest: float = LONGEST) -> Answer:
     """Run the program in a folder, to its end."""
     folder.mkdir(exist_ok=True)
-    return end(start(folder, *arguments))
+    return end(start(folder, *arguments), longest)
 
 
 @dataclass

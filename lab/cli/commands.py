@@ -165,15 +165,18 @@ def judge(
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
 ) -> None:
     """Judge a run again, from its record alone, and say which verdicts changed."""
-    from lab.cli.workflow import find_run, finish, known_deviations_of, verdicts_before
+    from lab.cli.keeping import kept_deviations
+    from lab.cli.workflow import find_run, finish, verdicts_before
 
     place = find_run(run_, out)
     before = verdicts_before(place)
-    finished = finish(place, known_deviations_of(place))
+    finished = finish(place)
     if json:
         say(finished.document.decode())
     else:
         _tell_findings(console(), finished)
+        if not kept_deviations(place).exists():
+            aside(console(), f"no known deviations were kept in {place}/target/: every finding counts as news")
         _tell_changes(console(), before, finished)
     raise typer.Exit(finished.summary.exit_code)
 

@@ -40,6 +40,23 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def keep_deviations(known: Path | None, place: Path) -> None:
+    """Keep what is known of the target with the run, as it is now. Raises `UsageError`.
+
+    A run that is judged again is measured by the same list. The target's name would not do to find it: it is the target
+    that says it, and a mail server from elsewhere may have the name of one of ours.
+    """
+    try:
+        write_whole(kept_deviations(place), known.read_bytes() if known is not None and known.exists() else b"")
+    except OSError as error:
+        raise UsageError(f"{error.filename or place}: the known deviations cannot be kept: {error.strerror}") from error
+
+
+def kept_deviations(place: Path) -> Path:
+    """Return where the known deviations of a run's target are. Empty: none are known; missing: none were kept."""
+    return place / "target" / "known-deviations.toml"
+
+
 class Keeping:
     """Takes what a run says. What goes wrong here is kept, too, and raised when the run is over."""
 
@@ -100,6 +117,7 @@ def record_in(place: Path) -> Iterator[RecordFile]:
             file.close()
         if not file.begun:
             path.unlink(missing_ok=True)
+            kept_deviations(place).unlink(missing_ok=True)
             if not (place / "target" / "log.txt").exists():
                 shutil.rmtree(place, ignore_errors=True)
 

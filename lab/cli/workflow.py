@@ -9,14 +9,23 @@ from pathlib import Path
 
 from lab.attacks.registry import ATTACK_FORMS
 from lab.catalogue import Catalogue, NothingSelected, load_catalogue
-from lab.cli.keeping import Keeping, interruptible, make_folder, record_in, run_interruptibly, write_whole
+from lab.cli.keeping import (
+    Keeping,
+    interruptible,
+    keep_deviations,
+    kept_deviations,
+    make_folder,
+    record_in,
+    run_interruptibly,
+    write_whole,
+)
 from lab.cli.trouble import RunBroken, UsageError
 from lab.containers.engine import EngineError
-from lab.containers.folder import TargetFolder, find_target, repository_root, shipped_targets
+from lab.containers.folder import TargetFolder, find_target, repository_root
 from lab.events import Event
 from lab.judge import judge
 from lab.judge.adapter import is_probe
-from lab.judge.deviations import Accounts, Deviation, read_deviations, settle_accounts
+from lab.judge.deviations import Accounts, read_deviations, settle_accounts
 from lab.model import Case, Mode, Verdict
 from lab.record import Record, RecordError, read_record
 from lab.reports.junit import junit_xml
@@ -90,17 +99,18 @@ def carry_out(wish: Wish, watcher: Watcher) -> Finished:
     """
     shelf = catalogue()
     cases = chosen_cases(shelf, wish.selection, wish.modes)
-    folder, deviations = check_target(wish)
+    folder = check_target(wish)
     plan = plan_run(cases, shelf.cases, wish.command, wish.seed)
     place = make_folder(wish.out, plan.run)
     with interruptible(place):
         with record_in(place) as file:
+            keep_deviations(folder.deviations if folder else None, place)
             watcher.planned(plan)
             keeping = Keeping(file, place / "target" / "log.txt", watcher.event)
             _play(plan, folder, frozenset(wish.flaws), place, keeping, watcher.say)
             keeping.raise_unwritten()
         try:
-            finished = finish(place, deviations)
+            finished = finish(place)
         except RecordError as error:
             raise RunBroken(str(error)) from error
     if keeping.unseen is not None:
@@ -108,8 +118,8 @@ def carry_out(wish: Wish, watcher: Watcher) -> Finished:
     return finished
 
 
-def check_target(wish: Wish) -> tuple[TargetFolder | None, tuple[Deviation, ...]]:
-    """Return the target's folder (None for the one in this process) and what is known of it.
+def check_target(wish: Wish) -> TargetFolder | None:
+    """Return the target's folder, None for the one in this process.
 
     Raises `UsageError`, `UnknownFlaw`, `FolderError` and `DeviationsError`: what was typed cannot be played.
     """
@@ -117,14 +127,20 @@ def check_target(wish: Wish) -> tuple[TargetFolder | None, tuple[Deviation, ...]
     folder = None if wish.target == IN_PROCESS else find_target(wish.target)
     if folder is not None and wish.flaws and "LAB_FLAWS" not in folder.file.environment:
         raise UsageError(f"--flaw is for the reference sender; {folder.name} has only the flaws it has")
-    return folder, read_deviations(folder.deviations) if folder else ()
+    if folder is not None:
+        read_deviations(folder.deviations)
+    return folder
 
 
-def finish(place: Path, deviations: Sequence[Deviation] = ()) -> Finished:
-    """Judge the record in a run's folder and write the verdicts beside it. Raises `RecordError` and `UsageError`."""
+def finish(place: Path) -> Finished:
+    """Judge the record in a run's folder and write the verdicts beside it.
+
+    Raises `RecordError`, `DeviationsError` and `UsageError`.
+    """
     record = read_record(place / "record.jsonl")
     if any(is_probe(case.id) for case in record.header.cases):
         raise UsageError(f"{place}: the record of a target-check, which has no verdicts; repeat it with target-check")
+    deviations = read_deviations(kept_deviations(place))
     requirements = load_requirements()
     verdicts = tuple(judge(record, requirements))
     accounts = settle_accounts(verdicts, deviations, catalogue().cases)
@@ -204,9 +220,3 @@ def verdicts_before(place: Path) -> dict[str, str]:
         return {case["id"]: case["verdict"] for case in document["cases"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-def known_deviations_of(place: Path) -> tuple[Deviation, ...]:
-    """Return what is known of the target of a run, where the target is one of ours."""
-    folder = shipped_targets().get(read_record(place / "record.jsonl").header.target.get("name", ""))
-    return read_deviations(folder.deviations) if folder else ()

@@ -14,6 +14,8 @@ import pytest
 from lab import __version__
 from lab.attacks.campaign import AttackedWorld, Campaign
 from lab.cli.commands import app
+from lab.cli.keeping import keep_deviations, kept_deviations
+from lab.containers.folder import read_folder
 from lab.model import AttackUse
 from lab.record import read_record
 from lab.reports.verdicts_json import schema
@@ -322,6 +324,69 @@ class TestJudge:
         (place / "verdicts.json").mkdir()
         assert "the verdicts cannot be written" in shell("judge", place.name).message(2)
         assert not list(place.rglob("*.part"))
+
+
+class TestJudgeAndWhatIsKnown:
+    """The list that is kept with a run counts, whatever the target calls itself."""
+
+    @pytest.fixture
+    def place(self, shell: Shell) -> Path:
+        assert shell("run", f"{STRIP}[enforce]", "--flaw", "ignores_policy").status == 1
+        return shell.runs()[0]
+
+    @staticmethod
+    def write_known(place: Path) -> None:
+        """Write down everything that was found as known."""
+        (case,) = [
+            case for case in json.loads((place / "verdicts.json").read_text())["cases"] if case["verdict"] == "fail"
+        ]
+        entries = [
+            f'[[deviation]]\ncase = "{case["id"]}"\nobligation = "{one["obligation"]}"\nresult = "{one["result"]}"\n'
+            f'codes = ["{one["reason"]}"]\nreason = "It has no policy."\nevidence = "Seen."\n'
+            for one in case["judgements"]
+            if one["result"] in ("fail", "weak")
+        ]
+        assert entries
+        (place / "target" / "known-deviations.toml").write_text("\n".join(dict.fromkeys(entries)))
+
+    def test_the_kept_list_makes_a_finding_known(self, shell: Shell, place: Path) -> None:
+        self.write_known(place)
+        answer = shell("judge", place.name)
+        assert answer.status == 0
+        assert "It has no policy." in answer.out
+        assert shell("judge", place.name).status == 0, "the first judging left the list as it was"
+
+    def test_the_name_of_one_of_ours_brings_nothing(self, shell: Shell, place: Path) -> None:
+        record = place / "record.jsonl"
+        first, *others = record.read_text().splitlines(keepends=True)
+        header = json.loads(first)
+        header["target"]["name"] = "exim"
+        record.write_text("".join([json.dumps(header) + "\n", *others]))
+        answer = shell("judge", place.name)
+        assert answer.status == 1
+        assert json.loads((place / "verdicts.json").read_text())["deviations"]["vanished"] == []
+
+    def test_where_no_list_was_kept_it_is_said(self, shell: Shell, place: Path) -> None:
+        assert "no known deviations were kept" not in shell("judge", place.name).out
+        (place / "target" / "known-deviations.toml").unlink()
+        answer = shell("judge", place.name)
+        assert answer.status == 1
+        assert "no known deviations were kept in " in answer.out
+
+    def test_a_broken_list_is_a_message(self, shell: Shell, place: Path) -> None:
+        (place / "target" / "known-deviations.toml").write_text("[[deviation]]\n")
+        assert "known-deviations.toml: " in shell("judge", place.name).message(2)
+
+    @pytest.mark.parametrize("content", [b"# nothing yet\n", None])
+    def test_a_run_keeps_the_list_of_its_own_target(self, tmp_path: Path, content: bytes | None) -> None:
+        folder = tmp_path / "my-mta"
+        folder.mkdir()
+        (folder / "target.toml").write_text('name = "exim"\ntitle = "Mine"\ndescription = "A fork."\n')
+        if content is not None:
+            (folder / "known-deviations.toml").write_bytes(content)
+        (tmp_path / "run" / "target").mkdir(parents=True)
+        keep_deviations(read_folder(folder).deviations, tmp_path / "run")
+        assert kept_deviations(tmp_path / "run").read_bytes() == (content or b"")
 
 
 class TestDemo:

@@ -1,7 +1,8 @@
 """Known deviations: what a target is known to do wrong, each with its reason. They are run and judged all the same.
 
 Nothing is rewritten: a finding stays a finding. A deviation only says that it was expected, so that a run tells news
-from what is known. One that no longer occurs is itself news, and one that fits no case is a mistake in the file.
+from what is known. One that no longer occurs, in whichever of its cases, is itself news, and one that fits no case is
+a mistake in the file.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Accounts:
 
     #: Cases whose findings are all known, with the reasons.
     known: dict[str, tuple[str, ...]]
-    #: Deviations whose cases were played and did not show them.
+    #: Deviations that a played case did not show, each with that case's id.
     vanished: tuple[Deviation, ...]
     #: Deviations that fit no case of the catalogue.
     unmatched: tuple[Deviation, ...]
@@ -94,23 +95,26 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
 
 
 def settle_accounts(verdicts: Sequence[Verdict], deviations: Sequence[Deviation], catalogue: Iterable[str]) -> Accounts:
-    """Compare what was found with what was known."""
+    """Compare what was found with what was known.
+
+    A pattern speaks for each case that it fits: every one of them that was played has to show the deviation.
+    """
     known: dict[str, tuple[str, ...]] = {}
-    occurred: set[Deviation] = set()
+    vanished: list[Deviation] = []
     for verdict in verdicts:
-        covering = [_covering(verdict.case, finding, deviations) for finding in findings_of(verdict)]
-        occurred.update(deviation for deviation in covering if deviation is not None)
-        if covering and None not in covering and not _unproved(verdict):
-            known[verdict.case] = tuple(dict.fromkeys(item.reason for item in covering if item is not None))
+        speaking = [deviation for deviation in deviations if matches(deviation.case, verdict.case)]
+        findings = findings_of(verdict)
+        covering = [[one for one in speaking if one.covers(verdict.case, finding)] for finding in findings]
+        if _unproved(verdict):
+            continue
+        if findings and all(covering):
+            known[verdict.case] = tuple(dict.fromkeys(one.reason for some in covering for one in some))
+        shown = {one for some in covering for one in some}
+        vanished += [msgspec.structs.replace(one, case=verdict.case) for one in speaking if one not in shown]
     ids = list(catalogue)
-    played = [verdict.case for verdict in verdicts if verdict.grade not in (Grade.LAB_ERROR, Grade.INCONCLUSIVE)]
     return Accounts(
         known=known,
-        vanished=tuple(
-            deviation
-            for deviation in deviations
-            if deviation not in occurred and any(matches(deviation.case, case) for case in played)
-        ),
+        vanished=tuple(vanished),
         unmatched=tuple(
             deviation for deviation in deviations if not any(matches(deviation.case, case) for case in ids)
         ),
@@ -123,9 +127,9 @@ def findings_of(verdict: Verdict) -> list[Judgement]:
 
 
 def _unproved(verdict: Verdict) -> bool:
-    """Whether anything beside the findings is in doubt: a known failure must not hide an error of the lab's."""
-    return any(judgement.grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) for judgement in verdict.judgements)
+    """Whether anything beside the findings is in doubt, or the case not about the target at all.
 
-
-def _covering(case: str, finding: Judgement, deviations: Sequence[Deviation]) -> Deviation | None:
-    return next((deviation for deviation in deviations if deviation.covers(case, finding)), None)
+    A known failure must not hide an error of the lab's, and what was not seen then has not vanished.
+    """
+    grades = (verdict.grade, *(judgement.grade for judgement in verdict.judgements))
+    return any(grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE, Grade.UNSUPPORTED) for grade in grades)

@@ -52,6 +52,39 @@ def test_another_reason_is_news(tmp_path: Path) -> None:
     assert settle_accounts([weak("a/x[testing]", "no-report")], known, ["a/x[testing]"]).known == {}
 
 
+class TestPattern:
+    """A pattern speaks for every case that it fits."""
+
+    IDS = ("b/x[enforce]", "b/y[enforce]", "b/z[enforce]")
+
+    def test_a_case_that_no_longer_shows_it_is_named(self, tmp_path: Path) -> None:
+        known = read(tmp_path, ENTRY.format(case='"b/*"'))
+        passed = Verdict("b/y[enforce]", Grade.PASS, (), (), 0.0, 1.0)
+        found = settle_accounts([weak("b/x[enforce]"), passed], known, self.IDS)
+        assert found.known == {"b/x[enforce]": ("It has no policy.",)}
+        assert [deviation.case for deviation in found.vanished] == ["b/y[enforce]"]
+        assert found.unmatched == ()
+
+    def test_a_case_that_shows_something_else_is_named(self, tmp_path: Path) -> None:
+        known = read(tmp_path, ENTRY.format(case='"b/*"'))
+        found = settle_accounts([weak("b/x[enforce]"), weak("b/y[enforce]", "no-report")], known, self.IDS)
+        assert list(found.known) == ["b/x[enforce]"]
+        assert [deviation.case for deviation in found.vanished] == ["b/y[enforce]"]
+
+    @pytest.mark.parametrize("grade", [Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.UNSUPPORTED])
+    def test_a_case_without_a_result_says_nothing(self, tmp_path: Path, grade: Grade) -> None:
+        known = read(tmp_path, ENTRY.format(case='"b/*"'))
+        unclear = Verdict("b/y[enforce]", grade, (), (), 0.0, 1.0)
+        assert settle_accounts([weak("b/x[enforce]"), unclear], known, self.IDS).vanished == ()
+
+    def test_entries_that_overlap_all_occur(self, tmp_path: Path) -> None:
+        narrow = ENTRY.format(case='"b/x[enforce]"').replace("It has no policy.", "Only here.")
+        for text in (narrow + ENTRY.format(case='"b/*"'), ENTRY.format(case='"b/*"') + narrow):
+            found = settle_accounts([weak("b/x[enforce]")], read(tmp_path, text), self.IDS)
+            assert set(found.known["b/x[enforce]"]) == {"Only here.", "It has no policy."}
+            assert found.vanished == ()
+
+
 @pytest.mark.parametrize("case", ["7", '["a", 7]', "{a = 1}"])
 def test_a_case_is_a_pattern_or_several(tmp_path: Path, case: str) -> None:
     with pytest.raises(DeviationsError, match=r"known-deviations\.toml: Expected"):

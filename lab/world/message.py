@@ -10,7 +10,7 @@ import email
 import email.utils
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 
@@ -18,6 +18,9 @@ from email.message import Message
 _TOKEN = re.compile(rb"lab-token:[ \t]*([0-9a-f]{16})(?![0-9a-f])", re.IGNORECASE)
 _BARE_TOKEN = re.compile(r"[0-9a-f]{16}")
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
+
+#: What can have become of a recipient (RFC 3464, section 2.3.3).
+_ACTIONS = frozenset({"failed", "delayed", "delivered", "relayed", "expanded"})
 
 #: Characters of a diagnostic that go on record: the longest SMTP reply line (RFC 5321, section 4.5.3.1.5) fits.
 _LONGEST_DIAGNOSTIC = 600
@@ -28,7 +31,7 @@ class Bounce:
     """What a delivery status notification says of one recipient (RFC 3464, section 2.3).
 
     `action` is failed, delayed, delivered, relayed or expanded; `unreadable` for a message from the null sender without
-    such a status, or with a broken one.
+    such a status, with a broken one, or with another word for what was done.
     """
 
     recipient: str
@@ -115,7 +118,7 @@ def _bounces(message: Message) -> Iterable[Bounce]:
 
     RFC 3464, section 2 asks for multipart/report. OpenSMTPD 7.6 writes multipart/mixed; its "delayed" is no less clear.
     """
-    for part in message.walk():
+    for part in _own_parts(message):
         if part.get_content_type() != "message/delivery-status":
             continue
         blocks = part.get_payload()
@@ -125,11 +128,28 @@ def _bounces(message: Message) -> Iterable[Bounce]:
                 yield _bounce_of(block)
 
 
+def _own_parts(message: Message) -> Iterator[Message]:
+    """Yield the parts that a message speaks with itself.
+
+    A message that it encloses is another's word, and an earlier one: an old warning of a delay comes back with the
+    notice that the message was given up.
+    """
+    waiting = [message]
+    while waiting:
+        part = waiting.pop()
+        if part.get_content_maintype() == "multipart" and part.is_multipart():
+            inner = part.get_payload()
+            waiting += [one for one in reversed(inner) if isinstance(one, Message)] if isinstance(inner, list) else []
+        else:
+            yield part
+
+
 def _bounce_of(block: Message) -> Bounce:
     recipient = _value(block, "Final-Recipient") or _value(block, "Original-Recipient")
+    action = _value(block, "Action").partition("(")[0].strip().lower()
     return Bounce(
         recipient=recipient.rpartition(";")[2].strip().lower(),
-        action=_value(block, "Action").lower(),
+        action=action if action in _ACTIONS else "unreadable",
         status=_value(block, "Status").partition(" ")[0],
         diagnostic=_value(block, "Diagnostic-Code")[:_LONGEST_DIAGNOSTIC],
     )

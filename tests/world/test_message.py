@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import re
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,37 @@ def test_a_delay_stays_a_delay_whatever_it_is_wrapped_in() -> None:
     )
     assert warning != BOUNCE
     assert [bounce.action for bounce in bounces_in(warning)] == ["failed", "delayed"]
+
+
+def enclosing(notice: bytes, kind: bytes = b"multipart/mixed") -> bytes:
+    """Return a bounce that encloses a warning of a delay, as it was sent before."""
+    head = b"From: MAILER-DAEMON@target.example\nContent-Type: " + kind + b"; boundary=o\n\n--o\n"
+    return head + notice + b"\n--o\nContent-Type: message/rfc822\n\n" + BOUNCE + b"\n--o--\n"
+
+
+def test_what_a_bounce_encloses_is_not_its_own_word() -> None:
+    """An earlier warning of a delay, taken for what the bounce says, would make a message given up one that is held."""
+    plain = enclosing(b"Content-Type: text/plain\n\nPermanent failure, giving up.\n")
+    assert bounces_in(plain) == (Bounce("", "unreadable", "", ""),)
+    status = b"Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@b.example\nAction: failed\nStatus: 5.0.0\n"
+    report = enclosing(b"Content-Type: message/delivery-status\n\n" + status, b"multipart/report")
+    assert bounces_in(report) == (Bounce("a@b.example", "failed", "5.0.0", ""),)
+
+
+@pytest.mark.parametrize(
+    ("said", "action"),
+    [
+        (b"FAILED", "failed"),
+        (b"failed (gave up)", "failed"),
+        (b"delayed (will try again)", "delayed"),
+        (b"failure", "unreadable"),
+        (b"not delayed", "unreadable"),
+        (b"", "unreadable"),
+    ],
+)
+def test_an_action_is_one_of_five_words(said: bytes, action: str) -> None:
+    other = re.sub(rb"(?mi)^Action: .*$", b"Action: " + said, BOUNCE)
+    assert {bounce.action for bounce in bounces_in(other)} == {action}
 
 
 @pytest.mark.parametrize(

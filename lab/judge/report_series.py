@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from lab.events import ReportsAsked
@@ -111,24 +112,38 @@ def a_report_sent_again_keeps_its_id(view: CaseView) -> Iterator[Judgement]:
 
 
 def the_pauses_between_attempts_grow(view: CaseView) -> Iterator[Judgement]:
-    """Who is refused several times waits longer each time (RFC 8460, section 5.5), by the target's own clock."""
+    """Who is refused several times waits longer each time (RFC 8460, section 5.5), by the target's own clock.
+
+    A longer pause shows in few attempts, too: the lab sees each pause rounded up to its next call, and that makes no
+    even one longer than the first. Even pauses take more attempts; in a case that is about them, too few prove nothing.
+    """
     clock = clock_of(view)
     places: dict[tuple[object, ...], list[Arrival]] = {}
     for arrival in _all_about(view):
         places.setdefault((*arrival.day, arrival.place), []).append(arrival)
     for attempts in places.values():
         refused = [arrival for arrival in attempts if not arrival.taken]
-        if clock is None or len(refused) <= _FEWEST_PAUSES:
+        if clock is None or not (refused or _watches_the_pauses(view)):
             continue
         times = [clock.passed(arrival.event.at) for arrival in refused]
         pauses = [late - early for early, late in pairwise(times)]
-        told = f"pauses of {', '.join(f'{pause:.0f} s' for pause in pauses)}"
-        if _paced_by_the_calls(view, refused):
+        told = f"pauses of {', '.join(f'{pause:.0f} s' for pause in pauses)}" if pauses else "no pause"
+        if len(refused) > _FEWEST_PAUSES and _paced_by_the_calls(view, refused):
             yield _recorded(view, "every-call-made-an-attempt", told, refused)
-        elif max(pauses[1:]) <= pauses[0] * _HARDLY_LONGER:
+        elif pauses and max(pauses) > pauses[0] * _HARDLY_LONGER:
+            continue
+        elif len(refused) > _FEWEST_PAUSES:
             yield _broken(
                 view, _PAUSES, "pauses-do-not-grow", GROWING_PAUSES, "each pause longer than the last", told, refused
             )
+        elif _watches_the_pauses(view):
+            few = f"{len(refused)} refused attempts, {told}"
+            yield replace(_recorded(view, "too-few-attempts", few, attempts), grade=Grade.INCONCLUSIVE)
+
+
+def _watches_the_pauses(view: CaseView) -> bool:
+    """Whether a case calls for reports so often that it can only be about the pauses between the attempts."""
+    return sum(step.reports for step in view.case.steps) > _FEWEST_PAUSES + 1
 
 
 def _paced_by_the_calls(view: CaseView, attempts: list[Arrival]) -> bool:

@@ -379,6 +379,35 @@ class TestSentAgain:
     def test_three_attempts_are_too_few_to_tell(self) -> None:
         assert self.again(*self.refusals(0, 400, 400), (400, posted(content()))).grade is Grade.PASS
 
+    def watched(self, *attempts: tuple[int, ReportReceived]) -> Verdict:
+        """The same in a case that calls for reports again and again, as only one about the pauses does."""
+        case = owing()
+        last = case.steps[-1]
+        calls = tuple(replace(last, name=f"call-{n}", reports=True, send=False, expect=None) for n in range(5))
+        lines = story()[:-1]
+        for seconds, received in attempts:
+            lines += [("", "", ClockAdvanced(seconds=seconds)), (ENFORCE, "recover", received)]
+        lines.append(("", "", ReportsLeft()))
+        case = replace(case, steps=(*case.steps[:-1], *calls, last))
+        return verdict(record(lines, taken_in(), cases=(case, CASES[ABSENT]), capabilities=CLAIMS))
+
+    def told(self, made: Verdict) -> set[tuple[str, Grade]]:
+        """Return what was said of the pauses."""
+        check = "the-pauses-between-attempts-grow"
+        return {(one.reason, one.grade) for one in made.judgements if one.check == check}
+
+    @pytest.mark.parametrize("pauses", [(), (0,), (0, 600), (0, 600, 600), (0, 600, 400)])
+    def test_too_few_attempts_prove_nothing_where_it_is_about_them(self, pauses: tuple[int, ...]) -> None:
+        few = self.watched(*self.refusals(*pauses), (4000, posted(content())))
+        assert self.told(few) == {("too-few-attempts", Grade.INCONCLUSIVE)}
+
+    def test_growth_shows_in_three_attempts(self) -> None:
+        assert self.told(self.watched(*self.refusals(0, 400, 600), (4000, posted(content())))) == set()
+
+    def test_enough_attempts_at_even_pauses_are_a_finding_there_too(self) -> None:
+        even = self.watched(*self.refusals(0, 400, 400, 400), (4000, posted(content())))
+        assert ("RPT-5.5-02", "pauses-do-not-grow") in found(even)
+
     def test_pauses_that_the_lab_makes_prove_nothing(self) -> None:
         paced = self.again(*self.refusals(0, 400, 400, 400), (400, posted(content())), call_every=400)
         assert (paced.grade, reasons(paced)) == (Grade.INFO, {"every-call-made-an-attempt"})

@@ -227,6 +227,15 @@ async def test_a_flush_that_does_nothing(tmp_path: Path) -> None:
     assert "there was no attempt at all" in result.of("flush-without-attempt").observed
 
 
+async def test_a_flush_that_does_nothing_where_mail_is_soon_tried_again_anyway(tmp_path: Path) -> None:
+    """The next attempt is the target's own: it is no proof that the request had any effect."""
+    settings = replace(QUICK, retry_seconds=1.5, longest_retry_seconds=1.5)
+    result = await checked(Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": True})}))
+    assert result.words()["POST /flush"] is Word.NOT_PROVABLE, result.findings
+    (found,) = [finding for finding in result.findings if finding.part == "POST /flush"]
+    assert "may be one of the mail server's own" in found.observed
+
+
 async def test_a_restart_that_does_nothing(tmp_path: Path) -> None:
     result = await only(Adapter(tmp_path, answers={"/restart": says({"restarted": True})}), "restart-not-done")
     assert "KILL" in result.of("restart-not-done").part

@@ -7,6 +7,8 @@ that the flaw breaks. Every scenario finds a flaw.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,10 @@ from lab.deadlines import LEARN_POLICY_IN_PROCESS
 from lab.events import DeadlinePassed, Event, LabFailed, TargetFailed
 from lab.model import Grade, Requirement, Scenario, Verdict
 from lab.requirements import load_requirements
+from lab.runner import run
 from lab.targets.flaws import FLAWS, Flaw
+from lab.targets.reference.settings import IN_PROCESS
+from lab.targets.reference.target import InProcessTarget
 from tests.playing import Played, play, shipped_catalogue
 
 CATALOGUE = shipped_catalogue()
@@ -105,3 +110,16 @@ def test_a_flaw_breaks_an_obligation_that_a_scenario_which_kills_it_is_about(fla
     assert REQUIREMENTS[flaw.obligation].status == "covered"
     for scenario in _killers(flaw):
         assert flaw.obligation in scenario.requirements, scenario.id
+
+
+@pytest.mark.parametrize("flaws", [["retries_reports_at_even_pauses"], []], ids=["even", "growing"])
+async def test_pauses_too_wide_to_be_told_are_no_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flaws: list[str]
+) -> None:
+    """The case watches for twenty minutes: in that time pauses that begin with 500 s look alike, even or growing."""
+    wide = replace(IN_PROCESS, retry_seconds=500.0)
+    monkeypatch.setattr(run, "InProcessTarget", partial(InProcessTarget, settings=wide))
+    played = await play(CATALOGUE, CATALOGUE.find(["rpt-mail/pauses-grow[enforce]"]), tmp_path, flaws)
+    (verdict,) = played.verdicts
+    assert verdict.grade is Grade.INCONCLUSIVE, _told([verdict])
+    assert "too-few-attempts" in {judgement.reason for judgement in verdict.judgements}

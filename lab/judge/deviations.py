@@ -109,6 +109,8 @@ def settle_accounts(verdicts: Sequence[Verdict], deviations: Sequence[Deviation]
             continue
         if findings and all(covering):
             known[verdict.case] = tuple(dict.fromkeys(one.reason for some in covering for one in some))
+        if _played_in_part(verdict):
+            continue
         shown = {one for some in covering for one in some}
         vanished += [msgspec.structs.replace(one, case=verdict.case) for one in speaking if one not in shown]
     ids = list(catalogue)
@@ -131,5 +133,12 @@ def _unproved(verdict: Verdict) -> bool:
 
     A known failure must not hide an error of the lab's, and what was not seen then has not vanished.
     """
+    if verdict.grade is Grade.UNSUPPORTED:
+        return True
     grades = (verdict.grade, *(judgement.grade for judgement in verdict.judgements))
-    return any(grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE, Grade.UNSUPPORTED) for grade in grades)
+    return any(grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) for grade in grades)
+
+
+def _played_in_part(verdict: Verdict) -> bool:
+    """Whether the target does not offer what a later step needs: what that step would show has not vanished."""
+    return any(judgement.grade is Grade.UNSUPPORTED for judgement in verdict.judgements)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lab.cli.workflow import Finished, Wish
+    from lab.containers.folder import TargetFolder
     from lab.model import Scenario
 
 app = typer.Typer(
@@ -75,6 +76,9 @@ def run(
     out: Out = Path("runs"),
     seed: Seed = None,
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+    black_box: Annotated[
+        bool, typer.Option("--black-box", help="Use none of the target's hooks: slower, and nothing is restarted.")
+    ] = False,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from lab.cli.several import named_targets, play_each
@@ -83,7 +87,7 @@ def run(
 
     screen = console(stderr=True)
     names = named_targets(target or ["reference"])
-    wish = _wish(selection, mode, names[0], flaw, out, seed)
+    wish = replace(_wish(selection, mode, names[0], flaw, out, seed), black_box=black_box)
     if len(names) > 1 and json:
         _fail(USAGE, _NOT_ONE_DOCUMENT)
     if len(names) > 1:
@@ -224,13 +228,7 @@ def targets(
 
     folders = shipped_targets()
     if build:
-        from lab.containers.engine import connect
-        from lab.containers.images import lab_image, target_image
-
-        client = connect()
-        lab_image(client, say)
-        for folder in folders.values():
-            say(f"{folder.name}: {target_image(client, folder, say)}")
+        _build_all(list(folders.values()))
         return
     rows = [TargetSummary("reference", "in process", "The lab's own correct sender; needs no Docker.", CAPABILITIES)]
     rows += [TargetSummary(name, "docker", folder.file.description) for name, folder in folders.items()]
@@ -336,6 +334,19 @@ def main() -> None:
 def _fail(status: int, message: str) -> NoReturn:
     typer.echo(f"sts-lab: {message}", err=True)
     raise SystemExit(status)
+
+
+def _build_all(folders: Sequence[TargetFolder]) -> None:
+    """Build all images, and say at the end which could not be built."""
+    from lab.containers.builds import build_all
+    from lab.containers.engine import EngineError
+
+    results = build_all(folders, say)
+    for result in results:
+        say(f"{result.target}: {result.image or result.problem}")
+    failed = [result.target for result in results if result.problem]
+    if failed:
+        raise EngineError(f"{len(failed)} of {len(results)} images could not be built: {', '.join(failed)}")
 
 
 def _wish(

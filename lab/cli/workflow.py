@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.attacks.registry import ATTACK_FORMS
@@ -51,6 +51,8 @@ class Wish:
     out: Path
     seed: int | None
     command: tuple[str, ...]
+    #: Whether nothing but mail is asked of the target, whatever hooks it has.
+    black_box: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def carry_out(wish: Wish, watcher: Watcher) -> Finished:
     shelf = catalogue()
     cases = chosen_cases(shelf, wish.selection, wish.modes)
     folder = check_target(wish)
-    plan = plan_run(cases, shelf.cases, wish.command, wish.seed)
+    plan = plan_run(cases, shelf.cases, wish.command, wish.seed, black_box=wish.black_box)
     place = make_folder(wish.out, plan.run)
     with interruptible(place):
         with record_in(place) as file:
@@ -144,6 +146,9 @@ def finish(place: Path) -> Finished:
     requirements = load_requirements()
     verdicts = tuple(judge(record, requirements))
     accounts = settle_accounts(verdicts, deviations, catalogue().cases)
+    if record.header.black_box:
+        # A black box shows less than its target could: what is known and did not show is no news.
+        accounts = replace(accounts, vanished=())
     summary = summarise(record, verdicts, accounts)
     document = encode(verdicts_document(record, verdicts, requirements, accounts))
     try:

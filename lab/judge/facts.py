@@ -286,11 +286,13 @@ class MessageFacts:
         The proof is a second attempt that changed nothing: the queue showed the message as deferred, the target tried
         again at least its retry time after the injection (a sender may be laxer with an older message), that attempt
         came to its end, and the queue shows the message as deferred still. A target that does not show its queue must
-        have been seen to try three times: the third attempt proves that the second one ended without a delivery.
+        have been seen to try three times: the last attempt proves that the one before it, which came late enough as
+        well, ended without a delivery.
         """
         seen = self.queue()
         if not seen:
-            return len(self._attempts()) >= 3
+            attempts = self._attempts()
+            return len(attempts) >= 3 and attempts[-2] >= self.injected + self.facts.retry_seconds
         met = min((event.at for event in self.facts.contacts(self.step_began())), default=math.inf)
         # Held before anybody was asked or met: Courier puts a message off when a connection that it had kept is dead.
         held = [event.at for event, fact in seen if fact.state == "deferred" and event.at > met]
@@ -323,7 +325,7 @@ class MessageFacts:
         return max((event.at for event, _ in self.facts.of_kind(StepBegan) if event.at <= self.injected), default=0.0)
 
     def _attempts(self) -> list[float]:
-        """Return when the target queried the MX record for this message's sake, at least its retry time apart."""
+        """Return when the target queried the MX record for this message's sake, far enough apart to be attempts."""
         attempts: list[float] = []
         for event in self.facts.contacts(self.injected):
             is_query = isinstance(event.fact, DnsAnswered) and event.fact.type == "MX"

@@ -141,7 +141,7 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
     for position, word in enumerate(command):
         if word in _DECIDING:
             kept += command[position : position + 2]
-        elif word.startswith(tuple(f"{option}=" for option in _DECIDING)):
+        elif word == "--black-box" or word.startswith(tuple(f"{option}=" for option in _DECIDING)):
             kept.append(word)
     return tuple(kept)
 

@@ -78,6 +78,7 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         cases=plan.cases,
         dkim_records=dict(about.dkim_records),
         policy_cache=about.policy_cache,
+        black_box=plan.black_box,
         reports_end_the_day=about.reports_end_the_day,
         clock_began=clock_began.isoformat(timespec="milliseconds"),
     )

@@ -22,6 +22,7 @@ from lab.events import (
     ConnectionClosed,
     ConnectionDenied,
     DeadlinePassed,
+    DnsAnswered,
     InjectionRefused,
     MessageAccepted,
     MessageInjected,
@@ -49,6 +50,9 @@ _LOOK_UP = 0.25
 
 #: What can change the outcome of a message: only these wake up who waits for it.
 _DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
+
+#: Where no queue is shown a hold is proved by the attempts, and those begin with a query.
+_DECISIVE_WITHOUT_QUEUE = (MessageAccepted, BounceReceived, DnsAnswered)
 
 
 class LabBroken(Exception):
@@ -279,7 +283,8 @@ class _Playing:
         seen = -1
         while True:
             events = self.stage.recorder.of_case(self.case.id)
-            if any(isinstance(event.fact, _DECISIVE) for event in events[max(seen, 0) :]) or seen < 0:
+            decisive = _DECISIVE if self.stage.watch.offered else _DECISIVE_WITHOUT_QUEUE
+            if any(isinstance(event.fact, decisive) for event in events[max(seen, 0) :]) or seen < 0:
                 outcome = self._facts(sent).outcome()
             seen = len(events)
             now = time.monotonic()

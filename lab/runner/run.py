@@ -25,6 +25,8 @@ from lab.runner.report_call import CAPABILITY
 from lab.targets.black_box import BlackBox
 from lab.targets.contract import About, Target, TargetError
 from lab.targets.flaws import parse_flaws
+from lab.targets.reference.settings import IN_PROCESS as SETTINGS_IN_PROCESS
+from lab.targets.reference.settings import Settings
 from lab.targets.reference.target import InProcessTarget
 from lab.world.internet import Internet
 from lab.world.network import LoopbackNetwork, Network
@@ -214,7 +216,7 @@ async def run_in_process(
 
     `directory` is the sender's own, for queue and cache.
     """
-    start = _reference_sender(directory, flaws)
+    start = _reference_sender(directory, flaws, _BY_ITSELF if plan.black_box else SETTINGS_IN_PROCESS)
     await run(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, Authority.create(), start, patience, outlet)
 
 
@@ -222,11 +224,17 @@ async def check_in_process(
     plan: Plan, directory: Path, flaws: frozenset[str], outlet: Outlet, patience: Patience = IN_PROCESS
 ) -> None:
     """Check the reference sender in this process as if it were anybody's; see `run_in_process`."""
-    start = _reference_sender(directory, flaws)
+    start = _reference_sender(directory, flaws, SETTINGS_IN_PROCESS)
     await check(plan, LoopbackNetwork(), PREFIX_IN_PROCESS, Authority.create(), start, patience, outlet, 0.0)
 
 
-def _reference_sender(directory: Path, flaws: frozenset[str]) -> Callable[..., Awaitable[InProcessTarget]]:
+#: A sender that nobody can ask for an attempt makes its own, and far enough apart for each to count as one.
+_BY_ITSELF = replace(SETTINGS_IN_PROCESS, retry_seconds=5.5, longest_retry_seconds=5.5)
+
+
+def _reference_sender(
+    directory: Path, flaws: frozenset[str], settings: Settings
+) -> Callable[..., Awaitable[InProcessTarget]]:
     async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> InProcessTarget:
         target = InProcessTarget(
             network=network,
@@ -234,6 +242,7 @@ def _reference_sender(directory: Path, flaws: frozenset[str]) -> Callable[..., A
             ca_pem=ca_pem.decode(),
             directory=directory,
             flaws=parse_flaws(flaws),
+            settings=settings,
             on_error=recorder.lab_failed,
         )
         await target.start()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from lab.targets.contract import About, Held, NotOffered, Target
 
 #: The parts of the contract that a target may leave out, by the last part of their path.
 OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")
+
+
+#: The capability that is worth nothing without POST /reports.
+REPORTS = "tls-rpt"
 
 
 class BlackBox:
@@ -21,8 +26,11 @@ class BlackBox:
         self.hidden = set(hidden)
 
     async def about(self) -> About:
-        """See `Target`."""
-        return await self.inside.about()
+        """See `Target`. Reports that cannot be asked for are not claimed: nobody waits for the end of a day."""
+        about = await self.inside.about()
+        if "reports" not in self.hidden:
+            return about
+        return replace(about, capabilities=tuple(one for one in about.capabilities if one != REPORTS))
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""

@@ -49,6 +49,9 @@ class About:
     #: Whether each call for reports ends the day on a calendar that its reporter has for itself, and that no change of
     #: the clock touches. Otherwise reports name days by the target's clock.
     reports_end_the_day: bool = False
+    #: Seconds after which it tries a message again by itself, where that is more than `retry_seconds`: what has to be
+    #: waited for where no attempt can be asked for.
+    own_retry_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

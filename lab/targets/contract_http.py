@@ -28,6 +28,7 @@ class AboutBody(msgspec.Struct, frozen=True):
     dkim_records: dict[str, str] = {}
     dns_memory_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0.0
     reports_end_the_day: bool = False
+    own_retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class MessageBody(msgspec.Struct, frozen=True):

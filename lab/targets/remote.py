@@ -76,6 +76,7 @@ class RemoteTarget:
             said.dkim_records,
             said.dns_memory_seconds,
             said.reports_end_the_day,
+            said.own_retry_seconds,
         )
 
     async def greet(self) -> None:

@@ -81,6 +81,18 @@ class TestRun:
         assert document["command"] == ["sts-lab", "run", STRIP, "--json"]
         assert {case["verdict"] for case in document["cases"]} == {"pass"}
 
+    def test_a_black_box_fares_as_it_does_when_it_shows_itself(self, shell: Shell) -> None:
+        selection = (f"{STRIP}[enforce]", "policy/cache-survives-restart[enforce]")
+        seen = json.loads(shell("run", *selection, "--json").out)
+        hidden = json.loads(shell("run", *selection, "--json", "--black-box").out)
+        words = [{case["id"]: case["verdict"] for case in document["cases"]} for document in (seen, hidden)]
+        assert words[0] == dict.fromkeys(words[0], "pass")
+        assert words[1] == words[0] | {
+            "policy/cache-survives-restart[enforce]": "unsupported",
+            "policy/cache-survives-restart[absent]": "unsupported",
+        }
+        assert hidden["target"]["capabilities"] == ["mta-sts"]
+
     def test_one_mode_brings_its_control_arm_along(self, shell: Shell) -> None:
         document = json.loads(shell("run", STRIP, "--mode", "enforce", "--json").out)
         assert [(case["mode"], case["supporting"]) for case in document["cases"]] == [

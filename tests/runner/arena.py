@@ -24,7 +24,7 @@ from lab.requirements import load_requirements
 from lab.runner.patience import Patience
 from lab.runner.play import Stage, play
 from lab.runner.queue_watch import QueueWatch
-from lab.targets.contract import About, Held, NotOffered, Target, TargetError
+from lab.targets.contract import About, Held, Target, TargetError
 from lab.targets.flaws import FLAWS, parse_flaws
 from lab.targets.reference.settings import Settings
 from lab.targets.reference.target import InProcessTarget
@@ -100,16 +100,6 @@ class Around:
 
     async def close(self) -> None:
         await self.inside.close()
-
-
-class BlackBox(Around):
-    """Takes mail and delivers it; shows nothing, does nothing on request."""
-
-    async def queue(self) -> tuple[Held, ...]:
-        raise NotOffered("no queue here")
-
-    async def flush(self) -> None:
-        raise NotOffered("no flush here")
 
 
 @dataclass
@@ -220,7 +210,6 @@ __all__ = [
     "QUICK",
     "Arena",
     "Around",
-    "BlackBox",
     "Played",
     "TargetError",
     "cases_of",

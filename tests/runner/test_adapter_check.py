@@ -61,7 +61,7 @@ async def test_one_that_only_tries_again_by_itself(tmp_path: Path) -> None:
     adapter = Adapter(tmp_path, settings=quick, answers={**missing, "/about": about})
     result = await checked(adapter, patience=replace(PATIENT, longest_retry=Deadline("longest-retry", 3.0)))
     assert result.codes() == []
-    assert result.words()['says "retry_seconds": 3'] is Word.OK
+    assert result.words()["tries again by itself after 3 s"] is Word.OK
     assert result.words()["claims mta-sts: enforces policies"] is Word.OK, "a hold is proved by three attempts"
 
 

@@ -34,10 +34,11 @@ from lab.events import (
     TargetFlushed,
 )
 from lab.model import AttackUse
+from lab.targets.black_box import BlackBox
 from lab.targets.contract import About, Held, InjectionRefusedError, NotOffered, TargetError
 from lab.targets.reference.target import InProcessTarget
 from lab.world.policy_host import PolicyServer
-from tests.runner.arena import IMPATIENT, QUICK, Arena, Around, BlackBox, cases_of, with_expectation
+from tests.runner.arena import IMPATIENT, QUICK, Arena, Around, cases_of, with_expectation
 
 ENFORCE = "starttls/strip[enforce]"
 TESTING = "starttls/strip[testing]"
@@ -479,6 +480,7 @@ async def test_a_black_box_gets_the_same_verdict_only_later(
     assert [played.grade(case) for case in (NONE, ABSENT)] == ["pass", "pass"]
     assert not played.facts(QueueSeen)
     assert not played.facts(TargetFlushed)
+    assert not played.facts(DeadlinePassed, ENFORCE), "the wait ends with the proof, not with its deadline"
     assert played.seconds < QUICKLY
 
 

@@ -131,7 +131,8 @@ def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
     message = view.message(HELD_ALONE, "held")
     if message is None:
         return
-    part = f'says "retry_seconds": {view.about.retry_seconds:g}'
+    own = max(view.about.own_retry_seconds, view.about.retry_seconds)
+    part = f"tries again by itself after {own:g} s"
     began = message.step_began()
     attempts = [at_ for at_ in facts.queries("MX", began, float("inf")) if at_ > message.injected + SAME_ATTEMPT]
     if attempts:
@@ -144,8 +145,8 @@ def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
         Word.FAULT,
         f"no attempt of its own at a message that waits within {max(waited, default=0):g} s, and none can be asked for",
         "retry-seconds-belied",
-        "No hold can be proved like this. Set the retry time of the mail server to a few seconds and say it in GET "
-        "/about, or offer the hook `flush`.",
+        "No hold can be proved like this. Set the retry time of the mail server to a few seconds, say what it is in "
+        "GET /about (retry_seconds, or own_retry_seconds where that is longer), or offer the hook `flush`.",
     )
 
 

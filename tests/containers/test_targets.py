@@ -15,7 +15,8 @@ import docker
 from lab.cli.workflow import catalogue
 from lab.containers.folder import find_target
 from lab.containers.images import lab_image, target_image
-from tests.containers.test_third_ring import ours, play, run_of
+from tests.containers.test_third_ring import ours, run_of
+from tests.containers.throw_away import WHOLE_CATALOGUE, play
 
 # Three times what the slowest run of these took on two busy cores (OpenSMTPD with TLS required, 124 s).
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(380)]
@@ -49,7 +50,7 @@ def test_a_target_does_what_is_known_of_it_and_nothing_else(
 ) -> None:
     lab_image(engine, print)
     target_image(engine, find_target(name), print)
-    answer = play(tmp_path, "run", "--json", "--target", name)
+    answer = play(tmp_path, "run", "--json", "--target", name, longest=WHOLE_CATALOGUE)
     assert answer.out, answer.err
     document = json.loads(answer.out)
     found = [case for case in document["cases"] if case["verdict"] in ("fail", "weak") and not case["supporting"]]

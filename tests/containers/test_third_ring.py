@@ -27,7 +27,7 @@ from lab.record import read_record
 from lab.runner.outlet import Outlet
 from lab.runner.plan import Plan, plan_run
 from tests.cli.program import Answer, end, record_in, start, until
-from tests.containers.throw_away import ThrowAway, play
+from tests.containers.throw_away import WHOLE_CATALOGUE, ThrowAway, play
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -99,8 +99,10 @@ def test_a_flaw_is_found_in_a_container_too(tmp_path: Path) -> None:
     assert json.loads(answer.out)["target"]["name"] == "reference (ignores_policy)"
 
 
+@pytest.mark.timeout(380)
 def test_postfix_does_what_is_known_of_it_and_nothing_else(engine: docker.DockerClient, tmp_path: Path) -> None:
-    answer = play(tmp_path, "run", "--json", "--target", "postfix")
+    target_image(engine, find_target("postfix"), print)
+    answer = play(tmp_path, "run", "--json", "--target", "postfix", longest=WHOLE_CATALOGUE)
     document = json.loads(answer.out)
     news = [
         case["id"]

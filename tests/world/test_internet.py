@@ -192,7 +192,9 @@ async def test_a_step_changes_only_what_differs(internet: Internet) -> None:
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*internet.network.where(before.address, 443))
     assert await texts(internet, f"_mta-sts.{world.domain}", "TXT") != [record]
-    assert await texts(internet, f"mx1.{world.domain}", "A") == []
+    # Whoever asked for the MX record before must find a host that is away, and not none at all.
+    assert await texts(internet, f"mx1.{world.domain}", "A") == [before.address]
+    assert await texts(internet, world.domain, "MX") == [f"10 backup.{world.domain}"]
 
     await world.arrange(World())
     assert world.mx == [before]

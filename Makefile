@@ -56,6 +56,6 @@ documents: $(VENV)/.ready ## Put the program's own output into the documents (ne
 bench: $(VENV)/.ready ## Measure the time budgets, and each target; ARGS="exim haraka": only those
 	$(BIN)/python -m lab.bench $(ARGS)
 
-clean: ## Remove the virtual environment, caches, and what killed runs left in Docker
+clean: ## Remove the virtual environment, caches, and what killed runs left
 	-@[ ! -x $(BIN)/sts-lab ] || $(BIN)/sts-lab clean
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

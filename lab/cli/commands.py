@@ -284,14 +284,19 @@ def report_check(
 
 @app.command()
 def clean(
-    all_: Annotated[bool, typer.Option("--all", help="Also what belongs to runs that are still going.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="In Docker also what belongs to runs still going.")] = False,
+    out: Out = Path("runs"),
 ) -> None:
-    """Remove the containers and networks that killed runs left in Docker."""
+    """Remove what killed runs left: containers, networks, and folders with a record that was cut short."""
+    from lab.cli.leftovers import clean_runs
     from lab.containers.engine import clean as clean_engine
     from lab.containers.engine import connect
 
-    gone = clean_engine(connect(), everything=all_)
-    for leftover in gone:
+    gone = list(clean_runs(out))
+    for line in gone:
+        say(line)
+    for leftover in clean_engine(connect(), everything=all_):
+        gone.append(leftover.name)
         say(f"removed {leftover.kind} {leftover.name}")
     say(f"{len(gone)} removed" if gone else "nothing was left behind")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from lab.cli.leftovers import hold
 from lab.cli.trouble import Interrupted, RunBroken, UsageError
 from lab.events import Event
 from lab.record import RecordFile
@@ -20,10 +21,13 @@ _Piece = TypeVar("_Piece")
 
 
 def make_folder(out: Path, run: str) -> Path:
-    """Make the folder of a run. Raises `UsageError`."""
+    """Make the folder of a run, and hold it for as long as this process lives. Raises `UsageError`."""
     place = out / run
     try:
-        (place / "target").mkdir(parents=True)
+        place.mkdir(parents=True)
+        hold(place)
+        # Only now: without this one nobody takes the folder for that of a run.
+        (place / "target").mkdir()
     except OSError as error:
         raise UsageError(f"--out {out}: the folder of the run cannot be made there: {error.strerror}") from error
     return place

@@ -19,6 +19,7 @@ from lab.cli.keeping import (
     run_interruptibly,
     write_whole,
 )
+from lab.cli.leftovers import hold
 from lab.cli.trouble import RunBroken, UsageError
 from lab.containers.engine import EngineError
 from lab.containers.folder import TargetFolder, find_target, repository_root
@@ -140,6 +141,7 @@ def finish(place: Path) -> Finished:
     Raises `RecordError`, `DeviationsError` and `UsageError`.
     """
     record = read_record(place / "record.jsonl")
+    hold(place)
     if any(is_probe(case.id) for case in record.header.cases):
         raise UsageError(f"{place}: the record of a target-check, which has no verdicts; repeat it with target-check")
     deviations = read_deviations(kept_deviations(place))

@@ -38,6 +38,18 @@ _OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-0
 _WORDS = ("success", "any", "none")
 
 
+def reports_could_be_asked_for(view: CaseView) -> Iterator[Judgement]:
+    """A case that expects something of a report is no pass while a target that claims reports was not asked for any."""
+    if view.case.judges_reports and CAPABILITY in view.set_aside:
+        yield Judgement(
+            "reports-could-be-asked-for",
+            Grade.INFO,
+            "reports-not-asked-for",
+            expected="a target that claims TLS-RPT is asked for its reports",
+            observed="it was played as a black box: of the reports nothing is said",
+        )
+
+
 def the_target_reports(view: CaseView) -> Iterator[Judgement]:
     """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened.
 

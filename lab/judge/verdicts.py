@@ -27,6 +27,7 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     monitors.nothing_vanished_in_between,
     monitors.what_was_held_arrived,
     monitors.every_copy_was_untouched,
+    reports.reports_could_be_asked_for,
     reports.the_target_reports,
     reports.the_report_is_well_made,
     reports.the_report_is_true,
@@ -81,6 +82,7 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
             control_verdict=None,
             requirements=requirements,
             capabilities=record.header.capabilities,
+            set_aside=record.header.set_aside,
             dkim_records=record.header.dkim_records,
             clock_began=record.header.clock_began,
             reports_end_the_day=record.header.reports_end_the_day,
@@ -134,7 +136,7 @@ def _unsupported(view: CaseView, lacking: list[str]) -> Verdict:
         Grade.UNSUPPORTED,
         "not-claimed",
         expected=", ".join(view.case.needs),
-        observed=f"the target does not claim {', '.join(lacking)}",
+        observed=f"the target {_why_lacking(view, lacking)} {', '.join(lacking)}",
     )
     return Verdict(
         case=view.case.id,
@@ -149,6 +151,10 @@ def _unsupported(view: CaseView, lacking: list[str]) -> Verdict:
 
 #: What a case is told in spite of a part that its target does not offer.
 _FOUND = (Grade.FAIL, Grade.LAB_ERROR, Grade.WEAK)
+
+
+def _why_lacking(view: CaseView, lacking: list[str]) -> str:
+    return "was played as a black box, and not asked about" if set(lacking) & set(view.set_aside) else "does not claim"
 
 
 def _word(case: Case, judgements: list[Judgement]) -> Grade:

@@ -24,6 +24,8 @@ class CaseView:
     control_verdict: Verdict | None
     requirements: Mapping[str, Requirement]
     capabilities: tuple[str, ...]
+    #: Those that the target claims and that nobody could look at: it was played as a black box.
+    set_aside: tuple[str, ...] = field(default=(), kw_only=True)
     #: The DKIM keys that the lab published for the target's report mail: name -> the whole TXT text.
     dkim_records: Mapping[str, str] = field(default_factory=dict)
     #: When the clock of the record stood at 0 (RFC 3339); empty if the record does not say.

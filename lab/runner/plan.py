@@ -79,6 +79,7 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         dkim_records=dict(about.dkim_records),
         policy_cache=about.policy_cache,
         black_box=plan.black_box,
+        set_aside=about.set_aside,
         reports_end_the_day=about.reports_end_the_day,
         clock_began=clock_began.isoformat(timespec="milliseconds"),
     )

@@ -26,11 +26,12 @@ class BlackBox:
         self.hidden = set(hidden)
 
     async def about(self) -> About:
-        """See `Target`. Reports that cannot be asked for are not claimed: nobody waits for the end of a day."""
+        """See `Target`. A claim to send reports is set aside with POST /reports: nobody waits for the end of a day."""
         about = await self.inside.about()
-        if "reports" not in self.hidden:
+        if "reports" not in self.hidden or REPORTS not in about.capabilities:
             return about
-        return replace(about, capabilities=tuple(one for one in about.capabilities if one != REPORTS))
+        left = tuple(one for one in about.capabilities if one != REPORTS)
+        return replace(about, capabilities=left, set_aside=(REPORTS,))
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""

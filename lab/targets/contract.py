@@ -52,6 +52,8 @@ class About:
     #: Seconds after which it tries a message again by itself, where that is more than `retry_seconds`: what has to be
     #: waited for where no attempt can be asked for.
     own_retry_seconds: float = 0.0
+    #: Capabilities that it claims, too, and that nobody can look at in this run.
+    set_aside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

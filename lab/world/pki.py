@@ -157,14 +157,24 @@ def context_without_certificate(
 
 
 def _load_chain(context: ssl.SSLContext, credentials: Credentials) -> None:
-    """Load from a file of our own that is gone again at once: the standard library takes nothing but file names."""
-    descriptor, path = tempfile.mkstemp(suffix=".pem")
+    """Load from a file of our own that is gone again at once: the standard library takes nothing but file names.
+
+    Where the kernel has files without a name (Linux) it is one of those: whoever kills the lab leaves no key behind.
+    """
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("credentials")
+        path, remove = f"/proc/self/fd/{descriptor}", False
+    else:
+        descriptor, path = tempfile.mkstemp(suffix=".pem")
+        remove = True
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(credentials.key_pem + credentials.chain_pem)
-        context.load_cert_chain(path)
+            file.flush()
+            context.load_cert_chain(path)
     finally:
-        os.unlink(path)
+        if remove:
+            os.unlink(path)
 
 
 def _self_signed(host_name: str) -> Credentials:

@@ -88,10 +88,19 @@ class TestRun:
         words = [{case["id"]: case["verdict"] for case in document["cases"]} for document in (seen, hidden)]
         assert words[0] == dict.fromkeys(words[0], "pass")
         assert words[1] == words[0] | {
+            # It expects a report, too, and nobody asked for one.
+            f"{STRIP}[enforce]": "info",
             "policy/cache-survives-restart[enforce]": "unsupported",
             "policy/cache-survives-restart[absent]": "unsupported",
         }
+        strip = [
+            next(case for case in document["cases"] if case["id"] == f"{STRIP}[enforce]") for document in (seen, hidden)
+        ]
+        outcomes = [[step["outcome"] for step in case["steps"]] for case in strip]
+        assert outcomes[0] == outcomes[1] == ["delivered-authenticated", "deferred", None]
         assert hidden["target"]["capabilities"] == ["mta-sts"]
+        reasons = [one["reason"] for one in strip[1]["judgements"] if one["result"] != "pass"]
+        assert reasons == ["reports-not-asked-for"]
 
     def test_one_mode_brings_its_control_arm_along(self, shell: Shell) -> None:
         document = json.loads(shell("run", STRIP, "--mode", "enforce", "--json").out)

@@ -274,7 +274,7 @@ def test_what_a_killed_run_leaves_is_cleaned_up_and_nothing_else(
             process.kill()
             end(process)
             _at_rest(engine, process.pid)
-            cleaned = play(tmp_path, "clean")
+            cleaned = play(folder, "clean")
             assert cleaned.status == 0, (moment, cleaned.err)
             assert owned_by(engine, process.pid) == [], f"killed after {moment:.2f} s"
             assert sorted(owned_by(engine, live.pid)) == alive
@@ -289,9 +289,14 @@ def _volumes(engine: docker.DockerClient) -> set[str]:
 
 
 def _nothing_but_the_run(folder: Path) -> None:
-    """A killed run leaves its folder under `runs`, with what was on record by then, and no half-written file."""
+    """Once cleaned up there is nothing left, or the folder of a run that had been played to its end before the kill."""
     assert {path.name for path in folder.iterdir()} <= {"runs", "stdout", "stderr"}
     assert not list(folder.rglob("*.part"))
+    record = record_in(folder)
+    if record is None:
+        assert not list((folder / "runs").iterdir())
+    else:
+        assert read_record(record).footer.complete
 
 
 def _at_rest(engine: docker.DockerClient, process: int) -> None:

@@ -285,7 +285,7 @@ class CaseWorld:
     def _records(self, world: World) -> Iterator[Record]:
         for mx, host in zip(world.mx, self.mx, strict=True):
             yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
-        # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record, and
+        # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and
         # now finds no address, would return the message, and be blamed for it (seen with Postfix).
         for host in self._hosts.values():
             yield Record(host.name, "A", host.address)

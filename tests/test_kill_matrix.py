@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from lab.requirements import load_requirements
 from lab.runner import run
 from lab.targets.flaws import FLAWS, Flaw
 from lab.targets.reference.settings import IN_PROCESS
-from lab.targets.reference.target import InProcessTarget
 from tests.playing import Played, play, shipped_catalogue
 
 CATALOGUE = shipped_catalogue()
@@ -118,7 +116,7 @@ async def test_pauses_too_wide_to_be_told_are_no_pass(
 ) -> None:
     """The case watches for twenty minutes: in that time pauses that begin with 500 s look alike, even or growing."""
     wide = replace(IN_PROCESS, retry_seconds=500.0)
-    monkeypatch.setattr(run, "InProcessTarget", partial(InProcessTarget, settings=wide))
+    monkeypatch.setattr(run, "SETTINGS_IN_PROCESS", wide)
     played = await play(CATALOGUE, CATALOGUE.find(["rpt-mail/pauses-grow[enforce]"]), tmp_path, flaws)
     (verdict,) = played.verdicts
     assert verdict.grade is Grade.INCONCLUSIVE, _told([verdict])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from lab.targets.flaws import Flaws
+from lab.targets.reference.agenda import Agenda
 from lab.targets.reference.bounce import build_bounce
 from lab.targets.reference.clock import VirtualClock
 from lab.targets.reference.delivery import Deferred, Delivered, Failed, Result
@@ -52,38 +52,30 @@ class Queue:
         self._log = log
         self._on_error = on_error
         self._entries: dict[str, Spooled] = {}
-        self._active: dict[str, asyncio.Task[None]] = {}
         self._flushes = 0
-        self._wake = asyncio.Event()
-        self._slots = asyncio.Semaphore(settings.parallel_deliveries)
-        self._runner: asyncio.Task[None] | None = None
-        self._end_of_jumps: Callable[[], None] = lambda: None
+        # No pause is longer than an hour, so the end of a message's life is noticed at its next try.
+        self._agenda = Agenda(
+            "reference sender queue",
+            lambda: {key: entry.next_try for key, entry in self._entries.items()},
+            self._attempt,
+            clock,
+            at_once=settings.parallel_deliveries,
+        )
 
     def start(self) -> None:
         """Read the spool and begin."""
         self._entries = {entry.id: entry for entry in self._spool.load()}
-        self._end_of_jumps = self._clock.on_jump(self._wake.set)
-        self._runner = asyncio.create_task(self._run(), name="reference sender queue")
+        self._agenda.start()
 
     async def stop(self, *, gently: bool) -> None:
         """End. Gently lets running deliveries finish for a while; otherwise they break off where they are."""
-        self._end_of_jumps()
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.cancel()
-            await asyncio.gather(runner, return_exceptions=True)
-        running = list(self._active.values())
-        if gently and running:
-            await asyncio.wait(running, timeout=GRACE)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._agenda.stop(GRACE if gently else 0.0)
 
     def take(self, envelope: Envelope) -> str:
         """Take responsibility for a message; return its id. Raises `OSError` when it cannot be kept."""
         entry = self._spool.add(envelope, self._clock.now())
         self._entries[entry.id] = entry
-        self._wake.set()
+        self._agenda.look()
         return entry.id
 
     def flush(self) -> None:
@@ -92,42 +84,28 @@ class Queue:
         now = self._clock.now()
         for entry in self._entries.values():
             self._entries[entry.id] = msgspec.structs.replace(entry, next_try=now)
-        self._wake.set()
+        self._agenda.look()
 
     def view(self) -> list[Entry]:
         """Return what is held."""
         return [
-            Entry(one.id, one.sender, one.recipient, one.id in self._active or one.attempts == 0, one.reason)
+            Entry(one.id, one.sender, one.recipient, self._agenda.trying(one.id) or one.attempts == 0, one.reason)
             for one in self._entries.values()
         ]
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            now = self._clock.now()
-            waiting = [entry for entry in self._entries.values() if entry.id not in self._active]
-            for entry in waiting:
-                if entry.next_try <= now:
-                    self._active[entry.id] = asyncio.create_task(self._attempt(entry))
-            # No pause is longer than an hour, so the end of a message's life is noticed at its next try.
-            later = [entry.next_try for entry in waiting if entry.next_try > now]
-            await self._clock.wait(min(later, default=None), self._wake)
-
-    async def _attempt(self, entry: Spooled) -> None:
-        flushes = self._flushes
+    async def _attempt(self, key: str) -> bool:
+        entry, flushes = self._entries[key], self._flushes
         try:
-            async with self._slots:
-                envelope = self._spool.envelope(entry)
-                result = await self._deliver(envelope)
-                if isinstance(result, Delivered) and self._flaws.delivers_twice:
-                    await self._deliver(envelope)
+            envelope = self._spool.envelope(entry)
+            result = await self._deliver(envelope)
+            if isinstance(result, Delivered) and self._flaws.delivers_twice:
+                await self._deliver(envelope)
             self._settle(entry, envelope, result, again=self._flushes != flushes)
         except Exception as error:  # noqa: BLE001 it must neither lose the message nor stop the queue, and it is told
             self._on_error("reference sender: delivery", error)
             self._keep(entry, f"internal error: {type(error).__name__}: {error}", again=False)
-        finally:
-            self._active.pop(entry.id, None)
-            self._wake.set()
+            return False
+        return isinstance(result, Delivered)
 
     def _settle(self, entry: Spooled, envelope: Envelope, result: Result, *, again: bool) -> None:
         match result:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
 
 from lab.targets.flaws import Flaws
+from lab.targets.reference.agenda import Agenda
 from lab.targets.reference.clock import VirtualClock
 from lab.targets.reference.report import build_report, renewed
 from lab.targets.reference.report_counts import CountedDay, ReportCounts
@@ -48,27 +49,24 @@ class Reporter:
         self._log = log
         self._on_error = on_error
         self._pending: dict[str, PendingReport] = {}
-        self._active: dict[str, asyncio.Task[bool]] = {}
-        self._slots = asyncio.Semaphore(settings.parallel_deliveries)
-        self._wake = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
-        self._end_of_jumps: Callable[[], None] = lambda: None
+        self._counted: dict[str, CountedDay] = {}
+        self._agenda = Agenda(
+            "reference sender reports",
+            lambda: {key: pending.next_try for key, pending in self._pending.items()},
+            self._attempt,
+            clock,
+            at_once=settings.parallel_deliveries,
+        )
 
     def start(self) -> None:
         """Read what is kept and begin."""
         self._counts.load()
         self._pending = {pending.report.id: pending for pending in self._spool.load()}
-        self._end_of_jumps = self._clock.on_jump(self._wake.set)
-        self._runner = asyncio.create_task(self._run(), name="reference sender reports")
+        self._agenda.start()
 
     async def stop(self) -> None:
         """End: what is under way breaks off and is on disk."""
-        self._end_of_jumps()
-        runner, self._runner = self._runner, None
-        running = [*self._active.values(), *([runner] if runner else [])]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self._agenda.stop()
 
     def flush(self) -> None:
         """Make every report that waits for another attempt due now."""
@@ -76,7 +74,7 @@ class Reporter:
         self._pending = {
             report_id: msgspec.structs.replace(pending, next_try=now) for report_id, pending in self._pending.items()
         }
-        self._wake.set()
+        self._agenda.look()
 
     async def send_all(self) -> int:
         """Send everything as if the UTC day had ended, one report for each domain and day; return how many were taken.
@@ -87,10 +85,7 @@ class Reporter:
         """
         for day in self._counts.take():
             self._report_on(day)
-        now = self._clock.now()
-        self._begin([pending for pending in self._pending.values() if pending.next_try <= now])
-        taken = await asyncio.gather(*self._active.values(), return_exceptions=True)
-        return sum(one is True for one in taken)
+        return await self._agenda.finish_what_is_due()
 
     def _report_on(self, day: CountedDay) -> None:
         """Turn a day's counters into a report. They stay on disk until the report's own first attempt is over."""
@@ -100,49 +95,31 @@ class Reporter:
         now = self._clock.now()
         if self._flaws.dates_report_by_sending:
             day = replace(day, begins=int(now // DAY * DAY))
-        first = PendingReport(build_report(day, self._settings.sender_domain, self._flaws), now, now)
-        self._pending[first.report.id] = first
-        self._begin([first], lambda: self._counts.forget(day))
+        report = build_report(day, self._settings.sender_domain, self._flaws)
+        self._counted[report.id] = day
+        self._pending[report.id] = PendingReport(report, now, now)
         if self._flaws.reports_twice:
-            again = CountedDay(f"{day.id}2", day.domain, day.begins, day.policies)
-            second = PendingReport(build_report(again, self._settings.sender_domain, self._flaws), now, now)
-            self._pending[second.report.id] = second
+            again = build_report(replace(day, id=f"{day.id}2"), self._settings.sender_domain, self._flaws)
+            self._pending[again.id] = PendingReport(again, now, now)
+        self._agenda.look()
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            now = self._clock.now()
-            waiting = [pending for key, pending in self._pending.items() if key not in self._active]
-            self._begin([pending for pending in waiting if pending.next_try <= now])
-            later = [pending.next_try for pending in waiting if pending.next_try > now]
-            await self._clock.wait(min(later, default=None), self._wake)
-
-    def _begin(self, reports: Iterable[PendingReport], settled: Callable[[], None] = lambda: None) -> None:
-        for pending in reports:
-            key = pending.report.id
-            if key not in self._active:
-                self._active[key] = asyncio.create_task(self._attempt(pending, settled))
-
-    async def _attempt(self, pending: PendingReport, settled: Callable[[], None]) -> bool:
+    async def _attempt(self, key: str) -> bool:
         """Make one attempt at all addresses; return whether one of them took the report."""
+        pending = self._pending[key]
         try:
-            async with self._slots:
-                receipt = await self._bring(pending)
+            receipt = await self._bring(pending)
             if receipt.taken or receipt.never:
                 self._drop(pending)
             else:
                 self._keep(pending)
             self._log(f"report for {pending.report.domain}: {receipt.what}")
-            settled()
+            if (day := self._counted.pop(key, None)) is not None:
+                self._counts.forget(day)
         except Exception as error:  # noqa: BLE001 it must not stop the other reports, and it is told
             self._on_error("reference sender: report", error)
             self._drop(pending)
             return False
-        else:
-            return receipt.taken
-        finally:
-            self._active.pop(pending.report.id, None)
-            self._wake.set()
+        return receipt.taken
 
     async def _bring(self, pending: PendingReport) -> Receipt:
         """Bring a report to all addresses that the domain names now. It is delivered when one of them has taken it."""

@@ -13,12 +13,11 @@ import typer
 from lab import __version__
 from lab.cli.matrix import matrix
 from lab.cli.output import OutputClosed, aside, console, leave_unread, say
+from lab.cli.telling import MOST_REPORTS, tell_changes, tell_findings, tell_reports
 from lab.cli.trouble import UNREAD, USAGE, UsageError, status_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from lab.cli.workflow import Finished, Wish
+    from lab.cli.workflow import Wish
     from lab.containers.folder import TargetFolder
     from lab.model import Scenario
 
@@ -97,8 +96,8 @@ def run(
     if json:
         say(finished.document.decode())
     else:
-        _tell_reports(console(), finished, _MOST_REPORTS)
-        _tell_findings(console(), finished)
+        tell_reports(console(), finished, MOST_REPORTS)
+        tell_findings(console(), finished)
     raise typer.Exit(finished.summary.exit_code)
 
 
@@ -127,7 +126,7 @@ def demo(
     watcher = Watcher(lambda _: None, narrator.on_event, lambda text: aside(screen, text))
     finished = carry_out(_wish(names, mode, target, flaw, out, None), watcher)
     narrator.finish(finished.verdicts)
-    _tell_reports(screen, finished)
+    tell_reports(screen, finished)
     aside(screen, f"\nThe record of this run is in {finished.folder}/")
     raise typer.Exit(finished.summary.exit_code)
 
@@ -178,10 +177,10 @@ def judge(
     if json:
         say(finished.document.decode())
     else:
-        _tell_findings(console(), finished)
+        tell_findings(console(), finished)
         if not kept_deviations(place).exists():
             aside(console(), f"no known deviations were kept in {place}/target/: every finding counts as news")
-        _tell_changes(console(), before, finished)
+        tell_changes(console(), before, finished)
     raise typer.Exit(finished.summary.exit_code)
 
 
@@ -382,48 +381,3 @@ def _one_scenario(name: str, scenarios: Sequence[Scenario]) -> Scenario:
     near = near_misses(name, [*short, *(scenario.id for scenario in scenarios)])
     hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(short)}"
     raise NothingSelected(f"no scenario is called {name!r}{hint}")
-
-
-#: A run of more cases that expect reports prints none of them: nobody would read so many.
-_MOST_REPORTS = 6
-
-
-def _tell_reports(screen: Console, finished: Finished, most: int | None = None) -> None:
-    """Print the TLS reports that arrived beside what the lab saw, unless there are too many to read."""
-    from lab.judge import views_of
-    from lab.judge.comparison import compare_reports
-    from lab.reports.report_page import report_page
-    from lab.requirements import load_requirements
-
-    words = {verdict.case: verdict for verdict in finished.verdicts}
-    views = [view for view in views_of(finished.record, load_requirements()) if view.case.judges_reports]
-    found = [one for view in views for one in compare_reports(view, words[view.case.id].judgements)]
-    if found and (most is None or len(views) <= most):
-        screen.print(report_page(found))
-
-
-def _tell_findings(screen: Console, finished: Finished) -> None:
-    """Print a block a finding, and the line that counts."""
-    from lab.reports.terminal import Evidence, findings, summary_line
-    from lab.requirements import load_requirements
-
-    screen.print(
-        findings(
-            finished.verdicts,
-            Evidence.of(finished.record, finished.folder),
-            load_requirements(),
-            finished.accounts,
-        )
-    )
-    screen.print(summary_line(finished.summary))
-    aside(screen, f"record and verdicts: {finished.folder}/")
-
-
-def _tell_changes(screen: Console, before: dict[str, str], finished: Finished) -> None:
-    """Print which verdicts are not what they were when the run was judged last."""
-    now = {verdict.case: verdict.grade.value for verdict in finished.verdicts}
-    changed = [case for case, word in before.items() if now.get(case) != word]
-    for case in changed:
-        screen.print(f"{case}: was {before[case]}, is {now.get(case, 'gone')}", markup=False)
-    if before and not changed:
-        screen.print("no verdict changed", style="dim")

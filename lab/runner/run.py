@@ -19,9 +19,10 @@ from lab.runner.observed import CheckedTarget, ObservedTarget
 from lab.runner.outlet import Outlet
 from lab.runner.patience import IN_PROCESS, Patience
 from lab.runner.plan import Plan, header_of
-from lab.runner.play import Stage, play
+from lab.runner.play import play
 from lab.runner.queue_watch import QueueWatch
 from lab.runner.report_call import CAPABILITY
+from lab.runner.stage import Stage
 from lab.targets.black_box import BlackBox
 from lab.targets.contract import About, Target, TargetError
 from lab.targets.flaws import parse_flaws

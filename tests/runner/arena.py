@@ -22,8 +22,9 @@ from lab.model import Case, Verdict
 from lab.record import RECORD_VERSION, Footer, Header, Record, Recorder
 from lab.requirements import load_requirements
 from lab.runner.patience import Patience
-from lab.runner.play import Stage, play
+from lab.runner.play import play
 from lab.runner.queue_watch import QueueWatch
+from lab.runner.stage import Stage
 from lab.targets.contract import About, Held, Target, TargetError
 from lab.targets.flaws import FLAWS, parse_flaws
 from lab.targets.reference.settings import Settings

@@ -60,20 +60,27 @@ class CaseFacts:
     events: Sequence[Event]
     #: Seconds that the target lets pass, at the least, before it tries a message again.
     retry_seconds: float = 0.0
-    #: The events by the class of their fact, and how many there were: while a case is played, more are coming.
+    #: The events by the class of their fact, those that are contacts, and how many there were: while a case is played,
+    #: more are coming.
     _by_kind: dict[type[Fact], list[Event]] = field(default_factory=dict, repr=False, compare=False)
+    _contacts: list[Event] = field(default_factory=list, repr=False, compare=False)
     _sorted: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
 
     def of_kind(self, kind: type[_Fact], step: str | None = None) -> list[tuple[Event, _Fact]]:
         """Return the events of one kind, in order, optionally of one step only."""
-        for event in self.events[self._sorted[0] :]:
-            self._by_kind.setdefault(type(event.fact), []).append(event)
-        self._sorted[0] = len(self.events)
+        self._sort()
         return [
             (event, cast(_Fact, event.fact))
             for event in self._by_kind.get(kind, ())
             if step is None or event.step == step
         ]
+
+    def _sort(self) -> None:
+        begin, self._sorted[0] = self._sorted[0], len(self.events)
+        new = self.events[begin : self._sorted[0]]
+        for event in new:
+            self._by_kind.setdefault(type(event.fact), []).append(event)
+        self._contacts.extend(event for event in new if self._is_contact(event.fact))
 
     @property
     def domain(self) -> str:
@@ -104,7 +111,8 @@ class CaseFacts:
         These are the queries for the policy record and the MX record, and connections to receiving hosts: a sender that
         holds a message for want of a policy never gets further than the first.
         """
-        return [event for event in self.events if event.at > after and self._is_contact(event.fact)]
+        self._sort()
+        return [event for event in self._contacts if event.at > after]
 
     def _is_contact(self, fact: Fact) -> bool:
         if isinstance(fact, DnsAnswered):

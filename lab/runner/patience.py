@@ -20,6 +20,7 @@ from lab.deadlines import (
     SETTLE,
     Deadline,
 )
+from lab.targets.contract import About
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,14 @@ class Patience:
     queue_look: Deadline = QUEUE_LOOK
     policy_stored: Deadline = POLICY_STORED
 
-    def with_retries(self, deadline: Deadline, retry_seconds: float, flushes: bool) -> Deadline:
+    def with_retries(self, deadline: Deadline, about: About, flushes: bool) -> Deadline:
         """Return a deadline with room for the attempts that have to be seen before it passes.
 
         A target that tries again on request is asked after its retry time, once; one that does not is waited for: its
         third attempt proves what the second came to, and pauses that double put that at three retry times, the fourth
         attempt, which delivers when an attack is over, at seven.
         """
-        retry = min(max(retry_seconds, 0.0), self.longest_retry.seconds)
+        retry = min(max(about.pause_seconds(flushes), 0.0), self.longest_retry.seconds)
         return Deadline(deadline.name, deadline.seconds + (retry if flushes else 4 * retry))
 
 

@@ -80,6 +80,7 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         policy_cache=about.policy_cache,
         black_box=plan.black_box,
         set_aside=about.set_aside,
+        own_retry_seconds=about.own_retry_seconds,
         reports_end_the_day=about.reports_end_the_day,
         clock_began=clock_began.isoformat(timespec="milliseconds"),
     )

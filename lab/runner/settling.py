@@ -94,8 +94,8 @@ class Settling:
 
     def _longest(self, sent: Sent, deadline: Deadline) -> Deadline:
         """Return a deadline with room for retries and, while the target says that it is at work, for the attempt."""
-        patience, about = self.stage.patience, self.stage.about
-        longest = patience.with_retries(deadline, about.retry_seconds, self.stage.watch.flushes)
+        patience = self.stage.patience
+        longest = patience.with_retries(deadline, self.stage.about, self.stage.watch.flushes)
         seen = self.facts(sent).queue()
         if not seen or seen[-1][1].state != "active":
             return longest

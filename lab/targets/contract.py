@@ -49,11 +49,16 @@ class About:
     #: Whether each call for reports ends the day on a calendar that its reporter has for itself, and that no change of
     #: the clock touches. Otherwise reports name days by the target's clock.
     reports_end_the_day: bool = False
-    #: Seconds after which it tries a message again by itself, where that is more than `retry_seconds`: what has to be
-    #: waited for where no attempt can be asked for.
+    #: Seconds that it lets pass between attempts of its own, where that is more than `retry_seconds`: what has to be
+    #: waited for where no attempt can be asked for. Where the pauses grow, four times this has to cover the first two
+    #: of them together, and the third: a hold is proved by three attempts, and a fourth one delivers.
     own_retry_seconds: float = 0.0
     #: Capabilities that it claims, too, and that nobody can look at in this run.
     set_aside: tuple[str, ...] = ()
+
+    def pause_seconds(self, asked: bool) -> float:
+        """Return the seconds from one attempt at a message to the next, `asked` for or the target's own."""
+        return self.retry_seconds if asked else max(self.retry_seconds, self.own_retry_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,3 +55,13 @@ def test_it_fares_as_it_does_when_it_shows_itself(tmp_path: Path, target: str) -
             assert case["verdict"] == "info", "never a pass where something was not looked at"
             continue
         assert case["verdict"] == seen[name]["verdict"], name
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(2400)
+def test_one_that_pauses_for_minutes_is_waited_for(tmp_path: Path) -> None:
+    """chasquid left to itself: its third attempt comes after eight minutes at the latest, the fourth eleven later."""
+    arguments = ("run", "starttls/strip", "--json", "--black-box", "--target", "chasquid-policy-only")
+    answer = play(tmp_path, *arguments, longest=2300)
+    verdicts = {case["mode"]: case["verdict"] for case in json.loads(answer.out)["cases"]}
+    assert verdicts == dict.fromkeys(("enforce", "testing", "none", "absent"), "pass"), answer.err

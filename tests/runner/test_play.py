@@ -492,6 +492,24 @@ async def test_a_black_box_that_tries_too_seldom_is_inconclusive(tmp_path: Path)
     assert played.seconds < QUICKLY
 
 
+async def test_a_slow_black_box_is_waited_for_as_long_as_it_says(tmp_path: Path) -> None:
+    """Its pauses double, and the third attempt alone comes later than `settle` would allow for."""
+    doubling = replace(QUICK, retry_seconds=0.35, longest_retry_seconds=1.4)
+    arena = Arena(
+        tmp_path,
+        wrap=BlackBox,
+        clock=fast_clock,
+        settings=doubling,
+        patience=replace(IMPATIENT, longest_retry=Deadline("longest-retry", 2.0)),
+        about=lambda about: replace(about, own_retry_seconds=0.7),
+    )
+    played = await arena.play(STRIP)
+    assert played.grade(ENFORCE) == "pass", played.verdicts[ENFORCE]
+    waited = [event.at for event in played.events if event.case == ENFORCE and event.step == "attack"]
+    assert (waited[-1] - waited[0]) / FASTER > IMPATIENT.settle.seconds
+    assert not played.facts(DeadlinePassed, ENFORCE)
+
+
 async def test_a_queue_without_a_flush_waits_for_the_targets_own_retry(tmp_path: Path) -> None:
     class NoFlush(Around):
         async def flush(self) -> None:
@@ -506,12 +524,19 @@ async def test_a_queue_without_a_flush_waits_for_the_targets_own_retry(tmp_path:
 def test_time_for_retries_is_given_and_bounded() -> None:
     settle = Deadline("settle", 60)
     patience = replace(IMPATIENT, longest_retry=Deadline("longest-retry", 1800))
-    assert patience.with_retries(settle, 0, flushes=True).seconds == 60
-    assert patience.with_retries(settle, 300, flushes=True).seconds == 360
-    assert patience.with_retries(settle, 300, flushes=False).seconds == 60 + 4 * 300
-    assert patience.with_retries(settle, 1e9, flushes=True).seconds == 60 + 1800
-    assert patience.with_retries(settle, -5, flushes=False).seconds == 60
-    assert patience.with_retries(settle, 5, flushes=True).name == "settle"
+
+    def limit(retry: float, own: float, flushes: bool) -> Deadline:
+        return patience.with_retries(settle, About("x", retry_seconds=retry, own_retry_seconds=own), flushes)
+
+    assert limit(0, 0, flushes=True).seconds == 60
+    assert limit(300, 0, flushes=True).seconds == 360
+    assert limit(300, 0, flushes=False).seconds == 60 + 4 * 300
+    assert limit(2, 300, flushes=True).seconds == 62, "its own pace counts only where nobody can hasten it"
+    assert limit(2, 300, flushes=False).seconds == 60 + 4 * 300
+    assert limit(1e9, 0, flushes=True).seconds == 60 + 1800
+    assert limit(0, 1e9, flushes=False).seconds == 60 + 4 * 1800
+    assert limit(-5, -5, flushes=False).seconds == 60
+    assert limit(5, 0, flushes=True).name == "settle"
 
 
 class TestReports:

@@ -60,6 +60,7 @@ class AdapterView:
             capabilities=header.capabilities,
             retry_seconds=header.retry_seconds,
             policy_cache=header.policy_cache,
+            own_retry_seconds=header.own_retry_seconds,
         )
         return cls(about, record.events)
 

@@ -131,7 +131,7 @@ def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
     message = view.message(HELD_ALONE, "held")
     if message is None:
         return
-    own = max(view.about.own_retry_seconds, view.about.retry_seconds)
+    own = view.about.pause_seconds(asked=False)
     part = f"tries again by itself after {own:g} s"
     began = message.step_began()
     attempts = [at_ for at_ in facts.queries("MX", began, float("inf")) if at_ > message.injected + SAME_ATTEMPT]

@@ -255,9 +255,11 @@ class TargetFlushed(Fact, frozen=True):
 
 
 class TargetRestarted(Fact, frozen=True):
-    """The target was ended with a signal and started again."""
+    """The target was ended with a signal and started again, by its own account."""
 
     signal: str
+    #: Whether an SMTP session from before it went on afterwards: then nothing was killed, whatever the target says.
+    outlived: bool = False
 
 
 class ClockAdvanced(Fact, frozen=True):
@@ -300,8 +302,6 @@ class PartTried(Fact, frozen=True):
     offered: bool = True
     error: str = ""
     seconds: float = 0.0
-    #: Of a restart: whether an SMTP session from before it was still alive afterwards.
-    outlived: bool = False
 
 
 class QueueListed(Fact, frozen=True):

@@ -29,6 +29,7 @@ from lab.events import (
     SenderLeft,
     SmtpSaid,
     StepBegan,
+    TargetRestarted,
     TlsEstablished,
     TlsFailed,
     TokenRead,
@@ -50,6 +51,14 @@ _RECEIVING_ROLES = ("mx", "attacker-mx")
 
 def _takes_leave(said: SmtpSaid) -> bool:
     return said.speaker == "sender" and said.line.upper().startswith("QUIT")
+
+
+def not_killed(restarted: TargetRestarted) -> bool:
+    """Whether a target that was to be killed went on: an SMTP session from before was alive afterwards.
+
+    One that is asked to end may rightly let its sessions come to their own end; one that is killed cannot.
+    """
+    return restarted.signal == "KILL" and restarted.outlived
 
 
 @dataclass(frozen=True, slots=True)

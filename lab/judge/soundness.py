@@ -19,8 +19,9 @@ from lab.events import (
     StepBegan,
     StepEnded,
     TargetFailed,
+    TargetRestarted,
 )
-from lab.judge.facts import CaseFacts
+from lab.judge.facts import CaseFacts, not_killed
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
 
@@ -86,6 +87,28 @@ def the_target_offers_what_the_case_needs(view: CaseView) -> Iterator[Judgement]
             expected="a part of the target contract that this case needs",
             observed=fact.what,
             evidence=(event.number,),
+        )
+
+
+def the_target_was_restarted(view: CaseView) -> Iterator[Judgement]:
+    """A target that was not killed has kept its memory for no merit of its own: its word for it is not enough."""
+    restarts = view.of_run.of_kind(TargetRestarted)
+    for step in view.case.steps:
+        times = view.step_times(step.name)
+        if not step.restart or times is None:
+            continue
+        made = [(event, fact) for event, fact in restarts if times[0] <= event.at <= times[1]]
+        if made and not any(not_killed(fact) for _, fact in made):
+            continue
+        yield Judgement(
+            "the-target-was-restarted",
+            Grade.INCONCLUSIVE,
+            "restart-not-done",
+            step=step.name,
+            expected=f"all processes of the mail server ended with {step.restart}, and started again",
+            observed="an SMTP session from before it went on afterwards" if made else "no restart is on record",
+            blame="target",
+            evidence=numbers([event for event, _ in made]),
         )
 
 

@@ -18,6 +18,7 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     soundness.the_lab_worked,
     soundness.the_case_was_played_to_its_end,
     soundness.the_target_offers_what_the_case_needs,
+    soundness.the_target_was_restarted,
     soundness.the_target_took_every_message,
     soundness.the_honest_message_arrived,
     monitors.no_redirect_was_followed,

@@ -326,7 +326,8 @@ def _of_target(fact: AnyFact) -> _Told | None:
         case facts.TargetFlushed():
             return _Told(Topic.TARGET, "lab > sender", "asks to try the whole queue now")
         case facts.TargetRestarted():
-            text = f"ended with {visible(fact.signal)} and started again"
+            went_on = "; an SMTP session from before went on" if fact.outlived else ""
+            text = f"ended with {visible(fact.signal)} and started again{went_on}"
             return _Told(Topic.TARGET, "lab > sender", text, essential=True)
         case facts.ClockAdvanced():
             return _Told(Topic.TARGET, "lab > sender", f"clock moved forward by {fact.seconds} s", essential=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from lab.events import ClockAdvanced, TargetRestarted
@@ -10,7 +11,8 @@ from lab.model import Case, Step
 from lab.record import Recorder
 from lab.runner.queue_watch import QueueWatch
 from lab.runner.report_call import ask_for_reports
-from lab.targets.contract import Target, TargetError
+from lab.targets.contract import MailSession, Target, TargetError
+from lab.targets.reference.smtp_client import SmtpError
 
 
 def arms_of_changing_cases(cases: Sequence[Case]) -> list[list[Case]]:
@@ -65,8 +67,32 @@ class TargetChange:
     async def _change(self, step: Step) -> None:
         async with self._watch.set_aside():
             if step.restart:
-                await self._target.restart(step.restart)
-                self._recorder.write(TargetRestarted(signal=step.restart))
+                outlived = await _restart(self._target, step.restart)
+                self._recorder.write(TargetRestarted(signal=step.restart, outlived=outlived))
             if step.advance:
                 await self._target.advance(step.advance)
                 self._recorder.write(ClockAdvanced(seconds=step.advance))
+
+
+async def _restart(target: Target, signal: str) -> bool:
+    """Restart a target; return whether an SMTP session that was open before it went on afterwards."""
+    session = await target.open_session()
+    try:
+        await target.restart(signal)
+    except BaseException:
+        with contextlib.suppress(SmtpError):
+            await session.close()
+        raise
+    return await _alive(session)
+
+
+async def _alive(session: MailSession) -> bool:
+    """Whether a session still answers. It is closed in any case."""
+    try:
+        await session.reset()
+    except (SmtpError, TimeoutError):
+        return False
+    finally:
+        with contextlib.suppress(SmtpError):
+            await session.close()
+    return True

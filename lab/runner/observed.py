@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
@@ -12,7 +11,6 @@ from lab.events import LogRead, MessageInjected, PartTried, QueueListed
 from lab.record import Recorder
 from lab.targets.black_box import BlackBox
 from lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, Target, TargetError
-from lab.targets.reference.smtp_client import SmtpClient, SmtpError
 
 T = TypeVar("T")
 
@@ -34,9 +32,6 @@ class CheckedTarget(Target, Protocol):
 
     async def greet(self) -> None:
         """See that it takes mail, without sending any. Raises `TargetError`."""
-
-    async def open_session(self) -> SmtpClient:
-        """Open an SMTP session and leave it to the caller. Raises `TargetError`."""
 
 
 class ObservedTarget(BlackBox):
@@ -104,8 +99,7 @@ class ObservedTarget(BlackBox):
         await self._watched("flush", super().flush, quiet=True)
 
     async def restart(self, signal: str) -> None:
-        """See `Target`. Also on record is whether mail is taken again, and whether an open session went on."""
-        session = await self._checked.open_session()
+        """See `Target`. Also on record is whether mail is taken again."""
         began = time.monotonic()
         try:
             await super().restart(signal)
@@ -114,9 +108,7 @@ class ObservedTarget(BlackBox):
             self._write("restart", began, error, signal)
             self.hidden.add("restart")
             raise
-        finally:
-            outlived = await _alive(session)
-        self._write("restart", began, None, signal, outlived=outlived)
+        self._write("restart", began, None, signal)
 
     async def advance(self, seconds: int) -> None:
         """See `Target`."""
@@ -155,9 +147,7 @@ class ObservedTarget(BlackBox):
         self._tried.add(part)
         return answer
 
-    def _write(
-        self, part: str, began: float, error: TargetError | None, argument: str = "", *, outlived: bool = False
-    ) -> None:
+    def _write(self, part: str, began: float, error: TargetError | None, argument: str = "") -> None:
         self._recorder.write(
             PartTried(
                 part=part,
@@ -166,22 +156,9 @@ class ObservedTarget(BlackBox):
                 offered=not isinstance(error, NotOffered),
                 error="" if error is None or isinstance(error, NotOffered) else str(error),
                 seconds=round(time.monotonic() - began, 3),
-                outlived=outlived,
             )
         )
 
     def _remember(self, fact: object) -> None:
         if isinstance(fact, MessageInjected):
             self._domains.add(fact.recipient.rpartition("@")[2])
-
-
-async def _alive(session: SmtpClient) -> bool:
-    """Whether a session still answers. It is closed in any case."""
-    try:
-        await session.reset()
-    except (SmtpError, TimeoutError):
-        return False
-    finally:
-        with contextlib.suppress(SmtpError):
-            await session.close()
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from lab.targets.contract import About, Held, NotOffered, Target
+from lab.targets.contract import About, Held, MailSession, NotOffered, Target
 
 #: The parts of the contract that a target may leave out, by the last part of their path.
 OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")
@@ -36,6 +36,10 @@ class BlackBox:
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""
         return await self.inside.inject(sender, recipient, message)
+
+    async def open_session(self) -> MailSession:
+        """See `Target`."""
+        return await self.inside.open_session()
 
     async def queue(self) -> tuple[Held, ...]:
         """See `Target`."""

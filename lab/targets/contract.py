@@ -71,6 +71,16 @@ class Held:
     reason: str = ""
 
 
+class MailSession(Protocol):
+    """An SMTP session with a target that is nobody else's. Its errors are `lab.targets.reference.smtp_client`'s."""
+
+    async def reset(self) -> None:
+        """Say RSET. Raises `SmtpError`."""
+
+    async def close(self) -> None:
+        """End it. Never raises."""
+
+
 class Target(Protocol):
     """A running sending mail server. Every call may raise `TargetError`; those marked *offered* also `NotOffered`."""
 
@@ -82,6 +92,9 @@ class Target(Protocol):
 
         Raises `InjectionRefusedError` when the target answers anything but a 2xx.
         """
+
+    async def open_session(self) -> MailSession:
+        """Open an SMTP session as for an injection, and leave it to the caller."""
 
     async def queue(self) -> tuple[Held, ...]:
         """Return what is held now. Offered."""

@@ -25,7 +25,7 @@ from lab.runner.patience import Patience
 from lab.runner.play import play
 from lab.runner.queue_watch import QueueWatch
 from lab.runner.stage import Stage
-from lab.targets.contract import About, Held, Target, TargetError
+from lab.targets.contract import About, Held, MailSession, Target, TargetError
 from lab.targets.flaws import FLAWS, parse_flaws
 from lab.targets.reference.settings import Settings
 from lab.targets.reference.target import InProcessTarget
@@ -80,6 +80,9 @@ class Around:
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         return await self.inside.inject(sender, recipient, message)
+
+    async def open_session(self) -> MailSession:
+        return await self.inside.open_session()
 
     async def queue(self) -> tuple[Held, ...]:
         return await self.inside.queue()

@@ -32,6 +32,7 @@ from lab.events import (
     StepEnded,
     TargetFailed,
     TargetFlushed,
+    TargetRestarted,
 )
 from lab.model import AttackUse
 from lab.targets.black_box import BlackBox
@@ -577,6 +578,25 @@ async def test_the_queue_is_not_looked_at_while_the_target_restarts(tmp_path: Pa
     cases = cases_of("policy/cache-survives-restart")
     played = await Arena(tmp_path, wrap=SlowToRestart).play(cases)
     assert set(played.grades().values()) == {"pass"}, played.facts(TargetFailed)
+
+
+@pytest.mark.parametrize("flaws", [(), ("forgets_cache_at_restart",)])
+async def test_a_restart_that_is_only_said_to_be_one_proves_nothing(tmp_path: Path, flaws: tuple[str, ...]) -> None:
+    class SaysSo(Around):
+        async def restart(self, signal: str) -> None:
+            assert signal == "KILL"
+
+    cases = cases_of("policy/cache-survives-restart")
+    played = await Arena(tmp_path, wrap=SaysSo, flaws=flaws).play(cases)
+    assert set(played.grades().values()) == {"inconclusive"}
+    assert all("restart-not-done" in played.reasons(case.id) for case in cases)
+    assert [fact.outlived for fact in played.facts(TargetRestarted)] == [True]
+
+
+async def test_a_restart_that_is_one_ends_the_session_that_watches_it(tmp_path: Path) -> None:
+    played = await Arena(tmp_path).play(cases_of("policy/cache-survives-restart"))
+    assert set(played.grades().values()) == {"pass"}
+    assert [fact.outlived for fact in played.facts(TargetRestarted)] == [False]
 
 
 @pytest.mark.parametrize("name", ["restart", "advance"])

@@ -16,7 +16,7 @@ from lab.events import (
 )
 from lab.judge.adapter.finding import AdapterView, Finding, Word, at
 from lab.judge.adapter.probes import CLOCK, CLOCK_ADVANCE, HELD, HELD_ALONE, HONEST, KEPT, MTA_STS, STRANGER
-from lab.judge.facts import SAME_ATTEMPT, MessageFacts
+from lab.judge.facts import SAME_ATTEMPT, MessageFacts, not_killed
 from lab.model import Outcome
 
 #: Seconds from a request to try everything now to the attempt that it causes. Postfix took 0.1 s; a mail server that is
@@ -188,15 +188,15 @@ def _restart(view: AdapterView) -> Iterator[Finding]:
     message = view.message(KEPT, "held")
     for event, fact in view.tries("restart"):
         part = f"{name_of('restart')} {fact.argument}"
-        # A server that is asked to end may rightly let its sessions come to their own end; one that is killed cannot.
-        if fact.outlived and fact.argument == "KILL":
+        outlived = [event for event, done in view.of_run.of_kind(TargetRestarted) if not_killed(done)]
+        if outlived and fact.argument == "KILL":
             yield Finding(
                 part,
                 Word.FAULT,
                 "an SMTP session that was open before went on afterwards: nothing was killed",
                 "restart-not-done",
                 "The hook must end every process of the mail server with the signal in its input, and start it again.",
-                at([event]),
+                at(outlived),
             )
         else:
             yield Finding(part, Word.OK, f"takes mail again after {fact.seconds:.1f} s", evidence=at([event]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lab.events import ConnectionAccepted, ConnectionDenied, Event, ReportReceived, ReportsAsked, ReportsLeft
-from lab.judge.report_window import Day, Window, clock_of
+from lab.judge.report_window import Day, Window, clock_began, clock_of
 from lab.judge.view import CaseView
 from lab.tlsrpt import ParsedReport, parse_report
 from lab.tlsrpt.names import plain
@@ -77,6 +77,12 @@ def wanted(view: CaseView) -> frozenset[str]:
     """Return the places that any step of the case named in a record that counts."""
     worlds = [step.world.reports for step in view.case.steps]
     return frozenset(place for reports in worlds for place in wanted_places(view.facts.domain, reports))
+
+
+def arrived_at(view: CaseView, arrival: Arrival) -> float | None:
+    """Return when a report arrived, in seconds since 1970 by the lab's clock; None if the record does not say."""
+    began = clock_began(view)
+    return None if began is None else began + arrival.event.at
 
 
 def window_of(view: CaseView, arrival: Arrival) -> Window:

@@ -54,11 +54,18 @@ class Calendar(TargetClock):
         return time, time + _CLOCKS_DIFFER
 
 
+def clock_began(view: CaseView) -> float | None:
+    """Return when the clock of the record stood at 0, in seconds since 1970; None if the record does not say."""
+    try:
+        return datetime.fromisoformat(view.clock_began).timestamp()
+    except ValueError:
+        return None
+
+
 def clock_of(view: CaseView) -> TargetClock | None:
     """Return the clock of the target of a run; None if the record does not say when its own began."""
-    try:
-        began = datetime.fromisoformat(view.clock_began).timestamp()
-    except ValueError:
+    began = clock_began(view)
+    if began is None:
         return None
     if view.reports_end_the_day:
         return Calendar(began, tuple(_pages(began, [event.at for event, _ in view.of_run.of_kind(ReportsAsked)])))

@@ -12,6 +12,7 @@ from lab.events import LabFailed
 from lab.judge.arrivals import (
     Arrival,
     about_the_case,
+    arrived_at,
     names_a_day_without_sessions,
     reports_left,
     wanted,
@@ -20,7 +21,7 @@ from lab.judge.arrivals import (
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.judge.witness import before_any_connection, known_sessions
 from lab.model import Expectation, Grade, Judgement, Mode, Step
-from lab.tlsrpt import Finding, against_sessions, grade
+from lab.tlsrpt import Finding, against_sessions, grade, unverified
 from lab.tlsrpt.departures import Departure, finding
 from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
 
@@ -30,6 +31,9 @@ REPORTED = "the-target-reports"
 
 #: What a report breaks whose date range has no part in what it tells of.
 TRUE_DAY = "RPT-4.4-03"
+
+#: What a mailed report breaks that has no valid signature.
+SIGNED = "RPT-3-11"
 
 #: A case that is about an attack judges only these in full; what else is wrong with a report is only noted there, and
 #: judged by the cases that are about reports.
@@ -150,17 +154,26 @@ def _observed(found: list[Arrival]) -> str:
 
 
 def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
-    """Everything that a report shows by itself: its JSON, its fields, its mail, its signature."""
+    """Everything that a report shows by itself: its JSON, its fields, its mail, its signature.
+
+    Where it cannot be told whether a mailed report is signed validly, a case that is about reports is no pass.
+    """
 
     def key(name: str) -> bytes | None:
         text = view.dkim_records.get(name)
         return None if text is None else text.encode()
 
     for arrival in judged_arrivals(view):
-        found = grade(arrival.parsed, view.requirements, key)
+        arrived = arrived_at(view, arrival)
+        found = grade(arrival.parsed, view.requirements, key, arrived)
         if before_any_connection(view, window_of(view, arrival)):
             found = tuple(one for one in found if one.reason != "perhaps-missing")
         yield from (_finding(view, arrival, one) for one in found)
+        why = unverified(arrival.parsed, key, arrived)
+        if why and _in_full(view, SIGNED):
+            expected = "a signature that verifies"
+            departure = Departure(SIGNED, "not-verified", "DKIM-Signature", expected, why, Grade.INCONCLUSIVE)
+            yield _finding(view, arrival, finding(departure, "the-signature-is-valid", view.requirements))
 
 
 def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
@@ -210,9 +223,13 @@ def comparable(view: CaseView) -> bool:
     return view.case.judges_reports and CAPABILITY in view.capabilities and not broken
 
 
+def _in_full(view: CaseView, obligation: str) -> bool:
+    return CAPABILITY in view.case.needs or obligation in _OF_THE_STORY
+
+
 def _finding(view: CaseView, arrival: Arrival, found: Finding) -> Judgement:
-    in_full = CAPABILITY in view.case.needs or found.obligation in _OF_THE_STORY
-    graded = found.grade if in_full or found.grade is Grade.INCONCLUSIVE else Grade.INFO
+    told = found.grade is Grade.INCONCLUSIVE or _in_full(view, found.obligation)
+    graded = found.grade if told else Grade.INFO
     return Judgement(
         found.check,
         graded,

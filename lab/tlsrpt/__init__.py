@@ -10,7 +10,7 @@ from lab.tlsrpt.known_sessions import KnownSessions, Range
 from lab.tlsrpt.parser import parse_report
 from lab.tlsrpt.report import Failure, Kind, ParsedReport, Policy, Report
 from lab.tlsrpt.sessions_checks import against_sessions, right_result_types
-from lab.tlsrpt.signature import KeyLookup, KeyUnavailable
+from lab.tlsrpt.signature import KeyLookup, KeyUnavailable, unverified
 
 __all__ = [
     "Departure",
@@ -30,4 +30,5 @@ __all__ = [
     "not_judged",
     "parse_report",
     "right_result_types",
+    "unverified",
 ]

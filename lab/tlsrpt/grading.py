@@ -18,7 +18,8 @@ from lab.tlsrpt import signature
 from lab.tlsrpt.coverage import IN_SCOPE, JUDGED_IN_PART, NEEDS_MORE, NOTED_WHILE_READING
 from lab.tlsrpt.departures import Departure, Finding, finding
 from lab.tlsrpt.report import Kind, ParsedReport
-from lab.tlsrpt.signature import KeyLookup, Validity
+from lab.tlsrpt.signature import KeyLookup
+from lab.tlsrpt.verification import Validity
 
 
 class Scope(StrEnum):
@@ -99,13 +100,16 @@ CHECKS = (
     Check(agreement.the_file_name_begins_with_the_contacts_domain, _NAMED_CONTENT, ("RPT-5.1-02",)),
     Check(agreement.the_file_name_has_the_times_of_the_report, _NAMED_CONTENT, ("RPT-5.1-04",)),
     Check(signature.the_report_is_signed_by_its_submitter, _MAIL, ("RPT-3-11",)),
+    Check(signature.the_signature_is_made_with_an_algorithm_of_today, _MAIL, ("RPT-3-11",)),
     Check(signature.the_signature_covers_the_whole_body, _MAIL, ("RPT-3-12", "DKIM-3.5-01")),
     Check(signature.the_signature_covers_from, _MAIL, ("DKIM-5.4-01",)),
     Check(signature.the_signature_covers_the_report_fields, _MAIL, ("RPT-5.3-08",)),
 )
 
 #: Checks that need the DNS records with the keys as well.
-KEY_CHECKS: tuple[tuple[Callable[[ParsedReport, KeyLookup], Iterator[Departure]], tuple[str, ...]], ...] = (
+KEY_CHECKS: tuple[
+    tuple[Callable[[ParsedReport, KeyLookup, float | None], Iterator[Departure]], tuple[str, ...]], ...
+] = (
     (signature.the_signature_is_valid, ("RPT-3-11",)),
     (signature.the_key_is_for_reports, ("RPT-3-13", "DKIM-3.6.1-01")),
 )
@@ -124,12 +128,16 @@ class NotJudged:
 
 
 def grade(
-    parsed: ParsedReport, requirements: Mapping[str, Requirement], find_key: KeyLookup | None = None
+    parsed: ParsedReport,
+    requirements: Mapping[str, Requirement],
+    find_key: KeyLookup | None = None,
+    arrived: float | None = None,
 ) -> tuple[Finding, ...]:
     """Judge a report by everything that it shows itself, the gravest findings first.
 
-    `find_key` gives the DKIM keys; without it no signature is verified, which `not_judged` says. A report that the lab
-    did not read to its end because of its own bounds has an `inconclusive` finding; no findings mean a clean report.
+    `find_key` gives the DKIM keys; without it no signature is verified, which `not_judged` says. `arrived` is when the
+    report did, in seconds since 1970, if that is known. A report that the lab did not read to its end because of its
+    own bounds has an `inconclusive` finding; no findings mean a clean report.
     """
     found = [finding(one, NOTED_WHILE_READING[one.obligation], requirements) for one in parsed.departures]
     found += [finding(one, "the-report-can-be-read", requirements) for one in _unread(parsed)]
@@ -139,7 +147,7 @@ def grade(
     if find_key is not None and parsed.message is not None:
         for holds, _ in KEY_CHECKS:
             name = holds.__name__.replace("_", "-")
-            found += [finding(one, name, requirements) for one in holds(parsed, find_key)]
+            found += [finding(one, name, requirements) for one in holds(parsed, find_key, arrived)]
     return tuple(sorted(found, key=lambda one: _GRAVITY.index(one.grade)))
 
 
@@ -178,11 +186,15 @@ def _signature_not_judged(parsed: ParsedReport, identifier: str, find_key: KeyLo
     in_part = identifier == "RPT-3-11"
     if find_key is None:
         return NotJudged(identifier, "the signature was not verified: its key was not given", in_part)
-    results = signature.verified(parsed, find_key)
-    if in_part and any(validity is Validity.VALID for validity, _ in results):
-        return None
-    unknown = [why for validity, why in results if validity is Validity.UNKNOWN]
-    return NotJudged(identifier, f"the signature was not verified: {unknown[0]}", in_part) if unknown else None
+    if not in_part:
+        unknown = [why for validity, why in signature.verified(parsed, find_key) if validity is Validity.UNKNOWN]
+        return NotJudged(identifier, f"the signature was not verified: {unknown[0]}") if unknown else None
+    why = signature.unverified(parsed, find_key)
+    if why:
+        return NotJudged(identifier, f"the signature was not verified: {why}", in_part)
+    if signature.perhaps_expired(parsed, find_key):
+        return NotJudged(identifier, "whether the signature had expired (x=) when the report arrived", in_part)
+    return None
 
 
 def _lacking(parsed: ParsedReport, needs: tuple[Scope, ...]) -> list[Scope]:

@@ -41,8 +41,10 @@ MOST_BASE64_PIECES = 1_000
 #: Departures that are noted while reading; the rest of them would say the same again.
 MOST_NOTED = 1_000
 
-#: Signatures on one message that are looked at.
+#: Signatures on one message that are verified, and octets of a signature field: 4096-bit keys and long h= lists stay
+#: below a quarter of it.
 MOST_SIGNATURES = 5
+LONGEST_SIGNATURE = 8 << 10
 
 
 class BeyondLimit(Exception):

@@ -5,10 +5,8 @@ Keys are asked for through a callable, so that nothing here reaches for the netw
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from lab.model import Grade
@@ -18,6 +16,7 @@ from lab.tlsrpt.mail import Message
 from lab.tlsrpt.mail_checks import REPORT_FIELDS
 from lab.tlsrpt.names import plain, within
 from lab.tlsrpt.report import ParsedReport
+from lab.tlsrpt.verification import OBSOLETE_ALGORITHM, Validity, tags_of, verify_with
 
 #: Returns the TXT record at a name (`selector._domainkey.domain`, no root dot) as octets; None where there is none.
 #: Raises `KeyUnavailable` where that cannot be told.
@@ -27,25 +26,15 @@ A53 = "A53: the signing domain has to be the submitter or a parent of it"
 A54 = "A54: tlsrpt was never registered as a service type (errata 5889 and 8303)"
 A54_ALONE = "A54: as RFC 8460 wants it; but by RFC 6376 an ordinary verifier has to ignore such a key"
 
-#: Blanks in a row that a message to be verified may have. The verifier's patterns take the square of their number, and
-#: lines of mail end after 998 octets.
-_MOST_BLANKS = 250
-_TOO_MANY_BLANKS = re.compile(rb"\s{%d}" % _MOST_BLANKS)
+#: Digits of a point in time (RFC 6376, section 3.5).
+_DIGITS_OF_TIME = 12
 
-#: Octets of a signature field that is verified: 4096-bit keys and long h= lists stay below a quarter of it.
-_LONGEST_SIGNATURE = 8192
+#: Characters of the name of a key that are told: DNS has 253 of them.
+_QUOTED_NAME = 260
 
 
 class KeyUnavailable(LookupError):
     """Nobody can say just now whether there is a key at a name."""
-
-
-class Validity(StrEnum):
-    """The result of verifying one signature."""
-
-    VALID = "valid"
-    INVALID = "invalid"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +60,25 @@ class Signature:
         return frozenset(name.strip().lower() for name in self.tags.get("h", "").split(":"))
 
     @property
+    def obsolete(self) -> bool:
+        """Whether nobody may make or accept such a signature any more (RFC 8301, section 3.1)."""
+        return self.tags.get("a") == OBSOLETE_ALGORITHM
+
+    @property
+    def expires(self) -> int | None:
+        """When it expires, in seconds since 1970 (x=); None if it does not, or if that cannot be read."""
+        text = self.tags.get("x", "")
+        return int(text) if len(text) <= _DIGITS_OF_TIME and text.isascii() and text.isdecimal() else None
+
+    @property
     def where(self) -> str:
         """How a finding names it."""
         return f"DKIM-Signature {self.number + 1} (d={self.domain or 'missing'})"
 
 
 def signatures(message: Message) -> tuple[Signature, ...]:
-    """Return the first few signatures of a message, from the top."""
-    values = message.all("dkim-signature")[:MOST_SIGNATURES]
-    return tuple(Signature(number, _tags(value)) for number, value in enumerate(values))
+    """Return the signatures of a message, from the top."""
+    return tuple(Signature(number, tags_of(value)) for number, value in enumerate(message.all("dkim-signature")))
 
 
 def reporting_signatures(parsed: ParsedReport) -> tuple[Signature, ...]:
@@ -95,9 +94,16 @@ def the_report_is_signed_by_its_submitter(parsed: ParsedReport) -> Iterator[Depa
     if not found:
         yield Departure("RPT-3-11", "no-signature", "header", "a DKIM-Signature", "none")
     elif not reporting_signatures(parsed):
-        domains = ", ".join(quoted(one.domain) for one in found)
+        domains = ", ".join(quoted(one.domain) for one in found[:MOST_SIGNATURES])
         expected = f"a signature of {_submitter(parsed)}"
         yield Departure("RPT-3-11", "unrelated-signature", "DKIM-Signature", expected, domains, note=A53)
+
+
+def the_signature_is_made_with_an_algorithm_of_today(parsed: ParsedReport) -> Iterator[Departure]:
+    """A signature of the reporting domain is not made with SHA-1 (RFC 8301, section 3.1)."""
+    if _only_obsolete(parsed):
+        where, expected = _judged(parsed)[0].where, "a=rsa-sha256"
+        yield Departure("RPT-3-11", "obsolete-algorithm", where, expected, f"a={OBSOLETE_ALGORITHM}")
 
 
 def the_signature_covers_the_whole_body(parsed: ParsedReport) -> Iterator[Departure]:
@@ -125,17 +131,21 @@ def the_signature_covers_the_report_fields(parsed: ParsedReport) -> Iterator[Dep
     yield Departure("RPT-5.3-08", "report-fields-not-signed", one.where, expected, _listed(one))
 
 
-def the_signature_is_valid(parsed: ParsedReport, find_key: KeyLookup) -> Iterator[Departure]:
-    """A signature of the reporting domain verifies. What could not be verified here is not held against it."""
-    results = verified(parsed, find_key)
-    if results and all(validity is Validity.INVALID for validity, _ in results):
+def the_signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: float | None) -> Iterator[Departure]:
+    """A signature of the reporting domain verifies, and had not expired when the report arrived.
+
+    What could not be verified here is not held against it: `unverified` says so. Nor is what is obsolete in any case,
+    which `the_signature_is_made_with_an_algorithm_of_today` says.
+    """
+    results = verified(parsed, find_key, arrived)
+    if results and all(validity is Validity.INVALID for validity, _ in results) and not _only_obsolete(parsed):
         where, (_, why) = _judged(parsed)[0].where, results[0]
         yield Departure("RPT-3-11", "invalid-signature", where, "a signature that verifies", why)
 
 
-def the_key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup) -> Iterator[Departure]:
+def the_key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup, _: float | None) -> Iterator[Departure]:
     """The key record lists the service type tlsrpt, or none, which means all."""
-    for one in _judged(parsed):
+    for one in _judged(parsed)[:MOST_SIGNATURES]:
         try:
             record = find_key(one.key_name)
         except KeyUnavailable:
@@ -152,58 +162,70 @@ def the_key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup) -> Iterato
             yield Departure("RPT-3-13", "service-type", where, "s= with tlsrpt, or no s=", observed, note=A54)
 
 
-def verified(parsed: ParsedReport, find_key: KeyLookup) -> list[tuple[Validity, str]]:
-    """Verify the signatures that count, and say of each whether it is valid, or why it is not."""
-    message = parsed.message
-    return [verify(message, one, find_key) for one in _judged(parsed)] if message else []
+def verified(
+    parsed: ParsedReport, find_key: KeyLookup, arrived: float | None = None
+) -> tuple[tuple[Validity, str], ...]:
+    """Verify the signatures that count, and say of each whether it is valid, or why it is not.
+
+    `arrived` is when the report did, in seconds since 1970: a signature that had expired by then is none. Where it is
+    None the age of a signature is not held against it.
+    """
+    message, judged = parsed.message, _judged(parsed)
+    if message is None:
+        return ()
+    results = [_verified(message, one, find_key, arrived) for one in judged[:MOST_SIGNATURES]]
+    if len(judged) > MOST_SIGNATURES:
+        results.append((Validity.UNKNOWN, f"of {len(judged)} signatures the first {MOST_SIGNATURES} were looked at"))
+    return tuple(results)
+
+
+def unverified(parsed: ParsedReport, find_key: KeyLookup, arrived: float | None = None) -> str:
+    """Say why nothing can be said of whether the report is signed validly; empty where that can be said, or it is not.
+
+    One signature that verifies is enough, and one that cannot be verified may be that one.
+    """
+    results = verified(parsed, find_key, arrived)
+    unknown = [why for validity, why in results if validity is Validity.UNKNOWN]
+    return unknown[0] if unknown and all(validity is not Validity.VALID for validity, _ in results) else ""
+
+
+def perhaps_expired(parsed: ParsedReport, find_key: KeyLookup) -> bool:
+    """Whether each signature that verifies has a date of expiry, so that it matters when the report arrived."""
+    pairs = zip(_judged(parsed), verified(parsed, find_key), strict=False)
+    valid = [one for one, (validity, _) in pairs if validity is Validity.VALID]
+    return bool(valid) and all(one.expires is not None for one in valid)
 
 
 def service_types(record: bytes) -> tuple[str, ...]:
     """Return the service types in the s= tag of a key record; none where there is no such tag."""
-    text = _tags(record.decode("utf-8", "replace")).get("s", "")
+    text = tags_of(record.decode("utf-8", "replace")).get("s", "")
     return tuple(service.strip().lower() for service in text.split(":") if service.strip())
 
 
-def verify(message: Message, signature: Signature, find_key: KeyLookup) -> tuple[Validity, str]:
-    """Verify one signature, and say why it is not valid where it is not. Never raises for what the message says."""
-    if len(message.all("dkim-signature")[signature.number]) > _LONGEST_SIGNATURE:
-        return Validity.UNKNOWN, "the signature field is too long to be looked at"
-    if _TOO_MANY_BLANKS.search(message.octets):
-        return Validity.UNKNOWN, f"the message has {_MOST_BLANKS} blanks in a row"
+def _verified(
+    message: Message, signature: Signature, find_key: KeyLookup, arrived: float | None
+) -> tuple[Validity, str]:
     try:
         record = find_key(signature.key_name)
     except KeyUnavailable:
-        return Validity.UNKNOWN, f"the key at {signature.key_name} is not known"
+        return Validity.UNKNOWN, f"the key at {signature.key_name[:_QUOTED_NAME]} is not known"
     if record is None:
-        return Validity.INVALID, f"there is no key at {signature.key_name}"
-    return _verified(message, signature, record)
-
-
-def _verified(message: Message, signature: Signature, record: bytes) -> tuple[Validity, str]:
-    import dkim
-
-    try:
-        verifier = dkim.DKIM(message.octets.lstrip(b"\r\n"))
-        valid = verifier.verify(signature.number, dnsfunc=lambda *_, **__: _without_services(record))
-    except dkim.ValidationError as error:
-        # Who reads last year's report must not blame it for its age.
-        expired = "x= value is past" in str(error)
-        return (Validity.UNKNOWN if expired else Validity.INVALID), f"{error}"[:200]
-    except (dkim.KeyFormatError, dkim.MessageFormatError) as error:
-        return Validity.INVALID, f"{error}"[:200]
-    except Exception as error:  # noqa: BLE001 - the verifier is not ours, and a hostile signature must not end the run
-        return Validity.UNKNOWN, f"the verifier gave up: {type(error).__name__}"
-    return (Validity.VALID, "") if valid else (Validity.INVALID, "it does not verify under the key of its domain")
-
-
-def _without_services(record: bytes) -> bytes:
-    """Leave s= out of a key record: the verifier knows only single service types, and we judge them ourselves."""
-    return b";".join(tag for tag in record.split(b";") if tag.partition(b"=")[0].strip() != b"s")
+        return Validity.INVALID, f"there is no key at {signature.key_name[:_QUOTED_NAME]}"
+    validity, why = verify_with(message, signature.number, record)
+    expires = signature.expires
+    if validity is Validity.VALID and arrived is not None and expires is not None and expires < arrived:
+        return Validity.INVALID, f"it had expired when the report arrived, {arrived - expires:.0f} s before (x=)"
+    return validity, why
 
 
 def _judged(parsed: ParsedReport) -> tuple[Signature, ...]:
     """The signatures of the reporting domain; where there are none, every signature is looked at all the same."""
     return reporting_signatures(parsed) or (signatures(parsed.message) if parsed.message else ())
+
+
+def _only_obsolete(parsed: ParsedReport) -> bool:
+    judged = _judged(parsed)
+    return bool(judged) and all(one.obsolete for one in judged)
 
 
 def _submitter(parsed: ParsedReport) -> str:
@@ -217,12 +239,3 @@ def _lacking(signature: Signature) -> tuple[str, ...]:
 
 def _listed(signature: Signature) -> str:
     return f"h={signature.tags.get('h', '')[:120]}"
-
-
-def _tags(text: str) -> Mapping[str, str]:
-    pairs = (tag.partition("=") for tag in text.split(";"))
-    found: dict[str, str] = {}
-    for name, _, value in pairs:
-        if name.strip():
-            found.setdefault(name.strip(), re.sub(r"\s+", "", value))
-    return found

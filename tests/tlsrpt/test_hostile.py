@@ -68,6 +68,13 @@ def _data(coded: bytes, encoding: bytes = b"base64") -> bytes:
     )
 
 
+def _signed_five_times(body: bytes) -> bytes:
+    signature = (
+        b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=sender.example; s=reports; h=from; bh=AAAA; b=AAAA\n"
+    )
+    return b"From: a@sender.example\n" + signature * 5 + b"\n" + body + b"\n"
+
+
 BOMB = _bomb(64 << 20)
 BIG = LARGEST_INPUT - 200
 
@@ -137,6 +144,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "comments": (lambda: b"From: a\nContent-Type: " + b"(" * 200_000 + b"\n\n{}", "RPT-5.3-02"),
     "base64 of pads": (lambda: _data(b"=" * (BIG - 500)), "RPT-4-01"),
     "base64 in small pieces": (lambda: _data(b"QQ=" * ((BIG - 500) // 3)), "pieces"),
+    "base64 and noise by turns": (lambda: _data(b"A=!" * ((BIG - 500) // 3)), "pieces"),
+    "base64 and blanks by turns": (lambda: _data(b"A " * ((BIG - 500) // 2)), "RPT-4-01"),
     "base64 of noise": (lambda: _data(b"\xff" * (BIG - 500)), "no base64"),
     "quoted-printable of noise": (lambda: _data(b"=" * (BIG - 500), b"quoted-printable"), "RPT-4-01"),
     "an unknown encoding": (lambda: _data(b"{}", b"x-" + b"u" * 5_000), "unknown transfer encoding"),
@@ -151,11 +160,28 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
             + b"; d=sender.example; s=reports; h=from\n"
             + Mail(signed_by=None).octets()
         ),
-        "too long to be looked at",
+        "longer than 8 KiB",
     ),
     "a signed body of blanks": (
         lambda: Mail().octets().replace(b"A report for programs follows.", b" " * (8 << 20)),
-        "blanks in a row",
+        "body hash mismatch",
+    ),
+    "runs of blanks under five signatures": (
+        lambda: _signed_five_times((b" " * 245 + b"x") * (BIG // 250)),
+        "mismatch",
+    ),
+    "runs of line ends under five signatures": (
+        lambda: _signed_five_times((b"\r\n" * 120 + b"x") * (BIG // 250)),
+        "mismatch",
+    ),
+    "single blanks under five signatures": (lambda: _signed_five_times(b" x" * (BIG // 2 - 500)), "mismatch"),
+    "signature fields of blanks below the bound": (
+        lambda: (
+            (b"DKIM-Signature: v=1; a=rsa-sha256; b =" + b" " * 7900 + b"; d=sender.example; s=reports; h=from; bh=A\n")
+            * 5
+            + Mail(signed_by=None).octets()
+        ),
+        "RPT-3-11",
     ),
 }
 
@@ -172,7 +198,7 @@ def test_hostile_input_ends_soon_and_with_a_clear_word(name: str) -> None:
     said = [parsed.trouble, str(parsed.kind), *(row.reason for row in silent)]
     said += [part for one in findings for part in (one.obligation, one.expected, one.observed)]
     assert any(word in one for one in said), said[:5]
-    assert findings or word == "blanks in a row"
+    assert findings
     assert took < LONGEST
     # What is quoted of foreign text is short, and the paths are.
     assert all(len(one.observed) + len(one.where) + len(one.expected) < 2_000 for one in findings)
@@ -187,13 +213,17 @@ def test_hostile_input_ends_soon_and_with_a_clear_word(name: str) -> None:
         "failures up to the bound",
         "parts that hold parts",
         "16 MiB of escapes",
+        "base64 and noise by turns",
+        "base64 and blanks by turns",
+        "runs of line ends under five signatures",
+        "single blanks under five signatures",
     ],
 )
 def test_hostile_input_takes_bounded_memory(name: str) -> None:
     octets = HOSTILE[name][0]()
     tracemalloc.start()
     try:
-        grade(parse_report(octets), REQUIREMENTS)
+        grade(parse_report(octets), REQUIREMENTS, keys())
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -14,7 +14,7 @@ from lab.model import Grade
 from lab.tlsrpt import moments
 from lab.tlsrpt.departures import Departure, quoted
 from lab.tlsrpt.moments import Moment
-from lab.tlsrpt.names import is_addr_spec, is_domain
+from lab.tlsrpt.names import is_addr_spec, is_domain, plain
 from lab.tlsrpt.report import (
     DANE_DISCOVERY_FAILURES,
     POLICY_TYPES,
@@ -117,12 +117,15 @@ def the_policy_lines_make_a_policy(parsed: ParsedReport) -> Iterator[Departure]:
 
 
 def the_mx_patterns_are_those_of_the_policy(parsed: ParsedReport) -> Iterator[Departure]:
-    """mx-host and the mx lines of policy-string name the same patterns."""
+    """mx-host and the mx lines of policy-string name the same patterns, each in the spelling that it has to have.
+
+    The lines are quoted as they were published, in U-labels and with a root dot if need be; mx-host has A-labels.
+    """
     for policy in parsed.policies if parsed.complete else ():
         if policy.policy_type != "sts" or not policy.policy_string or "sts-policy-invalid" in policy.result_types:
             continue
-        quoted_lines = {value.lower() for value in policy.lines_of("mx")}
-        patterns = {pattern.lower() for pattern in policy.mx_host or ()}
+        quoted_lines = {plain(value) for value in policy.lines_of("mx")}
+        patterns = {plain(pattern) for pattern in policy.mx_host or ()}
         if patterns and quoted_lines < patterns:
             observed = f"no line for {', '.join(sorted(patterns - quoted_lines))}"
             where = f"{policy.where}.policy.policy-string"
@@ -163,6 +166,24 @@ def the_mx_patterns_are_in_a_labels(parsed: ParsedReport) -> Iterator[Departure]
             if not pattern.isascii():
                 where = f"{policy.where}.policy.mx-host[{number}]"
                 yield Departure("RPT-4.4-11", "u-label", where, "A-labels (xn--)", quoted(pattern))
+
+
+def the_sts_policies_are_of_one_domain(parsed: ParsedReport) -> Iterator[Departure]:
+    """All MTA-STS policies of a report are those of the domain that it is about.
+
+    It is sent to the address of one policy domain and names that one in its file name and its fields (RFC 8460,
+    sections 3, 5.1 and 5.3); several policies in it are of the same domain (section 4). Other types of policy may stand
+    under the names of MX hosts (A55, A67), which nothing here shows.
+    """
+    first = ""
+    for policy in parsed.policies:
+        if policy.policy_type != "sts" or not policy.policy_domain:
+            continue
+        first = first or policy.policy_domain
+        if plain(policy.policy_domain) != plain(first):
+            note = "only who knows what the report was made for can tell which of them does not belong here"
+            where, observed = f"{policy.where}.policy.policy-domain", quoted(policy.policy_domain)
+            yield Departure("RPT-4.4-08", "another-domain", where, quoted(first), observed, Grade.INFO, note)
 
 
 def every_policy_has_one_block(parsed: ParsedReport) -> Iterator[Departure]:

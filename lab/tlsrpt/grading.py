@@ -62,6 +62,7 @@ CHECKS = (
     Check(content.the_mx_patterns_are_those_of_the_policy, _CONTENT, ("RPT-4.4-10", "RPT-4.5-02")),
     Check(content.the_tlsa_records_are_written_as_four_fields, _CONTENT, ("RPT-4.5-01",)),
     Check(content.the_policy_domain_is_a_domain, _CONTENT, ("RPT-4.4-08", "RPT-4.4-09")),
+    Check(content.the_sts_policies_are_of_one_domain, _CONTENT, ("RPT-4.4-08",)),
     Check(content.the_mx_patterns_are_in_a_labels, _CONTENT, ("RPT-4.4-11",)),
     Check(content.every_policy_has_one_block, _CONTENT, ("RPT-4-06",)),
     Check(content.there_is_something_to_tell, _CONTENT, ("RPT-4-02",)),

@@ -104,6 +104,21 @@ POLICY = (
     _set(f"{STS}/policy-type", "STS", ("RPT-4.4-06", "unknown-policy-type", FAIL)),
     _no(f"{STS}/policy-domain", ("RPT-4.4-08", "missing", FAIL)),
     _no("policies/2/policy/policy-domain", ("RPT-4.4-08", "missing", FAIL)),
+    _of(
+        "an MTA-STS policy of another domain",
+        lambda r: r["policies"].append(
+            {
+                "policy": {
+                    "policy-type": "sts",
+                    "policy-domain": "victim.example",
+                    "policy-string": ["version: STSv1", "mode: enforce", "mx: mx.victim.example", "max_age: 86400"],
+                    "mx-host": ["mx.victim.example"],
+                },
+                "summary": {"total-successful-session-count": 1, "total-failure-session-count": 0},
+            }
+        ),
+        ("RPT-4.4-08", "another-domain", INFO),
+    ),
     _set(f"{STS}/policy-domain", "a example", ("RPT-4.4-08", "not-a-domain", FAIL)),
     _set(f"{STS}/policy-domain", "bücher.example", ("RPT-4.4-09", "u-label", FAIL)),
     _set(
@@ -258,6 +273,14 @@ HARMLESS = (
     _set(f"{STS}/policy-domain", "a.example."),
     _set(f"{STS}/policy-domain", "xn--bcher-kva.example"),
     _set(f"{STS}/policy-string/2", "mx:mx1.a.example"),
+    _set(f"{STS}/policy-string/2", "mx: mx1.a.example."),
+    _of(
+        "a policy published in u-labels, its patterns in a-labels",
+        lambda r: (
+            _member(f"{STS}/policy-string/3", "mx: *.b\u00fccher.example")(r),
+            _member(f"{STS}/mx-host/1", "*.xn--bcher-kva.example")(r),
+        ),
+    ),
     _of(
         "mode none without mx",
         lambda r: (

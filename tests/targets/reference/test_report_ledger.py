@@ -120,11 +120,14 @@ async def test_without_any_policy_clear_text_is_a_failure(internet: Internet, tm
     assert told(await reported(internet, tmp_path)) == [("no-policy-found", 0, 1, [("starttls-not-supported", 1)])]
 
 
-async def test_flaw_reports_failures_under_none(internet: Internet, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "result_type"), [("stripped", "starttls-not-supported"), ("expired", "certificate-expired")]
+)
+async def test_flaw_reports_failures_under_none(internet: Internet, tmp_path: Path, how: str, result_type: str) -> None:
     internet.publish("none")
-    spoil(internet, "stripped")
+    spoil(internet, how)
     blocks = await reported(internet, tmp_path, reports_failures_under_none=True)
-    assert told(blocks) == [("sts", 0, 1, [("starttls-not-supported", 1)])]
+    assert told(blocks) == [("sts", 0, 1, [(result_type, 1)])]
 
 
 @pytest.mark.parametrize("how", ["stripped", "expired"])

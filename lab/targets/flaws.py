@@ -139,6 +139,9 @@ class Flaws:
         "RPT-4.4-03", "a report covers a day of the sender's local time, not of UTC"
     )
     reports_on_reports: bool = _flaw("RPT-3-09", "sessions that carry report mail are in the next report")
+    reports_nothing_under_none: bool = _flaw(
+        "RPT-5-01", "a domain whose policy is of mode none gets no report at all, whatever it asks for"
+    )
     reports_failures_under_none: bool = _flaw("STS-6-03", "failures are reported under a policy of mode none")
 
     leaves_out_failed_fetches: bool = _flaw(

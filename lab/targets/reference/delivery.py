@@ -150,6 +150,8 @@ class Delivery:
             return Ledger(counts, domain, NO_POLICY, self._flaws)
         if policy.mode != "none" or self._flaws.reports_failures_under_none:
             return Ledger(counts, domain, applied(policy), self._flaws)
+        if self._flaws.reports_nothing_under_none:
+            counts = None
         return Ledger(counts, domain, NO_POLICY, self._flaws, failures=False)
 
     async def _to_hosts(

@@ -45,6 +45,8 @@ REQUEST_BODY_LIMIT = 64 * 1024
 # An answer is read into memory: a queue of ten thousand recipients is about 3 MiB.
 HOOK_OUTPUT_LIMIT = 16 * 1024 * 1024
 STDERR_TAIL_LIMIT = 2000
+# What Linux reads of a script's first line (BINPRM_BUF_SIZE).
+FIRST_LINE_LIMIT = 256
 # How long a client may take over sending its request, or over taking the answer.
 CLIENT_SECONDS = 10.0
 # A body that is refused for its size is read and thrown away up to this much, see _discard_body.
@@ -144,8 +146,9 @@ def run_hook(executable: Path, request_body: bytes, seconds: float) -> bytes:
                 start_new_session=True,  # a process group of its own, so that all of it can be killed
             )
         except OSError as problem:
+            reason = why_not_started(executable, problem)
             raise ContractError(
-                HTTPStatus.INTERNAL_SERVER_ERROR, f"hook {executable.name!r} cannot be started: {problem}"
+                HTTPStatus.INTERNAL_SERVER_ERROR, f"hook {executable.name!r} cannot be started: {reason}"
             ) from problem
         if not ended_within(process, seconds):
             raise ContractError(
@@ -160,6 +163,20 @@ def run_hook(executable: Path, request_body: bytes, seconds: float) -> bytes:
                 tail(errors),
             )
         return bounded_output(executable.name, output)
+
+
+def why_not_started(executable: Path, problem: OSError) -> str:
+    """Say what is wrong with a hook that is there and cannot be run, and what to do."""
+    if isinstance(problem, PermissionError):
+        return f"it is not executable (chmod +x {executable}), or the program that its first line names is not"
+    if isinstance(problem, FileNotFoundError):
+        with executable.open("rb") as script:
+            first = script.readline(FIRST_LINE_LIMIT)
+        line = first.rstrip(b"\n").decode(errors="replace")
+        if first.endswith(b"\r\n"):
+            return f"its lines end in CR LF ({line!r}): write them with LF alone"
+        return f"the program that its first line names is not there: {line!r}"
+    return f"{problem} (a script begins with a line like #!/bin/sh)"
 
 
 def ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -190,11 +190,23 @@ def test_a_failing_hook_shows_the_end_of_its_standard_error(contract: Contract) 
     assert len(error) < 3000
 
 
-def test_a_hook_that_cannot_be_started_is_a_failure(contract: Contract) -> None:
-    (contract.hooks / "about").write_text("not executable")
+@pytest.mark.parametrize(
+    ("script", "mode", "told"),
+    [
+        ("#!/bin/sh\necho '{}'\n", 0o644, "chmod +x"),
+        ("#!/bin/sh\r\necho '{}'\r\n", 0o755, "its lines end in CR LF"),
+        ("#!/opt/no/such/python\n", 0o755, "names is not there: '#!/opt/no/such/python'"),
+        ("echo '{}'\n", 0o755, "begins with a line like #!/bin/sh"),
+    ],
+)
+def test_a_hook_that_cannot_be_started_is_told_why(contract: Contract, script: str, mode: int, told: str) -> None:
+    hook = contract.hooks / "about"
+    hook.write_bytes(script.encode())
+    hook.chmod(mode)
     answer = contract.call("GET", "/about")
     assert answer.status == 500
     assert "'about' cannot be started" in answer.json["error"]
+    assert told in answer.json["error"]
 
 
 @pytest.mark.parametrize("output", ["", "restarted", "[]", "{", "7"])

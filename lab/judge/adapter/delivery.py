@@ -84,7 +84,8 @@ def _contract(view: AdapterView) -> Finding:
             Word.FAULT,
             last.error or "GET /about answers 404",
             "about-broken",
-            'The hook `about` must be an executable that prints one JSON object with "contract": 1 and a "name".',
+            'The hook `about` must be an executable (chmod +x) that prints one JSON object with "contract": 1 and a '
+            '"name". A script begins with #! and a program that is in the image, and its lines end in LF, not CR LF.',
             at([event]),
         )
     return Finding(CONTRACT, Word.OK, f"GET /about answers: {view.about.name}", evidence=at([event]))

@@ -75,7 +75,8 @@ def _not_there(view: AdapterView, part: str) -> Finding | None:
         Word.FAULT,
         f"{fact.error}{asked}",
         f"{part}-broken",
-        f"The hook `{part}` must print what the table in docs/adding-an-mta.md says, and end with status 0. Try it by "
+        f"The hook `{part}` must be executable (chmod +x; #! and a program of the image; lines that end in LF), "
+        "print what the table in docs/adding-an-mta.md says, and end with status 0. Try it by "
         f"hand: docker exec -i CONTAINER /hooks/{part} </dev/null. A hook that is not there at all is no fault.",
         at([event]),
     )

@@ -61,8 +61,8 @@ class Arrival:
 
 def arrivals(view: CaseView) -> list[Arrival]:
     """Return what arrived at the places of a case, and what arrived elsewhere and is about its domain, in order."""
-    own = [Arrival(event, fact, _read(fact)) for event, fact in view.facts.of_kind(ReportReceived)]
-    stray = [Arrival(event, fact, _read(fact)) for event, fact in view.of_run.of_kind(ReportReceived)]
+    own = [Arrival(event, fact, read_report(fact)) for event, fact in view.facts.of_kind(ReportReceived)]
+    stray = [Arrival(event, fact, read_report(fact)) for event, fact in view.of_run.of_kind(ReportReceived)]
     about = [arrival for arrival in stray if arrival.is_about(view.facts.domain)]
     return sorted(own + about, key=lambda arrival: arrival.event.number)
 
@@ -135,7 +135,8 @@ def reports_left(view: CaseView, after: float) -> bool:
     return any(at >= asked[0] for at in left) if asked else False
 
 
-def _read(fact: ReportReceived) -> ParsedReport:
+def read_report(fact: ReportReceived) -> ParsedReport:
+    """Read what arrived where reports are received, as far as it is one."""
     media_type = (fact.media_type or NO_MEDIA_TYPE) if fact.transport == "https" else None
     return _parsed(fact.octets, media_type)
 

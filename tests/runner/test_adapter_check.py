@@ -12,6 +12,7 @@ from aiohttp import web
 
 from lab.deadlines import Deadline
 from lab.judge.adapter import Word
+from lab.targets.reference.report import Report
 from lab.targets.reference.sender import ReferenceSender
 from lab.targets.reference.smtp_server import _Intake
 from lab.targets.reference.tls import TlsContexts
@@ -334,3 +335,25 @@ async def test_what_is_claimed_beyond_the_labs_knowledge(tmp_path: Path) -> None
     result = await checked(Adapter(tmp_path, answers={"/about": says(about)}))
     assert result.words()["claims dane"] is Word.NOT_PROVABLE
     assert result.codes() == []
+
+
+@pytest.mark.parametrize(
+    ("octets", "told"),
+    [
+        (b"x", "there is no JSON in it"),
+        (b'{"policies": [{"policy": {"policy-type": "sts", "policy-domain": "other.example"}}]}', "other.example"),
+    ],
+)
+async def test_reports_are_claimed_and_something_else_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, octets: bytes, told: str
+) -> None:
+    monkeypatch.setattr(Report, "packed", property(lambda _: octets))
+    result = await only(Adapter(tmp_path), "no-report-in-it")
+    assert told in result.of("no-report-in-it").observed
+    assert "posted to https://" in result.of("no-report-in-it").observed
+
+
+async def test_reports_that_can_be_asked_for_are_not_claimed(tmp_path: Path) -> None:
+    about = says({**ABOUT, "capabilities": ["mta-sts"]})
+    result = await only(Adapter(tmp_path, answers={"/about": about}), "there-and-not-claimed")
+    assert "tls-rpt is not claimed" in result.of("there-and-not-claimed").observed

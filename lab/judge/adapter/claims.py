@@ -20,10 +20,13 @@ from lab.judge.adapter.probes import (
     TLS_RPT,
     UNTRUSTED,
 )
+from lab.judge.arrivals import Arrival, read_report
 from lab.model import Case, Outcome
 
 #: What a target can claim and the lab has cases for.
 PROBED = (MTA_STS, TLS_RPT)
+
+_BROUGHT = {"https": "posted to", "mail": "mailed to"}
 
 
 def the_claims(view: AdapterView) -> Iterator[Finding]:
@@ -34,6 +37,15 @@ def the_claims(view: AdapterView) -> Iterator[Finding]:
     yield from _mta_sts(view) if view.claims(MTA_STS) else _unclaimed(view)
     if view.claims(TLS_RPT):
         yield _tls_rpt(view)
+    elif any(fact.offered and not fact.error for _, fact in view.tries("reports")):
+        yield Finding(
+            "does not claim tls-rpt",
+            Word.FAULT,
+            f"{name_of('reports')} answers, and yet tls-rpt is not claimed: nobody would ever ask it",
+            "there-and-not-claimed",
+            'Add "tls-rpt" to "capabilities" of GET /about, or leave the hook `reports` out.',
+            at([event for event, _ in view.tries("reports")]),
+        )
     for capability in sorted(set(view.about.capabilities) - set(PROBED)):
         yield Finding(f"claims {capability}", Word.NOT_PROVABLE, "there are no cases about it yet")
 
@@ -141,9 +153,24 @@ def _cache(view: AdapterView) -> Finding:
 
 def _tls_rpt(view: AdapterView) -> Finding:
     part = "claims tls-rpt"
-    arrived = [event for case in (REPORTED, KNOWN_POLICY) for event, _ in view.facts(case).of_kind(ReportReceived)]
+    arrived = [
+        (case, Arrival(event, fact, read_report(fact)))
+        for case in (REPORTED, KNOWN_POLICY)
+        for event, fact in view.facts(case).of_kind(ReportReceived)
+    ]
+    right = [arrival.event for case, arrival in arrived if arrival.is_about(view.facts(case).domain)]
+    if right:
+        return Finding(part, Word.OK, "a report about an honest domain arrived", evidence=at(right))
     if arrived:
-        return Finding(part, Word.OK, "a report about an honest domain arrived", evidence=at(arrived))
+        return Finding(
+            part,
+            Word.FAULT,
+            f"what arrived is no report about the domain: {_no_report(arrived[-1][1])}",
+            "no-report-in-it",
+            "A report is JSON as RFC 8460, section 4.4 has it, posted or mailed, gzipped or not, with the domain in "
+            "policy-domain. It is in the run's folder: `sts-lab report-check` says what is wrong with one.",
+            at([arrival.event for _, arrival in arrived]),
+        )
     left = view.of_run.of_kind(ReportsLeft)
     if not left:
         return Finding(
@@ -162,6 +189,12 @@ def _tls_rpt(view: AdapterView) -> Finding:
         "go where the domain's _smtp._tls record says, over HTTPS under the CA in /lab/ca.pem.",
         at([left[-1][0]]),
     )
+
+
+def _no_report(arrival: Arrival) -> str:
+    domains = ", ".join(sorted(set(arrival.parsed.policy_domains))[:3]) or "none"
+    what = f"a report about {domains}" if arrival.parsed.content else arrival.parsed.trouble
+    return f"{arrival.fact.size} octets {_BROUGHT[arrival.fact.transport]} {arrival.fact.place}: {what}"
 
 
 def _word(outcome: Outcome | None) -> str:

@@ -32,6 +32,13 @@ PROBE = Deadline("probe", 30)
 #: From the end of an attack to the arrival of what was held. As SETTLE, plus one retry.
 RECOVER = Deadline("recover", 60)
 
+#: For how long an adapter check asks for no attempt at a message that waits, to see the target's own rhythm before it
+#: looks for the effect of a request: Postfix tries again by itself after 3 s, Exim and sendmail every 2 s.
+OWN_RHYTHM = Deadline("own-rhythm", 4)
+
+#: The same for the reference sender, which makes an attempt within 0.05 s of a request.
+OWN_RHYTHM_IN_PROCESS = Deadline("own-rhythm-in-process", 1)
+
 #: How much longer a target is waited for whose own queue says that it is at work on the message. Courier takes 125 s
 #: for one attempt where a name server does not answer (it asks again after 5, 25 and 95 s, whatever resolv.conf says),
 #: and nothing is seen of it in the last 95 of them.

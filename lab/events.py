@@ -251,7 +251,10 @@ class QueueSeen(Fact, frozen=True):
 
 
 class TargetFlushed(Fact, frozen=True):
-    """The target was asked to try everything in its queue now."""
+    """The target was asked to try everything in its queue now, and has said that it does."""
+
+    #: How long it took to say so.
+    seconds: float = 0.0
 
 
 class TargetRestarted(Fact, frozen=True):
@@ -302,6 +305,8 @@ class PartTried(Fact, frozen=True):
     offered: bool = True
     error: str = ""
     seconds: float = 0.0
+    #: Of a flush: whether the answer was that it cannot be done now.
+    put_off: bool = False
 
 
 class QueueListed(Fact, frozen=True):

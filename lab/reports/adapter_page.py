@@ -49,7 +49,7 @@ def exit_code(findings: Sequence[Finding]) -> int:
         return LAB_ERROR
     if Word.FAULT in words:
         return FINDING
-    return INCONCLUSIVE if Word.INCONCLUSIVE in words else AS_EXPECTED
+    return INCONCLUSIVE if words & {Word.INCONCLUSIVE, Word.SKIPPED} else AS_EXPECTED
 
 
 def adapter_page(findings: Sequence[Finding]) -> RenderableType:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from lab.events import LogRead, MessageInjected, PartTried, QueueListed
+from lab.events import Event, LogRead, MessageInjected, PartTried, QueueListed
+from lab.judge.adapter.probes import HELD
 from lab.record import Recorder
+from lab.runner.quiet_time import QuietTime
 from lab.targets.black_box import BlackBox
 from lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, Target, TargetError
 
@@ -43,8 +45,10 @@ class ObservedTarget(BlackBox):
         self._recorder = recorder
         self._rows: tuple[tuple[str, str, str, str], ...] | None = None
         self._tried: set[str] = set()
+        self._put_off: set[str] = set()
         self._domains: set[str] = set()
-        recorder.listen(lambda event: self._remember(event.fact))
+        self._quiet: QuietTime | None = None
+        recorder.listen(self._remember)
 
     async def come_up(self, seconds: float) -> tuple[About, bool]:
         """Wait until the contract answers and mail is taken, or so many seconds; on record is how it ended.
@@ -94,8 +98,17 @@ class ObservedTarget(BlackBox):
             self._recorder.write(QueueListed(rows=rows))  # type: ignore[arg-type]
         return held
 
+    def hold_flushes(self, seconds: float, at_most: float) -> None:
+        """Answer "not now" to each request for an attempt until the target's own rhythm has been seen.
+
+        That is when the probe's message has waited for so many `seconds`, or was tried again; `at_most` from now on.
+        """
+        self._quiet = QuietTime(HELD.id, "held", seconds, time.monotonic() + at_most)
+
     async def flush(self) -> None:
         """See `Target`."""
+        if self._quiet is not None and not self._quiet.over():
+            raise NotNow("the target's own rhythm is being watched")
         await self._watched("flush", super().flush, quiet=True)
 
     async def restart(self, signal: str) -> None:
@@ -134,6 +147,9 @@ class ObservedTarget(BlackBox):
         try:
             answer = await call()
         except NotNow:
+            if part not in self._put_off:
+                self._put_off.add(part)
+                self._write(part, began, None, argument, put_off=True)
             raise
         except TargetError as error:
             if part not in self.hidden:
@@ -147,7 +163,9 @@ class ObservedTarget(BlackBox):
         self._tried.add(part)
         return answer
 
-    def _write(self, part: str, began: float, error: TargetError | None, argument: str = "") -> None:
+    def _write(
+        self, part: str, began: float, error: TargetError | None, argument: str = "", *, put_off: bool = False
+    ) -> None:
         self._recorder.write(
             PartTried(
                 part=part,
@@ -156,9 +174,12 @@ class ObservedTarget(BlackBox):
                 offered=not isinstance(error, NotOffered),
                 error="" if error is None or isinstance(error, NotOffered) else str(error),
                 seconds=round(time.monotonic() - began, 3),
+                put_off=put_off,
             )
         )
 
-    def _remember(self, fact: object) -> None:
-        if isinstance(fact, MessageInjected):
-            self._domains.add(fact.recipient.rpartition("@")[2])
+    def _remember(self, event: Event) -> None:
+        if isinstance(event.fact, MessageInjected):
+            self._domains.add(event.fact.recipient.rpartition("@")[2])
+        if self._quiet is not None:
+            self._quiet.see(event)

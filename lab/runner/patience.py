@@ -12,6 +12,8 @@ from lab.deadlines import (
     LEARN_POLICY,
     LEARN_POLICY_IN_PROCESS,
     LONGEST_RETRY,
+    OWN_RHYTHM,
+    OWN_RHYTHM_IN_PROCESS,
     POLICY_STORED,
     QUEUE_LOOK,
     QUEUE_POLL,
@@ -40,6 +42,7 @@ class Patience:
     longest_retry: Deadline = LONGEST_RETRY
     queue_look: Deadline = QUEUE_LOOK
     policy_stored: Deadline = POLICY_STORED
+    own_rhythm: Deadline = OWN_RHYTHM
 
     def with_retries(self, deadline: Deadline, about: About, flushes: bool) -> Deadline:
         """Return a deadline with room for the attempts that have to be seen before it passes.
@@ -56,4 +59,6 @@ class Patience:
 # daemon of Postfix was seen to wait more than 5 s for its own cache, and to let mail go without a policy. A third of
 # that takes no longer, because cases mostly wait.
 OVER_THE_NETWORK = Patience(QUEUE_POLL, LEARN_POLICY, cases_at_once=48)
-IN_PROCESS = Patience(QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS, cases_at_once=240)
+IN_PROCESS = Patience(
+    QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS, cases_at_once=240, own_rhythm=OWN_RHYTHM_IN_PROCESS
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
@@ -47,11 +48,17 @@ class QueueWatch:
         self._task: asyncio.Task[None] | None = None
         #: False once the target has said that it shows no queue.
         self.offered = True
-        #: False once the target has said that it does not try again on request.
-        self.flushes = True
+        self._offers_flush = True
+        #: Whether the target was ever asked to try again, in vain, and whether it ever did.
+        self._put_off, self._flushed = False, False
         #: What it said last, when the target broke: every case that waits must stop waiting.
         self.broken: str = ""
         self.breaks = asyncio.Event()
+
+    @property
+    def flushes(self) -> bool:
+        """Whether the target tries again on request: it has not said that it does not, nor so far only "not now"."""
+        return self._offers_flush and (self._flushed or not self._put_off)
 
     def start(self) -> None:
         """Begin to watch."""
@@ -119,20 +126,23 @@ class QueueWatch:
 
     async def _flush_if_wanted(self) -> None:
         wanting = [watched for watched in self._watched.values() if watched.wants_retry]
-        if not self.flushes or not wanting:
+        if not self._offers_flush or not wanting:
             return
         for watched in wanting:
             watched.wants_retry = False
+        began = time.monotonic()
         try:
             await self._target.flush()
         except NotNow:
             for watched in wanting:
                 watched.wants_retry = True
+            self._put_off = True
             return
         except NotOffered:
-            self.flushes = False
+            self._offers_flush = False
             return
-        self._recorder.write(TargetFlushed())
+        self._flushed = True
+        self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
 
     def _note(self, held: tuple[Held, ...], there_before: Collection[str]) -> None:
         by_recipient = {entry.recipient.lower(): entry for entry in held}

@@ -24,7 +24,7 @@ from lab.runner.queue_watch import QueueWatch
 from lab.runner.report_call import CAPABILITY
 from lab.runner.stage import Stage
 from lab.targets.black_box import BlackBox
-from lab.targets.contract import About, Target, TargetError
+from lab.targets.contract import About, NotNow, Target, TargetError
 from lab.targets.flaws import parse_flaws
 from lab.targets.reference.settings import IN_PROCESS as SETTINGS_IN_PROCESS
 from lab.targets.reference.settings import Settings
@@ -102,7 +102,7 @@ async def check(
             grounds.recorder.listen(outlet.event)
             if takes_mail:
                 async with grounds.stage(target, about) as stage:
-                    await _play_probes(stage)
+                    await _play_probes(stage, target)
                 broken = stage.watch.broken
                 outlet.target_log(f"{broken}\n" if broken else await _log_of(target))
             grounds.complete = True
@@ -161,7 +161,7 @@ async def _see_that_it_is_ready(stage: Stage) -> None:
         )
 
 
-async def _play_probes(stage: Stage) -> None:
+async def _play_probes(stage: Stage, target: ObservedTarget) -> None:
     """Play the honest probe; if its message arrived, try each hook, and play what can show anything with those."""
     with contextlib.suppress(TargetError):
         await stage.target.queue()
@@ -169,7 +169,9 @@ async def _play_probes(stage: Stage) -> None:
     message = _view_of(stage, (HONEST,)).message(HONEST, HONEST.steps[0].name)
     if message is None or not message.outcome().delivered:
         return
-    await play(_shorter(stage, PROBE), probes_for(stage.about.capabilities, await _offered(stage)), frozenset())
+    offered = await _offered(stage)
+    target.hold_flushes(stage.patience.own_rhythm.seconds, PROBE.seconds)
+    await play(_shorter(stage, PROBE), probes_for(stage.about.capabilities, offered), frozenset())
 
 
 async def _offered(stage: Stage) -> list[str]:
@@ -186,7 +188,9 @@ async def _offered(stage: Stage) -> list[str]:
     offered: list[str] = []
     for part, call in tries.items():
         with contextlib.suppress(TargetError):
-            await call()
+            # "Not now" is what a target says that offers it.
+            with contextlib.suppress(NotNow):
+                await call()
             offered.append(part)
     return offered
 

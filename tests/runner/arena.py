@@ -15,7 +15,7 @@ from lab.attacks.campaign import Campaign
 from lab.attacks.registry import ATTACK_FORMS
 from lab.catalogue import Catalogue, load_catalogue
 from lab.containers.folder import repository_root
-from lab.deadlines import Deadline
+from lab.deadlines import OWN_RHYTHM_IN_PROCESS, Deadline
 from lab.events import AnyFact, Event
 from lab.judge import judge
 from lab.model import Case, Verdict
@@ -49,6 +49,7 @@ IMPATIENT = Patience(
     attempt=Deadline("attempt", 0.6),
     longest_retry=Deadline("longest-retry", 0.5),
     queue_look=Deadline("queue-look", 0.5),
+    own_rhythm=OWN_RHYTHM_IN_PROCESS,
 )
 
 #: The reference sender, quick to give up on hosts that do not answer.

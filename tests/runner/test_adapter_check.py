@@ -12,6 +12,7 @@ from aiohttp import web
 
 from lab.deadlines import Deadline
 from lab.judge.adapter import Word
+from lab.reports.adapter_page import exit_code
 from lab.targets.reference.report import Report
 from lab.targets.reference.sender import ReferenceSender
 from lab.targets.reference.smtp_server import _Intake
@@ -235,6 +236,22 @@ async def test_a_flush_that_does_nothing_where_mail_is_soon_tried_again_anyway(t
     assert result.words()["POST /flush"] is Word.NOT_PROVABLE, result.findings
     (found,) = [finding for finding in result.findings if finding.part == "POST /flush"]
     assert "may be one of the mail server's own" in found.observed
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.8, 1.3])
+async def test_a_flush_that_does_nothing_is_never_shown_whatever_the_rhythm(tmp_path: Path, seconds: float) -> None:
+    """As `exim -q2s` with a hook that only prints; once the rhythm fits into the quiet time, twice it does not."""
+    settings = replace(QUICK, retry_seconds=seconds, longest_retry_seconds=seconds)
+    result = await checked(Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": True})}))
+    assert result.words()["POST /flush"] is Word.NOT_PROVABLE, result.findings
+
+
+async def test_a_flush_that_is_always_put_off(tmp_path: Path) -> None:
+    settings = replace(QUICK, retry_seconds=0.3, longest_retry_seconds=0.3)
+    adapter = Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": False})})
+    result = await only(adapter, "flush-never-now")
+    assert exit_code(result.findings) == 1
+    assert 'the answer was "not now"' in result.of("flush-never-now").observed
 
 
 async def test_a_restart_that_does_nothing(tmp_path: Path) -> None:

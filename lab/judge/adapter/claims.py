@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from lab.events import NotSupported, ReportReceived, ReportsLeft
 from lab.judge.adapter.delivery import policy_fetch
-from lab.judge.adapter.finding import AdapterView, Finding, Word, at
-from lab.judge.adapter.hooks import name_of
+from lab.judge.adapter.finding import AdapterView, Finding, Word, at, name_of
 from lab.judge.adapter.probes import (
     CACHE,
     HONEST,

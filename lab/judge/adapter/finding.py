@@ -104,3 +104,11 @@ class AdapterView:
 def at(events: Sequence[Event]) -> tuple[int, ...]:
     """Return the numbers of a few events."""
     return tuple(event.number for event in events[:5])
+
+
+_METHOD = {"queue": "GET", "logs": "GET"}
+
+
+def name_of(part: str) -> str:
+    """Return what a hook is called in the listing."""
+    return f"{_METHOD.get(part, 'POST')} /{part}"

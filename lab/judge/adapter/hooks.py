@@ -10,23 +10,13 @@ from lab.events import (
     Event,
     LogRead,
     QueueListed,
-    QueueSeen,
-    TargetFlushed,
     TargetRestarted,
 )
-from lab.judge.adapter.finding import AdapterView, Finding, Word, at
+from lab.judge.adapter.finding import AdapterView, Finding, Word, at, name_of
+from lab.judge.adapter.flush import the_flush
 from lab.judge.adapter.probes import CLOCK, CLOCK_ADVANCE, HELD, HELD_ALONE, HONEST, KEPT, MTA_STS, STRANGER
 from lab.judge.facts import SAME_ATTEMPT, MessageFacts, not_killed
 from lab.model import Outcome
-
-#: Seconds from a request to try everything now to the attempt that it causes. Postfix took 0.1 s; a mail server that is
-#: restarted for it, 2 s.
-FLUSHED_WITHIN = 10.0
-
-#: Seconds within which an attempt is put down to the request and not to the target's own schedule, which nobody knows:
-#: chasquid, Exim, OpenSMTPD, Postfix and sendmail took 0.4 s at the most, and no mail server was seen that tries again
-#: by itself within a second. Later than that, either may have caused it.
-_AT_ONCE = 1.0
 
 #: What does without a hook, in the words of the listing.
 _WITHOUT = {
@@ -38,12 +28,10 @@ _WITHOUT = {
     "logs": "findings come without the mail server's own words",
 }
 
-_METHOD = {"queue": "GET", "logs": "GET"}
-
 
 def the_hooks(view: AdapterView) -> Iterator[Finding]:
     """Return one finding, or more, for each hook."""
-    truths = {"queue": _queue, "flush": _flush, "restart": _restart, "clock": _clock, "reports": None, "logs": _logs}
+    truths = {"queue": _queue, "flush": the_flush, "restart": _restart, "clock": _clock, "reports": None, "logs": _logs}
     for part, truth in truths.items():
         broken = _not_there(view, part)
         if broken is not None:
@@ -51,11 +39,6 @@ def the_hooks(view: AdapterView) -> Iterator[Finding]:
         elif truth is not None:
             yield from truth(view)
     yield from _retry_seconds(view)
-
-
-def name_of(part: str) -> str:
-    """Return what a hook is called in the listing."""
-    return f"{_METHOD.get(part, 'POST')} /{part}"
 
 
 def _not_there(view: AdapterView, part: str) -> Finding | None:
@@ -149,39 +132,6 @@ def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
         "No hold can be proved like this. Set the retry time of the mail server to a few seconds, say what it is in "
         "GET /about (retry_seconds, or own_retry_seconds where that is longer), or offer the hook `flush`.",
     )
-
-
-def _flush(view: AdapterView) -> Iterator[Finding]:
-    flushes = [event for event, _ in view.of_run.of_kind(TargetFlushed)]
-    facts = view.facts(HELD)
-    steps = [event.at for event in facts.events if event.step == "held"]
-    asked = [event for event in flushes if steps and steps[0] < event.at < steps[-1]]
-    if not asked:
-        yield Finding(name_of("flush"), Word.SKIPPED, "answers, but no message waited that it could have moved")
-        return
-    # What a restart or another time brings about later is not the flush's doing.
-    changes = [event for event, _ in view.of_run.of_kind(ClockAdvanced) + view.of_run.of_kind(TargetRestarted)]
-    until = min((event.at for event in changes if event.at > asked[0].at), default=float("inf"))
-    # A sender that remembers the MX host, which refuses connections, leaves no trace: its queue says that it tries.
-    trying = [event for event, fact in facts.of_kind(QueueSeen) if fact.state == "active" and event.at > asked[0].at]
-    tried = [event.at - asked[0].at for event in [*facts.contacts(asked[0].at), *trying] if event.at < until]
-    first = min(tried, default=float("inf"))
-    if first > FLUSHED_WITHIN:
-        seen = "no attempt at all" if first == float("inf") else f"its next attempt {first:.1f} s later"
-        yield Finding(
-            name_of("flush"),
-            Word.FAULT,
-            f"after the request to try everything now there was {seen}",
-            "flush-without-attempt",
-            "The hook must make the mail server try each waiting message again at once (postqueue -f, exim -qff, "
-            "sendmail -q), also one that has failed a moment ago. If it cannot, leave the hook out.",
-            at(asked),
-        )
-    elif first > _AT_ONCE:
-        observed = f"an attempt {first:.1f} s after the request, which may be one of the mail server's own"
-        yield Finding(name_of("flush"), Word.NOT_PROVABLE, observed, evidence=at(asked[:1]))
-    else:
-        yield Finding(name_of("flush"), Word.OK, f"an attempt {first:.1f} s after the request", evidence=at(asked[:1]))
 
 
 def _restart(view: AdapterView) -> Iterator[Finding]:

@@ -58,6 +58,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     set_aside: tuple[str, ...] = ()
     #: Seconds that the target lets pass between attempts of its own, where that is more than `retry_seconds`.
     own_retry_seconds: float = 0.0
+    #: Members of what the target said of itself that the contract does not know.
+    unknown_in_about: tuple[str, ...] = ()
     #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
     reports_end_the_day: bool = False
     #: When the clock of the record stood at 0 (RFC 3339). The run itself was started before its target was built.

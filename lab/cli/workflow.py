@@ -35,6 +35,7 @@ from lab.reports.verdicts_json import encode, verdicts_document
 from lab.requirements import load_requirements
 from lab.runner.plan import Plan, plan_run
 from lab.targets.contract import TargetError
+from lab.targets.contract_http import unknown_told
 from lab.targets.flaws import FLAWS, parse_flaws
 
 #: The target in this process: the reference sender. Every other name is a folder with a Dockerfile.
@@ -118,6 +119,8 @@ def carry_out(wish: Wish, watcher: Watcher) -> Finished:
             raise RunBroken(str(error)) from error
     if keeping.unseen is not None:
         raise keeping.unseen
+    if unknown := finished.record.header.unknown_in_about:
+        watcher.say(f"warning: GET /about says what is not known and was ignored: {unknown_told(unknown)}")
     return finished
 
 

@@ -81,6 +81,7 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         black_box=plan.black_box,
         set_aside=about.set_aside,
         own_retry_seconds=about.own_retry_seconds,
+        unknown_in_about=about.unknown,
         reports_end_the_day=about.reports_end_the_day,
         clock_began=clock_began.isoformat(timespec="milliseconds"),
     )

@@ -55,6 +55,8 @@ class About:
     own_retry_seconds: float = 0.0
     #: Capabilities that it claims, too, and that nobody can look at in this run.
     set_aside: tuple[str, ...] = ()
+    #: Members of its answer that the contract does not know.
+    unknown: tuple[str, ...] = ()
 
     def pause_seconds(self, asked: bool) -> float:
         """Return the seconds from one attempt at a message to the next, `asked` for or the target's own."""

@@ -6,9 +6,12 @@ offer it answers with 404.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
+
+from lab.requirements import near_misses
 
 #: Raised when the contract changes so that older targets cannot be used any more.
 CONTRACT_VERSION = 1
@@ -17,7 +20,7 @@ PORT = 8025
 
 
 class AboutBody(msgspec.Struct, frozen=True):
-    """The answer of `GET /about`. Unknown members are ignored, so that a target may say more."""
+    """The answer of `GET /about`. A run ignores members that it does not know, and warns of them."""
 
     contract: int
     name: str
@@ -29,6 +32,22 @@ class AboutBody(msgspec.Struct, frozen=True):
     dns_memory_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0.0
     reports_end_the_day: bool = False
     own_retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+#: Members of `GET /about` that nobody knows, and characters of each, that are told of.
+_MOST_UNKNOWN, _LONGEST_UNKNOWN = 10, 60
+
+
+def unknown_in_about(members: Iterable[str]) -> tuple[str, ...]:
+    """Return which of these are no members of `GET /about`: a misspelt one would otherwise pass for one left out."""
+    unknown = sorted(set(members) - set(AboutBody.__struct_fields__))
+    return tuple(name[:_LONGEST_UNKNOWN] for name in unknown[:_MOST_UNKNOWN])
+
+
+def unknown_told(unknown: Iterable[str]) -> str:
+    """Name members of `GET /about` that nobody knows, each with the one that was perhaps meant."""
+    meant = {name: near_misses(name, AboutBody.__struct_fields__)[:1] for name in unknown}
+    return ", ".join(f"{name!r}" + "".join(f" (is {near!r} meant?)" for near in found) for name, found in meant.items())
 
 
 class MessageBody(msgspec.Struct, frozen=True):

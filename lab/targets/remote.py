@@ -21,6 +21,7 @@ from lab.targets.contract_http import (
     ReportsBody,
     RestartedBody,
     RestartRequest,
+    unknown_in_about,
 )
 from lab.targets.inject import Inject
 from lab.targets.reference.injection import Injector, session_as_told
@@ -61,7 +62,8 @@ class RemoteTarget:
 
     async def about(self) -> About:
         """See `Target`."""
-        said = await self._get("/about", AboutBody)
+        answer = await self._call("GET", "/about", b"", LARGEST_ANSWER)
+        said = self._decode("/about", answer, AboutBody)
         if said.contract != CONTRACT_VERSION:
             raise TargetError(
                 f"{self._where}/about: the target keeps version {said.contract} of the contract, "
@@ -77,6 +79,7 @@ class RemoteTarget:
             said.dns_memory_seconds,
             said.reports_end_the_day,
             said.own_retry_seconds,
+            unknown=unknown_in_about(self._decode("/about", answer, dict[str, msgspec.Raw])),
         )
 
     async def greet(self) -> None:

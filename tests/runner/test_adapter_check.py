@@ -374,3 +374,13 @@ async def test_reports_that_can_be_asked_for_are_not_claimed(tmp_path: Path) -> 
     about = says({**ABOUT, "capabilities": ["mta-sts"]})
     result = await only(Adapter(tmp_path, answers={"/about": about}), "there-and-not-claimed")
     assert "tls-rpt is not claimed" in result.of("there-and-not-claimed").observed
+
+
+async def test_what_about_says_and_nobody_knows_is_named(tmp_path: Path) -> None:
+    about = says({**ABOUT, "retry_second": 2, "policycache": "volatile", "colour": "green"})
+    found = (await only(Adapter(tmp_path, answers={"/about": about}), "about-unknown-member")).of(
+        "about-unknown-member"
+    )
+    assert "'retry_second' (is 'retry_seconds' meant?)" in found.observed
+    assert "'policycache' (is 'policy_cache' meant?)" in found.observed
+    assert found.observed.startswith("says what the contract does not know: 'colour', ")

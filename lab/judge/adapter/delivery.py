@@ -20,6 +20,7 @@ from lab.judge.adapter.finding import AdapterView, Finding, Word, at
 from lab.judge.adapter.probes import HONEST, MTA_STS, POLICY
 from lab.judge.facts import CaseFacts
 from lab.model import Case, Outcome
+from lab.targets.contract_http import unknown_told
 
 CONTRACT, MAIL_PORT, RELAY = "contract", "mail port", "relay"
 RESOLVER, ADDRESSES, TLS, DELIVERY = "resolver", "special addresses", "TLS to MX hosts", "honest delivery"
@@ -34,6 +35,14 @@ def honest_delivery(view: AdapterView) -> Iterator[Finding]:
     if contract.word is not Word.OK:
         yield from _skipped((MAIL_PORT, RELAY, *_AFTER_RELAY), CONTRACT)
         return
+    if view.about.unknown:
+        yield Finding(
+            "GET /about",
+            Word.FAULT,
+            f"says what the contract does not know: {unknown_told(view.about.unknown)}",
+            "about-unknown-member",
+            "A member that is not known counts as left out. docs/adding-an-mta.md lists those that are.",
+        )
     port = _mail_port(view)
     yield port
     if port.word is not Word.OK:

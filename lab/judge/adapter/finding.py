@@ -61,6 +61,7 @@ class AdapterView:
             retry_seconds=header.retry_seconds,
             policy_cache=header.policy_cache,
             own_retry_seconds=header.own_retry_seconds,
+            unknown=header.unknown_in_about,
         )
         return cls(about, record.events)
 

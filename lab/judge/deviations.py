@@ -1,8 +1,8 @@
 """Known deviations: what a target is known to do wrong, each with its reason. They are run and judged all the same.
 
 Nothing is rewritten: a finding stays a finding. A deviation only says that it was expected, so that a run tells news
-from what is known. One that no longer occurs, in whichever of its cases, is itself news, and one that fits no case is
-a mistake in the file.
+from what is known. One that no longer occurs, in whichever of its cases and with whichever of its codes, is itself
+news, and one that fits no case is a mistake in the file.
 """
 
 from __future__ import annotations
@@ -11,13 +11,22 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from lab.model import Grade, Judgement, Verdict
 
 FINDINGS = (Grade.FAIL, Grade.WEAK)
+
+#: The steps before and after the attack. What goes wrong in an honest world is another matter than what an attack
+#: brings about, so a deviation has to name such a step to speak of it. (`recover` is where most reports arrive.)
+HONEST_STEPS = ("prime", "recover")
+
+#: At least one: an entry without any could neither be seen nor be missed.
+_Some = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class DeviationsError(Exception):
@@ -30,35 +39,50 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     case: str
     obligation: str
     result: str
-    #: The judge's reason codes (`delivered-clear`): the same obligation broken in another way is news.
+    #: The judge's reason codes (`delivered-clear`). All of them occur; the same obligation broken in another way is
+    #: news.
     codes: tuple[str, ...]
     reason: str
     evidence: str
+    #: The step in which it occurs; empty: in any but the honest ones.
+    step: str = ""
 
-    def covers(self, case: str, judgement: Judgement) -> bool:
-        """Whether this is what the deviation speaks of."""
+    def covers(self, judgement: Judgement) -> bool:
+        """Whether a finding in one of its cases is what the deviation speaks of."""
+        return judgement.reason in self.codes and self._is_about(judgement)
+
+    def missing_from(self, findings: Iterable[Judgement]) -> tuple[str, ...]:
+        """Return those of its codes that the findings of one of its cases do not have."""
+        seen = {finding.reason for finding in findings if self._is_about(finding)}
+        return tuple(code for code in self.codes if code not in seen)
+
+    def _is_about(self, judgement: Judgement) -> bool:
         return (
-            matches(self.case, case)
-            and judgement.obligation == self.obligation
+            judgement.obligation == self.obligation
             and judgement.grade.value == self.result
-            and judgement.reason in self.codes
+            and (judgement.step == self.step if self.step else judgement.step not in HONEST_STEPS)
         )
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A deviation as it is written down: one cause, and every case that shows it."""
+    """A deviation as it is written down: one cause, every case that shows it, and every step if it names any."""
 
-    case: str | tuple[str, ...]
+    case: str | _Some
     obligation: str
     result: str
-    codes: tuple[str, ...]
+    codes: _Some
     reason: str
     evidence: str
+    step: str | _Some = ""
 
     def deviations(self) -> Iterator[Deviation]:
-        """Yield one for each case: each of them has to occur."""
-        for case in (self.case,) if isinstance(self.case, str) else self.case:
-            yield Deviation(case, self.obligation, self.result, self.codes, self.reason, self.evidence)
+        """Yield one for each case and step: each of them has to occur."""
+        for case, step in product(_several(self.case), _several(self.step)):
+            yield Deviation(case, self.obligation, self.result, self.codes, self.reason, self.evidence, step)
+
+
+def _several(said: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else said
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +95,7 @@ class Accounts:
 
     #: Cases whose findings are all known, with the reasons.
     known: dict[str, tuple[str, ...]]
-    #: Deviations that a played case did not show, each with that case's id.
+    #: Deviations that a case did not show, each with that case's id and with the codes that were missing.
     vanished: tuple[Deviation, ...]
     #: Deviations that fit no case of the catalogue.
     unmatched: tuple[Deviation, ...]
@@ -97,22 +121,23 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
 def settle_accounts(verdicts: Sequence[Verdict], deviations: Sequence[Deviation], catalogue: Iterable[str]) -> Accounts:
     """Compare what was found with what was known.
 
-    A pattern speaks for each case that it fits: every one of them that was played has to show the deviation.
+    A pattern speaks for each case that it fits: every one of them that was selected has to show the deviation, with all
+    of its codes. A case that the target no longer offers anything for shows nothing, and that is news.
     """
     known: dict[str, tuple[str, ...]] = {}
     vanished: list[Deviation] = []
     for verdict in verdicts:
-        speaking = [deviation for deviation in deviations if matches(deviation.case, verdict.case)]
-        findings = findings_of(verdict)
-        covering = [[one for one in speaking if one.covers(verdict.case, finding)] for finding in findings]
         if _unproved(verdict):
             continue
+        speaking = [deviation for deviation in deviations if matches(deviation.case, verdict.case)]
+        findings = findings_of(verdict)
+        covering = [[one for one in speaking if one.covers(finding)] for finding in findings]
         if findings and all(covering):
             known[verdict.case] = tuple(dict.fromkeys(one.reason for some in covering for one in some))
-        if _played_in_part(verdict):
-            continue
-        shown = {one for some in covering for one in some}
-        vanished += [msgspec.structs.replace(one, case=verdict.case) for one in speaking if one not in shown]
+        for one in speaking:
+            missing = one.missing_from(findings)
+            if missing:
+                vanished.append(msgspec.structs.replace(one, case=verdict.case, codes=missing))
     ids = list(catalogue)
     return Accounts(
         known=known,
@@ -129,16 +154,9 @@ def findings_of(verdict: Verdict) -> list[Judgement]:
 
 
 def _unproved(verdict: Verdict) -> bool:
-    """Whether anything beside the findings is in doubt, or the case not about the target at all.
+    """Whether anything beside the findings is in doubt.
 
     A known failure must not hide an error of the lab's, and what was not seen then has not vanished.
     """
-    if verdict.grade is Grade.UNSUPPORTED:
-        return True
     grades = (verdict.grade, *(judgement.grade for judgement in verdict.judgements))
     return any(grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) for grade in grades)
-
-
-def _played_in_part(verdict: Verdict) -> bool:
-    """Whether the target does not offer what a later step needs: what that step would show has not vanished."""
-    return any(judgement.grade is Grade.UNSUPPORTED for judgement in verdict.judgements)

@@ -40,6 +40,8 @@ EXIT_MEANINGS: Mapping[int, str] = {
     NOTHING_SELECTED: "nothing was selected",
 }
 
+#: The other way to a status of 5: something was selected, and nothing of it is what this target is asked about.
+NOTHING_JUDGED = "nothing was judged: all that was selected is unsupported"
 
 #: The worst first, for several runs that are told as one: a failure that was seen outranks what could not be judged, as
 #: it does inside one run. Whatever is not listed (what was typed cannot be done) comes before all of these.
@@ -67,6 +69,8 @@ class Summary:
     @property
     def meaning(self) -> str:
         """What the exit code says."""
+        if self.exit_code == NOTHING_SELECTED and self.cases:
+            return NOTHING_JUDGED
         return EXIT_MEANINGS.get(self.exit_code, "unknown")
 
 
@@ -92,7 +96,8 @@ def summarise(record: Record, verdicts: Sequence[Verdict], accounts: Accounts | 
 def _exit_code(selected: Sequence[Verdict], accounts: Accounts | None, whole: bool) -> int:
     """A failure that was seen outranks everything; what was not played or not judged never leaves a zero.
 
-    A known deviation is as expected; one that has vanished, or fits no case, is news and therefore a finding.
+    A known deviation is as expected; one that has vanished, or fits no case, is news and therefore a finding. Where all
+    cases are unsupported there is nothing that could be as expected: it is as if none had been selected.
     """
     known = accounts.known if accounts else {}
     grades = {verdict.grade for verdict in selected if verdict.case not in known}
@@ -105,4 +110,4 @@ def _exit_code(selected: Sequence[Verdict], accounts: Accounts | None, whole: bo
         return INCONCLUSIVE
     if Grade.WEAK in grades or (accounts and (accounts.vanished or accounts.unmatched)):
         return FINDING
-    return AS_EXPECTED if selected else NOTHING_SELECTED
+    return AS_EXPECTED if graded - {Grade.UNSUPPORTED} else NOTHING_SELECTED

@@ -121,11 +121,13 @@ def finding_block(
 
 def deviation_block(deviation: Deviation, what: str) -> RenderableType:
     """Return the block of a known deviation that does not agree with the run."""
+    codes = ", ".join(deviation.codes)
     return Group(
         Rule(),
         Hanging(Text("DEVIATION  ", style=STYLES[Grade.WEAK]), Text(visible(deviation.case), style="bold")),
         labelled("obligation", visible(deviation.obligation), width=_LABEL),
-        labelled("expected", shortened(f"{deviation.result}: {deviation.reason}", _LONGEST), width=_LABEL),
+        *([labelled("step", visible(deviation.step), width=_LABEL)] if deviation.step else []),
+        labelled("expected", shortened(f"{deviation.result} ({codes}): {deviation.reason}", _LONGEST), width=_LABEL),
         labelled("observed", f"it {what}: correct the target's list of known deviations", width=_LABEL),
     )
 

@@ -44,6 +44,13 @@ class TestRun:
         assert read_record(place / "record.jsonl").footer.complete
         assert answer.err == "", "no progress line where nobody can see it live"
 
+    def test_nothing_but_unsupported_is_not_as_expected(self, shell: Shell) -> None:
+        answer = shell("run", "rpt-schema/shape", "--black-box")
+        assert answer.status == 5
+        told = " ".join(answer.out.split())
+        assert "unsupported. Nothing was judged: all that was selected is unsupported." in told
+        assert "expected" not in told
+
     def test_a_finding(self, shell: Shell) -> None:
         answer = shell("run", f"{STRIP}[enforce]", "--flaw", "ignores_policy")
         assert answer.status == 1

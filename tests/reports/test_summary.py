@@ -41,6 +41,18 @@ def test_nothing_selected_is_not_success() -> None:
     assert summarise(record_of([], []), []).exit_code == summary.NOTHING_SELECTED
 
 
+def test_only_unsupported_cases_are_not_success_and_told_apart_from_an_empty_selection() -> None:
+    told = summarise(_RECORD, _with(*[Grade.UNSUPPORTED] * 4))
+    assert told.exit_code == summary.NOTHING_SELECTED
+    assert told.meaning == summary.NOTHING_JUDGED
+    assert summarise(record_of([], []), []).meaning == summary.EXIT_MEANINGS[summary.NOTHING_SELECTED]
+
+
+def test_what_a_target_no_longer_claims_is_a_finding_where_it_was_known_for_it() -> None:
+    accounts = Accounts(known={}, vanished=(_DEVIATION,), unmatched=())
+    assert summarise(_RECORD, _with(*[Grade.UNSUPPORTED] * 4), accounts).exit_code == summary.FINDING
+
+
 def test_a_case_without_a_verdict_is_not_success() -> None:
     told = summarise(_RECORD, _VERDICTS[1:])
     assert told.exit_code == summary.INCONCLUSIVE

@@ -98,12 +98,14 @@ def test_lesser_findings_of_the_same_case_say_what_they_are() -> None:
 
 
 def test_a_known_deviation_stays_a_finding_and_gives_its_reason() -> None:
-    gone = Deviation("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "postfix-users")
+    gone = Deviation("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "postfix-users", "recover")
     accounts = Accounts(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=(gone,))
     shown = rendered(findings(_VERDICTS, _EVIDENCE, REQUIREMENTS, accounts))
     assert "FAIL  starttls/strip[enforce]" in shown
     assert "known       not implemented" in shown
     assert "DEVIATION  tls/*" in shown
+    assert "step        recover" in shown
+    assert "expected    fail (delivered-clear): old OpenSSL" in shown
     assert "no longer occurs" in shown
     assert "fits no case of the catalogue" in shown
     assert_fits(shown)

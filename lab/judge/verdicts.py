@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from lab.events import Event, MessageAccepted, MessageInjected, TokenRead
@@ -158,17 +158,22 @@ def _why_lacking(view: CaseView, lacking: list[str]) -> str:
     return "was played as a black box, and not asked about" if set(lacking) & set(view.set_aside) else "does not claim"
 
 
+def word_of(grades: Collection[Grade]) -> Grade:
+    """Return what the grades of a case's judgements come to, were each step answered for."""
+    if Grade.UNSUPPORTED in grades:
+        # What was found before the part that is not offered stands; a doubt about the rest is no news.
+        return merge([grade for grade in grades if grade in _FOUND] or [Grade.UNSUPPORTED])
+    return merge(list(grades))
+
+
 def _word(case: Case, judgements: list[Judgement]) -> Grade:
     """The worst judgement; but each step that demands something must also have been found good or bad."""
     demanding = {step.name for step in case.steps if step.expect is not None}
     answered = {judgement.step for judgement in judgements if judgement.check == soundness.FARED}
     grades = [judgement.grade for judgement in judgements]
-    if Grade.UNSUPPORTED in grades:
-        # What was found before the part that is not offered stands; a doubt about the rest is no news.
-        return merge([grade for grade in grades if grade in _FOUND] or [Grade.UNSUPPORTED])
-    if not demanding or not demanding <= answered:
+    if Grade.UNSUPPORTED not in grades and (not demanding or not demanding <= answered):
         grades.append(Grade.INCONCLUSIVE)
-    return merge(grades)
+    return word_of(grades)
 
 
 def _step_result(view: CaseView, step: Step) -> StepResult:

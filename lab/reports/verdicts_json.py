@@ -13,7 +13,7 @@ from lab.record import Header, Record
 from lab.reports.summary import Summary, summarise
 
 #: Raised with any change that a reader of the older document would stumble over.
-FORMAT = 1
+FORMAT = 2
 
 SCHEMA_FILE = "verdicts.schema.json"
 
@@ -44,6 +44,7 @@ def verdicts_document(
         "run": header.run,
         "started": header.started,
         "complete": summary.complete,
+        "black_box": header.black_box,
         "command": list(header.command),
         "versions": dict(header.versions),
         "seed": header.seed,
@@ -91,11 +92,13 @@ def _summary(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _deviation(deviation: Deviation) -> dict[str, str]:
+def _deviation(deviation: Deviation) -> dict[str, Any]:
     return {
         "case": deviation.case,
+        "step": deviation.step,
         "obligation": deviation.obligation,
         "result": deviation.result,
+        "codes": list(deviation.codes),
         "reason": deviation.reason,
         "evidence": deviation.evidence,
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from lab.model import Grade, Judgement, Outcome, StepResult, Verdict
+from lab.judge.verdicts import word_of
+from lab.model import Grade, Judgement, Outcome, StepResult, Verdict, merge
+from lab.reports.summary import AS_EXPECTED, FINDINGS
 from lab.reports.verdicts_json import FORMAT
 
 _Kind = TypeVar("_Kind")
@@ -34,6 +37,8 @@ class JudgedRun:
     run: str
     started: str
     complete: bool
+    #: Whether nothing but mail was asked of the target, whatever hooks it has.
+    black_box: bool
     command: tuple[str, ...]
     target: str
     #: What else the target said of itself, mainly the versions of its parts, in its own order.
@@ -105,10 +110,11 @@ class _Summary(_Strict, frozen=True):
 
 
 class _Document(_Strict, frozen=True):
-    format: Literal[1]
+    format: Literal[2]
     run: str
     started: str
     complete: bool
+    black_box: bool
     command: tuple[str, ...]
     versions: dict[str, str]
     seed: int
@@ -148,9 +154,8 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
     if version != FORMAT:
         raise VerdictsError(f"{where}: version {version} of the format, and this program reads {FORMAT}; {again}")
     document = _decoded(octets, _Document, f"{where}: damaged", again)
-    ids = [case.id for case in document.cases]
-    if len(set(ids)) != len(ids):
-        raise VerdictsError(f"{where}: damaged (a case is there twice); {again}")
+    for contradiction in _contradictions(document):
+        raise VerdictsError(f"{where}: damaged ({contradiction}); {again}")
     try:
         datetime.fromisoformat(document.started)
     except ValueError as error:
@@ -159,6 +164,7 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
         run=document.run,
         started=document.started,
         complete=document.complete,
+        black_box=document.black_box,
         command=document.command,
         target=document.target.name,
         versions=document.target.versions,
@@ -168,6 +174,29 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
         known={case.id: case.known for case in document.cases if case.known},
         unjudged=document.summary.unjudged,
     )
+
+
+def _contradictions(document: _Document) -> Iterator[str]:
+    """Yield where the document disagrees with itself: nobody is to be praised or blamed for what was edited by hand."""
+    ids = [case.id for case in document.cases]
+    if len({*ids, *document.summary.unjudged}) != len(ids) + len(document.summary.unjudged):
+        yield "a case is there twice"
+    for case in document.cases:
+        word = word_of([judgement.result for judgement in case.judgements])
+        # A step that nothing was found out about makes a case inconclusive without a judgement that says so.
+        if case.verdict not in (word, merge([word, Grade.INCONCLUSIVE])):
+            yield f"{case.id} is {case.verdict.value}, and its judgements come to {word.value}"
+    selected = [case for case in document.cases if not case.supporting]
+    counted = Counter(case.verdict for case in selected)
+    told = document.summary
+    if (
+        {word: count for word, count in told.verdicts.items() if count} != counted
+        or told.cases != len(selected) + len(told.unjudged)
+        or told.supporting != len(ids) - len(selected)
+    ):
+        yield "the summary does not add up to the cases"
+    if document.exit.code == AS_EXPECTED and any(case.verdict in FINDINGS and not case.known for case in selected):
+        yield "exit 0 beside findings that nobody knew of"
 
 
 def _decoded(octets: bytes, kind: type[_Kind], trouble: str, advice: str) -> _Kind:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -113,8 +114,17 @@ def test_known_deviations_are_named_and_change_no_verdict() -> None:
     _validate(document)
     assert document["cases"][0]["known"] == ["not implemented"]
     assert document["cases"][0]["verdict"] == "fail"
-    assert document["deviations"]["vanished"][0]["case"] == "tls/*"
+    (vanished,) = document["deviations"]["vanished"]
+    assert (vanished["case"], vanished["step"], vanished["codes"]) == ("tls/*", "", ["delivered-clear"])
     assert document["exit"]["code"] == 1
+
+
+def test_a_black_box_says_so() -> None:
+    assert verdicts_document(_RECORD, _VERDICTS)["black_box"] is False
+    hidden = replace(_RECORD, header=msgspec.structs.replace(_RECORD.header, black_box=True))
+    document = verdicts_document(hidden, _VERDICTS)
+    _validate(document)
+    assert document["black_box"] is True
 
 
 def test_an_interrupted_run_says_so() -> None:
@@ -141,7 +151,7 @@ def _number(document: dict[str, Any]) -> None:
 
 
 def _version(document: dict[str, Any]) -> None:
-    document["format"] = 2
+    document["format"] = 3
 
 
 def _code(document: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ def test_it_is_what_was_written() -> None:
     assert (run.target, list(run.versions)) == ("postfix", ["postfix", "postfix-mta-sts-resolver"])
     assert run.lab_versions == _RECORD.header.versions
     assert run.complete
+    assert not run.black_box
     assert run.unjudged == ()
 
 
@@ -56,7 +57,7 @@ def test_no_document_at_all(octets: bytes) -> None:
 
 
 def _other_version(document: dict[str, Any]) -> None:
-    document["format"] = 2
+    document["format"] = 1
 
 
 def _no_case(document: dict[str, Any]) -> None:
@@ -75,6 +76,39 @@ def _twice(document: dict[str, Any]) -> None:
     document["cases"].append(document["cases"][0])
 
 
+def _unjudged_too(document: dict[str, Any]) -> None:
+    document["summary"]["unjudged"].append(document["cases"][0]["id"])
+    document["summary"]["cases"] += 1
+
+
+def _better(document: dict[str, Any]) -> None:
+    """The forger also corrects the summary."""
+    counts = document["summary"]["verdicts"]
+    counts["fail"], counts["pass"] = counts["fail"] - 1, counts["pass"] + 1
+    document["cases"][0]["verdict"] = "pass"
+
+
+def _hidden(document: dict[str, Any]) -> None:
+    document["cases"][0]["verdict"] = "unsupported"
+
+
+def _counts(document: dict[str, Any]) -> None:
+    document["summary"]["verdicts"]["pass"] += 1
+
+
+def _cases(document: dict[str, Any]) -> None:
+    document["summary"]["cases"] += 1
+
+
+def _supporting(document: dict[str, Any]) -> None:
+    document["summary"]["supporting"] += 1
+
+
+def _news(document: dict[str, Any]) -> None:
+    assert document["exit"]["code"] == 0
+    document["cases"][0]["known"] = []
+
+
 def _date(document: dict[str, Any]) -> None:
     document["started"] = "yesterday"
 
@@ -86,11 +120,18 @@ def _more(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_other_version, "version 2 of the format, and this program reads 1"),
+        (_other_version, "version 1 of the format, and this program reads 2"),
         (_no_case, "damaged .*cases"),
         (_word, r"damaged .*verdict"),
         (_evidence, "damaged .*evidence"),
         (_twice, "a case is there twice"),
+        (_unjudged_too, "a case is there twice"),
+        (_better, r"starttls/strip\[enforce\] is pass, and its judgements come to fail"),
+        (_hidden, r"starttls/strip\[enforce\] is unsupported, and its judgements come to fail"),
+        (_counts, "the summary does not add up"),
+        (_cases, "the summary does not add up"),
+        (_supporting, "the summary does not add up"),
+        (_news, "exit 0 beside findings that nobody knew of"),
         (_date, "`started` is no date: 'yesterday'"),
         (_more, "damaged .*severity"),
     ],

@@ -51,7 +51,7 @@ def code(text: str) -> str:
 def _targets(matrix: Matrix) -> str:
     rows = []
     for column in matrix.columns:
-        told = "; ".join(part for part in (escaped(versions_of(column)), reservations(column)) if part)
+        told = "; ".join(part for part in map(escaped, (versions_of(column), reservations(column))) if part)
         cells = [f"**{escaped(column.label)}**", told, date_of(column), str(column.totals.run), _counts(column.totals)]
         cells.append(harm(column.totals))
         rows.append(cells)

@@ -12,7 +12,7 @@ from lab.reports.matrix.words import COLOURS
 from lab.reports.summary import WORDS
 
 #: Raised with any change that a reader of the older document would stumble over.
-FORMAT = 1
+FORMAT = 2
 
 SCHEMA_FILE = "matrix.schema.json"
 
@@ -45,6 +45,7 @@ def _column(column: Column) -> dict[str, Any]:
         "run": run.run,
         "started": run.started,
         "complete": run.complete,
+        "black_box": run.black_box,
         "command": list(run.command),
         "target": {"name": run.target, "versions": dict(run.versions)},
         "versions": dict(run.lab_versions),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
 
 from lab.model import Grade
 from lab.reports.matrix.table import (
@@ -17,6 +19,8 @@ from lab.reports.matrix.table import (
     rank,
 )
 from lab.reports.summary import WORDS
+from lab.reports.terminal import deciding_options
+from lab.reports.visible import visible
 
 #: The colour of each verdict, by name; each form shows it by its own means.
 COLOURS: Mapping[Grade, str] = {
@@ -44,13 +48,28 @@ def versions_of(column: Column) -> str:
 
 
 def date_of(column: Column) -> str:
-    """Return when a run began, to the minute, in the time zone of its record."""
-    return column.run.started[:16].replace("T", " ")
+    """Return when a run began, to the minute, in the time zone of its record. Nothing of foreign text is left in it."""
+    return f"{datetime.fromisoformat(column.run.started):%Y-%m-%d %H:%M}"
+
+
+def folder_of(command: Sequence[str]) -> str:
+    """Return the folder that a run's target was typed as; empty for one that came with the lab and has a name.
+
+    What a target is called in the matrix is what it says itself, and a folder of somebody's own may say anything.
+    """
+    options = list(deciding_options(command))
+    typed = [word.partition("=")[2] for word in options if word.startswith("--target=")]
+    typed += [name for option, name in pairwise(options) if option == "--target"]
+    return next((name for name in typed if "/" in name or name.startswith(".")), "")
 
 
 def reservations(column: Column) -> str:
     """Return what has to be said of a run before its verdicts are read; empty for a whole one."""
-    said = [] if column.run.complete else ["interrupted: not every case was played"]
+    folder = folder_of(column.run.command)
+    said = [f"the folder {visible(folder)}"] if folder else []
+    said += [] if column.run.complete else ["interrupted: not every case was played"]
+    if column.run.black_box:
+        said.append("black box: nothing but mail was asked of it")
     if column.totals.not_run:
         missing = column.totals.not_run
         said.append(f"{missing} {'case of others was' if missing == 1 else 'cases of others were'} not run")

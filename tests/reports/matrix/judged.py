@@ -36,6 +36,7 @@ def judged(
         run=run,
         started=started,
         complete=True,
+        black_box=False,
         command=("sts-lab", "run", "--target", target),
         target=target,
         versions={target: "1.0"},

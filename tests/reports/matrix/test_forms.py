@@ -16,12 +16,13 @@ from jsonschema import Draft202012Validator, ValidationError
 from lab.model import Grade
 from lab.reports.matrix.markdown import SQUARES, escaped, matrix_markdown
 from lab.reports.matrix.matrix_json import matrix_document, schema
+from lab.reports.matrix.page import matrix_html
 from lab.reports.matrix.table import Matrix, matrix_of
 from lab.reports.matrix.terminal import matrix_page
 from lab.reports.verdicts_json import encode
 from lab.reports.verdicts_reading import JudgedRun
 from tests.reports.matrix.judged import judged, runs, verdict
-from tests.reports.records import HOSTILE, HOSTILE_VISIBLE, rendered, without_colour
+from tests.reports.records import HOSTILE, HOSTILE_VISIBLE, REQUIREMENTS, rendered, without_colour
 
 FAILING, HELD, ADVICE, QUIET = (
     "starttls/strip[enforce]",
@@ -105,6 +106,26 @@ class TestTerminal:
                 assert f"  {row.case.partition('/')[2]}  {letters}" in text
 
 
+def _readable(matrix: Matrix) -> tuple[str, str, str]:
+    """The forms for readers, with nothing between their words but one blank, and Markdown's escapes taken away."""
+    in_terminal = " ".join(rendered(matrix_page(matrix)).split())
+    return in_terminal, matrix_markdown(matrix).replace("\\", ""), matrix_html(matrix, lambda _: (), REQUIREMENTS)
+
+
+@pytest.mark.parametrize("words", [["--target", "./my_mta/"], ["--target=./my_mta/"]])
+def test_a_target_from_somebodys_own_folder_is_told_from_the_shipped_one_whose_name_it_uses(words: list[str]) -> None:
+    own, shipped = judged([verdict(FAILING, Grade.FAIL)], run="1"), judged([verdict(FAILING, Grade.FAIL)], run="2")
+    matrix = matrix_of([replace(own, command=("sts-lab", "run", *words)), shipped])
+    assert [text.count("the folder ./my_mta/") for text in _readable(matrix)] == [1, 1, 1]
+
+
+def test_every_form_says_that_a_run_was_a_black_box() -> None:
+    hidden, seen = judged([verdict(FAILING, Grade.FAIL)], run="1"), judged([verdict(FAILING, Grade.FAIL)], run="2")
+    matrix = matrix_of([replace(hidden, black_box=True), seen])
+    assert [text.count("black box: nothing but mail was asked of it") for text in _readable(matrix)] == [1, 1, 1]
+    assert [column["black_box"] for column in matrix_document(matrix)["columns"]] == [True, False]
+
+
 class TestMarkdown:
     def test_a_table_a_family_with_squares_letters_and_reasons(self) -> None:
         text = matrix_markdown(_matrix())
@@ -139,6 +160,11 @@ class TestMarkdown:
         for table in text.split("\n\n"):
             rows = [line for line in table.splitlines() if line.startswith("|")]
             assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) <= 1
+
+    def test_a_date_that_only_just_is_one_breaks_no_table(self) -> None:
+        """Python's own reader of dates takes any letter between date and time."""
+        text = matrix_markdown(matrix_of([judged([verdict(FAILING, Grade.FAIL)], started="2026-03-02|09:30:00+00:00")]))
+        assert "| 2026-03-02 09:30 |" in text
 
     def test_every_verdict_has_a_square(self) -> None:
         assert set(SQUARES) == set(Grade)
@@ -194,7 +220,7 @@ class TestJson:
             lambda document: document["columns"][0].pop("run"),
             lambda document: document["families"][0]["cases"][0]["cells"][0].update(verdict="ok"),
             lambda document: document["families"][0]["totals"][0]["verdicts"].pop("lab-error"),
-            lambda document: document.update(format=2),
+            lambda document: document.update(format=3),
             lambda document: document.update(more=1),
         ],
         ids=["field", "word", "count", "format", "more"],

@@ -45,8 +45,9 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
     inject: Inject = Inject()
     contract: Contract = Contract()
-    #: The Dockerfile, relative to the repository root; empty: the one in the folder. Another target's may be named: the
-    #: two then share its image, and `command` and `environment` tell them apart.
+    #: The Dockerfile; empty: the one in the folder. In a shipped folder it is relative to the repository root, and may
+    #: be another target's: the two then share its image, and `command` and `environment` tell them apart. In a folder
+    #: of one's own it is relative to that folder, and lies in it.
     dockerfile: str = ""
     #: What the container runs; empty: what its image says.
     command: tuple[str, ...] = ()
@@ -75,6 +76,11 @@ class TargetFolder:
         """Where the target's known deviations are written down, if it has any."""
         return self.path / "known-deviations.toml"
 
+    @property
+    def shipped(self) -> bool:
+        """Whether it came with the lab: it is below `docker/` of the repository."""
+        return self.path.resolve().is_relative_to(repository_root() / "docker")
+
 
 def repository_root() -> Path:
     """Return what holds `docker/` and `scenarios/`: the checkout, or the data inside an installed package."""
@@ -90,9 +96,13 @@ def shipped_targets() -> dict[str, TargetFolder]:
 
 
 def find_target(name: str) -> TargetFolder:
-    """Return a shipped target by name, or any folder by path. Raises `FolderError`, with near misses."""
+    """Return a shipped target by name, or any folder by path. Raises `FolderError`, with near misses.
+
+    A folder of one's own has a name of its own: its image is called after it, and so is its column in the matrix.
+    """
     if "/" in name or name.startswith("."):
-        return read_folder(Path(name))
+        folder = read_folder(Path(name))
+        return folder if folder.shipped else _ones_own(folder)
     shipped = shipped_targets()
     if name in shipped:
         return shipped[name]
@@ -111,6 +121,26 @@ def read_folder(path: Path) -> TargetFolder:
         raise FolderError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise FolderError(f"{file}: {error}; legal keys are {_legal_keys()}") from error
+
+
+def _ones_own(folder: TargetFolder) -> TargetFolder:
+    """Return a folder that did not come with the lab, if it can be told from those that did and be built."""
+    file = folder.path / "target.toml"
+    taken = {path.name for path in (repository_root() / "docker").iterdir()} | shipped_targets().keys()
+    if folder.name in taken:
+        raise FolderError(
+            f"{file}: the name {folder.name!r} is one that comes with the lab, and nobody could tell the two apart; "
+            f'choose another one (name = "my-{folder.name}"), in the hook `about`, too'
+        )
+    root, dockerfile = folder.path.resolve(), folder.file.dockerfile or "Dockerfile"
+    if not (root / dockerfile).resolve().is_relative_to(root):
+        raise FolderError(
+            f"{file}: dockerfile = {dockerfile!r} is not in this folder; outside of docker/ it is relative to the "
+            "folder, which is all that its build has beside docker/common and docker/extra-ca"
+        )
+    if not (root / dockerfile).is_file():
+        raise FolderError(f"{folder.path}: there is no {dockerfile}; docs/adding-an-mta.md has one to start from")
+    return folder
 
 
 def _legal_keys() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterable
@@ -29,6 +30,9 @@ _COMMON_CONTEXT = ("docker/common", "docker/extra-ca")
 #: Passed on to a build when the user has set them: a private mirror's addresses are nobody else's business.
 _BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
 
+#: What COPY says of a file that is not there: the classic builder, and BuildKit.
+_NOT_IN_CONTEXT = re.compile(r"COPY failed|failed to calculate checksum|failed to compute cache key")
+
 
 def lab_image(client: docker.DockerClient, say: Callable[[str], None]) -> str:
     """Return the name of the lab's own image, built if it has to be."""
@@ -37,13 +41,12 @@ def lab_image(client: docker.DockerClient, say: Callable[[str], None]) -> str:
 
 def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:
     """Return the name of a target's image, built if it has to be."""
+    if not folder.shipped:
+        return _foreign_image(client, folder, say)
     if folder.file.dockerfile == "docker/lab/Dockerfile":
         return lab_image(client, say)
-    root = repository_root()
-    inside = folder.path.resolve()
-    if not inside.is_relative_to(root / "docker"):
-        return _foreign_image(client, folder, say)
-    name, dockerfile, parts = _made_of(f"{inside.relative_to(root)}", folder.file.dockerfile)
+    inside = folder.path.resolve().relative_to(repository_root())
+    name, dockerfile, parts = _made_of(f"{inside}", folder.file.dockerfile)
     return _image(client, name, dockerfile, parts, say)
 
 
@@ -67,9 +70,7 @@ def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Calla
     parts = f"{_digest(inside, ['.'])} {_digest(repository_root(), _COMMON_PARTS)}"
     name = f"mta-sts-lab/{folder.name}:{hashlib.sha256(parts.encode()).hexdigest()[:12]}"
     if not _exists(client, name):
-        if not (inside / "Dockerfile").is_file():
-            raise EngineError(f"{folder.path}: there is no Dockerfile; docs/adding-an-mta.md has one to start from")
-        _build(client, name, _foreign_context(inside), "Dockerfile", say)
+        _build(client, name, _foreign_context(inside), folder.file.dockerfile or "Dockerfile", say)
     return name
 
 
@@ -113,12 +114,16 @@ def _exists(client: docker.DockerClient, image: str) -> bool:
 
 
 def _digest(root: Path, parts: Iterable[str]) -> str:
-    """Return a digest of the content of some files and folders: the image's tag."""
+    """Return a digest of the content of some files and folders: the image's tag.
+
+    `docker/extra-ca` is never among them: what a machine's builds trust leaves nothing in an image. A certificate that
+    lies in a target's own folder is a file like any other.
+    """
     digest = hashlib.sha256()
     for part in sorted(parts):
         top = root / part
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.is_file() and "__pycache__" not in path.parts and path.suffix not in (".crt", ".pyc"):
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
                 digest.update(f"{path.relative_to(root)}\0{path.stat().st_mode & 0o111}\0".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
@@ -162,17 +167,23 @@ def _build(
     if done.returncode:
         printed = (done.stdout + done.stderr).decode(errors="replace")
         tail = "\n".join(printed.strip().splitlines()[-12:])
-        raise EngineError(f"building {image} failed:\n{tail}{_hint(printed)}")
+        raise EngineError(f"building {image} failed:\n{tail}{_hint(printed, foreign=isinstance(context, bytes))}")
 
 
-def _hint(printed: str) -> str:
-    """Say what to do about the one failure that is the network's and not the Dockerfile's."""
-    if "CERTIFICATE_VERIFY_FAILED" not in printed and "certificate verif" not in printed.lower():
-        return ""
-    return (
-        "\nA package index showed a certificate that the build does not trust. Behind an inspecting proxy or a private "
-        "mirror, put its CA into docker/extra-ca/ (*.crt) and try again."
-    )
+def _hint(printed: str, foreign: bool = False) -> str:
+    """Say what to do about failures that do not say it themselves. `foreign`: the folder is not one of the shipped."""
+    if "CERTIFICATE_VERIFY_FAILED" in printed or "certificate verif" in printed.lower():
+        return (
+            "\nA package index showed a certificate that the build does not trust. Behind an inspecting proxy or a "
+            "private mirror, put its CA into docker/extra-ca/ (*.crt) and try again."
+        )
+    if foreign and _NOT_IN_CONTEXT.search(printed):
+        return (
+            "\nOutside of docker/ the build context is the target's folder itself, and in it docker/common and "
+            "docker/extra-ca of the lab: what a shipped Dockerfile takes from docker/<name>/ is to be taken from ./ "
+            "here (COPY hooks/ /hooks/)."
+        )
+    return ""
 
 
 def _have_base(client: docker.DockerClient) -> None:

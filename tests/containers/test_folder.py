@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.containers.folder import FolderError, find_target, read_folder, shipped_targets
+from lab.containers.folder import FolderError, find_target, read_folder, repository_root, shipped_targets
 from lab.deadlines import TARGET_READY
 from lab.targets.inject import Inject
 
@@ -39,7 +39,45 @@ def test_settings_of_the_network_are_kept_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
-    assert find_target(str(folder(tmp_path, MINIMAL + "ready_seconds = 120\n"))).file.ready_seconds == 120
+    (tmp_path / "Dockerfile").touch()
+    found = find_target(str(folder(tmp_path, MINIMAL + "ready_seconds = 120\n")))
+    assert found.file.ready_seconds == 120
+    assert not found.shipped
+
+
+def test_a_shipped_one_may_be_given_by_its_path() -> None:
+    found = find_target(str(repository_root() / "docker" / "opensmtpd-tls"))
+    assert (found.name, found.shipped) == ("opensmtpd-tls", True)
+
+
+@pytest.mark.parametrize("name", ["postfix", "reference-docker", "lab"])
+def test_a_shipped_name_cannot_be_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / "Dockerfile").touch()
+    with pytest.raises(FolderError, match=f"target.toml: the name '{name}' is one .*name = \"my-{name}\""):
+        find_target(str(folder(tmp_path, MINIMAL.replace("my-mta", name))))
+
+
+class TestDockerfile:
+    """In a folder of one's own it is in that folder."""
+
+    def test_it_may_be_named(self, tmp_path: Path) -> None:
+        (tmp_path / "builds").mkdir()
+        (tmp_path / "builds" / "Plain").touch()
+        found = find_target(str(folder(tmp_path, MINIMAL + 'dockerfile = "builds/Plain"\n')))
+        assert found.file.dockerfile == "builds/Plain"
+
+    @pytest.mark.parametrize("named", ["docker/postfix/Dockerfile", "Dockerfile.plain", ""])
+    def test_it_has_to_be_there(self, tmp_path: Path, named: str) -> None:
+        text = MINIMAL + (f'dockerfile = "{named}"\n' if named else "")
+        with pytest.raises(FolderError, match=f"there is no {named or 'Dockerfile'}; docs/adding-an-mta.md"):
+            find_target(str(folder(tmp_path, text)))
+
+    @pytest.mark.parametrize("named", ["../Dockerfile", "/etc/hostname"])
+    def test_it_may_not_be_anywhere_else(self, tmp_path: Path, named: str) -> None:
+        (tmp_path / "own").mkdir()
+        (tmp_path / "Dockerfile").touch()
+        with pytest.raises(FolderError, match=f"dockerfile = '{named}' is not in this folder"):
+            find_target(str(folder(tmp_path / "own", MINIMAL + f'dockerfile = "{named}"\n')))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.containers.images import _digest, _hint, _made_of
+from lab.containers.images import _COMMON_PARTS, _LAB_PARTS, _digest, _hint, _made_of
 
 
 @pytest.mark.parametrize("printed", ["SSLError(... CERTIFICATE_VERIFY_FAILED ...)", "Certificate verification failed"])
@@ -23,13 +23,40 @@ def test_an_image_is_named_after_what_it_is_made_of(tmp_path: Path) -> None:
     program = tmp_path / "part" / "program"
     program.write_text("one", encoding="utf-8")
     before = _digest(tmp_path, ["part"])
-    (tmp_path / "part" / "private.crt").write_text("a certificate of this machine", encoding="utf-8")
+    (tmp_path / "part" / "__pycache__").mkdir()
+    (tmp_path / "part" / "__pycache__" / "program.pyc").write_bytes(b"compiled")
     assert _digest(tmp_path, ["part"]) == before
     program.chmod(0o755)
     runnable = _digest(tmp_path, ["part"])
     assert runnable != before
     program.write_text("two", encoding="utf-8")
     assert _digest(tmp_path, ["part"]) not in (before, runnable)
+
+
+def test_a_certificate_in_a_targets_folder_is_part_of_its_image(tmp_path: Path) -> None:
+    (tmp_path / "own.crt").write_text("one", encoding="utf-8")
+    before = _digest(tmp_path, ["."])
+    (tmp_path / "own.crt").write_text("two", encoding="utf-8")
+    assert _digest(tmp_path, ["."]) != before
+
+
+def test_what_only_the_builds_of_this_machine_trust_is_not() -> None:
+    made_of = [*_LAB_PARTS, *_COMMON_PARTS, *_made_of("docker/postfix", "")[2]]
+    assert not any(Path("docker/extra-ca").is_relative_to(part) for part in made_of)
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "COPY failed: file not found in build context: stat docker/exim/configure: file does not exist",
+        'failed to calculate checksum of ref x::y: "/docker/exim/configure": not found',
+    ],
+)
+def test_a_copied_folder_is_told_where_its_files_are(printed: str) -> None:
+    hint = _hint(printed, foreign=True)
+    assert "docker/common" in hint
+    assert "docker/extra-ca" in hint
+    assert _hint(printed) == "", "a shipped folder has the whole checkout"
 
 
 def test_targets_may_share_an_image() -> None:

@@ -426,8 +426,16 @@ def test_an_image_that_cannot_be_built(engine: docker.DockerClient, throw_away: 
 
 def test_a_folder_without_a_dockerfile(throw_away: ThrowAway, tmp_path: Path) -> None:
     throw_away.write("")
-    (throw_away.folder / "Dockerfile").unlink()
-    assert "Dockerfile" in failure(throw_away.run(tmp_path / "place"), 3)
+    (throw_away.folder / "Dockerfile").rename(throw_away.folder / "Plain")
+    assert "there is no Dockerfile" in failure(throw_away.run(tmp_path / "place"), 2)
+
+
+def test_a_dockerfile_by_another_name_is_the_one_that_is_built(throw_away: ThrowAway, tmp_path: Path) -> None:
+    throw_away.write("COPY docker/nobody/configure /", 'dockerfile = "Plain"')
+    (throw_away.folder / "Dockerfile").rename(throw_away.folder / "Plain")
+    message = failure(throw_away.run(tmp_path / "place"), 3)
+    assert f"building mta-sts-lab/{throw_away.name}" in message
+    assert "the build context is the target's folder itself" in message
 
 
 def test_no_docker_command(throw_away: ThrowAway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

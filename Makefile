@@ -30,8 +30,8 @@ scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfi
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' $(ARGS)
 
 test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
-	$(BIN)/ruff check lab tests docker
-	$(BIN)/ruff format --check lab tests
+	$(BIN)/ruff check lab tests docker docs
+	$(BIN)/ruff format --check lab tests docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sts-lab lint

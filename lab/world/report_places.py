@@ -125,12 +125,16 @@ def wanted_places(domain: str, reports: Reports) -> tuple[str, ...]:
 def place_of(uri: str) -> str:
     """Return the place that a URI means, so that equal places are equal: a mailbox, or a URL without its encoding.
 
-    A mailbox is what stands before any header fields (RFC 6068, section 2).
+    A mailbox is what stands before any header fields (RFC 6068, section 2). What only looks like a URL is itself.
     """
     if uri.lower().startswith("mailto:"):
         mailbox = unquote(uri[len("mailto:") :].partition("?")[0])
         local_part, _, domain = mailbox.rpartition("@")
         return f"{local_part}@{canonical(domain)}"
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        # A bracket without its partner, no address in between, or letters that another form turns into delimiters.
+        return uri
     query = f"?{parts.query}" if parts.query else ""
     return f"https://{canonical(parts.netloc)}{unquote(parts.path)}{query}"

@@ -7,14 +7,15 @@ its size and its number are bounded here; whoever reads it bounds compression an
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from lab.deadlines import STALL
-from lab.events import ReportReceived
+from lab.deadlines import REPORT_BODY, STALL
+from lab.events import DeadlinePassed, ReportReceived
 from lab.model import Reports
 from lab.record import Recorder
 from lab.world.host import Ground
@@ -113,6 +114,12 @@ class ReportDesk:
 #: What a report that followed a redirect is answered.
 _TAKEN = 201
 
+#: The port at the end of a Host field; an address in brackets has colons of its own.
+_PORT = re.compile(r":\d*\Z")
+
+#: What any reader of JSON takes (RFC 7493, section 2.2): a client may announce as much as it likes.
+_LARGEST_NUMBER = 2**53 - 1
+
 #: Characters of a URI or of a header field that go on record.
 _LONGEST_PLACE = 2000
 
@@ -136,18 +143,22 @@ class ReportServer(HttpsHost):
         return self._ground.certificates.authority.credentials(self._desk.settings_of(case).certificate, sni)
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
-        host = request.headers.get("Host", "").partition(":")[0]
+        host = _PORT.sub("", request.headers.get("Host", ""))
         case = self._desk.case_of(name_of_case(host, request.path))
         settings = self._desk.settings_of(case)
         moved = bool(settings.location) and request.path.endswith(settings.location)
         status = (_TAKEN if moved else settings.status) if request.method == "POST" else 405
         content = b""
         try:
-            content = await request.read()
+            async with asyncio.timeout(REPORT_BODY.seconds):
+                content = await request.read()
             size = len(content)
+        except TimeoutError:
+            return self._give_up(request, accepted, case)
         except web.HTTPRequestEntityTooLarge as error:
             # aiohttp reads no further than 1 MiB: how much there was to come, the client alone knows.
-            size, status = max(int(request.headers.get("Content-Length") or 0), LARGEST_REPORT + 1), error.status
+            told = int(request.headers.get("Content-Length") or 0)
+            size, status = min(max(told, LARGEST_REPORT + 1), _LARGEST_NUMBER), error.status
         fact = ReportReceived(
             session=accepted.session,
             transport="https",
@@ -165,6 +176,15 @@ class ReportServer(HttpsHost):
         if settings.location and 300 <= status < 400:
             return web.Response(status=status, headers={"Location": f"{request.rel_url.raw_path}{settings.location}"})
         return web.Response(status=status, headers={"Allow": "POST"} if status == 405 else None)
+
+    def _give_up(self, request: web.BaseRequest, accepted: Accepted, case: str) -> web.StreamResponse:
+        """Hang up on a client that began a report and did not end it."""
+        waited_for = f"the rest of a report in session {accepted.session}"
+        fact = DeadlinePassed(deadline=REPORT_BODY.name, seconds=REPORT_BODY.seconds, waited_for=waited_for)
+        self._ground.recorder.write(fact, case)
+        # An answer would have aiohttp wait for the rest once more.
+        request.protocol.force_close()
+        return web.Response(status=408)
 
 
 class ReportMx(MxServer):

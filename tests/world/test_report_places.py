@@ -49,6 +49,13 @@ def test_equal_places_are_equal_whatever_their_spelling() -> None:
     assert place_of("mailto:A@x.example") != place_of("mailto:a@x.example")
 
 
+@pytest.mark.parametrize(
+    "uri", ["https://[/v1/a", "https://x]/", "https://[::1/", "https://[v6]/", "https://a\u2100b/"]
+)
+def test_what_only_looks_like_a_url_is_a_place_of_its_own(uri: str) -> None:
+    assert place_of(uri) == uri
+
+
 def test_a_bad_certificate_has_a_host_of_its_own() -> None:
     assert wanted("v=TLSRPTv1; rua={https}", certificate="expired") == ("https://c0ffee.reports.lab.example/v1/c0ffee",)
 

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from lab.events import MessageAccepted, ReportReceived
+from lab.deadlines import Deadline
+from lab.events import DeadlinePassed, MessageAccepted, ReportReceived
 from lab.model import Case, Mode, Reports, Step, World
 from lab.record import Recorder
+from lab.world import report_sink
 from lab.world.internet import CaseWorld, Internet
+from lab.world.report_places import place_of
 from lab.world.report_sink import LARGEST_REPORT, MOST_KEPT, MOST_REPORTS, ReportDesk
 from tests.world.clients import SmtpClient, request, trusting
-from tests.world.watching import facts
+from tests.world.watching import PATIENCE, facts
 
 CASE = Case("a/b[testing]", "a/b", Mode.TESTING, (Step("prime", World()),))
 GZIP = "application/tlsrpt+gzip"
@@ -133,6 +136,38 @@ class TestByHttps:
             assert await post(internet, path, b"x") == 201
         assert facts(recorder, ReportReceived, CASE.id) == []
         assert len(facts(recorder, ReportReceived)) == 5
+
+    @pytest.mark.parametrize("host", ["[::1]", "[", "a/b", "x:1:2", "\u2100"])
+    async def test_no_host_is_too_odd_to_be_on_record(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder, host: str
+    ) -> None:
+        await half_a_post(internet, f"Host: {host}\r\nContent-Length: 1\r\nConnection: close", b"x")
+        (fact,) = facts(recorder, ReportReceived)
+        assert fact.octets == b"x"
+        assert place_of(fact.place)
+
+    async def test_half_a_report_ends_in_time_and_is_on_record(
+        self, internet: Internet, world: CaseWorld, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(report_sink, "REPORT_BODY", Deadline("report-body", 0.2))
+        answer = await half_a_post(internet, "Host: reports.lab.example\r\nContent-Length: 100", b"x", label(world))
+        assert answer == b""
+        (passed,) = facts(recorder, DeadlinePassed, CASE.id)
+        assert (passed.deadline, passed.seconds) == ("report-body", 0.2)
+        assert facts(recorder, ReportReceived) == []
+
+
+async def half_a_post(internet: Internet, fields: str, body: bytes, place: str = "x") -> bytes:
+    """Post octets as they are, and return everything that comes back until the lab hangs up."""
+    where = internet.network.where(internet.reports.address, 443)
+    name = internet.reports.name
+    reader, writer = await asyncio.open_connection(*where, ssl=trusting(internet.authority), server_hostname=name)
+    writer.write(f"POST /v1/{place} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + body)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await reader.read()
+    finally:
+        writer.close()
 
 
 class TestByMail:

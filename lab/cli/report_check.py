@@ -5,7 +5,6 @@ A file is a whole mail message, gzip data or plain JSON; which of them, its cont
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from rich.text import Text
 from lab.cli.trouble import NOTHING_SELECTED, USAGE, UsageError
 from lab.model import Grade, Requirement
 from lab.reports.layout import Hanging, Rule, labelled
+from lab.reports.legal_json import legal_json
 from lab.reports.terminal import STYLES
 from lab.reports.visible import shortened, visible
 from lab.requirements import load_requirements
@@ -100,9 +100,8 @@ def exit_status(checked: Sequence[Checked]) -> int:
 def document(checked: Sequence[Checked]) -> str:
     """Return the results as JSON, with nothing in them that is not legal I-JSON."""
     reports = [_report(one) for one in checked]
-    return json.dumps(
-        {"format": "sts-lab report-check", "version": 1, "exit_code": exit_status(checked), "reports": reports},
-        indent=2,
+    return legal_json(
+        {"format": "sts-lab report-check", "version": 1, "exit_code": exit_status(checked), "reports": reports}
     )
 
 
@@ -155,19 +154,14 @@ def _another_mail(parsed: ParsedReport) -> bool:
 def _report(checked: Checked) -> dict[str, Any]:
     parsed = checked.parsed
     return {
-        "file": _legal(checked.name),
+        "file": checked.name,
         "kind": parsed.kind.name.lower() if parsed else None,
         "exit_code": checked.status,
-        "unusable": _legal(checked.unusable),
+        "unusable": checked.unusable,
         "grades": Counter(finding.grade.value for finding in checked.findings),
-        "findings": [{name: _legal(value) for name, value in asdict(finding).items()} for finding in checked.findings],
+        "findings": [asdict(finding) for finding in checked.findings],
         "not_judged": [asdict(one) for one in checked.silent],
     }
-
-
-def _legal(value: object) -> object:
-    """Return a text without surrogates, as escapes; anything else as it is."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _blocks(checked: Checked, silent_as_before: bool) -> Iterator[RenderableType]:

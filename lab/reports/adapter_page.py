@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -14,6 +13,7 @@ from rich.text import Text
 from lab.judge.adapter import LAB, Finding, Word
 from lab.record import Header
 from lab.reports.layout import Hanging, labelled
+from lab.reports.legal_json import legal_json
 from lab.reports.summary import AS_EXPECTED, FINDING, INCONCLUSIVE, LAB_ERROR
 from lab.reports.visible import shortened
 
@@ -97,5 +97,5 @@ def adapter_document(header: Header | None, findings: Sequence[Finding], folder:
 
 
 def encoded(document: dict[str, Any]) -> str:
-    """Return the document as JSON, ASCII only: no foreign text can do anything to a terminal."""
-    return json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    """Return the document as JSON that every reader takes, in ASCII."""
+    return legal_json(document) + "\n"

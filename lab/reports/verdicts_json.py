@@ -10,6 +10,7 @@ from typing import Any
 from lab.judge.deviations import Accounts, Deviation
 from lab.model import Case, Judgement, Requirement, Verdict
 from lab.record import Header, Record
+from lab.reports.legal_json import legal_json
 from lab.reports.summary import Summary, summarise
 
 #: Raised with any change that a reader of the older document would stumble over.
@@ -63,8 +64,8 @@ def verdicts_document(
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """Return the document as JSON: ASCII only, so that no foreign text can do anything to a terminal or a pager."""
-    return (json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
+    """Return the document as JSON that every reader takes, in ASCII."""
+    return (legal_json(document) + "\n").encode("ascii")
 
 
 def schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from lab.judge.deviations import Accounts, Deviation
 from lab.model import Grade, Outcome
 from lab.reports.verdicts_json import UnknownCase, encode, schema, verdicts_document
+from lab.reports.verdicts_reading import parse_verdicts
 
 from .records import HOSTILE, REQUIREMENTS, strip_record, strip_verdicts
 
@@ -184,4 +185,14 @@ def test_hostile_words_are_escaped_and_survive() -> None:
     encoded = encode(verdicts_document(_RECORD, [replace(_VERDICTS[0], judgements=(judgement,))]))
     assert encoded.isascii()
     assert all(octet >= 0x20 or octet == 0x0A for octet in encoded)
-    assert json.loads(encoded)["cases"][0]["judgements"][0]["observed"] == HOSTILE
+    survived = HOSTILE.replace("\ud800", "\\ud800")
+    assert json.loads(encoded)["cases"][0]["judgements"][0]["observed"] == survived
+
+
+def test_half_a_surrogate_pair_is_told_and_can_be_read_back() -> None:
+    first = _VERDICTS[0]
+    judged = replace(first.judgements[0], observed="x\ud800", expected="\udfff")
+    told = [replace(first, judgements=(judged, *first.judgements[1:])), *_VERDICTS[1:]]
+    octets = encode(verdicts_document(_RECORD, told, REQUIREMENTS))
+    (read, *_) = parse_verdicts(octets, "here").verdicts
+    assert (read.judgements[0].observed, read.judgements[0].expected) == ("x\\ud800", "\\udfff")

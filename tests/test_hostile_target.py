@@ -112,8 +112,22 @@ def test_the_record_itself_is_read(played: Played) -> None:
     assert sum(isinstance(event.fact, ReportReceived) for event in played.record.events) >= len(CASES)
 
 
+@pytest.mark.parametrize("kinds", [{"ReportReceived"}, {*FOREIGN} - {"ReportReceived"}], ids=["reports", "the rest"])
+def test_no_odd_word_in_every_place_ends_the_judges_work(played: Played, kinds: set[str]) -> None:
+    for odd in ODD:
+        events = tuple(
+            _saying(event, odd) if type(event.fact).__name__ in kinds else event for event in played.record.events
+        )
+        read_by_everybody(replace(played.record, events=events))
+
+
+def _saying(event: Event, odd: str) -> Event:
+    names = FOREIGN[type(event.fact).__name__]
+    return msgspec.structs.replace(event, fact=msgspec.structs.replace(event.fact, **dict.fromkeys(names, odd)))
+
+
 #: Without shrinking: each example judges a whole run, and what fell over stands in the traceback.
-hostile = settings(
+HOSTILE = settings(
     max_examples=100,
     deadline=None,
     derandomize=True,
@@ -122,13 +136,13 @@ hostile = settings(
 )
 
 
-@hostile
+@HOSTILE
 @given(st.data())
 def test_no_word_of_the_target_ends_the_judges_work(played: Played, data: st.DataObject) -> None:
     read_by_everybody(bent(played.record, data, _with_other_words, lambda event: type(event.fact).__name__ in FOREIGN))
 
 
-@hostile
+@HOSTILE
 @given(st.data())
 def test_no_report_ends_the_judges_work(played: Played, data: st.DataObject) -> None:
     read_by_everybody(bent(played.record, data, _with_another_report, lambda event: _report_in(event) is not None))

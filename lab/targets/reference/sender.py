@@ -165,7 +165,7 @@ class ReferenceSender:
             cache.forget_all()
         cache.load()
         fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds)
-        reporting = open_session(resolver, network, self._contexts.verifying(), settings.command_seconds)
+        reporting = open_session(resolver, network, self._contexts.verifying(), settings.report_seconds)
         discovery = Discovery(resolver, PolicyFetcher(fetching, flaws), cache, self.clock, flaws, self.log)
         zone_seconds = _LOCAL_TIME if flaws.counts_days_in_local_time else 0
         counts = ReportCounts(self._directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)

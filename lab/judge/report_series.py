@@ -9,10 +9,9 @@ from itertools import pairwise
 from lab.events import ReportsAsked
 from lab.judge.arrivals import Arrival, about_the_case, arrivals, window_of
 from lab.judge.report_window import clock_of
-from lab.judge.reports import CAPABILITY, comparable, judged_arrivals
+from lab.judge.reports import CAPABILITY, comparable
 from lab.judge.view import CaseView, numbers
 from lab.model import Grade, Judgement
-from lab.tlsrpt.report import STS_DISCOVERY_FAILURES
 from lab.world.report_places import ReportPlaces
 
 #: What a report that is sent again, or too often, breaks.
@@ -21,9 +20,6 @@ UNIQUE_ID = "RPT-4.4-05"
 SAME_ID_AGAIN = "RPT-5.3-10"
 GROWING_PAUSES = "RPT-5.5-02"
 NO_REPORT_ON_REPORTS = "RPT-3-09"
-NO_FAILURE_UNDER_NONE = "STS-6-03"
-NO_REFRESH_UNDER_NONE = "STS-6-02"
-UNDER_NONE = (NO_FAILURE_UNDER_NONE, NO_REFRESH_UNDER_NONE)
 
 #: Pauses between attempts that it takes to tell even ones from growing ones: the lab sees only that an attempt was made
 #: between two of its calls, so that two pauses can look alike by chance.
@@ -33,22 +29,6 @@ _FEWEST_PAUSES = 3
 _HARDLY_LONGER = 1.05
 
 _PAUSES = "the-pauses-between-attempts-grow"
-
-
-def no_failure_is_laid_to_a_policy_of_mode_none(view: CaseView) -> Iterator[Judgement]:
-    """A policy of mode none asks for nothing, so nothing fails under it (RFC 8461, section 6)."""
-    for arrival in judged_arrivals(view):
-        for policy in arrival.parsed.policies:
-            if policy.policy_type == "sts" and policy.lines_of("mode")[:1] == ("none",) and policy.failures:
-                yield _broken(
-                    view,
-                    "no-failure-is-laid-to-a-policy-of-mode-none",
-                    "failure-under-none",
-                    NO_FAILURE_UNDER_NONE if policy.result_types - STS_DISCOVERY_FAILURES else NO_REFRESH_UNDER_NONE,
-                    "no failures under a policy of mode none",
-                    f"{policy.where}: {', '.join(sorted(policy.result_types)) or 'failures'}",
-                    [arrival],
-                )
 
 
 def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
@@ -192,7 +172,7 @@ def _broken(
     view: CaseView, check: str, reason: str, obligation: str, expected: str, observed: str, found: list[Arrival]
 ) -> Judgement:
     full = view.grade_of(obligation)
-    graded = full if CAPABILITY in view.case.needs or obligation in UNDER_NONE else Grade.INFO
+    graded = full if CAPABILITY in view.case.needs else Grade.INFO
     return Judgement(
         check,
         graded,

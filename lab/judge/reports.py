@@ -23,6 +23,7 @@ from lab.judge.witness import before_any_connection, known_sessions
 from lab.model import Expectation, Grade, Judgement, Mode, Step
 from lab.tlsrpt import Finding, against_sessions, grade, unverified
 from lab.tlsrpt.departures import Departure, finding
+from lab.tlsrpt.failure_checks import UNDER_NONE
 from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
 
 CAPABILITY = "tls-rpt"
@@ -37,7 +38,7 @@ SIGNED = "RPT-3-11"
 
 #: A case that is about an attack judges only these in full; what else is wrong with a report is only noted there, and
 #: judged by the cases that are about reports.
-_OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-01", "RPT-4.4-08"}
+_OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-01", "RPT-4.4-08", *UNDER_NONE}
 
 _WORDS = ("success", "any", "none")
 

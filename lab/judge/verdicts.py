@@ -33,7 +33,6 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     reports.the_report_is_well_made,
     reports.the_report_is_true,
     reports.the_report_names_the_day_of_its_sessions,
-    report_series.no_failure_is_laid_to_a_policy_of_mode_none,
     report_series.a_day_has_one_report,
     report_series.every_report_has_an_id_of_its_own,
     report_series.a_report_sent_again_keeps_its_id,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-#: The obligations of reports begin so: RFC 8460, and what it takes from RFC 6522, 6376, 7493 and 3339.
-IN_SCOPE = ("RPT-", "MPR-", "DKIM-", "IJ-", "DT-")
+#: The obligations of reports begin so: RFC 8460, what it takes from RFC 6522, 6376, 7493 and 3339, and what RFC 8461,
+#: section 6, asks of reporters.
+IN_SCOPE = ("RPT-", "MPR-", "DKIM-", "IJ-", "DT-", "STS-6-02", "STS-6-03")
 
 #: The sentences that the parser itself watches, by their obligations.
 NOTED_WHILE_READING = {
@@ -63,5 +64,6 @@ JUDGED_IN_PART = {
     **dict.fromkeys(("RPT-4.4-15", "RPT-4.4-16", "RPT-4.4-17", "RPT-4.4-18", "RPT-4.4-14"), f"the truth {_SESSIONS}"),
     **dict.fromkeys(("RPT-4.4-06", "RPT-4.4-07", "RPT-4.4-08", "RPT-4.4-10"), f"the truth {_SESSIONS}"),
     **dict.fromkeys(("RPT-4.5-01", "RPT-4.5-02"), f"the truth {_SESSIONS}"),
+    **dict.fromkeys(("STS-6-02", "STS-6-03"), f"whether each failure is listed {_SESSIONS}"),
     "RPT-4.4-05": f"whether it is unique {_SEVERAL}",
 }

@@ -25,6 +25,11 @@ A63 = "A63: a session under a cached policy may be counted as a success while th
 #: The longest thing that a reporter quotes in one piece is an SMTP reply line (RFC 5321, section 4.5.3.1.5), in octets.
 LONGEST_REASON = 512
 
+#: What failures break that are laid to a policy of mode none: those to refresh it, and those to connect.
+NO_REFRESH_UNDER_NONE = "STS-6-02"
+NO_FAILURE_UNDER_NONE = "STS-6-03"
+UNDER_NONE = (NO_REFRESH_UNDER_NONE, NO_FAILURE_UNDER_NONE)
+
 _FITTING = {
     "sts": frozenset(RESULT_TYPES) - DANE_DISCOVERY_FAILURES,
     "tlsa": frozenset(RESULT_TYPES) - STS_DISCOVERY_FAILURES,
@@ -39,6 +44,22 @@ def the_result_types_are_registered(parsed: ParsedReport) -> Iterator[Departure]
             where = f"{failure.where}.result-type"
             expected = "one of the eleven registered result types"
             yield Departure("RPT-4.4-14", "unknown-result-type", where, expected, quoted(failure.result_type))
+
+
+def no_failure_is_laid_to_a_policy_of_mode_none(parsed: ParsedReport) -> Iterator[Departure]:
+    """A policy of mode none asks for nothing, so nothing fails under it (RFC 8461, section 6)."""
+    for policy in parsed.policies:
+        if policy.policy_type == "sts" and policy.lines_of("mode")[:1] == ("none",) and policy.failures:
+            connected = policy.result_types - STS_DISCOVERY_FAILURES
+            obligation = NO_FAILURE_UNDER_NONE if connected else NO_REFRESH_UNDER_NONE
+            expected = "no failures under a policy of mode none"
+            observed = ", ".join(quoted(kind) for kind in sorted(policy.result_types)) or "failures"
+            yield Departure(obligation, "failure-under-none", policy.where, expected, observed)
+
+
+def failures_under_an_unknown_mode(parsed: ParsedReport) -> bool:
+    """Whether failures are laid to an MTA-STS policy whose mode the report does not quote."""
+    return any(one.policy_type == "sts" and one.failures and not one.lines_of("mode") for one in parsed.policies)
 
 
 def the_result_types_fit_the_policy(parsed: ParsedReport) -> Iterator[Departure]:

@@ -67,6 +67,7 @@ CHECKS = (
     Check(content.every_policy_has_one_block, _CONTENT, ("RPT-4-06",)),
     Check(content.there_is_something_to_tell, _CONTENT, ("RPT-4-02",)),
     Check(failures.the_result_types_are_registered, _CONTENT, ("RPT-4.4-14",)),
+    Check(failures.no_failure_is_laid_to_a_policy_of_mode_none, _CONTENT, failures.UNDER_NONE),
     Check(failures.the_result_types_fit_the_policy, _CONTENT, ("RPT-4.4-14",)),
     Check(failures.every_failure_says_where_it_happened, _CONTENT, ("RPT-4.4-15", "RPT-4.4-16", "RPT-4.4-18")),
     Check(
@@ -174,6 +175,10 @@ def _not_judged(parsed: ParsedReport, identifier: str, find_key: KeyLookup | Non
         return NotJudged(identifier, str(lacking[0][0]), in_part=len(lacking) < len(needs))
     if not parsed.complete and any(Scope.CONTENT in one for one in needs):
         return NotJudged(identifier, "the report is broken: its rest is not known", in_part=True)
+    if identifier in failures.UNDER_NONE and failures.failures_under_an_unknown_mode(parsed):
+        return NotJudged(
+            identifier, "the mode of a policy is not quoted: failures may be laid to one of mode none", True
+        )
     if identifier in JUDGED_IN_PART:
         return NotJudged(identifier, JUDGED_IN_PART[identifier], in_part=True)
     return None

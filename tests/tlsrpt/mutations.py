@@ -250,6 +250,20 @@ FAILURES = (
         lambda r: (_member(f"{F}/0/result-type", "certificate-host-mismatch")(r), _without(f"{F}/0/receiving-ip")(r)),
         ("RPT-4.4-18", "perhaps-missing", INFO),
     ),
+    _set(
+        f"{STS}/policy-string",
+        ["version: STSv1", "mode: none", "mx: mx1.a.example", "mx: *.backup.a.example", "max_age: 1"],
+        ("STS-6-03", "failure-under-none", WEAK),
+    ),
+    _of(
+        "only a refresh that failed under a policy of mode none",
+        lambda r: (
+            _member(f"{STS}/policy-string/1", "mode: none")(r),
+            _member(F, r["policies"][0]["failure-details"][2:])(r),
+            _member(BADS, 1)(r),
+        ),
+        ("STS-6-02", "failure-under-none", WEAK),
+    ),
     _of(
         "equal failures in two entries",
         lambda r: r["policies"][0]["failure-details"].append(
@@ -286,6 +300,8 @@ HARMLESS = (
         lambda r: (
             _member(f"{STS}/policy-string", ["version: STSv1", "mode: none", "max_age: 1"])(r),
             _without(f"{STS}/mx-host")(r),
+            _without(F)(r),
+            _member(BADS, 0)(r),
         ),
     ),
     _of("no policy to quote", lambda r: (_without(f"{STS}/policy-string")(r), _without(f"{STS}/mx-host")(r))),

@@ -80,6 +80,17 @@ def test_every_obligation_is_judged_or_listed(octets: bytes) -> None:
         assert {"RPT-5.3-02", "RPT-3-11", "RPT-3-12"} <= listed
 
 
+def test_failures_under_a_mode_that_is_not_quoted_are_not_judged_by_it() -> None:
+    def reasons(octets: bytes) -> dict[str, str]:
+        return {row.obligation: row.reason for row in not_judged(parse_report(octets), REQUIREMENTS)}
+
+    report = good()
+    report["policies"][0]["policy"].pop("policy-string")
+    assert "mode of a policy is not quoted" in reasons(text(report))["STS-6-03"]
+    assert "mode" not in reasons(text(good()))["STS-6-03"]
+    assert "no report" in reasons(b"")["STS-6-03"]
+
+
 def test_a_bare_file_is_not_judged_by_how_it_was_sent() -> None:
     listed = {row.obligation for row in not_judged(parse_report(text(good())), REQUIREMENTS)}
     assert {"RPT-5.2-01", "RPT-5.1-01", "RPT-5.4-02", "MPR-3-01", "RPT-5.6-01"} <= listed

@@ -85,6 +85,7 @@ CHECKS = (
     Check(failures.there_are_details_where_there_are_failures, _CONTENT, ("RPT-4-05", "RPT-4.2.2-01")),
     Check(failures.the_entries_fit_into_the_total, _CONTENT, ("RPT-4.2.2-01",)),
     Check(mail.the_message_is_a_tlsrpt_report, _MAIL, ("RPT-5.3-02", "MPR-3-01", "MPR-3-02")),
+    Check(mail.the_header_is_that_of_a_mime_message, _MAIL, ("MPR-3-01",)),
     Check(mail.the_multipart_is_well_formed, _MAIL, ("MPR-3-01", "RPT-5.3-03")),
     Check(mail.text_for_people_comes_first, _MAIL, ("RPT-5.3-03", "MPR-3-01")),
     Check(mail.the_data_part_names_its_media_type, _MAIL, ("RPT-5.3-04",)),

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 _FILE_NAME = re.compile(
     r"(?P<sender>[^!]+)!(?P<domain>[^!]+)!(?P<begin>[0-9]{1,20})!(?P<end>[0-9]{1,20})(?:!(?P<unique>[A-Za-z0-9]+))?"
-    r"\.(?P<extension>json\.gz|json)",
+    r"\.(?P<extension>(?i:json\.gz|json))",
     re.DOTALL,
 )
 _BLANK = r"[ \t]+"
 _SUBJECT = re.compile(
     rf"Report{_BLANK}Domain:{_BLANK}(?P<domain>\S+){_BLANK}Submitter:{_BLANK}(?P<submitter>\S+){_BLANK}"
-    r"Report-ID:[ \t]*(?P<id><[^<>\s]+>)[ \t]*",
+    r"Report-ID:[ \t]*(?P<id><[^<>\s]+>)(?P<rest>.*)",
+    re.DOTALL,
 )
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _MESSAGE_ID = re.compile(rf"<{_ATOM}(?:\.{_ATOM})*@(?:{_ATOM}(?:\.{_ATOM})*|\[[!-Z^-~]*\])>", re.ASCII)
@@ -60,13 +61,14 @@ def read_file_name(text: str) -> FileName | None:
         int(found["begin"]),
         int(found["end"]),
         found["unique"] or "",
-        found["extension"],
+        found["extension"].lower(),
     )
 
 
 def read_subject(text: str) -> Subject | None:
     """Read a Subject; one that is near the grammar of section 5.3 is understood and marked, another one is None."""
     strict = _SUBJECT.fullmatch(text[:_LONGEST])
+    strict = strict if strict and _only_comments(strict["rest"]) else None
     found = strict or _LOOSE_SUBJECT.search(text[:_LONGEST])
     if found is None:
         return None
@@ -78,3 +80,18 @@ def read_subject(text: str) -> Subject | None:
         in_form=strict is not None,
         id_in_form=_MESSAGE_ID.fullmatch(identifier) is not None,
     )
+
+
+def _only_comments(text: str) -> bool:
+    """Whether there are only blanks and comments, which may be nested (RFC 5322, section 3.2.2: CFWS)."""
+    depth, escaped = 0, False
+    for character in text:
+        if escaped or (depth and character == "\\"):
+            escaped = not escaped
+        elif character == "(":
+            depth += 1
+        elif character == ")" and depth:
+            depth -= 1
+        elif not depth and character not in " \t":
+            return False
+    return depth == 0 and not escaped

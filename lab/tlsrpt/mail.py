@@ -122,13 +122,20 @@ def read_message(octets: bytes) -> Message:
 
 
 def decoded(octets: bytes, part: Part) -> tuple[bytes, str]:
-    """Undo a part's transfer encoding; also return, in words, what was odd about it. Raises `BeyondLimit`."""
+    """Undo a part's transfer encoding (RFC 2045, section 6); also return, in words, what was odd about it.
+
+    Raises `BeyondLimit`.
+    """
     body = octets[part.begin : part.end]
     match part.encoding:
         case "base64":
             return _from_base64(body)
         case "quoted-printable":
             return binascii.a2b_qp(body), ""
+        case "" | "7bit" if b"\0" in body or not body.isascii():
+            return body, "octets that 7bit does not allow, and nothing else is declared"
+        case "8bit" if b"\0" in body:
+            return body, "NUL octets, which 8bit does not allow"
         case "" | "7bit" | "8bit" | "binary":
             return body, ""
         case _:

@@ -13,6 +13,17 @@ from lab.tlsrpt.report import ParsedReport
 A52 = "A52: the Subject asks for the form of a message identifier"
 THIRD_PART = "RFC 6522 allows a third part; RFC 8460 describes two"
 
+#: What the header of any message of today has, and who says so. No obligation of the catalogue does.
+_IN_EVERY_HEADER = {
+    "From": "RFC 5322, section 3.6, demands it",
+    "Date": "RFC 5322, section 3.6, demands it",
+    "Message-ID": "RFC 5322, section 3.6.4, advises it",
+    "MIME-Version": "RFC 2045, section 4, demands it: without it nobody has to take the message apart",
+}
+#: Fields of which a message has one at the most (RFC 5322, section 3.6; RFC 2045, section 3).
+_ONCE = (*_IN_EVERY_HEADER, "To", "Subject", "Content-Type", "Content-Transfer-Encoding")
+_WHICH_ONE = "what a reader makes of the message depends on which of them it takes"
+
 REPORT_FIELDS = ("TLS-Report-Domain", "TLS-Report-Submitter")
 
 
@@ -30,6 +41,21 @@ def the_message_is_a_tlsrpt_report(parsed: ParsedReport) -> Iterator[Departure]:
     elif report_type.lower() != "tlsrpt":
         observed = f"report-type {quoted(report_type)}"
         yield Departure("RPT-5.3-02", "another-report-type", where, expected, observed, also=("MPR-3-02",))
+
+
+def the_header_is_that_of_a_mime_message(parsed: ParsedReport) -> Iterator[Departure]:
+    """The fields that every message has are there, and none that can only be there once contradicts another."""
+    message = _message(parsed)
+    for name, source in _IN_EVERY_HEADER.items():
+        if not message.all(name.lower()):
+            yield Departure("MPR-3-01", "field-missing", name, "such a field", "none", Grade.INFO, source)
+    for name in _ONCE:
+        values = tuple(dict.fromkeys(message.all(name.lower())))
+        if len(values) > 1:
+            observed = ", ".join(quoted(value) for value in values[:4])
+            yield Departure(
+                "MPR-3-01", "contradicting-fields", name, "one such field", observed, Grade.WEAK, _WHICH_ONE
+            )
 
 
 def the_multipart_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:

@@ -134,6 +134,8 @@ class Mail:
             f"From: TLS reports <tls-reports@{SUBMITTER}>",
             "To: reports@a.example",
             f"Subject: {self.subject}",
+            "Date: Tue, 03 Mar 2026 00:10:00 +0000",
+            f"Message-ID: <20260303.1@{SUBMITTER}>",
             *([f"TLS-Report-Domain: {self.report_domain}"] if self.report_domain is not None else []),
             *([f"TLS-Report-Submitter: {self.submitter}"] if self.submitter is not None else []),
             *self.more_fields,

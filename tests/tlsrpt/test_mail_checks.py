@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -186,6 +187,57 @@ def test_a_good_mail_is_clean_and_its_signature_verifies() -> None:
     assert found(octets, keys()) == ()
     rows = {row.obligation for row in not_judged(parse_report(octets), REQUIREMENTS, keys())}
     assert not rows & {"RPT-3-11", "RPT-3-12", "RPT-3-13", "RPT-5.1-01", "RPT-5.2-01", "RPT-5.3-05", "DKIM-5.4-01"}
+
+
+def _cut(field: str) -> bytes:
+    """The good mail, unsigned, without a field."""
+    octets = replace(GOOD, signed_by=None).octets()
+    changed = re.sub(rb"(?m)^" + field.encode() + rb":.*\r\n", b"", octets, count=1)
+    assert changed != octets
+    return changed
+
+
+@pytest.mark.parametrize("field", ["From", "Date", "Message-ID", "MIME-Version"])
+def test_what_every_message_has_is_missed(field: str) -> None:
+    assert short(found(_cut(field))) == {("MPR-3-01", "field-missing", INFO), ("RPT-3-11", "no-signature", FAIL)}
+
+
+def test_nobody_has_to_be_addressed_in_the_header() -> None:
+    assert short(found(_cut("To"))) == {("RPT-3-11", "no-signature", FAIL)}
+
+
+@pytest.mark.parametrize(
+    "again", ["Content-Type: multipart/mixed; boundary=zz", "From: z@z.example", "MIME-Version: 2"]
+)
+def test_two_fields_that_contradict_each_other_are_weak(again: str) -> None:
+    octets = replace(GOOD, signed_by=None).octets()
+    expected = {("MPR-3-01", "contradicting-fields", WEAK), ("RPT-3-11", "no-signature", FAIL)}
+    at = octets.index(b"\r\n\r\n") + 2
+    assert short(found(octets[:at] + again.encode() + b"\r\n" + octets[at:])) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "odd"), [("", True), ("7bit", True), ("8bit", True), ("binary", False), ("x-raw", True)]
+)
+def test_octets_that_the_transfer_encoding_does_not_allow_are_noted(encoding: str, odd: bool) -> None:
+    declared = f"Content-Transfer-Encoding: {encoding}\r\n".encode() if encoding else b""
+    octets = _with_data(PACKED).replace(b"Content-Transfer-Encoding: base64\r\n", declared)
+    expected = {("MPR-3-01", "odd-transfer-encoding", INFO)} if odd else NOTHING
+    assert short(found(octets)) - {("RPT-3-11", "no-signature", FAIL)} == expected
+
+
+@pytest.mark.parametrize("rest", [" (copy)", " (a (nested) one)", " \t(b\\)) (c) "])
+def test_a_subject_may_end_in_comments(rest: str) -> None:
+    assert found(replace(GOOD, subject=GOOD.subject + rest).octets()) == ()
+
+
+@pytest.mark.parametrize("rest", [" copy", " (open", " (a) b", " )", " (\\)"])
+def test_a_subject_may_end_in_nothing_else(rest: str) -> None:
+    assert short(found(replace(GOOD, subject=GOOD.subject + rest).octets())) == {("RPT-5.3-09", "subject-form", WEAK)}
+
+
+def test_the_extension_may_be_in_capital_letters() -> None:
+    assert found(replace(GOOD, file_name=f"{NAME}.JSON.GZ").octets()) == ()
 
 
 NOTHING: set[tuple[str, str, Grade]] = set()

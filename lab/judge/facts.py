@@ -341,6 +341,10 @@ class MessageFacts:
         """Return when the message's step began: a quick sender is at work before its reply to the injection is read."""
         return max((event.at for event, _ in self.facts.of_kind(StepBegan) if event.at <= self.injected), default=0.0)
 
+    def contacts(self) -> list[Event]:
+        """Return the events by which the target tried to deliver since the message's step began."""
+        return [event for event in self.facts.contacts(self.step_began()) if event.at <= self.until]
+
     def _attempts(self) -> list[float]:
         """Return when the target queried the MX record for this message's sake, far enough apart to be attempts."""
         attempts: list[float] = []

@@ -79,6 +79,8 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
     here = wanted(view)
     right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
+    if not found and (why := _unmet(view)):
+        return inconclusive(REPORTED, "nothing-to-tell", why, step.name)
     if not right:
         return _judged(view, step, expect, _why_none(view, found), found, bad=True)
     if any(arrival.fact.size > len(arrival.fact.octets) for arrival in right):
@@ -112,6 +114,22 @@ def _in_time(view: CaseView, arrival: Arrival) -> bool:
     asking = [step.name for step in view.case.steps if step.reports]
     times = view.step_times(asking[-1]) if asking else None
     return times is None or arrival.event.at <= times[1]
+
+
+def _unmet(view: CaseView) -> str:
+    """Say why there may have been nothing to report on: a target that was not met in a step is not blamed for silence.
+
+    It may be the lab that nobody could ask: what is not on record then is no proof of anything.
+    """
+    for step in view.case.steps:
+        if not step.send or not view.offered(step):
+            continue
+        message = view.message(step)
+        if message is None:
+            return f"the target took no message in the step {step.name}"
+        if not message.contacts():
+            return f"no query and no connection in the step {step.name}"
+    return ""
 
 
 def _why_none(view: CaseView, found: list[Arrival]) -> str:

@@ -155,7 +155,7 @@ def the_target_used_this_cases_names(view: CaseView, step: Step) -> Iterator[Jud
     message = view.message(step)
     if message is None:
         return
-    if not [event for event in view.facts.contacts(message.step_began()) if event.at <= message.until]:
+    if not message.contacts():
         yield inconclusive(
             "the-target-used-this-cases-names",
             "no-contact",

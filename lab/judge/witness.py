@@ -224,13 +224,22 @@ def _named_in(fact: DnsAnswered) -> list[str]:
 
 
 def _named_outside_the_policy(view: CaseView, events: list[Event]) -> int:
-    """Return how often DNS named a host that no policy of the domain allows, whoever had a hand in it."""
+    """Return how often DNS named a host that a policy of the domain does not allow, whoever had a hand in it.
+
+    Of several policies it may have been any that the sender knew by then.
+    """
     if view.case.mode not in (Mode.ENFORCE, Mode.TESTING):
         return 0
-    lines = [line.partition(":") for policy in published(view) for line in policy]
-    patterns = {value.strip().lower() for key, _, value in lines if key.strip() == "mx"}
+    policies = [patterns for policy in published(view) if (patterns := _patterns(policy))] or [set()]
     answers = [fact for fact in facts_of(events, DnsAnswered) if fact.type == "MX"]
-    return sum(any(not _allowed(name, patterns) for name in _named_in(answer)) for answer in answers)
+    return sum(
+        any(not _allowed(name, patterns) for name in _named_in(answer) for patterns in policies) for answer in answers
+    )
+
+
+def _patterns(policy: tuple[str, ...]) -> set[str]:
+    lines = [line.partition(":") for line in policy]
+    return {value.strip().lower() for key, _, value in lines if key.strip() == "mx"}
 
 
 def _allowed(name: str, patterns: set[str]) -> bool:

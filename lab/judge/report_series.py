@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from lab.events import ReportsAsked
+from lab.events import ReportsAsked, ReportsLeft
 from lab.judge.arrivals import Arrival, about_the_case, arrivals, window_of
 from lab.judge.report_window import clock_of
 from lab.judge.reports import CAPABILITY, comparable
@@ -19,6 +20,7 @@ ONE_REPORT_A_DAY = "RPT-4.1-01"
 UNIQUE_ID = "RPT-4.4-05"
 SAME_ID_AGAIN = "RPT-5.3-10"
 GROWING_PAUSES = "RPT-5.5-02"
+TRIED_FOR_A_DAY = "RPT-5.5-01"
 NO_REPORT_ON_REPORTS = "RPT-3-09"
 
 #: Pauses between attempts that it takes to tell even ones from growing ones: the lab sees only that an attempt was made
@@ -29,6 +31,9 @@ _FEWEST_PAUSES = 3
 _HARDLY_LONGER = 1.05
 
 _PAUSES = "the-pauses-between-attempts-grow"
+
+#: Seconds from its first attempt on in which a report is tried again (RFC 8460, section 5.5).
+_DAY = 86400.0
 
 
 def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
@@ -119,6 +124,38 @@ def the_pauses_between_attempts_grow(view: CaseView) -> Iterator[Judgement]:
         elif _watches_the_pauses(view):
             few = f"{len(refused)} refused attempts, {told}"
             yield replace(_recorded(view, "too-few-attempts", few, attempts), grade=Grade.INCONCLUSIVE)
+
+
+def a_report_is_given_up_after_a_day(view: CaseView) -> Iterator[Judgement]:
+    """Who was refused stops a day after the first attempt (RFC 8460, section 5.5), by the target's own clock.
+
+    The lab moves that clock in leaps, and an attempt that fell due on the way may still be made behind one. So the day
+    counts as over when the target has answered a call for reports behind it. Where the clock is only the calendar of a
+    reporter, each call makes attempts of its own, and proves nothing about them.
+    """
+    clock = clock_of(view)
+    if clock is None or view.reports_end_the_day:
+        return
+    reports: dict[tuple[object, ...], list[Arrival]] = {}
+    for arrival in _all_about(view):
+        if arrival.report_id:
+            reports.setdefault((arrival.report_id, *arrival.day, arrival.place), []).append(arrival)
+    answered = [event.at for event, _ in view.of_run.of_kind(ReportsLeft)]
+    for first, *later in reports.values():
+        began = clock.passed(first.event.at)
+        over = next((at for at in answered if clock.passed(at) > began + _DAY), math.inf)
+        late = [arrival for arrival in later if arrival.event.at > over]
+        if late and not first.taken:
+            after = (clock.passed(late[-1].event.at) - began) / 3600
+            yield _broken(
+                view,
+                "a-report-is-given-up-after-a-day",
+                "still-tried-after-a-day",
+                TRIED_FOR_A_DAY,
+                "no attempt later than 24 hours after the first",
+                f"an attempt after {after:.0f} hours",
+                [first, *late],
+            )
 
 
 def _watches_the_pauses(view: CaseView) -> bool:

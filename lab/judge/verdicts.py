@@ -36,6 +36,7 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     report_series.a_day_has_one_report,
     report_series.every_report_has_an_id_of_its_own,
     report_series.a_report_sent_again_keeps_its_id,
+    report_series.a_report_is_given_up_after_a_day,
     report_series.the_pauses_between_attempts_grow,
     report_series.no_report_is_about_report_mail,
 )

@@ -183,6 +183,9 @@ class Flaws:
     retries_reports_at_even_pauses: bool = _flaw(
         "RPT-5.5-02", "a report that is refused is tried again after the same pause each time"
     )
+    never_gives_up_reports: bool = _flaw(
+        "RPT-5.5-01", "a report that nobody takes is tried again for ever, not for a day"
+    )
     renews_report_id: bool = _flaw("RPT-5.3-10", "a report that is sent again has another id each time")
 
     # TLS reports: the text

@@ -353,6 +353,7 @@ class TestSentAgain:
                 lines.append(("", "", ClockAdvanced(seconds=seconds // calls)))
                 lines += [("", "", ReportsAsked())] if call_every else []
             lines.append((ENFORCE, "recover", received))
+            lines += [("", "", ReportsLeft())] if call_every else []
         lines.append(("", "", ReportsLeft()))
         return verdict(record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS))
 
@@ -378,6 +379,18 @@ class TestSentAgain:
 
     def test_three_attempts_are_too_few_to_tell(self) -> None:
         assert self.again(*self.refusals(0, 400, 400), (400, posted(content()))).grade is Grade.PASS
+
+    def test_later_than_a_day_is_found(self) -> None:
+        late = self.again(*self.refusals(0, 100_000), (100_000, posted(content())), call_every=50_000)
+        assert found(late) == {("RPT-5.5-01", "still-tried-after-a-day")}
+
+    def test_the_first_call_behind_a_day_may_find_what_was_due_before(self) -> None:
+        due = self.again(*self.refusals(0), (100_000, posted(content())), call_every=50_000)
+        assert due.grade is Grade.PASS, reasons(due)
+
+    def test_within_a_day_is_right(self) -> None:
+        kept = self.again(*self.refusals(0, 30_000), (50_000, posted(content())), call_every=10_000)
+        assert kept.grade is Grade.PASS, reasons(kept)
 
     def watched(self, *attempts: tuple[int, ReportReceived]) -> Verdict:
         """The same in a case that calls for reports again and again, as only one about the pauses does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -123,7 +124,7 @@ class Reporter:
 
     async def _bring(self, pending: PendingReport) -> Receipt:
         """Bring a report to all addresses that the domain names now. It is delivered when one of them has taken it."""
-        if self._clock.now() > pending.begun_at + DAY + _LATE:
+        if self._clock.now() > pending.begun_at + DAY + _LATE and not self._flaws.never_gives_up_reports:
             return Receipt(False, "given up after a day", never=True)
         addresses = await self._records.addresses(pending.report.domain)
         if isinstance(addresses, LookupFailure):
@@ -146,6 +147,8 @@ class Reporter:
     def _keep(self, pending: PendingReport) -> None:
         """Plan the next attempt: after twice the last pause, and once more when the day is over."""
         now, last = self._clock.now(), pending.begun_at + DAY
+        if self._flaws.never_gives_up_reports:
+            last = math.inf
         if now >= last:
             self._drop(pending)
             return

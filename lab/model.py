@@ -182,6 +182,8 @@ class Reports:
     records: tuple[str, ...] = ("v=TLSRPTv1; rua={https}",)
     #: Octets of each character-string of a record (RFC 1035, section 3.3.14); 0: as many as it can hold.
     string_length: int = 0
+    #: Whether the name `_smtp._tls.<domain>` is an alias (CNAME), and the records stand where it leads.
+    alias: bool = False
     #: The TXT records at `_smtp._tls.<MX host>`, for each MX host. No sender has to look there, except under DANE.
     at_mx: tuple[str, ...] = ()
     #: What the report host answers to a report: an HTTP status, or 0: nothing at all, until the client gives up.

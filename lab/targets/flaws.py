@@ -169,6 +169,16 @@ class Flaws:
         "RPT-3-16", "the strings of a TLS-RPT record are joined with spaces between them"
     )
     refuses_unknown_report_fields: bool = _flaw("RPT-3-20", "a TLS-RPT record with an unknown field does not count")
+    stops_at_aliases_of_report_records: bool = _flaw(
+        "RPT-3-01", "a TLS-RPT record that is reached through an alias (CNAME) counts as none"
+    )
+    guesses_report_address: bool = _flaw(
+        "RPT-3-03", "where a TLS-RPT record names no address that can be used, a mailbox at the domain is made up"
+    )
+    takes_http_for_https: bool = _flaw("RPT-3-03", "an http address for reports is used as if it said https")
+    decodes_report_record: bool = _flaw(
+        "RPT-3-04", "the percent-encoding of a TLS-RPT record is undone before its fields and addresses are told apart"
+    )
     asks_for_reports_at_the_mx: bool = _flaw(
         "RPT-3-01", "the TLS-RPT record is looked for under the name of the MX host instead of the domain's"
     )

@@ -76,9 +76,12 @@ def places_for(domain: str, reports: Reports) -> ReportPlaces:
 
 def report_records(domain: str, reports: Reports, mx_hosts: Sequence[str] = ()) -> Iterator[Record]:
     """Return what the domain itself publishes about reports, at its own name and at those of its MX hosts."""
-    places = places_for(domain, reports)
+    places, name = places_for(domain, reports), f"_smtp._tls.{domain}"
+    if reports.alias:
+        alias, name = name, f"tls-reporting.{domain}"
+        yield Record(alias, "CNAME", name)
     for text in reports.records:
-        yield Record(f"_smtp._tls.{domain}", "TXT", places.fill_in(text), string_length=reports.string_length)
+        yield Record(name, "TXT", places.fill_in(text), string_length=reports.string_length)
     for host in mx_hosts:
         for text in reports.at_mx:
             yield Record(f"_smtp._tls.{host}", "TXT", places.fill_in(text))

@@ -65,6 +65,12 @@ def test_the_strings_of_a_record_are_as_long_as_it_says() -> None:
     assert (record.name, record.string_length) == (f"_smtp._tls.{DOMAIN}", 9)
 
 
+def test_a_record_can_stand_where_an_alias_leads() -> None:
+    alias, record = report_records(DOMAIN, Reports(alias=True))
+    assert (alias.name, alias.type, alias.data) == (f"_smtp._tls.{DOMAIN}", "CNAME", record.name)
+    assert (record.type, record.name) == ("TXT", f"tls-reporting.{DOMAIN}")
+
+
 @pytest.mark.parametrize(
     ("host", "path", "name"),
     [

@@ -68,7 +68,7 @@ def _the_record(records: Sequence[bytes], flaws: Flaws) -> bytes | None:
     prefix = VERSION_PREFIX[:-2] if flaws.accepts_other_report_version else VERSION_PREFIX
     candidates = [record for record in records if record.startswith(prefix)]
     if len(candidates) == 1 or (candidates and flaws.reports_to_two_records):
-        return candidates[0]
+        return unquote_to_bytes(candidates[0]) if flaws.decodes_report_record else candidates[0]
     return None
 
 
@@ -91,6 +91,8 @@ def _address(uri: str, flaws: Flaws) -> ReportAddress | None:
         return _mailbox(rest, decode=not flaws.keeps_percent_encoding)
     if colon and scheme.lower() == "https":
         return _web_place(uri)
+    if colon and scheme.lower() == "http" and flaws.takes_http_for_https:
+        return _web_place(f"https:{rest}")
     return None
 
 

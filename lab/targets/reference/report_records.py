@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.targets.flaws import Flaws
-from lab.targets.reference.report_record import ReportAddress, report_addresses
+from lab.targets.reference.report_record import VERSION_PREFIX, Mailbox, ReportAddress, report_addresses
 from lab.targets.reference.resolver import Found, LookupFailure, Resolver
 
 
@@ -19,10 +19,17 @@ class ReportRecords:
         """Return where a domain wants its reports: nowhere, if it does not ask for any."""
         strings_apart = self._flaws.joins_record_strings_with_spaces
         name = await self._first_mx(domain) if self._flaws.asks_for_reports_at_the_mx else domain
-        answer = await self._resolver.txt(f"_smtp._tls.{name}", joint=b" " if strings_apart else b"")
+        answer = await self._resolver.txt(
+            f"_smtp._tls.{name}",
+            joint=b" " if strings_apart else b"",
+            follow=not self._flaws.stops_at_aliases_of_report_records,
+        )
         if isinstance(answer, LookupFailure):
             return answer
-        found = report_addresses(answer.values, self._flaws) if isinstance(answer, Found) else ()
+        records = answer.values if isinstance(answer, Found) else ()
+        found = report_addresses(records, self._flaws)
+        if not found and self._flaws.guesses_report_address and any(map(_is_tlsrpt, records)):
+            return (Mailbox(f"tls-reports@{domain}"),)
         return found or self._remembered.get(domain, ())
 
     async def _first_mx(self, domain: str) -> str:
@@ -36,3 +43,7 @@ class ReportRecords:
             found = await self.addresses(domain)
             if not isinstance(found, LookupFailure) and found:
                 self._remembered[domain] = found
+
+
+def _is_tlsrpt(record: bytes) -> bool:
+    return record.startswith(VERSION_PREFIX)

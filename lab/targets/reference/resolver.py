@@ -85,14 +85,16 @@ class Resolver:
         self._server = server
         self._seconds = seconds
 
-    async def txt(self, name: str, *, joint: bytes = b"") -> Answer[bytes]:
+    async def txt(self, name: str, *, joint: bytes = b"", follow: bool = True) -> Answer[bytes]:
         """Look up TXT records; the strings of one are joined with nothing between them (RFC 8461, section 3.1).
 
-        Any other `joint` is a flaw.
+        Any other `joint` is a flaw, and so is not to `follow` an alias.
         """
-        return await self._ask(
-            name, "TXT", lambda data: joint.join(data.strings) if isinstance(data, dns.rdtypes.ANY.TXT.TXT) else None
-        )
+
+        def read(data: dns.rdata.Rdata) -> bytes | None:
+            return joint.join(data.strings) if isinstance(data, dns.rdtypes.ANY.TXT.TXT) else None
+
+        return await self._ask(name, "TXT", read, follow=follow)
 
     async def mx(self, name: str) -> Answer[MxRecord]:
         """Look up MX records."""
@@ -109,7 +111,9 @@ class Resolver:
         """Look up IPv4 addresses: the lab's block has no others."""
         return await self._ask(name, "A", lambda data: data.address if isinstance(data, dns.rdtypes.IN.A.A) else None)
 
-    async def _ask(self, name: str, type_name: str, read: Callable[[dns.rdata.Rdata], T | None]) -> Answer[T]:
+    async def _ask(
+        self, name: str, type_name: str, read: Callable[[dns.rdata.Rdata], T | None], *, follow: bool = True
+    ) -> Answer[T]:
         try:
             asked = dns.name.from_text(name)
         except (dns.exception.DNSException, UnicodeError):
@@ -120,6 +124,8 @@ class Resolver:
                 return response
             owner, records = _follow(response, asked, dns.rdatatype.from_text(type_name))
             values = tuple(value for record in records if (value := read(record)) is not None)
+            if owner != asked and not follow:
+                return NoData()
             if values:
                 return Found(values)
             if response.rcode() == dns.rcode.NXDOMAIN:

@@ -64,6 +64,7 @@ def test_a_record_cannot_make_the_sender_run_everywhere() -> None:
         ("counts_records_of_other_kinds", [b"v=spf1", GOOD], None),
         ("refuses_unknown_report_fields", [GOOD + b"; x=y"], None),
         ("keeps_percent_encoding", [b"v=TLSRPTv1; rua=mailto:a%21@b.example"], "a%21@b.example"),
+        ("decodes_report_record", [b"v=TLSRPTv1; rua=mailto:a%2Cb@b.example"], None),
     ],
 )
 def test_flaws_of_the_record(flaw: str, records: list[bytes], expected: str | None) -> None:

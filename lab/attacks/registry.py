@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.attacks import (
+    alert_after_220,
     block_policy_host,
     downgrade_tls,
     drop_after_starttls,
@@ -15,6 +16,7 @@ from lab.attacks import (
     inject_response,
     mask_starttls,
     refuse_ehlo,
+    refuse_greeting,
     refuse_starttls,
     strip_starttls,
     swap_certificate,
@@ -27,9 +29,11 @@ _ALL: tuple[Attack, ...] = (
     strip_starttls.ATTACK,
     mask_starttls.ATTACK,
     refuse_ehlo.ATTACK,
+    refuse_greeting.ATTACK,
     refuse_starttls.ATTACK,
     drop_after_starttls.ATTACK,
     garbage_after_220.ATTACK,
+    alert_after_220.ATTACK,
     inject_response.ATTACK,
     swap_certificate.ATTACK,
     downgrade_tls.ATTACK,

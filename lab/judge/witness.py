@@ -258,7 +258,8 @@ def _result_types(
     if outside:
         troubles.add("mx-outside-policy")
     right = dict(right_result_types(*sorted(troubles)))
-    if away:
+    # One that is neither good nor in trouble may have ended before a word was said.
+    if away or any(not session.good and not session.trouble for session in sessions):
         right.setdefault("validation-failure", Grade.PASS)  # A62
     for kind in expected:
         right.setdefault(kind, Grade.PASS)

@@ -1,4 +1,4 @@
-"""The attacks that spoil a handshake: drop_after_starttls and garbage_after_220."""
+"""The attacks that spoil a handshake: drop_after_starttls, garbage_after_220 and alert_after_220."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.attacks import drop_after_starttls, garbage_after_220
+from lab.attacks import alert_after_220, drop_after_starttls, garbage_after_220
+from lab.attacks.alert_after_220 import ALERT
 from lab.attacks.attack import SmtpAttack
 from lab.attacks.garbage_after_220 import GARBAGE
 from lab.attacks.instructions import Side
 from lab.events import ClientHelloSeen, SmtpSaid, TlsFailed
 from tests.attacks.dialogues import ENVELOPE, HALF_A_HELLO, MESSAGE, TOKEN, Dialogue, client_hello
 
-BOTH = pytest.mark.parametrize(
-    "attack", [drop_after_starttls.ATTACK, garbage_after_220.ATTACK], ids=lambda attack: attack.form.name
+EACH = pytest.mark.parametrize(
+    "attack",
+    [drop_after_starttls.ATTACK, garbage_after_220.ATTACK, alert_after_220.ATTACK],
+    ids=lambda attack: attack.form.name,
 )
 cuts = st.lists(st.integers(1, 60), min_size=1, max_size=10)
 
 
-@BOTH
+@EACH
 def test_nothing_happens_before_the_whole_hello(attack: SmtpAttack) -> None:
     dialogue = Dialogue(attack)
     dialogue.say(b"EHLO a\r\n")
@@ -30,7 +33,7 @@ def test_nothing_happens_before_the_whole_hello(attack: SmtpAttack) -> None:
     assert dialogue.receiver.commands == ["EHLO a"]
 
 
-@BOTH
+@EACH
 def test_a_sender_without_a_handshake_is_not_attacked(attack: SmtpAttack) -> None:
     dialogue = Dialogue(attack)
     dialogue.say(b"EHLO a\r\nSTARTTLS\r\n")
@@ -39,7 +42,7 @@ def test_a_sender_without_a_handshake_is_not_attacked(attack: SmtpAttack) -> Non
     assert dialogue.stage.over
 
 
-@BOTH
+@EACH
 @given(cuts=cuts)
 def test_it_fires_once_the_hello_is_there_however_it_is_cut(attack: SmtpAttack, cuts: list[int]) -> None:
     dialogue = Dialogue(attack, cuts=cuts)
@@ -50,10 +53,11 @@ def test_it_fires_once_the_hello_is_there_however_it_is_cut(attack: SmtpAttack, 
     assert dialogue.stage.over is (attack is drop_after_starttls.ATTACK)
 
 
-def test_garbage_is_followed_by_listening_and_the_alert_is_kept() -> None:
-    dialogue = Dialogue(garbage_after_220.ATTACK)
+@pytest.mark.parametrize(("attack", "said"), [(garbage_after_220.ATTACK, GARBAGE), (alert_after_220.ATTACK, ALERT)])
+def test_what_it_says_is_followed_by_listening_and_an_alert_is_kept(attack: SmtpAttack, said: bytes) -> None:
+    dialogue = Dialogue(attack)
     dialogue.say(b"STARTTLS\r\n")
-    assert dialogue.say(client_hello()) == GARBAGE
+    assert dialogue.say(client_hello()) == said
     assert dialogue.say(b"\x15\x03\x01\x00\x02\x02\x46") == b""
     assert [fact.alert for fact in dialogue.facts(TlsFailed)] == ["protocol version"]
     assert not dialogue.stage.over

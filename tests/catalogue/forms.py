@@ -21,6 +21,8 @@ FORMS = {
         _form("smtp", "strip_starttls"),
         _form("smtp", "mask_starttls"),
         _form("smtp", "refuse_ehlo"),
+        _form("smtp", "refuse_greeting", how=("421", "silent")),
+        _form("smtp", "alert_after_220"),
         _form("smtp", "refuse_starttls", code=(454, 502, 200)),
         _form("smtp", "drop_after_starttls"),
         _form("smtp", "garbage_after_220"),

@@ -186,7 +186,8 @@ class Reports:
     alias: bool = False
     #: The TXT records at `_smtp._tls.<MX host>`, for each MX host. No sender has to look there, except under DANE.
     at_mx: tuple[str, ...] = ()
-    #: What the report host answers to a report: an HTTP status, or 0: nothing at all, until the client gives up.
+    #: What the report host answers to a report: an HTTP status, or 0: nothing at all to the first of a step, until the
+    #: client gives up, and 503 to those behind it.
     status: int = 201
     #: Where a 3xx answer points, behind the path that was asked for; reports are taken there. Empty: nowhere.
     location: str = ""

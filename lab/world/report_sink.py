@@ -37,6 +37,10 @@ MOST_KEPT = 4 << 20
 MOST_REPORTS = 200
 
 
+#: What a report is answered behind one that was answered nothing.
+_UNAVAILABLE = 503
+
+
 @dataclass(slots=True)
 class ReportDesk:
     """Puts what arrives on record, up to the bounds, and knows how each case wants it to be answered.
@@ -60,6 +64,15 @@ class ReportDesk:
     def settings_of(self, case: str) -> Reports:
         """Return how a case's reports are answered."""
         return self._settings.get(case, Reports())
+
+    def status_for(self, case: str) -> int:
+        """Return what a report of a case is answered; 0: nothing.
+
+        Only the first one of a step is kept waiting. Postfix's reporter brings it again at every call for reports, in a
+        row with all others, and each time would cost the run the whole of its patience.
+        """
+        status = self.settings_of(case).status
+        return _UNAVAILABLE if status == 0 and case in self._stalled else status
 
     async def stall(self, case: str) -> None:
         """Wait until the case moves on, or the longest that the lab holds a connection open."""
@@ -147,7 +160,7 @@ class ReportServer(HttpsHost):
         case = self._desk.case_of(name_of_case(host, request.path))
         settings = self._desk.settings_of(case)
         moved = bool(settings.location) and request.path.endswith(settings.location)
-        status = (_TAKEN if moved else settings.status) if request.method == "POST" else 405
+        status = (_TAKEN if moved else self._desk.status_for(case)) if request.method == "POST" else 405
         content = b""
         try:
             async with asyncio.timeout(REPORT_BODY.seconds):
@@ -172,7 +185,7 @@ class ReportServer(HttpsHost):
         self._desk.take(fact, case)
         if status == 0:
             await self._desk.stall(case)
-            return web.Response(status=503)
+            return web.Response(status=_UNAVAILABLE)
         if settings.location and 300 <= status < 400:
             return web.Response(status=status, headers={"Location": f"{request.rel_url.raw_path}{settings.location}"})
         return web.Response(status=status, headers={"Allow": "POST"} if status == 405 else None)

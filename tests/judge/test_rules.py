@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 import pytest
 
 from lab.events import (
@@ -142,6 +144,20 @@ class TestAbsenceIsProved:
         ending = next(index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2]))
         assert verdict(_stretched([*story[:ending], *third, *story[ending:]])).grade is Grade.PASS
 
+    def test_a_first_attempt_that_began_before_the_reply_was_read_is_one_of_the_three(self) -> None:
+        story = without(resisted(), lambda fact: isinstance(fact, QueueSeen))
+        third = [(ENFORCE, "attack", fact) for fact in resisted_attempt(ENFORCE, "attacked-3")]
+        ending = next(index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2]))
+        story = [*story[:ending], *third, *story[ending:]]
+        injection = next(i for i, line in enumerate(story) if line[1] == "attack" and "MessageInjected" in str(line[2]))
+        query = next(i for i, line in enumerate(story) if i > injection and line[2] == mx_query(ENFORCE))
+        quick = [*story[:injection], story[query], *story[injection:query], *story[query + 1 :]]
+        made = _stretched(quick)
+        at_once = replace_event(made, injection, made.events[injection + 1].at - 0.004)
+        assert verdict(at_once).grade is Grade.PASS
+        early = replace_event(made, injection, made.events[injection + 1].at - 4.0)
+        assert "not-settled" in reasons(verdict(early)), "whoever asked then had not been handed this message"
+
     def test_a_copy_accepted_anywhere_ends_the_hold(self) -> None:
         story = resisted()
         ending = next(index for index, line in enumerate(story) if line[1] == "attack" and "StepEnded" in str(line[2]))
@@ -198,15 +214,18 @@ class TestAbsenceIsProved:
 
 
 def replace_digest(fact: MessageAccepted) -> MessageAccepted:
-    import msgspec
 
     return msgspec.structs.replace(fact, body_digest="another")
 
 
-def _stretched(story: list[tuple[str, str, object]]) -> object:
-    """A record whose events lie ten seconds apart, as with a target that is only seen to retry."""
-    import msgspec
+def replace_event(made: Any, index: int, at: float) -> Any:
+    """A record in which one event came at another time."""
+    moved = msgspec.structs.replace(made.events[index], at=at)
+    return replace(made, events=(*made.events[:index], moved, *made.events[index + 1 :]))
 
+
+def _stretched(story: list[tuple[str, str, object]]) -> Any:
+    """A record whose events lie ten seconds apart, as with a target that is only seen to retry."""
     made = record(story, taken_in())  # type: ignore[arg-type]
     events = tuple(msgspec.structs.replace(event, at=event.number * 10.0) for event in made.events)
     return replace(made, events=events)
@@ -749,7 +768,6 @@ class TestGrades:
         assert verdict(record(story, taken_in(), cases=(noted, CASES[ABSENT]))).grade is Grade.PASS
 
     def test_a_followed_redirect_fails_anywhere(self) -> None:
-        import msgspec
 
         lines = [
             (name, step, msgspec.structs.replace(fact, redirected=True) if isinstance(fact, PolicyRequested) else fact)

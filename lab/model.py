@@ -124,6 +124,8 @@ class MxHost:
     sni_required: bool = False
     #: Whether the host answers on port 25 at all.
     reachable: bool = True
+    #: Seconds from a connection to the greeting.
+    greets_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

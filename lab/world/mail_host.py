@@ -45,6 +45,7 @@ class MxServer(AcceptingHost):
         session = SmtpSession(self, self._ground, accepted, via)
         loop = asyncio.get_running_loop()
         try:
+            await asyncio.sleep(self.settings.greets_after)
             transport, _ = await loop.connect_accepted_socket(lambda: session, accepted.sock)
         except BaseException:
             accepted.sock.close()

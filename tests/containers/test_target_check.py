@@ -48,7 +48,8 @@ def test_a_shipped_adapter_keeps_the_contract(tmp_path: Path, target: str) -> No
     }
     # Postfix takes a second over a flush and tries again by itself every three: where an own attempt comes soon after
     # the message has begun to wait, nothing tells the two apart.
-    assert unproved <= {"POST /flush"}, answer.out
+    laxer_with_age = {part for part in unproved if part.startswith('says "retry_seconds"')}
+    assert unproved - laxer_with_age <= {"POST /flush"}, answer.out
 
 
 def edit(file: str, expression: str) -> str:

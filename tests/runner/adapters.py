@@ -28,6 +28,9 @@ from tests.runner.arena import AUTHORITY, IMPATIENT, QUICK
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
+#: The sender, with time for the host that is slow to greet.
+PATIENT_SENDER = replace(QUICK, connect_seconds=4.0, command_seconds=4.0)
+
 #: A port of 127.0.0.1 that nobody listens on: the discard service.
 NOBODY = 9
 
@@ -61,7 +64,7 @@ class Adapter:
     flaws: tuple[str, ...] = ()
     #: What the contract answers instead, by path; None: 404.
     answers: Mapping[str, Handler | None] = field(default_factory=dict)
-    settings: Any = QUICK
+    settings: Any = PATIENT_SENDER
     dns: str = ""
     ca_pem: bytes = b""
     network: Callable[[Network], Any] = lambda network: network

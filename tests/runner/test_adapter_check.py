@@ -18,7 +18,7 @@ from lab.targets.reference.sender import ReferenceSender
 from lab.targets.reference.smtp_server import _Intake
 from lab.targets.reference.tls import TlsContexts
 from lab.world.pki import Authority
-from tests.runner.adapters import NOBODY, PATIENT, Adapter, Elsewhere, Handler, Result, checked, says
+from tests.runner.adapters import NOBODY, PATIENT, PATIENT_SENDER, Adapter, Elsewhere, Handler, Result, checked, says
 from tests.runner.arena import QUICK
 
 ABOUT = {"contract": 1, "name": "mine", "capabilities": ["mta-sts", "tls-rpt"]}
@@ -26,7 +26,10 @@ ABOUT = {"contract": 1, "name": "mine", "capabilities": ["mta-sts", "tls-rpt"]}
 
 async def test_a_good_one(tmp_path: Path) -> None:
     result = await checked(Adapter(tmp_path))
-    assert set(result.words().values()) == {Word.OK}, result.findings
+    assert [part for part, word in result.words().items() if word is not Word.OK] == ['says "retry_seconds": 0'], (
+        result.findings
+    )
+    assert result.words()['says "retry_seconds": 0'] is Word.NOT_PROVABLE
     assert {
         "resolver",
         "special addresses",
@@ -57,7 +60,7 @@ async def test_one_that_offers_nothing(tmp_path: Path) -> None:
 
 
 async def test_one_that_only_tries_again_by_itself(tmp_path: Path) -> None:
-    quick = replace(QUICK, retry_seconds=2.6, longest_retry_seconds=2.6)
+    quick = replace(PATIENT_SENDER, retry_seconds=2.6, longest_retry_seconds=2.6)
     missing = dict.fromkeys(("/queue", "/flush", "/restart", "/clock", "/reports"))
     about = says({"contract": 1, "name": "mine", "capabilities": ["mta-sts"], "retry_seconds": 3})
     adapter = Adapter(tmp_path, settings=quick, answers={**missing, "/about": about})
@@ -187,9 +190,10 @@ async def test_a_hook_that_prints_no_json(tmp_path: Path) -> None:
 
 
 class Listing:
-    """A queue listing that is bent before it is shown."""
+    """A queue listing that is bent before it is shown; with `hides`, without what is being tried."""
 
-    def __init__(self, **changed: str) -> None:
+    def __init__(self, hides: bool = False, **changed: str) -> None:
+        self.hides = hides
         self.changed = changed
         self.adapter: Adapter | None = None
 
@@ -205,6 +209,7 @@ class Listing:
             }
             | self.changed
             for one in self.adapter.sender.queue()
+            if not (self.hides and one.active)
         ]
         return web.json_response({"messages": rows})
 
@@ -224,6 +229,16 @@ async def test_a_queue_that_does_not_tell_the_truth(tmp_path: Path, changed: dic
     assert observed in result.of("queue-belied").observed
 
 
+@pytest.mark.parametrize(
+    ("listing", "observed"),
+    [(Listing(state="deferred"), "says that it is deferred"), (Listing(hides=True), "shows no row of it")],
+)
+async def test_a_queue_that_does_not_say_what_is_being_tried(tmp_path: Path, listing: Listing, observed: str) -> None:
+    listing.adapter = Adapter(tmp_path, answers={"/queue": listing.answer})
+    result = await checked(listing.adapter)
+    assert observed in result.of("queue-state-belied").observed
+
+
 async def test_a_flush_that_does_nothing(tmp_path: Path) -> None:
     result = await checked(Adapter(tmp_path, answers={"/flush": says({"flushed": True})}))
     assert "there was no attempt at all" in result.of("flush-without-attempt").observed
@@ -231,7 +246,7 @@ async def test_a_flush_that_does_nothing(tmp_path: Path) -> None:
 
 async def test_a_flush_that_does_nothing_where_mail_is_soon_tried_again_anyway(tmp_path: Path) -> None:
     """The next attempt is the target's own: it is no proof that the request had any effect."""
-    settings = replace(QUICK, retry_seconds=1.5, longest_retry_seconds=1.5)
+    settings = replace(PATIENT_SENDER, retry_seconds=1.5, longest_retry_seconds=1.5)
     result = await checked(Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": True})}))
     assert result.words()["POST /flush"] is Word.NOT_PROVABLE, result.findings
     (found,) = [finding for finding in result.findings if finding.part == "POST /flush"]
@@ -241,13 +256,13 @@ async def test_a_flush_that_does_nothing_where_mail_is_soon_tried_again_anyway(t
 @pytest.mark.parametrize("seconds", [0.4, 0.8, 1.3])
 async def test_a_flush_that_does_nothing_is_never_shown_whatever_the_rhythm(tmp_path: Path, seconds: float) -> None:
     """As `exim -q2s` with a hook that only prints; once the rhythm fits into the quiet time, twice it does not."""
-    settings = replace(QUICK, retry_seconds=seconds, longest_retry_seconds=seconds)
+    settings = replace(PATIENT_SENDER, retry_seconds=seconds, longest_retry_seconds=seconds)
     result = await checked(Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": True})}))
     assert result.words()["POST /flush"] is Word.NOT_PROVABLE, result.findings
 
 
 async def test_a_flush_that_is_always_put_off(tmp_path: Path) -> None:
-    settings = replace(QUICK, retry_seconds=0.3, longest_retry_seconds=0.3)
+    settings = replace(PATIENT_SENDER, retry_seconds=0.3, longest_retry_seconds=0.3)
     adapter = Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": False})})
     result = await only(adapter, "flush-never-now")
     assert exit_code(result.findings) == 1

@@ -358,6 +358,15 @@ async def test_a_host_that_wants_sni_never_refuses(
     assert facts(recorder, ClientHelloSeen, CASE)[0].sni == (sni or "").lower()
 
 
+async def test_a_host_that_is_slow_to_greet(ground: Ground, server: MxServer, recorder: Recorder) -> None:
+    server.arrange(MxHost(greets_after=0.3))
+    client = await dial(ground)
+    await quit_(client)
+    (accepted,) = [event.at for event in recorder.of_case(CASE) if isinstance(event.fact, ConnectionAccepted)]
+    greeted = next(event.at for event in recorder.of_case(CASE) if isinstance(event.fact, SmtpSaid))
+    assert greeted - accepted >= 0.3
+
+
 async def test_settings_change_and_the_address_stays(
     ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:

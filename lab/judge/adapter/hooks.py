@@ -6,15 +6,17 @@ from collections.abc import Iterator
 
 from lab.events import (
     ClockAdvanced,
+    ConnectionAccepted,
     DeadlinePassed,
     Event,
     LogRead,
     QueueListed,
+    SmtpSaid,
     TargetRestarted,
 )
 from lab.judge.adapter.finding import AdapterView, Finding, Word, at, name_of
 from lab.judge.adapter.flush import the_flush
-from lab.judge.adapter.probes import CLOCK, CLOCK_ADVANCE, HELD, HELD_ALONE, HONEST, KEPT, MTA_STS, STRANGER
+from lab.judge.adapter.probes import CLOCK, CLOCK_ADVANCE, HELD, HELD_ALONE, HONEST, KEPT, MTA_STS, SLOW, STRANGER
 from lab.judge.facts import SAME_ATTEMPT, MessageFacts, not_killed
 from lab.model import Outcome
 
@@ -39,6 +41,7 @@ def the_hooks(view: AdapterView) -> Iterator[Finding]:
         elif truth is not None:
             yield from truth(view)
     yield from _retry_seconds(view)
+    yield from _laxer_with_age(view)
 
 
 def _not_there(view: AdapterView, part: str) -> Finding | None:
@@ -103,6 +106,47 @@ def _queue(view: AdapterView) -> Iterator[Finding]:
     else:
         observed = "shows a message that waits: recipient, sender and state"
         yield Finding(name_of("queue"), Word.OK, observed, evidence=at([mine[0][0]]))
+        yield from _while_active(view)
+
+
+def _while_active(view: AdapterView) -> Iterator[Finding]:
+    """Return what the queue says of a message while it is being delivered: a host is slow to greet."""
+    part = f"{name_of('queue')}: active during an attempt"
+    facts = view.facts(SLOW)
+    message = view.message(SLOW, SLOW.steps[0].name)
+    reached = [(event, fact.session) for event, fact in facts.of_kind(ConnectionAccepted) if fact.role == "mx"]
+    if message is None or not reached:
+        yield Finding(part, Word.INCONCLUSIVE, "no message came to a host that is slow to greet")
+        return
+    greeted = min([event.at for event, fact in facts.of_kind(SmtpSaid)] + facts.ends_of([reached[0][1]]), default=0.0)
+    # What is on record of a queue holds until the next look that brings something new.
+    seen = [(event, fact) for event, fact in message.queue() if event.at < greeted][-1:]
+    wrong = [(event, fact) for event, fact in seen if fact.state != "active"]
+    if wrong:
+        state = "shows no row of it" if wrong[0][1].state == "gone" else f"says that it is {wrong[0][1].state}"
+        yield Finding(
+            part,
+            Word.FAULT,
+            f"in the middle of a delivery, with a host that is slow to greet, the queue {state}",
+            "queue-state-belied",
+            "`deferred` is a message between two attempts only. One that is being tried is `active`, and the lab takes "
+            "no attempt for ended before it is deferred or gone.",
+            at([event for event, _ in wrong]),
+        )
+    elif seen:
+        yield Finding(part, Word.OK, "a message that is being delivered is active", evidence=at([seen[0][0]]))
+    else:
+        yield Finding(part, Word.NOT_PROVABLE, "no listing was made in the middle of a delivery")
+
+
+def _laxer_with_age(view: AdapterView) -> Iterator[Finding]:
+    """Say what nobody can check: an honest world does not show what a sender allows itself with an older message."""
+    if view.message(HONEST, HONEST.steps[0].name) is not None:
+        yield Finding(
+            f'says "retry_seconds": {view.about.retry_seconds:g}',
+            Word.NOT_PROVABLE,
+            "nothing shows whether it is laxer with a message that has waited for longer; see its configuration",
+        )
 
 
 def _recipients(rows: list[tuple[Event, tuple[str, str, str, str]]]) -> str:

@@ -29,6 +29,8 @@ _NOBODY = World(mx=(MxHost(reachable=False),), policy=_ONE_HOST, reports=_QUIET)
 _UNTRUSTED = World(mx=(MxHost(certificate="untrusted"),), policy=_ONE_HOST, reports=_QUIET)
 _SHORT = World(policy=Policy(mx=("mx1",), max_age=POLICY_AGE), reports=_QUIET)
 
+_SLOW = World(mx=(MxHost(greets_after=1.5),), reports=_QUIET)
+
 #: Another host takes the mail, in perfect order but for the policy, which does not name it; and the policy, beside
 #: that, is not to be had any more.
 _STRANGER = (AttackUse("forge_mx", "dns"),)
@@ -82,6 +84,9 @@ UNTRUSTED = _probe(
 #: A report is asked for about this one.
 REPORTED = _probe("reported", Mode.ABSENT, Step("deliver", _REPORTING, expect=_REPORTED))
 
+#: The domain's host is slow to greet: for that time the message is being delivered, and nothing else.
+SLOW = _probe("slow-host", Mode.ABSENT, _deliver(world=_SLOW))
+
 #: The domain's host refuses connections, for a while.
 HELD = _probe("held", Mode.ABSENT, _deliver(), Step("held", _NOBODY, expect=_HELD), _recover())
 
@@ -134,7 +139,7 @@ def probes_of(capabilities: Collection[str]) -> tuple[Case, ...]:
 
 def probes_for(capabilities: Collection[str], offered: Collection[str]) -> tuple[Case, ...]:
     """Return those of them, but for the honest one, that can show anything where these hooks are offered."""
-    found = [HELD if "flush" in offered else HELD_ALONE]
+    found = [HELD if "flush" in offered else HELD_ALONE, SLOW]
     if TLS_RPT in capabilities:
         found.append(REPORTED)
     if MTA_STS in capabilities:

@@ -243,10 +243,14 @@ class ReportReceived(Fact, frozen=True):
 
 
 class QueueSeen(Fact, frozen=True):
-    """What the target said of a message it holds. `state` is active, deferred or gone."""
+    """What the target said of a message it holds. `state` is active, deferred or gone.
+
+    A listing is as old as the look that it came from: `looked` says when that one began, in the seconds of `Event.at`.
+    """
 
     token: str
     state: str
+    looked: float
     reason: str = ""
 
 

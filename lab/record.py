@@ -24,7 +24,7 @@ from lab.model import Case
 _Kind = TypeVar("_Kind")
 
 #: Raised whenever a record of an older program can no longer be judged as it stands.
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 
 #: Octets. The whole catalogue against Postfix leaves about 8 MiB; a record beyond this is not ours.
 LARGEST_RECORD = 1 << 30
@@ -117,12 +117,16 @@ class Recorder:
         """Return the step that the case's events are attributed to now."""
         return self._steps.get(case, "")
 
+    def now(self) -> float:
+        """Return what the clock of the record shows: the seconds of `Event.at`."""
+        return round(self._clock() - self._began, 6)
+
     def write(self, fact: AnyFact, case: str = "") -> Event:
         """Append a fact about a case (or, without one, about the whole run) and wake whoever waits for that case."""
         self._number += 1
         event = Event(
             number=self._number,
-            at=round(self._clock() - self._began, 6),
+            at=self.now(),
             fact=fact,
             case=case,
             step=self._steps.get(case, ""),

@@ -7,7 +7,7 @@ so that what it waits for and what is judged cannot drift apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -148,10 +148,16 @@ class CaseFacts:
         reached = self.of_kind(ConnectionAccepted) + self.of_kind(ConnectionDenied)
         return [fact.session for event, fact in reached if after < event.at <= before and self._is_contact(fact)]
 
-    def ends_of(self, sessions: list[str]) -> list[float]:
+    def ends_of(self, sessions: Collection[str]) -> list[float]:
         """Return when some sessions ended; a connection that was denied ended there and then."""
-        closed = self.of_kind(ConnectionClosed) + self.of_kind(ConnectionDenied)
-        return [event.at for event, fact in closed if fact.session in sessions]
+        return [event.at for event, fact in self._ends() if fact.session in sessions]
+
+    def ended_sessions(self, sessions: Collection[str], before: float) -> list[str]:
+        """Return those of some sessions that had ended before a point in time."""
+        return [fact.session for event, fact in self._ends() if event.at < before and fact.session in sessions]
+
+    def _ends(self) -> list[tuple[Event, ConnectionClosed] | tuple[Event, ConnectionDenied]]:
+        return [*self.of_kind(ConnectionClosed), *self.of_kind(ConnectionDenied)]
 
     def queries(self, kind: str, after: float, before: float) -> list[float]:
         """Return when the target asked for the domain's MX record, or (TXT) for its policy record, within a time."""
@@ -302,23 +308,45 @@ class MessageFacts:
 
         The proof is a second attempt that changed nothing: the queue showed the message as deferred, the target tried
         again at least its retry time after the injection (a sender may be laxer with an older message), that attempt
-        came to its end, and the queue shows the message as deferred still. A target that does not show its queue must
+        came to its end, and the queue shows the message as deferred still. A look at the queue only counts if it began
+        when the target was with no receiving host: the listing is no younger than the look, and a sender that lists a
+        message as deferred while it is at work on it is not believed. A target that does not show its queue must
         have been seen to try three times: the last attempt proves that the one before it, which came late enough as
         well, ended without a delivery.
         """
         seen = self.queue()
         if not seen:
-            attempts = self._attempts()
+            attempts = [at for at in self._attempts() if not self._is_with_a_host(at)]
             return len(attempts) >= 3 and attempts[-2] >= self.injected + self.facts.retry_seconds
         met = min((event.at for event in self.facts.contacts(self.step_began())), default=math.inf)
         # Held before anybody was asked or met: Courier puts a message off when a connection that it had kept is dead.
-        held = [event.at for event, fact in seen if fact.state == "deferred" and event.at > met]
+        held = [
+            (event.at, fact.looked)
+            for event, fact in seen
+            if fact.state == "deferred" and fact.looked > met and not self.busy_during(fact.looked, event.at)
+        ]
         if not held or seen[-1][1].state != "deferred":
             return False
-        return self._tried_again(held[0], held[-1])
+        return any(self._tried_again(held[0][0], looked) for _, looked in held[1:])
 
-    def _tried_again(self, first_held: float, last_held: float) -> bool:
-        """Whether a second attempt began after the message was first held, and had ended when it was last seen held.
+    def _is_with_a_host(self, at: float) -> bool:
+        """Whether a session with a receiving host, begun since the step began, had not ended by then."""
+        sessions = self.facts.receiving_sessions(self.step_began(), at)
+        return bool(set(sessions) - set(self.facts.ended_sessions(sessions, at)))
+
+    def busy_during(self, looked: float, noted: float) -> bool:
+        """Whether the target was on its way to a receiving host, or with one, during a look at its queue.
+
+        An attempt begins with its MX query, and a sender may pause within an attempt, between two connections.
+        """
+        began = self.step_began()
+        if self._is_with_a_host(looked) or self.facts.receiving_sessions(looked, noted):
+            return True
+        sessions = self.facts.receiving_sessions(began, looked)
+        return bool(sessions) and bool(self.facts.queries("MX", max(self.facts.ends_of(sessions)), noted))
+
+    def _tried_again(self, first_held: float, last_looked: float) -> bool:
+        """Whether a second attempt began after the message was first held, and had ended when the last look began.
 
         An attempt that went as far as the first one has ended when the target has left the host. Where the first one
         connected to nobody, an end cannot be seen, and it takes a third attempt to prove that the second had one.
@@ -330,11 +358,11 @@ class MessageFacts:
             begun = self.facts.queries("MX", first_held, self.until)
             in_time = [at for at in begun if at > later] if begun else [later]
             sessions = self.facts.receiving_sessions(in_time[0], self.until) if in_time else []
-            return any(end < last_held for end in self.facts.ends_of(sessions))
+            return any(end < last_looked for end in self.facts.ends_of(sessions))
         for kind in ("MX", "TXT"):
             if self.facts.queries(kind, began, first_held):
                 again = self.facts.queries(kind, later, self.until)
-                return len(again) >= 2 and again[-1] < last_held
+                return len(again) >= 2 and again[1] < last_looked
         return False
 
     def step_began(self) -> float:

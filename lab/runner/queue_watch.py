@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from lab.deadlines import QUEUE_LOOK, Deadline
@@ -29,7 +29,7 @@ class _Watched:
     state: str = ""
     reason: str = ""
     misses: int = 0
-    #: How many events the case had when the state was last written down.
+    #: How many events the case had when the look began whose state was last written down.
     events_then: int = 0
     wants_retry: bool = False
 
@@ -115,14 +115,16 @@ class QueueWatch:
     async def _look(self) -> None:
         if not self.offered:
             return
-        # A message that came while the target was listing its queue may rightly be missing from the list.
-        there_before = list(self._watched)
+        # A message that came while the target was listing its queue may rightly be missing from the list, and what
+        # happens meanwhile may not be in it yet.
+        began = self._recorder.now()
+        there_before = {token: len(self._recorder.of_case(watched.case)) for token, watched in self._watched.items()}
         try:
             held = await self._target.queue()
         except NotOffered:
             self.offered = False
         else:
-            self._note(held, there_before)
+            self._note(held, began, there_before)
 
     async def _flush_if_wanted(self) -> None:
         wanting = [watched for watched in self._watched.values() if watched.wants_retry]
@@ -144,26 +146,31 @@ class QueueWatch:
         self._flushed = True
         self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
 
-    def _note(self, held: tuple[Held, ...], there_before: Collection[str]) -> None:
+    def _note(self, held: tuple[Held, ...], began: float, there_before: Mapping[str, int]) -> None:
+        """Note what a look showed; `there_before` says of each message how many events its case had when it began."""
         by_recipient = {entry.recipient.lower(): entry for entry in held}
-        for token in there_before:
+        for token, events in there_before.items():
             watched = self._watched.get(token)
             if watched is None:
                 continue
             entry = by_recipient.get(watched.recipient)
             watched.misses = 0 if entry else watched.misses + 1
             if entry is not None:
-                self._write(token, watched, entry.state, entry.reason)
+                seen = QueueSeen(token=token, state=entry.state, looked=began, reason=entry.reason[:400])
+                self._write(watched, seen, events)
             elif watched.misses >= LOOKS_BEFORE_GONE:
-                self._write(token, watched, "gone", "")
+                self._write(watched, QueueSeen(token=token, state="gone", looked=began), events)
 
-    def _write(self, token: str, watched: _Watched, state: str, reason: str) -> None:
+    def _write(self, watched: _Watched, seen: QueueSeen, events: int) -> None:
         """Write a state down when it changed, or when the case has moved on since: then it is news that it did not."""
-        events = len(self._recorder.of_case(watched.case))
-        if (state, reason) == (watched.state, watched.reason) and events == watched.events_then:
+        if (seen.state, seen.reason) == (watched.state, watched.reason) and not self._moved_on(watched, events):
             return
-        if state == watched.state == "gone":
+        if seen.state == watched.state == "gone":
             return
-        watched.state, watched.reason = state, reason
-        self._recorder.write(QueueSeen(token=token, state=state, reason=reason[:400]), watched.case)
-        watched.events_then = events + 1
+        watched.state, watched.reason, watched.events_then = seen.state, seen.reason, events
+        self._recorder.write(seen, watched.case)
+
+    def _moved_on(self, watched: _Watched, events: int) -> bool:
+        """Whether a case had news of its own, besides what was noted of its messages here, when a look began."""
+        news = self._recorder.of_case(watched.case)[watched.events_then : events]
+        return any(not isinstance(event.fact, QueueSeen) for event in news)

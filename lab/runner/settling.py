@@ -106,13 +106,18 @@ class Settling:
         return self.stage.patience.bounce.seconds
 
     def _idle(self, sent: Sent) -> bool:
-        """Whether the target holds the message and is not trying it now. One that is busy is not to be pushed again."""
+        """Whether the target holds the message and is not trying it now. One that is busy is not to be pushed again.
+
+        Its queue may say so a moment before it has taken its leave of the host.
+        """
         message = self.facts(sent)
         seen = message.queue()
         if not seen:
             return not self.stage.watch.offered
-        at = seen[-1][0].at
-        return seen[-1][1].state == "deferred" and not message.facts.contacts(at)
+        event, last = seen[-1]
+        if last.state != "deferred" or message.facts.contacts(last.looked):
+            return False
+        return not message.busy_during(last.looked, event.at)
 
     async def _handed_over(self, sent: Sent) -> None:
         """Wait until the target knows, too, that its message was accepted.

@@ -73,6 +73,9 @@ class Flaws:
     accepts_self_signed: bool = _flaw(
         "STS-4.2-02", "a self-signed MX certificate is accepted, if name and dates are right"
     )
+    accepts_refused_on_retry: bool = _flaw(
+        "STS-4.2-02", "after an attempt that refused an MX certificate the next one, on a new connection, accepts any"
+    )
     accepts_expired: bool = _flaw("STS-4.2-01", "an expired MX certificate is accepted")
     accepts_wrong_name: bool = _flaw("STS-4.2-03", "an MX certificate for any name is accepted")
     accepts_common_name: bool = _flaw("ID-A-01", "the subject's common name counts where there is no SAN")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import msgspec
+
 from lab.events import (
     AnyFact,
     AttackFired,
@@ -177,8 +179,16 @@ def taken_in_attempt(case_id: str, session: str) -> list[AnyFact]:
     ]
 
 
-def held(case_id: str) -> QueueSeen:
-    return QueueSeen(token=token(case_id, "attack"), state="deferred", reason="TLS is required")
+#: The look at the queue began right before it was written down: `record` puts the time in.
+JUST_NOW = -1.0
+
+
+def held(case_id: str, looked: float = JUST_NOW) -> QueueSeen:
+    return QueueSeen(token=token(case_id, "attack"), state="deferred", looked=looked, reason="TLS is required")
+
+
+def gone(case_id: str, step: str = "attack") -> QueueSeen:
+    return QueueSeen(token=token(case_id, step), state="gone", looked=JUST_NOW)
 
 
 def resisted(case_id: str = ENFORCE) -> list[Line]:
@@ -204,7 +214,7 @@ def recovered(case_id: str) -> list[Line]:
         connection(case_id, "honest-2"),
         TlsEstablished(session="honest-2", version="TLSv1.3", certificate="valid"),
         accepted(case_id, "attack", "honest-2"),
-        QueueSeen(token=token(case_id, "attack"), state="gone"),
+        gone(case_id),
         StepEnded(),
         CaseEnded(),
     ]
@@ -240,7 +250,7 @@ def record(
     lines = [line for story in stories for line in story]
     played = tuple(cases) or tuple(CASES[name] for name in dict.fromkeys(line[0] for line in lines if line[0]))
     events = tuple(
-        Event(number=number, at=number / 100, fact=fact, case=case_id, step=step)
+        Event(number=number, at=number / 100, fact=_dated(fact, number / 100), case=case_id, step=step)
         for number, (case_id, step, fact) in enumerate(lines, start=1)
     )
     header = Header(
@@ -257,6 +267,12 @@ def record(
         clock_began="2025-01-06T09:00:00+00:00",
     )
     return Record(header, events, Footer(1, len(events), True, {}))
+
+
+def _dated(fact: AnyFact, at: float) -> AnyFact:
+    if isinstance(fact, QueueSeen) and fact.looked == JUST_NOW:
+        return msgspec.structs.replace(fact, looked=at - 0.005)
+    return fact
 
 
 def verdict(made: Record, case_id: str = ENFORCE) -> Verdict:

@@ -48,6 +48,7 @@ from tests.judge.stories import (
     case,
     changed,
     connection,
+    gone,
     held,
     injected,
     mx_query,
@@ -136,6 +137,29 @@ class TestAbsenceIsProved:
         story = resisted()
         last_hold = max(index for index, line in enumerate(story) if line[2] == held(ENFORCE))
         assert "not-settled" in reasons(verdict(record(story[:last_hold] + story[last_hold + 1 :], taken_in())))
+
+    def test_a_look_that_began_before_the_second_attempt_ended_settles_nothing(self) -> None:
+        story = resisted()
+        last = max(index for index, line in enumerate(story) if line[2] == held(ENFORCE))
+        # Events are 0.01 s apart, and the attempt's last session ends right before the look is written down.
+        for looked, settles in ((last / 100 - 0.005, False), (last / 100 + 0.005, True)):
+            story[last] = (ENFORCE, "attack", held(ENFORCE, looked))
+            found = verdict(record(story, taken_in()))
+            assert ("not-settled" not in reasons(found)) is settles, looked
+
+    @pytest.mark.parametrize("between", ["open", "begun", "query"])
+    def test_a_look_at_a_sender_that_is_at_a_host_settles_nothing(self, between: str) -> None:
+        story = resisted()
+        last = max(index for index, line in enumerate(story) if line[2] == held(ENFORCE))
+        more: AnyFact = mx_query(ENFORCE) if between == "query" else connection(ENFORCE, "attacked-again")
+        where = last if between != "begun" else last + 1
+        facts: list[Line] = [(ENFORCE, "attack", more)]
+        if between == "begun":  # the look began before, and its answer took until after
+            story[last] = (ENFORCE, "attack", held(ENFORCE, (last + 1) / 100 - 0.005))
+            where = last
+        found = verdict(record(story[:where] + facts + story[where:], taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "not-settled" in reasons(found)
 
     def test_without_a_queue_two_attempts_prove_nothing_and_three_do(self) -> None:
         story = without(resisted(), lambda fact: isinstance(fact, QueueSeen))
@@ -294,7 +318,7 @@ class TestToTheEnd:
     def test_a_step_without_a_demand_is_no_licence_to_lose(self) -> None:
         middle = Step("middle", CASES[ENFORCE].steps[0].world)
         longer = replace(CASES[ENFORCE], steps=(*CASES[ENFORCE].steps[:2], middle, CASES[ENFORCE].steps[2]))
-        lost = [StepBegan(), injected(ENFORCE, "middle"), QueueSeen(token=token(ENFORCE, "middle"), state="gone")]
+        lost = [StepBegan(), injected(ENFORCE, "middle"), gone(ENFORCE, "middle")]
         ended = next(line[2] for line in resisted() if "StepEnded" in str(line[2]))
         lines = resisted()
         cut = len(lines) - len(recovered(ENFORCE))
@@ -502,7 +526,7 @@ class TestControlArm:
             )
             return [
                 *story[:spot],
-                (name, "attack", QueueSeen(token=token(name, "attack"), state="gone")),
+                (name, "attack", gone(name)),
                 *story[spot:],
             ]
 
@@ -738,10 +762,10 @@ class TestGrades:
     def test_lost(self) -> None:
         story = resisted()
         first_hold = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
-        gone = (ENFORCE, "attack", QueueSeen(token=token(ENFORCE, "attack"), state="gone"))
+        vanished = (ENFORCE, "attack", gone(ENFORCE))
         ending = next(line for line in story if line[1] == "attack" and "StepEnded" in str(line[2]))
         after = without(recovered(ENFORCE), lambda fact: isinstance(fact, MessageAccepted))
-        found = verdict(record([*story[:first_hold], gone, ending, *after], taken_in()))
+        found = verdict(record([*story[:first_hold], vanished, ending, *after], taken_in()))
         assert found.grade is Grade.FAIL
         assert ("lost", "SMTP-4.5.4.1-01") in {(item.reason, item.obligation) for item in found.judgements}
 

@@ -144,18 +144,18 @@ def strip_events(mode: Mode, leaks: bool | None = None, number: int = 0, at: flo
     _inject(tape, attacked, domain)
     _stripped_session(tape, f"s2-{mode.value}", domain, attacked, leaks)
     if not leaks:
-        tape.write(facts.QueueSeen(token=attacked, state="active"))
-        tape.write(facts.QueueSeen(token=attacked, state="deferred", reason=REASON))
-        tape.write(facts.QueueSeen(token=attacked, state="deferred", reason=REASON))
+        tape.write(facts.QueueSeen(token=attacked, state="active", looked=tape.at + 0.002))
+        tape.write(facts.QueueSeen(token=attacked, state="deferred", looked=tape.at + 0.002, reason=REASON))
+        tape.write(facts.QueueSeen(token=attacked, state="deferred", looked=tape.at + 0.002, reason=REASON))
         tape.write(facts.TargetFlushed())
         tape.write(_answer(domain, "MX", f"10 mx1.{domain}."), after=1.0)
         _stripped_session(tape, f"s3-{mode.value}", domain, attacked, leaks)
-        tape.write(facts.QueueSeen(token=attacked, state="deferred", reason=REASON))
+        tape.write(facts.QueueSeen(token=attacked, state="deferred", looked=tape.at + 0.002, reason=REASON))
     tape.leave()
     tape.enter("recover")
     if not leaks:
         _honest_session(tape, f"s4-{mode.value}", domain, attacked)
-        tape.write(facts.QueueSeen(token=attacked, state="gone"))
+        tape.write(facts.QueueSeen(token=attacked, state="gone", looked=tape.at + 0.002))
     tape.leave()
     tape.write(facts.CaseEnded())
     return tape.events
@@ -466,7 +466,7 @@ EVERY_FACT: tuple[AnyFact, ...] = (
         method="POST",
         media_type="application/tlsrpt+json",
     ),
-    facts.QueueSeen(token="ab" * 8, state="deferred", reason="no TLS"),
+    facts.QueueSeen(token="ab" * 8, state="deferred", looked=1.0, reason="no TLS"),
     facts.TargetFlushed(),
     facts.TargetRestarted(signal="KILL"),
     facts.ClockAdvanced(seconds=86400),

@@ -90,6 +90,23 @@ async def test_nobody_is_asked_while_nobody_waits() -> None:
         assert watching.listing.looks <= 2
 
 
+async def test_a_look_is_dated_by_its_beginning_and_what_happens_meanwhile_is_worth_another() -> None:
+    listing = Listing([held()])
+    async with Watching(listing) as watching:
+        closed: list[float] = []
+
+        def close_meanwhile() -> None:
+            if not closed:
+                closed.append(watching.recorder.write(ConnectionClosed(session="s1"), CASE).at)
+
+        listing.before_answer = close_meanwhile
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        await listing.looked(6)
+        looks = [event.fact.looked for event in watching.recorder.of_case(CASE) if isinstance(event.fact, QueueSeen)]
+        assert len(looks) == 2
+        assert looks[0] <= closed[0] < looks[1]
+
+
 async def test_a_message_is_gone_only_after_two_looks_without_it() -> None:
     assert LOOKS_BEFORE_GONE == 2
     async with Watching(Listing([held()], [], [held()], [], [])) as watching:

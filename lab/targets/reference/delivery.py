@@ -78,6 +78,8 @@ class Delivery:
         self._records = records
         self._flaws = flaws
         self._log = log
+        #: Only for the flaw that gives in at a retry: whose mail was held for the sake of a certificate.
+        self._refused_before: set[str] = set()
 
     async def deliver(self, envelope: Envelope) -> Result:
         """Try everything once. The policy's TXT record is asked for each time, so also before mail is returned."""
@@ -239,6 +241,10 @@ class Delivery:
             return await self._sessions.clear(envelope, to)
         if self._flaws.accepts_self_signed and is_self_signed(failure):
             return await self._sessions.to_self_signed(envelope, to)
+        if self._flaws.accepts_refused_on_retry and failure.verify_code is not None:
+            if envelope.recipient in self._refused_before:
+                return await self._sessions.opportunistic(envelope, to)
+            self._refused_before.add(envelope.recipient)
         if self._flaws.sends_envelope_before_check and failure.verify_code is not None:
             await self._sessions.leak_envelope(envelope, to)
         raise failure

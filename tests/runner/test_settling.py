@@ -1,0 +1,58 @@
+"""What counts as settled: a sender that gives in late must be met by a look at its queue that began late enough."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.deadlines import Deadline
+from lab.targets.contract import Held
+from lab.targets.reference.delivery import Delivery
+from lab.targets.reference.session import Accepted, Destination, Unprotected
+from lab.targets.reference.smtp_client import Envelope
+from tests.runner.arena import IMPATIENT, Arena, Around, cases_of
+
+UNTRUSTED = "certificate/swapped-untrusted[enforce]"
+
+#: Seconds that a look at the queue takes, and that the sender pauses before it gives in: the look is the older one.
+LOOK = PAUSE = 0.2
+
+
+class SlowToShow(Around):
+    """A queue that takes its time to be listed, and a request to try again that is not obeyed at once."""
+
+    async def queue(self) -> tuple[Held, ...]:
+        listing = await self.inside.queue()
+        await asyncio.sleep(LOOK)
+        return listing
+
+    async def flush(self) -> None:
+        asyncio.get_running_loop().call_later(LOOK / 4, lambda: asyncio.ensure_future(self.inside.flush()))
+
+
+def _giving_in() -> Callable[[Delivery, Envelope, Destination, Unprotected], object]:
+    """Return what a sender does that refuses a certificate twice, and takes it on another connection after a pause."""
+    refused: set[str] = set()
+
+    async def after_violation(sender: Delivery, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
+        if envelope.recipient not in refused:
+            refused.add(envelope.recipient)
+            raise failure
+        await asyncio.sleep(PAUSE)
+        return await sender._sessions.opportunistic(envelope, to)
+
+    return after_violation
+
+
+async def test_a_listing_from_before_the_attempt_is_no_proof_that_the_attempt_changed_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Delivery, "_after_violation", _giving_in())
+    patience = replace(IMPATIENT, settle=Deadline("settle", 6.0))
+    played = await Arena(tmp_path, wrap=SlowToShow, patience=patience).play(cases_of(UNTRUSTED))
+    assert played.grade(UNTRUSTED) == "fail"
+    assert {"delivered-unauthenticated", "read-under-a-bad-certificate"} <= played.reasons(UNTRUSTED)

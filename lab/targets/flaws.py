@@ -77,6 +77,10 @@ class Flaws:
         "STS-4.2-02", "after an attempt that refused an MX certificate the next one, on a new connection, accepts any"
     )
     accepts_expired: bool = _flaw("STS-4.2-01", "an expired MX certificate is accepted")
+    accepts_not_yet_valid: bool = _flaw("PKIX-6.1.3-01", "an MX certificate is accepted before its first day")
+    refuses_wildcard_certificates: bool = _flaw(
+        "ID-6.3-03", "an MX certificate for a wildcard that covers the host is refused"
+    )
     accepts_wrong_name: bool = _flaw("STS-4.2-03", "an MX certificate for any name is accepted")
     accepts_common_name: bool = _flaw("ID-A-01", "the subject's common name counts where there is no SAN")
 
@@ -89,14 +93,28 @@ class Flaws:
     delivers_twice: bool = _flaw("SMTP-4.5.4.1-01", "a delivered message stays in the queue and is delivered once more")
 
     # Discovery: the TXT record and the fetch
+    counts_other_records: bool = _flaw(
+        "STS-3.1-10", "a TXT record of another kind beside the policy record counts as a second one"
+    )
+    refuses_unknown_record_fields: bool = _flaw(
+        "STS-3.2-14", "a policy record with a field beside version and id does not count"
+    )
+    accepts_other_record_version: bool = _flaw("STS-3.1-03", "a policy record of any version counts")
     accepts_two_records: bool = _flaw("STS-3.1-11", "of several valid TXT records the first counts, instead of none")
     follows_redirects: bool = _flaw("STS-3.3-09", "a 3xx answer of the policy host is followed")
     ignores_http_status: bool = _flaw("STS-3.3-08", "a policy counts whatever the HTTP status is")
+    ignores_media_type: bool = _flaw("STS-3.2-02", "a policy counts whatever the media type is")
+    demands_crlf: bool = _flaw("STS-3.2-04", "a policy with lines that end in LF alone is not valid")
+    reads_modes_in_any_case: bool = _flaw("STS-3.2-07", "the mode of a policy counts in capitals, too")
+    refuses_unknown_policy_fields: bool = _flaw("STS-3.2-15", "a policy with a field of another name is not valid")
     last_duplicate_wins: bool = _flaw("STS-3.2-16", "of repeated fields the last counts, not the first")
     accepts_bad_policy_host: bool = _flaw("STS-3.3-02", "the policy host may show any certificate")
     accepts_policy_host_expired: bool = _flaw("STS-3.3-03", "the policy host may show an expired certificate")
     accepts_policy_host_wrong_name: bool = _flaw(
         "STS-3.3-01", "the policy host may show a certificate for another name"
+    )
+    accepts_policy_host_common_name: bool = _flaw(
+        "STS-3.3-04", "the common name counts where the policy host's certificate has no SAN"
     )
     holds_without_policy: bool = _flaw("STS-3.3-15", "mail is held when the first fetch of a policy fails")
 

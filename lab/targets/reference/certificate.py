@@ -12,11 +12,12 @@ from lab.targets.reference.policy import matches
 
 def covers(der: bytes, host: str) -> bool:
     """Whether a subjectAltName DNS-ID names the host (RFC 9525, section 6.3). The common name never counts."""
-    try:
-        extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    return any(matches(name, host) for name in extension.value.get_values_for_type(x509.DNSName))
+    return any(matches(name, host) for name in _names(der))
+
+
+def has_wildcard(der: bytes) -> bool:
+    """Whether a subjectAltName DNS-ID of the certificate begins with a wildcard."""
+    return any(name.startswith("*.") for name in _names(der))
 
 
 def begun(der: bytes) -> bool:
@@ -37,3 +38,12 @@ def self_signed(der: bytes) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _names(der: bytes) -> list[str]:
+    """The certificate's subjectAltName DNS-IDs; none if it has no such extension that can be read."""
+    try:
+        extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return extension.value.get_values_for_type(x509.DNSName)

@@ -73,11 +73,7 @@ class Discovery:
     async def _record(self, domain: str) -> PolicyRecord | NoPolicyRecord | LookupFailure:
         answer = await self._resolver.txt(f"_mta-sts.{domain}")
         if isinstance(answer, Found):
-            return select_record(
-                answer.values,
-                accept_several=self._flaws.accepts_two_records,
-                last_wins=self._flaws.last_duplicate_wins,
-            )
+            return select_record(answer.values, self._flaws)
         return answer if isinstance(answer, LookupFailure) else NoPolicyRecord("there is no TXT record")
 
     def _unexpired(self, domain: str) -> CachedPolicy | None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.targets.flaws import NO_FLAWS, Flaws
+
 #: Seconds. The ceiling of RFC 8461, section 3.2; the grammar has room for more (erratum 7282). A greater age is cut.
 LONGEST_MAX_AGE = 31557600
 
@@ -13,6 +15,9 @@ _FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _VALUE = re.compile(r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 _MAX_AGE = re.compile(r"[0-9]{1,10}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+#: The fields that a policy must have, each once; `mx` is the one that may be there several times.
+_FIELDS = ("version", "mode", "max_age")
 
 MODES = ("enforce", "testing", "none")
 
@@ -35,16 +40,18 @@ class Policy:
         return any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)
 
 
-def parse_policy(body: bytes, *, last_wins: bool = False) -> Policy:
+def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
     """Read a policy body. Raises `PolicyInvalid` and nothing else.
 
     Lines end with LF or CRLF, fields come in any order, unknown ones are ignored, and of a repeated field except `mx`
-    the first counts. `last_wins` is a flaw: the last counts.
+    the first counts.
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise PolicyInvalid("not UTF-8") from error
+    if flaws.demands_crlf and text.count("\n") != text.count("\r\n"):
+        raise PolicyInvalid("a line ends in LF alone")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     if lines[-1] == "":
         lines.pop()
@@ -54,8 +61,12 @@ def parse_policy(body: bytes, *, last_wins: bool = False) -> Policy:
         name, value = _field(line, number)
         if name == "mx":
             patterns.append(value)
-        elif last_wins or name not in known:
+        elif flaws.refuses_unknown_policy_fields and name not in _FIELDS:
+            raise PolicyInvalid(f"unknown field {name!r}")
+        elif flaws.last_duplicate_wins or name not in known:
             known[name] = value
+    if flaws.reads_modes_in_any_case and "mode" in known:
+        known["mode"] = known["mode"].lower()
     return _policy(known, patterns, lines)
 
 
@@ -86,7 +97,7 @@ def _field(line: str, number: int) -> tuple[str, str]:
 
 
 def _policy(known: dict[str, str], patterns: list[str], lines: list[str]) -> Policy:
-    for name in ("version", "mode", "max_age"):
+    for name in _FIELDS:
         if name not in known:
             raise PolicyInvalid(f"there is no {name}")
     if known["version"] != "STSv1":

@@ -49,7 +49,7 @@ class PolicyFetcher:
         if isinstance(body, PolicyProblem):
             return body
         try:
-            return parse_policy(body, last_wins=self._flaws.last_duplicate_wins)
+            return parse_policy(body, self._flaws)
         except PolicyInvalid as error:
             return PolicyProblem("sts-policy-invalid", str(error))
 
@@ -70,7 +70,7 @@ class PolicyFetcher:
             return PolicyProblem("sts-policy-fetch-error", f"HTTP status {response.status}")
         # Parameters, a charset say, are ignored (RFC 8461, section 3.2).
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media_type != "text/plain":
+        if media_type != "text/plain" and not self._flaws.ignores_media_type:
             return PolicyProblem("sts-policy-fetch-error", f"media type {media_type or 'missing'}, not text/plain")
         body = bytearray()
         async for chunk in response.content.iter_any():

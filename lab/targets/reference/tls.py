@@ -48,9 +48,12 @@ class TlsContexts:
         by_hand = flaws.sends_no_server_name or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not certificate.covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
+        if flaws.refuses_wildcard_certificates and certificate.has_wildcard(der):
+            return Problem(WRONG_NAME, f"a wildcard is not {host}")
         if (flaws.accepts_expired or flaws.accepts_untrusted) and not certificate.begun(der):
             return Problem(NOT_YET_VALID, "the certificate is not yet valid")
-        if flaws.accepts_untrusted and not flaws.accepts_expired and certificate.expired(der):
+        undated = flaws.accepts_untrusted or flaws.accepts_not_yet_valid
+        if undated and not flaws.accepts_expired and certificate.expired(der):
             return Problem(EXPIRED, "the certificate has expired")
         return None
 
@@ -58,7 +61,7 @@ class TlsContexts:
         """TLS 1.2 or later, a certificate from a trusted root, unexpired, with a SAN for the host (RFC 8461, 4.2)."""
         context = self.verifying()
         flaws = self._flaws
-        if flaws.accepts_expired:
+        if flaws.accepts_expired or flaws.accepts_not_yet_valid:
             context.verify_flags |= _NO_CHECK_TIME
         if flaws.accepts_wrong_name or flaws.sends_no_server_name:
             context.check_hostname = False
@@ -78,6 +81,8 @@ class TlsContexts:
             context.verify_flags |= _NO_CHECK_TIME
         if self._flaws.accepts_policy_host_wrong_name or self._flaws.accepts_bad_policy_host:
             context.check_hostname = False
+        if self._flaws.accepts_policy_host_common_name:
+            context.hostname_checks_common_name = True
         if self._flaws.accepts_bad_policy_host:
             context.verify_mode = ssl.CERT_NONE
         return context

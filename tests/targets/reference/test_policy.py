@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.targets.flaws import parse_flaws
 from lab.targets.reference.policy import (
     LONGEST_MAX_AGE,
     Policy,
@@ -125,7 +126,7 @@ def test_none_needs_no_mx_and_ages_are_capped() -> None:
 def test_the_last_duplicate_wins_only_by_flaw() -> None:
     body = BODY + b"mode: none\n"
     assert parse_policy(body).mode == "enforce"
-    assert parse_policy(body, last_wins=True).mode == "none"
+    assert parse_policy(body, parse_flaws(["last_duplicate_wins"])).mode == "none"
 
 
 def test_any_pattern_allows() -> None:
@@ -133,3 +134,23 @@ def test_any_pattern_allows() -> None:
     assert policy.allows("X.b.example.")
     assert not policy.allows("b.example")
     assert policy.allows("b.example", any_depth=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "flaw"),
+    [
+        (b"version: STSv1\nmode: none\nmax_age: 1\n", "demands_crlf"),
+        (b"version: STSv1\r\nmode: none\r\nmax_age: 1\r\nx: y\r\n", "refuses_unknown_policy_fields"),
+    ],
+)
+def test_a_flaw_refuses_what_is_valid(body: bytes, flaw: str) -> None:
+    assert parse_policy(body).mode == "none"
+    with pytest.raises(PolicyInvalid):
+        parse_policy(body, parse_flaws([flaw]))
+
+
+def test_a_flaw_takes_a_mode_in_any_case() -> None:
+    body = b"version: STSv1\nmode: Enforce\nmx: a.example\nmax_age: 1\n"
+    with pytest.raises(PolicyInvalid):
+        parse_policy(body)
+    assert parse_policy(body, parse_flaws(["reads_modes_in_any_case"])).mode == "enforce"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.targets.flaws import parse_flaws
 from lab.targets.reference.policy_record import NoPolicyRecord, PolicyRecord, parse_record, select_record
 
 IDS = st.text(string.ascii_letters + string.digits, min_size=1, max_size=32)
@@ -69,5 +70,14 @@ def test_exactly_one_record_counts() -> None:
 
 def test_flaws_change_just_their_rule() -> None:
     first, second = b"v=STSv1; id=a1;", b"v=STSv1; id=b2;"
-    assert select_record([first, second], accept_several=True) == PolicyRecord("a1")
-    assert parse_record(b"v=STSv1; id=a1; id=b2", last_wins=True) == PolicyRecord("b2")
+    assert select_record([first, second], parse_flaws(["accepts_two_records"])) == PolicyRecord("a1")
+    assert parse_record(b"v=STSv1; id=a1; id=b2", parse_flaws(["last_duplicate_wins"])) == PolicyRecord("b2")
+    mixed = [b"v=spf1 -all", first]
+    assert select_record(mixed) == PolicyRecord("a1")
+    assert isinstance(select_record(mixed, parse_flaws(["counts_other_records"])), NoPolicyRecord)
+    assert isinstance(select_record([b"v=STSv2; id=a1;"]), NoPolicyRecord)
+    assert select_record([b"v=STSv2; id=a1;"], parse_flaws(["accepts_other_record_version"])) == PolicyRecord("a1")
+    assert parse_record(b"v=STSv1; x=y; id=a1") == PolicyRecord("a1")
+    assert isinstance(
+        parse_record(b"v=STSv1; x=y; id=a1", parse_flaws(["refuses_unknown_record_fields"])), NoPolicyRecord
+    )

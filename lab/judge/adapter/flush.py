@@ -90,7 +90,9 @@ def _judged(pauses: list[_Pause], asked: list[_Pause]) -> Finding:
             f"seen to wait for {unasked:.1f} s and no longer"
         )
         return Finding(name_of("flush"), Word.NOT_PROVABLE, observed, evidence=at(requests))
-    observed = f"{len(asked)} requests, each followed by an attempt within {slowest:.1f} s; unasked, none within {unasked:.1f} s"
+    observed = (
+        f"{len(asked)} requests, each followed by an attempt within {slowest:.1f} s; unasked, none within {unasked:.1f} s"
+    )
     return Finding(name_of("flush"), Word.OK, observed, evidence=at(requests))
 
 

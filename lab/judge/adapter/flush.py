@@ -91,7 +91,8 @@ def _judged(pauses: list[_Pause], asked: list[_Pause]) -> Finding:
         )
         return Finding(name_of("flush"), Word.NOT_PROVABLE, observed, evidence=at(requests))
     observed = (
-        f"{len(asked)} requests, each followed by an attempt within {slowest:.1f} s; unasked, none within {unasked:.1f} s"
+        f"{len(asked)} requests, each followed by an attempt within {slowest:.1f} s; "
+        f"unasked, none within {unasked:.1f} s"
     )
     return Finding(name_of("flush"), Word.OK, observed, evidence=at(requests))
 

@@ -110,6 +110,12 @@ def test_a_run_does_not_begin_where_honest_mail_does_not_arrive(
     assert answer.out == ""
 
 
+def test_a_run_warns_of_what_about_says_and_nobody_knows(throw_away: ThrowAway, tmp_path: Path, postfix: str) -> None:
+    throw_away.write(edit("/hooks/about", 's/"retry_seconds"/"retry_second"/'), POSTFIX, base=postfix)
+    answer = throw_away.run(tmp_path / "place")
+    assert answer.err.count("'retry_second' (is 'retry_seconds' meant?)") == 1, answer.err
+
+
 def test_a_folder_outside_the_checkout_finds_the_contract_server(throw_away: ThrowAway, tmp_path: Path) -> None:
     throw_away.write('COPY docker/common/*.py /opt/mta-sts-lab/\nCOPY own /own\nCMD ["cat", "/own"]')
     (throw_away.folder / "own").write_text("a file of the folder's own\n")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from lab.events import (
     AttackFired,
+    ConnectionAccepted,
     DeadlinePassed,
     Event,
     InjectionRefused,
@@ -20,10 +21,12 @@ from lab.events import (
     StepEnded,
     TargetFailed,
     TargetRestarted,
+    TlsEstablished,
+    TlsFailed,
 )
-from lab.judge.facts import CaseFacts, not_killed
+from lab.judge.facts import CERTIFICATES_THAT_VERIFY, CaseFacts, not_killed
 from lab.judge.view import CaseView, inconclusive, numbers
-from lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
+from lab.model import AttackUse, Grade, Judgement, Mode, MxHost, Outcome, Step
 
 #: The name of the check that compares a message's outcome with the demanded one.
 FARED = "the-message-fared-as-demanded"
@@ -175,6 +178,36 @@ def _must_fire(view: CaseView, attack: AttackUse) -> bool:
     if attack.optional:
         return False
     return not (view.case.mode is Mode.ABSENT and attack.name in _POLICY_CHANNEL_ATTACKS)
+
+
+#: Outcomes by which a defect of a host may have been resisted; the others show that it was not.
+_RESISTED = (Outcome.DEFERRED, Outcome.BOUNCED, Outcome.DELIVERED_AUTHENTICATED)
+
+
+def every_defect_was_met(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """A host's bad certificate has to have been shown, and a missing STARTTLS seen, or nothing was resisted.
+
+    An attack on the way to the host answers for itself (`every_attack_fired`): it may be all that the target meets.
+    """
+    message = view.message(step)
+    if message is None or message.outcome() not in _RESISTED or any(use.channel == "smtp" for use in step.attacks):
+        return
+    shown = {fact.certificate for _, fact in view.facts.of_kind(TlsEstablished, step.name)}
+    shown |= {fact.certificate for _, fact in view.facts.of_kind(TlsFailed, step.name)}
+    wanted = {host.certificate for host in step.world.mx} - set(CERTIFICATES_THAT_VERIFY)
+    if wanted and not wanted & shown:
+        what = f"no host showed a certificate of the kind {' or '.join(sorted(wanted))} in this step"
+        yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
+    without = {view.facts.domain if not host.name else f"{host.name}.{view.facts.domain}" for host in _bare(step)}
+    greeted = {fact.session for _, fact in view.facts.of_kind(SmtpSaid, step.name) if fact.speaker == "sender"}
+    met = {fact.host for _, fact in view.facts.of_kind(ConnectionAccepted, step.name) if fact.session in greeted}
+    if without and not without & met:
+        what = "the target spoke to no host without STARTTLS in this step"
+        yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
+
+
+def _bare(step: Step) -> list[MxHost]:
+    return [host for host in step.world.mx if not host.starttls and host.reachable]
 
 
 def the_arm_without_a_policy_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:

@@ -45,6 +45,7 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
 STEP_CHECKS: tuple[Callable[[CaseView, Step], Iterator[Judgement]], ...] = (
     soundness.the_target_used_this_cases_names,
     soundness.every_attack_fired,
+    soundness.every_defect_was_met,
     soundness.the_arm_without_a_policy_is_sound,
     soundness.the_attack_bites_without_a_policy,
     soundness.the_message_settled,

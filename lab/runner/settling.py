@@ -77,8 +77,7 @@ class Settling:
                 outcome = self.facts(sent).outcome()
             seen = len(events)
             now = time.monotonic()
-            if outcome is Outcome.LOST:
-                gone_since = gone_since or now
+            gone_since = (gone_since or now) if outcome is Outcome.LOST else 0.0
             if done(outcome) and (outcome is not Outcome.LOST or now - gone_since > self._bounce_seconds):
                 if outcome.delivered:
                     await self._handed_over(sent)
@@ -202,15 +201,13 @@ class Settling:
         await self._policy_stored()
 
     async def _policy_stored(self) -> None:
-        """Give a target that fetched after it had delivered the time to take in what it got.
+        """Give a target that may have delivered without waiting for the policy the time to take in what it got.
 
         Nothing on the wire shows when that is done, and an attack that begins before would blame it for that.
         """
         step = self.stage.recorder.step_of(self.case.id)
         facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id))
-        delivered = [event.at for event, _ in facts.of_kind(MessageAccepted, step)]
-        answered = [event.at for event, _ in facts.of_kind(PolicyRequested, step)]
-        if not delivered or not answered or answered[-1] < delivered[0]:
+        if facts.fetched_before_delivery(step):
             return
         give_up = time.monotonic() + self.stage.patience.policy_stored.seconds
         while (remaining := give_up - time.monotonic()) > 0:

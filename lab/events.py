@@ -35,6 +35,12 @@ class StepEnded(Fact, frozen=True):
     """The step's message settled, or its deadline passed."""
 
 
+class InjectionBegan(Fact, frozen=True):
+    """The lab begins to hand a message to the target: what the target did before was not for this message's sake."""
+
+    token: str
+
+
 class MessageInjected(Fact, frozen=True):
     """The target took a message from the lab. `token` is the canary: it stands in the envelope and in the body."""
 
@@ -346,6 +352,7 @@ AnyFact = (
     | CaseEnded
     | StepBegan
     | StepEnded
+    | InjectionBegan
     | MessageInjected
     | InjectionRefused
     | DnsAnswered

@@ -17,13 +17,12 @@ from lab.events import (
     TlsFailed,
 )
 from lab.judge.facts import MessageFacts
+from lab.judge.returned import policy_checks
 from lab.judge.soundness import FARED, WITHOUT_A_POLICY, control_against_all_advice, control_outcome
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import Expectation, Grade, Judgement, Mode, Outcome, Step
 
 #: The obligations that an outcome breaks whatever the story is.
-BOUNCED_BEFORE_POLICY_CHECK = "STS-5-07"
-BOUNCED_AFTER_POLICY_CHECK = "STS-5-08"
 LOST = "SMTP-4.5.4.1-01"
 
 #: Held, or returned, under a policy that asks for delivery, because this sender does so with or without a policy.
@@ -204,18 +203,16 @@ def _kept_from_its_recipient_without_a_policy(
 
 
 def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
-    """RFC 8461, section 5: no permanent failure before DNS was asked, for this message's sake, for a newer policy.
-
-    Asking at the beginning of the attempt that failed is enough: the text demands a look, not a second one. Holding is
-    then only advised (SHOULD), and a bounce is weak.
-    """
-    bounce = message.bounces()[0]
-    checked = [event for event in view.facts.policy_asked() if message.step_began() < event.at < bounce.at]
+    """No permanent failure before DNS was asked for a newer policy; see `lab.judge.returned`."""
     if not _policy_forbids_delivery(view, expect):
         return _judged(step, view.grade_of(expect.obligation, expect), "bounced", expect, message)
-    obligation = BOUNCED_AFTER_POLICY_CHECK if checked else BOUNCED_BEFORE_POLICY_CHECK
-    reason = "bounced-after-policy-check" if checked else "bounced-before-policy-check"
-    return _judged(step, view.grade_of(obligation), reason, expect, message, obligation)
+    checks = policy_checks(message)
+    judged = _judged(step, view.grade_of(checks.obligation), checks.reason, expect, message, checks.obligation)
+    if checks.own or not checks.for_another:
+        return judged
+    return _because(
+        judged, "an older message waited, and the look may have been for its sake", list(checks.for_another)
+    )
 
 
 def _policy_forbids_delivery(view: CaseView, expect: Expectation) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.events import MessageAccepted, MessageInjected, NotSupported, PolicyRequested, SmtpSaid
-from lab.judge.expectations import BOUNCED_BEFORE_POLICY_CHECK, LOST
+from lab.deadlines import ATTACK_SESSION, HAND_OVER
+from lab.events import DeadlinePassed, MessageAccepted, MessageInjected, NotSupported, PolicyRequested, SmtpSaid
+from lab.judge.expectations import LOST
 from lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
+from lab.judge.returned import BEFORE_POLICY_CHECK, policy_checks
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.model import Grade, Judgement, Mode, Outcome, Step
 
@@ -17,6 +19,9 @@ READ_UNDER_A_BAD_CERTIFICATE = "STS-5-02"
 REDIRECT_FOLLOWED = "STS-3.3-09"
 ARRIVED_TWICE = "SMTP-4.5.4.1-01"
 FALSE_NOTICE = "SMTP-6.1-01"
+
+#: Deadlines with which the lab may end a session between the reply to the final dot and the target.
+_CUTS_OFF = (HAND_OVER.name, ATTACK_SESSION.name)
 
 _ENVELOPE = ("MAIL", "RCPT", "DATA", "BDAT")
 
@@ -127,11 +132,25 @@ def _authenticated(view: CaseView, said: SmtpSaid) -> bool:
 
 
 def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
-    """The lab answers every final dot, so a second copy is the target's own doing."""
+    """The lab answers every final dot, so a second copy is the target's own doing.
+
+    Unless the lab may have cut the reply off: when it no longer waited for the target to let go, or ended an attacker's
+    session that took too long, between the two copies.
+    """
     for step in view.case.steps:
         message = view.message_at_the_end(step)
         copies = message.copies() if message else []
-        if len(copies) > 1:
+        if len(copies) < 2:
+            continue
+        cut = [
+            (event, fact)
+            for event, fact in view.facts.of_kind(DeadlinePassed)
+            if fact.deadline in _CUTS_OFF and copies[0][0].at <= event.at <= copies[1][0].at
+        ]
+        if cut:
+            told = f"{len(copies)} copies, and between them {cut[0][1].deadline} passed: the lab may have caused this"
+            yield inconclusive("no-message-arrived-twice", "cut-off-by-the-lab", told, step.name, "lab")
+        else:
             yield Judgement(
                 "no-message-arrived-twice",
                 view.grade_of(ARRIVED_TWICE),
@@ -151,9 +170,8 @@ def no_delivered_message_was_given_up(view: CaseView) -> Iterator[Judgement]:
         message = view.message_at_the_end(step)
         if message is None or not message.copies() or not message.bounces():
             continue
-        bounce = message.bounces()[0]
-        asked = [event for event in view.facts.policy_asked() if message.step_began() < event.at < bounce.at]
-        obligation = FALSE_NOTICE if asked or view.case.mode is not Mode.ENFORCE else BOUNCED_BEFORE_POLICY_CHECK
+        unasked = view.case.mode is Mode.ENFORCE and policy_checks(message).obligation == BEFORE_POLICY_CHECK
+        obligation = BEFORE_POLICY_CHECK if unasked else FALSE_NOTICE
         yield Judgement(
             "no-delivered-message-was-given-up",
             view.grade_of(obligation),

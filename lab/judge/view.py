@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.events import Event, NotSupported, StepBegan, StepEnded
 from lab.judge.facts import CaseFacts, MessageFacts, message_of_step
-from lab.model import Case, Expectation, Grade, Judgement, Mode, Requirement, Step, Verdict
+from lab.model import Case, Expectation, Grade, Judgement, Mode, Outcome, Requirement, Step, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,18 @@ class CaseView:
         return lacking[0] in names and names.index(step.name) < names.index(lacking[0])
 
     def message(self, step: Step) -> MessageFacts | None:
-        """Return the message of a step, as things stood when the step ended."""
+        """Return the message of a step, as things stood when the step ended.
+
+        A message that the queue no longer held by then was not lost if a notice of its failure came later: it was
+        returned, and things are taken as they stood when that arrived.
+        """
         times = self.step_times(step.name)
-        return message_of_step(self.facts, step.name, times[1]) if times else None
+        message = message_of_step(self.facts, step.name, times[1]) if times else None
+        if message is None or message.outcome() is not Outcome.LOST:
+            return message
+        at_the_end = replace(message, until=self.end)
+        notices = at_the_end.bounces()
+        return replace(message, until=notices[0].at) if notices and not at_the_end.copies() else message
 
     def message_at_the_end(self, step: Step) -> MessageFacts | None:
         """Return the message of a step, as things stand at the end of the record."""

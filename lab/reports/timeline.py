@@ -288,6 +288,9 @@ def _of_case(fact: AnyFact) -> _Told | None:
 
 def _of_mail(fact: AnyFact) -> _Told | None:
     match fact:
+        case facts.InjectionBegan():
+            text = f"hands over message {short_token(fact.token)}"
+            return _Told(Topic.MAIL, "lab > sender", text, Emphasis.QUIET)
         case facts.MessageInjected():
             text = f"message {short_token(fact.token)} for {visible(fact.recipient)}: {visible(fact.reply)}"
             return _Told(Topic.MAIL, "lab > sender", text)

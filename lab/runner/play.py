@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from lab.events import (
     CaseEnded,
+    InjectionBegan,
     InjectionRefused,
     MessageInjected,
     NotSupported,
@@ -171,6 +172,7 @@ class _Playing:
         token = f"{self.stage.random.getrandbits(64):016x}"
         message = probe_message(token, SENDER_DOMAIN, world.domain, "The figures for the third quarter")
         recorder = self.stage.recorder
+        recorder.write(InjectionBegan(token=token), self.case.id)
         try:
             reply = await self._injected(message)
         except InjectionRefusedError as error:

@@ -424,6 +424,7 @@ EVERY_FACT: tuple[AnyFact, ...] = (
     facts.CaseEnded(),
     facts.StepBegan(attacks=("strip_starttls",)),
     facts.StepEnded(),
+    facts.InjectionBegan(token="ab" * 8),
     facts.MessageInjected(
         token="ab" * 8, sender="a@b.example", recipient="c@d.example", reply="250 ok", body_digest="0"
     ),

@@ -1,0 +1,115 @@
+"""What a sender asked before it returned mail that a policy holds back, and notices that come late."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.events import (
+    AnyFact,
+    BounceReceived,
+    CaseEnded,
+    DeadlinePassed,
+    DnsAnswered,
+    InjectionBegan,
+    MessageAccepted,
+    MessageInjected,
+    StepBegan,
+    StepEnded,
+    TlsEstablished,
+)
+from lab.model import Grade, Verdict
+from tests.judge.stories import (
+    DOMAIN,
+    ENFORCE,
+    accepted,
+    connection,
+    gone,
+    injected,
+    prime,
+    reasons,
+    record,
+    resisted,
+    resisted_attempt,
+    taken_in,
+    token,
+    verdict,
+    without,
+)
+
+LOOK = DnsAnswered(name=f"_mta-sts.{DOMAIN[ENFORCE]}", type="TXT", transport="udp", rcode="NOERROR")
+BEGUN = InjectionBegan(token=token(ENFORCE, "attack"))
+NOTICE = BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.1")
+
+
+def _returned(*facts: AnyFact, afterwards: tuple[AnyFact, ...] = (), older_waits: bool = False) -> Verdict:
+    """Judge a case in which the message was returned; `facts` are the step's, behind its beginning."""
+    first = prime(ENFORCE)
+    if older_waits:
+        first = without(first, lambda fact: isinstance(fact, MessageAccepted))
+    attack = [StepBegan(attacks=("strip_starttls",)), *facts, StepEnded()]
+    after = [StepBegan(), *afterwards, StepEnded(), CaseEnded()]
+    story = first + [(ENFORCE, "attack", fact) for fact in attack] + [(ENFORCE, "recover", fact) for fact in after]
+    return verdict(record(story, taken_in()))
+
+
+MESSAGE: MessageInjected = injected(ENFORCE, "attack")
+ATTEMPT = resisted_attempt(ENFORCE, "attacked-1")
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        pytest.param([BEGUN, LOOK, MESSAGE, *ATTEMPT, NOTICE], "bounced-after-policy-check", id="before its reply"),
+        pytest.param([BEGUN, MESSAGE, *ATTEMPT, LOOK, NOTICE], "bounced-after-policy-check", id="when all had failed"),
+        pytest.param(
+            [LOOK, BEGUN, MESSAGE, *ATTEMPT, NOTICE], "bounced-before-policy-check", id="before the injection"
+        ),
+        pytest.param(
+            [BEGUN, MESSAGE, *ATTEMPT, gone(ENFORCE), LOOK, NOTICE], "bounced-before-policy-check", id="when given up"
+        ),
+    ],
+)
+def test_a_look_counts_between_the_injection_and_the_giving_up(facts: list[AnyFact], reason: str) -> None:
+    found = _returned(*facts)
+    assert reasons(found) == {reason}
+    assert found.grade is (Grade.WEAK if reason == "bounced-after-policy-check" else Grade.FAIL)
+
+
+def test_whose_look_it_was_while_an_older_message_waited_nobody_knows() -> None:
+    found = _returned(BEGUN, MESSAGE, LOOK, *ATTEMPT, NOTICE, older_waits=True)
+    (judged,) = [one for one in found.judgements if one.reason == "bounced-perhaps-after-policy-check"]
+    assert (judged.grade, judged.obligation) == (Grade.WEAK, "STS-5-08")
+    assert "older message" in judged.observed
+    unasked = _returned(BEGUN, MESSAGE, *ATTEMPT, NOTICE, older_waits=True)
+    assert "bounced-before-policy-check" in reasons(unasked)
+
+
+def test_a_notice_that_comes_after_the_step_is_judged_like_one_that_came_in_time() -> None:
+    for look, reason in (([LOOK], "bounced-after-policy-check"), ([], "bounced-before-policy-check")):
+        in_time = _returned(BEGUN, *look, MESSAGE, *ATTEMPT, gone(ENFORCE), NOTICE)
+        late = _returned(BEGUN, *look, MESSAGE, *ATTEMPT, gone(ENFORCE), afterwards=(NOTICE,))
+        assert reasons(late) == reasons(in_time) == {reason}
+        assert late.steps[1].outcome == in_time.steps[1].outcome
+    assert "lost" in reasons(_returned(BEGUN, MESSAGE, *ATTEMPT, gone(ENFORCE)))
+
+
+@pytest.mark.parametrize("deadline", ["hand-over", "attack-session", "recover"])
+def test_a_second_copy_after_the_lab_cut_a_session_off_is_not_the_targets(deadline: str) -> None:
+    story = resisted()
+    arrived = next(n for n, line in enumerate(story) if line[1] == "recover" and isinstance(line[2], MessageAccepted))
+    second: list[AnyFact] = [
+        connection(ENFORCE, "honest-3"),
+        TlsEstablished(session="honest-3", version="TLSv1.3", certificate="valid"),
+        accepted(ENFORCE, "attack", "honest-3"),
+    ]
+    passed = DeadlinePassed(deadline=deadline, seconds=10, waited_for="the target to let go")
+    lines = [(ENFORCE, "recover", fact) for fact in (passed, *second)]
+    found = verdict(record(story[: arrived + 1] + lines + story[arrived + 1 :], taken_in()))
+    if deadline == "recover":
+        assert found.grade is Grade.FAIL
+        assert "arrived-twice" in reasons(found)
+    else:
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "cut-off-by-the-lab" in reasons(found)
+    before = story[:arrived] + lines[:1] + story[arrived : arrived + 1] + lines[1:] + story[arrived + 1 :]
+    assert "arrived-twice" in reasons(verdict(record(before, taken_in()))), "the first copy came later"

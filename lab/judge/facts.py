@@ -194,6 +194,10 @@ class CaseFacts:
         begun = [event.at for event, fact in self.of_kind(ConnectionAccepted) if fact.session in taken]
         return not fetches or not begun or (len(over) == len(fetches) and max(over) < min(begun))
 
+    def receiving_legs(self) -> frozenset[str]:
+        """Return the target's own sessions with receiving hosts, or with an attacker in front of one."""
+        return frozenset(fact.session for _, fact in self.of_kind(ConnectionAccepted) if self._is_contact(fact))
+
     def policy_fetched(self, before: float) -> list[Event]:
         """Return the policy requests that were answered with 200 before a point in time."""
         return [event for event, fact in self.of_kind(PolicyRequested) if fact.status == 200 and event.at < before]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from lab.events import Event, MessageAccepted, MessageInjected, TokenRead
-from lab.judge import expectations, monitors, report_series, reports, soundness
+from lab.judge import dialogues, expectations, monitors, report_series, reports, soundness
 from lab.judge.facts import CaseFacts
 from lab.judge.view import CaseView
 from lab.model import Case, Grade, Judgement, Outcome, Requirement, Step, StepResult, Verdict, merge
@@ -22,6 +22,8 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     soundness.the_target_took_every_message,
     soundness.the_honest_message_arrived,
     monitors.no_redirect_was_followed,
+    dialogues.the_policy_is_asked_for_as_laid_down,
+    dialogues.starttls_is_said_as_laid_down,
     monitors.no_message_arrived_twice,
     monitors.no_delivered_message_was_given_up,
     monitors.the_target_let_go_of_what_it_delivered,

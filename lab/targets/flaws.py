@@ -66,6 +66,12 @@ class Flaws:
     accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
     sends_no_server_name: bool = _flaw("STS-7.1-03", "the TLS client hello to an MX host names no server (no SNI)")
 
+    writes_starttls_argument: bool = _flaw(
+        "STLS-4-01", "STARTTLS is first said with the host's name behind it, and alone only when that was refused"
+    )
+    says_helo_inside_tls: bool = _flaw("STLS-4.2-02", "the dialogue inside TLS is opened with HELO")
+    asks_starttls_again: bool = _flaw("STLS-4.2-03", "STARTTLS is said once more inside TLS")
+
     # Certificates of MX hosts
     accepts_untrusted: bool = _flaw(
         "STS-4.2-02", "an MX certificate of any issuer is accepted, if name and dates are right"
@@ -101,6 +107,8 @@ class Flaws:
     )
     accepts_other_record_version: bool = _flaw("STS-3.1-03", "a policy record of any version counts")
     accepts_two_records: bool = _flaw("STS-3.1-11", "of several valid TXT records the first counts, instead of none")
+    asks_with_head_first: bool = _flaw("STS-3.2-01", "a HEAD request goes before the GET for the policy")
+    asks_conditionally: bool = _flaw("STS-3.3-10", "the policy is asked for with If-None-Match")
     follows_redirects: bool = _flaw("STS-3.3-09", "a 3xx answer of the policy host is followed")
     ignores_http_status: bool = _flaw("STS-3.3-08", "a policy counts whatever the HTTP status is")
     ignores_media_type: bool = _flaw("STS-3.2-02", "a policy counts whatever the media type is")

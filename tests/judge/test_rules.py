@@ -627,6 +627,7 @@ class TestCanary:
                     session="attacked-1", version="TLSv1.3", certificate="untrusted", shown_by="swap_certificate"
                 ),
             ),
+            (ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="sender", line="EHLO a", secured=True)),
             (ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="sender", line="MAIL FROM:<a@b>", secured=True)),
         ]
         found = verdict(record(story[:spot] + leak + story[spot:], taken_in()))

@@ -54,8 +54,13 @@ class PolicyFetcher:
             return PolicyProblem("sts-policy-invalid", str(error))
 
     async def _body(self, url: URL) -> bytes | PolicyProblem:
+        flaws = self._flaws
+        headers = {"If-None-Match": '"known"'} if flaws.asks_conditionally else {}
+        if flaws.asks_with_head_first:
+            async with self._session.head(url, allow_redirects=False):
+                pass
         for _ in range(_MOST_REDIRECTS):
-            async with self._session.get(url, allow_redirects=False) as response:
+            async with self._session.get(url, allow_redirects=False, headers=headers) as response:
                 location = response.headers.get("Location", "")
                 if self._flaws.follows_redirects and 300 <= response.status < 400 and location:
                     url = url.join(URL(location))

@@ -189,6 +189,8 @@ class Sessions:
         context = self._contexts.verified if verified else self._contexts.opportunistic
         name, keep_early = self._contexts.server_name(to.host), self._flaws.takes_bytes_before_tls
         try:
+            if self._flaws.writes_starttls_argument:
+                await client.ask_in_vain(f"STARTTLS {to.host}")
             await client.start_tls(context, name, keep_early=keep_early)
         except StarttlsRefused as error:
             raise Unprotected("starttls-not-supported", str(error), ours) from error
@@ -199,7 +201,9 @@ class Sessions:
 
     async def _hello_again(self, client: SmtpClient, to: Destination) -> None:
         try:
-            await client.hello()
+            await client.hello(plain=self._flaws.says_helo_inside_tls)
+            if self._flaws.asks_starttls_again:
+                await client.ask_in_vain("STARTTLS")
         except (SmtpBroken, SmtpRefused) as error:
             raise Unreachable(f"{to.host}: inside TLS: {error}") from error
 

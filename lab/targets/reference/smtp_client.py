@@ -108,9 +108,16 @@ class SmtpClient:
         """Whether the last hello was answered with STARTTLS."""
         return "STARTTLS" in self.extensions
 
-    async def hello(self) -> None:
-        """Say EHLO, or HELO to a server that does not know it. What an earlier hello said is forgotten."""
+    async def ask_in_vain(self, command: str) -> None:
+        """Flaw: say a command that is out of place here, whatever it is answered."""
+        await self._command(command)
+
+    async def hello(self, *, plain: bool = False) -> None:
+        """Say EHLO, or HELO to a server that does not know it (or `plain`). What an earlier hello said is forgotten."""
         self.extensions = {}
+        if plain:
+            await self._expect(f"HELO {self._hello_name}", 250)
+            return
         reply = await self._command(f"EHLO {self._hello_name}")
         if reply.code == 250:
             self.extensions = _extensions(reply)

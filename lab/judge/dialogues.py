@@ -1,15 +1,15 @@
 """How the target asks: the form of its policy requests, and of its dialogue around STARTTLS. Watched in every case.
 
 Only what is on record is judged. What a sender puts behind STARTTLS in the same batch is not: it never becomes a line.
-A sender that names another server in the handshake with the policy host gets no certificate there, and no policy: no run
-against it begins.
+A sender that names another server in the handshake with the policy host gets no certificate there, and no policy: no
+run against it begins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lab.events import Event, PolicyRequested, SmtpSaid
+from lab.events import ConnectionAccepted, Event, PolicyRequested, SmtpSaid
 from lab.judge.view import CaseView, numbers
 from lab.model import Judgement
 from lab.world.policy_host import WELL_KNOWN
@@ -63,7 +63,8 @@ def starttls_is_said_as_laid_down(view: CaseView) -> Iterator[Judgement]:
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
     """Return the target's own words: not an attacker's, who speaks in its name behind `via`."""
-    legs = view.facts.receiving_legs()
+    met = (event.fact for event in view.facts.contacts())
+    legs = {fact.session for fact in met if isinstance(fact, ConnectionAccepted)}
     return [
         (event, fact)
         for event, fact in view.facts.of_kind(SmtpSaid)

@@ -183,21 +183,6 @@ class CaseFacts:
         denied = [event for event, fact in self.of_kind(ConnectionDenied) if fact.role == "policy-host"]
         return accepted + denied
 
-    def fetched_before_delivery(self, step: str) -> bool:
-        """Whether a step's fetches had all ended before the target connected to the host that took the step's message.
-
-        An answer alone does not show it: who fetches beside the delivery may be answered before it and store after it.
-        """
-        fetches = {fact.session for _, fact in self.of_kind(PolicyRequested, step)}
-        over = [event.at for event, fact in self.of_kind(ConnectionClosed) if fact.session in fetches]
-        taken = {fact.via or fact.session for _, fact in self.of_kind(MessageAccepted, step)}
-        begun = [event.at for event, fact in self.of_kind(ConnectionAccepted) if fact.session in taken]
-        return not fetches or not begun or (len(over) == len(fetches) and max(over) < min(begun))
-
-    def receiving_legs(self) -> frozenset[str]:
-        """Return the target's own sessions with receiving hosts, or with an attacker in front of one."""
-        return frozenset(fact.session for _, fact in self.of_kind(ConnectionAccepted) if self._is_contact(fact))
-
     def policy_fetched(self, before: float) -> list[Event]:
         """Return the policy requests that were answered with 200 before a point in time."""
         return [event for event, fact in self.of_kind(PolicyRequested) if fact.status == 200 and event.at < before]

@@ -35,6 +35,18 @@ _DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
 _DECISIVE_WITHOUT_QUEUE = (MessageAccepted, BounceReceived, DnsAnswered)
 
 
+def fetched_before_delivery(facts: CaseFacts, step: str) -> bool:
+    """Whether a step's fetches had all ended before the target connected to the host that took the step's message.
+
+    An answer alone does not show it: who fetches beside the delivery may be answered before it and store after it.
+    """
+    fetches = {fact.session for _, fact in facts.of_kind(PolicyRequested, step)}
+    over = [event.at for event, fact in facts.of_kind(ConnectionClosed) if fact.session in fetches]
+    taken = {fact.via or fact.session for _, fact in facts.of_kind(MessageAccepted, step)}
+    begun = [event.at for event, fact in facts.of_kind(ConnectionAccepted) if fact.session in taken]
+    return not fetches or not begun or (len(over) == len(fetches) and max(over) < min(begun))
+
+
 @dataclass(slots=True)
 class Sent:
     """A message that the target took."""
@@ -207,7 +219,7 @@ class Settling:
         """
         step = self.stage.recorder.step_of(self.case.id)
         facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id))
-        if facts.fetched_before_delivery(step):
+        if fetched_before_delivery(facts, step):
             return
         give_up = time.monotonic() + self.stage.patience.policy_stored.seconds
         while (remaining := give_up - time.monotonic()) > 0:

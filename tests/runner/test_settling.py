@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from lab.deadlines import Deadline
+from lab.events import AnyFact, ConnectionClosed
+from lab.judge.facts import CaseFacts
+from lab.runner.settling import fetched_before_delivery
 from lab.targets.contract import Held
 from lab.targets.reference.delivery import Delivery
 from lab.targets.reference.session import Accepted, Destination, Unprotected
 from lab.targets.reference.smtp_client import Envelope
+from tests.judge.stories import DOMAIN, ENFORCE, accepted, connection, policy_facts, record
 from tests.runner.arena import IMPATIENT, Arena, Around, cases_of
 
 UNTRUSTED = "certificate/swapped-untrusted[enforce]"
@@ -56,3 +60,24 @@ async def test_a_listing_from_before_the_attempt_is_no_proof_that_the_attempt_ch
     played = await Arena(tmp_path, wrap=SlowToShow, patience=patience).play(cases_of(UNTRUSTED))
     assert played.grade(UNTRUSTED) == "fail"
     assert {"delivered-unauthenticated", "read-under-a-bad-certificate"} <= played.reasons(UNTRUSTED)
+
+
+FETCH = policy_facts(ENFORCE)
+FETCHED = ConnectionClosed(session=f"https-{DOMAIN[ENFORCE]}")
+REACHED = connection(ENFORCE, "honest-1")
+TAKEN = accepted(ENFORCE, "prime", "honest-1")
+
+
+@pytest.mark.parametrize(
+    ("facts", "before"),
+    [
+        pytest.param([*FETCH, FETCHED, REACHED, TAKEN], True, id="first the policy, then the mail"),
+        pytest.param([*FETCH, REACHED, FETCHED, TAKEN], False, id="side by side, answered first"),
+        pytest.param([*FETCH, REACHED, TAKEN], False, id="never seen to end"),
+        pytest.param([REACHED, TAKEN, *FETCH, FETCHED], False, id="in background"),
+        pytest.param([REACHED, TAKEN], True, id="no policy"),
+    ],
+)
+def test_a_fetch_came_before_the_delivery_only_if_it_had_ended(facts: list[AnyFact], before: bool) -> None:
+    made = record([(ENFORCE, "prime", fact) for fact in facts])
+    assert fetched_before_delivery(CaseFacts(ENFORCE, made.events), "prime") is before

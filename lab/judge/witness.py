@@ -8,121 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from lab.events import ConnectionAccepted, ConnectionClosed, ConnectionDenied, DnsAnswered, Event, SmtpSaid
-from lab.judge.facts import CERTIFICATES_THAT_VERIFY
-from lab.judge.handshakes import facts_of, handshake
+from lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, SmtpSaid
+from lab.judge.handshakes import facts_of
 from lab.judge.policy_witness import hosts_away, policy_troubles, policy_types, published
 from lab.judge.report_window import Window
+from lab.judge.sessions import RECEIVING, Session, failed_sessions, named_in, says_hello, sessions_in
 from lab.judge.view import CaseView
 from lab.model import Grade, Mode
 from lab.tlsrpt import KnownSessions, Range, right_result_types
 from lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES
-
-#: What a certificate variant is called among the troubles that a report can name.
-_BAD_CERTIFICATE = {
-    "expired": "expired",
-    "not-yet-valid": "not-yet-valid",
-    "wrong-name": "wrong-name",
-    "cn-only": "wrong-name",
-    "self-signed": "self-signed",
-    "untrusted": "untrusted",
-    "missing-intermediate": "untrusted",
-}
-
-_RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
-
-_RECEIVING = ("mx", "attacker-mx")
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One connection of the target to a receiving host. `trouble` is empty for one in which nothing was wrong.
-
-    `good` is a session under TLS with the genuine host, whose certificate is valid. One that is neither good nor in
-    trouble went in clear without need.
-    """
-
-    accepted: ConnectionAccepted
-    good: bool
-    trouble: str
-    #: Whether it began and ended in the time that it is looked for in.
-    certain: bool = True
-
-
-def sessions_in(view: CaseView, window: Window) -> list[Session]:
-    """Return the sessions of a case that may count in some time, but for those that carried a report.
-
-    One that was under way when reports were asked for may stand in either report.
-    """
-    carried = view.facts.carried_reports()
-    closed = {fact.session: event.at for event, fact in view.facts.of_kind(ConnectionClosed)}
-    found: list[Session] = []
-    for event, fact in view.facts.of_kind(ConnectionAccepted):
-        if fact.role not in _RECEIVING or fact.via or fact.session in carried:
-            continue
-        ended = closed.get(fact.session, event.at)
-        if window.may_count(event.at, ended):
-            found.append(_session(view, fact, certain=window.counts(event.at, ended)))
-    return found
-
-
-def _session(view: CaseView, accepted: ConnectionAccepted, *, certain: bool) -> Session:
-    trouble = _tls_trouble(view, list(view.facts.events), accepted)
-    if accepted.role == "attacker-mx" and trouble in (None, ""):
-        return Session(accepted, False, "mx-outside-policy", certain)
-    return Session(accepted, trouble is None, trouble or "", certain)
-
-
-def _tls_trouble(view: CaseView, events: list[Event], accepted: ConnectionAccepted) -> str | None:
-    """Return what was wrong with a session's TLS; None if nothing was, empty if the sender made no use of it."""
-    established, failed = handshake(events, accepted.session)
-    if established is not None:
-        if established.version in _RETIRED_TLS:
-            return "handshake-broken"
-        if established.certificate in CERTIFICATES_THAT_VERIFY:
-            return "handshake-broken" if failed else None
-        return _BAD_CERTIFICATE.get(established.certificate, "untrusted")
-    if failed is not None:
-        return _BAD_CERTIFICATE.get(failed.certificate, "handshake-broken")
-    said = [
-        event.fact for event in events if isinstance(event.fact, SmtpSaid) and event.fact.session == accepted.session
-    ]
-    asked = next((number for number, one in enumerate(said) if _asks_for_tls(one)), None)
-    if asked is None:
-        if not any(one.speaker == "sender" and _says_hello(one) for one in said):
-            return ""  # it ended before anybody could offer anything
-        offered = any(one.speaker != "sender" and "STARTTLS" in one.line.upper() for one in said)
-        return "" if offered else "starttls-not-offered"
-    reply = next((one.line for one in said[asked + 1 :] if one.speaker != "sender"), "220")
-    if not reply.startswith("220"):
-        return "starttls-refused"
-    return _beyond_the_attacker(view, events, accepted.session)
-
-
-def _asks_for_tls(said: SmtpSaid) -> bool:
-    return said.speaker == "sender" and said.line.strip().upper() == "STARTTLS"
-
-
-def _beyond_the_attacker(view: CaseView, events: list[Event], session: str) -> str | None:
-    """Where an attacker merely passed the handshake on, TLS came up with the genuine host."""
-    behind = [
-        event.fact.session
-        for event in events
-        if isinstance(event.fact, ConnectionAccepted) and event.fact.via == session
-    ]
-    for leg in behind:
-        established, failed = handshake(events, leg)
-        if established and not failed and established.certificate in CERTIFICATES_THAT_VERIFY:
-            return None
-        if established or failed:
-            return _BAD_CERTIFICATE.get((established or failed).certificate, "handshake-broken")  # type: ignore[union-attr]
-    return "handshake-broken"
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# All together
 
 
 def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], optional: bool) -> KnownSessions:
@@ -133,11 +28,11 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     """
     sessions = sessions_in(view, window)
     events = window.of(view.facts.events)
-    denied = [fact for fact in facts_of(events, ConnectionDenied) if fact.role in _RECEIVING]
+    denied = [fact for fact in facts_of(events, ConnectionDenied) if fact.role in RECEIVING]
     away = [*((fact.host, fact.address) for fact in denied), *hosts_away(view, events)]
     on_the_way = policy_troubles(view, window)
     # Without a connection: only what DNS named shows that the sender had somebody to go to.
-    outside = _named_outside_the_policy(view, events)
+    outside = len(_outside_the_policy(view, events))
     good = sum(session.good for session in sessions)
     good_for_certain = any(session.good and session.certain for session in sessions)
     # A failure on the way to the policy may be counted beside the session that it comes before.
@@ -158,6 +53,9 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         mx_greetings=frozenset(_greetings(view, connected)),
         sending_ips=frozenset(one.peer for one in connected if one.peer),
         receiving_ips=frozenset((*(one.address for one in connected), *(address for _, address in away))),
+        failed_sessions=tuple(failed_sessions(view, sessions, away, _outside_the_policy(view, events))),
+        # One that nothing was wrong with, and that made no use of TLS, ended early or went on in clear.
+        successes=sum(session.good or session.went_on or not session.trouble for session in sessions),
         result_types=_result_types(sessions, on_the_way, bool(away), bool(outside), expected),
         fits=_fits(sessions),
         troubles=_certain_troubles(view, sessions, types, optional),
@@ -200,41 +98,35 @@ def _greetings(view: CaseView, connected: list[ConnectionAccepted]) -> Iterator[
         spoken.get(said.session, []).append(said)
     for lines in spoken.values():
         for before, said in zip((None, *lines), lines, strict=False):
-            introduces = before is None or (before.speaker == "sender" and _says_hello(before))
+            introduces = before is None or (before.speaker == "sender" and says_hello(before))
             if introduces and said.speaker != "sender" and said.line.startswith(("220", "250")):
                 yield from said.line[4:].split()[:1]
 
 
-def _says_hello(said: SmtpSaid) -> bool:
-    return said.line.upper().startswith(("EHLO", "HELO"))
-
-
 def before_any_connection(view: CaseView, window: Window) -> bool:
     """Whether something failed before there was a host to connect to, so that no address can be named (A46)."""
-    return bool(policy_troubles(view, window)) or bool(_named_outside_the_policy(view, window.of(view.facts.events)))
+    return bool(policy_troubles(view, window)) or bool(_outside_the_policy(view, window.of(view.facts.events)))
 
 
 def _named(events: list[Event]) -> list[str]:
     """Return the hosts that MX answers named."""
-    return [name for fact in facts_of(events, DnsAnswered) if fact.type == "MX" for name in _named_in(fact)]
+    return [name for fact in facts_of(events, DnsAnswered) if fact.type == "MX" for name in named_in(fact)]
 
 
-def _named_in(fact: DnsAnswered) -> list[str]:
-    return [answer.split()[-1].rstrip(".").lower() for answer in fact.answers if answer.split()]
-
-
-def _named_outside_the_policy(view: CaseView, events: list[Event]) -> int:
-    """Return how often DNS named a host that a policy of the domain does not allow, whoever had a hand in it.
+def _outside_the_policy(view: CaseView, events: list[Event]) -> list[tuple[str, ...]]:
+    """Return the hosts that a policy of the domain does not allow, for each MX answer that named any, whoever forged it.
 
     Of several policies it may have been any that the sender knew by then.
     """
     if view.case.mode not in (Mode.ENFORCE, Mode.TESTING):
-        return 0
+        return []
     policies = [patterns for policy in published(view) if (patterns := _patterns(policy))] or [set()]
     answers = [fact for fact in facts_of(events, DnsAnswered) if fact.type == "MX"]
-    return sum(
-        any(not _allowed(name, patterns) for name in _named_in(answer) for patterns in policies) for answer in answers
-    )
+    named = [
+        tuple(name for name in named_in(answer) if any(not _allowed(name, patterns) for patterns in policies))
+        for answer in answers
+    ]
+    return [names for names in named if names]
 
 
 def _patterns(policy: tuple[str, ...]) -> set[str]:

@@ -257,6 +257,15 @@ class Flaws:
     )
     counts_too_high: bool = _flaw("RPT-4.4-19", "failed-session-count is a thousand times too high")
     counts_zero: bool = _flaw("RPT-4.4-19", "failed-session-count is 0 for failures that happened")
+    lays_all_failures_to_last_host: bool = _flaw(
+        "RPT-4.4-16", "every failure is reported under the name of the last host of the policy, whichever host it met"
+    )
+    counts_all_failures_in_each_entry: bool = _flaw(
+        "RPT-4.4-19", "failed-session-count of each entry is the number of all failures under the policy"
+    )
+    counts_every_session_as_successful: bool = _flaw(
+        "RPT-4.2.1-01", "total-successful-session-count has every session, the failed ones as well"
+    )
     reuses_report_id: bool = _flaw("RPT-4.4-05", "the reports on a domain have the same id every day")
     dates_report_by_sending: bool = _flaw(
         "RPT-4.4-03", "a report names the day on which it is sent, not that of the sessions"

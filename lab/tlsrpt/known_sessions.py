@@ -75,6 +75,20 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedSessions:
+    """The sessions with one host at one address that did not come about as the policy demands.
+
+    `hosts` are the names under which the host was met; without an `address` it was met at none, or at any.
+    `result_types` tell of the troubles that these sessions had, and `most` is how many they were at most (A60).
+    """
+
+    hosts: frozenset[str]
+    address: str
+    result_types: frozenset[str]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class KnownSessions:
     """What a witness saw of one policy domain in the time that a report covers.
 
@@ -101,6 +115,12 @@ class KnownSessions:
     mx_greetings: frozenset[str] = frozenset()
     sending_ips: frozenset[str] = frozenset()
     receiving_ips: frozenset[str] = frozenset()
+    #: Who failed, and how: an entry that has a result type of one of them has its host and address as well. Types that
+    #: are none of theirs are tied to no session: a policy that could not be had, say.
+    failed_sessions: tuple[FailedSessions, ...] = ()
+    #: How many sessions anybody can take for a success: those in order, and those in which the mail went on in spite of
+    #: a failure (A61). None: not known.
+    successes: int | None = None
     #: The result types that may stand in the report, each with the grade of using it (`RIGHT_RESULT_TYPES`).
     result_types: Mapping[str, Grade] = field(default_factory=dict)
     #: For a type that fits some sessions and is only tolerated for others: how many it fits, and the grade beyond that.
@@ -110,5 +130,5 @@ class KnownSessions:
     #: How bad it is that none of them is there although sessions failed; None: as the obligation's level says. A41 and
     #: A62 make it `info`.
     absent: Grade | None = None
-    #: Whether counters prove nothing because sessions under a cached policy may count either way (A63).
+    #: Whether sessions under a cached policy may count either way (A63); what was no attempt may not count at all.
     counters_are_free: bool = False

@@ -11,15 +11,19 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
 from lab.model import Grade, Requirement
+from lab.tlsrpt.blame_checks import (
+    A60,
+    every_failure_is_laid_to_who_failed,
+    no_host_has_more_failures_than_sessions,
+)
 from lab.tlsrpt.departures import Departure, Finding, finding, quoted
 from lab.tlsrpt.failure_checks import A60_INFO, A63
-from lab.tlsrpt.known_sessions import NOTES, RIGHT_RESULT_TYPES, KnownSessions
+from lab.tlsrpt.known_sessions import NOTES, RIGHT_RESULT_TYPES, KnownSessions, Range
 from lab.tlsrpt.names import canonical, plain
 from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES, Failure, ParsedReport, Policy
 
 A41 = "A41, A62: nothing obliges to report this"
 A49 = "A45, A49: which type is right is partly open"
-A60 = "A60: one session at least, and no more than the attempts that were seen"
 A61 = "A61: a failed attempt and the next one in clear may both be counted"
 A66 = "A66: compared without blanks and in any order"
 
@@ -198,14 +202,16 @@ def every_entry_is_counted(policies: tuple[Policy, ...], known: KnownSessions) -
 
 
 def the_successes_are_counted(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
-    """One success at least is counted where sessions succeeded, and no more than were attempted."""
+    """One success at least is counted where sessions succeeded, and no more than went well, or on in spite of all."""
     told = _totals(policies, [policy.successful for policy in policies])
     if told is None:
         return
     where, (any_, most) = f"{policies[0].where}.{_COUNTER.format('successful')}", told
     right = known.attempts.most - known.failed.least
-    if most > known.attempts.most or (any_ == 0 and known.attempts.least > known.failed.most):
-        expected = f"{known.attempts.least - known.failed.most} to {known.attempts.most}"
+    possible = known.attempts.most if known.successes is None else min(known.successes, known.attempts.most)
+    if most > possible or (any_ == 0 and known.attempts.least > known.failed.most):
+        least = max(known.attempts.least - known.failed.most, 0)
+        expected = f"{Range(min(least, possible), possible)}"
         yield _counted("RPT-4.2.1-01", "successes-untrue", where, expected, most, known, A60)
     elif most > right:
         yield Departure("RPT-4.2.1-01", "successes-differ", where, f"{right} at most", f"{most}", Grade.INFO, A61)
@@ -225,6 +231,8 @@ SESSION_CHECKS: tuple[Callable[[tuple[Policy, ...], KnownSessions], Iterator[Dep
     the_successes_are_counted,
     the_addresses_are_true,
     the_receiving_hosts_are_true,
+    every_failure_is_laid_to_who_failed,
+    no_host_has_more_failures_than_sessions,
     the_greetings_are_true,
 )
 
@@ -290,7 +298,9 @@ def _totals(policies: tuple[Policy, ...], counts: list[int | None]) -> tuple[int
 def _counted(
     obligation: str, reason: str, where: str, expected: str, observed: int, known: KnownSessions, note: str
 ) -> Departure:
-    grade, note = (Grade.INFO, A63) if known.counters_are_free else (None, note)
+    # It is open which of two counters a session raises, not whether there was one.
+    free = known.counters_are_free and observed <= known.attempts.most
+    grade, note = (Grade.INFO, A63) if free else (None, note)
     return Departure(obligation, reason, where, expected, f"{observed}", grade, note)
 
 

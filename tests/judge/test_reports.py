@@ -29,7 +29,8 @@ from lab.judge import views_of
 from lab.judge.arrivals import Arrival
 from lab.judge.policy_witness import policy_troubles
 from lab.judge.report_window import Window
-from lab.judge.witness import known_sessions, sessions_in
+from lab.judge.sessions import sessions_in
+from lab.judge.witness import known_sessions
 from lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
 from lab.requirements import load_requirements
 from lab.tlsrpt import Range, parse_report
@@ -211,6 +212,7 @@ BENT: dict[str, tuple[Callable[[dict[str, Any]], object], tuple[str, str]]] = {
     "other sender": (lambda r: policy(r)["failure-details"][0].update({"sending-mta-ip": "192.0.2.1"}), ("RPT-4.4-15", "address-untrue")),
     "other address": (lambda r: policy(r)["failure-details"][0].update({"receiving-ip": "192.0.2.1"}), ("RPT-4.4-18", "address-untrue")),
     "other host": (lambda r: policy(r)["failure-details"][0].update({"receiving-mx-hostname": "x.example"}), ("RPT-4.4-16", "host-untrue")),
+    "successes of what was held": (lambda r: policy(r)["summary"].update({"total-successful-session-count": 3}), ("RPT-4.2.1-01", "successes-untrue")),
     "other type": (lambda r: policy(r)["failure-details"][0].update({"result-type": "certificate-expired"}), ("RPT-4.3.1-03", "result-type-untrue")),
 }  # fmt: skip
 
@@ -450,6 +452,30 @@ class TestTheWitness:
         assert known.policy_types == {"sts"}
         assert (known.sending_ips, known.receiving_ips) == ({"198.18.66.1"}, {"198.18.64.9"})
         assert set(known.result_types) == {"starttls-not-supported"}
+
+    def test_it_knows_who_failed(self) -> None:
+        _, known = witness(resisted())
+        (failed,) = known.failed_sessions
+        assert (failed.hosts, failed.address, failed.most) == ({f"mx1.{DOMAIN[ENFORCE]}"}, "198.18.64.9", 2)
+        assert failed.result_types == {"starttls-not-supported"}
+        assert known.successes == 2
+
+    def test_a_host_is_known_by_the_name_that_dns_gave_its_address(self) -> None:
+        asked = [
+            DnsAnswered(name=name, type=kind, transport="udp", rcode="NOERROR", answers=(answer,))
+            for name, kind, answer in (
+                (DOMAIN[ENFORCE], "MX", "10 alias.hosting.example."),
+                ("alias.hosting.example", "A", "198.18.64.9"),
+                (f"mta-sts.{DOMAIN[ENFORCE]}", "A", "198.18.64.9"),
+            )
+        ]
+        _, known = witness([*resisted(), *((ENFORCE, "attack", fact) for fact in asked)])
+        failed = next(one for one in known.failed_sessions if one.address)
+        assert failed.hosts == {f"mx1.{DOMAIN[ENFORCE]}", "alias.hosting.example"}
+
+    def test_mail_that_went_on_may_be_taken_for_a_success(self) -> None:
+        went_on = SmtpSaid(session="attacked-1", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False)
+        assert witness([*resisted(), (ENFORCE, "attack", went_on)])[1].successes == 3
 
     def test_a_policy_that_was_never_fetched_is_none(self) -> None:
         _, known = witness(without(resisted(), lambda fact: isinstance(fact, PolicyRequested)))

@@ -10,7 +10,7 @@ import pytest
 
 from lab.model import Grade
 from lab.tlsrpt import KnownSessions, Range, against_sessions, parse_report, right_result_types
-from lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES
+from lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions
 from lab.tlsrpt.report import RESULT_TYPES
 
 from .builder import REQUIREMENTS, changed, good, short, text
@@ -297,6 +297,21 @@ def test_counters_prove_nothing_where_they_are_free() -> None:  # A63
     assert _told(report, known) == {("RPT-4.2.2-01", "failures-untrue", INFO)}
 
 
+def test_free_counters_have_no_more_than_was_attempted() -> None:
+    """A63 says which counter a session may raise, not how many sessions there were."""
+    known = replace(KNOWN, counters_are_free=True)
+    for count, grade in ((20, INFO), (21, FAIL)):
+        report = changed(lambda r, count=count: _block(r)["summary"].update({"total-failure-session-count": count}))
+        assert _told(report, known) == {("RPT-4.2.2-01", "failures-untrue", grade)}
+
+
+def test_a_session_that_did_not_go_on_is_no_success() -> None:
+    """A61 excuses the count of a delivery in clear after the failure; of what was held there was none."""
+    report = changed(lambda r: _block(r)["summary"].update({"total-successful-session-count": 17}))
+    assert _told(report, replace(KNOWN, successes=17)) == {("RPT-4.2.1-01", "successes-differ", INFO)}
+    assert _told(report, replace(KNOWN, successes=16)) == {("RPT-4.2.1-01", "successes-untrue", FAIL)}
+
+
 def test_what_the_lab_did_not_read_is_inconclusive() -> None:
     deep = b"[" * 40
     assert short(against_sessions(parse_report(b'{"a":' + deep), KNOWN, REQUIREMENTS)) == {
@@ -371,3 +386,66 @@ def test_a_type_that_fits_one_session_does_not_excuse_the_others() -> None:
     assert _told(report, known) == set()
     report["policies"][0]["failure-details"][1]["failed-session-count"] = 2
     assert _told(report, known) == {("RPT-4.3.1-06", "result-type-tolerated", WEAK)}
+
+
+class TestWhoFailed:
+    """Each entry belongs to sessions that there were: type, host and address together."""
+
+    ONE = FailedSessions(frozenset({"mx1.a.example"}), "198.51.100.7", frozenset({"starttls-not-supported"}), 2)
+    OTHER = FailedSessions(
+        frozenset({"one.backup.a.example"}), "2001:db8:1::7", frozenset({"certificate-not-trusted"}), 2
+    )
+    KNOWN = replace(KNOWN, failed_sessions=(ONE, OTHER))
+
+    def told(self, number: int, change: dict[str, Any], known: KnownSessions = KNOWN) -> set[tuple[str, str, Grade]]:
+        return _told(changed(lambda r: _block(r)["failure-details"][number].update(change)), known)
+
+    def test_the_truth_has_no_findings(self) -> None:
+        assert _told(good(), self.KNOWN) == set()
+
+    def test_the_types_of_two_hosts_exchanged(self) -> None:
+        def exchange(report: dict[str, Any]) -> None:
+            one, other, *_ = _block(report)["failure-details"]
+            one["result-type"], other["result-type"] = other["result-type"], one["result-type"]
+
+        laid = {(row, "laid-to-another", FAIL) for row in ("RPT-4.3.1-01", "RPT-4.3.1-04")}
+        assert _told(changed(exchange), self.KNOWN) == laid
+
+    def test_the_address_of_the_other_host(self) -> None:
+        told = self.told(0, {"receiving-ip": "2001:db8:1::7"})
+        assert told == {("RPT-4.4-18", "laid-to-another", FAIL)}
+
+    @pytest.mark.parametrize("more", [{}, {"receiving-ip": "2001:db8:1::7"}])
+    def test_a_host_that_nothing_was_wrong_with(self, more: dict[str, str]) -> None:
+        known = replace(self.KNOWN, failed_sessions=(self.ONE,))
+        told = self.told(0, {"receiving-mx-hostname": "one.backup.a.example"} | more, known)
+        assert ("RPT-4.4-16", "laid-to-another", FAIL) in told
+
+    def test_more_than_there_were_at_this_host(self) -> None:
+        more = ("RPT-4.4-19", "more-than-this-host-had", FAIL)
+        assert self.told(1, {"failed-session-count": 2}) == set()
+        assert self.told(1, {"failed-session-count": 3}) == {more}
+        assert self.told(1, {"failed-session-count": 7}) == {("RPT-4.4-19", "count-untrue", FAIL)}
+
+    def test_several_entries_of_one_host_are_added_up(self) -> None:
+        def split(report: dict[str, Any]) -> None:
+            entries = _block(report)["failure-details"]
+            entries.append(entries[1] | {"failure-reason-code": "another", "failed-session-count": 2})
+            entries[1]["receiving-ip"] = ""
+
+        assert _told(changed(split), self.KNOWN) == {("RPT-4.4-19", "more-than-this-host-had", FAIL)}
+
+    def test_what_an_entry_leaves_out_fits_everybody(self) -> None:
+        """A46: that a member must not be left out is judged elsewhere."""
+        assert self.told(0, {"receiving-ip": ""}) == set()
+        assert self.told(0, {"receiving-mx-hostname": ""}) == set()
+        assert self.told(0, {"receiving-ip": "", "receiving-mx-hostname": ""}) == set()
+
+    def test_a_host_that_was_never_connected_to_has_no_address(self) -> None:
+        away = FailedSessions(frozenset({"mx1.a.example"}), "", frozenset({"validation-failure"}), 2)
+        known = replace(
+            self.KNOWN,
+            failed_sessions=(away, self.OTHER),
+            result_types=right_result_types("handshake-broken", "untrusted", "policy-unreachable"),
+        )
+        assert self.told(0, {"result-type": "validation-failure"}, known) == set()

@@ -23,6 +23,7 @@ def spoil(report: dict[str, Any], flaws: Flaws) -> None:
         _mix([block["policy"] for block in report["policies"] if block["policy"]["policy-type"] == "sts"])
     for block in report["policies"]:
         _spoil_list(block, flaws)
+        _spoil_counts(block, flaws)
         _spoil_policy(block["policy"], block.get("failure-details", []), flaws)
         for details in block.get("failure-details", []):
             _spoil_failure(details, flaws)
@@ -50,6 +51,17 @@ def _spoil_list(block: dict[str, Any], flaws: Flaws) -> None:
         block["failure-details"] = [
             entry | {"failed-session-count": 1} for entry in entries for _ in range(entry["failed-session-count"])
         ]
+
+
+def _spoil_counts(block: dict[str, Any], flaws: Flaws) -> None:
+    summary, entries = block["summary"], block.get("failure-details", [])
+    if flaws.counts_every_session_as_successful:
+        summary["total-successful-session-count"] += summary["total-failure-session-count"]
+    for entry in entries:
+        if flaws.counts_all_failures_in_each_entry:
+            entry["failed-session-count"] = summary["total-failure-session-count"]
+        if flaws.lays_all_failures_to_last_host and "receiving-mx-hostname" in entry:
+            entry["receiving-mx-hostname"] = block["policy"].get("mx-host", [entry["receiving-mx-hostname"]])[-1]
 
 
 def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:

@@ -17,6 +17,9 @@ NO_MEDIA_TYPE = "none"
 
 _RECEIVING = ("mx", "attacker-mx")
 
+#: The second with which a day's end is written that is not the next midnight.
+_LAST_SECOND = 59
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -43,11 +46,24 @@ class Arrival:
         return (self.parsed.content.report_id or "") if self.parsed.content else ""
 
     @property
-    def day(self) -> tuple[str, str]:
+    def written_day(self) -> tuple[str, str]:
         """The date range as it is written."""
         content = self.parsed.content
         start, end = (content.start, content.end) if content else (None, None)
         return (start.text if start else "", end.text if end else "")
+
+    @property
+    def day(self) -> tuple[float | str, float | str]:
+        """The date range in seconds since 1970, equal for all its spellings; as it is written where it cannot be read.
+
+        The end is past the last moment: 23:59:59 and the next midnight are one (A50).
+        """
+        content = self.parsed.content
+        start = content.start.instant if content and content.start else None
+        end = content.end.instant if content and content.end else None
+        if start is None or end is None:
+            return self.written_day
+        return start.timestamp(), end.timestamp() + (1 if end.second == _LAST_SECOND else 0)
 
     def is_about(self, domain: str) -> bool:
         """Whether one of its blocks is about a domain."""
@@ -68,9 +84,12 @@ def arrivals(view: CaseView) -> list[Arrival]:
 
 
 def about_the_case(view: CaseView) -> list[Arrival]:
-    """Return the arrivals without those that are about the domain of the report mailbox instead (RFC 8460, 3)."""
+    """Return the arrivals without those that are about the domain of the report mailbox instead (RFC 8460, 3).
+
+    One that is about both has come all the same: what it has no business to tell is found by the checks.
+    """
     mail_domain = ReportPlaces(view.facts.domain).mail_domain
-    return [arrival for arrival in arrivals(view) if not arrival.is_about(mail_domain)]
+    return [one for one in arrivals(view) if one.is_about(view.facts.domain) or not one.is_about(mail_domain)]
 
 
 def wanted(view: CaseView) -> frozenset[str]:

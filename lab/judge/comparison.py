@@ -117,7 +117,7 @@ def _arrived(view: CaseView, arrival: Arrival) -> str:
 def _told(arrival: Arrival) -> dict[str, str]:
     policies = arrival.parsed.policies
     failures = [failure for policy in policies for failure in policy.failures or ()]
-    start, end = arrival.day
+    start, end = arrival.written_day
     packed = {True: "gzip", False: "plain JSON", None: ""}[arrival.parsed.packed]
     return {
         "sent by": ", ".join(word for word in (arrival.parsed.media_type, packed) if word),

@@ -58,7 +58,7 @@ def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
 
 def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
     """Reports on different days have different identifiers."""
-    by_id: dict[str, dict[tuple[str, str], Arrival]] = {}
+    by_id: dict[str, dict[tuple[float | str, float | str], Arrival]] = {}
     for arrival in _all_about(view):
         if arrival.report_id:
             by_id.setdefault(arrival.report_id, {}).setdefault(arrival.day, arrival)
@@ -77,7 +77,7 @@ def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
 
 def a_report_sent_again_keeps_its_id(view: CaseView) -> Iterator[Judgement]:
     """A report that was refused comes again under its own identifier, by which its readers know it."""
-    days: dict[tuple[str, str], list[Arrival]] = {}
+    days: dict[tuple[float | str, float | str], list[Arrival]] = {}
     for arrival in _all_about(view):
         if arrival.report_id:
             days.setdefault(arrival.day, []).append(arrival)

@@ -21,7 +21,7 @@ from lab.judge.arrivals import (
 from lab.judge.view import CaseView, inconclusive, numbers
 from lab.judge.witness import before_any_connection, known_sessions
 from lab.model import Expectation, Grade, Judgement, Mode, Step
-from lab.tlsrpt import Finding, against_sessions, grade, unverified
+from lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
 from lab.tlsrpt.departures import Departure, finding
 from lab.tlsrpt.failure_checks import UNDER_NONE
 from lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
@@ -35,6 +35,9 @@ TRUE_DAY = "RPT-4.4-03"
 
 #: What a mailed report breaks that has no valid signature.
 SIGNED = "RPT-3-11"
+
+#: What two different reports under one identifier break.
+COPIES = "RPT-4.4-05"
 
 #: A case that is about an attack judges only these in full; what else is wrong with a report is only noted there, and
 #: judged by the cases that are about reports.
@@ -182,38 +185,58 @@ def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
         text = view.dkim_records.get(name)
         return None if text is None else text.encode()
 
+    found: dict[tuple[str, Finding], list[Arrival]] = {}
     for arrival in judged_arrivals(view):
         arrived = arrived_at(view, arrival)
-        found = grade(arrival.parsed, view.requirements, key, arrived)
-        if before_any_connection(view, window_of(view, arrival)):
-            found = tuple(one for one in found if one.reason != "perhaps-missing")
-        yield from (_finding(view, arrival, one) for one in found)
-        why = unverified(arrival.parsed, key, arrived)
-        if why and _in_full(view, SIGNED):
-            expected = "a signature that verifies"
-            departure = Departure(SIGNED, "not-verified", "DKIM-Signature", expected, why, Grade.INCONCLUSIVE)
-            yield _finding(view, arrival, finding(departure, "the-signature-is-valid", view.requirements))
+        early = before_any_connection(view, window_of(view, arrival))
+        for one in (*grade(arrival.parsed, view.requirements, key, arrived), *_unverified(view, arrival, key)):
+            if not (early and one.reason == "perhaps-missing"):
+                found.setdefault((arrival.report_id, one), []).append(arrival)
+    # What is wrong with all copies of a report is said once.
+    yield from (_finding(view, copies, one) for (_, one), copies in found.items())
+
+
+def _unverified(view: CaseView, arrival: Arrival, key: KeyLookup) -> Iterator[Finding]:
+    why = unverified(arrival.parsed, key, arrived_at(view, arrival))
+    if why and _in_full(view, SIGNED):
+        expected = "a signature that verifies"
+        departure = Departure(SIGNED, "not-verified", "DKIM-Signature", expected, why, Grade.INCONCLUSIVE)
+        yield finding(departure, "the-signature-is-valid", view.requirements)
 
 
 def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
     """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
     expected, optional = expected_types(view)
-    for arrival in judged_arrivals(view):
-        if arrival.parsed.content is None:
-            continue
-        known = known_sessions(view, window_of(view, arrival), expected, optional)
-        yield from (_finding(view, arrival, one) for one in against_sessions(arrival.parsed, known, view.requirements))
+    for copies in judged_reports(view):
+        known = known_sessions(view, window_of(view, copies[0]), expected, optional)
+        untrue = against_sessions(copies[0].parsed, known, view.requirements)
+        yield from (_finding(view, copies, one) for one in untrue)
 
 
 def the_report_names_the_day_of_its_sessions(view: CaseView) -> Iterator[Judgement]:
     """The date range of a report has a part in the time in which the target had something to count."""
-    for arrival in judged_arrivals(view):
-        if names_a_day_without_sessions(view, arrival):
+    for copies in judged_reports(view):
+        if names_a_day_without_sessions(view, copies[0]):
             note = "by the clock of the target, as far as the record knows it"
-            told = " to ".join(arrival.day)
+            told = " to ".join(copies[0].written_day)
             departure = Departure(TRUE_DAY, "another-day", "date-range", "the day of the sessions", told, note=note)
             yield _finding(
-                view, arrival, finding(departure, "the-report-names-the-day-of-its-sessions", view.requirements)
+                view, copies, finding(departure, "the-report-names-the-day-of-its-sessions", view.requirements)
+            )
+
+
+def the_copies_of_a_report_say_the_same(view: CaseView) -> Iterator[Judgement]:
+    """What comes under one identifier about one day is one report, wherever, however and how often it comes."""
+    by_id: dict[tuple[object, ...], list[Arrival]] = {}
+    for copies in judged_reports(view):
+        if copies[0].report_id and copies[0].parsed.complete:
+            by_id.setdefault((copies[0].report_id, copies[0].day), []).append(copies[0])
+    for different in by_id.values():
+        if len(different) > 1:
+            told = f"{len(different)} different ones as {different[0].report_id}"
+            departure = Departure(COPIES, "copies-differ", "report-id", "one report under one identifier", told)
+            yield _finding(
+                view, different, finding(departure, "the-copies-of-a-report-say-the-same", view.requirements)
             )
 
 
@@ -226,14 +249,23 @@ def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
 
 
 def judged_arrivals(view: CaseView) -> list[Arrival]:
-    """Return one arrival for each report: its copies at other places, and those sent again, say the same."""
+    """Return every arrival that is not, octet for octet, one that came before it."""
     if not comparable(view):
         return []
     kept: dict[tuple[object, ...], Arrival] = {}
     for arrival in about_the_case(view):
         if len(arrival.fact.octets) == arrival.fact.size:
-            kept.setdefault((arrival.fact.transport, arrival.report_id or arrival.fact.octets, arrival.day), arrival)
+            kept.setdefault((arrival.fact.transport, arrival.fact.media_type, arrival.fact.octets), arrival)
     return list(kept.values())
+
+
+def judged_reports(view: CaseView) -> list[list[Arrival]]:
+    """Return the reports that could be read, each with its copies: those that say the very same."""
+    reports: dict[object, list[Arrival]] = {}
+    for arrival in judged_arrivals(view):
+        if arrival.parsed.content is not None:
+            reports.setdefault((arrival.parsed.content, arrival.parsed.complete), []).append(arrival)
+    return list(reports.values())
 
 
 def comparable(view: CaseView) -> bool:
@@ -246,7 +278,7 @@ def _in_full(view: CaseView, obligation: str) -> bool:
     return CAPABILITY in view.case.needs or obligation in _OF_THE_STORY
 
 
-def _finding(view: CaseView, arrival: Arrival, found: Finding) -> Judgement:
+def _finding(view: CaseView, copies: list[Arrival], found: Finding) -> Judgement:
     told = found.grade is Grade.INCONCLUSIVE or _in_full(view, found.obligation)
     graded = found.grade if told else Grade.INFO
     return Judgement(
@@ -254,9 +286,9 @@ def _finding(view: CaseView, arrival: Arrival, found: Finding) -> Judgement:
         graded,
         found.reason,
         obligation=found.obligation,
-        step=arrival.event.step,
+        step=copies[0].event.step,
         expected=f"{found.where}: {found.expected}",
         observed=found.observed + (f" ({found.note})" if found.note else ""),
         blame="target" if graded in (Grade.FAIL, Grade.WEAK) else "nobody",
-        evidence=(arrival.event.number,),
+        evidence=numbers([arrival.event for arrival in copies]),
     )

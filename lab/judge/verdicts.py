@@ -35,6 +35,7 @@ CASE_CHECKS: tuple[Callable[[CaseView], Iterator[Judgement]], ...] = (
     reports.the_report_is_well_made,
     reports.the_report_is_true,
     reports.the_report_names_the_day_of_its_sessions,
+    reports.the_copies_of_a_report_say_the_same,
     report_series.a_day_has_one_report,
     report_series.every_report_has_an_id_of_its_own,
     report_series.a_report_sent_again_keeps_its_id,

@@ -238,6 +238,9 @@ class Flaws:
     names_mx_as_policy_domain: bool = _flaw(
         "RPT-4.4-08", "under a policy, policy-domain is the MX host's name instead of the domain's"
     )
+    adds_block_for_the_mx: bool = _flaw(
+        "RPT-4.4-08", "beside the block for the domain there is the same once more under the name of its first MX host"
+    )
     names_wrong_result_type: bool = _flaw("RPT-4.3.1-01", "a missing STARTTLS is reported as validation-failure")
     reports_invalid_policy_as_fetch_error: bool = _flaw(
         "RPT-4.3.2.2-02", "a policy that is not valid is reported as one that could not be fetched"
@@ -267,6 +270,10 @@ class Flaws:
         "RPT-4.2.1-01", "total-successful-session-count has every session, the failed ones as well"
     )
     reuses_report_id: bool = _flaw("RPT-4.4-05", "the reports on a domain have the same id every day")
+    empties_further_copies: bool = _flaw(
+        "RPT-4.4-05",
+        "the counters go with the first copy: those for further addresses, under the same id, count nothing",
+    )
     dates_report_by_sending: bool = _flaw(
         "RPT-4.4-03", "a report names the day on which it is sent, not that of the sessions"
     )

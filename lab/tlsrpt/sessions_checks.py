@@ -45,11 +45,13 @@ def against_sessions(
     policies = _about(report, known)
     if not policies:
         return (finding(_no_block(report, known), "the-report-is-about-the-domain", requirements),)
-    return tuple(
+    strangers = (finding(one, "every-block-is-about-the-domain", requirements) for one in _strangers(report, policies))
+    told = (
         finding(departure, check.__name__.replace("_", "-"), requirements)
         for check in SESSION_CHECKS
         for departure in check(policies, known)
     )
+    return (*strangers, *told)
 
 
 def the_policy_types_are_true(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
@@ -261,6 +263,18 @@ def _about(report: ParsedReport, known: KnownSessions) -> tuple[Policy, ...]:
             or (policy.policy_type in ("tlsa", "no-policy-found") and plain(policy.policy_domain) in hosts)
         )
     )
+
+
+def _strangers(report: ParsedReport, about: tuple[Policy, ...]) -> Iterator[Departure]:
+    """Find the blocks about anybody else.
+
+    A report goes to the address that one policy domain has published, and bears its name (RFC 8460, sections 3, 5.1 and
+    5.3); several policies in it are "for the same domain and MX" (section 4). What befell others is for their reports.
+    """
+    for policy in report.policies:
+        if policy.policy_domain and policy not in about:
+            where, expected = f"{policy.where}.policy.policy-domain", about[0].policy_domain or ""
+            yield Departure("RPT-4.4-08", "block-about-another", where, quoted(expected), quoted(policy.policy_domain))
 
 
 def _no_block(report: ParsedReport, known: KnownSessions) -> Departure:

@@ -274,6 +274,77 @@ def test_two_reports_for_a_day() -> None:
     assert judged(posted(content()), posted(content())).grade is Grade.PASS, "copies are one report"
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"end-datetime": "2025-01-07T00:00:00Z"},
+        {"start-datetime": "2025-01-06T00:00:00+00:00"},
+        {"start-datetime": "2025-01-06T01:00:00+01:00", "end-datetime": "2025-01-06T23:59:59.999Z"},
+    ],
+)
+def test_another_spelling_of_a_day_is_no_other_day(spelling: dict[str, str]) -> None:
+    again = content()
+    again["date-range"] |= spelling
+    copies = judged(posted(content()), posted(again))
+    assert ("RPT-4.4-05", "id-used-twice") not in found(copies)
+    again["report-id"] = "two@sender.example"
+    assert found(judged(posted(content()), posted(again))) == {("RPT-4.1-01", "two-reports-for-a-day")}
+
+
+class TestCopies:
+    def lie(self) -> dict[str, Any]:
+        report = content()
+        policy(report)["summary"] = {"total-successful-session-count": 2, "total-failure-session-count": 0}
+        del policy(report)["failure-details"]
+        return report
+
+    def test_each_that_differs_is_read(self) -> None:
+        told = found(judged(posted(content()), posted(self.lie())))
+        assert told == {
+            ("RPT-4.4-05", "copies-differ"),
+            ("RPT-4.2.2-01", "failures-untrue"),
+            ("RPT-4.3.1-01", "failure-not-told"),
+        }
+
+    def test_a_mail_says_what_the_post_says(self) -> None:
+        mail = b"From: <tls@sender.example>\r\nSubject: x\r\n\r\n"
+        place = f"tls-reports@{ReportPlaces(DOMAIN[ENFORCE]).mail_domain}"
+        for report, differs in ((content(), False), (self.lie(), True)):
+            octets = mail + json.dumps(report).encode()
+            fact = ReportReceived(
+                session="m", transport="mail", place=place, octets=octets, size=len(octets), status=250
+            )
+            assert (("RPT-4.4-05", "copies-differ") in found(judged(posted(content()), fact))) is differs
+
+    def test_what_is_wrong_with_all_of_them_is_said_once(self) -> None:
+        report = content() | {"contact-info": None}
+        octets = [json.dumps(report, indent=indent).encode() for indent in (None, 1)]
+        made = judged(*(posted(gzip.compress(one)) for one in octets))
+        (null,) = [one for one in made.judgements if one.reason == "null"]
+        assert len(null.evidence) == 2
+
+    def test_what_is_wrong_with_one_of_them_is_found(self) -> None:
+        plain = posted(json.dumps(content()).encode(), media_type="application/tlsrpt+json")
+        assert found(judged(posted(content()), plain)) == {("RPT-5.2-01", "not-compressed")}
+
+
+def test_a_block_about_another_domain() -> None:
+    report = content()
+    other = copy.deepcopy(policy(report))
+    other["policy"]["policy-domain"] = "victim.example"
+    report["policies"].append(other)
+    assert found(judged(posted(report))) == {("RPT-4.4-08", "block-about-another")}
+
+
+def test_a_report_with_a_block_about_report_mail_has_come_all_the_same() -> None:
+    report = content()
+    other = copy.deepcopy(policy(report))
+    other["policy"]["policy-domain"] = ReportPlaces(DOMAIN[ENFORCE]).mail_domain
+    report["policies"].append(other)
+    told = found(judged(posted(report)))
+    assert told == {("RPT-3-09", "report-on-reports"), ("RPT-4.4-08", "block-about-another")}
+
+
 def test_an_id_used_twice() -> None:
     other_day = {"start-datetime": "2025-01-07T00:00:00Z", "end-datetime": "2025-01-07T23:59:59Z"}
     twice = judged(posted(content()), posted(content() | {"date-range": other_day}))

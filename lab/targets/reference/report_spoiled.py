@@ -27,6 +27,8 @@ def spoil(report: dict[str, Any], flaws: Flaws) -> None:
         _spoil_policy(block["policy"], block.get("failure-details", []), flaws)
         for details in block.get("failure-details", []):
             _spoil_failure(details, flaws)
+    if flaws.adds_block_for_the_mx:
+        report["policies"] += [_under_the_mx(block) for block in report["policies"] if block["policy"].get("mx-host")]
     if flaws.writes_policies_as_object and len(report["policies"]) == 1:
         [report["policies"]] = report["policies"]
 
@@ -34,6 +36,10 @@ def spoil(report: dict[str, Any], flaws: Flaws) -> None:
 def in_u_labels(name: str) -> str:
     """Return a name as people read it."""
     return name.encode("ascii").decode("idna")
+
+
+def _under_the_mx(block: dict[str, Any]) -> dict[str, Any]:
+    return block | {"policy": block["policy"] | {"policy-domain": block["policy"]["mx-host"][0]}}
 
 
 def _mix(policies: list[dict[str, Any]]) -> None:

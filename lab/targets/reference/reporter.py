@@ -12,7 +12,7 @@ import msgspec
 from lab.targets.flaws import Flaws
 from lab.targets.reference.agenda import Agenda
 from lab.targets.reference.clock import VirtualClock
-from lab.targets.reference.report import build_report, renewed
+from lab.targets.reference.report import build_report, emptied, renewed
 from lab.targets.reference.report_counts import CountedDay, ReportCounts
 from lab.targets.reference.report_courier import Courier, Receipt
 from lab.targets.reference.report_record import ReportAddress
@@ -134,7 +134,11 @@ class Reporter:
         if self._flaws.takes_sent_as_delivered:
             first = await self._to(pending, addresses[0])
             return Receipt(True, first.what)
-        receipts = await asyncio.gather(*(self._to(pending, address) for address in addresses))
+        further = pending
+        if self._flaws.empties_further_copies:
+            further = msgspec.structs.replace(pending, report=emptied(pending.report))
+        copies = [pending, *(further for _ in addresses[1:])]
+        receipts = await asyncio.gather(*map(self._to, copies, addresses))
         said = "; ".join(receipt.what for receipt in receipts)
         never = all(receipt.never for receipt in receipts) or self._flaws.never_retries_reports
         return Receipt(any(receipt.taken for receipt in receipts), said, never)

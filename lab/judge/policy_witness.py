@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, PolicyRequested
+from dataclasses import dataclass
+
+from lab.events import ClockAdvanced, ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, PolicyRequested
 from lab.judge.facts import CERTIFICATES_THAT_VERIFY
 from lab.judge.handshakes import facts_of, handshake
-from lab.judge.report_window import Window
+from lab.judge.report_window import COUNTED_WITHIN, Window
 from lab.judge.view import CaseView
-from lab.model import Mode, Step, World
-from lab.targets.reference.policy import PolicyInvalid, parse_policy
+from lab.model import Mode, PolicyHost, Step, World
+from lab.targets.reference.policy import Policy, PolicyInvalid, parse_policy
 from lab.world.policy_host import served_policy
 from lab.world.zone import absolute
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A policy text that the target has fetched: when, its lines, and the policy in it; None if that is not valid.
+
+    `plainly` says that nothing about its host or on the way to it gave a reason to refuse it.
+    """
+
+    at: float
+    lines: tuple[str, ...]
+    policy: Policy | None
+    plainly: bool
 
 
 def policy_troubles(view: CaseView, window: Window) -> tuple[str, ...]:
@@ -47,12 +62,15 @@ def _policy_host_was_away(view: CaseView, events: list[Event]) -> bool:
 
 
 def _is_broken(view: CaseView, step: Step) -> bool:
-    """Whether the body that a step serves is no valid policy (RFC 8461, section 3.2)."""
+    return _valid(_served(view, step.world)) is None
+
+
+def _valid(body: bytes) -> Policy | None:
+    """Return the policy in a body; None if it is no valid policy (RFC 8461, section 3.2)."""
     try:
-        parse_policy(_served(view, step.world))
+        return parse_policy(body)
     except PolicyInvalid:
-        return True
-    return False
+        return None
 
 
 def _served(view: CaseView, world: World) -> bytes:
@@ -60,24 +78,73 @@ def _served(view: CaseView, world: World) -> bytes:
 
 
 def published(view: CaseView) -> tuple[tuple[str, ...], ...]:
-    """Return the lines of each policy that the case published, the last one first."""
+    """Return the lines of each policy that the case published, the last one first, whether or not it was fetched."""
     bodies = [_served(view, step.world) for step in view.case.steps]
-    return tuple(dict.fromkeys(tuple(body.decode().splitlines()) for body in reversed(bodies)))
+    return tuple(dict.fromkeys(_lines(body) for body in reversed(bodies)))
+
+
+def _lines(body: bytes) -> tuple[str, ...]:
+    return tuple(body.decode(errors="replace").splitlines())
+
+
+def fetched_policies(view: CaseView, until: float) -> list[Fetched]:
+    """Return the policy texts that the target had fetched by then, in order. Where no policy is published, none."""
+    steps = {step.name: step for step in view.case.steps if view.case.mode is not Mode.ABSENT}
+    found: list[Fetched] = []
+    for event, fact in view.facts.of_kind(PolicyRequested):
+        step = steps.get(event.step)
+        if step is None or fact.status != 200 or event.at >= until:
+            continue
+        body = _served(view, step.world)
+        tampered = any(attack.channel == "https" for attack in step.attacks)
+        plainly = step.world.policy_host == PolicyHost() and not fact.redirected and not tampered
+        found.append(Fetched(event.at, _lines(body), _valid(body), plainly))
+    return found
+
+
+def policies_in_force(view: CaseView, window: Window) -> list[Fetched]:
+    """Return the valid policies that a session of some time may have been under, the last one first.
+
+    What was fetched before that time began is in force in it until the next valid policy has taken its place.
+    """
+    valid = [one for one in fetched_policies(view, window.until) if one.policy is not None]
+    before = [one.at for one in valid if one.at < window.after - COUNTED_WITHIN]
+    return [one for one in reversed(valid) if one.at >= max(before, default=0.0)]
+
+
+def policies_refused(view: CaseView, window: Window) -> tuple[tuple[str, ...], ...]:
+    """Return the lines of the texts that were fetched by the end of some time and are no policy."""
+    return tuple(dict.fromkeys(one.lines for one in fetched_policies(view, window.until) if one.policy is None))
 
 
 def policy_types(view: CaseView, window: Window, *, troubled: bool) -> frozenset[str]:
-    """Return which policy types are right (A45, A49, A67; and A01: a first session may precede the policy)."""
+    """Return which policy types are right (A45, A49, A67; and A01: a first session may precede the policy).
+
+    A policy that was had stays in force while a newer one cannot be had (RFC 8461, section 5.1): no trouble turns it
+    into one that was not found.
+    """
     if view.case.mode is Mode.ABSENT:
         return frozenset({"no-policy-found"})
-    fetched = view.facts.policy_fetched(window.until)
+    known = policies_in_force(view, window)
+    # Where something was wrong, only what was fetched beyond all doubt was there for certain.
+    certain = [one for one in known if one.plainly or not troubled]
     sessions = [
-        event.at for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in ("mx", "attacker-mx")
+        event.at
+        for event, fact in view.facts.of_kind(ConnectionAccepted)
+        if fact.role in ("mx", "attacker-mx") and window.may_count(event.at, event.at)
     ]
-    learnt_first = bool(fetched) and (not sessions or fetched[0].at < sessions[0])
-    modes = {view.case.mode.value, *(step.world.policy.mode for step in view.case.steps)}
-    if "none" in modes or troubled or not learnt_first:
+    learnt = bool(certain) and all(any(_lasts(view, one, at) for one in certain) for at in sessions)
+    if any(one.policy and one.policy.mode == "none" for one in known) or not learnt:
         return frozenset({"sts", "no-policy-found"})
     return frozenset({"sts"})
+
+
+def _lasts(view: CaseView, fetched: Fetched, at: float) -> bool:
+    """Whether a policy is known and not yet too old at a time. A target that was restarted may have forgotten it."""
+    moved = sum(fact.seconds for event, fact in view.of_run.of_kind(ClockAdvanced) if fetched.at < event.at <= at)
+    restarted = any(step.restart for step in view.case.steps)
+    lasting = fetched.policy is not None and at - fetched.at + moved < fetched.policy.max_age
+    return fetched.at < at and lasting and not restarted
 
 
 def hosts_away(view: CaseView, events: list[Event]) -> list[tuple[str, str]]:

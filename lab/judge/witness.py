@@ -11,7 +11,14 @@ from collections.abc import Iterator
 
 from lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, SmtpSaid
 from lab.judge.handshakes import facts_of
-from lab.judge.policy_witness import hosts_away, policy_troubles, policy_types, published
+from lab.judge.policy_witness import (
+    hosts_away,
+    policies_in_force,
+    policies_refused,
+    policy_troubles,
+    policy_types,
+    published,
+)
 from lab.judge.report_window import Window
 from lab.judge.sessions import RECEIVING, Session, failed_sessions, named_in, says_hello, sessions_in
 from lab.judge.view import CaseView
@@ -39,16 +46,16 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     beside = max(len(sessions), len(window.of(view.facts.policy_asked()))) if on_the_way else 0
     most_failed = len(sessions) - good + len(away) + outside + beside
     types = policy_types(view, window, troubled=bool(on_the_way))
-    policies = published(view) if view.case.mode is not Mode.ABSENT else ()
-    learnt = bool(view.facts.policy_fetched(window.until)) and policies
+    policies = tuple(dict.fromkeys(one.lines for one in policies_in_force(view, window)))
     connected = [session.accepted for session in sessions]
     return KnownSessions(
         policy_domain=view.facts.domain,
         attempts=Range(most_failed + int(good_for_certain), len(sessions) + len(away) + outside + beside),
         failed=Range(_certainly_failed(view, sessions, types, optional), most_failed),
         policy_types=types,
-        policy_lines=policies[0] if learnt else None,
-        earlier_policy_lines=policies[1:] if learnt else (),
+        policy_lines=policies[0] if policies else None,
+        earlier_policy_lines=policies[1:],
+        refused_policy_lines=policies_refused(view, window),
         mx_hosts=frozenset((*(one.host for one in connected), *(host for host, _ in away), *_named(events))),
         mx_greetings=frozenset(_greetings(view, connected)),
         sending_ips=frozenset(one.peer for one in connected if one.peer),

@@ -248,6 +248,9 @@ class Flaws:
     reports_untrusted_policy_host_as_fetch_error: bool = _flaw(
         "RPT-4.3.2.2-03", "a bad certificate of the policy host is reported as a policy that could not be fetched"
     )
+    denies_policy_after_failed_refresh: bool = _flaw(
+        "RPT-4.4-06", "where a newer policy could not be had, the one in force is reported as no-policy-found"
+    )
     tells_first_trouble_only: bool = _flaw(
         "RPT-4-05", "of several kinds of failure only the first has an entry, with the number of them all"
     )

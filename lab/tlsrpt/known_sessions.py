@@ -103,10 +103,13 @@ class KnownSessions:
     failed: Range
     #: Which policy types are right: more than one where the RFC leaves it open (A45, A49).
     policy_types: frozenset[str] = frozenset({"sts"})
-    #: The lines of the MTA-STS policy that was published. None: not known, or no policy could be quoted (A45).
+    #: The lines of the MTA-STS policy that was in force. None: not known, or no policy could be quoted (A45).
     policy_lines: tuple[str, ...] | None = None
     #: The lines of policies that were replaced within the time of the report: a block on one of them is right (A64).
     earlier_policy_lines: tuple[tuple[str, ...], ...] = ()
+    #: The lines of texts that were served and are no policy: a block that tells just that may quote them, and any block
+    #: where no policy was in force.
+    refused_policy_lines: tuple[tuple[str, ...], ...] = ()
     #: The TLSA records that were published, in presentation form. None: not known.
     tlsa_records: tuple[str, ...] | None = None
     #: The hosts that the sender dialled; also right as policy-domain of a DANE policy or of none (A55, A67).

@@ -83,9 +83,8 @@ def the_policy_lines_are_those_published(policies: tuple[Policy, ...], known: Kn
 
 def the_mx_patterns_are_those_published(policies: tuple[Policy, ...], known: KnownSessions) -> Iterator[Departure]:
     """mx-host has the patterns of the published MTA-STS policy."""
-    versions = () if known.policy_lines is None else (known.policy_lines, *known.earlier_policy_lines)
-    published = [_mx_patterns(lines) for lines in versions]
     for policy in policies:
+        published = [_mx_patterns(lines) for lines in _published(policy, known)[1]]
         told = frozenset(plain(pattern) for pattern in policy.mx_host or ())
         if policy.policy_type == "sts" and published and told and told not in published:
             where = f"{policy.where}.policy.mx-host"
@@ -160,7 +159,9 @@ def the_failures_are_told(policies: tuple[Policy, ...], known: KnownSessions) ->
     """Where sessions failed for certain, an entry has one of the result types that name the trouble."""
     told = {failure.result_type for failure in _failures(policies)}
     if known.failed.least and known.result_types and not told & set(known.result_types):
-        first = next(iter(known.result_types))
+        # What certainly failed are sessions: that a policy could not be had is another obligation's matter.
+        types = [one for one in known.result_types if any(one in who.result_types for who in known.failed_sessions)]
+        first = next(iter(types or known.result_types))
         where = f"{policies[0].where}.failure-details"
         expected = f"an entry of type {' or '.join(known.result_types)}"
         observed = _names({one for one in told if one}) or "no entries"
@@ -285,8 +286,12 @@ def _no_block(report: ParsedReport, known: KnownSessions) -> Departure:
 
 def _published(policy: Policy, known: KnownSessions) -> tuple[str, tuple[tuple[str, ...], ...]]:
     """Return which obligation a block's policy-string is under, and what it may be, today's policy first."""
-    if policy.policy_type == "sts" and known.policy_lines is not None:
-        return "RPT-4.5-02", (known.policy_lines, *known.earlier_policy_lines)
+    if policy.policy_type == "sts":
+        in_force = () if known.policy_lines is None else (known.policy_lines, *known.earlier_policy_lines)
+        # A text that was refused was applied to no session: it goes with the news that it is none.
+        tells_so = "sts-policy-invalid" in policy.result_types and not policy.successful
+        refused = known.refused_policy_lines if tells_so or not in_force else ()
+        return "RPT-4.5-02", (*in_force, *refused)
     if policy.policy_type == "tlsa" and known.tlsa_records is not None:
         return "RPT-4.5-01", (known.tlsa_records,)
     return "", ()

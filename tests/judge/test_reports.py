@@ -502,16 +502,15 @@ class TestSentAgain:
 # -- the witness
 
 
-def witness(lines: list[Line], case: Case | None = None) -> tuple[list[Any], Any]:
+def witness(lines: list[Line], case: Case | None = None, after: float = -1.0) -> tuple[list[Any], Any]:
     from lab.judge.facts import CaseFacts
     from lab.judge.view import CaseView
 
     made = record(lines, cases=(case or owing(),), capabilities=CLAIMS)
     events = [event for event in made.events if event.case == ENFORCE]
-    view = CaseView(
-        case or owing(), CaseFacts(ENFORCE, events), CaseFacts("", []), None, None, load_requirements(), CLAIMS
-    )
-    window = Window(-1.0, 1e9)
+    of_run = CaseFacts("", [event for event in made.events if not event.case])
+    view = CaseView(case or owing(), CaseFacts(ENFORCE, events), of_run, None, None, load_requirements(), CLAIMS)
+    window = Window(after, 1e9)
     return sessions_in(view, window), known_sessions(view, window, ("starttls-not-supported",), optional=False)
 
 
@@ -568,6 +567,44 @@ class TestTheWitness:
         _, known = witness(resisted(), case)
         assert known.policy_types == types
         assert ("sts-policy-invalid" in known.result_types) is ("no-policy-found" in types)
+
+    def fetches(self, *later: Line, after: float = -1.0, **policy: Any) -> Any:
+        """What is known when the attack step serves another policy, and some more lines came in it."""
+        base = owing()
+        bent = replace(base.steps[1], world=World(policy=Policy(**policy)))
+        case = replace(base, steps=(base.steps[0], bent, base.steps[2]))
+        return witness([*resisted(), *later], case, after)[1]
+
+    def fetch(self, step: str = "attack", status: int = 200) -> Line:
+        name = f"mta-sts.{DOMAIN[ENFORCE]}"
+        return (
+            ENFORCE,
+            step,
+            PolicyRequested(session="f", host=name, method="GET", path="/", sni=name, status=status),
+        )
+
+    def test_a_policy_that_nobody_fetched_was_not_applied(self) -> None:
+        known = self.fetches(max_age=1234)
+        assert (known.policy_lines, known.earlier_policy_lines) == (tuple(LINES), ())
+        known = self.fetches(self.fetch(), max_age=1234)
+        assert "max_age: 1234" in known.policy_lines
+        assert known.earlier_policy_lines == (tuple(LINES),)
+
+    def test_a_policy_that_had_been_replaced_before_was_not_applied(self) -> None:
+        known = self.fetches(self.fetch(), after=1e8, max_age=1234)
+        assert "max_age: 1234" in known.policy_lines
+        assert known.earlier_policy_lines == ()
+
+    def test_a_text_that_is_no_policy_replaces_none(self) -> None:
+        known = self.fetches(self.fetch(), lines=("version: STSv1", "mode: enforce"))
+        assert (known.policy_lines, known.earlier_policy_lines) == (tuple(LINES), ())
+        assert known.refused_policy_lines == (("version: STSv1", "mode: enforce"),)
+        assert known.policy_types == {"sts"}, "the older one is in force, and no trouble makes it none"
+
+    @pytest.mark.parametrize(("passed", "types"), [(0, {"sts"}), (10**8, {"sts", "no-policy-found"})])
+    def test_a_policy_lapses(self, passed: int, types: set[str]) -> None:
+        later: list[Line] = [("", "", ClockAdvanced(seconds=passed)), (ENFORCE, "attack", connection(ENFORCE, "late"))]
+        assert self.fetches(*later, self.fetch(status=500)).policy_types == types
 
     def test_the_session_that_carried_a_report_is_not_counted(self) -> None:
         extra: list[Line] = [

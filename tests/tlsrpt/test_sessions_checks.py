@@ -304,6 +304,25 @@ def test_a_policy_that_was_replaced_during_the_day_is_right(  # A64
     assert _told(good(), replace(known, earlier_policy_lines=())) != set()
 
 
+def test_a_text_that_was_refused_is_quoted_only_as_such() -> None:
+    refused = ("version: STSv1", "mode: testing", "max_age: 604800")
+    known = replace(KNOWN, refused_policy_lines=(refused,), result_types=right_result_types("policy-broken"))
+
+    def told(result_type: str, successful: int, known: KnownSessions = known) -> set[str]:
+        def change(report: dict[str, Any]) -> None:
+            block = _block(report)
+            block["policy"] |= {"policy-string": list(refused), "mx-host": []}
+            block["summary"]["total-successful-session-count"] = successful
+            block["failure-details"] = [{"result-type": result_type, "failed-session-count": 4}]
+
+        return {obligation for obligation, _, _ in _told(changed(change), known)}
+
+    assert "RPT-4.5-02" not in told("sts-policy-invalid", 0)
+    assert "RPT-4.5-02" in told("sts-policy-invalid", 10)
+    assert "RPT-4.5-02" in told("starttls-not-supported", 0)
+    assert "RPT-4.5-02" not in told("sts-policy-invalid", 10, replace(known, policy_lines=None))
+
+
 def test_a_session_under_two_policies_is_not_counted_twice() -> None:
     def change(report: dict[str, Any]) -> None:
         report["policies"][1]["policy"]["policy-domain"] = "a.example"
@@ -464,6 +483,13 @@ class TestWhoFailed:
         assert self.told(0, {"receiving-ip": ""}) == set()
         assert self.told(0, {"receiving-mx-hostname": ""}) == set()
         assert self.told(0, {"receiving-ip": "", "receiving-mx-hostname": ""}) == set()
+
+    def test_sessions_that_are_not_told_of_count_for_their_own_trouble(self) -> None:
+        right = right_result_types("policy-unreachable", "starttls-not-offered")
+        types = {"sts-policy-fetch-error": right["sts-policy-fetch-error"], **right}
+        known = replace(KNOWN, failed_sessions=(self.ONE,), result_types=types)
+        silent = changed(lambda r: _block(r).pop("failure-details"))
+        assert _told(silent, known) == {("RPT-4.3.1-01", "failure-not-told", FAIL)}
 
     def test_a_host_that_was_never_connected_to_has_no_address(self) -> None:
         away = FailedSessions(frozenset({"mx1.a.example"}), "", frozenset({"validation-failure"}), 2)

@@ -73,6 +73,12 @@ def _spoil_counts(block: dict[str, Any], flaws: Flaws) -> None:
 def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:
     if policy["policy-type"] != "sts":
         return
+    failed_refresh = any(one["result-type"].startswith("sts-") for one in failures)
+    if flaws.denies_policy_after_failed_refresh and failed_refresh:
+        domain = policy["policy-domain"]
+        policy.clear()
+        policy |= {"policy-type": "no-policy-found", "policy-domain": domain}
+        return
     if flaws.writes_policy_domain_in_u_labels:
         policy["policy-domain"] = in_u_labels(policy["policy-domain"])
     if flaws.writes_mx_host_in_u_labels:

@@ -121,7 +121,7 @@ def _named(events: list[Event]) -> list[str]:
 
 
 def _outside_the_policy(view: CaseView, events: list[Event]) -> list[tuple[str, ...]]:
-    """Return the hosts that a policy of the domain does not allow, for each MX answer that named any, whoever forged it.
+    """Return the hosts that a policy of the domain does not allow, for each MX answer that named any, forged or not.
 
     Of several policies it may have been any that the sender knew by then.
     """

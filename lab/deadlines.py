@@ -97,6 +97,10 @@ QUEUE_POLL = Deadline("queue-poll", 0.3)
 #: The same for a target in this process, where a look costs microseconds.
 QUEUE_POLL_IN_PROCESS = Deadline("queue-poll-in-process", 0.02)
 
+#: From one request to try everything again to the next, while the target is at work on some of it: each sets going all
+#: that is held. Where every case asked when it liked, 326 of them in process made 3290 sessions, with this pause 1658.
+FLUSH_PAUSE = Deadline("flush-pause", 0.5)
+
 #: A stalled policy host (`block_policy_host` with `how = "stall"`) is released when the step ends; this is the longest
 #: that the lab itself holds such a connection open.
 STALL = Deadline("stall", 40)

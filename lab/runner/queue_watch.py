@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from lab.deadlines import QUEUE_LOOK, Deadline
+from lab.deadlines import FLUSH_PAUSE, QUEUE_LOOK, Deadline
 from lab.events import QueueSeen, TargetFailed, TargetFlushed
 from lab.record import Recorder
 from lab.targets.contract import Held, NotNow, NotOffered, Target, TargetError
@@ -37,11 +38,19 @@ class _Watched:
 class QueueWatch:
     """Watches a target's queue while there is somebody who waits for a message in it."""
 
-    def __init__(self, target: Target, recorder: Recorder, pause: Deadline, look: Deadline = QUEUE_LOOK) -> None:
+    def __init__(
+        self,
+        target: Target,
+        recorder: Recorder,
+        pause: Deadline,
+        look: Deadline = QUEUE_LOOK,
+        flush_pause: Deadline = FLUSH_PAUSE,
+    ) -> None:
         self._target = target
         self._recorder = recorder
         self.pause = pause
         self._longest = look
+        self._flush_pause = flush_pause
         self._watched: dict[str, _Watched] = {}
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -51,6 +60,7 @@ class QueueWatch:
         self._offers_flush = True
         #: Whether the target was ever asked to try again, in vain, and whether it ever did.
         self._put_off, self._flushed = False, False
+        self._asked_at = -math.inf
         #: What it said last, when the target broke: every case that waits must stop waiting.
         self.broken: str = ""
         self.breaks = asyncio.Event()
@@ -128,11 +138,11 @@ class QueueWatch:
 
     async def _flush_if_wanted(self) -> None:
         wanting = [watched for watched in self._watched.values() if watched.wants_retry]
-        if not self._offers_flush or not wanting:
+        if not self._offers_flush or not wanting or self._too_early():
             return
         for watched in wanting:
             watched.wants_retry = False
-        began = time.monotonic()
+        began = self._asked_at = time.monotonic()
         try:
             await self._target.flush()
         except NotNow:
@@ -145,6 +155,11 @@ class QueueWatch:
             return
         self._flushed = True
         self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
+
+    def _too_early(self) -> bool:
+        """Whether the target is still at work, perhaps on what the last request has set going."""
+        busy = any(watched.state == "active" for watched in self._watched.values())
+        return busy and time.monotonic() - self._asked_at < self._flush_pause.seconds
 
     def _note(self, held: tuple[Held, ...], began: float, there_before: Mapping[str, int]) -> None:
         """Note what a look showed; `there_before` says of each message how many events its case had when it began."""

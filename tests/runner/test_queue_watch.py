@@ -58,10 +58,15 @@ class Listing:
 class Watching:
     """A watch that is started and stopped around a test."""
 
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: Listing, flush_pause: float = 0.0) -> None:
         self.recorder = Recorder()
         self.listing = listing
-        self.watch = QueueWatch(listing, self.recorder, Deadline("queue-poll", 0.001))  # type: ignore[arg-type]
+        self.watch = QueueWatch(
+            listing,  # type: ignore[arg-type]
+            self.recorder,
+            Deadline("queue-poll", 0.001),
+            flush_pause=Deadline("flush-pause", flush_pause),
+        )
 
     async def __aenter__(self) -> Watching:
         self.watch.start()
@@ -271,3 +276,31 @@ async def test_it_stops_when_it_is_told_to() -> None:
     watching.watch.follow(TOKEN, CASE, RECIPIENT)
     await watching.watch.stop()
     assert asyncio.all_tasks() == before
+
+
+async def test_a_target_that_is_at_work_is_not_asked_again_at_once() -> None:
+    busy = [held("active"), held(recipient="other@domain.example")]
+    listing = Listing(*[busy] * 8, [held(), held(recipient="other@domain.example")])
+    async with Watching(listing, flush_pause=3600) as watching:
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        watching.watch.follow("another", "another/case[enforce]", "other@domain.example")
+        await listing.looked(2)
+        watching.watch.retry("another")
+        await listing.looked(5)
+        assert listing.flushes == 1
+        watching.watch.retry("another")
+        await listing.looked(8)
+        assert listing.flushes == 1
+        await listing.looked(12)
+        assert listing.flushes == 2
+
+
+async def test_one_that_stays_at_work_is_asked_again_after_a_pause() -> None:
+    listing = Listing([held("active")])
+    async with Watching(listing, flush_pause=0.005) as watching:
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        for flushes in (1, 2):
+            watching.watch.retry(TOKEN)
+            async with asyncio.timeout(5):
+                while listing.flushes < flushes:
+                    await listing.looked(listing.looks + 1)

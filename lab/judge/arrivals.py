@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lab.events import ConnectionAccepted, ConnectionDenied, Event, ReportReceived, ReportsAsked, ReportsLeft
-from lab.judge.report_window import Day, Window, clock_began, clock_of
+from lab.judge.report_window import Day, Window, answered, clock_began, clock_of
 from lab.judge.view import CaseView
 from lab.tlsrpt import ParsedReport, parse_report
 from lab.tlsrpt.names import plain
@@ -144,7 +144,12 @@ def _between_calls(view: CaseView, arrival: Arrival) -> Window:
     identity = (arrival.report_id, arrival.day)
     first = next((one for one in arrivals(view) if one.report_id and (one.report_id, one.day) == identity), arrival)
     asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at <= first.event.at]
-    return Window(asked[-2] if len(asked) > 1 else -1.0, asked[-1] if asked else first.event.at)
+    if not asked:
+        return Window(-1.0, first.event.at, asked=first.event.at)
+    until = min(first.event.at, answered(view, asked[-1]))
+    if len(asked) == 1:
+        return Window(-1.0, until, asked=asked[-1])
+    return Window(asked[-2], until, settled=answered(view, asked[-2]), asked=asked[-1])
 
 
 def reports_left(view: CaseView, after: float) -> bool:

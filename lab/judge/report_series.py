@@ -42,7 +42,7 @@ def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
     for arrival in _all_about(view):
         if arrival.report_id:
             window = window_of(view, arrival)
-            days.setdefault((*arrival.day, window.until), {}).setdefault(arrival.report_id, arrival)
+            days.setdefault((*arrival.day, window.asked), {}).setdefault(arrival.report_id, arrival)
     for same_day in days.values():
         if len(same_day) > 1:
             yield _broken(

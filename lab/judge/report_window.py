@@ -6,11 +6,12 @@ knows by how much it has moved the target's since.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from lab.events import ClockAdvanced, Event, ReportsAsked
+from lab.events import ClockAdvanced, Event, ReportsAsked, ReportsLeft
 from lab.judge.view import CaseView
 
 #: Seconds within which a sender counts a session that has ended. Milliseconds, unless the machine is very busy.
@@ -44,14 +45,19 @@ class TargetClock:
 
 @dataclass(frozen=True, slots=True)
 class Calendar(TargetClock):
-    """The clock of a reporter whose day ends when it is asked for its reports, and at no other time."""
+    """The clock of a reporter whose day ends when it is asked for its reports, and at no other time.
+
+    `turned` says by when each page was turned: some time between the request and the answer that all reports have left.
+    """
+
+    turned: tuple[float, ...] = ()
 
     def shows(self, at: float) -> tuple[float, float]:
         """See `TargetClock`. Once a page was turned, the calendar is known to show a time soon after midnight."""
-        if not self.moves or at < self.moves[0][0]:
-            return TargetClock.shows(self, at)
-        time = self.began + self.passed(at)
-        return time, time + _CLOCKS_DIFFER
+        latest = self.began + self.passed(at) + _CLOCKS_DIFFER
+        sure = [move for move, by in zip(self.moves, self.turned, strict=True) if by <= at]
+        earliest = self.began + at + sum(seconds for _, seconds in sure)
+        return earliest if sure else earliest - _CLOCKS_DIFFER, latest
 
 
 def clock_began(view: CaseView) -> float | None:
@@ -68,8 +74,14 @@ def clock_of(view: CaseView) -> TargetClock | None:
     if began is None:
         return None
     if view.reports_end_the_day:
-        return Calendar(began, tuple(_pages(began, [event.at for event, _ in view.of_run.of_kind(ReportsAsked)])))
+        asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked)]
+        return Calendar(began, tuple(_pages(began, asked)), tuple(answered(view, at) for at in asked))
     return TargetClock(began, tuple((event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced)))
+
+
+def answered(view: CaseView, asked: float) -> float:
+    """Return when the target said that all reports had left for which it was asked at a time; then, if it never did."""
+    return next((event.at for event, _ in view.of_run.of_kind(ReportsLeft) if event.at >= asked), asked)
 
 
 def _pages(began: float, calls: list[float]) -> Iterator[tuple[float, float]]:
@@ -102,14 +114,18 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time of one report: after the reports before it were asked for, before it was itself, and on its day.
+    """The time of one report: after the reports before it were asked for, before it came, and on its day.
 
-    Without a `day` it is not known, or proved wrong.
+    What happens while the target makes its reports may be told in those or in the next ones: only what began after
+    `settled`, and had ended when the report was asked for, has to be told here. Without a `day` it is not known, or
+    proved wrong.
     """
 
     after: float
     until: float
     day: Day | None = None
+    settled: float = -math.inf
+    asked: float = math.inf
 
     def of(self, events: Iterable[Event]) -> list[Event]:
         """Return the events that may lie in that time."""
@@ -123,6 +139,6 @@ class Window:
 
     def counts(self, began: float, ended: float) -> bool:
         """Whether it has to be told there, and nowhere else."""
-        if began <= self.after or ended > self.until:
+        if began <= max(self.after, self.settled) or ended > min(self.until, self.asked):
             return False
         return self.day is None or (self.day.holds(began) and self.day.holds(ended))

@@ -28,7 +28,7 @@ from lab.events import (
 from lab.judge import views_of
 from lab.judge.arrivals import Arrival
 from lab.judge.policy_witness import policy_troubles
-from lab.judge.report_window import Window
+from lab.judge.report_window import Calendar, Window
 from lab.judge.sessions import sessions_in
 from lab.judge.witness import known_sessions
 from lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
@@ -512,6 +512,29 @@ def witness(lines: list[Line], case: Case | None = None, after: float = -1.0) ->
     view = CaseView(case or owing(), CaseFacts(ENFORCE, events), of_run, None, None, load_requirements(), CLAIMS)
     window = Window(after, 1e9)
     return sessions_in(view, window), known_sessions(view, window, ("starttls-not-supported",), optional=False)
+
+
+def test_what_happens_while_reports_are_made_may_be_told_in_these_or_in_the_next() -> None:
+    first = Window(after=-1.0, until=20.0, asked=10.0)
+    second = Window(after=10.0, until=40.0, settled=20.0, asked=30.0)
+    for began, ended, certain, possible in (
+        (5, 6, (True, False), (True, False)),
+        (12, 13, (False, False), (True, True)),
+        (9, 21, (False, False), (True, True)),
+        (22, 23, (False, True), (False, True)),
+        (31, 32, (False, False), (False, True)),
+    ):
+        assert (first.counts(began, ended), second.counts(began, ended)) == certain, began
+        assert (first.may_count(began, ended), second.may_count(began, ended)) == possible, began
+
+
+def test_a_page_is_turned_some_time_between_the_request_and_the_answer() -> None:
+    midnight = 86400.0
+    calendar = Calendar(began=0.0, moves=((100.0, midnight - 100.0),), turned=(110.0,))
+    before, between, behind = (calendar.shows(at) for at in (50.0, 105.0, 120.0))
+    assert before[0] < 50.0 < before[1] < midnight
+    assert before[0] < between[0] < 105.0 < midnight < between[1]
+    assert midnight <= behind[0] < behind[1]
 
 
 class TestTheWitness:

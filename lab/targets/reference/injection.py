@@ -71,6 +71,10 @@ async def _prepare(client: SmtpClient, inject: Inject, context: ssl.SSLContext) 
         await client.log_in(inject.user, inject.password)
 
 
+class _OnlyHere(Exception):
+    """Not now, over this session: a server may take only so many messages in one (OpenSMTPD 100, then 452 4.5.3)."""
+
+
 class Injector:
     """Sends messages over pooled sessions; `name` is what the target is called in errors."""
 
@@ -137,8 +141,20 @@ class Injector:
                 # The target closed it meanwhile, as servers may; nothing was said on it, so another one is safe.
                 await client.channel.close()
             else:
-                return await self._over(client, envelope)
+                with contextlib.suppress(_OnlyHere):
+                    return await self._over_used(client, envelope)
         return await self._over(await self._open(), envelope)
+
+    async def _over_used(self, client: SmtpClient, envelope: Envelope) -> str:
+        """Send over a session that had messages before. Raises `_OnlyHere` when it may be that which is refused."""
+        try:
+            return await self._over(client, envelope)
+        except SmtpRefused as refusal:
+            if refusal.permanent:
+                raise
+            self._idle.remove(client)
+            await client.close()
+            raise _OnlyHere from refusal
 
     async def _over(self, client: SmtpClient, envelope: Envelope) -> str:
         try:

@@ -41,9 +41,11 @@ class Taken:
 
 
 @contextlib.asynccontextmanager
-async def server(context: ssl.SSLContext | None, **options: Any) -> AsyncIterator[tuple[int, Taken]]:
+async def server(
+    context: ssl.SSLContext | None, taken: Taken | None = None, **options: Any
+) -> AsyncIterator[tuple[int, Taken]]:
     """A submission server; its certificate is signed by nobody that the lab knows."""
-    taken = Taken()
+    taken = taken or Taken()
     options = {"authenticator": taken.log_in, "auth_required": True, **options}
 
     def session() -> SMTP:
@@ -98,6 +100,52 @@ async def test_plain_relay_says_neither(context: ssl.SSLContext) -> None:
     async with server(context, auth_required=False) as (port, taken), injecting(port=port) as injector:
         await injector.inject("a@b.example", "c@d.example", MESSAGE)
         assert taken.messages == [(False, None, "c@d.example")]
+
+
+class Counting(Taken):
+    """Takes two messages in a session, and then no more in that one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions: list[Session] = []
+        self.reply = "452 4.5.3 Too many recipients: Too many messages sent"
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.sessions.count(session) >= 2:
+            return self.reply
+        self.sessions.append(session)
+        envelope.mail_from = address
+        return "250 OK"
+
+
+async def test_a_session_that_has_had_enough_is_left_for_another() -> None:
+    counting = Counting()
+    async with server(None, taken=counting, auth_required=False) as (port, taken), injecting(port=port) as injector:
+        for number in range(5):
+            assert await injector.inject("a@b.example", f"{number}@c.example", MESSAGE) == "250 taken"
+        assert [recipient for _, _, recipient in taken.messages] == [f"{number}@c.example" for number in range(5)]
+        assert [counting.sessions.count(one) for one in dict.fromkeys(counting.sessions)] == [2, 2, 1]
+
+
+async def test_a_refusal_for_good_is_one_at_once_and_so_is_one_over_a_new_session() -> None:
+    counting = Counting()
+    counting.reply = "550 5.7.1 never"
+    async with server(None, taken=counting, auth_required=False) as (port, _), injecting(port=port) as injector:
+        for _number in range(2):
+            await injector.inject("a@b.example", "c@d.example", MESSAGE)
+        with pytest.raises(InjectionRefusedError, match="550"):
+            await injector.inject("a@b.example", "c@d.example", MESSAGE)
+
+    class Busy(Taken):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+            return "451 4.3.0 busy"
+
+    async with server(None, taken=Busy(), auth_required=False) as (port, _), injecting(port=port) as injector:
+        await injector.greet()
+        with pytest.raises(InjectionRefusedError, match="451"):
+            await injector.inject("a@b.example", "c@d.example", MESSAGE)
 
 
 async def test_a_relay_that_wants_more_than_it_is_told_says_so(context: ssl.SSLContext) -> None:

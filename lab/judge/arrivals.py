@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lab.events import ConnectionAccepted, ConnectionDenied, Event, ReportReceived, ReportsAsked, ReportsLeft
+from lab.judge.facts import RECEIVING
 from lab.judge.report_window import Day, Window, answered, clock_began, clock_of
 from lab.judge.view import CaseView
 from lab.tlsrpt import ParsedReport, parse_report
@@ -14,8 +15,6 @@ from lab.world.report_places import ReportPlaces, place_of, wanted_places
 
 #: What a request without a Content-Type is told to have: an empty hint would say that it is a file.
 NO_MEDIA_TYPE = "none"
-
-_RECEIVING = ("mx", "attacker-mx")
 
 #: The second with which a day's end is written that is not the next midnight.
 _LAST_SECOND = 59
@@ -135,7 +134,7 @@ def names_a_day_without_sessions(view: CaseView, arrival: Arrival) -> bool:
 
 def _something_happened(view: CaseView, window: Window) -> bool:
     """Whether the target came to a receiving host in a time, or asked for the policy."""
-    reached = [event for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in _RECEIVING]
+    reached = [event for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in RECEIVING]
     denied = [event for event, _ in view.facts.of_kind(ConnectionDenied)]
     return bool(window.of([*reached, *denied, *view.facts.policy_asked()]))
 

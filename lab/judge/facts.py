@@ -22,6 +22,7 @@ from lab.events import (
     DnsAnswered,
     Event,
     Fact,
+    InjectionBegan,
     MessageAccepted,
     MessageInjected,
     PolicyRequested,
@@ -46,7 +47,8 @@ CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
 #: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
 _FAILURES = ("failed", "unreadable")
 
-_RECEIVING_ROLES = ("mx", "attacker-mx")
+#: The roles of hosts that take mail for the domain, or pretend to.
+RECEIVING = ("mx", "attacker-mx")
 
 
 def _takes_leave(said: SmtpSaid) -> bool:
@@ -128,8 +130,8 @@ class CaseFacts:
             name = fact.name.lower().rstrip(".")
             return (fact.type, name) in (("MX", self.domain), ("TXT", f"_mta-sts.{self.domain}"))
         if isinstance(fact, ConnectionAccepted):
-            return fact.role in _RECEIVING_ROLES and not fact.via
-        return isinstance(fact, ConnectionDenied) and fact.role in _RECEIVING_ROLES
+            return fact.role in RECEIVING and not fact.via
+        return isinstance(fact, ConnectionDenied) and fact.role in RECEIVING
 
     def target_left(self, sessions: Iterable[str], before: float = math.inf) -> bool:
         """Whether some sessions ended by then, and the target is seen to have ended each of those.
@@ -238,7 +240,7 @@ class MessageFacts:
         return [
             (event, fact)
             for event, fact in self.facts.of_kind(MessageAccepted)
-            if self.token in fact.tokens and fact.role in _RECEIVING_ROLES and event.at <= self.until
+            if self.token in fact.tokens and fact.role in RECEIVING and event.at <= self.until
         ]
 
     def bounces(self) -> list[Event]:
@@ -369,6 +371,11 @@ class MessageFacts:
         """Return when the message's step began: a quick sender is at work before its reply to the injection is read."""
         return max((event.at for event, _ in self.facts.of_kind(StepBegan) if event.at <= self.injected), default=0.0)
 
+    def handed_over_since(self) -> float:
+        """Return when the lab began to hand the message over: chasquid's first query came before its reply was read."""
+        begun = (event.at for event, fact in self.facts.of_kind(InjectionBegan) if fact.token == self.token)
+        return next(begun, self.injected)
+
     def contacts(self) -> list[Event]:
         """Return the events by which the target tried to deliver since the message's step began."""
         return [event for event in self.facts.contacts(self.step_began()) if event.at <= self.until]
@@ -376,8 +383,7 @@ class MessageFacts:
     def _attempts(self) -> list[float]:
         """Return when the target queried the MX record for this message's sake, far enough apart to be attempts."""
         attempts: list[float] = []
-        # A quick sender is at work before its reply to the injection is read, but not before it was handed the message.
-        for event in self.facts.contacts(max(self.step_began(), self.injected - REPLY_READ)):
+        for event in self.facts.contacts(self.handed_over_since()):
             is_query = isinstance(event.fact, DnsAnswered) and event.fact.type == "MX"
             if is_query and event.at <= self.until and (not attempts or event.at - attempts[-1] > SAME_ATTEMPT):
                 attempts.append(event.at)
@@ -386,10 +392,6 @@ class MessageFacts:
 
 #: Seconds. A resolver's repeated query within one attempt (timeout 2 s, 2 attempts) must not count as a second attempt.
 SAME_ATTEMPT = 5.0
-
-#: Seconds from a sender's reply to the final dot until it has been read and is on record. Chasquid's first query was
-#: seen to come 4 ms before.
-REPLY_READ = 1.0
 
 
 def message_of_step(facts: CaseFacts, step: str, until: float) -> MessageFacts | None:

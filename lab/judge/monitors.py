@@ -134,8 +134,8 @@ def _authenticated(view: CaseView, said: SmtpSaid) -> bool:
 def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
     """The lab answers every final dot, so a second copy is the target's own doing.
 
-    Unless the lab may have cut the reply off: when it no longer waited for the target to let go, or ended an attacker's
-    session that took too long, between the two copies.
+    Unless the lab may have cut the reply off: behind an attacker, when it no longer waited for the target to let go of
+    this message, or ended an attacker's session that took too long, between the two copies.
     """
     for step in view.case.steps:
         message = view.message_at_the_end(step)
@@ -145,7 +145,7 @@ def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
         cut = [
             (event, fact)
             for event, fact in view.facts.of_kind(DeadlinePassed)
-            if fact.deadline in _CUTS_OFF and copies[0][0].at <= event.at <= copies[1][0].at
+            if fact.deadline in _CUTS_OFF and copies[0][1].via and copies[0][0].at <= event.at <= copies[1][0].at
         ]
         if cut:
             told = f"{len(copies)} copies, and between them {cut[0][1].deadline} passed: the lab may have caused this"

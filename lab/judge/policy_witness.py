@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.events import ClockAdvanced, ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, PolicyRequested
-from lab.judge.facts import CERTIFICATES_THAT_VERIFY
+from lab.events import (
+    ClockAdvanced,
+    ConnectionAccepted,
+    ConnectionDenied,
+    DnsAnswered,
+    Event,
+    PolicyRequested,
+)
+from lab.judge.facts import CERTIFICATES_THAT_VERIFY, RECEIVING
 from lab.judge.handshakes import facts_of, handshake
 from lab.judge.report_window import COUNTED_WITHIN, Window
 from lab.judge.view import CaseView
@@ -131,7 +138,7 @@ def policy_types(view: CaseView, window: Window, *, troubled: bool) -> frozenset
     sessions = [
         event.at
         for event, fact in view.facts.of_kind(ConnectionAccepted)
-        if fact.role in ("mx", "attacker-mx") and window.may_count(event.at, event.at)
+        if fact.role in RECEIVING and window.may_count(event.at, event.at)
     ]
     learnt = bool(certain) and all(any(_lasts(view, one, at) for one in certain) for at in sessions)
     if any(one.policy and one.policy.mode == "none" for one in known) or not learnt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.events import Event, InjectionBegan, MessageInjected
+from lab.events import Event, MessageInjected
 from lab.judge.facts import MessageFacts
 
 #: The obligations of RFC 8461, section 5 that a returned message breaks.
@@ -48,15 +48,19 @@ def policy_checks(message: MessageFacts) -> PolicyChecks:
     sender that asks when everything has failed, and before it returns the mail, does just what is demanded of it.
     """
     facts = message.facts
-    begun = [event.at for event, fact in facts.of_kind(InjectionBegan) if fact.token == message.token]
-    began = begun[0] if begun else message.injected
-    missed = [seen.looked for _, seen in message.queue() if seen.state == "gone"]
-    given_up = min([*missed, *(event.at for event in message.bounces())], default=message.until)
-    asked = [event for event in facts.policy_asked() if began < event.at < given_up]
+    given_up = min([*_missed(message), *(event.at for event in message.bounces())], default=message.until)
+    asked = [event for event in facts.policy_asked() if message.handed_over_since() < event.at < given_up]
     waiting = _waits_of_older_messages(message)
     for_another = [event for event in asked if any(since < event.at < until for since, until in waiting)]
     own = [event for event in asked if event not in for_another]
     return PolicyChecks(tuple(own), tuple(for_another))
+
+
+def _missed(message: MessageFacts) -> list[float]:
+    """Return when the looks at the queue began that no longer showed a message; one that turns up again was there."""
+    seen = [one for _, one in message.queue()]
+    shown = max((number for number, one in enumerate(seen) if one.state != "gone"), default=-1)
+    return [one.looked for one in seen[shown + 1 :]]
 
 
 def _waits_of_older_messages(message: MessageFacts) -> list[tuple[float, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lab.events import ConnectionAccepted, ConnectionClosed, DnsAnswered, Event, SmtpSaid
-from lab.judge.facts import CERTIFICATES_THAT_VERIFY
+from lab.judge.facts import CERTIFICATES_THAT_VERIFY, RECEIVING
 from lab.judge.handshakes import handshake
 from lab.judge.report_window import Window
 from lab.judge.view import CaseView
@@ -28,8 +28,6 @@ _BAD_CERTIFICATE = {
 }
 
 _RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
-
-RECEIVING = ("mx", "attacker-mx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,9 @@ def _session(view: CaseView, accepted: ConnectionAccepted, *, certain: bool) -> 
 
 
 def _went_on(view: CaseView, accepted: ConnectionAccepted) -> bool:
-    said = [fact for _, fact in view.facts.of_kind(SmtpSaid) if fact.session == accepted.session]
+    """Whether the target spoke of mail, be it inside TLS that an attacker only passed on."""
+    behind = [fact.session for _, fact in view.facts.of_kind(ConnectionAccepted) if fact.via == accepted.session]
+    said = [fact for _, fact in view.facts.of_kind(SmtpSaid) if fact.session in (accepted.session, *behind)]
     return any(one.speaker == "sender" and one.line.upper().startswith("MAIL") for one in said)
 
 

@@ -26,7 +26,8 @@ from lab.events import (
 )
 from lab.judge.facts import CERTIFICATES_THAT_VERIFY, CaseFacts, not_killed
 from lab.judge.view import CaseView, inconclusive, numbers
-from lab.model import AttackUse, Grade, Judgement, Mode, MxHost, Outcome, Step
+from lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
+from lab.world.zone import absolute
 
 #: The name of the check that compares a message's outcome with the demanded one.
 FARED = "the-message-fared-as-demanded"
@@ -194,20 +195,18 @@ def every_defect_was_met(view: CaseView, step: Step) -> Iterator[Judgement]:
         return
     shown = {fact.certificate for _, fact in view.facts.of_kind(TlsEstablished, step.name)}
     shown |= {fact.certificate for _, fact in view.facts.of_kind(TlsFailed, step.name)}
-    wanted = {host.certificate for host in step.world.mx} - set(CERTIFICATES_THAT_VERIFY)
+    offering = [host for host in step.world.mx if host.reachable and host.starttls]
+    wanted = {host.certificate for host in offering} - set(CERTIFICATES_THAT_VERIFY)
     if wanted and not wanted & shown:
         what = f"no host showed a certificate of the kind {' or '.join(sorted(wanted))} in this step"
         yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
-    without = {view.facts.domain if not host.name else f"{host.name}.{view.facts.domain}" for host in _bare(step)}
+    bare = [host for host in step.world.mx if host.reachable and not host.starttls]
+    without = {absolute(host.name, view.facts.domain) for host in bare}
     greeted = {fact.session for _, fact in view.facts.of_kind(SmtpSaid, step.name) if fact.speaker == "sender"}
     met = {fact.host for _, fact in view.facts.of_kind(ConnectionAccepted, step.name) if fact.session in greeted}
     if without and not without & met:
         what = "the target spoke to no host without STARTTLS in this step"
         yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
-
-
-def _bare(step: Step) -> list[MxHost]:
-    return [host for host in step.world.mx if not host.starttls and host.reachable]
 
 
 def the_arm_without_a_policy_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:

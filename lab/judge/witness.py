@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, SmtpSaid
+from lab.judge.facts import RECEIVING
 from lab.judge.handshakes import facts_of
 from lab.judge.policy_witness import (
     hosts_away,
@@ -20,7 +21,7 @@ from lab.judge.policy_witness import (
     published,
 )
 from lab.judge.report_window import Window
-from lab.judge.sessions import RECEIVING, Session, failed_sessions, named_in, says_hello, sessions_in
+from lab.judge.sessions import Session, failed_sessions, named_in, says_hello, sessions_in
 from lab.judge.view import CaseView
 from lab.model import Grade, Mode
 from lab.tlsrpt import KnownSessions, Range, right_result_types
@@ -55,7 +56,7 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         policy_types=types,
         policy_lines=policies[0] if policies else None,
         earlier_policy_lines=policies[1:],
-        refused_policy_lines=policies_refused(view, window),
+        refused_policy_lines=policies_refused(view, window) or (() if policies else _published(view)),
         mx_hosts=frozenset((*(one.host for one in connected), *(host for host, _ in away), *_named(events))),
         mx_greetings=frozenset(_greetings(view, connected)),
         sending_ips=frozenset(one.peer for one in connected if one.peer),
@@ -69,6 +70,10 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         absent=Grade.INFO if optional else None,
         counters_are_free=bool(on_the_way) or bool(outside),
     )
+
+
+def _published(view: CaseView) -> tuple[tuple[str, ...], ...]:
+    return () if view.case.mode is Mode.ABSENT else published(view)
 
 
 def _certainly_failed(view: CaseView, sessions: list[Session], types: frozenset[str], optional: bool) -> int:

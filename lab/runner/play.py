@@ -102,11 +102,7 @@ class _Playing:
             world = await self.stage.internet.add_case(self.case, supporting=self.supporting)
             for number, step in enumerate(self.case.steps):
                 await self._step(world, step)
-                if (
-                    number == 0
-                    and self.settling.sent
-                    and not self.settling.facts(self.settling.sent[0]).outcome().delivered
-                ):
+                if number == 0 and not self.settling.first_was_delivered():
                     # Without an honest delivery the case proves nothing: the judge will say so, and why wait longer.
                     await self._leave()
                     break

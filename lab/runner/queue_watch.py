@@ -157,8 +157,8 @@ class QueueWatch:
         self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
 
     def _too_early(self) -> bool:
-        """Whether the target is still at work, perhaps on what the last request has set going."""
-        busy = any(watched.state == "active" for watched in self._watched.values())
+        """Whether the target may still be at work on what the last request has set going."""
+        busy = not self.offered or any(watched.state == "active" for watched in self._watched.values())
         return busy and time.monotonic() - self._asked_at < self._flush_pause.seconds
 
     def _note(self, held: tuple[Held, ...], began: float, there_before: Mapping[str, int]) -> None:

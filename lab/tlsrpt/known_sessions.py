@@ -107,8 +107,8 @@ class KnownSessions:
     policy_lines: tuple[str, ...] | None = None
     #: The lines of policies that were replaced within the time of the report: a block on one of them is right (A64).
     earlier_policy_lines: tuple[tuple[str, ...], ...] = ()
-    #: The lines of texts that were served and are no policy: a block that tells just that may quote them, and any block
-    #: where no policy was in force.
+    #: The lines of texts that were served and are no policy, or that were published where nothing was fetched: a block
+    #: that tells of a bad policy may quote them, and any block where no policy was in force.
     refused_policy_lines: tuple[tuple[str, ...], ...] = ()
     #: The TLSA records that were published, in presentation form. None: not known.
     tlsa_records: tuple[str, ...] | None = None

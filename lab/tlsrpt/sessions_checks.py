@@ -67,7 +67,9 @@ def the_policy_lines_are_those_published(policies: tuple[Policy, ...], known: Kn
     """policy-string has the lines of the published policy, whatever their order and blanks."""
     for policy in policies:
         obligation, versions = _published(policy, known)
-        if not versions or policy.policy_string is None:
+        # Where no policy was in force there is none to quote (A45).
+        none_to_quote = policy.policy_type == "sts" and known.policy_lines is None and not policy.policy_string
+        if not versions or policy.policy_string is None or none_to_quote:
             continue
         normal = _tlsa_line if policy.policy_type == "tlsa" else _sts_line
         told = Counter(map(normal, policy.policy_string))

@@ -111,6 +111,7 @@ def policy_facts(case_id: str) -> list[AnyFact]:
             sni=f"mta-sts.{domain}",
             status=200,
         ),
+        ConnectionClosed(session=f"https-{domain}"),
     ]
 
 

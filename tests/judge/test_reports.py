@@ -591,6 +591,13 @@ class TestTheWitness:
         assert known.policy_types == types
         assert ("sts-policy-invalid" in known.result_types) is ("no-policy-found" in types)
 
+    def test_a_policy_that_nobody_fetched_may_only_be_quoted_as_it_was_published(self) -> None:
+        _, known = witness(without(resisted(), lambda fact: isinstance(fact, PolicyRequested)))
+        assert known.policy_lines is None
+        assert known.refused_policy_lines
+        _, fetched = witness(resisted())
+        assert (fetched.policy_lines, fetched.refused_policy_lines) == (known.refused_policy_lines[0], ())
+
     def fetches(self, *later: Line, after: float = -1.0, **policy: Any) -> Any:
         """What is known when the attack step serves another policy, and some more lines came in it."""
         base = owing()

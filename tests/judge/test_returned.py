@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lab.events import (
@@ -24,6 +25,7 @@ from tests.judge.stories import (
     accepted,
     connection,
     gone,
+    held,
     injected,
     prime,
     reasons,
@@ -67,6 +69,11 @@ ATTEMPT = resisted_attempt(ENFORCE, "attacked-1")
         pytest.param(
             [BEGUN, MESSAGE, *ATTEMPT, gone(ENFORCE), LOOK, NOTICE], "bounced-before-policy-check", id="when given up"
         ),
+        pytest.param(
+            [BEGUN, MESSAGE, gone(ENFORCE), held(ENFORCE), LOOK, *ATTEMPT, gone(ENFORCE), NOTICE],
+            "bounced-after-policy-check",
+            id="out of sight for a moment",
+        ),
     ],
 )
 def test_a_look_counts_between_the_injection_and_the_giving_up(facts: list[AnyFact], reason: str) -> None:
@@ -97,6 +104,9 @@ def test_a_notice_that_comes_after_the_step_is_judged_like_one_that_came_in_time
 def test_a_second_copy_after_the_lab_cut_a_session_off_is_not_the_targets(deadline: str) -> None:
     story = resisted()
     arrived = next(n for n, line in enumerate(story) if line[1] == "recover" and isinstance(line[2], MessageAccepted))
+    first = story[arrived][2]
+    assert isinstance(first, MessageAccepted)
+    behind = msgspec.structs.replace(first, via="an attacker's")
     second: list[AnyFact] = [
         connection(ENFORCE, "honest-3"),
         TlsEstablished(session="honest-3", version="TLSv1.3", certificate="valid"),
@@ -104,6 +114,9 @@ def test_a_second_copy_after_the_lab_cut_a_session_off_is_not_the_targets(deadli
     ]
     passed = DeadlinePassed(deadline=deadline, seconds=10, waited_for="the target to let go")
     lines = [(ENFORCE, "recover", fact) for fact in (passed, *second)]
+    honest = verdict(record(story[: arrived + 1] + lines + story[arrived + 1 :], taken_in()))
+    assert "arrived-twice" in reasons(honest), "where nobody is on the path the lab cuts nothing off"
+    story[arrived] = (ENFORCE, "recover", behind)
     found = verdict(record(story[: arrived + 1] + lines + story[arrived + 1 :], taken_in()))
     if deadline == "recover":
         assert found.grade is Grade.FAIL

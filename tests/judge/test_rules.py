@@ -18,6 +18,7 @@ from lab.events import (
     ConnectionClosed,
     DeadlinePassed,
     DnsAnswered,
+    InjectionBegan,
     InjectionRefused,
     LabFailed,
     MessageAccepted,
@@ -175,12 +176,12 @@ class TestAbsenceIsProved:
         story = [*story[:ending], *third, *story[ending:]]
         injection = next(i for i, line in enumerate(story) if line[1] == "attack" and "MessageInjected" in str(line[2]))
         query = next(i for i, line in enumerate(story) if i > injection and line[2] == mx_query(ENFORCE))
-        quick = [*story[:injection], story[query], *story[injection:query], *story[query + 1 :]]
-        made = _stretched(quick)
-        at_once = replace_event(made, injection, made.events[injection + 1].at - 0.004)
-        assert verdict(at_once).grade is Grade.PASS
-        early = replace_event(made, injection, made.events[injection + 1].at - 4.0)
-        assert "not-settled" in reasons(verdict(early)), "whoever asked then had not been handed this message"
+        begun = (ENFORCE, "attack", InjectionBegan(token=token(ENFORCE, "attack")))
+        rest = [*story[injection:query], *story[query + 1 :]]
+        quick = verdict(_stretched([*story[:injection], begun, story[query], *rest]))
+        assert quick.grade is Grade.PASS
+        early = verdict(_stretched([*story[:injection], story[query], begun, *rest]))
+        assert "not-settled" in reasons(early), "whoever asked then had not been handed this message"
 
     def test_a_copy_accepted_anywhere_ends_the_hold(self) -> None:
         story = resisted()
@@ -240,12 +241,6 @@ class TestAbsenceIsProved:
 def replace_digest(fact: MessageAccepted) -> MessageAccepted:
 
     return msgspec.structs.replace(fact, body_digest="another")
-
-
-def replace_event(made: Any, index: int, at: float) -> Any:
-    """A record in which one event came at another time."""
-    moved = msgspec.structs.replace(made.events[index], at=at)
-    return replace(made, events=(*made.events[:index], moved, *made.events[index + 1 :]))
 
 
 def _stretched(story: list[tuple[str, str, object]]) -> Any:

@@ -295,6 +295,19 @@ async def test_a_target_that_is_at_work_is_not_asked_again_at_once() -> None:
         assert listing.flushes == 2
 
 
+async def test_one_that_shows_no_queue_is_not_asked_again_at_once_either() -> None:
+    listing = Listing(NotOffered("no queue"))
+    async with Watching(listing, flush_pause=0.05) as watching:
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        began = asyncio.get_running_loop().time()
+        for flushes in (1, 2, 3):
+            watching.watch.retry(TOKEN)
+            async with asyncio.timeout(5):
+                while listing.flushes < flushes:
+                    await asyncio.sleep(0.001)
+        assert asyncio.get_running_loop().time() - began >= 0.1
+
+
 async def test_one_that_stays_at_work_is_asked_again_after_a_pause() -> None:
     listing = Listing([held("active")])
     async with Watching(listing, flush_pause=0.005) as watching:

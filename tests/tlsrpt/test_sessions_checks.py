@@ -323,6 +323,19 @@ def test_a_text_that_was_refused_is_quoted_only_as_such() -> None:
     assert "RPT-4.5-02" not in told("sts-policy-invalid", 10, replace(known, policy_lines=None))
 
 
+@pytest.mark.parametrize(("quoted", "right"), [([], True), (["version: STSv1", "mode: enforce"], False)])
+def test_where_no_policy_was_in_force_none_need_be_quoted_and_none_invented(  # A45
+    quoted: list[str], right: bool
+) -> None:
+    known = replace(KNOWN, policy_lines=None, refused_policy_lines=(("version: STSv1", "mode: testing"),))
+
+    def change(report: dict[str, Any]) -> None:
+        _block(report)["policy"] |= {"policy-string": quoted, "mx-host": []}
+
+    broken = {obligation for obligation, _, _ in _told(changed(change), known)}
+    assert ("RPT-4.5-02" not in broken) is right
+
+
 def test_a_session_under_two_policies_is_not_counted_twice() -> None:
     def change(report: dict[str, Any]) -> None:
         report["policies"][1]["policy"]["policy-domain"] = "a.example"

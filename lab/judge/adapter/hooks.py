@@ -119,8 +119,8 @@ def _while_active(view: AdapterView) -> Iterator[Finding]:
         yield Finding(part, Word.INCONCLUSIVE, "no message came to a host that is slow to greet")
         return
     greeted = min([event.at for event, fact in facts.of_kind(SmtpSaid)] + facts.ends_of([reached[0][1]]), default=0.0)
-    # What is on record of a queue holds until the next look that brings something new.
-    seen = [(event, fact) for event, fact in message.queue() if event.at < greeted][-1:]
+    came = reached[0][0].at
+    seen = [(event, fact) for event, fact in message.queue() if came < fact.looked and event.at < greeted][-1:]
     wrong = [(event, fact) for event, fact in seen if fact.state != "active"]
     if wrong:
         state = "shows no row of it" if wrong[0][1].state == "gone" else f"says that it is {wrong[0][1].state}"

@@ -178,6 +178,8 @@ class Settling:
                 await self.settle(sent, deadline, lambda outcome: outcome not in (Outcome.DEFERRED, Outcome.UNSETTLED))
             elif outcome is Outcome.LOST:
                 await self._turn_up(sent)
+            elif outcome.delivered:
+                await self._handed_over(sent)
 
     async def answers_forgotten(self, step: Step) -> None:
         """Let the target forget what DNS told it, before an attack on the answers: it could not meet that otherwise."""

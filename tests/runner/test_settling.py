@@ -13,7 +13,7 @@ from lab.deadlines import Deadline
 from lab.events import AnyFact, ConnectionClosed
 from lab.judge.facts import CaseFacts
 from lab.runner.settling import fetched_before_delivery
-from lab.targets.contract import Held
+from lab.targets.contract import Held, Target
 from lab.targets.reference.delivery import Delivery
 from lab.targets.reference.session import Accepted, Destination, Unprotected
 from lab.targets.reference.smtp_client import Envelope
@@ -81,3 +81,25 @@ TAKEN = accepted(ENFORCE, "prime", "honest-1")
 def test_a_fetch_came_before_the_delivery_only_if_it_had_ended(facts: list[AnyFact], before: bool) -> None:
     made = record([(ENFORCE, "prime", fact) for fact in facts])
     assert fetched_before_delivery(CaseFacts(ENFORCE, made.events), "prime") is before
+
+
+class ForgetsLate(Around):
+    """A queue that goes on to list what it once held back, for a while after that was delivered."""
+
+    def __init__(self, inside: Target) -> None:
+        super().__init__(inside)
+        self.held: dict[str, tuple[Held, float]] = {}
+
+    async def queue(self) -> tuple[Held, ...]:
+        listing = await self.inside.queue()
+        now = asyncio.get_running_loop().time()
+        self.held |= {one.recipient: (one, now) for one in listing if one.state == "deferred"}
+        listed = {one.recipient for one in listing}
+        late = [one for one, seen in self.held.values() if one.recipient not in listed and now - seen < 3 * LOOK]
+        return (*listing, *late)
+
+
+async def test_an_older_message_is_waited_for_until_the_target_has_let_go_of_it(tmp_path: Path) -> None:
+    played = await Arena(tmp_path, wrap=ForgetsLate).play(cases_of("policy/max-age-lapses"))
+    assert "still-queued-after-delivery" not in played.reasons("policy/max-age-lapses[enforce]")
+    assert set(played.grades().values()) == {"pass"}

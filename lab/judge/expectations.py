@@ -17,6 +17,7 @@ from lab.events import (
     TlsFailed,
 )
 from lab.judge.facts import MessageFacts
+from lab.judge.older_policy import LOOKS_IN_TIME, older_policy
 from lab.judge.returned import policy_checks
 from lab.judge.soundness import FARED, WITHOUT_A_POLICY, control_against_all_advice, control_outcome
 from lab.judge.view import CaseView, inconclusive, numbers
@@ -180,6 +181,8 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     if outcome is Outcome.DEFERRED and (there := control_against_all_advice(view, step, outcome)):
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
         return _judged(step, there.grade, AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation)
+    if older_policy(view.case, view.facts, message) is not None:
+        return _judged(step, view.grade_of(LOOKS_IN_TIME), "lived-by-an-older-policy", expect, message, LOOKS_IN_TIME)
     reason = outcome.value
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"

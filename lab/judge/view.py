@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from lab.events import Event, NotSupported, StepBegan, StepEnded
 from lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from lab.judge.older_policy import older_policy
 from lab.model import Case, Expectation, Grade, Judgement, Mode, Outcome, Requirement, Step, Verdict
 
 
@@ -99,11 +100,15 @@ class CaseView:
             played = [one for one in self.case.steps if self.offered(one)]
             return bool(played) and self.forbids_clear(played[-1])
         message = self.message(step)
-        if message is not None and self.not_primed(message):
+        if message is not None and (self.not_primed(message) or self._kept_a_laxer_policy(message)):
             return False
         if step.expect is not None:
             return set(step.expect.outcome) <= {"deferred", "delivered-authenticated"}
         return step.recovers and self._policy_is_kept()
+
+    def _kept_a_laxer_policy(self, message: MessageFacts) -> bool:
+        older = older_policy(self.case, self.facts, message)
+        return older is not None and older.mode not in ("", Mode.ENFORCE.value)
 
     def _policy_is_kept(self) -> bool:
         judged = [step.expect for step in self.case.steps if step.expect is not None]

@@ -1,0 +1,63 @@
+"""A sender that never looked since a policy was replaced lives by the older one: against advice, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lab.events import DnsAnswered, MessageInjected
+from lab.model import Case, Grade, Policy, World
+from tests.judge.stories import CASES, DOMAIN, ENFORCE, Line, reasons, record, resisted, taken_in, verdict
+
+LOOK = DnsAnswered(name=f"_mta-sts.{DOMAIN[ENFORCE]}", type="TXT", transport="udp", rcode="NOERROR")
+LEAKS = {"delivered-clear", "read-in-clear", "envelope-in-clear"}
+
+
+def _case(before: Policy, now: Policy, outcome: str) -> Case:
+    """The strip scenario with another policy in the step of the attack."""
+    prime, attack, recover = CASES[ENFORCE].steps
+    assert attack.expect is not None
+    expect = replace(attack.expect, outcome=(outcome,))
+    steps = (
+        replace(prime, world=World(policy=before)),
+        replace(attack, world=World(policy=now), expect=expect),
+        recover,
+    )
+    return replace(CASES[ENFORCE], steps=steps)
+
+
+#: The domain relaxes and the sender holds; the domain tightens and the sender lets go.
+RELAXED = _case(Policy(), Policy(mode="none", revision=2), "delivered")
+TIGHTENED = _case(Policy(mode="testing"), Policy(revision=2), "deferred")
+
+
+def _looking(story: list[Line]) -> list[Line]:
+    place = next(n for n, line in enumerate(story) if line[1] == "attack" and isinstance(line[2], MessageInjected))
+    return [*story[: place + 1], (ENFORCE, "attack", LOOK), *story[place + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("case", "story"), [(RELAXED, resisted()), (TIGHTENED, taken_in(ENFORCE))], ids=["relaxed", "tightened"]
+)
+def test_who_did_not_look_keeps_the_older_policy_against_advice_only(case: Case, story: list[Line]) -> None:
+    unaware = verdict(record(story, taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
+    assert unaware.grade is Grade.WEAK
+    found = [one for one in unaware.judgements if one.reason == "lived-by-an-older-policy"]
+    assert [(one.obligation, one.step) for one in found] == [("STS-10.2-01", "attack")]
+    assert not reasons(unaware) & LEAKS
+
+
+@pytest.mark.parametrize(
+    ("case", "story"), [(RELAXED, resisted()), (TIGHTENED, taken_in(ENFORCE))], ids=["relaxed", "tightened"]
+)
+def test_who_looked_has_no_such_excuse(case: Case, story: list[Line]) -> None:
+    aware = verdict(record(_looking(story), taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
+    assert aware.grade is Grade.FAIL
+    assert "lived-by-an-older-policy" not in reasons(aware)
+
+
+def test_where_nothing_was_replaced_there_is_no_older_policy() -> None:
+    leaking = verdict(record(taken_in(ENFORCE), taken_in()))
+    assert leaking.grade is Grade.FAIL
+    assert reasons(leaking) >= LEAKS - {"envelope-in-clear"}

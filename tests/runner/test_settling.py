@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from lab.deadlines import Deadline
-from lab.events import AnyFact, ConnectionClosed
+from lab.events import AnyFact
 from lab.judge.facts import CaseFacts
 from lab.runner.settling import fetched_before_delivery
 from lab.targets.contract import Held, Target
 from lab.targets.reference.delivery import Delivery
 from lab.targets.reference.session import Accepted, Destination, Unprotected
 from lab.targets.reference.smtp_client import Envelope
-from tests.judge.stories import DOMAIN, ENFORCE, accepted, connection, policy_facts, record
+from tests.judge.stories import ENFORCE, accepted, connection, policy_facts, record
 from tests.runner.arena import IMPATIENT, Arena, Around, cases_of
 
 UNTRUSTED = "certificate/swapped-untrusted[enforce]"
@@ -62,8 +62,8 @@ async def test_a_listing_from_before_the_attempt_is_no_proof_that_the_attempt_ch
     assert {"delivered-unauthenticated", "read-under-a-bad-certificate"} <= played.reasons(UNTRUSTED)
 
 
-FETCH = policy_facts(ENFORCE)
-FETCHED = ConnectionClosed(session=f"https-{DOMAIN[ENFORCE]}")
+#: A fetch of the policy, and the end of its connection.
+*FETCH, FETCHED = policy_facts(ENFORCE)
 REACHED = connection(ENFORCE, "honest-1")
 TAKEN = accepted(ENFORCE, "prime", "honest-1")
 

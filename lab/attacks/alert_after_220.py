@@ -14,7 +14,7 @@ A careful sender that holds an enforce policy does not try again in clear, and k
 from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
-from lab.attacks.fake_go_ahead import relay_until_client_hello
+from lab.attacks.fake_go_ahead import answer_client_hello
 from lab.attacks.instructions import Script
 from lab.attacks.session import Session
 from lab.model import AttackForm
@@ -25,10 +25,7 @@ ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
 
 def play(session: Session, parameters: Parameters) -> Script:
     """Relay until the ClientHello, then answer it with an alert."""
-    if (yield from relay_until_client_hello(session)) is None:
-        return
-    yield from session.say_raw(ALERT, "answered the ClientHello with a fatal alert")
-    yield from session.hear_out(witness_alerts=True)
+    yield from answer_client_hello(session, ALERT, "answered the ClientHello with a fatal alert")
 
 
 ATTACK = SmtpAttack(

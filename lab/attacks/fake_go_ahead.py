@@ -11,6 +11,13 @@ from lab.attacks.tls_wire import ClientHello
 GO_AHEAD = reply(220, "2.0.0 Ready to start TLS")
 
 
+def answer_client_hello(session: Session, octets: bytes, told: str) -> Steps[None]:
+    """Relay until the ClientHello, answer it with octets that are no ServerHello, and hear the sender out."""
+    if (yield from relay_until_client_hello(session)) is not None:
+        yield from session.say_raw(octets, told)
+        yield from session.hear_out(witness_alerts=True)
+
+
 def relay_until_client_hello(session: Session) -> Steps[ClientHello | None]:
     """Relay until STARTTLS, answer it in the receiver's place, and return the ClientHello, or None if none comes.
 

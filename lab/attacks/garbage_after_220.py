@@ -15,7 +15,7 @@ A careful sender that holds an enforce policy does not try again in clear, and k
 from __future__ import annotations
 
 from lab.attacks.attack import Parameters, SmtpAttack
-from lab.attacks.fake_go_ahead import relay_until_client_hello
+from lab.attacks.fake_go_ahead import answer_client_hello
 from lab.attacks.instructions import Script
 from lab.attacks.session import Session
 from lab.model import AttackForm
@@ -27,10 +27,7 @@ GARBAGE = b"\x7f" + b"these octets are no ServerHello"
 
 def play(session: Session, parameters: Parameters) -> Script:
     """Relay until the ClientHello, then answer it with garbage."""
-    if (yield from relay_until_client_hello(session)) is None:
-        return
-    yield from session.say_raw(GARBAGE, "answered the ClientHello with octets that are no TLS")
-    yield from session.hear_out(witness_alerts=True)
+    yield from answer_client_hello(session, GARBAGE, "answered the ClientHello with octets that are no TLS")
 
 
 ATTACK = SmtpAttack(

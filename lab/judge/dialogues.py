@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lab.events import ConnectionAccepted, Event, PolicyRequested, SmtpSaid
-from lab.judge.view import CaseView, numbers
+from lab.judge.view import CaseView
 from lab.model import Judgement
 from lab.world.policy_host import WELL_KNOWN
 
@@ -31,34 +31,35 @@ def the_policy_is_asked_for_as_laid_down(view: CaseView) -> Iterator[Judgement]:
     odd = [(event, fact) for event, fact in asked if (fact.method, fact.path) != ("GET", WELL_KNOWN)]
     if odd:
         said = f"{odd[0][1].method} {odd[0][1].path}"
-        yield _broken(view, check, REQUEST_FORM, "odd-policy-request", f"GET {WELL_KNOWN}", said, _events(odd))
+        yield _broken(view, check, REQUEST_FORM, "odd-policy-request", f"GET {WELL_KNOWN}", said, odd)
     conditional = [(event, fact) for event, fact in asked if fact.conditional]
     if conditional:
         expected, said = "a request without conditions", "a request with a condition (If-None-Match or the like)"
-        yield _broken(view, check, CONDITIONAL, "conditional-request", expected, said, _events(conditional))
+        yield _broken(view, check, CONDITIONAL, "conditional-request", expected, said, conditional)
 
 
 def starttls_is_said_as_laid_down(view: CaseView) -> Iterator[Judgement]:
     """RFC 3207, sections 4 and 4.2: STARTTLS alone on its line, once, and a new beginning with EHLO inside TLS."""
     check = "starttls-is-said-as-laid-down"
-    said = [(event, fact) for event, fact in _said_by_the_target(view) if fact.line.upper().startswith("STARTTLS")]
+    lines = _said_by_the_target(view)
+    said = [(event, fact) for event, fact in lines if fact.line.upper().startswith("STARTTLS")]
     argued = [(event, fact) for event, fact in said if not fact.secured and fact.line.strip().upper() != "STARTTLS"]
     if argued:
         line = argued[0][1].line
-        yield _broken(view, check, STARTTLS_ARGUMENT, "starttls-with-argument", "STARTTLS", line, _events(argued))
+        yield _broken(view, check, STARTTLS_ARGUMENT, "starttls-with-argument", "STARTTLS", line, argued)
     again = [(event, fact) for event, fact in said if fact.secured]
     if again:
         expected, line = "no STARTTLS inside TLS", again[0][1].line
-        yield _broken(view, check, STARTTLS_INSIDE_TLS, "starttls-inside-tls", expected, line, _events(again))
+        yield _broken(view, check, STARTTLS_INSIDE_TLS, "starttls-inside-tls", expected, line, again)
     openings: dict[str, tuple[Event, SmtpSaid]] = {}
-    for event, fact in _said_by_the_target(view):
+    for event, fact in lines:
         if fact.secured:
             openings.setdefault(fact.session, (event, fact))
     # Who is not content with the handshake may leave at once (section 4.1).
     odd = [one for one in openings.values() if not one[1].line.upper().startswith(("EHLO", "QUIT"))]
     if odd:
         expected, line = "EHLO first inside TLS", odd[0][1].line
-        yield _broken(view, check, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, _events(odd))
+        yield _broken(view, check, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, odd)
 
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
@@ -72,21 +73,14 @@ def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
     ]
 
 
-def _events(found: Sequence[tuple[Event, object]]) -> list[Event]:
-    return [event for event, _ in found]
-
-
 def _broken(
-    view: CaseView, check: str, obligation: str, reason: str, expected: str, observed: str, evidence: list[Event]
+    view: CaseView,
+    check: str,
+    obligation: str,
+    reason: str,
+    expected: str,
+    observed: str,
+    found: Sequence[tuple[Event, object]],
 ) -> Judgement:
-    return Judgement(
-        check,
-        view.grade_of(obligation),
-        reason,
-        obligation=obligation,
-        step=evidence[0].step,
-        expected=expected,
-        observed=observed,
-        blame="target",
-        evidence=numbers(evidence),
-    )
+    events = [event for event, _ in found]
+    return view.broken(check, obligation, reason, events[0].step, expected, observed, events)

@@ -69,16 +69,14 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
         if fact.session not in reports
     ]
     if said:
-        yield Judgement(
+        yield view.broken(
             "no-envelope-in-clear",
-            view.grade_of(ENVELOPE_IN_CLEAR),
+            ENVELOPE_IN_CLEAR,
             "envelope-in-clear",
-            obligation=ENVELOPE_IN_CLEAR,
-            step=step.name,
-            expected="no MAIL, RCPT or DATA outside TLS",
-            observed=said[0][1].line,
-            blame="target",
-            evidence=numbers([event for event, _ in said]),
+            step.name,
+            "no MAIL, RCPT or DATA outside TLS",
+            said[0][1].line,
+            [event for event, _ in said],
         )
 
 
@@ -110,16 +108,14 @@ def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[
             evidence=numbers(content),
         )
     if leaked:
-        yield Judgement(
+        yield view.broken(
             "no-envelope-under-a-bad-certificate",
-            view.grade_of(ENVELOPE_UNAUTHENTICATED),
+            ENVELOPE_UNAUTHENTICATED,
             "envelope-under-a-bad-certificate",
-            obligation=ENVELOPE_UNAUTHENTICATED,
-            step=step.name,
-            expected="QUIT or close directly after a handshake that does not authenticate the host",
-            observed=leaked[0][1].line,
-            blame="target",
-            evidence=numbers([event for event, _ in leaked]),
+            step.name,
+            "QUIT or close directly after a handshake that does not authenticate the host",
+            leaked[0][1].line,
+            [event for event, _ in leaked],
         )
 
 
@@ -151,16 +147,14 @@ def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
             told = f"{len(copies)} copies, and between them {cut[0][1].deadline} passed: the lab may have caused this"
             yield inconclusive("no-message-arrived-twice", "cut-off-by-the-lab", told, step.name, "lab")
         else:
-            yield Judgement(
+            yield view.broken(
                 "no-message-arrived-twice",
-                view.grade_of(ARRIVED_TWICE),
+                ARRIVED_TWICE,
                 "arrived-twice",
-                obligation=ARRIVED_TWICE,
-                step=step.name,
-                expected="exactly one copy",
-                observed=f"{len(copies)} copies",
-                blame="target",
-                evidence=numbers([event for event, _ in copies]),
+                step.name,
+                "exactly one copy",
+                f"{len(copies)} copies",
+                [event for event, _ in copies],
             )
 
 
@@ -172,16 +166,14 @@ def no_delivered_message_was_given_up(view: CaseView) -> Iterator[Judgement]:
             continue
         unasked = view.case.mode is Mode.ENFORCE and policy_checks(message).obligation == BEFORE_POLICY_CHECK
         obligation = BEFORE_POLICY_CHECK if unasked else FALSE_NOTICE
-        yield Judgement(
+        yield view.broken(
             "no-delivered-message-was-given-up",
-            view.grade_of(obligation),
+            obligation,
             "failure-notice-for-a-delivered-message",
-            obligation=obligation,
-            step=step.name,
-            expected="no failure notice for a message that arrived",
-            observed="both a copy and a failure notice",
-            blame="target",
-            evidence=numbers([*(event for event, _ in message.copies()), *message.bounces()]),
+            step.name,
+            "no failure notice for a message that arrived",
+            "both a copy and a failure notice",
+            [*(event for event, _ in message.copies()), *message.bounces()],
         )
 
 
@@ -206,16 +198,14 @@ def nothing_vanished_in_between(view: CaseView) -> Iterator[Judgement]:
         message = view.message(step)
         if step.expect is not None or message is None or message.outcome() not in (Outcome.LOST, Outcome.BOUNCED):
             continue
-        yield Judgement(
+        yield view.broken(
             "nothing-vanished-in-between",
-            view.grade_of(LOST),
+            LOST,
             message.outcome().value,
-            obligation=LOST,
-            step=step.name,
-            expected="delivered or held",
-            observed=message.outcome().value,
-            blame="target",
-            evidence=numbers(message.bounces() + [event for event, _ in message.queue()[-1:]]),
+            step.name,
+            "delivered or held",
+            message.outcome().value,
+            message.bounces() + [event for event, _ in message.queue()[-1:]],
         )
 
 
@@ -223,16 +213,14 @@ def no_redirect_was_followed(view: CaseView) -> Iterator[Judgement]:
     """RFC 8461, section 3.3: 3xx answers are not followed."""
     followed = [event for event, fact in view.facts.of_kind(PolicyRequested) if fact.redirected]
     if followed:
-        yield Judgement(
+        yield view.broken(
             "no-redirect-was-followed",
-            view.grade_of(REDIRECT_FOLLOWED),
+            REDIRECT_FOLLOWED,
             "redirect-followed",
-            obligation=REDIRECT_FOLLOWED,
-            step=followed[0].step,
-            expected="no request for the target of a redirect",
-            observed=f"{len(followed)} requests for it",
-            blame="target",
-            evidence=numbers(followed),
+            followed[0].step,
+            "no request for the target of a redirect",
+            f"{len(followed)} requests for it",
+            followed,
         )
 
 
@@ -250,16 +238,14 @@ def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Iterator[Judg
     copies, outcome = message.copies(), message.outcome()
     if not copies:
         if outcome in (Outcome.LOST, Outcome.BOUNCED):
-            yield Judgement(
+            yield view.broken(
                 check,
-                view.grade_of(LOST),
+                LOST,
                 f"{outcome.value}-instead-of-retried",
-                obligation=LOST,
-                step=step.name,
-                expected="a held message arrives once the attack is over",
-                observed=outcome.value,
-                blame="target",
-                evidence=numbers(message.bounces() + [event for event, _ in message.queue()[-1:]]),
+                step.name,
+                "a held message arrives once the attack is over",
+                outcome.value,
+                message.bounces() + [event for event, _ in message.queue()[-1:]],
             )
         elif not view.facts.of_kind(NotSupported):
             yield inconclusive(check, "not-recovered", "the message was still held when the case ended", step.name)

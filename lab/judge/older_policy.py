@@ -9,7 +9,7 @@ another matter.
 
 from __future__ import annotations
 
-from lab.events import PolicyRequested, StepBegan
+from lab.events import StepBegan
 from lab.judge.facts import CaseFacts, MessageFacts
 from lab.model import Case, Policy
 
@@ -20,13 +20,11 @@ LOOKS_IN_TIME = "STS-10.2-01"
 def older_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> Policy | None:
     """Return the policy that the target fetched last, if it was replaced before a message and nobody looked since."""
     served = {step.name: step.world.policy for step in case.steps}
-    fetched = [
-        event for event, fact in facts.of_kind(PolicyRequested) if fact.status == 200 and event.at <= message.until
-    ]
-    last = fetched[-1] if fetched else None
-    if last is None or served.get(last.step) is None:
+    fetched = facts.policy_fetched(message.until)
+    held = served.get(fetched[-1].step) if fetched else None
+    if held is None:
         return None
-    held = served[last.step]
+    last = fetched[-1]
     began = [event for event, _ in facts.of_kind(StepBegan) if last.at < event.at <= message.until]
     replaced = next((event.at for event in began if served.get(event.step) not in (None, held)), None)
     if replaced is None or any(replaced < event.at <= message.until for event in facts.policy_asked()):

@@ -86,6 +86,8 @@ def _served(view: CaseView, world: World) -> bytes:
 
 def published(view: CaseView) -> tuple[tuple[str, ...], ...]:
     """Return the lines of each policy that the case published, the last one first, whether or not it was fetched."""
+    if view.case.mode is Mode.ABSENT:
+        return ()
     bodies = [_served(view, step.world) for step in view.case.steps]
     return tuple(dict.fromkeys(_lines(body) for body in reversed(bodies)))
 

@@ -78,6 +78,22 @@ class CaseView:
         requirement = self.requirements.get(obligation)
         return requirement.grade_when_broken if requirement else Grade.FAIL
 
+    def broken(
+        self, check: str, obligation: str, reason: str, step: str, expected: str, observed: str, evidence: list[Event]
+    ) -> Judgement:
+        """Return a finding against the target: an obligation that it broke in a step, as grave as its level has it."""
+        return Judgement(
+            check,
+            self.grade_of(obligation),
+            reason,
+            obligation=obligation,
+            step=step,
+            expected=expected,
+            observed=observed,
+            blame="target",
+            evidence=numbers(evidence),
+        )
+
     def not_primed(self, message: MessageFacts) -> bool:
         """Whether the target had set out for the policy but never got it, so that it could not keep it.
 

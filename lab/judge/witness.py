@@ -56,7 +56,7 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         policy_types=types,
         policy_lines=policies[0] if policies else None,
         earlier_policy_lines=policies[1:],
-        refused_policy_lines=policies_refused(view, window) or (() if policies else _published(view)),
+        refused_policy_lines=policies_refused(view, window) or (() if policies else published(view)),
         mx_hosts=frozenset((*(one.host for one in connected), *(host for host, _ in away), *_named(events))),
         mx_greetings=frozenset(_greetings(view, connected)),
         sending_ips=frozenset(one.peer for one in connected if one.peer),
@@ -70,10 +70,6 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         absent=Grade.INFO if optional else None,
         counters_are_free=bool(on_the_way) or bool(outside),
     )
-
-
-def _published(view: CaseView) -> tuple[tuple[str, ...], ...]:
-    return () if view.case.mode is Mode.ABSENT else published(view)
 
 
 def _certainly_failed(view: CaseView, sessions: list[Session], types: frozenset[str], optional: bool) -> int:

@@ -16,7 +16,7 @@ from lab.tlsrpt.mail import Message
 from lab.tlsrpt.mail_checks import REPORT_FIELDS
 from lab.tlsrpt.names import plain, within
 from lab.tlsrpt.report import ParsedReport
-from lab.tlsrpt.verification import OBSOLETE_ALGORITHM, Validity, tags_of, verify_with
+from lab.tlsrpt.verification import OBSOLETE_ALGORITHM, Validity, point_in_time, tags_of, verify_with
 
 #: Returns the TXT record at a name (`selector._domainkey.domain`, no root dot) as octets; None where there is none.
 #: Raises `KeyUnavailable` where that cannot be told.
@@ -26,8 +26,6 @@ A53 = "A53: the signing domain has to be the submitter or a parent of it"
 A54 = "A54: tlsrpt was never registered as a service type (errata 5889 and 8303)"
 A54_ALONE = "A54: as RFC 8460 wants it; but by RFC 6376 an ordinary verifier has to ignore such a key"
 
-#: Digits of a point in time (RFC 6376, section 3.5).
-_DIGITS_OF_TIME = 12
 
 #: Characters of the name of a key that are told: DNS has 253 of them.
 _QUOTED_NAME = 260
@@ -67,8 +65,7 @@ class Signature:
     @property
     def expires(self) -> int | None:
         """When it expires, in seconds since 1970 (x=); None if it does not, or if that cannot be read."""
-        text = self.tags.get("x", "")
-        return int(text) if len(text) <= _DIGITS_OF_TIME and text.isascii() and text.isdecimal() else None
+        return point_in_time(self.tags.get("x", ""))
 
     @property
     def where(self) -> str:

@@ -21,7 +21,7 @@ from lab.tlsrpt.mail import Message
 OBSOLETE_ALGORITHM = "rsa-sha1"
 
 #: Digits of a point in time (RFC 6376, section 3.5: t= and x=), and of a length in octets that int() takes.
-_TIME = re.compile(rb"\d{1,12}")
+_TIME = re.compile(r"[0-9]{1,12}")
 _LENGTH = re.compile(rb"\d{1,76}")
 
 
@@ -41,6 +41,11 @@ def tags_of(text: str) -> Mapping[str, str]:
         if name.strip():
             found.setdefault(name.strip(), re.sub(r"\s+", "", value))
     return found
+
+
+def point_in_time(text: str) -> int | None:
+    """Return what t= or x= says, in seconds since 1970 (RFC 6376, section 3.5); None if that is no point in time."""
+    return int(text) if _TIME.fullmatch(text) else None
 
 
 def verify_with(message: Message, number: int, record: bytes) -> tuple[Validity, str]:
@@ -95,10 +100,12 @@ def _verified(octets: bytes, body: int, number: int, record: bytes) -> tuple[Val
 
 def _wrong_times(tags: Mapping[bytes, bytes]) -> str:
     """Say what is wrong with t= and x= whatever the time is (RFC 6376, section 3.5)."""
-    for name in (b"t", b"x"):
-        if name in tags and not _TIME.fullmatch(tags[name]):
+    times = {name: point_in_time(tags[name].decode("latin-1")) for name in (b"t", b"x") if name in tags}
+    for name, time in times.items():
+        if time is None:
             return f"{name.decode()}= is no point in time"
-    if b"t" in tags and b"x" in tags and int(tags[b"x"]) <= int(tags[b"t"]):
+    made, expires = times.get(b"t"), times.get(b"x")
+    if made is not None and expires is not None and expires <= made:
         return "it expires before it was made (x= and t=)"
     return ""
 

@@ -42,7 +42,7 @@ test-fast: $(VENV)/.ready ## Run the tests that need no Docker
 	$(BIN)/python -m pytest -m 'not docker' $(ARGS)
 
 targets: $(VENV)/.ready ## Play the whole catalogue against every target, and all else that takes minutes of Docker
-	$(BIN)/python -m pytest -m 'docker and (thorough or target_exim or target_chasquid)' tests/containers $(ARGS)
+	$(BIN)/python -m pytest -m 'docker and (thorough or target_exim or target_chasquid)' tests/backends/docker $(ARGS)
 
 images: $(VENV)/.ready ## Build the Docker images
 	$(BIN)/sts-lab targets --build
@@ -54,7 +54,7 @@ documents: $(VENV)/.ready ## Put the program's own output into the documents (ne
 	$(BIN)/python docs/print_outputs.py --once
 
 bench: $(VENV)/.ready ## Measure the time budgets, and each target; ARGS="exim haraka": only those
-	$(BIN)/python -m lab.bench $(ARGS)
+	$(BIN)/python -m mta_sts_lab.bench $(ARGS)
 
 clean: ## Remove the virtual environment, caches, and what killed runs left
 	-@[ ! -x $(BIN)/sts-lab ] || $(BIN)/sts-lab clean

@@ -18,7 +18,7 @@ REQUIRED = "LAB_REQUIRE_DOCKER"
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """A client of the Docker engine. Without one the test is skipped, or fails where the engine is required."""
-    from lab.containers.engine import EngineError, connect
+    from mta_sts_lab.backends.docker.engine import EngineError, connect
 
     try:
         client = connect()

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.attacks.registry import ATTACK_FORMS
-from lab.catalogue import Catalogue, load_catalogue
-from lab.events import Event
-from lab.judge import judge
-from lab.model import Case, Verdict
-from lab.record import Footer, Header, Record
-from lab.requirements import load_requirements
-from lab.runner.outlet import Outlet
-from lab.runner.plan import plan_run
-from lab.runner.run import run_in_process
-from lab.targets.flaws import FLAWS
+from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.catalogue import Catalogue, load_catalogue
+from mta_sts_lab.events import Event
+from mta_sts_lab.judge import judge
+from mta_sts_lab.model import Case, Verdict
+from mta_sts_lab.record import Footer, Header, Record
+from mta_sts_lab.reference.flaws import FLAWS
+from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import plan_run
+from mta_sts_lab.runner.run import run_in_process
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.events import DeadlinePassed, Event, LabFailed, TargetFailed
+from mta_sts_lab.model import Grade, Requirement, Scenario, Verdict
+from mta_sts_lab.reference.flaws import FLAWS, Flaw
+from mta_sts_lab.reference.settings import IN_PROCESS
+from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.runner import run
+from mta_sts_lab.timeouts import LEARN_POLICY_IN_PROCESS
 
-from lab.deadlines import LEARN_POLICY_IN_PROCESS
-from lab.events import DeadlinePassed, Event, LabFailed, TargetFailed
-from lab.model import Grade, Requirement, Scenario, Verdict
-from lab.requirements import load_requirements
-from lab.runner import run
-from lab.targets.flaws import FLAWS, Flaw
-from lab.targets.reference.settings import IN_PROCESS
 from tests.playing import Played, play, shipped_catalogue
 
 CATALOGUE = shipped_catalogue()

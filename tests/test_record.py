@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from lab.events import ConnectionClosed, DnsAnswered, Event, LabFailed, StepBegan
-from lab.model import Case, Mode, Step, World
-from lab.record import (
+from mta_sts_lab.events import ConnectionClosed, DnsAnswered, Event, LabFailed, StepBegan
+from mta_sts_lab.model import Case, Mode, Step, World
+from mta_sts_lab.record import (
     RECORD_VERSION,
     Footer,
     Header,
@@ -255,7 +254,7 @@ class TestNoRecordOfOurs:
             assert "line 1" in refused(path)
 
     def test_too_large(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("lab.record.LARGEST_RECORD", 100)
+        monkeypatch.setattr("mta_sts_lab.record.LARGEST_RECORD", 100)
         assert "larger than 100 octets" in refused(path)
 
     @given(st.integers(min_value=0), st.integers(min_value=0, max_value=255))

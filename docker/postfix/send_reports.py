@@ -66,7 +66,7 @@ MAIL_LOG = Path("/var/log/mail.log")
 PICKED_UP = re.compile(r" postfix/pickup\[\d+\]: (\w+): uid=")
 
 
-class Patience:
+class Timeouts:
     """What is left of the time for all steps; knows the step that it is being spent on."""
 
     def __init__(self, seconds: float) -> None:
@@ -102,12 +102,12 @@ def all_taken(sender: socket) -> bool:
     return int.from_bytes(fcntl.ioctl(sender, TIOCOUTQ, bytes(4)), sys.byteorder) == 0
 
 
-def tell_collector(patience: Patience, step: str) -> None:
+def tell_collector(timeouts: Timeouts, step: str) -> None:
     """Send the collector a datagram about nothing, and wait until it has been taken."""
     with socket(AF_UNIX, SOCK_DGRAM) as sender:
         sender.setblocking(False)
-        patience.wait(step, lambda: sent(sender))
-        patience.wait(step, lambda: all_taken(sender))
+        timeouts.wait(step, lambda: sent(sender))
+        timeouts.wait(step, lambda: all_taken(sender))
 
 
 def sent(sender: socket) -> bool:
@@ -214,19 +214,19 @@ def all_tried(held: Iterable[str], handed_in: int, log_offset: int) -> bool:
 
 def main() -> None:
     """Go through the steps."""
-    patience = Patience(ALL_STEPS_SECONDS)
-    tell_collector(patience, "counted")
-    patience.wait("caught-up", lambda: all_reported(name_of(now_on(CALENDAR) - timedelta(days=1))))
+    timeouts = Timeouts(ALL_STEPS_SECONDS)
+    tell_collector(timeouts, "counted")
+    timeouts.wait("caught-up", lambda: all_reported(name_of(now_on(CALENDAR) - timedelta(days=1))))
     held, log_offset = held_report_mail(), MAIL_LOG.stat().st_size
     day = turn_page(CALENDAR)
     try_again(held)
-    tell_collector(patience, "day-ended")
-    patience.wait("day-ended", lambda: put_aside(day))
-    patience.wait("reported", lambda: all_reported(day))
+    tell_collector(timeouts, "day-ended")
+    timeouts.wait("day-ended", lambda: put_aside(day))
+    timeouts.wait("reported", lambda: all_reported(day))
     if gave_up(day):
         raise SystemExit(f"reported: the reporter has given up asking the collector about {day}")
     handed_in = mails(day)
-    patience.wait("handed-on", lambda: all_tried(held, handed_in, log_offset))
+    timeouts.wait("handed-on", lambda: all_tried(held, handed_in, log_offset))
     left, failed = deliveries(day)
     print(json.dumps({"sent": left, "not_sent": failed, "day": day}))
 

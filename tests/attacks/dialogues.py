@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterable
 from itertools import cycle
 
-from lab.attacks.attack import SmtpAttack, complete
-from lab.attacks.instructions import Send, Side
-from lab.attacks.rehearsal import Rehearsal
-from lab.events import AnyFact, AttackFired, SmtpSaid, TokenRead
+from mta_sts_lab.attacks.attack import SmtpAttack, complete
+from mta_sts_lab.attacks.instructions import Send, Side
+from mta_sts_lab.attacks.rehearsal import Rehearsal
+from mta_sts_lab.events import AnyFact, AttackFired, SmtpSaid, TokenRead
 
 TOKEN = "0123456789abcdef"
 MESSAGE = f"Subject: hello\r\nX-Lab-Token: {TOKEN}\r\n\r\n..dots\r\nlab-token:{TOKEN}\r\n.\r\n".encode()

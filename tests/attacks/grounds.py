@@ -9,20 +9,20 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from lab.attacks.attack import complete
-from lab.attacks.interpose import HttpsInterposer, SmtpInterposer
-from lab.attacks.registry import ATTACKS
-from lab.deadlines import ATTACK_SESSION, Deadline
-from lab.events import AnyFact
-from lab.model import MxHost, PolicyHost
-from lab.record import Recorder
-from lab.world.host import Ground
-from lab.world.mail_host import MxServer
-from lab.world.network import LoopbackNetwork
-from lab.world.path import Path
-from lab.world.pki import Authority
-from lab.world.policy_host import PolicyServer, PolicySettings
-from lab.world.tls import Certificates
+from mta_sts_lab.attacks.attack import complete
+from mta_sts_lab.attacks.interpose import HttpsInterposer, SmtpInterposer
+from mta_sts_lab.attacks.registry import ATTACKS
+from mta_sts_lab.events import AnyFact
+from mta_sts_lab.model import MxHost, PolicyHost
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
+from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.path import Path
+from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
+from mta_sts_lab.world.tls import Certificates
 
 CASE = "a-case"
 DOMAIN = "domain.example"

@@ -3,10 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from mta_sts_lab.attacks.blocked_path import BlockedPath
+from mta_sts_lab.events import AttackFired, ConnectionClosed, ConnectionDenied, DeadlinePassed, LabFailed
+from mta_sts_lab.timeouts import Deadline
 
-from lab.attacks.blocked_path import BlockedPath
-from lab.deadlines import Deadline
-from lab.events import AttackFired, ConnectionClosed, ConnectionDenied, DeadlinePassed, LabFailed
 from tests.attacks.grounds import POLICY_NAME, Grounds, grounds
 
 

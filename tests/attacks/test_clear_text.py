@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mta_sts_lab.attacks import mask_starttls, refuse_ehlo, refuse_starttls, strip_starttls
+from mta_sts_lab.attacks.attack import SmtpAttack
+from mta_sts_lab.events import ClientHelloSeen
 
-from lab.attacks import mask_starttls, refuse_ehlo, refuse_starttls, strip_starttls
-from lab.attacks.attack import SmtpAttack
-from lab.events import ClientHelloSeen
 from tests.attacks.dialogues import MESSAGE, TOKEN, Dialogue, client_hello
 
 ALL = [strip_starttls.ATTACK, mask_starttls.ATTACK, refuse_ehlo.ATTACK, refuse_starttls.ATTACK]

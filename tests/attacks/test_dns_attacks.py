@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-
-from lab.attacks import forge_mx, forge_policy_id, hide_policy_record
-from lab.attacks.attack import DnsAttack, DnsScene, complete
-from lab.world.zone import Answer, Question, Record
+from mta_sts_lab.attacks import forge_mx, forge_policy_id, hide_policy_record
+from mta_sts_lab.attacks.attack import DnsAttack, DnsScene, complete
+from mta_sts_lab.world.zone import Answer, Question, Record
 
 DOMAIN = "domain.example"
 POLICY_NAME = f"_mta-sts.{DOMAIN}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mta_sts_lab.attacks import alert_after_220, drop_after_starttls, garbage_after_220
+from mta_sts_lab.attacks.alert_after_220 import ALERT
+from mta_sts_lab.attacks.attack import SmtpAttack
+from mta_sts_lab.attacks.garbage_after_220 import GARBAGE
+from mta_sts_lab.attacks.instructions import Side
+from mta_sts_lab.events import ClientHelloSeen, SmtpSaid, TlsFailed
 
-from lab.attacks import alert_after_220, drop_after_starttls, garbage_after_220
-from lab.attacks.alert_after_220 import ALERT
-from lab.attacks.attack import SmtpAttack
-from lab.attacks.garbage_after_220 import GARBAGE
-from lab.attacks.instructions import Side
-from lab.events import ClientHelloSeen, SmtpSaid, TlsFailed
 from tests.attacks.dialogues import ENVELOPE, HALF_A_HELLO, MESSAGE, TOKEN, Dialogue, client_hello
 
 EACH = pytest.mark.parametrize(

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from mta_sts_lab.attacks import inject_response
+from mta_sts_lab.attacks.instructions import Side
+from mta_sts_lab.events import ClientHelloSeen, SmtpSaid
 
-from lab.attacks import inject_response
-from lab.attacks.instructions import Side
-from lab.events import ClientHelloSeen, SmtpSaid
 from tests.attacks.dialogues import Dialogue, client_hello
 
 FORGED = b"250-mx1.domain.example\r\n250-8BITMIME\r\n250 X-INJECTED\r\n550 5.7.1 X-INJECTED: not wanted here\r\n"

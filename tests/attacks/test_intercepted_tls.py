@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mta_sts_lab.attacks import downgrade_tls, swap_certificate
+from mta_sts_lab.attacks.attack import SmtpAttack
+from mta_sts_lab.attacks.instructions import SecureReceiver, SecureSender
+from mta_sts_lab.events import SmtpSaid
+from mta_sts_lab.model import CERTIFICATE_VARIANTS
 
-from lab.attacks import downgrade_tls, swap_certificate
-from lab.attacks.attack import SmtpAttack
-from lab.attacks.instructions import SecureReceiver, SecureSender
-from lab.events import SmtpSaid
-from lab.model import CERTIFICATE_VARIANTS
 from tests.attacks.dialogues import MESSAGE, TOKEN, Dialogue, client_hello
 
 BOTH = pytest.mark.parametrize(

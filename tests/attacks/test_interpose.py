@@ -8,15 +8,13 @@ import ssl
 import struct
 
 import pytest
-
-from lab.attacks.attack import SmtpAttack
-from lab.attacks.garbage_after_220 import GARBAGE
-from lab.attacks.instructions import Script, Shown
-from lab.attacks.interpose import SmtpInterposer
-from lab.attacks.session import Session
-from lab.attacks.smtp import reply
-from lab.deadlines import ATTACK_SESSION, Deadline
-from lab.events import (
+from mta_sts_lab.attacks.attack import SmtpAttack
+from mta_sts_lab.attacks.garbage_after_220 import GARBAGE
+from mta_sts_lab.attacks.instructions import Script, Shown
+from mta_sts_lab.attacks.interpose import SmtpInterposer
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.attacks.smtp import reply
+from mta_sts_lab.events import (
     AttackFired,
     ClientHelloSeen,
     ConnectionAccepted,
@@ -30,8 +28,10 @@ from lab.events import (
     TlsFailed,
     TokenRead,
 )
-from lab.model import AttackForm, MxHost
-from lab.world.path import Accepted
+from mta_sts_lab.model import AttackForm, MxHost
+from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
+from mta_sts_lab.world.path import Accepted
+
 from tests.attacks.grounds import (
     AUTHORITY,
     CASE,

@@ -7,8 +7,7 @@ import http.client
 import ssl
 
 import pytest
-
-from lab.events import (
+from mta_sts_lab.events import (
     AttackFired,
     ClientHelloSeen,
     ConnectionAccepted,
@@ -18,6 +17,7 @@ from lab.events import (
     TlsEstablished,
     TlsFailed,
 )
+
 from tests.attacks.grounds import POLICY_NAME, Grounds, client_context, grounds
 
 PATH = "/.well-known/mta-sts.txt"

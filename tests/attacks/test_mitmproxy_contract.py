@@ -9,8 +9,8 @@ import ssl
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.events import AttackFired, LabFailed, MessageAccepted, PolicyRequested, TlsEstablished, TokenRead
 
-from lab.events import AttackFired, LabFailed, MessageAccepted, PolicyRequested, TlsEstablished, TokenRead
 from tests.attacks.grounds import client_context, deliver_in_thread, grounds
 from tests.attacks.test_interpose_https import fetch
 

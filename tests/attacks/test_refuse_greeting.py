@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lab.attacks import refuse_greeting
-from lab.attacks.instructions import Side
+from mta_sts_lab.attacks import refuse_greeting
+from mta_sts_lab.attacks.instructions import Side
+
 from tests.attacks.dialogues import Dialogue
 
 

@@ -5,18 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mta_sts_lab.attacks
 import pytest
+from mta_sts_lab.attacks.attack import UnknownParameter, complete
+from mta_sts_lab.attacks.registry import ATTACK_FORMS, ATTACKS
 
-import lab.attacks
-from lab.attacks.attack import UnknownParameter, complete
-from lab.attacks.registry import ATTACK_FORMS, ATTACKS
-
-SCRIPTS = Path(lab.attacks.__file__).parent
+SCRIPTS = Path(mta_sts_lab.attacks.__file__).parent
 
 
 @pytest.mark.parametrize("name", ATTACK_FORMS)
 def test_each_attack_is_a_module_whose_docstring_begins_with_its_name(name: str) -> None:
-    module = importlib.import_module(f"lab.attacks.{name}")
+    module = importlib.import_module(f"mta_sts_lab.attacks.{name}")
     assert module.ATTACK is ATTACKS[name]
     assert (module.__doc__ or "").startswith(f"{name}: ")
     for promised in ("On the wire", "What it proves", "A careful sender"):
@@ -43,9 +42,7 @@ def test_parameters_are_checked() -> None:
 
 
 def test_importing_the_registry_and_the_campaign_leaves_mitmproxy_alone() -> None:
-    program = (
-        "import sys, lab.attacks.campaign; sys.exit(any(name.split('.')[0] == 'mitmproxy' for name in sys.modules))"
-    )
+    program = "import sys, mta_sts_lab.attacks.controller; sys.exit(any(name.split('.')[0] == 'mitmproxy' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
 
 

@@ -5,14 +5,23 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mta_sts_lab.attacks.cleartext_monitor import MOST_OVERHEARD
+from mta_sts_lab.attacks.edits import Line
+from mta_sts_lab.attacks.instructions import (
+    FinishSending,
+    LeaveTls,
+    Reset,
+    Script,
+    SecureReceiver,
+    SecureSender,
+    Shown,
+    Side,
+)
+from mta_sts_lab.attacks.rehearsal import Rehearsal
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.attacks.smtp import LONGEST_LINE, reply
+from mta_sts_lab.events import AttackFired, ClientHelloSeen, SmtpSaid, TlsFailed, TokenRead
 
-from lab.attacks.edits import Line
-from lab.attacks.instructions import FinishSending, LeaveTls, Reset, Script, SecureReceiver, SecureSender, Shown, Side
-from lab.attacks.overhearing import MOST_OVERHEARD
-from lab.attacks.rehearsal import Rehearsal
-from lab.attacks.session import Session
-from lab.attacks.smtp import LONGEST_LINE, reply
-from lab.events import AttackFired, ClientHelloSeen, SmtpSaid, TlsFailed, TokenRead
 from tests.attacks.dialogues import ENVELOPE, MESSAGE, TOKEN, client_hello
 
 

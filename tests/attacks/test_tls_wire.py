@@ -5,8 +5,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from lab.attacks.tls_wire import (
+from mta_sts_lab.attacks.tls_wire import (
     LARGEST_HELLO,
     NotTls,
     alert_words,
@@ -15,6 +14,7 @@ from lab.attacks.tls_wire import (
     parse_client_hello,
     plain_alert,
 )
+
 from tests.attacks.dialogues import client_hello
 
 HELLO = client_hello("mx.example")

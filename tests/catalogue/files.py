@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.catalogue import Catalogue, CatalogueError, load_catalogue
+from mta_sts_lab.requirements import load_requirements
 
-from lab.catalogue import Catalogue, CatalogueError, load_catalogue
-from lab.requirements import load_requirements
 from tests.catalogue.forms import FLAW_NAMES, FORMS
 
 HEAD = '''title = "A title"

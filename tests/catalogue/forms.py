@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.model import CERTIFICATE_VARIANTS, AttackForm
+from mta_sts_lab.model import CERTIFICATE_VARIANTS, AttackForm
 
 # The default first: what an attacker comes by most easily.
 BAD_CERTIFICATES = (

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mta_sts_lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue
+from mta_sts_lab.requirements import load_requirements
 
-from lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue
-from lab.requirements import load_requirements
 from tests.catalogue.files import GOOD, put
 from tests.catalogue.forms import FLAW_NAMES, FORMS
 

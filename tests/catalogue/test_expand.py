@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.catalogue.expand import merge
+from mta_sts_lab.model import AttackUse, Case, Grade, Mode, PolicyRequests
 
-from lab.catalogue.expand import merge
-from lab.model import AttackUse, Case, Grade, Mode, PolicyRequests
 from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load
 
 STEPS = """

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import pytest
-
-from lab.catalogue.lines import LineIndex
-from lab.catalogue.problems import KeyPath
+from mta_sts_lab.catalogue.lines import LineIndex
+from mta_sts_lab.catalogue.problems import KeyPath
 
 TEXT = '''title = "one"
 story = """

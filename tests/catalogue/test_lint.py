@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.catalogue.lint import lint
+from mta_sts_lab.requirements import load_requirements
 
-from lab.catalogue.lint import lint
-from lab.requirements import load_requirements
 from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load
 from tests.catalogue.forms import FLAW_NAMES, FORMS
 

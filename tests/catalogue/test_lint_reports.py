@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.catalogue import CatalogueError
 
-from lab.catalogue import CatalogueError
 from tests.catalogue.files import GOOD, load
 
 

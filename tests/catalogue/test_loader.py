@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.catalogue.loader import LARGEST_FILE, misplaced, read_source, scenario_files
+from mta_sts_lab.catalogue.problems import Problem
 
-from lab.catalogue.loader import LARGEST_FILE, misplaced, read_source, scenario_files
-from lab.catalogue.problems import Problem
 from tests.catalogue.files import GOOD, HEAD, put
 
 

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.catalogue import Catalogue, load_catalogue
+from mta_sts_lab.model import Case, Mode, Scenario
+from mta_sts_lab.reference.flaws import FLAWS
+from mta_sts_lab.requirements import load_requirements
 
-from lab.attacks.registry import ATTACK_FORMS
-from lab.catalogue import Catalogue, load_catalogue
-from lab.model import Case, Mode, Scenario
-from lab.requirements import load_requirements
-from lab.targets.flaws import FLAWS
 from tests.catalogue.forms import FORMS
 
 DIRECTORY = Path(__file__).parents[2] / "scenarios"

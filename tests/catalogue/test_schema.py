@@ -3,9 +3,9 @@ from __future__ import annotations
 import tomllib
 
 import pytest
+from mta_sts_lab.catalogue.document import Document
+from mta_sts_lab.catalogue.schema import mismatches
 
-from lab.catalogue.document import Document
-from lab.catalogue.schema import mismatches
 from tests.catalogue.files import GOOD, HEAD
 
 

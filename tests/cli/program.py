@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from lab.cli import main
+from mta_sts_lab.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,7 +72,7 @@ def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[byt
     """Start the program as a process of its own, in a folder."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **options.pop("environment", {})}
     return subprocess.Popen(
-        [sys.executable, "-m", "lab", *arguments],
+        [sys.executable, "-m", "mta_sts_lab", *arguments],
         cwd=folder,
         env={**environment, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from mta_sts_lab import __version__
+from mta_sts_lab.attacks.controller import AttackController, AttackedWorld
+from mta_sts_lab.backends.docker.folder import read_folder
+from mta_sts_lab.cli.commands import app
+from mta_sts_lab.model import AttackUse
+from mta_sts_lab.record import read_record
+from mta_sts_lab.reports.verdicts_json import schema
+from mta_sts_lab.runs.writing import keep_deviations, kept_deviations
+from mta_sts_lab.world.policy_host import PolicyServer
 
-from lab import __version__
-from lab.attacks.campaign import AttackedWorld, Campaign
-from lab.cli.commands import app
-from lab.cli.keeping import keep_deviations, kept_deviations
-from lab.containers.folder import read_folder
-from lab.model import AttackUse
-from lab.record import read_record
-from lab.reports.verdicts_json import schema
-from lab.world.policy_host import PolicyServer
 from tests.cli.program import Shell, end, start
 
 STRIP = "starttls/strip"
@@ -68,11 +68,11 @@ class TestRun:
         assert "the policy host fell over" in re.sub(r"\s+", " ", answer.out)
 
     def test_inconclusive(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-        class Idle(Campaign):
+        class Idle(AttackController):
             async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
                 await self.end(world)
 
-        monkeypatch.setattr("lab.runner.run.Campaign", Idle)
+        monkeypatch.setattr("mta_sts_lab.runner.run.AttackController", Idle)
         answer = shell("run", f"{STRIP}[testing]")
         assert answer.status == 4
         assert "attack-not-fired" in answer.out
@@ -257,7 +257,7 @@ class TestScenarioFiles:
     def files(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = shell.folder / "checkout"
         (folder / "scenarios" / "starttls").mkdir(parents=True)
-        monkeypatch.setattr("lab.cli.workflow.repository_root", lambda: folder)
+        monkeypatch.setattr("mta_sts_lab.runs.workflow.shipped_files", lambda: folder)
         return folder / "scenarios" / "starttls" / "strip.toml"
 
     @pytest.mark.parametrize("command", [["lint"], ["run", STRIP], ["list"], ["demo", "strip"]])

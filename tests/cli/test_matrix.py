@@ -8,8 +8,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from mta_sts_lab.reports.matrix.matrix_json import schema
 
-from lab.reports.matrix.matrix_json import schema
 from tests.cli.program import Shell, end, start
 
 STRIP = "starttls/strip"

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.record import read_record
 
-from lab.record import read_record
 from tests.cli.program import Shell, end, on_record, record_in, start, until
 
 STRIP = "starttls/strip"
@@ -132,7 +132,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "sys.argv = ['sts-lab', '--help']\n"
-        "from lab.cli import main\n"
+        "from mta_sts_lab.cli import main\n"
         "try:\n"
         "    main()\n"
         "except SystemExit as end:\n"

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from lab.containers.folder import repository_root
+from mta_sts_lab.shipped_files import shipped_files
 
 TRIED = "1795470866253_1795470872114_4_27_ADtOG3_330_mta.sender.example"
 NEW = "1795470868592_1795470868592_0_27_QdShXZ_336_mta.sender.example"
 
 
 def _hook() -> Any:
-    path = repository_root() / "docker" / "haraka" / "hooks" / "queue"
+    path = shipped_files() / "docker" / "haraka" / "hooks" / "queue"
     loader = SourceFileLoader("haraka_queue_hook", str(path))
     specification = importlib.util.spec_from_loader(loader.name, loader)
     assert specification is not None

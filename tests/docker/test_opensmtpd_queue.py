@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.shipped_files import shipped_files
 
-from lab.containers.folder import repository_root
-
-HOOK = repository_root() / "docker" / "opensmtpd" / "hooks" / "queue"
+HOOK = shipped_files() / "docker" / "opensmtpd" / "hooks" / "queue"
 
 #: Everything up to the number of attempts, as it was seen in a run.
 HEAD = (

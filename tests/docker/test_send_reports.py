@@ -69,7 +69,7 @@ def test_a_datagram_is_taken_only_once_the_collector_has_read_it(collector: sock
 
 def test_a_collector_that_takes_nothing_is_an_error_that_names_the_step(collector: socket.socket) -> None:
     with pytest.raises(SystemExit, match=r"^counted: not done within 0 seconds"):
-        send_reports.tell_collector(send_reports.Patience(0), "counted")
+        send_reports.tell_collector(send_reports.Timeouts(0), "counted")
 
 
 def test_a_collector_that_is_not_there_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

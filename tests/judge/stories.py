@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import msgspec
-
-from lab.events import (
+from mta_sts_lab.events import (
     AnyFact,
     AttackFired,
     CaseBegan,
@@ -27,10 +26,10 @@ from lab.events import (
     TlsEstablished,
     TokenRead,
 )
-from lab.judge import judge
-from lab.model import AttackUse, Case, Expectation, Mode, Step, Verdict, World
-from lab.record import Footer, Header, Record
-from lab.requirements import load_requirements
+from mta_sts_lab.judge import judge
+from mta_sts_lab.model import AttackUse, Case, Expectation, Mode, Step, Verdict, World
+from mta_sts_lab.record import Footer, Header, Record
+from mta_sts_lab.requirements import load_requirements
 
 ENFORCE, ABSENT, TESTING = "starttls/strip[enforce]", "starttls/strip[absent]", "starttls/strip[testing]"
 DOMAIN = {ENFORCE: "enforcing.example", ABSENT: "absent.example", TESTING: "testing.example"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.judge import views_of
-from lab.judge.comparison import Comparison, compare_reports
-from lab.judge.verdicts import judge_case
-from lab.model import Grade
-from lab.requirements import load_requirements
+from mta_sts_lab.judge import views_of
+from mta_sts_lab.judge.comparison import Comparison, compare_reports
+from mta_sts_lab.judge.verdicts import judge_case
+from mta_sts_lab.model import Grade
+from mta_sts_lab.requirements import load_requirements
+
 from tests.judge.stories import ABSENT, CASES, DOMAIN, ENFORCE, record, taken_in
 from tests.judge.test_reports import CLAIMS, content, owing, policy, posted, story
 

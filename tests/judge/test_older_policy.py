@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from mta_sts_lab.events import DnsAnswered, MessageInjected
+from mta_sts_lab.model import Case, Grade, Policy, World
 
-from lab.events import DnsAnswered, MessageInjected
-from lab.model import Case, Grade, Policy, World
 from tests.judge.stories import CASES, DOMAIN, ENFORCE, Line, reasons, record, resisted, taken_in, verdict
 
 LOOK = DnsAnswered(name=f"_mta-sts.{DOMAIN[ENFORCE]}", type="TXT", transport="udp", rcode="NOERROR")

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import msgspec
 import pytest
+from mta_sts_lab.events import ReportReceived
+from mta_sts_lab.model import Case, Grade, Reports, Verdict
+from mta_sts_lab.world.report_places import ReportPlaces
 
-from lab.events import ReportReceived
-from lab.model import Case, Grade, Reports, Verdict
-from lab.world.report_places import ReportPlaces
 from tests.judge.stories import ABSENT, CASES, DOMAIN, ENFORCE, record, taken_in, verdict
 from tests.judge.test_reports import CLAIMS, content, found, owing, story
 from tests.tlsrpt.builder import KEY_NAME, Mail, key_record

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-
-from lab.events import (
+from mta_sts_lab.events import (
     AnyFact,
     ClockAdvanced,
     DnsAnswered,
@@ -25,17 +24,18 @@ from lab.events import (
     TlsEstablished,
     TlsFailed,
 )
-from lab.judge import views_of
-from lab.judge.arrivals import Arrival
-from lab.judge.policy_witness import policy_troubles
-from lab.judge.report_window import Calendar, Window
-from lab.judge.sessions import sessions_in
-from lab.judge.witness import known_sessions
-from lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
-from lab.requirements import load_requirements
-from lab.tlsrpt import Range, parse_report
-from lab.world.policy_host import served_policy
-from lab.world.report_places import ReportPlaces
+from mta_sts_lab.judge import views_of
+from mta_sts_lab.judge.arrivals import Arrival
+from mta_sts_lab.judge.policy_witness import policy_troubles
+from mta_sts_lab.judge.report_window import Calendar, Window
+from mta_sts_lab.judge.sessions import sessions_in
+from mta_sts_lab.judge.witness import known_sessions
+from mta_sts_lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
+from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.tlsrpt import Range, parse_report
+from mta_sts_lab.world.policy_host import served_policy
+from mta_sts_lab.world.report_places import ReportPlaces
+
 from tests.judge.stories import (
     ABSENT,
     CASES,
@@ -503,8 +503,8 @@ class TestSentAgain:
 
 
 def witness(lines: list[Line], case: Case | None = None, after: float = -1.0) -> tuple[list[Any], Any]:
-    from lab.judge.facts import CaseFacts
-    from lab.judge.view import CaseView
+    from mta_sts_lab.judge.facts import CaseFacts
+    from mta_sts_lab.judge.view import CaseView
 
     made = record(lines, cases=(case or owing(),), capabilities=CLAIMS)
     events = [event for event in made.events if event.case == ENFORCE]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-
-from lab.events import (
+from mta_sts_lab.events import (
     AnyFact,
     BounceReceived,
     CaseEnded,
@@ -18,7 +17,8 @@ from lab.events import (
     StepEnded,
     TlsEstablished,
 )
-from lab.model import Grade, Verdict
+from mta_sts_lab.model import Grade, Verdict
+
 from tests.judge.stories import (
     DOMAIN,
     ENFORCE,

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-
-from lab.events import (
+from mta_sts_lab.events import (
     AnyFact,
     AttackFired,
     BounceReceived,
@@ -35,8 +34,9 @@ from lab.events import (
     TlsFailed,
     TokenRead,
 )
-from lab.model import Case, Expectation, Grade, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
-from lab.world.report_places import MAILBOX
+from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
+from mta_sts_lab.world.report_places import MAILBOX
+
 from tests.judge.stories import (
     ABSENT,
     ATTACK,

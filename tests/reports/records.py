@@ -8,12 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
-from rich.cells import cell_len
-from rich.console import Console, RenderableType
-
-from lab import events as facts
-from lab.events import AnyFact, Event
-from lab.model import (
+from mta_sts_lab import events as facts
+from mta_sts_lab.events import AnyFact, Event
+from mta_sts_lab.model import (
     AttackUse,
     Case,
     Expectation,
@@ -28,7 +25,9 @@ from lab.model import (
     Verdict,
     World,
 )
-from lab.record import RECORD_VERSION, Footer, Header, Record
+from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
 
 MODES = (Mode.ENFORCE, Mode.TESTING, Mode.NONE, Mode.ABSENT)
 STARTED = "2026-03-02T09:30:00+00:00"

@@ -1,11 +1,10 @@
 """The facts of an arm and the sentence that tells them."""
 
 import pytest
-
-from lab import events as facts
-from lab.events import Event
-from lab.model import Mode, Outcome
-from lab.reports.arms import Arm, arm, attacked_steps
+from mta_sts_lab import events as facts
+from mta_sts_lab.events import Event
+from mta_sts_lab.model import Mode, Outcome
+from mta_sts_lab.reports.arms import Arm, arm, attacked_steps
 
 from .records import case_id, strip_events, strip_record, strip_verdicts, told
 

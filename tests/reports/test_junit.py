@@ -4,9 +4,8 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-
-from lab.model import Grade, Verdict
-from lab.reports.junit import junit_xml
+from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.reports.junit import junit_xml
 
 from .records import HOSTILE, REQUIREMENTS, strip_record, strip_verdicts
 

@@ -1,8 +1,7 @@
 """Paragraphs hang beside their gutters and never leave the page."""
 
+from mta_sts_lab.reports.layout import WIDEST, Hanging, Rule, labelled, page_width, paragraph, paragraphs
 from rich.text import Text
-
-from lab.reports.layout import WIDEST, Hanging, Rule, labelled, page_width, paragraph, paragraphs
 
 from .records import assert_fits, rendered
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from lab.model import Mode, Outcome
-from lab.reports.arms import Arm
-from lab.reports.lesson import lesson
+from mta_sts_lab.model import Mode, Outcome
+from mta_sts_lab.reports.arms import Arm
+from mta_sts_lab.reports.lesson import lesson
 
 _HELD = Arm(
     "s[enforce]",

@@ -1,8 +1,8 @@
 """One line of a timeline in a terminal."""
 
-from lab import events as facts
-from lab.reports.lines import gutter_line
-from lab.reports.timeline import timeline
+from mta_sts_lab import events as facts
+from mta_sts_lab.reports.lines import gutter_line
+from mta_sts_lab.reports.timeline import timeline
 
 from .records import EVERY_FACT, HOSTILE, assert_fits, hostile_events, rendered, told, without_colour
 

@@ -2,11 +2,10 @@
 
 import msgspec
 import pytest
-
-from lab import events as facts
-from lab.events import Event
-from lab.model import Case, Mode
-from lab.reports.narration import Narrator, demanded
+from mta_sts_lab import events as facts
+from mta_sts_lab.events import Event
+from mta_sts_lab.model import Case, Mode
+from mta_sts_lab.reports.narration import Narrator, demanded
 
 from .records import (
     HOSTILE,

@@ -1,9 +1,9 @@
 """Progress is a live line on a terminal and silence elsewhere."""
 
-from lab import events as facts
-from lab.events import Event
-from lab.model import Mode
-from lab.reports.progress import Progress
+from mta_sts_lab import events as facts
+from mta_sts_lab.events import Event
+from mta_sts_lab.model import Mode
+from mta_sts_lab.reports.progress import Progress
 
 from .records import HOSTILE, assert_fits, console, printed, strip_events, strip_record
 

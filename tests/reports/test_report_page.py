@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lab.judge.comparison import Comparison, Field
-from lab.model import Grade
-from lab.reports.report_page import report_page
+from mta_sts_lab.judge.comparison import Comparison, Field
+from mta_sts_lab.model import Grade
+from mta_sts_lab.reports.report_page import report_page
 
 from .records import HOSTILE, HOSTILE_VISIBLE, rendered
 

@@ -1,9 +1,8 @@
 """Who stands at the ends of a connection, and what protects it, as far as the record shows."""
 
 import pytest
-
-from lab import events as facts
-from lab.reports.sessions import Session, Sessions
+from mta_sts_lab import events as facts
+from mta_sts_lab.reports.sessions import Session, Sessions
 
 from .records import told
 

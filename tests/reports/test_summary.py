@@ -3,17 +3,16 @@
 from dataclasses import replace
 
 import pytest
-
-from lab.judge.deviations import Accounts, Deviation
-from lab.model import Grade, Verdict
-from lab.reports import summary
-from lab.reports.summary import summarise
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.reports import summary
+from mta_sts_lab.reports.summary import summarise
 
 from .records import record_of, strip_record, strip_verdicts
 
 _RECORD = strip_record()
 _VERDICTS = strip_verdicts(_RECORD)
-_DEVIATION = Deviation("a/*", "STS-5-03", "fail", ("delivered-clear",), "known", "a link")
+_DEVIATION = KnownFailure("a/*", "STS-5-03", "fail", ("delivered-clear",), "known", "a link")
 
 
 def _with(*grades: Grade) -> list[Verdict]:
@@ -49,7 +48,7 @@ def test_only_unsupported_cases_are_not_success_and_told_apart_from_an_empty_sel
 
 
 def test_what_a_target_no_longer_claims_is_a_finding_where_it_was_known_for_it() -> None:
-    accounts = Accounts(known={}, vanished=(_DEVIATION,), unmatched=())
+    accounts = KnownComparison(known={}, vanished=(_DEVIATION,), unmatched=())
     assert summarise(_RECORD, _with(*[Grade.UNSUPPORTED] * 4), accounts).exit_code == summary.FINDING
 
 
@@ -73,7 +72,7 @@ def test_supporting_cases_are_not_counted() -> None:
 def test_a_known_deviation_is_as_expected_and_still_counted() -> None:
     verdicts = _with(Grade.FAIL, Grade.WEAK, Grade.PASS, Grade.PASS)
     known = {verdicts[0].case: ("known",), verdicts[1].case: ("known",)}
-    told = summarise(_RECORD, verdicts, Accounts(known=known, vanished=(), unmatched=()))
+    told = summarise(_RECORD, verdicts, KnownComparison(known=known, vanished=(), unmatched=()))
     assert told.exit_code == summary.AS_EXPECTED
     assert told.counts[Grade.FAIL] == 1
     assert set(told.known) == set(known)
@@ -81,5 +80,5 @@ def test_a_known_deviation_is_as_expected_and_still_counted() -> None:
 
 @pytest.mark.parametrize("kind", ["vanished", "unmatched"])
 def test_a_list_of_deviations_that_is_wrong_is_a_finding(kind: str) -> None:
-    accounts = Accounts(known={}, vanished=(), unmatched=())
+    accounts = KnownComparison(known={}, vanished=(), unmatched=())
     assert summarise(_RECORD, _VERDICTS, replace(accounts, **{kind: (_DEVIATION,)})).exit_code == summary.FINDING

@@ -3,9 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from rich.console import RenderableType
-
-from lab.model import (
+from mta_sts_lab.model import (
     AttackUse,
     Dns,
     Expectation,
@@ -17,7 +15,7 @@ from lab.model import (
     Step,
     World,
 )
-from lab.reports.tables import (
+from mta_sts_lab.reports.tables import (
     TargetSummary,
     requirement_page,
     requirements_table,
@@ -25,6 +23,7 @@ from lab.reports.tables import (
     scenarios_table,
     targets_table,
 )
+from rich.console import RenderableType
 
 from .records import HOSTILE, REQUIREMENTS, SCENARIO, assert_fits, rendered, without_colour
 

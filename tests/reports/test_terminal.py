@@ -4,12 +4,11 @@ from dataclasses import replace
 from pathlib import PurePath
 
 import pytest
-
-from lab.judge.deviations import Accounts, Deviation
-from lab.model import Grade, Judgement, Requirement, Verdict
-from lab.reports.mitm import mitm_name
-from lab.reports.summary import Summary, summarise
-from lab.reports.terminal import Evidence, finding_block, findings, is_finding, repeat_command, summary_line
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
+from mta_sts_lab.reports.mitm import mitm_name
+from mta_sts_lab.reports.summary import Summary, summarise
+from mta_sts_lab.reports.terminal import Evidence, finding_block, findings, is_finding, repeat_command, summary_line
 
 from .records import (
     HOSTILE,
@@ -98,8 +97,8 @@ def test_lesser_findings_of_the_same_case_say_what_they_are() -> None:
 
 
 def test_a_known_deviation_stays_a_finding_and_gives_its_reason() -> None:
-    gone = Deviation("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "postfix-users", "recover")
-    accounts = Accounts(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=(gone,))
+    gone = KnownFailure("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "postfix-users", "recover")
+    accounts = KnownComparison(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=(gone,))
     shown = rendered(findings(_VERDICTS, _EVIDENCE, REQUIREMENTS, accounts))
     assert "FAIL  starttls/strip[enforce]" in shown
     assert "known       not implemented" in shown

@@ -3,10 +3,9 @@
 from typing import get_args
 
 import pytest
-
-from lab import events as facts
-from lab.model import Mode
-from lab.reports.timeline import Emphasis, Line, Topic, timeline
+from mta_sts_lab import events as facts
+from mta_sts_lab.model import Mode
+from mta_sts_lab.reports.timeline import Emphasis, Line, Topic, timeline
 
 from .records import EVERY_FACT, HOSTILE_VISIBLE, hostile_events, strip_events, told
 

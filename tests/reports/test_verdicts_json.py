@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-
-from lab.judge.deviations import Accounts, Deviation
-from lab.model import Grade, Outcome
-from lab.reports.verdicts_json import UnknownCase, encode, schema, verdicts_document
-from lab.reports.verdicts_reading import parse_verdicts
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.model import Grade, Outcome
+from mta_sts_lab.reports.verdicts_json import UnknownCase, encode, schema, verdicts_document
+from mta_sts_lab.reports.verdicts_reading import parse_verdicts
 
 from .records import HOSTILE, REQUIREMENTS, strip_record, strip_verdicts
 
@@ -109,8 +108,8 @@ def test_every_level_of_the_requirements_fits_the_schema() -> None:
 
 
 def test_known_deviations_are_named_and_change_no_verdict() -> None:
-    gone = Deviation("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "a link")
-    accounts = Accounts(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=())
+    gone = KnownFailure("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "a link")
+    accounts = KnownComparison(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=())
     document = verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, accounts)
     _validate(document)
     assert document["cases"][0]["known"] == ["not implemented"]

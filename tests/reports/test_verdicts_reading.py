@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mta_sts_lab.judge.known_failures import KnownComparison
+from mta_sts_lab.reports.verdicts_json import encode, verdicts_document
+from mta_sts_lab.reports.verdicts_reading import VerdictsError, parse_verdicts, read_verdicts
 
-from lab.judge.deviations import Accounts
-from lab.reports.verdicts_json import encode, verdicts_document
-from lab.reports.verdicts_reading import VerdictsError, parse_verdicts, read_verdicts
 from tests.reports.records import REQUIREMENTS, strip_record, strip_verdicts
 
 _RECORD = strip_record(leaking_enforce=True)
@@ -19,7 +19,7 @@ _VERDICTS = strip_verdicts(_RECORD, leaking_enforce=True)
 
 
 def _document() -> dict[str, Any]:
-    accounts = Accounts(known={_VERDICTS[0].case: ("it was told",)}, vanished=(), unmatched=())
+    accounts = KnownComparison(known={_VERDICTS[0].case: ("it was told",)}, vanished=(), unmatched=())
     return verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, accounts)
 
 

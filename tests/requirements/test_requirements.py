@@ -4,12 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from lab.attacks.registry import ATTACK_FORMS
-from lab.catalogue import load_catalogue
-from lab.model import Grade
-from lab.requirements import STATUSES_WITH_REASON, RequirementError, load_requirements, near_misses
-from lab.targets.flaws import FLAWS
+from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.catalogue import load_catalogue
+from mta_sts_lab.model import Grade
+from mta_sts_lab.reference.flaws import FLAWS
+from mta_sts_lab.requirements import STATUSES_WITH_REASON, RequirementError, load_requirements, near_misses
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 

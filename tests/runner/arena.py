@@ -11,33 +11,33 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lab.attacks.campaign import Campaign
-from lab.attacks.registry import ATTACK_FORMS
-from lab.catalogue import Catalogue, load_catalogue
-from lab.containers.folder import repository_root
-from lab.deadlines import OWN_RHYTHM_IN_PROCESS, Deadline
-from lab.events import AnyFact, Event
-from lab.judge import judge
-from lab.model import Case, Verdict
-from lab.record import RECORD_VERSION, Footer, Header, Record, Recorder
-from lab.requirements import load_requirements
-from lab.runner.patience import Patience
-from lab.runner.play import play
-from lab.runner.queue_watch import QueueWatch
-from lab.runner.stage import Stage
-from lab.targets.contract import About, Held, MailSession, Target, TargetError
-from lab.targets.flaws import FLAWS, parse_flaws
-from lab.targets.reference.settings import Settings
-from lab.targets.reference.target import InProcessTarget
-from lab.world.internet import Internet
-from lab.world.network import LoopbackNetwork
-from lab.world.pki import Authority
+from mta_sts_lab.attacks.controller import AttackController
+from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.catalogue import Catalogue, load_catalogue
+from mta_sts_lab.events import AnyFact, Event
+from mta_sts_lab.judge import judge
+from mta_sts_lab.model import Case, Verdict
+from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record, Recorder
+from mta_sts_lab.reference.flaws import FLAWS, parse_flaws
+from mta_sts_lab.reference.settings import Settings
+from mta_sts_lab.reference.target import InProcessTarget
+from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.runner.play import play
+from mta_sts_lab.runner.queue_watch import QueueWatch
+from mta_sts_lab.runner.run_context import RunContext
+from mta_sts_lab.runner.run_timeouts import Timeouts
+from mta_sts_lab.shipped_files import shipped_files
+from mta_sts_lab.targets.contract import About, Held, MailSession, Target, TargetError
+from mta_sts_lab.timeouts import OWN_RHYTHM_IN_PROCESS, Deadline
+from mta_sts_lab.world.internet import Internet
+from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.pki import Authority
 
 AUTHORITY = Authority.create()
 REQUIREMENTS = load_requirements()
 
 #: Short, for worlds in which what is waited for never comes.
-IMPATIENT = Patience(
+IMPATIENT = Timeouts(
     cases_at_once=20,
     queue_poll=Deadline("queue-poll", 0.02),
     learn_policy=Deadline("learn-policy", 0.3),
@@ -58,7 +58,7 @@ QUICK = Settings(connect_seconds=1.0, command_seconds=1.0, fetch_seconds=1.0, lo
 
 def shelf() -> Catalogue:
     """Return the shipped scenarios."""
-    return load_catalogue(repository_root() / "scenarios", ATTACK_FORMS, REQUIREMENTS, FLAWS)
+    return load_catalogue(shipped_files() / "scenarios", ATTACK_FORMS, REQUIREMENTS, FLAWS)
 
 
 def cases_of(*patterns: str) -> list[Case]:
@@ -135,15 +135,15 @@ class Arena:
     directory: Path
     flaws: tuple[str, ...] = ()
     settings: Settings = QUICK
-    patience: Patience = IMPATIENT
+    timeouts: Timeouts = IMPATIENT
     clock: Callable[[], float] = time.monotonic
     wrap: Callable[[InProcessTarget], Target] = lambda target: target
-    campaign: Callable[[Recorder, Authority], Campaign] = Campaign
+    attack_controller: Callable[[Recorder, Authority], AttackController] = AttackController
     about: Callable[[About], About] = lambda about: about
     on_event: Callable[[Arena, Event], None] = lambda arena, event: None
     internet: Internet = field(init=False)
     target: InProcessTarget = field(init=False)
-    stage: Stage = field(init=False)
+    stage: RunContext = field(init=False)
     #: What `on_event` began: it must not outlive the run.
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
@@ -165,10 +165,10 @@ class Arena:
         await self.target.start()
         target = self.wrap(self.target)
         about = self.about(await target.about())
-        campaign = self.campaign(recorder, AUTHORITY)
-        watch = QueueWatch(target, recorder, self.patience.queue_poll, self.patience.queue_look)
-        self.stage = Stage(
-            target, about, self.internet, campaign, recorder, watch, self.patience, random.Random("canaries")
+        attack_controller = self.attack_controller(recorder, AUTHORITY)
+        watch = QueueWatch(target, recorder, self.timeouts.queue_poll, self.timeouts.queue_look)
+        self.stage = RunContext(
+            target, about, self.internet, attack_controller, recorder, watch, self.timeouts, random.Random("canaries")
         )
         events: list[Event] = []
         recorder.listen(events.append)
@@ -179,7 +179,7 @@ class Arena:
             seconds = time.monotonic() - began
         finally:
             await asyncio.gather(*self.tasks, return_exceptions=True)
-            await campaign.close()
+            await attack_controller.close()
             await target.close()
             await self.internet.close()
         left = asyncio.all_tasks() - before

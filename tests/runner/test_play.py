@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from lab.attacks import clear_text
-from lab.attacks.campaign import AttackedWorld, Campaign
-from lab.attacks.instructions import Steps
-from lab.attacks.registry import ATTACKS
-from lab.attacks.session import Session
-from lab.deadlines import Deadline
-from lab.events import (
+from mta_sts_lab.attacks import clear_text
+from mta_sts_lab.attacks.controller import AttackController, AttackedWorld
+from mta_sts_lab.attacks.instructions import Steps
+from mta_sts_lab.attacks.registry import ATTACKS
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.events import (
     AttackFired,
     CaseBegan,
     CaseEnded,
@@ -34,11 +32,13 @@ from lab.events import (
     TargetFlushed,
     TargetRestarted,
 )
-from lab.model import AttackUse
-from lab.targets.black_box import BlackBox
-from lab.targets.contract import About, Held, InjectionRefusedError, NotOffered, TargetError
-from lab.targets.reference.target import InProcessTarget
-from lab.world.policy_host import PolicyServer
+from mta_sts_lab.model import AttackUse
+from mta_sts_lab.reference.target import InProcessTarget
+from mta_sts_lab.targets.black_box import BlackBox
+from mta_sts_lab.targets.contract import About, Held, InjectionRefusedError, NotOffered, TargetError
+from mta_sts_lab.timeouts import Deadline
+from mta_sts_lab.world.policy_host import PolicyServer
+
 from tests.runner.arena import IMPATIENT, QUICK, Arena, Around, cases_of, with_expectation
 
 ENFORCE = "starttls/strip[enforce]"
@@ -130,7 +130,7 @@ async def test_an_attacker_that_dies_behind_its_first_blow_proves_nothing(
         assert command is not None
         yield from clear_text.relay_one_in_clear(session, command, edit, detail)
 
-    monkeypatch.setattr("lab.attacks.strip_starttls.relay_in_clear", dies)
+    monkeypatch.setattr("mta_sts_lab.attacks.strip_starttls.relay_in_clear", dies)
     played = await Arena(tmp_path, flaws=flaws).play(STRIP)
     assert played.grade(ENFORCE) == ("fail" if flaws else "inconclusive"), (
         "what fails is the report of the flawed sender"
@@ -139,7 +139,7 @@ async def test_an_attacker_that_dies_behind_its_first_blow_proves_nothing(
     assert "control-not-sound" in played.reasons(ENFORCE)
 
 
-class Idle(Campaign):
+class Idle(AttackController):
     """An attacker who is paid and does nothing."""
 
     async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
@@ -148,7 +148,7 @@ class Idle(Campaign):
 
 @pytest.mark.parametrize("flaws", [(), ("ignores_policy",), ("sends_clear_without_starttls",)])
 async def test_the_attacker_is_switched_off(tmp_path: Path, flaws: tuple[str, ...]) -> None:
-    played = await Arena(tmp_path, flaws=flaws, campaign=Idle).play(STRIP)
+    played = await Arena(tmp_path, flaws=flaws, attack_controller=Idle).play(STRIP)
     for case in (ENFORCE, TESTING, NONE):
         assert {"attack-not-fired", "control-not-degraded"} <= played.reasons(case)
         assert played.grade(case) not in ("pass", "info", "weak")
@@ -187,13 +187,13 @@ async def test_a_policy_host_that_breaks_is_never_blamed_on_the_target(
 async def test_an_exception_in_one_case_leaves_the_others_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Stumbling(Campaign):
+    class Stumbling(AttackController):
         async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
             if attacks and world.case == TESTING:
                 raise RuntimeError("no path here")
             await super().begin(world, attacks)
 
-    played = await Arena(tmp_path, campaign=Stumbling).play(STRIP)
+    played = await Arena(tmp_path, attack_controller=Stumbling).play(STRIP)
     assert played.grades() == {ENFORCE: "pass", TESTING: "lab-error", NONE: "pass", ABSENT: "pass"}
     assert not played.facts(CaseEnded, TESTING)
 
@@ -355,7 +355,7 @@ async def test_a_target_that_dies_in_mid_run(tmp_path: Path, step: str) -> None:
 
     began = time.monotonic()
     patient = replace(IMPATIENT, settle=Deadline("settle", 60), recover=Deadline("recover", 60))
-    played = await Arena(tmp_path, wrap=Mortal, on_event=kill, patience=patient).play(STRIP)
+    played = await Arena(tmp_path, wrap=Mortal, on_event=kill, timeouts=patient).play(STRIP)
     assert played.grade(ENFORCE) == "inconclusive"
     assert "target-failed" in played.reasons(ENFORCE)
     assert played.facts(TargetFailed)
@@ -417,8 +417,8 @@ async def test_a_target_that_never_answers_an_injection(tmp_path: Path) -> None:
             await asyncio.Event().wait()
             return ""
 
-    patience = replace(IMPATIENT, inject=Deadline("inject", 0.2))
-    played = await Arena(tmp_path, wrap=Silent, patience=patience).play(STRIP)
+    timeouts = replace(IMPATIENT, inject=Deadline("inject", 0.2))
+    played = await Arena(tmp_path, wrap=Silent, timeouts=timeouts).play(STRIP)
     assert set(played.grades().values()) == {"inconclusive"}
     assert any("inject: no reply" in fact.what for fact in played.facts(TargetFailed, ENFORCE))
     assert played.seconds < QUICKLY
@@ -443,7 +443,7 @@ async def test_a_target_that_falls_silent_in_mid_run(tmp_path: Path) -> None:
             arena.stage.target.dead = True  # type: ignore[attr-defined]
 
     patient = replace(IMPATIENT, settle=Deadline("settle", 60), inject=Deadline("inject", 60))
-    played = await Arena(tmp_path, wrap=Silent, on_event=silence, patience=patient).play(STRIP)
+    played = await Arena(tmp_path, wrap=Silent, on_event=silence, timeouts=patient).play(STRIP)
     assert set(played.grades().values()) == {"inconclusive"}
     assert [fact.what for fact in played.facts(TargetFailed, "")] == [
         "the target's queue cannot be seen: queue-look: no answer within 0.5 s"
@@ -502,7 +502,7 @@ async def test_a_slow_black_box_is_waited_for_as_long_as_it_says(tmp_path: Path)
         wrap=BlackBox,
         clock=fast_clock,
         settings=doubling,
-        patience=replace(IMPATIENT, longest_retry=Deadline("longest-retry", 2.0)),
+        timeouts=replace(IMPATIENT, longest_retry=Deadline("longest-retry", 2.0)),
         about=lambda about: replace(about, own_retry_seconds=0.7),
     )
     played = await arena.play(STRIP)
@@ -525,10 +525,10 @@ async def test_a_queue_without_a_flush_waits_for_the_targets_own_retry(tmp_path:
 
 def test_time_for_retries_is_given_and_bounded() -> None:
     settle = Deadline("settle", 60)
-    patience = replace(IMPATIENT, longest_retry=Deadline("longest-retry", 1800))
+    timeouts = replace(IMPATIENT, longest_retry=Deadline("longest-retry", 1800))
 
     def limit(retry: float, own: float, flushes: bool) -> Deadline:
-        return patience.with_retries(settle, About("x", retry_seconds=retry, own_retry_seconds=own), flushes)
+        return timeouts.with_retries(settle, About("x", retry_seconds=retry, own_retry_seconds=own), flushes)
 
     assert limit(0, 0, flushes=True).seconds == 60
     assert limit(300, 0, flushes=True).seconds == 360
@@ -633,14 +633,14 @@ async def test_what_is_not_offered_is_not_offered_in_any_arm(tmp_path: Path, nam
 
 
 async def test_an_arm_that_breaks_off_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
-    class Stumbling(Campaign):
+    class Stumbling(AttackController):
         async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
             if world.case.endswith("[absent]"):
                 raise RuntimeError("no path here")
             await super().begin(world, attacks)
 
     cases = cases_of("policy/cache-survives-restart")
-    played = await Arena(tmp_path, campaign=Stumbling).play(cases)
+    played = await Arena(tmp_path, attack_controller=Stumbling).play(cases)
     assert set(played.grades().values()) <= {"inconclusive", "lab-error"}
     assert played.seconds < QUICKLY
 

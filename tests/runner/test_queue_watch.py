@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
-
-from lab.deadlines import Deadline
-from lab.events import ConnectionClosed, LabFailed, QueueSeen, TargetFailed, TargetFlushed
-from lab.record import Recorder
-from lab.runner.queue_watch import LOOKS_BEFORE_GONE, QueueWatch
-from lab.targets.contract import Held, NotNow, NotOffered, TargetError
+from mta_sts_lab.events import ConnectionClosed, LabFailed, QueueSeen, TargetFailed, TargetFlushed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.runner.queue_watch import LOOKS_BEFORE_GONE, QueueWatch
+from mta_sts_lab.targets.contract import Held, NotNow, NotOffered, TargetError
+from mta_sts_lab.timeouts import Deadline
 
 CASE = "family/name[enforce]"
 TOKEN = "0123456789abcdef"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from lab.events import LabFailed, ReportsAsked, ReportsLeft, TargetFailed
-from lab.model import Case, Expectation, Mode, Step, World
-from lab.record import Recorder
-from lab.runner.report_call import ReportCall
-from lab.targets.contract import NotOffered
+from mta_sts_lab.events import LabFailed, ReportsAsked, ReportsLeft, TargetFailed
+from mta_sts_lab.model import Case, Expectation, Mode, Step, World
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.runner.report_call import ReportCall
+from mta_sts_lab.targets.contract import NotOffered
 
 
 class Reporter:

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mta_sts_lab.events import Event, LabFailed
+from mta_sts_lab.model import Mode
+from mta_sts_lab.record import Footer, Header, Recorder
+from mta_sts_lab.reference.queue import Queue
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import Plan, header_of, plan_run
+from mta_sts_lab.runner.run import PREFIX_IN_PROCESS, run, run_in_process
+from mta_sts_lab.targets.contract import About, Target, TargetError
+from mta_sts_lab.world.network import AddressInUse, Listener, LoopbackNetwork, Network
 
-from lab.events import Event, LabFailed
-from lab.model import Mode
-from lab.record import Footer, Header, Recorder
-from lab.runner.outlet import Outlet
-from lab.runner.plan import Plan, header_of, plan_run
-from lab.runner.run import PREFIX_IN_PROCESS, run, run_in_process
-from lab.targets.contract import About, Target, TargetError
-from lab.targets.reference.queue import Queue
-from lab.world.network import AddressInUse, Listener, LoopbackNetwork, Network
 from tests.runner.arena import AUTHORITY, IMPATIENT, Around, shelf
 
 SHELF = shelf()

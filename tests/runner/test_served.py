@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from aiohttp import web
+from mta_sts_lab.runner.plan import plan_run
+from mta_sts_lab.runner.served import ServedPlan, _ready
+from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.remote import RemoteTarget
+from mta_sts_lab.timeouts import Deadline
 
-from lab.deadlines import Deadline
-from lab.runner.plan import plan_run
-from lab.runner.served import ServedPlan, _ready
-from lab.targets.contract import TargetError
-from lab.targets.inject import Inject
-from lab.targets.remote import RemoteTarget
 from tests.runner.arena import shelf
 
 READY = Deadline("target-ready", 0.4)

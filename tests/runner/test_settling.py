@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.events import AnyFact
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.reference.delivery import Delivery
+from mta_sts_lab.reference.session import Accepted, Destination, Unprotected
+from mta_sts_lab.reference.smtp_client import Envelope
+from mta_sts_lab.runner.settling import fetched_before_delivery
+from mta_sts_lab.targets.contract import Held, Target
+from mta_sts_lab.timeouts import Deadline
 
-from lab.deadlines import Deadline
-from lab.events import AnyFact
-from lab.judge.facts import CaseFacts
-from lab.runner.settling import fetched_before_delivery
-from lab.targets.contract import Held, Target
-from lab.targets.reference.delivery import Delivery
-from lab.targets.reference.session import Accepted, Destination, Unprotected
-from lab.targets.reference.smtp_client import Envelope
 from tests.judge.stories import ENFORCE, accepted, connection, policy_facts, record
 from tests.runner.arena import IMPATIENT, Arena, Around, cases_of
 
@@ -56,8 +56,8 @@ async def test_a_listing_from_before_the_attempt_is_no_proof_that_the_attempt_ch
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Delivery, "_after_violation", _giving_in())
-    patience = replace(IMPATIENT, settle=Deadline("settle", 6.0))
-    played = await Arena(tmp_path, wrap=SlowToShow, patience=patience).play(cases_of(UNTRUSTED))
+    timeouts = replace(IMPATIENT, settle=Deadline("settle", 6.0))
+    played = await Arena(tmp_path, wrap=SlowToShow, timeouts=timeouts).play(cases_of(UNTRUSTED))
     assert played.grade(UNTRUSTED) == "fail"
     assert {"delivered-unauthenticated", "read-under-a-bad-certificate"} <= played.reasons(UNTRUSTED)
 

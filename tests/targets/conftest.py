@@ -1,3 +1,3 @@
-from tests.targets.reference.conftest import internet
+from tests.reference.conftest import internet
 
 __all__ = ["internet"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.targets.black_box import OFFERED_PARTS, BlackBox
+from mta_sts_lab.targets.contract import NotOffered
 
-from lab.targets.black_box import OFFERED_PARTS, BlackBox
-from lab.targets.contract import NotOffered
-from tests.targets.reference.standin import Internet, sender, until
+from tests.reference.standin import Internet, sender, until
 
 
 async def test_it_takes_mail_and_shows_nothing(internet: Internet, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from mta_sts_lab.reference.server import build_application
+from mta_sts_lab.targets.contract import InjectionRefusedError, NotNow, NotOffered, TargetError
+from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.remote import RemoteTarget
 
-from lab.targets.contract import InjectionRefusedError, NotNow, NotOffered, TargetError
-from lab.targets.inject import Inject
-from lab.targets.reference.server import build_application
-from lab.targets.remote import RemoteTarget
-from tests.targets.reference.standin import Internet, sender, until
+from tests.reference.standin import Internet, sender, until
 
 
 @contextlib.asynccontextmanager

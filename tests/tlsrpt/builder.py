@@ -13,10 +13,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-
-from lab.model import Grade
-from lab.requirements import load_requirements
-from lab.tlsrpt import Finding, KeyLookup, grade, parse_report
+from mta_sts_lab.model import Grade
+from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.tlsrpt import Finding, KeyLookup, grade, parse_report
 
 REQUIREMENTS = load_requirements()
 

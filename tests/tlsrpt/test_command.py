@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mta_sts_lab.cli.commands import app
 from typer.testing import CliRunner, Result
-
-from lab.cli.commands import app
 
 from .builder import KEY_NAME, Mail, changed, good, key_record, text
 
@@ -123,7 +122,7 @@ def test_a_key_that_is_given_is_used(folder: Path) -> None:
 
 
 def test_a_key_that_is_not_written_as_one_is_refused(folder: Path) -> None:
-    command = [sys.executable, "-m", "lab", "report-check", str(folder / "good.eml"), "--dkim-key", "nonsense"]
+    command = [sys.executable, "-m", "mta_sts_lab", "report-check", str(folder / "good.eml"), "--dkim-key", "nonsense"]
     ended = subprocess.run(
         command,
         capture_output=True,
@@ -188,7 +187,7 @@ def test_equal_findings_are_told_once_and_counted(folder: Path) -> None:
 
 
 def test_help_loads_neither_the_grader_nor_the_verifier() -> None:
-    code = "import sys, lab.cli.commands; print([name for name in ('lab.tlsrpt', 'dkim', 'rich.console') if name in sys.modules])"
+    code = "import sys, mta_sts_lab.cli.commands; print([name for name in ('mta_sts_lab.tlsrpt', 'dkim', 'rich.console') if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "lab.tlsrpt" not in ended.stdout
+    assert "mta_sts_lab.tlsrpt" not in ended.stdout
     assert "dkim" not in ended.stdout

@@ -5,9 +5,8 @@ from __future__ import annotations
 import gzip
 
 import pytest
-
-from lab.model import Grade
-from lab.tlsrpt import parse_report
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt import parse_report
 
 from .builder import REQUIREMENTS, changed, found, good, short, text
 from .mutations import HARMLESS, MUTATIONS, Mutation

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from lab.model import Grade
-from lab.tlsrpt import Kind, grade, not_judged, parse_report
-from lab.tlsrpt.coverage import IN_SCOPE, JUDGED_IN_PART, NEEDS_MORE, NOTED_WHILE_READING
-from lab.tlsrpt.grading import CHECKS, KEY_CHECKS
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt import Kind, grade, not_judged, parse_report
+from mta_sts_lab.tlsrpt.coverage import IN_SCOPE, JUDGED_IN_PART, NEEDS_MORE, NOTED_WHILE_READING
+from mta_sts_lab.tlsrpt.grading import CHECKS, KEY_CHECKS
 
 from .builder import REQUIREMENTS, Mail, found, good, keys, replace, short, text
 from .mutations import HARMLESS, MUTATIONS, Mutation

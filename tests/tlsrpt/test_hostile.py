@@ -11,10 +11,9 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-
-from lab.model import Grade
-from lab.tlsrpt import grade, not_judged, parse_report
-from lab.tlsrpt.limits import LARGEST_INPUT
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt import grade, not_judged, parse_report
+from mta_sts_lab.tlsrpt.limits import LARGEST_INPUT
 
 from .builder import REQUIREMENTS, Mail, good, keys, replace, text
 

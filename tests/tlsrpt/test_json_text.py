@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from lab.tlsrpt.departures import Notes
-from lab.tlsrpt.json_text import JsonText, Number, Value, look_like_json, read_json
-from lab.tlsrpt.limits import DEEPEST_JSON, MOST_VALUES, BeyondLimit
+from mta_sts_lab.tlsrpt.departures import Notes
+from mta_sts_lab.tlsrpt.json_text import JsonText, Number, Value, look_like_json, read_json
+from mta_sts_lab.tlsrpt.limits import DEEPEST_JSON, MOST_VALUES, BeyondLimit
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8"))
 DOCUMENTS = st.recursive(

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-
-from lab.model import Grade
-from lab.tlsrpt import Kind, grade, not_judged, parse_report
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt import Kind, grade, not_judged, parse_report
 
 from .builder import (
     BEGIN,

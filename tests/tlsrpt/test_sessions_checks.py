@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from lab.model import Grade
-from lab.tlsrpt import KnownSessions, Range, against_sessions, parse_report, right_result_types
-from lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions
-from lab.tlsrpt.report import RESULT_TYPES
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt import KnownSessions, Range, against_sessions, parse_report, right_result_types
+from mta_sts_lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions
+from mta_sts_lab.tlsrpt.report import RESULT_TYPES
 
 from .builder import REQUIREMENTS, changed, good, short, text
 

@@ -11,11 +11,10 @@ import dkim
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from lab.model import Grade
-from lab.tlsrpt import KeyUnavailable, grade, not_judged, parse_report, unverified
-from lab.tlsrpt.limits import MOST_SIGNATURES
-from lab.tlsrpt.verification import canonical_body
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt import KeyUnavailable, grade, not_judged, parse_report, unverified
+from mta_sts_lab.tlsrpt.limits import MOST_SIGNATURES
+from mta_sts_lab.tlsrpt.verification import canonical_body
 
 from .builder import KEY_NAME, REQUIREMENTS, Mail, found, key_record, keys, private_key, short
 

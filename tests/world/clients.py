@@ -9,9 +9,9 @@ import ssl
 from dataclasses import dataclass
 
 import dnslib
+from mta_sts_lab.world.network import Network
+from mta_sts_lab.world.pki import Authority
 
-from lab.world.network import Network
-from lab.world.pki import Authority
 from tests.world.watching import PATIENCE
 
 
@@ -89,13 +89,13 @@ async def ask(
     return dnslib.DNSRecord.parse(await send(network.where(address, 53, transport), bytes(query.pack())))
 
 
-async def ask_by_udp(where: tuple[str, int], packet: bytes, patience: float = PATIENCE) -> bytes:
+async def ask_by_udp(where: tuple[str, int], packet: bytes, timeouts: float = PATIENCE) -> bytes:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         sock.connect(where)
         await loop.sock_sendall(sock, packet)
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeouts):
             return await loop.sock_recv(sock, 65535)
 
 

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-
-from lab.events import LabFailed
-from lab.record import Recorder
-from lab.world.host import Ground
-from lab.world.internet import Internet
-from lab.world.network import LoopbackNetwork
-from lab.world.pki import Authority
-from lab.world.tls import Certificates
+from mta_sts_lab.events import LabFailed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.internet import Internet
+from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.tls import Certificates
 
 
 @pytest.fixture(scope="session")

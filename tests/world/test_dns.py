@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import dnslib
 import pytest
+from mta_sts_lab.events import DnsAnswered, LabFailed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.dns import DnsServer
+from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.zone import Answer, Question, Record, Zone
 
-from lab.events import DnsAnswered, LabFailed
-from lab.record import Recorder
-from lab.world.dns import DnsServer
-from lab.world.network import LoopbackNetwork
-from lab.world.zone import Answer, Question, Record, Zone
 from tests.world.clients import ask, ask_by_tcp, ask_by_udp
 from tests.world.watching import facts, seen
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed, LabFailed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.host import AcceptingHost, Ground
+from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.path import Accepted, Host
+from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.tls import Certificates
 
-from lab.events import ConnectionAccepted, ConnectionClosed, LabFailed
-from lab.record import Recorder
-from lab.world.host import AcceptingHost, Ground
-from lab.world.network import LoopbackNetwork
-from lab.world.path import Accepted, Host
-from lab.world.pki import Authority
-from lab.world.tls import Certificates
 from tests.world.watching import facts, seen
 
 CASE = "a/b[none]"

@@ -7,8 +7,7 @@ import re
 
 import dnslib
 import pytest
-
-from lab.events import (
+from mta_sts_lab.events import (
     BounceReceived,
     CaseBegan,
     ConnectionAccepted,
@@ -19,14 +18,15 @@ from lab.events import (
     PolicyRequested,
     ReportReceived,
 )
-from lab.model import Case, Dns, Expectation, Mode, MxHost, Policy, PolicyHost, Step, World
-from lab.record import Recorder
-from lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet, NoAddressLeft
-from lab.world.message import probe_message
-from lab.world.network import LoopbackNetwork
-from lab.world.pki import Authority
-from lab.world.policy_host import WELL_KNOWN
-from lab.world.zone import Answer, Question
+from mta_sts_lab.model import Case, Dns, Expectation, Mode, MxHost, Policy, PolicyHost, Step, World
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet, NoAddressLeft
+from mta_sts_lab.world.message import probe_message
+from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.policy_host import WELL_KNOWN
+from mta_sts_lab.world.zone import Answer, Question
+
 from tests.world.clients import SmtpClient, ask, request, trusting
 from tests.world.test_message import BOUNCE
 from tests.world.watching import facts

@@ -8,8 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
-
-from lab.events import (
+from mta_sts_lab.events import (
     BounceReceived,
     ClientHelloSeen,
     ConnectionAccepted,
@@ -20,13 +19,14 @@ from lab.events import (
     TlsFailed,
     TokenRead,
 )
-from lab.model import MxHost
-from lab.record import Recorder
-from lab.world.host import Ground
-from lab.world.mail_host import MxServer
-from lab.world.message import body_digest, probe_message
-from lab.world.path import Accepted, Host
-from lab.world.pki import Authority
+from mta_sts_lab.model import MxHost
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.message import body_digest, probe_message
+from mta_sts_lab.world.path import Accepted, Host
+from mta_sts_lab.world.pki import Authority
+
 from tests.world.clients import SmtpClient, careless, trusting
 from tests.world.test_message import BOUNCE
 from tests.world.watching import PATIENCE, facts, seen

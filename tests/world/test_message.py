@@ -8,8 +8,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from lab.world.message import (
+from mta_sts_lab.world.message import (
     Bounce,
     body_digest,
     bounces_in,

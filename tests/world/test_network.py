@@ -7,9 +7,8 @@ import socket
 from unittest import mock
 
 import pytest
-
-from lab.world import network as network_module
-from lab.world.network import (
+from mta_sts_lab.world import network as network_module
+from mta_sts_lab.world.network import (
     AddressInUse,
     LoopbackNetwork,
     PrefixNetwork,

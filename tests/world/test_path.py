@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from lab.world.path import Accepted, StraightPath
+from mta_sts_lab.world.path import Accepted, StraightPath
 
 
 class Host:

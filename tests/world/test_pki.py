@@ -8,9 +8,9 @@ import ssl
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from mta_sts_lab.model import CERTIFICATE_VARIANTS
+from mta_sts_lab.world.pki import Authority, Credentials, server_context
 
-from lab.model import CERTIFICATE_VARIANTS
-from lab.world.pki import Authority, Credentials, server_context
 from tests.world.clients import trusting
 
 HOST = "mx1.c0ffee.example"

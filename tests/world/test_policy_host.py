@@ -7,13 +7,20 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
+from mta_sts_lab.events import (
+    ClientHelloSeen,
+    ConnectionAccepted,
+    ConnectionClosed,
+    PolicyRequested,
+    TlsEstablished,
+    TlsFailed,
+)
+from mta_sts_lab.model import Policy, PolicyHost
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.policy_host import WELL_KNOWN, PolicyServer, PolicySettings, policy_body, policy_id
 
-from lab.events import ClientHelloSeen, ConnectionAccepted, ConnectionClosed, PolicyRequested, TlsEstablished, TlsFailed
-from lab.model import Policy, PolicyHost
-from lab.record import Recorder
-from lab.world.host import Ground
-from lab.world.pki import Authority
-from lab.world.policy_host import WELL_KNOWN, PolicyServer, PolicySettings, policy_body, policy_id
 from tests.world.clients import careless, request, trusting
 from tests.world.watching import facts, seen
 

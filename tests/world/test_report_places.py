@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from lab.model import REPORT_PLACES, Reports
-from lab.world.report_places import ReportPlaces, name_of_case, place_of, report_records, wanted_places
+from mta_sts_lab.model import REPORT_PLACES, Reports
+from mta_sts_lab.world.report_places import ReportPlaces, name_of_case, place_of, report_records, wanted_places
 
 DOMAIN = "c0ffee.example"
 HTTPS = "https://reports.lab.example/v1/c0ffee"

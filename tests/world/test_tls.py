@@ -6,12 +6,12 @@ import asyncio
 import ssl
 
 import pytest
+from mta_sts_lab.events import LabFailed, TlsEstablished, TlsFailed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.pki import Credentials
+from mta_sts_lab.world.tls import ServerTls, Witness, wording
 
-from lab.events import LabFailed, TlsEstablished, TlsFailed
-from lab.record import Recorder
-from lab.world.host import Ground
-from lab.world.pki import Credentials
-from lab.world.tls import ServerTls, Witness, wording
 from tests.world.clients import careless
 from tests.world.watching import facts, seen
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from lab.world.zone import Answer, Question, Record, Zone, canonical
+from mta_sts_lab.world.zone import Answer, Question, Record, Zone, canonical
 
 DOMAIN = "c0ffee.example"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from lab.events import Fact
-from lab.record import Recorder
+from mta_sts_lab.events import Fact
+from mta_sts_lab.record import Recorder
 
 _Fact = TypeVar("_Fact", bound=Fact)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
+from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.record import Record
+from mta_sts_lab.reports.matrix.table import State
+from mta_sts_lab.reports.verdicts_json import encode, verdicts_document
+from mta_sts_lab.reports.verdicts_reading import JudgedRun, parse_verdicts
 
-from lab.model import Grade, Judgement, Verdict
-from lab.record import Record
-from lab.reports.matrix.table import State
-from lab.reports.verdicts_json import encode, verdicts_document
-from lab.reports.verdicts_reading import JudgedRun, parse_verdicts
 from tests.reports.records import REQUIREMENTS, strip_record, strip_verdicts
 
 CASES = tuple(f"{family}/{name}[enforce]" for family in ("starttls", "mx", "policy") for name in ("a", "b", "c", "d"))

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path, PurePath
 
 import pytest
+from mta_sts_lab.model import Mode
+from mta_sts_lab.reports.matrix.evidence import Source, evidence_of
+from mta_sts_lab.reports.matrix.page import matrix_html
+from mta_sts_lab.reports.matrix.table import matrix_of
 
-from lab.model import Mode
-from lab.reports.matrix.evidence import Source, evidence_of
-from lab.reports.matrix.page import matrix_html
-from lab.reports.matrix.table import matrix_of
 from tests.reports.matrix.chromium import Page, chromium
 from tests.reports.matrix.judged import judged, strip_run
 from tests.reports.matrix.test_page import ATTACK, LOG

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator, ValidationError
+from mta_sts_lab.model import Grade
+from mta_sts_lab.reports.matrix.markdown import SQUARES, escaped, matrix_markdown
+from mta_sts_lab.reports.matrix.matrix_json import matrix_document, schema
+from mta_sts_lab.reports.matrix.page import matrix_html
+from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
+from mta_sts_lab.reports.matrix.terminal import matrix_page
+from mta_sts_lab.reports.verdicts_json import encode
+from mta_sts_lab.reports.verdicts_reading import JudgedRun
 
-from lab.model import Grade
-from lab.reports.matrix.markdown import SQUARES, escaped, matrix_markdown
-from lab.reports.matrix.matrix_json import matrix_document, schema
-from lab.reports.matrix.page import matrix_html
-from lab.reports.matrix.table import Matrix, matrix_of
-from lab.reports.matrix.terminal import matrix_page
-from lab.reports.verdicts_json import encode
-from lab.reports.verdicts_reading import JudgedRun
 from tests.reports.matrix.judged import judged, runs, verdict
 from tests.reports.records import HOSTILE, HOSTILE_VISIBLE, REQUIREMENTS, rendered, without_colour
 

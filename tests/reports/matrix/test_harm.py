@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from mta_sts_lab.judge.checks.soundness import FARED
+from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.reports.matrix.harm import Harm, harm_of
+from mta_sts_lab.reports.matrix.table import matrix_of
+from mta_sts_lab.reports.matrix.words import harm
 
-from lab.judge.soundness import FARED
-from lab.model import Grade, Judgement, Verdict
-from lab.reports.matrix.harm import Harm, harm_of
-from lab.reports.matrix.table import matrix_of
-from lab.reports.matrix.words import harm
 from tests.reports.matrix.judged import judged
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from lab.events import CaseBegan, Event, MessageInjected
-from lab.reports.matrix.log_lines import log_by_case
+from mta_sts_lab.events import CaseBegan, Event, MessageInjected
+from mta_sts_lab.reports.matrix.log_lines import log_by_case
 
 #: What mail servers say when they take a message, and what their logs call it.
 REPLIES = [

@@ -13,14 +13,15 @@ from html.parser import HTMLParser
 from pathlib import PurePath
 from typing import Any
 
-from lab import events as facts
-from lab.events import Event
-from lab.model import Grade, Mode
-from lab.record import Record
-from lab.reports.matrix.evidence import MOST_LINES, MOST_LOG_LINES, Source, evidence_of
-from lab.reports.matrix.page import BLOCK, matrix_html
-from lab.reports.matrix.table import matrix_of
-from lab.reports.verdicts_reading import JudgedRun
+from mta_sts_lab import events as facts
+from mta_sts_lab.events import Event
+from mta_sts_lab.model import Grade, Mode
+from mta_sts_lab.record import Record
+from mta_sts_lab.reports.matrix.evidence import MOST_LINES, MOST_LOG_LINES, Source, evidence_of
+from mta_sts_lab.reports.matrix.page import BLOCK, matrix_html
+from mta_sts_lab.reports.matrix.table import matrix_of
+from mta_sts_lab.reports.verdicts_reading import JudgedRun
+
 from tests.reports.matrix.judged import judged, strip_run, verdict
 from tests.reports.records import HOSTILE, HOSTILE_VISIBLE, REQUIREMENTS, case_id, number_of, record_of, strip_record
 

@@ -6,9 +6,8 @@ from collections import Counter
 from itertools import pairwise
 
 from hypothesis import given
-
-from lab.model import Grade
-from lab.reports.matrix.table import (
+from mta_sts_lab.model import Grade
+from mta_sts_lab.reports.matrix.table import (
     LETTERS,
     MEANINGS,
     SEVERITY,
@@ -19,8 +18,9 @@ from lab.reports.matrix.table import (
     reason_of,
     severity,
 )
-from lab.reports.matrix.words import COLOURS
-from lab.reports.verdicts_reading import JudgedRun
+from mta_sts_lab.reports.matrix.words import COLOURS
+from mta_sts_lab.reports.verdicts_reading import JudgedRun
+
 from tests.reports.matrix.judged import judged, runs, states, verdict
 
 

@@ -1,5 +1,0 @@
-"""`python -m lab` is `sts-lab`."""
-
-from lab.cli import main
-
-main()

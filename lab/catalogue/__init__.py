@@ -1,6 +1,0 @@
-"""The catalogue: scenario files, read strictly, expanded to cases and checked for expectations that prove nothing."""
-
-from lab.catalogue.catalogue import Catalogue, NothingSelected, load_catalogue
-from lab.catalogue.problems import CatalogueError, Problem
-
-__all__ = ["Catalogue", "CatalogueError", "NothingSelected", "Problem", "load_catalogue"]

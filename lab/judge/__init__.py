@@ -1,5 +1,0 @@
-"""The judge: a record goes in, verdicts come out. Pure, so that today's judge can re-judge yesterday's record."""
-
-from lab.judge.verdicts import judge, views_of
-
-__all__ = ["judge", "views_of"]

@@ -1,0 +1,200 @@
+"""The claims: is each capability that GET /about names really there?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mta_sts_lab.adapter_check.delivery import policy_fetch
+from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Word, at, name_of
+from mta_sts_lab.adapter_check.probes import (
+    CACHE,
+    HONEST,
+    KNOWN_POLICY,
+    MTA_STS,
+    PERSISTENT,
+    POLICY_UNCLAIMED,
+    REPORTED,
+    STRANGER,
+    TLS_RPT,
+    UNTRUSTED,
+)
+from mta_sts_lab.events import NotSupported, ReportReceived, ReportsLeft
+from mta_sts_lab.judge.arrivals import Arrival, read_report
+from mta_sts_lab.model import Case, Outcome
+
+#: What a target can claim and the lab has cases for.
+PROBED = (MTA_STS, TLS_RPT)
+
+_BROUGHT = {"https": "posted to", "mail": "mailed to"}
+
+
+def the_claims(view: AdapterView) -> Iterator[Finding]:
+    """Return what was found of each capability that is claimed, and of those that are there unclaimed."""
+    if not view.played(HONEST) or not view.played(KNOWN_POLICY if view.claims(MTA_STS) else POLICY_UNCLAIMED):
+        yield Finding("claims", Word.SKIPPED, "not tried: mail has to arrive first")
+        return
+    yield from _mta_sts(view) if view.claims(MTA_STS) else _unclaimed(view)
+    if view.claims(TLS_RPT):
+        yield _tls_rpt(view)
+    elif any(fact.offered and not fact.error for _, fact in view.tries("reports")):
+        yield Finding(
+            "does not claim tls-rpt",
+            Word.FAULT,
+            f"{name_of('reports')} answers, and yet tls-rpt is not claimed: nobody would ever ask it",
+            "there-and-not-claimed",
+            'Add "tls-rpt" to "capabilities" of GET /about, or leave the hook `reports` out.',
+            at([event for event, _ in view.tries("reports")]),
+        )
+    for capability in sorted(set(view.about.capabilities) - set(PROBED)):
+        yield Finding(f"claims {capability}", Word.NOT_PROVABLE, "there are no cases about it yet")
+
+
+def _unclaimed(view: AdapterView) -> Iterator[Finding]:
+    fetched = view.facts(POLICY_UNCLAIMED).policy_fetched(float("inf"))
+    if fetched:
+        yield Finding(
+            "does not claim mta-sts",
+            Word.FAULT,
+            "the policy of an honest domain was fetched, and yet mta-sts is not claimed",
+            "there-and-not-claimed",
+            'Add "mta-sts" to "capabilities" of GET /about.',
+            at(fetched),
+        )
+    else:
+        yield Finding(
+            "trusts the lab's CA for MX hosts",
+            Word.NOT_PROVABLE,
+            "mail without a policy is delivered inside TLS whether the certificate is trusted or not; the log of "
+            "the mail server may tell",
+        )
+
+
+def _mta_sts(view: AdapterView) -> Iterator[Finding]:
+    fetch = policy_fetch(view, KNOWN_POLICY)
+    yield fetch
+    if fetch.word is not Word.OK:
+        yield Finding("claims mta-sts: enforces policies", Word.SKIPPED, "not tried: no policy was fetched")
+        return
+    again = view.outcome(KNOWN_POLICY, "again") or view.outcome(KNOWN_POLICY, "learn")
+    if again is None or not again.delivered:
+        yield Finding(
+            "claims mta-sts: trusts the lab's CA for MX hosts",
+            Word.FAULT,
+            f"under an enforced policy, with everything in order, mail was {_word(again)}",
+            "ca-not-trusted",
+            "The CA in /lab/ca.pem must be trusted for MX hosts where a policy demands a valid certificate (Postfix: "
+            "smtp_tls_CAfile); the queue's reason and the log say what the mail server minds.",
+        )
+    else:
+        yield _trust(view)
+    yield _enforces(view)
+    yield _cache(view)
+
+
+def _trust(view: AdapterView) -> Finding:
+    part = "claims mta-sts: trusts the lab's CA for MX hosts"
+    if view.outcome(UNTRUSTED, "held") is Outcome.DEFERRED:
+        return Finding(
+            part, Word.OK, "delivers to a certificate of the lab's CA under an enforced policy, and to no other"
+        )
+    became = view.outcome(UNTRUSTED, "held")
+    return Finding(
+        part,
+        Word.NOT_PROVABLE,
+        f"delivers under an enforced policy; but mail for a host with an untrusted certificate was {_word(became)}, "
+        "so nothing shows whose certificates it looks at",
+    )
+
+
+def _enforces(view: AdapterView) -> Finding:
+    part = "claims mta-sts: enforces policies"
+    became = view.outcome(STRANGER, "held")
+    if became is Outcome.DEFERRED:
+        return Finding(part, Word.OK, "mail for a host that the policy does not name is held")
+    if became is None or became is Outcome.UNSETTLED:
+        return Finding(part, Word.INCONCLUSIVE, f"mail for a host that the policy does not name was {_word(became)}")
+    return Finding(
+        part,
+        Word.FAULT,
+        f"mail for a host that the enforced policy does not name was {_word(became)}, although the policy was fetched",
+        "claimed-and-not-there",
+        "Does the mail server ask the part that fetches policies before each delivery (Postfix: smtp_tls_policy_maps)? "
+        'If so, this is a finding about the mail server: `sts-lab run` tells more. If not, do not claim "mta-sts".',
+        at(_copies(view, STRANGER)),
+    )
+
+
+def _copies(view: AdapterView, case: Case) -> list:  # type: ignore[type-arg]
+    message = view.message(case, "held")
+    return [event for event, _ in message.copies()] if message else []
+
+
+def _cache(view: AdapterView) -> Finding:
+    part = f'says "policy_cache": "{view.about.policy_cache}"'
+    if not view.played(CACHE) or view.facts(CACHE).of_kind(NotSupported):
+        return Finding(part, Word.NOT_PROVABLE, f"{name_of('restart')} cannot be used")
+    if view.outcome(STRANGER, "held") is not Outcome.DEFERRED:
+        return Finding(part, Word.NOT_PROVABLE, "a policy that is not enforced shows nothing")
+    became = view.outcome(CACHE, "killed")
+    if became is None or became is Outcome.UNSETTLED:
+        return Finding(part, Word.INCONCLUSIVE, f"after a restart the message was {_word(became)}")
+    kept = became is Outcome.DEFERRED
+    if kept == (view.about.policy_cache == PERSISTENT):
+        return Finding(part, Word.OK, f"a policy is {'kept' if kept else 'forgotten'} over a restart")
+    return Finding(
+        part,
+        Word.FAULT,
+        f"a policy is {'kept' if kept else 'forgotten'} over a restart: the message was {_word(became)}",
+        "policy-cache-belied",
+        f'Say "policy_cache": "{PERSISTENT if kept else "volatile"}" in GET /about, or keep the cache on disk.',
+    )
+
+
+def _tls_rpt(view: AdapterView) -> Finding:
+    part = "claims tls-rpt"
+    arrived = [
+        (case, Arrival(event, fact, read_report(fact)))
+        for case in (REPORTED, KNOWN_POLICY)
+        for event, fact in view.facts(case).of_kind(ReportReceived)
+    ]
+    right = [arrival.event for case, arrival in arrived if arrival.is_about(view.facts(case).domain)]
+    if right:
+        return Finding(part, Word.OK, "a report about an honest domain arrived", evidence=at(right))
+    if arrived:
+        return Finding(
+            part,
+            Word.FAULT,
+            f"what arrived is no report about the domain: {_no_report(arrived[-1][1])}",
+            "no-report-in-it",
+            "A report is JSON as RFC 8460, section 4.4 has it, posted or mailed, gzipped or not, with the domain in "
+            "policy-domain. It is in the run's folder: `sts-lab report-check` says what is wrong with one.",
+            at([arrival.event for _, arrival in arrived]),
+        )
+    left = view.of_run.of_kind(ReportsLeft)
+    if not left:
+        return Finding(
+            part,
+            Word.FAULT,
+            f"{name_of('reports')} could not be asked",
+            "claimed-and-not-there",
+            "A target that claims tls-rpt needs the hook `reports`: nobody can wait for the end of a day.",
+        )
+    return Finding(
+        part,
+        Word.FAULT,
+        f"no report arrived, although {name_of('reports')} says that all have left",
+        "claimed-and-not-there",
+        "The hook must return when every report that is due has left, also that of a day that has not ended. Reports "
+        "go where the domain's _smtp._tls record says, over HTTPS under the CA in /lab/ca.pem.",
+        at([left[-1][0]]),
+    )
+
+
+def _no_report(arrival: Arrival) -> str:
+    domains = ", ".join(sorted(set(arrival.parsed.policy_domains))[:3]) or "none"
+    what = f"a report about {domains}" if arrival.parsed.content else arrival.parsed.trouble
+    return f"{arrival.fact.size} octets {_BROUGHT[arrival.fact.transport]} {arrival.fact.place}: {what}"
+
+
+def _word(outcome: Outcome | None) -> str:
+    return outcome.value if outcome else "never sent"

@@ -1,0 +1,185 @@
+"""A target whose every answer is put on record: what an adapter check is judged from."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from mta_sts_lab.adapter_check.probes import HELD
+from mta_sts_lab.events import Event, LogRead, MessageInjected, PartTried, QueueListed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.runner.quiet_time import QuietTime
+from mta_sts_lab.targets.black_box import BlackBox
+from mta_sts_lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, Target, TargetError
+
+T = TypeVar("T")
+
+#: Seconds between two knocks at a target that is starting up, and that a knock has at least.
+_PAUSE, _KNOCK = 0.1, 1.0
+
+#: Seconds for which a target that starts up may say that it has no such thing: no file comes later than that.
+_MISSING = 5.0
+
+#: Rows of a queue, and characters of each word of them, that are put on record.
+_MOST_ROWS, _LONGEST_WORD = 200, 300
+
+#: Lines of a log that name a recipient of ours, and characters of each, that are put on record.
+_MOST_LINES, _LONGEST_LINE = 40, 300
+
+
+class CheckedTarget(Target, Protocol):
+    """A target whose mail port can be tried by itself."""
+
+    async def greet(self) -> None:
+        """See that it takes mail, without sending any. Raises `TargetError`."""
+
+
+class ObservedTarget(BlackBox):
+    """See the module. A part that broke its contract once is hidden from then on, so that the rest can be checked."""
+
+    def __init__(self, inside: CheckedTarget, recorder: Recorder) -> None:
+        super().__init__(inside, ())
+        self._checked = inside
+        self._recorder = recorder
+        self._rows: tuple[tuple[str, str, str, str], ...] | None = None
+        self._tried: set[str] = set()
+        self._put_off: set[str] = set()
+        self._domains: set[str] = set()
+        self._quiet: QuietTime | None = None
+        recorder.listen(self._remember)
+
+    async def come_up(self, seconds: float) -> tuple[About, bool]:
+        """Wait until the contract answers and mail is taken, or so many seconds; on record is how it ended.
+
+        Returns what the target says of itself (nothing, if it never did), and whether it takes mail.
+        """
+        give_up = time.monotonic() + seconds
+        about = await self._knock("about", self._checked.about, give_up)
+        if about is None:
+            return About(""), False
+        return about, await self._knock("smtp", self._greeted, give_up) is True
+
+    async def _greeted(self) -> bool:
+        await self._checked.greet()
+        return True
+
+    async def _knock(self, part: str, knock: Callable[[], Awaitable[T]], give_up: float) -> T | None:
+        began = time.monotonic()
+        while True:
+            error: TargetError
+            try:
+                async with asyncio.timeout(max(give_up - time.monotonic(), _KNOCK)):
+                    answer = await knock()
+            except TargetError as caught:
+                error = caught
+            except TimeoutError:
+                error = NotAnswering("connections are taken, and nothing is ever said")
+            else:
+                self._write(part, began, None)
+                return answer
+            if isinstance(error, NotOffered):
+                give_up = min(give_up, began + _MISSING)
+            if time.monotonic() + _PAUSE > give_up:
+                self._write(part, began, error)
+                return None
+            await asyncio.sleep(_PAUSE)
+
+    async def queue(self) -> tuple[Held, ...]:
+        """See `Target`. What is new in it is put on record."""
+        held = await self._watched("queue", super().queue, quiet=True)
+        rows = tuple(
+            tuple(word[:_LONGEST_WORD] for word in (one.recipient, one.sender, one.state, one.reason))
+            for one in held[:_MOST_ROWS]
+        )
+        if rows != self._rows:
+            self._rows = rows  # type: ignore[assignment]
+            self._recorder.write(QueueListed(rows=rows))  # type: ignore[arg-type]
+        return held
+
+    def hold_flushes(self, seconds: float, at_most: float) -> None:
+        """Answer "not now" to each request for an attempt until the target's own rhythm has been seen.
+
+        That is when the probe's message has waited for so many `seconds`, or was tried again; `at_most` from now on.
+        """
+        self._quiet = QuietTime(HELD.id, "held", seconds, time.monotonic() + at_most)
+
+    async def flush(self) -> None:
+        """See `Target`."""
+        if self._quiet is not None and not self._quiet.over():
+            raise NotNow("the target's own rhythm is being watched")
+        await self._watched("flush", super().flush, quiet=True)
+
+    async def restart(self, signal: str) -> None:
+        """See `Target`. Also on record is whether mail is taken again."""
+        began = time.monotonic()
+        try:
+            await super().restart(signal)
+            await self._checked.greet()
+        except TargetError as error:
+            self._write("restart", began, error, signal)
+            self.hidden.add("restart")
+            raise
+        self._write("restart", began, None, signal)
+
+    async def advance(self, seconds: int) -> None:
+        """See `Target`."""
+        await self._watched("clock", lambda: super(ObservedTarget, self).advance(seconds), str(seconds))
+
+    async def reports(self) -> None:
+        """See `Target`."""
+        await self._watched("reports", super().reports)
+
+    async def logs(self) -> str:
+        """See `Target`. The lines that name our recipients are put on record."""
+        text = await self._watched("logs", super().logs)
+        lines = [line for line in text.splitlines() if any(domain in line for domain in self._domains)]
+        kept = tuple(line.strip()[:_LONGEST_LINE] for line in lines[-_MOST_LINES:])
+        self._recorder.write(LogRead(characters=len(text), lines=kept))
+        return text
+
+    async def _watched(
+        self, part: str, call: Callable[[], Awaitable[T]], argument: str = "", *, quiet: bool = False
+    ) -> T:
+        """Make a call and put it on record; of a `quiet` part only the first time, and when it goes wrong."""
+        began = time.monotonic()
+        try:
+            answer = await call()
+        except NotNow:
+            if part not in self._put_off:
+                self._put_off.add(part)
+                self._write(part, began, None, argument, put_off=True)
+            raise
+        except TargetError as error:
+            if part not in self.hidden:
+                self._write(part, began, error, argument)
+            if isinstance(error, NotAnswering) and part in self._tried:
+                raise  # not a hook that is wrong: the target has gone
+            self.hidden.add(part)
+            raise NotOffered(f"/{part}: {error}") from error
+        if not quiet or part not in self._tried:
+            self._write(part, began, None, argument)
+        self._tried.add(part)
+        return answer
+
+    def _write(
+        self, part: str, began: float, error: TargetError | None, argument: str = "", *, put_off: bool = False
+    ) -> None:
+        self._recorder.write(
+            PartTried(
+                part=part,
+                argument=argument,
+                reached=not isinstance(error, NotAnswering),
+                offered=not isinstance(error, NotOffered),
+                error="" if error is None or isinstance(error, NotOffered) else str(error),
+                seconds=round(time.monotonic() - began, 3),
+                put_off=put_off,
+            )
+        )
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event.fact, MessageInjected):
+            self._domains.add(event.fact.recipient.rpartition("@")[2])
+        if self._quiet is not None:
+            self._quiet.see(event)

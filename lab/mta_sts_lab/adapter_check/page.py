@@ -1,0 +1,101 @@
+"""What a check of an adapter says: a line a part, and below it, for what is wrong, what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from mta_sts_lab.adapter_check import LAB, Finding, Word
+from mta_sts_lab.record import Header
+from mta_sts_lab.reports.escaping import shortened
+from mta_sts_lab.reports.layout import Hanging, labelled
+from mta_sts_lab.reports.legal_json import legal_json
+from mta_sts_lab.reports.summary import AS_EXPECTED, FINDING, INCONCLUSIVE, LAB_ERROR
+
+#: Raised with any change that a reader of the older document would stumble over.
+FORMAT = 1
+
+_STYLES = {
+    Word.OK: "green",
+    Word.NOT_OFFERED: "dim",
+    Word.NOT_PROVABLE: "cyan",
+    Word.SKIPPED: "dim",
+    Word.INCONCLUSIVE: "magenta",
+    Word.FAULT: "bold red",
+}
+
+#: Cells of an observation: three lines of the page, or eight where something is wrong. The JSON has the whole text.
+_LONGEST, _LONGEST_FAULT = 200, 520
+
+_GUTTER = 14
+
+_MEANINGS = {
+    AS_EXPECTED: "the adapter keeps the contract",
+    FINDING: "the adapter has to be mended",
+    LAB_ERROR: "error in the lab: the check proves nothing",
+    INCONCLUSIVE: "inconclusive: not everything that could be shown was shown",
+}
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """Return the exit status of a check: 0 good, 1 something is wrong, 3 the lab failed, 4 not all was shown."""
+    words = {finding.word for finding in findings}
+    if any(finding.part == LAB for finding in findings):
+        return LAB_ERROR
+    if Word.FAULT in words:
+        return FINDING
+    return INCONCLUSIVE if words & {Word.INCONCLUSIVE, Word.SKIPPED} else AS_EXPECTED
+
+
+def adapter_page(findings: Sequence[Finding]) -> RenderableType:
+    """Return what is printed of a check."""
+    parts: list[RenderableType] = []
+    for finding in findings:
+        head = Text(finding.word.value.ljust(_GUTTER), style=_STYLES[finding.word])
+        longest = _LONGEST_FAULT if finding.word is Word.FAULT else _LONGEST
+        body = Text.assemble((f"{shortened(finding.part, 80)}: ", "bold"), shortened(finding.observed, longest))
+        parts.append(Hanging(head, body))
+        if finding.remedy:
+            code = Text(f"[{finding.code}] ", style="bold")
+            parts.append(labelled("", code + Text(finding.remedy), indent=2, width=_GUTTER - 2))
+    counts = Counter(finding.word for finding in findings)
+    counted = ", ".join(f"{counts[word]} {word.value}" for word in Word if counts[word])
+    meaning = _MEANINGS[exit_code(findings)]
+    parts += [Text(), Text(f"{counted}: {meaning}.", style="bold")]
+    return Group(*parts)
+
+
+def adapter_document(header: Header | None, findings: Sequence[Finding], folder: PurePath) -> dict[str, Any]:
+    """Return a check as plain data. Without a header nothing was played: the target's container did not stay up."""
+    code = exit_code(findings)
+    return {
+        "format": FORMAT,
+        "run": folder.name,
+        "target": {
+            "name": header.target.get("name", "") if header else "",
+            "versions": {part: what for part, what in header.target.items() if part != "name"} if header else {},
+            "capabilities": list(header.capabilities) if header else [],
+        },
+        "exit": {"code": code, "meaning": _MEANINGS[code]},
+        "findings": [
+            {
+                "part": finding.part,
+                "result": finding.word.value,
+                "code": finding.code,
+                "observed": finding.observed,
+                "remedy": finding.remedy,
+                "evidence": list(finding.evidence),
+            }
+            for finding in findings
+        ],
+    }
+
+
+def encoded(document: dict[str, Any]) -> str:
+    """Return the document as JSON that every reader takes, in ASCII."""
+    return legal_json(document) + "\n"

@@ -1,0 +1,89 @@
+"""What an attack is, by the channel on which it acts. The registry collects them, the controller puts them in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mta_sts_lab.attacks.instructions import Script
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.model import AttackForm
+from mta_sts_lab.world.zone import Answer, Question
+
+Parameters: TypeAlias = Mapping[str, str | int]
+
+#: The parameter that every attack on SMTP takes beside its own: the relative name of the one MX host that is attacked.
+#: Without it all MX hosts of the domain are.
+HOST = "host"
+
+
+class UnknownParameter(ValueError):
+    """A parameter, or a value of one, that the attack does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpAttack:
+    """An attack by a man in the middle of an SMTP session."""
+
+    form: AttackForm
+    play: Callable[[Session, Parameters], Script]
+
+
+@dataclass(frozen=True, slots=True)
+class DnsScene:
+    """What a forger of DNS answers knows: the domain under attack, his parameters, and his own MX host's name."""
+
+    domain: str
+    parameters: Parameters
+    attacker_mx: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsAttack:
+    """An attack on DNS answers. `tamper` returns another answer, or the very same object to leave it alone."""
+
+    form: AttackForm
+    tamper: Callable[[DnsScene, Question, Answer], Answer]
+    #: What to say of it when it has taken effect.
+    detail: Callable[[DnsScene], str]
+    needs_attacker_mx: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Nobody reaches the policy host: `how` is refuse, reset or stall."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCertificate:
+    """The connection ends at the attacker, who shows this certificate and passes the requests on."""
+
+    certificate: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsAttack:
+    """An attack on the way to the policy host. `tampering` says what is done there."""
+
+    form: AttackForm
+    tampering: Callable[[Parameters], Block | ShowCertificate]
+
+
+Attack: TypeAlias = SmtpAttack | DnsAttack | HttpsAttack
+
+
+def complete(form: AttackForm, given: Parameters) -> dict[str, str | int]:
+    """Return an attack's own parameters with the defaults filled in. Raises `UnknownParameter`."""
+    for name, value in given.items():
+        if name == HOST and form.channel == "smtp":
+            continue
+        if name not in form.parameters:
+            known = ", ".join(form.parameters) or "none"
+            raise UnknownParameter(f"{form.name} has no parameter {name!r}, only: {known}")
+        allowed = form.parameters[name]
+        if value not in allowed:
+            raise UnknownParameter(f"{form.name}: {name} = {value!r} is none of {', '.join(map(repr, allowed))}")
+    return {name: given.get(name, allowed[0]) for name, allowed in form.parameters.items()}

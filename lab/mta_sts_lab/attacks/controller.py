@@ -1,0 +1,235 @@
+"""Puts the attacks of a step in place and takes them away: who stands on which path, and which answers are forged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mta_sts_lab.attacks.attack import (
+    HOST,
+    Block,
+    DnsAttack,
+    DnsScene,
+    HttpsAttack,
+    Parameters,
+    SmtpAttack,
+    complete,
+)
+from mta_sts_lab.attacks.blocked_path import BlockedPath
+from mta_sts_lab.attacks.registry import ATTACKS
+from mta_sts_lab.events import AttackFired
+from mta_sts_lab.model import AttackUse
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
+from mta_sts_lab.world.path import Path, StraightPath
+from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.zone import Answer, Question, Tamper
+
+
+class AttackedHost(Protocol):
+    """A host of a case, as far as a attack_controller handles it."""
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+
+    @property
+    def path(self) -> Path:
+        """Who stands in front of it."""
+
+    @path.setter
+    def path(self, path: Path) -> None: ...
+
+
+class AttackedWorld(Protocol):
+    """The world of one case, as far as a attack_controller handles it."""
+
+    @property
+    def case(self) -> str:
+        """The id of the case."""
+
+    @property
+    def domain(self) -> str:
+        """The recipient's domain."""
+
+    @property
+    def mx(self) -> Sequence[AttackedHost]:
+        """Its MX hosts."""
+
+    @property
+    def policy_server(self) -> AttackedHost:
+        """Its policy host."""
+
+    def set_tamper(self, tamper: Tamper | None) -> None:
+        """Let someone change the answers about the domain, or nobody."""
+
+    async def attacker_mx(self) -> AttackedHost:
+        """Return the attacker's own MX host for this case, which comes up on first use."""
+
+
+class ConflictingAttacks(ValueError):
+    """Attacks that cannot be on at the same time: two of them stand on one path. The message names them."""
+
+
+class UnknownHost(ValueError):
+    """An attack on an MX host that the case does not have."""
+
+
+class Interposed(Path, Protocol):
+    """A path that holds live sessions of its own."""
+
+    async def close(self) -> None:
+        """End them all, and return when nothing is left of them."""
+
+
+@dataclass(slots=True)
+class _Positions:
+    """What a attack_controller has put in place in one case."""
+
+    hosts: list[AttackedHost] = field(default_factory=list)
+    paths: list[Interposed] = field(default_factory=list)
+    taken: dict[str, str] = field(default_factory=dict)
+    tampers: list[Tamper] = field(default_factory=list)
+
+
+class AttackController:
+    """The attacks of a run, case by case."""
+
+    def __init__(self, recorder: Recorder, authority: Authority, deadline: Deadline = ATTACK_SESSION) -> None:
+        self._recorder = recorder
+        self._authority = authority
+        self._deadline = deadline
+        self._positions: dict[str, _Positions] = {}
+
+    async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
+        """Put a step's attacks in place; those of an earlier step are ended first.
+
+        Attacks on DNS work one after the other, in the order given, each on what the one before has left. Raises
+        `ConflictingAttacks`, `UnknownHost`, `attack.UnknownParameter` and `KeyError` (an attack that is not
+        registered), and then nothing is in place.
+        """
+        await self.end(world)
+        positions = _Positions()
+        self._positions[world.case] = positions
+        try:
+            for use in attacks:
+                await self._place(world, use, positions)
+        except BaseException:
+            await self.end(world)
+            raise
+        if positions.tampers:
+            world.set_tamper(_one_after_the_other(positions.tampers))
+
+    async def end(self, world: AttackedWorld) -> None:
+        """Take every attack of the case away and end its live sessions. Without any, nothing happens."""
+        positions = self._positions.pop(world.case, None)
+        if positions is None:
+            return
+        if positions.tampers:
+            world.set_tamper(None)
+        for host in positions.hosts:
+            host.path = StraightPath()
+        await asyncio.gather(*(path.close() for path in positions.paths))
+
+    async def close(self) -> None:
+        """End the live sessions of every case, when a run ends before its steps do."""
+        left, self._positions = self._positions, {}
+        for positions in left.values():
+            await asyncio.gather(*(path.close() for path in positions.paths))
+
+    async def _place(self, world: AttackedWorld, use: AttackUse, positions: _Positions) -> None:
+        attack = ATTACKS[use.name]
+        parameters = complete(attack.form, use.parameters)
+        match attack:
+            case SmtpAttack():
+                for host in _attacked(world, use):
+                    self._stand(host, use.name, self._man_in_the_middle(attack, parameters), positions)
+            case DnsAttack():
+                attacker_mx = (await world.attacker_mx()).name if attack.needs_attacker_mx else ""
+                positions.tampers.append(self._forger(world, attack, DnsScene(world.domain, parameters, attacker_mx)))
+            case HttpsAttack():
+                self._stand(world.policy_server, use.name, self._at_the_policy_host(attack, parameters), positions)
+                if attack.tampering(parameters) == Block("refuse"):
+                    positions.tampers.append(self._refusal_watcher(world, use.name))
+
+    def _stand(self, host: AttackedHost, attack: str, path: Interposed, positions: _Positions) -> None:
+        if host.name in positions.taken:
+            raise ConflictingAttacks(f"{attack} and {positions.taken[host.name]} both stand in front of {host.name}")
+        positions.taken[host.name] = attack
+        positions.hosts.append(host)
+        positions.paths.append(path)
+        host.path = path
+
+    def _man_in_the_middle(self, attack: SmtpAttack, parameters: Parameters) -> Interposed:
+        # Here and below: mitmproxy takes 0.2 s to import, and most of what the program does needs none of it.
+        from mta_sts_lab.attacks.interpose import SmtpInterposer
+
+        return SmtpInterposer(attack, parameters, self._recorder, self._authority, self._deadline)
+
+    def _at_the_policy_host(self, attack: HttpsAttack, parameters: Parameters) -> Interposed:
+        tampering = attack.tampering(parameters)
+        if isinstance(tampering, Block):
+            return BlockedPath(attack.form.name, tampering.how, self._recorder)
+        from mta_sts_lab.attacks.interpose import HttpsInterposer
+
+        name = attack.form.name
+        return HttpsInterposer(name, tampering.certificate, self._recorder, self._authority, self._deadline)
+
+    def _forger(self, world: AttackedWorld, attack: DnsAttack, scene: DnsScene) -> Tamper:
+        fire = self._once(world.case, attack.form.name, "dns")
+
+        def tamper(question: Question, answer: Answer) -> Answer:
+            forged = attack.tamper(scene, question, answer)
+            if forged is not answer:
+                fire(attack.detail(scene))
+            return forged
+
+        return tamper
+
+    def _refusal_watcher(self, world: AttackedWorld, attack: str) -> Tamper:
+        """A connection that the kernel refuses leaves no trace, so the question for the host's address has to do."""
+        host = world.policy_server.name
+        fire = self._once(world.case, attack, "https")
+
+        def watch(question: Question, answer: Answer) -> Answer:
+            if question.name == host and any(record.type in ("A", "AAAA") for record in answer.records):
+                fire(f"gave out the address of {host}, where port 443 now refuses every connection")
+            return answer
+
+        return watch
+
+    def _once(self, case: str, attack: str, channel: str) -> Callable[[str], None]:
+        """Return what puts the attack on record the first time, and does nothing from then on."""
+        fired = False
+
+        def fire(detail: str) -> None:
+            nonlocal fired
+            if not fired:
+                fired = True
+                self._recorder.write(AttackFired(attack=attack, channel=channel, detail=detail), case)
+
+        return fire
+
+
+def _attacked(world: AttackedWorld, use: AttackUse) -> list[AttackedHost]:
+    """Return the MX hosts that an attack on SMTP stands in front of. Raises `UnknownHost`."""
+    if HOST not in use.parameters:
+        return list(world.mx)
+    relative = str(use.parameters[HOST])
+    name = f"{relative}.{world.domain}" if relative else world.domain
+    found = [host for host in world.mx if host.name == name]
+    if not found:
+        known = ", ".join(host.name for host in world.mx)
+        raise UnknownHost(f"{use.name} on {name}, but the case's MX hosts are {known}")
+    return found
+
+
+def _one_after_the_other(tampers: Sequence[Tamper]) -> Tamper:
+    def tamper(question: Question, answer: Answer) -> Answer:
+        for each in tampers:
+            answer = each(question, answer)
+        return answer
+
+    return tamper

@@ -1,0 +1,31 @@
+"""drop_after_starttls: the connection ends in the middle of the handshake.
+
+On the wire: everything passes untouched until STARTTLS; the attacker answers it with 220 himself, waits for the whole
+ClientHello, and closes the connection without a word. The receiver never hears of STARTTLS.
+
+What it proves: whether a sender takes a broken handshake for a reason to send in clear text, on this connection's
+successor or on another host (RFC 3207, section 4.1; the vector of the NDSS 2025 study of clear-text retries).
+
+A careful sender that holds an enforce policy does not try again in clear, and keeps the message (RFC 8461, section 5);
+under testing it may deliver in clear after a retry, and reports a failure (RFC 8460, section 4.3.1).
+"""
+
+from __future__ import annotations
+
+from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
+from mta_sts_lab.attacks.fake_go_ahead import relay_until_client_hello
+from mta_sts_lab.attacks.instructions import Script
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.model import AttackForm
+
+
+def play(session: Session, parameters: Parameters) -> Script:
+    """Relay until the ClientHello, then hang up."""
+    if (yield from relay_until_client_hello(session)) is not None:
+        session.fire("closed the connection after the ClientHello")
+
+
+ATTACK = SmtpAttack(
+    AttackForm("drop_after_starttls", "smtp", "says 220 to STARTTLS and closes after the ClientHello"),
+    play,
+)

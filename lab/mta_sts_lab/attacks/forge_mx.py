@@ -1,0 +1,37 @@
+"""forge_mx: the domain's MX record names the attacker's own host.
+
+On the wire: the answer to the MX query of the recipient's domain holds one record, for the attacker's host. That host
+exists, has an address and a certificate that is valid for its own name, offers STARTTLS, and keeps what it is given.
+
+What it proves: whether the sender matches MX names against the policy (RFC 8461, section 4.1). The certificate is no
+help here: it verifies, for the name that the attacker chose. DNS without DNSSEC is the attacker's to write.
+
+A careful sender that holds an enforce policy does not deliver to a host outside it, and keeps the message (RFC 8461,
+section 5); under testing it delivers and reports the failure (RFC 8460, section 4.3.2; several result types fit).
+"""
+
+from __future__ import annotations
+
+from mta_sts_lab.attacks.attack import DnsAttack, DnsScene
+from mta_sts_lab.model import AttackForm
+from mta_sts_lab.world.zone import Answer, Question, Record
+
+
+def tamper(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+    """Answer the domain's MX query with the attacker's host."""
+    if (question.name, question.type) != (scene.domain, "MX"):
+        return answer
+    return Answer("NOERROR", (Record(scene.domain, "MX", f"10 {scene.attacker_mx}"),), tampered_by=ATTACK.form.name)
+
+
+def detail(scene: DnsScene) -> str:
+    """Say what was done."""
+    return f"answered the MX query with {scene.attacker_mx}, the attacker's own host"
+
+
+ATTACK = DnsAttack(
+    AttackForm("forge_mx", "dns", "answers the MX query with the attacker's own host"),
+    tamper,
+    detail,
+    needs_attacker_mx=True,
+)

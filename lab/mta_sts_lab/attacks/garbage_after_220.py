@@ -1,0 +1,36 @@
+"""garbage_after_220: the handshake is answered with octets that are no TLS.
+
+On the wire: everything passes untouched until STARTTLS; the attacker answers it with 220 himself, waits for the whole
+ClientHello, sends 32 fixed octets in the place of the ServerHello, and listens until the sender hangs up. An alert that
+the sender still sends is recorded, and so is whatever it says in clear on the same connection, which is answered with
+503. The receiver never hears of STARTTLS.
+
+What it proves: as `drop_after_starttls`, with a failure that looks like a broken TLS library instead of a broken
+network: some senders treat the two differently and retry in clear text only when "TLS is broken".
+
+A careful sender that holds an enforce policy does not try again in clear, and keeps the message (RFC 8461, section
+5); under testing it may deliver in clear after a retry, and reports a failure (RFC 8460, section 4.3.1).
+"""
+
+from __future__ import annotations
+
+from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
+from mta_sts_lab.attacks.fake_go_ahead import answer_client_hello
+from mta_sts_lab.attacks.instructions import Script
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.model import AttackForm
+
+#: Fixed, so that every run fails alike. The first octet is no TLS record type, and enough of them follow for any
+#: library to look at a whole record header.
+GARBAGE = b"\x7f" + b"these octets are no ServerHello"
+
+
+def play(session: Session, parameters: Parameters) -> Script:
+    """Relay until the ClientHello, then answer it with garbage."""
+    yield from answer_client_hello(session, GARBAGE, "answered the ClientHello with octets that are no TLS")
+
+
+ATTACK = SmtpAttack(
+    AttackForm("garbage_after_220", "smtp", "says 220 to STARTTLS and answers the ClientHello with garbage"),
+    play,
+)

@@ -1,0 +1,45 @@
+"""hide_policy_record: the TXT record that announces the policy disappears.
+
+On the wire: every query for _mta-sts.<domain> is answered with NXDOMAIN or SERVFAIL, or (TIMEOUT) not at all.
+
+What it proves: whether a cached policy outlives its announcement. The record is unprotected without DNSSEC; if hiding
+it were enough, MTA-STS would protect against nobody who can touch DNS.
+
+A careful sender that holds an unexpired policy goes on honouring it (RFC 8461, section 3.3); one that has never seen
+the domain delivers as without MTA-STS: that first contact is open by design (RFC 8461, section 10.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mta_sts_lab.attacks.attack import DnsAttack, DnsScene
+from mta_sts_lab.model import AttackForm
+from mta_sts_lab.world.zone import Answer, Question
+
+
+def tamper(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+    """Let the name of the policy record vanish. Where it does not exist there is nothing to hide."""
+    how = str(scene.parameters["how"])
+    if question.name != f"_mta-sts.{scene.domain}" or (how == "NXDOMAIN" and answer.rcode == "NXDOMAIN"):
+        return answer
+    return replace(answer, rcode=how, records=(), tampered_by=ATTACK.form.name)
+
+
+def detail(scene: DnsScene) -> str:
+    """Say what was done."""
+    how = scene.parameters["how"]
+    told = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
+    return f"{told} the query for _mta-sts.{scene.domain}"
+
+
+ATTACK = DnsAttack(
+    AttackForm(
+        "hide_policy_record",
+        "dns",
+        "hides the TXT record that announces the policy",
+        {"how": ("NXDOMAIN", "SERVFAIL", "TIMEOUT")},
+    ),
+    tamper,
+    detail,
+)

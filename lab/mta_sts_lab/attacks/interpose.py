@@ -1,0 +1,342 @@
+"""Plays attack scripts on real connections, with mitmproxy's layers and without mitmproxy's application.
+
+One `LiveConnectionHandler` for each connection that a host of the lab accepted: no Master, no addons, no certificates
+on disk, no state outside the handler. With `interpose_stage` and `interpose_tls` this is the only place that imports
+`mitmproxy.proxy`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ipaddress
+import logging
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Optional
+
+from mitmproxy import options
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy import commands, context, mode_specs, server, server_hooks
+from mitmproxy.proxy.layers import http, tls
+
+from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
+from mta_sts_lab.attacks.instructions import Script, Shown
+from mta_sts_lab.attacks.interpose_tls import Handshake, Scene, TargetTls, client_connection
+from mta_sts_lab.attacks.script_layer import ScriptLayer, ScriptRunner
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.events import AttackFired, ClientHelloSeen, DeadlinePassed, SenderLeft
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
+from mta_sts_lab.world.path import Accepted, Host
+from mta_sts_lab.world.pki import Authority
+
+# mitmproxy compares option types with this very form, which is not equal to `str | None`.
+_TEXT_OR_NONE = Optional[str]  # noqa: UP045
+
+#: The options that mitmproxy's HTTP layer reads beside the built-in ones, declared by hand: the addon that does it
+#: otherwise imports every other addon (0.2 s). A policy request has no body to speak of; whoever sends one must not
+#: fill the lab's memory.
+_HTTP_OPTIONS: dict[str, tuple[object, object]] = {
+    "body_size_limit": (_TEXT_OR_NONE, "1m"),
+    "connection_strategy": (str, "lazy"),
+    "keep_host_header": (bool, True),
+    "normalize_outbound_headers": (bool, True),
+    "store_streamed_bodies": (bool, False),
+    "stream_large_bodies": (_TEXT_OR_NONE, None),
+    "validate_inbound_headers": (bool, True),
+}
+
+
+#: What mitmproxy is told of the genuine host until it wants to connect; then the host opens a back door.
+_NOWHERE = ("127.0.0.1", 0)
+
+
+class UnsafeUpstream(Exception):
+    """A genuine host that is not on loopback: attackers connect to nothing else."""
+
+
+@functools.cache
+def _options() -> options.Options:
+    """Return the options of every session. Nobody writes to them."""
+    chosen = options.Options()
+    for name, (kind, value) in _HTTP_OPTIONS.items():
+        if name not in chosen:
+            chosen.add_option(name, kind, value, "")
+    chosen.update(websocket=False, rawtcp=False)  # type: ignore[no-untyped-call]
+    return chosen
+
+
+class _Handler(server.LiveConnectionHandler):
+    """One connection of the target, and the attacker's own to the genuine host."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scene: Scene) -> None:
+        # The mode is only a label here: it chooses nothing, and makes mitmproxy rewrite nothing.
+        super().__init__(reader, writer, _options(), mode_specs.ProxyMode.parse("regular"))
+        self.scene = scene
+        self._writer = writer
+        self._begun = asyncio.Event()
+        self._broken = False
+        self._ended = False
+        self._sender_left = False
+        self._handshake: Handshake | None = None
+        self._session: Session | None = None
+        self._script: Script | None = None
+
+    @property
+    def _here(self) -> context.Context:
+        here = self.layer.context
+        here.server.address = _NOWHERE
+        return here
+
+    def play(self, session: Session, script: Script) -> None:
+        """Let this session be an attack script's."""
+        self._session, self._script = session, script
+        self.layer = ScriptLayer(self._here, ScriptRunner(self, script), first=True)
+
+    def intercept_http(self, attack: str, shown: Shown, fire: Callable[[str], None]) -> None:
+        """Let this session be HTTPS that ends here, with requests passed on over HTTPS."""
+        here = self._here
+        self._handshake = Handshake(self.scene, attack, shown, fire)
+        self.layer = tls.ServerTLSLayer(here)
+        self.layer.child_layer = TargetTls(here, self._handshake)
+        self.layer.child_layer.child_layer = http.HttpLayer(here, http.HTTPMode.transparent)
+
+    async def run(self) -> None:
+        """Play the session to its end, and until its last octets have left."""
+        try:
+            await self.handle_client()
+        finally:
+            if self._script is not None:
+                self._script.close()
+            # mitmproxy leaves it open when its own task is cancelled before it has begun.
+            self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def end(self) -> None:
+        """End the session from outside. `run` then returns."""
+        await self._begun.wait()
+        self._ended = True
+        if self._handshake is not None:
+            self._handshake.dismiss()
+        await self.on_timeout()
+        self.abort()
+
+    @property
+    def ended(self) -> bool:
+        """See `interpose_stage.ProxyHost`."""
+        return self._ended or self.client.state is ConnectionState.CLOSED
+
+    def abort(self) -> None:
+        """Close the target's connection at once, with whatever was still to be sent."""
+        self._writer.transport.abort()
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """See `interpose_stage.ProxyHost`. What fails behind the first failure follows from it, and is not recorded."""
+        if not self._broken:
+            self._broken = True
+            self.scene.failed(where, error)
+
+    def secure(self, shown: Shown) -> Handshake:
+        """See `interpose_stage.ProxyHost`."""
+        assert self._session is not None
+        self._handshake = Handshake(self.scene, self._session.attack, shown, self._session.fire)
+        return self._handshake
+
+    def overhear(self, octets: bytes) -> None:
+        """See `interpose_stage.ProxyHost`."""
+        assert self._session is not None
+        self._session.overhear(octets)
+
+    def sender_left(self) -> None:
+        """See `interpose_stage.ProxyHost`. The end of a session that was ended from outside is nobody's leaving."""
+        if not self._ended and not self._sender_left:
+            self._sender_left = True
+            self.scene.witness(SenderLeft(session=self.scene.accepted.session))
+
+    def reset(self) -> None:
+        """See `interpose_stage.ProxyHost`."""
+        sock = self._writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
+
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        """Answer what mitmproxy's layers ask. An exception here would leave the layer waiting for ever."""
+        try:
+            await self._answer(hook)
+        except Exception as error:  # noqa: BLE001 - recorded, and the session ended
+            self._broke(hook.name, error)
+
+    async def _answer(self, hook: commands.StartHook) -> None:
+        match hook:
+            case server_hooks.ClientConnectedHook():
+                self._begun.set()
+            case server_hooks.ServerConnectHook(data):
+                # Unless this is taken back mitmproxy connects, whatever went wrong here.
+                data.server.error = "no way to the genuine host"
+                data.server.address = await self._back_door()
+                data.server.error = None
+            case tls.TlsClienthelloHook(data):
+                sni = data.client_hello.sni or ""
+                self.scene.witness(ClientHelloSeen(session=self.scene.accepted.session, sni=sni))
+            case tls.TlsStartClientHook(data) if self._handshake is not None:
+                data.ssl_conn = self._handshake.connection()
+            case tls.TlsStartServerHook(data):
+                # The genuine host must see the name that the target asked for, or that it asked for none.
+                data.ssl_conn = client_connection(self.client.sni or "")
+            case tls.TlsEstablishedClientHook(data) if self._handshake is not None:
+                self._handshake.established(data.conn.tls_version or "", data.conn.sni or "")
+            case tls.TlsFailedServerHook(data) if not self.ended:
+                raise ConnectionError(f"TLS with {self.scene.host.name}: {data.conn.error}")
+
+    async def _back_door(self) -> tuple[str, int]:
+        where = await self.scene.host.back_door(self.scene.accepted.session)
+        if not ipaddress.ip_address(where[0]).is_loopback:
+            raise UnsafeUpstream(f"{self.scene.host.name} is said to be at {where[0]}, which is not on loopback")
+        return where
+
+    def log(
+        self,
+        message: str,
+        level: int = logging.INFO,
+        exc_info: bool | tuple[type[BaseException], BaseException, TracebackType | None] | None = None,
+    ) -> None:
+        """Take mitmproxy's errors for what they are here: faults of the lab. Everything else it says is on record."""
+        if level >= logging.ERROR:
+            error = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1]
+            self._broke("mitmproxy", error or RuntimeError(message))
+
+    def _broke(self, where: str, error: BaseException) -> None:
+        self.failed(where, error)
+        connection = self.transports.get(self.client)
+        if connection is not None and connection.handler is not None:
+            connection.handler.cancel("the lab failed")
+
+
+class _Interposer:
+    """Stands on the path to one host and deals with every connection that arrives there, until it is closed."""
+
+    refuses = False
+
+    def __init__(self, recorder: Recorder, authority: Authority, deadline: Deadline = ATTACK_SESSION) -> None:
+        self._recorder = recorder
+        self._authority = authority
+        self._deadline = deadline
+        self._live: dict[asyncio.Future[None], _Handler | None] = {}
+        self._closed = False
+
+    async def take(self, accepted: Accepted, host: Host) -> None:
+        """See `mta_sts_lab.world.path.Path`. A session that outlives its deadline is ended, and the record says so."""
+        scene = Scene(accepted, host, self._recorder, self._authority)
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._live[over] = None
+        try:
+            handler = await _handler(scene)
+            try:
+                # The step may have ended since the connection was accepted.
+                if not self._closed:
+                    self._live[over] = handler
+                    self._begin(handler)
+                    await self._to_the_end(handler)
+            finally:
+                handler.abort()
+        finally:
+            del self._live[over]
+            over.set_result(None)
+
+    def _begin(self, handler: _Handler) -> None:
+        raise NotImplementedError
+
+    async def _to_the_end(self, handler: _Handler) -> None:
+        running = asyncio.ensure_future(handler.run())
+        try:
+            done, _ = await asyncio.wait({running}, timeout=self._deadline.seconds)
+            if not done:
+                name, seconds = self._deadline.name, self._deadline.seconds
+                waited_for = f"the end of a session with {handler.scene.host.name}"
+                handler.scene.witness(DeadlinePassed(deadline=name, seconds=seconds, waited_for=waited_for))
+        finally:
+            # mitmproxy's watchdogs stay behind when its tasks are cancelled from outside; `end` lets them go.
+            if not running.done():
+                await handler.end()
+                await asyncio.wait({running})
+        await running
+
+    async def close(self) -> None:
+        """End every live session, and return when nothing is left of them."""
+        self._closed = True
+        live = dict(self._live)
+        for handler in filter(None, live.values()):
+            await handler.end()
+        if live:
+            await asyncio.wait(set(live))
+
+
+class SmtpInterposer(_Interposer):
+    """A man in the middle of SMTP who plays one attack script."""
+
+    def __init__(
+        self,
+        attack: SmtpAttack,
+        parameters: Parameters,
+        recorder: Recorder,
+        authority: Authority,
+        deadline: Deadline = ATTACK_SESSION,
+    ) -> None:
+        super().__init__(recorder, authority, deadline)
+        self._attack = attack
+        self._parameters = parameters
+
+    def _begin(self, handler: _Handler) -> None:
+        scene = handler.scene
+        session = Session(self._attack.form.name, scene.accepted.session, scene.host.name, scene.witness)
+        handler.play(session, session.whole(self._attack.play(session, self._parameters)))
+
+
+class HttpsInterposer(_Interposer):
+    """A man in the middle of HTTPS who shows another certificate and passes requests on."""
+
+    def __init__(
+        self,
+        attack: str,
+        certificate: str,
+        recorder: Recorder,
+        authority: Authority,
+        deadline: Deadline = ATTACK_SESSION,
+    ) -> None:
+        super().__init__(recorder, authority, deadline)
+        self._attack = attack
+        self._certificate = certificate
+
+    def _begin(self, handler: _Handler) -> None:
+        scene = handler.scene
+        fired = False
+
+        def fire(detail: str) -> None:
+            nonlocal fired
+            if not fired:
+                fired = True
+                session = scene.accepted.session
+                scene.witness(AttackFired(attack=self._attack, channel="https", detail=detail, session=session))
+
+        shown = Shown(self._certificate, f"ended HTTPS at the attacker and showed a certificate: {self._certificate}")
+        handler.intercept_http(self._attack, shown, fire)
+
+
+async def _handler(scene: Scene) -> _Handler:
+    """Make streams of an accepted socket. Raises `OSError`, with the socket closed."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    scene.accepted.sock.setblocking(False)
+    try:
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, scene.accepted.sock)
+    except OSError:
+        scene.accepted.sock.close()
+        raise
+    return _Handler(reader, asyncio.StreamWriter(transport, protocol, reader, loop), scene)

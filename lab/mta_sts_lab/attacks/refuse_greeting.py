@@ -1,0 +1,40 @@
+"""refuse_greeting: the connection comes about, and no session does.
+
+On the wire: the sender's connection is taken. With `how = "421"` the attacker says 421 in the place of the receiver's
+greeting, as a busy host does (RFC 5321, section 3.8), and closes; with `how = "silent"` he says nothing until the
+sender hangs up. Nothing that the sender says reaches the receiver.
+
+What it proves: whether a reporter can tell a host with which it never spoke from one that has no STARTTLS.
+
+A careful sender goes on to the next host, or tries again later. A report may leave it out (RFC 8460, section 4.3.4).
+"""
+
+from __future__ import annotations
+
+from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
+from mta_sts_lab.attacks.instructions import Script
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.attacks.smtp import reply
+from mta_sts_lab.model import AttackForm
+
+_BUSY = reply(421, "4.3.2 Too busy, try again later")
+
+
+def play(session: Session, parameters: Parameters) -> Script:
+    """Say 421 and close, or nothing."""
+    if parameters["how"] == "421":
+        yield from session.speak(_BUSY, detail="said 421 in the place of the greeting")
+        return
+    session.fire("took the connection and never greeted")
+    yield from session.hear_out(answers=0)
+
+
+ATTACK = SmtpAttack(
+    AttackForm(
+        "refuse_greeting",
+        "smtp",
+        "takes the connection and says 421, or nothing, in the place of a greeting",
+        {"how": ("421", "silent")},
+    ),
+    play,
+)

@@ -1,0 +1,52 @@
+"""refuse_starttls: STARTTLS is offered and then refused.
+
+On the wire: replies to EHLO pass untouched, with the offer; STARTTLS is answered by the attacker with `code`, and the
+receiver never sees it. What the sender says then passes in clear text and is read. The codes: 454 is "TLS not
+available" of RFC 3207, section 4; 502 is "not implemented"; 200 is no legal answer at all, but begins with the digit
+of success (the vector of the striptls tool, and of CVE-2016-0772 where a library went on in clear).
+
+What it proves: an offer is no promise. Anything but a 220 means that there is no TLS, and the sender must not go on
+as if there were. A sender that takes the 200 for a 220 begins a handshake, which nobody answers: the attacker hangs
+up.
+
+A careful sender that holds an enforce policy sends no MAIL and keeps the message (RFC 8461, section 5); under testing
+it delivers as its own rules say and reports `starttls-not-supported` (RFC 8460, section 4.3.1).
+"""
+
+from __future__ import annotations
+
+from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
+from mta_sts_lab.attacks.clear_text import relay_one_in_clear
+from mta_sts_lab.attacks.edits import untouched
+from mta_sts_lab.attacks.instructions import Script
+from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.attacks.smtp import reply
+from mta_sts_lab.model import AttackForm
+
+_ANSWERS = {
+    454: reply(454, "4.7.0 TLS not available due to temporary reason"),
+    502: reply(502, "5.5.1 Command not implemented"),
+    200: reply(200, "2.0.0 OK"),
+}
+
+
+def play(session: Session, parameters: Parameters) -> Script:
+    """Relay, with STARTTLS answered by the attacker."""
+    answer = _ANSWERS[int(parameters["code"])]
+    yield from session.relay_greeting()
+    while (command := (yield from session.read_command())) is not None:
+        if command.verb == "STARTTLS":
+            yield from session.speak(answer, detail=f"answered STARTTLS with {answer.code}")
+        elif (yield from relay_one_in_clear(session, command, untouched, "")) is None:
+            return
+
+
+ATTACK = SmtpAttack(
+    AttackForm(
+        "refuse_starttls",
+        "smtp",
+        "offers STARTTLS and then refuses it",
+        {"code": tuple(_ANSWERS)},
+    ),
+    play,
+)

@@ -1,0 +1,143 @@
+"""A target's folder: `target.toml` beside its Dockerfile, hooks and known deviations.
+
+Adding a mail server to the lab is adding a folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from mta_sts_lab.shipped_files import shipped_files
+from mta_sts_lab.targets.contract_http import PORT
+from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.timeouts import TARGET_READY
+
+#: The name of a kernel setting that each network namespace has for itself: all others would be the whole machine's.
+NetworkSetting = Annotated[str, msgspec.Meta(pattern=r"^net(\.[a-z0-9][a-z0-9_-]*)+$", max_length=100)]
+
+#: What it is set to: numbers and words, as in /proc/sys.
+SettingValue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
+
+
+class FolderError(Exception):
+    """A target folder that is missing or wrong. The message says which file, what, and what would be right."""
+
+
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the target's contract is served, inside the network of the run."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = PORT
+
+
+class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`target.toml`, strictly."""
+
+    #: What is typed after `--target`; it becomes part of the names of an image and a container.
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
+    title: str
+    description: str
+    #: Seconds from the start of the container until its contract answers and its SMTP port takes mail, at the most.
+    ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
+    inject: Inject = Inject()
+    contract: Contract = Contract()
+    #: The Dockerfile; empty: the one in the folder. In a shipped folder it is relative to the repository root, and may
+    #: be another target's: the two then share its image, and `command` and `environment` tell them apart. In a folder
+    #: of one's own it is relative to that folder, and lies in it.
+    dockerfile: str = ""
+    #: What the container runs; empty: what its image says.
+    command: tuple[str, ...] = ()
+    #: Linux capabilities that the mail server cannot do without. All others are dropped.
+    capabilities_needed: tuple[str, ...] = ()
+    #: Kernel settings of the container's own network (net.*), where its defaults are not those of a machine of its own.
+    sysctls: dict[NetworkSetting, SettingValue] = msgspec.field(default_factory=dict)
+    #: Environment for the container, beside what the lab itself sets (LAB_DNS, LAB_PREFIX ...).
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFolder:
+    """A folder that keeps the contract's form."""
+
+    path: Path
+    file: TargetFile
+
+    @property
+    def name(self) -> str:
+        """The target's name: what is typed after `--target`."""
+        return self.file.name
+
+    @property
+    def deviations(self) -> Path:
+        """Where the target's known deviations are written down, if it has any."""
+        return self.path / "known-deviations.toml"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it came with the lab: it is below `docker/` of the repository."""
+        return self.path.resolve().is_relative_to(shipped_files() / "docker")
+
+
+def shipped_targets() -> dict[str, TargetFolder]:
+    """Return the targets that come with the lab, by name."""
+    folders = sorted((shipped_files() / "docker").glob("*/target.toml"))
+    return {folder.name: folder for folder in map(read_folder, (path.parent for path in folders))}
+
+
+def find_target(name: str) -> TargetFolder:
+    """Return a shipped target by name, or any folder by path. Raises `FolderError`, with near misses.
+
+    A folder of one's own has a name of its own: its image is called after it, and so is its column in the matrix.
+    """
+    if "/" in name or name.startswith("."):
+        folder = read_folder(Path(name))
+        return folder if folder.shipped else _ones_own(folder)
+    shipped = shipped_targets()
+    if name in shipped:
+        return shipped[name]
+    near = difflib.get_close_matches(name, shipped, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(shipped))}"
+    raise FolderError(f"no target is called {name!r}; {hint} (a folder of your own is given as a path: ./my-mta)")
+
+
+def read_folder(path: Path) -> TargetFolder:
+    """Read a target folder. Raises `FolderError`."""
+    file = path / "target.toml"
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        return TargetFolder(path, msgspec.convert(document, TargetFile))
+    except OSError as error:
+        raise FolderError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise FolderError(f"{file}: {error}; legal keys are {_legal_keys()}") from error
+
+
+def _ones_own(folder: TargetFolder) -> TargetFolder:
+    """Return a folder that did not come with the lab, if it can be told from those that did and be built."""
+    file = folder.path / "target.toml"
+    taken = {path.name for path in (shipped_files() / "docker").iterdir()} | shipped_targets().keys()
+    if folder.name in taken:
+        raise FolderError(
+            f"{file}: the name {folder.name!r} is one that comes with the lab, and nobody could tell the two apart; "
+            f'choose another one (name = "my-{folder.name}"), in the hook `about`, too'
+        )
+    root, dockerfile = folder.path.resolve(), folder.file.dockerfile or "Dockerfile"
+    if not (root / dockerfile).resolve().is_relative_to(root):
+        raise FolderError(
+            f"{file}: dockerfile = {dockerfile!r} is not in this folder; outside of docker/ it is relative to the "
+            "folder, which is all that its build has beside docker/common and docker/extra-ca"
+        )
+    if not (root / dockerfile).is_file():
+        raise FolderError(f"{folder.path}: there is no {dockerfile}; docs/adding-an-mta.md has one to start from")
+    return folder
+
+
+def _legal_keys() -> str:
+    tables = {"inject": Inject, "contract": Contract}
+    inside = [f"in [{name}] {', '.join(table.__struct_fields__)}" for name, table in tables.items()]
+    return "; ".join([", ".join(TargetFile.__struct_fields__), *inside])

@@ -1,0 +1,362 @@
+"""One run in Docker: a network without a way out, the lab's container in it, and the target's beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import ipaddress
+import random
+import signal
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import docker.types
+import msgspec
+import requests
+
+import docker
+from mta_sts_lab.backends.docker.engine import (
+    OWNER_LABEL,
+    RUN_LABEL,
+    EngineError,
+    connect,
+    engine_trouble,
+    owner,
+    sweep,
+)
+from mta_sts_lab.backends.docker.folder import TargetFolder
+from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.events import Event
+from mta_sts_lab.record import Footer, Header
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import Plan
+from mta_sts_lab.runner.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan
+from mta_sts_lab.world.internet import SENDER_DOMAIN
+from mta_sts_lab.world.pki import Authority
+
+#: Each run takes one of these: 4,096 addresses, half of them the world's. 32 runs can go side by side.
+SUBNETS = tuple(ipaddress.IPv4Network("198.18.0.0/15").subnets(new_prefix=20))
+
+#: Places in a subnet: the engine's gateway, the lab, the target; the upper half is the world's.
+_GATEWAY, _LAB, _TARGET = 1, 2, 3
+
+
+#: The exit status of the program in the lab's container when the target never came up, or broke its contract.
+TARGET_TROUBLE = 4
+
+#: An internal network has no way out, but the engine gives the host an address in it, by which a container could reach
+#: whatever listens there. This leaves the bridge without one (seen with Docker 20.10: the host was reachable before).
+_NOT_EVEN_THIS_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
+
+#: The engine gives a container a default route even where nothing can come of it (seen with Docker 20.10). Without one,
+#: whoever looks for the real Internet learns at once that there is none.
+_ONE_ROUTE = 'ip route replace "$1" via "$2" && { ip route del default 2>/dev/null || true; }'
+
+#: Octets of a text file that are taken out of a container. The log of a whole catalogue on Postfix has 2 MiB.
+_LARGEST_FILE = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRun:
+    """How a run in Docker ended. `problem` is what the lab's container said when it could not play to the end."""
+
+    status: int
+    problem: str
+    target_log: str
+    target_configuration: str
+    #: Seconds of processor time that the lab's container and the target's took.
+    lab_seconds: float
+    target_seconds: float
+    #: How the target's container ended by itself, and its last words; empty if it stayed up to the end.
+    target_ended: str = ""
+
+
+def run_in_containers(
+    plan: Plan, folder: TargetFolder, flaws: frozenset[str], outlet: Outlet, say: Callable[[str], None]
+) -> ContainerRun:
+    """Play a plan against a target in Docker and hand the record to the outlet, line by line, as it is made.
+
+    Whatever happens, no container and no network stays behind. Raises `EngineError`.
+    """
+    client = connect()
+    with engine_trouble("looking for images"):
+        images = lab_image(client, say), target_image(client, folder, say)
+    try:
+        with engine_trouble("the engine, or somebody who used it meanwhile, ended the run"):
+            site = _site(client, plan, folder)
+            lab, target = _lab_container(site, images[0]), _target_container(site, images[1], flaws)
+            return _play(site, lab, target, images[0], outlet, say)
+    finally:
+        with _interrupts_held_back():
+            sweep(client, plan.run)
+
+
+def _play(site: _Site, lab: Any, target: Any, image: str, outlet: Outlet, say: Callable[[str], None]) -> ContainerRun:
+    """Start both containers and follow the record to its end."""
+    begun = threading.Event()
+    lab.start()
+    target.start()
+    _end_with_the_target(lab, target, begun)
+    _route(site, image, target)
+    say(f"{site.folder.file.title} and the lab are up in {site.subnet}")
+    _follow(lab, outlet, begun)
+    status = int(lab.wait()["StatusCode"])
+    problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
+    target.reload()
+    ended = ("", "") if target.status == "running" else _how_it_ended(site, target)
+    if ended[0] and not begun.is_set():
+        status, problem = TARGET_TROUBLE, f"{ended[0]} before it took mail\n{ended[1]}".strip()
+    return ContainerRun(
+        status=status,
+        problem=problem,
+        target_log=_file(lab, str(TARGET_LOG)) or _logs(target),
+        target_configuration=_file(target, "/lab/configuration.txt"),
+        lab_seconds=float(_file(lab, str(PROCESSOR_TIME)) or 0),
+        target_seconds=_processor_seconds(target),
+        target_ended="\n".join(ended).strip(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where a run takes place."""
+
+    client: docker.DockerClient
+    plan: Plan
+    folder: TargetFolder
+    network: str
+    subnet: ipaddress.IPv4Network
+    authority: Authority
+
+    @property
+    def world(self) -> ipaddress.IPv4Network:
+        """The half of the run's subnet where the world's hosts live."""
+        return list(self.subnet.subnets(prefixlen_diff=1))[1]
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for a moment: while something is made that has to be found again, or taken down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [(number, signal.signal(number, lambda number, _: came.append(number))) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Site:
+    """Make an internal network on the first free subnet, beginning at a random one."""
+    order = list(SUBNETS)
+    random.shuffle(order)
+    for subnet in order:
+        pool = docker.types.IPAMPool(subnet=str(subnet), gateway=str(subnet[_GATEWAY]))
+        try:
+            with _interrupts_held_back():
+                network = client.networks.create(
+                    f"mta-sts-lab-{plan.run}",
+                    internal=True,
+                    options=_NOT_EVEN_THIS_HOST,
+                    ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+                    labels=_labels(plan.run),
+                )
+        except docker.errors.APIError as error:
+            if "overlap" in str(error).lower():
+                continue
+            raise EngineError(f"the engine makes no network: {error.explanation}") from error
+        return _Site(client, plan, folder, network.name, subnet, Authority.create())
+    raise EngineError(
+        "all 32 subnets of 198.18.0.0/15 are in use; `sts-lab clean` removes what killed runs left behind"
+    )
+
+
+def _labels(run: str) -> dict[str, str]:
+    return {RUN_LABEL: run, OWNER_LABEL: owner()}
+
+
+def _container(site: _Site, part: str, address: Any, **options: Any) -> Any:
+    """Create a container of the run. It goes with the rest, in the end."""
+    name = f"mta-sts-lab-{site.plan.run}-{part}"
+    endpoint = site.client.api.create_endpoint_config(ipv4_address=str(address))
+    try:
+        with _interrupts_held_back():
+            return site.client.containers.create(
+                name=name,
+                labels=_labels(site.plan.run),
+                network=site.network,
+                networking_config={site.network: endpoint},
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                pids_limit=2048,
+                **options,
+            )
+    except docker.errors.APIError as error:
+        raise EngineError(f"the engine makes no container {name}: {error.explanation}") from error
+
+
+def _lab_container(site: _Site, image: str) -> Any:
+    plan, file = site.plan, site.folder.file
+    served = ServedPlan(
+        run=plan.run,
+        started=plan.started,
+        command=plan.command,
+        seed=plan.seed,
+        cases=plan.cases,
+        supporting=tuple(sorted(plan.supporting)),
+        prefix=str(site.world),
+        target_address=str(site.subnet[_TARGET]),
+        inject=file.inject,
+        contract_port=file.contract.port,
+        ready_seconds=file.ready_seconds,
+        black_box=plan.black_box,
+        checks_adapter=plan.checks_adapter,
+    )
+    files = {
+        "plan.json": msgspec.json.encode(served),
+        "ca.pem": site.authority.certificate_pem,
+        "ca-key.pem": site.authority.private_key_pem,
+    }
+    options = {"image": image, "command": ["play-served-plan"], "cap_add": ["NET_ADMIN", "NET_BIND_SERVICE"]}
+    container = _container(site, "lab", site.subnet[_LAB], **options)
+    container.put_archive("/", _archive(files))
+    return container
+
+
+def _target_container(site: _Site, image: str, flaws: frozenset[str]) -> Any:
+    file = site.folder.file
+    environment = {
+        "LAB_DNS": str(site.world[1]),
+        "LAB_PREFIX": str(site.subnet),
+        "LAB_HOSTNAME": f"mta.{SENDER_DOMAIN}",
+        "LAB_SENDER_DOMAIN": SENDER_DOMAIN,
+        **file.environment,
+    }
+    if flaws:
+        environment["LAB_FLAWS"] = ",".join(sorted(flaws))
+    options = {
+        "image": image,
+        "command": list(file.command) or None,
+        "cap_add": list(file.capabilities_needed),
+        "sysctls": dict(file.sysctls),
+        "environment": environment,
+        "hostname": f"mta.{SENDER_DOMAIN}",
+    }
+    container = _container(site, f"target-{site.folder.name}", site.subnet[_TARGET], **options)
+    container.put_archive("/", _archive({"ca.pem": site.authority.certificate_pem}))
+    return container
+
+
+def _archive(files: dict[str, bytes]) -> bytes:
+    """Return a tar archive with some files under /lab, readable by every user in the container but for keys."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        folder = tarfile.TarInfo("lab")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(folder)
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"lab/{name}")
+            member.size, member.mode = len(content), 0o600 if "key" in name else 0o644
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _route(site: _Site, image: str, target: Any) -> None:
+    """Tell the target's container one route to the whole world, and leave it no other.
+
+    Without it each address would take an entry of the host's neighbour table, which overflows near one thousand for all
+    containers of the host together. The target itself needs no privilege for this: a helper enters its network.
+    """
+    try:
+        with _interrupts_held_back():
+            site.client.containers.run(
+                image,
+                entrypoint=["sh", "-c", _ONE_ROUTE, "sh", str(site.world), str(site.subnet[_LAB])],
+                name=f"mta-sts-lab-{site.plan.run}-route",
+                labels=_labels(site.plan.run),
+                network_mode=f"container:{target.id}",
+                cap_drop=["ALL"],
+                cap_add=["NET_ADMIN"],
+                remove=True,
+            )
+    except docker.errors.DockerException:
+        target.reload()
+        if target.status == "running":
+            raise
+        # It is on record, then, as soon as the lab's container has been told.
+
+
+def _end_with_the_target(lab: Any, target: Any, begun: threading.Event) -> None:
+    """End the lab's container, too, when the target's ends before the run has begun: nobody will answer any more.
+
+    Afterwards the lab finds out by itself, and what was played until then stays on record.
+    """
+
+    def wait() -> None:
+        with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+            target.wait()
+            if not begun.is_set():
+                lab.kill()
+
+    threading.Thread(target=wait, name="target ends", daemon=True).start()
+
+
+def _how_it_ended(site: _Site, target: Any) -> tuple[str, str]:
+    """Return what is to be said of a container that has ended by itself, and its last words."""
+    status = target.attrs.get("State", {}).get("ExitCode")
+    said = "\n".join(_logs(target).strip().splitlines()[-10:])
+    return f"{site.folder.file.title}: its container ended with status {status}", said
+
+
+def _follow(lab: Any, outlet: Outlet, begun: threading.Event) -> None:
+    """Read the record from the lab container's standard output until it ends."""
+    pending = b""
+    for chunk in lab.logs(stream=True, follow=True, stdout=True, stderr=False):
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            begun.set()
+            _pass_on(line, outlet)
+
+
+def _pass_on(line: bytes, outlet: Outlet) -> None:
+    try:
+        if line.startswith(b'{"record":'):
+            outlet.header(msgspec.json.decode(line, type=Header))
+        elif line.startswith(b'{"footer":'):
+            outlet.footer(msgspec.json.decode(line, type=Footer))
+        else:
+            outlet.event(msgspec.json.decode(line, type=Event))
+    except msgspec.MsgspecError as error:
+        raise EngineError(f"the lab's container said what is no part of a record ({error}): {line[:200]!r}") from error
+
+
+def _logs(container: Any) -> str:
+    return str(container.logs(stdout=True, stderr=True, tail=2000).decode(errors="replace"))
+
+
+def _processor_seconds(container: Any) -> float:
+    """Return the processor time of a running container; 0 when it has ended."""
+    used = container.stats(stream=False, one_shot=True).get("cpu_stats", {}).get("cpu_usage", {})
+    return float(used.get("total_usage", 0)) / 1e9
+
+
+def _file(container: Any, path: str) -> str:
+    """Return a small text file out of a container; empty if it has none."""
+    try:
+        chunks, _ = container.get_archive(path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            member = archive.extractfile(Path(path).name)
+            return member.read(_LARGEST_FILE).decode(errors="replace") if member else ""
+    except (docker.errors.DockerException, KeyError, tarfile.TarError):
+        return ""

@@ -1,0 +1,86 @@
+"""What the whole catalogue costs on each mail server in Docker, beside what as much mail costs without any attack.
+
+The second figure is the mail server's own pace in the same containers: as many messages, each to an honest domain of
+its own. What the run takes beyond it goes to attacks, to proofs that a message is held, and to the lab.
+"""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_sts_lab.backends.docker.folder import TargetFolder, shipped_targets
+from mta_sts_lab.backends.docker.run import run_in_containers
+from mta_sts_lab.bench.process import lab_share, timed
+from mta_sts_lab.events import Event, MessageAccepted, MessageInjected
+from mta_sts_lab.model import Case, Mode, Step, World
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import Plan
+from mta_sts_lab.runs.workflow import catalogue
+
+
+class BenchFailed(Exception):
+    """A figure that cannot be had. The message says which, and what happened instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetCost:
+    """What one target cost. Times are wall time in seconds; `lab_share` is in per cent of processor time."""
+
+    name: str
+    run: float
+    lab_share: float | None
+    messages: int
+    plain: float
+
+
+def costs(names: frozenset[str] = frozenset()) -> Iterator[TargetCost]:
+    """Measure each target that comes with the lab, or those that are named. Raises `BenchFailed`."""
+    for name, folder in shipped_targets().items():
+        if not names or name in names:
+            yield _cost(folder)
+
+
+def _cost(folder: TargetFolder) -> TargetCost:
+    messages = sum(step.send for case in catalogue().cases.values() for step in case.steps)
+    plain = _plain_deliveries(folder, messages)  # first: it builds the images, which is no part of the other figure
+    with tempfile.TemporaryDirectory() as out:
+        wall = timed(["run", "--target", folder.name, "--out", out]).wall
+        share = lab_share(Path(out))
+    return TargetCost(folder.name, wall, share, messages, plain)
+
+
+def _plain_deliveries(folder: TargetFolder, messages: int) -> float:
+    """Return the seconds from the first message handed over to the last one at its MX host."""
+    events: list[Event] = []
+    outlet = Outlet(lambda _: None, events.append, lambda _: None, lambda _: None)
+    run_in_containers(_plain_plan(messages), folder, frozenset(), outlet, lambda _: None)
+    mine = [event for event in events if event.case.startswith(_PLAIN)]
+    taken = [event.at for event in mine if isinstance(event.fact, MessageInjected)]
+    arrived = [event.at for event in mine if isinstance(event.fact, MessageAccepted)]
+    if len(arrived) < messages:
+        raise BenchFailed(f"{folder.name}: {len(arrived)} of {messages} plain messages arrived")
+    return max(arrived) - min(taken)
+
+
+_PLAIN = "bench/plain"
+
+
+def _plain_plan(messages: int) -> Plan:
+    cases = tuple(
+        Case(f"{_PLAIN}[absent,{number}]", _PLAIN, Mode.ABSENT, (Step("deliver", World()),), str(number))
+        for number in range(messages)
+    )
+    now = datetime.datetime.now(datetime.UTC)
+    return Plan(
+        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        started=now.isoformat(timespec="seconds"),
+        command=("bench",),
+        seed=secrets.randbits(32),
+        cases=cases,
+        supporting=frozenset(),
+    )

@@ -1,0 +1,102 @@
+"""All scenarios of a directory, and the cases that a selection names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_sts_lab.catalogue.expand import expand
+from mta_sts_lab.catalogue.lint import lint
+from mta_sts_lab.catalogue.loader import misplaced, read_source, scenario_files
+from mta_sts_lab.catalogue.problems import CatalogueError, Problem
+from mta_sts_lab.model import AttackForm, Case, Requirement, Scenario
+from mta_sts_lab.requirements import near_misses
+
+
+class NothingSelected(Exception):
+    """A selection pattern that matches no case: the message offers what was probably meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every scenario in the order of the ids, and every case by its id."""
+
+    scenarios: tuple[Scenario, ...]
+    cases: Mapping[str, Case]
+
+    def scenario(self, identifier: str) -> Scenario:
+        """Return a scenario by its id, `family/name`. Raises `KeyError`."""
+        found = next((scenario for scenario in self.scenarios if scenario.id == identifier), None)
+        if found is None:
+            raise KeyError(identifier)
+        return found
+
+    def find(self, patterns: Sequence[str]) -> tuple[Case, ...]:
+        """Return the cases that any of some patterns names, each once, in the catalogue's order; all without a pattern.
+
+        A pattern is a case id, a scenario id or a family, in which `*` and `?` are wild; brackets are part of case ids
+        and stand for themselves. Raises `NothingSelected` when a pattern matches nothing.
+        """
+        chosen: set[str] = set()
+        for pattern in patterns or ("*",):
+            found = [case.id for case in self.cases.values() if _matches(pattern, case)]
+            if not found:
+                raise NothingSelected(self._nothing(pattern))
+            chosen.update(found)
+        return tuple(case for case in self.cases.values() if case.id in chosen)
+
+    def _nothing(self, pattern: str) -> str:
+        families = {_family(case): None for case in self.cases.values()}
+        names = [*families, *(scenario.id for scenario in self.scenarios), *self.cases]
+        beginning = [name for name in names if name.startswith(pattern.rstrip("]*") + ",")]
+        near = beginning[:3] or near_misses(pattern, names)
+        hint = f"; did you mean {' or '.join(near)}?" if near else f"; the families are {', '.join(families)}"
+        return f"`{pattern}` matches no case{hint}"
+
+
+def load_catalogue(
+    directory: Path,
+    attacks: Mapping[str, AttackForm],
+    requirements: Mapping[str, Requirement],
+    flaws: Collection[str],
+) -> Catalogue:
+    """Read, expand and check every scenario file below a directory.
+
+    `flaws` are the names that `kills` may name. Raises `CatalogueError` with all the problems of all the files.
+    """
+    problems: list[Problem] = misplaced(directory)
+    scenarios: list[Scenario] = []
+    for path in scenario_files(directory):
+        source, malformed = read_source(path, directory)
+        problems += malformed
+        if malformed:
+            continue
+        scenario, inconsistent = expand(source)
+        weak = [source.place(problem) for problem in lint(scenario, attacks, requirements, flaws)]
+        problems += dict.fromkeys(inconsistent + [_without_vector(problem) for problem in weak])
+        scenarios.append(scenario)
+    if not scenarios and not problems:
+        problems.append(Problem("no scenarios here", file=str(directory)))
+    if problems:
+        raise CatalogueError(problems)
+    return Catalogue(tuple(scenarios), {case.id: case for scenario in scenarios for case in scenario.cases})
+
+
+def _without_vector(problem: Problem) -> Problem:
+    """Two vectors that inherit a mistake from the same line make one problem."""
+    return Problem(problem.message, file=problem.file, line=problem.line)
+
+
+def _family(case: Case) -> str:
+    return case.scenario.split("/", maxsplit=1)[0]
+
+
+def _matches(pattern: str, case: Case) -> bool:
+    expression = re.compile("".join(_translated(pattern)))
+    return any(expression.fullmatch(name) for name in (case.id, case.scenario, _family(case)))
+
+
+def _translated(pattern: str) -> Iterable[str]:
+    return ({"*": ".*", "?": "."}.get(character) or re.escape(character) for character in pattern)

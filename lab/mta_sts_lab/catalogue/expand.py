@@ -1,0 +1,310 @@
+"""From one scenario file to its cases: vectors times modes, with the default steps and expectations filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from mta_sts_lab.catalogue.document import (
+    AttackTable,
+    Document,
+    ExpectationTable,
+    PolicyRequestsTable,
+    StepTable,
+    Uses,
+    words,
+)
+from mta_sts_lab.catalogue.loader import Source
+from mta_sts_lab.catalogue.problems import KeyPath, Problem
+from mta_sts_lab.model import AttackUse, Case, Expectation, Grade, Mode, PolicyRequests, Scenario, Step, World
+
+#: The step to which the tables at the top of a file belong: `[attack]`, `[fault]` and `[expect]`.
+MAIN_STEP = "attack"
+
+#: Learn the policy honestly, meet the attack, and deliver what was held once it is over.
+DEFAULT_STEPS = (
+    StepTable("prime", learns_policy=True),
+    StepTable(MAIN_STEP),
+    StepTable("recover", send=False, recovers=True),
+)
+
+#: Testing mode exists to be harmless: RFC 8461, section 5, says so in lower case only, but a delivery that fares worse
+#: under a testing policy than without any policy defeats the mode.
+HARMLESS = "STS-5-05"
+AS_WITHOUT_POLICY = "STS-5-06"
+
+#: The control arm shows what the attack does where no policy stands in its way: mail goes out with whatever TLS there
+#: is. Another outcome leaves the rest of the scenario without a measure, unless it is a hold that the sender is seen to
+#: be to blame for: that the judge tells apart.
+OPPORTUNISTIC = "STLS-6-02"
+CONTROL_ARM_NOTE = "control arm: nobody asks for TLS here, so that the attack can show what it does"
+
+#: What a report owes its reader.
+REPORT_UNDER_TESTING = "STS-5-04"
+REPORT_UNDER_ENFORCE = "STS-6-03"
+FAILURES_COUNTED = "RPT-4.2.2-01"
+HEARTBEAT = "RPT-4.2.1-01"
+NO_REPORT_WANTED = "RPT-3-15"
+
+_POLICY_RECORD_ATTACKS = ("hide_policy_record", "forge_policy_id")
+_VECTOR_NAME = re.compile(r"^[a-z0-9]+([-.][a-z0-9]+)*$")
+
+
+@dataclass(slots=True)
+class _Plan:
+    """One vector of a scenario while it is expanded. What is wrong with it gathers in `problems`."""
+
+    source: Source
+    vector: str
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, message: str, *at: str | int) -> None:
+        self.problems.append(Problem(message, at, self.vector))
+
+    @property
+    def steps(self) -> tuple[StepTable, ...]:
+        return self.document.step or DEFAULT_STEPS
+
+    def modes(self) -> tuple[Mode, ...]:
+        expectations = (self.document.expect, *(step.expect for step in self.steps))
+        used = {mode for table in expectations for mode in table.modes()}
+        return tuple(mode for mode in Mode if mode in used)
+
+
+def concerns_policy(use: AttackUse) -> bool:
+    """Whether an attack bites on the discovery or the fetch of a policy: without a published policy it cannot fire."""
+    return use.channel == "https" or use.name in _POLICY_RECORD_ATTACKS
+
+
+def expand(source: Source) -> tuple[Scenario, list[Problem]]:
+    """Return a scenario with all its cases, and what is wrong with how its parts fit together."""
+    vectors: list[dict[str, Any]] = source.raw.get("vector") or [{}]
+    plans = [_plan(source, vector) for vector in vectors]
+    problems = list(_vector_names(source))
+    cases: list[Case] = []
+    for plan in plans:
+        _check_steps(plan)
+        cases += [_case(plan, mode) for mode in plan.modes()]
+        problems += plan.problems
+    head = plans[0].document
+    scenario = Scenario(
+        source.id, head.title, head.story, head.effect, head.requirements, tuple(cases), str(source.path), head.kills
+    )
+    return scenario, [source.place(problem) for problem in dict.fromkeys(problems)]
+
+
+def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return one table laid over another.
+
+    Tables are merged key by key, steps by their names, and the only table of a list with the only table of another;
+    everything else is replaced.
+    """
+    merged = dict(under)
+    for key, value in over.items():
+        match merged.get(key), value:
+            case (list() as before, list() as steps) if key == "step":
+                merged[key] = _merge_steps(before, steps)
+            case (dict() as before, dict() as table) | ([dict() as before], [dict() as table]):
+                both = merge(before, table)
+                merged[key] = both if isinstance(value, dict) else [both]
+            case _:
+                merged[key] = value
+    return merged
+
+
+def _merge_steps(under: list[dict[str, Any]], over: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    bent = {step["name"]: step for step in over}
+    known = {step["name"] for step in under}
+    return [merge(step, bent.get(step["name"], {})) for step in under] + [
+        step for step in over if step["name"] not in known
+    ]
+
+
+def _plan(source: Source, vector: dict[str, Any]) -> _Plan:
+    base = {key: value for key, value in source.raw.items() if key != "vector"}
+    overlay = {key: value for key, value in vector.items() if key != "name"}
+    return _Plan(source, vector.get("name", ""), msgspec.convert(merge(base, overlay), Document))
+
+
+def _vector_names(source: Source) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for number, vector in enumerate(source.raw.get("vector", ())):
+        name = vector["name"]
+        if name in seen:
+            yield Problem(f"the vector `{name}` is there twice", ("vector", number, "name"))
+        elif not _VECTOR_NAME.match(name):
+            yield Problem(
+                f"the vector `{name}` cannot be part of a case id: use lower-case letters, digits, - and .",
+                ("vector", number, "name"),
+            )
+        seen.add(name)
+
+
+def _check_steps(plan: _Plan) -> None:
+    names = [step.name for step in plan.steps]
+    for number, step in enumerate(plan.steps):
+        if step.name in names[:number]:
+            plan.report(f"the step `{step.name}` is there twice", "step", number, "name")
+        if number == 0 and step.world == "keep":
+            plan.report("the first step has no world to keep", "step", number, "world")
+        if step.advance < 0:
+            plan.report("a clock is only moved forward", "step", number, "advance")
+    document = plan.document
+    keeps = any(step.attack == "keep" for step in plan.steps)
+    if MAIN_STEP not in names:
+        for key, said, used in (
+            ("attack", document.attack != AttackTable(), keeps),
+            ("fault", bool(document.fault), False),
+            ("expect", bool(document.expect.modes()), False),
+        ):
+            if said and not used:
+                plan.report(f"[{key}] belongs to the step `{MAIN_STEP}`, and there is none", key)
+    if not plan.modes():
+        plan.report("no [expect.<mode>]: the scenario makes no case", "expect")
+
+
+def _case(plan: _Plan, mode: Mode) -> Case:
+    suffix = f",{plan.vector}" if plan.vector else ""
+    has_control = mode is not Mode.ABSENT and Mode.ABSENT in plan.modes()
+    return Case(
+        id=f"{plan.source.id}[{mode.value}{suffix}]",
+        scenario=plan.source.id,
+        mode=mode,
+        steps=tuple(_steps(plan, mode)),
+        vector=plan.vector,
+        control=f"{plan.source.id}[{Mode.ABSENT.value}{suffix}]" if has_control else "",
+        degrades=plan.document.degrades,
+        needs=words(plan.document.needs),
+    )
+
+
+def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
+    world: dict[str, Any] = {}
+    for number, table in enumerate(plan.steps):
+        world = _world(plan.document, table, world)
+        expect = _expectation(plan.document, table, mode)
+        attacks = _attacks(plan, table, ("step", number, "attack"))
+        if plan.modes() == (Mode.ABSENT,):
+            for use in filter(concerns_policy, attacks):
+                plan.report(
+                    f"{use.name} cannot fire: no mode of the scenario publishes a policy", "attack", use.channel
+                )
+        yield Step(
+            name=table.name,
+            world=msgspec.convert(world, World),
+            attacks=tuple(use for use in attacks if mode is not Mode.ABSENT or not concerns_policy(use)),
+            send=table.send,
+            restart=table.restart,
+            advance=table.advance,
+            expect=expect,
+            recovers=table.recovers,
+            learns_policy=table.learns_policy and mode is not Mode.ABSENT,
+            reports=table.reports,
+        )
+
+
+def _world(document: Document, step: StepTable, before: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(step.world, str):
+        return before
+    world = merge(document.world, document.fault) if step.name == MAIN_STEP else document.world
+    return merge(world, step.world)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Attacks
+
+
+def _attacks(plan: _Plan, step: StepTable, at: KeyPath) -> tuple[AttackUse, ...]:
+    if isinstance(step.attack, AttackTable):
+        return _uses(plan, step.attack, at)
+    if step.attack == "keep" or step.name == MAIN_STEP:
+        return _uses(plan, plan.document.attack, ("attack",))
+    return ()
+
+
+def _uses(plan: _Plan, table: AttackTable, at: KeyPath) -> tuple[AttackUse, ...]:
+    channels: dict[str, Uses] = {"smtp": table.smtp, "dns": table.dns, "https": table.https}
+    found: list[AttackUse] = []
+    for channel, said in channels.items():
+        entries = said if isinstance(said, list) else [said] if said is not None else []
+        for entry in entries:
+            use = _use(plan, entry, channel, (*at, channel))
+            if use is not None:
+                found.append(use)
+    return tuple(found)
+
+
+def _use(plan: _Plan, entry: object, channel: str, at: KeyPath) -> AttackUse | None:
+    said = {"name": entry} if isinstance(entry, str) else entry
+    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
+        plan.report("an attack is a name, or a table with a name", *at)
+        return None
+    optional = said.get("optional", False)
+    if not isinstance(optional, bool):
+        plan.report("`optional` is true or false", *at, "optional")
+        return None
+    parameters = {key: value for key, value in said.items() if key not in ("name", "optional")}
+    for key, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            plan.report(f"the parameter `{key}` must be a word or a number", *at, key)
+            return None
+    return AttackUse(said["name"], channel, parameters, optional)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Expectations
+
+
+def _expectation(document: Document, step: StepTable, mode: Mode) -> Expectation | None:
+    table = step.expect.of(mode) or (document.expect.of(mode) if step.name == MAIN_STEP else None)
+    if table is None:
+        return None
+    obligation, grade, note = _what_breaks(document, table, mode)
+    bounds = table.policy_requests
+    return Expectation(
+        outcome=words(table.outcome),
+        obligation=obligation,
+        should=words(table.should),
+        grade=grade,
+        note=note,
+        policy_requests=_policy_requests(bounds, obligation),
+        report=words(table.report),
+        report_obligation=table.report_obligation or _owed_report(words(table.report), mode),
+        report_optional=table.report_optional,
+    )
+
+
+def _owed_report(said: tuple[str, ...], mode: Mode) -> str:
+    """Return the obligation that a missing report breaks, where a scenario names no other."""
+    match said:
+        case ():
+            return ""
+        case ("none",):
+            return NO_REPORT_WANTED
+        case ("success",) | ("any",):
+            return HEARTBEAT
+    return {Mode.TESTING: REPORT_UNDER_TESTING, Mode.ENFORCE: REPORT_UNDER_ENFORCE}.get(mode, FAILURES_COUNTED)
+
+
+def _what_breaks(document: Document, table: ExpectationTable, mode: Mode) -> tuple[str, Grade | None, str]:
+    """Return the obligation that another outcome breaks, how much that counts, and a note on why."""
+    if table.obligation:
+        return table.obligation, table.grade, table.note
+    if mode is Mode.ABSENT:
+        return OPPORTUNISTIC, table.grade or Grade.INCONCLUSIVE, table.note or CONTROL_ARM_NOTE
+    if words(table.outcome) == ("as-absent",) and mode is Mode.TESTING:
+        return HARMLESS, table.grade or Grade.FAIL, table.note
+    if words(table.outcome) == ("as-absent",) and mode is Mode.NONE:
+        return AS_WITHOUT_POLICY, table.grade, table.note
+    return next(iter(document.requirements), ""), table.grade, table.note
+
+
+def _policy_requests(bounds: PolicyRequestsTable | None, obligation: str) -> PolicyRequests | None:
+    if bounds is None:
+        return None
+    return PolicyRequests(bounds.obligation or obligation, bounds.least, bounds.most, bounds.whole_case)

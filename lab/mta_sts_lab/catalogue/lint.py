@@ -1,0 +1,243 @@
+"""Refuse scenarios that prove nothing: what cannot fail, what cannot fire, and words that nobody else understands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+
+from mta_sts_lab.catalogue.expand import MAIN_STEP
+from mta_sts_lab.catalogue.lint_reports import report_places, report_words, reports_asked, reports_expected
+from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
+from mta_sts_lab.model import (
+    CERTIFICATE_VARIANTS,
+    AttackForm,
+    AttackUse,
+    Case,
+    Expectation,
+    Mode,
+    Outcome,
+    Requirement,
+    Scenario,
+    Step,
+)
+
+#: Every attack on SMTP can be confined to one MX host, named as in `[[world.mx]]`.
+HOST = "host"
+
+#: What an expectation can say beside the outcomes themselves.
+_DELIVERED, _AS_ABSENT, _ANY = "delivered", "as-absent", "any"
+_OUTCOMES = tuple(outcome.value for outcome in Outcome if outcome is not Outcome.UNSETTLED)
+_WORDS = (*_OUTCOMES, _DELIVERED, _AS_ABSENT, _ANY)
+_DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered or outcome is Outcome.DEFERRED}
+
+_POLICY_MODES = ("", Mode.ENFORCE.value, Mode.TESTING.value, Mode.NONE.value)
+
+
+def lint(
+    scenario: Scenario,
+    attacks: Mapping[str, AttackForm],
+    requirements: Mapping[str, Requirement],
+    flaws: Collection[str],
+) -> list[Problem]:
+    """Return everything that keeps a scenario from proving something, each once."""
+    found = [
+        *_texts(scenario),
+        *_requirement_ids(scenario, requirements),
+        *_kills(scenario, flaws),
+        *_control_arm(scenario),
+        *reports_expected(scenario),
+    ]
+    for case in scenario.cases:
+        found += [Problem(problem.message, problem.at, case.vector) for problem in reports_asked(case)]
+        for step in case.steps:
+            found += [
+                Problem(problem.message, problem.at, case.vector)
+                for problem in (
+                    *_world(step),
+                    *report_places(step),
+                    *_uses(step, attacks),
+                    *_expectation(scenario, case, step, requirements),
+                )
+            ]
+    return list(dict.fromkeys(found))
+
+
+def _texts(scenario: Scenario) -> Iterator[Problem]:
+    for key, text in (("title", scenario.title), ("story", scenario.story), ("effect", scenario.effect)):
+        if not text.strip():
+            yield Problem(f"`{key}` is empty", (key,))
+
+
+def _requirement_ids(scenario: Scenario, requirements: Mapping[str, Requirement]) -> Iterator[Problem]:
+    at: KeyPath = ("requirements",)
+    if not scenario.requirements:
+        yield Problem("`requirements` is empty: a scenario shows something that an RFC asks for", at)
+    for identifier, times in Counter(scenario.requirements).items():
+        if times > 1:
+            yield Problem(f"the requirement {identifier} is listed twice", at)
+        if identifier not in requirements:
+            yield Problem(unknown("requirement", identifier, requirements), at)
+
+
+def _kills(scenario: Scenario, flaws: Collection[str]) -> Iterator[Problem]:
+    at: KeyPath = ("kills",)
+    if not scenario.kills:
+        yield Problem("`kills` is empty: a scenario that finds no flaw has no teeth", at)
+    for name, times in Counter(scenario.kills).items():
+        if times > 1:
+            yield Problem(f"the flaw {name} is listed twice", at)
+        if name not in flaws:
+            yield Problem(unknown("flaw", name, flaws), at)
+
+
+def _control_arm(scenario: Scenario) -> Iterator[Problem]:
+    cases = {case.id: case for case in scenario.cases}
+    for case in scenario.cases:
+        control = cases.get(case.control)
+        if control and case.degrades and _misses_its_attack(case, control):
+            message = "without a policy nothing is attacked, so nothing can get worse: say `degrades = false`"
+            yield Problem(message, ("attack",), case.vector)
+    uncontrolled = [case for case in scenario.cases if case.mode is not Mode.ABSENT and not case.control]
+    for case in uncontrolled:
+        steps = case.steps
+        if any(step.attacks for step in steps):
+            yield Problem("an attack without a control arm: [expect.absent] is missing", ("expect",), case.vector)
+        elif any(step.expect and _AS_ABSENT in step.expect.outcome for step in steps):
+            yield Problem("nothing to compare `as-absent` with: [expect.absent] is missing", ("expect",), case.vector)
+
+
+def _misses_its_attack(case: Case, control: Case) -> bool:
+    pairs = zip(case.steps, control.steps, strict=True)
+    return any(step.expect and step.attacks and not other.attacks for step, other in pairs)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Worlds
+
+
+def _world(step: Step) -> Iterator[Problem]:
+    table = "fault" if step.name == MAIN_STEP else "world"
+    world = step.world
+    if not world.mx:
+        yield Problem("a domain without MX hosts: nothing can be delivered", (table, "mx"))
+    for name, times in Counter(host.name for host in world.mx).items():
+        if times > 1:
+            yield Problem(f"the MX host `{name}` is there twice", (table, "mx"))
+    shown = [((table, "mx", number, "certificate"), host.certificate) for number, host in enumerate(world.mx)]
+    for at, variant in (*shown, ((table, "policy_host", "certificate"), world.policy_host.certificate)):
+        if variant not in CERTIFICATE_VARIANTS:
+            yield Problem(unknown("certificate variant", variant, CERTIFICATE_VARIANTS), at)
+    if world.policy.mode not in _POLICY_MODES:
+        yield Problem(unknown("mode", world.policy.mode, _POLICY_MODES[1:]), (table, "policy", "mode"))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Attacks: what cannot fire
+
+
+def _uses(step: Step, attacks: Mapping[str, AttackForm]) -> Iterator[Problem]:
+    for use in step.attacks:
+        at: KeyPath = ("attack", use.channel)
+        form = attacks.get(use.name)
+        if form is None or form.channel != use.channel:
+            known = [form.name for form in attacks.values() if form.channel == use.channel]
+            yield Problem(unknown(f"{use.channel} attack", use.name, known), (*at, "name"))
+        else:
+            yield from _parameters(use, form, step, at)
+        if not (step.send or step.recovers or step.reports):
+            yield Problem(f"{use.name} cannot fire: nothing is sent in the step `{step.name}`", at)
+
+
+def _parameters(use: AttackUse, form: AttackForm, step: Step, at: KeyPath) -> Iterator[Problem]:
+    hosts = [host.name for host in step.world.mx]
+    for name, value in use.parameters.items():
+        if name == HOST and use.channel == "smtp":
+            if value not in hosts:
+                yield Problem(f"{use.name} cannot fire: {unknown('MX host', str(value), hosts)}", (*at, HOST))
+        elif name not in form.parameters:
+            legal = (*form.parameters, HOST) if use.channel == "smtp" else tuple(form.parameters)
+            yield Problem(unknown(f"parameter of {use.name}:", name, legal), (*at, name))
+        elif value not in form.parameters[name]:
+            values = [str(legal) for legal in form.parameters[name]]
+            yield Problem(unknown(f"value of `{name}` of {use.name}:", str(value), values), (*at, name))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Expectations: what cannot fail
+
+
+def _expectation(
+    scenario: Scenario, case: Case, step: Step, requirements: Mapping[str, Requirement]
+) -> Iterator[Problem]:
+    expect = step.expect
+    if expect is None:
+        return
+    at: KeyPath = ("expect", case.mode.value)
+    if not step.send:
+        yield Problem(f"nothing to expect: the step `{step.name}` sends no message", at)
+    for key, said in (("outcome", expect.outcome), ("should", expect.should)):
+        for word in said:
+            if word not in _WORDS:
+                yield Problem(unknown("outcome", word, _WORDS), (*at, key))
+    yield from report_words(expect, (*at, "report"))
+    yield from _can_fail(expect, case, at)
+    yield from _obligations(scenario, case, expect, requirements, at)
+
+
+def _can_fail(expect: Expectation, case: Case, at: KeyPath) -> Iterator[Problem]:
+    judged_otherwise = expect.policy_requests is not None or expect.report
+    admitted = _admitted(expect.outcome)
+    if not expect.outcome:
+        yield Problem("an expectation without an outcome", at)
+    elif _ANY in expect.outcome and not judged_otherwise:
+        yield Problem("this expectation cannot fail: `any` outcome is right", (*at, "outcome"))
+    elif admitted >= _DELIVERED_OR_HELD | {Outcome.BOUNCED.value} and _ANY not in expect.outcome:
+        yield Problem("this expectation cannot fail: every outcome is right", (*at, "outcome"))
+    elif _AS_ABSENT in expect.outcome and case.mode is Mode.ABSENT:
+        yield Problem("this expectation cannot fail: the control arm is compared with itself", (*at, "outcome"))
+    elif _says_nothing(expect, case):
+        yield Problem("delivered or held, it is all the same: only the control arm may say so", (*at, "outcome"))
+    if expect.should and not _admitted(expect.should) < _admitted(expect.outcome):
+        yield Problem("`should` must narrow `outcome`: name a part of what is allowed", (*at, "should"))
+    bounds = expect.policy_requests
+    if bounds and bounds.most is None and bounds.least == 0:
+        yield Problem("these bounds cannot fail: any number of requests is right", (*at, "policy_requests"))
+    if bounds and bounds.most is not None and bounds.most < bounds.least:
+        yield Problem("these bounds cannot be met: `most` is less than `least`", (*at, "policy_requests"))
+
+
+def _says_nothing(expect: Expectation, case: Case) -> bool:
+    admits_both = _admitted(expect.outcome) >= _DELIVERED_OR_HELD and not {_AS_ABSENT, _ANY} & set(expect.outcome)
+    narrowed = expect.should or expect.policy_requests or expect.report
+    return admits_both and not narrowed and case.mode is not Mode.ABSENT
+
+
+def _admitted(said: tuple[str, ...]) -> set[str]:
+    """Return the outcomes that an expectation admits; `as-absent` may admit any delivery, and waiting."""
+    admitted = set(said)
+    if {_DELIVERED, _AS_ABSENT} & admitted:
+        admitted |= _DELIVERED_OR_HELD - {Outcome.DEFERRED.value}
+    if _AS_ABSENT in admitted:
+        admitted.add(Outcome.DEFERRED.value)
+    if _ANY in admitted:
+        admitted |= set(_OUTCOMES)
+    return admitted - {_DELIVERED, _AS_ABSENT, _ANY}
+
+
+def _obligations(
+    scenario: Scenario, case: Case, expect: Expectation, requirements: Mapping[str, Requirement], at: KeyPath
+) -> Iterator[Problem]:
+    named = [(expect.obligation, (*at, "obligation"))]
+    if expect.policy_requests:
+        named.append((expect.policy_requests.obligation, (*at, "policy_requests", "obligation")))
+    if expect.report_obligation:
+        named.append((expect.report_obligation, (*at, "report_obligation")))
+    for obligation, place in named:
+        if obligation not in requirements:
+            yield Problem(unknown("requirement", obligation, requirements), place)
+        elif case.mode is not Mode.ABSENT and obligation not in scenario.requirements:
+            yield Problem(f"{obligation} is judged in mode {case.mode.value} but not among `requirements`", place)
+    held = not set(expect.outcome) <= {_DELIVERED, _AS_ABSENT}
+    requirement = requirements.get(expect.obligation)
+    if case.mode is Mode.ENFORCE and held and requirement is not None and requirement.binds == "reporter":
+        yield Problem(f"{expect.obligation} does not bind the sender: it cannot forbid a delivery", (*at, "obligation"))

@@ -1,0 +1,122 @@
+"""Scenario files as they were written: TOML, read with the standard library, in the shape of a scenario."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mta_sts_lab.catalogue.document import Document
+from mta_sts_lab.catalogue.lines import LineIndex
+from mta_sts_lab.catalogue.problems import KeyPath, Problem
+from mta_sts_lab.catalogue.schema import mismatches
+
+#: Octets. The longest scenario file has about 4 KiB; whoever wrote this one did not mean a scenario.
+LARGEST_FILE = 1 << 18
+
+_NAME = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+_SYNTAX_ERROR_PLACE = re.compile(r" \((?:at line (\d+), column \d+|at end of document)\)$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One scenario file. `raw` are its tables, in which a single `mx` table has become a list of one."""
+
+    id: str
+    path: Path
+    text: str
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    def place(self, problem: Problem) -> Problem:
+        """Return a problem with its file and line."""
+        return replace(problem, file=str(self.path), line=self._line(problem))
+
+    @cached_property
+    def _index(self) -> LineIndex:
+        return LineIndex(self.text)
+
+    def _line(self, problem: Problem) -> int:
+        for length in range(len(problem.at), 0, -1):
+            for path in self._spellings(problem.at[:length], problem.vector):
+                if self._index.knows(path):
+                    return self._index.line_of((*path, *problem.at[length:]))
+        return self._index.line_of(problem.at)
+
+    def _spellings(self, at: KeyPath, vector: str) -> Iterator[KeyPath]:
+        """Yield the places where a thing may have been said: in its vector, at the top, in a step of its own."""
+        vectors = [
+            number for number, table in enumerate(_tables(self.raw.get("vector"))) if table.get("name") == vector
+        ]
+        steps = range(len(_tables(self.raw.get("step"))))
+        for spelling in (at, ("world", *at[1:])) if at[0] == "fault" else (at,):
+            yield from (("vector", number, *spelling) for number in vectors)
+            yield spelling
+            yield from (("step", number, *spelling) for number in steps)
+
+
+def read_source(path: Path, directory: Path) -> tuple[Source, list[Problem]]:
+    """Read one scenario file below a directory, and return it with everything that is wrong with its form.
+
+    A file with problems has a form that nothing else can be asked of.
+    """
+    source = Source(path.relative_to(directory).with_suffix("").as_posix(), path, "")
+    if path.stat().st_size > LARGEST_FILE:
+        return source, [_at_line(source, f"larger than {LARGEST_FILE} octets: this is not a scenario", 1)]
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        return source, [_at_line(source, f"not UTF-8: {error.reason} at octet {error.start}", 1)]
+    except tomllib.TOMLDecodeError as error:
+        return source, [_syntax_error(source, text, str(error))]
+    source = Source(source.id, path, text, _with_lists_of_hosts(raw))
+    return source, [source.place(problem) for problem in mismatches(source.raw, Document)]
+
+
+def misplaced(directory: Path) -> list[Problem]:
+    """Return a problem for every file that is not `<family>/<name>.toml`: nothing would ever play it."""
+    return [
+        Problem("unused: a scenario is <family>/<name>.toml, in lower-case words joined by hyphens", file=str(path))
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and not _is_scenario(path.relative_to(directory))
+    ]
+
+
+def scenario_files(directory: Path) -> list[Path]:
+    """Return the scenario files below a directory, in the order of their ids."""
+    found = [path for path in directory.rglob("*.toml") if _is_scenario(path.relative_to(directory))]
+    return sorted(found, key=lambda path: path.with_suffix("").parts)
+
+
+def _is_scenario(relative: Path) -> bool:
+    names = (*relative.parts[:-1], relative.stem)
+    return len(names) == 2 and relative.suffix == ".toml" and all(_NAME.match(name) for name in names)
+
+
+def _at_line(source: Source, message: str, line: int) -> Problem:
+    return Problem(message, file=str(source.path), line=line)
+
+
+def _syntax_error(source: Source, text: str, message: str) -> Problem:
+    place = _SYNTAX_ERROR_PLACE.search(message)
+    line = int(place[1]) if place and place[1] else text.count("\n") + 1
+    return _at_line(source, f"not TOML: {_SYNTAX_ERROR_PLACE.sub('', message)}", line)
+
+
+def _with_lists_of_hosts(raw: dict[str, Any]) -> dict[str, Any]:
+    """Turn `[world.mx]` into a list of one host, wherever a world is described."""
+    for name in ("world", "fault"):
+        world = raw.get(name)
+        if isinstance(world, dict) and isinstance(world.get("mx"), dict):
+            world["mx"] = [world["mx"]]
+    for inner in (*_tables(raw.get("step")), *_tables(raw.get("vector"))):
+        _with_lists_of_hosts(inner)
+    return raw
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []

@@ -1,0 +1,383 @@
+"""The commands of `sts-lab`, and what each kind of trouble says and returns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from mta_sts_lab import __version__
+from mta_sts_lab.cli.matrix import matrix
+from mta_sts_lab.cli.output import OutputClosed, aside, console, leave_unread, say
+from mta_sts_lab.cli.telling import MOST_REPORTS, tell_changes, tell_findings, tell_reports
+from mta_sts_lab.runs.trouble import UNREAD, USAGE, UsageError, status_of
+
+if TYPE_CHECKING:
+    from mta_sts_lab.backends.docker.folder import TargetFolder
+    from mta_sts_lab.model import Scenario
+    from mta_sts_lab.runs.workflow import RunRequest
+
+app = typer.Typer(
+    name="sts-lab",
+    help="An active-attacker test lab for sending mail servers: does yours hold the mail when the policy says enforce?",
+    epilog="Exit status: 0 all as expected, 1 findings, 2 usage, 3 lab error, 4 inconclusive, 5 nothing selected.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Selection = Annotated[
+    list[str] | None,
+    typer.Argument(help="Cases, scenarios or families; * and ? are wild: 'starttls/strip[enforce]', 'certificate/*'."),
+]
+TargetName = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
+TargetNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        help="Which sender (`sts-lab targets` lists them); several are played one after the other. `all` means the "
+        "reference sender and every target that comes with the lab.",
+        show_default="reference",
+    ),
+]
+Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
+FlawNames = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
+Out = Annotated[Path, typer.Option("--out", help="Where the folder of the run goes.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")]
+
+
+#: What `--json` says where there would be more than one document.
+_NOT_ONE_DOCUMENT = (
+    "--json prints the verdicts of one target. With several, each run's folder has its verdicts.json, and "
+    "`sts-lab matrix RUN... --json` prints them as one document"
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    if version:
+        say(f"sts-lab {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    selection: Selection = None,
+    target: TargetNames = None,
+    mode: Modes = None,
+    flaw: FlawNames = None,
+    out: Out = Path("runs"),
+    seed: Seed = None,
+    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+    black_box: Annotated[
+        bool, typer.Option("--black-box", help="Use none of the target's hooks: slower, and nothing is restarted.")
+    ] = False,
+) -> None:
+    """Play cases against a target and judge what it did."""
+    from mta_sts_lab.cli.several import named_targets, play_each
+    from mta_sts_lab.cli.watching import watched
+    from mta_sts_lab.runs.workflow import carry_out
+
+    screen = console(stderr=True)
+    names = named_targets(target or ["reference"])
+    wish = replace(_wish(selection, mode, names[0], flaw, out, seed), black_box=black_box)
+    if len(names) > 1 and json:
+        _fail(USAGE, _NOT_ONE_DOCUMENT)
+    if len(names) > 1:
+        raise typer.Exit(play_each(wish, names, console(), screen))
+    with watched(screen) as watcher:
+        finished = carry_out(wish, watcher)
+    if json:
+        say(finished.document.decode())
+    else:
+        tell_reports(console(), finished, MOST_REPORTS)
+        tell_findings(console(), finished)
+    raise typer.Exit(finished.summary.exit_code)
+
+
+@app.command()
+def demo(
+    scenario: Annotated[str, typer.Argument(help="A scenario, or just its name: strip.")],
+    target: TargetName = "reference",
+    mode: Modes = None,
+    flaw: FlawNames = None,
+    vector: Annotated[str, typer.Option(help="Which vector to show; the first if not said.")] = "",
+    out: Out = Path("runs"),
+) -> None:
+    """Show an attack as it happens, under every policy mode side by side, with the verdicts."""
+    from mta_sts_lab.reports.narration import Narrator
+    from mta_sts_lab.runs.workflow import Watcher, carry_out, catalogue, chosen_cases
+
+    screen = console()
+    shelf = catalogue()
+    story = _one_scenario(scenario, shelf.scenarios)
+    names = [case.id for case in story.cases if case.vector == (vector or story.cases[0].vector)]
+    if not names:
+        vectors = ", ".join(dict.fromkeys(case.vector for case in story.cases))
+        _fail(USAGE, f"{story.id} has no vector {vector!r}; it has {vectors}")
+    chosen = list(chosen_cases(shelf, names, mode or ()))
+    narrator = Narrator(screen, chosen, story)
+    watcher = Watcher(lambda _: None, narrator.on_event, lambda text: aside(screen, text))
+    finished = carry_out(_wish(names, mode, target, flaw, out, None), watcher)
+    narrator.finish(finished.verdicts)
+    tell_reports(screen, finished)
+    aside(screen, f"\nThe record of this run is in {finished.folder}/")
+    raise typer.Exit(finished.summary.exit_code)
+
+
+@app.command("list")
+def list_(selection: Selection = None, mode: Modes = None) -> None:
+    """List the cases."""
+    from mta_sts_lab.reports.tables import scenarios_table
+    from mta_sts_lab.runs.workflow import catalogue, chosen_cases
+
+    shelf = catalogue()
+    chosen = {case.id for case in chosen_cases(shelf, selection or (), mode or ())}
+    listed = [
+        replace(scenario, cases=tuple(case for case in scenario.cases if case.id in chosen))
+        for scenario in shelf.scenarios
+        if any(case.id in chosen for case in scenario.cases)
+    ]
+    console().print(scenarios_table(listed))
+
+
+@app.command()
+def show(case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[enforce]'.")]) -> None:
+    """Show a case: its story, its steps and attacks, and what must happen."""
+    from mta_sts_lab.reports.tables import scenario_page
+    from mta_sts_lab.requirements import load_requirements
+    from mta_sts_lab.runs.workflow import catalogue
+
+    shelf = catalogue()
+    found = shelf.find([case])
+    for name in dict.fromkeys(one.scenario for one in found):
+        cases = [one for one in found if one.scenario == name]
+        console().print(scenario_page(shelf.scenario(name), load_requirements(), cases))
+
+
+@app.command()
+def judge(
+    run_: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its id.")],
+    out: Out = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+) -> None:
+    """Judge a run again, from its record alone, and say which verdicts changed."""
+    from mta_sts_lab.runs.workflow import find_run, finish, verdicts_before
+    from mta_sts_lab.runs.writing import kept_deviations
+
+    place = find_run(run_, out)
+    before = verdicts_before(place)
+    finished = finish(place)
+    if json:
+        say(finished.document.decode())
+    else:
+        tell_findings(console(), finished)
+        if not kept_deviations(place).exists():
+            aside(console(), f"no known deviations were kept in {place}/target/: every finding counts as news")
+        tell_changes(console(), before, finished)
+    raise typer.Exit(finished.summary.exit_code)
+
+
+app.command()(matrix)
+
+
+@app.command()
+def lint() -> None:
+    """Check the scenario files: what cannot fail, what cannot fire, what is misspelt."""
+    from mta_sts_lab.runs.workflow import catalogue
+
+    shelf = catalogue()
+    say(f"{len(shelf.scenarios)} scenarios, {len(shelf.cases)} cases: nothing to complain of")
+
+
+@app.command()
+def requirements(
+    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="One obligation: STS-5-03.")] = None,
+) -> None:
+    """Show how the obligations of the RFCs are covered, or one of them with what covers it."""
+    from mta_sts_lab.reports.tables import requirement_page, requirements_table
+    from mta_sts_lab.requirements import load_requirements, near_misses
+    from mta_sts_lab.runs.workflow import catalogue
+
+    rows = load_requirements()
+    shelf = catalogue()
+    if identifier is None:
+        console().print(requirements_table(rows.values()))
+        return
+    if identifier not in rows:
+        near = near_misses(identifier, rows)
+        _fail(USAGE, f"there is no requirement {identifier}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    console().print(requirement_page(rows[identifier], shelf.scenarios))
+
+
+@app.command()
+def targets(
+    build: Annotated[bool, typer.Option("--build", help="Build the images of all targets now.")] = False,
+) -> None:
+    """List the targets: the reference sender, and every mail server with a folder in docker/."""
+    from mta_sts_lab.backends.docker.folder import shipped_targets
+    from mta_sts_lab.reference.target import CAPABILITIES
+    from mta_sts_lab.reports.tables import TargetSummary, targets_table
+
+    folders = shipped_targets()
+    if build:
+        _build_all(list(folders.values()))
+        return
+    rows = [TargetSummary("reference", "in process", "The lab's own correct sender; needs no Docker.", CAPABILITIES)]
+    rows += [TargetSummary(name, "docker", folder.file.description) for name, folder in folders.items()]
+    console().print(targets_table(rows))
+
+
+@app.command("target-check")
+def target_check(
+    target: Annotated[str, typer.Argument(help="A folder of your own (./my-mta), or a target that is shipped.")],
+    flaw: FlawNames = None,
+    out: Out = Path("runs"),
+    seed: Seed = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+) -> None:
+    """Check a target's adapter alone: is it up, does honest mail arrive, are its hooks and claims true?"""
+    from mta_sts_lab.adapter_check.page import adapter_page, exit_code
+    from mta_sts_lab.cli.target_check import Onlooker, check_target
+    from mta_sts_lab.reports.progress import Progress
+
+    screen = console(stderr=True)
+    with Progress(screen, probes=True) as progress:
+        onlooker = Onlooker(progress.on_event, lambda text: aside(screen, text))
+        checked = check_target(target, flaw or (), out, seed, ("sts-lab", *sys.argv[1:]), onlooker)
+    if json:
+        say(checked.document)
+    else:
+        console().print(adapter_page(checked.findings))
+        aside(console(), f"record and findings: {checked.folder}/")
+    raise typer.Exit(exit_code(checked.findings))
+
+
+@app.command("report-check")
+def report_check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mail, gzip or JSON; - for standard input.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+    media_type: Annotated[
+        str | None, typer.Option("--media-type", help="The files are bodies of HTTP requests of this Content-Type.")
+    ] = None,
+    dkim_key: Annotated[
+        list[str] | None, typer.Option("--dkim-key", help="A DKIM key: 'selector._domainkey.domain=RECORD'.")
+    ] = None,
+) -> None:
+    """Grade TLS reports (RFC 8460) that you have: what is wrong, which rule, how bad."""
+    from mta_sts_lab.cli.report_check import check_files, document, exit_status, show
+
+    checked = check_files(files, media_type, dkim_key or ())
+    if json:
+        say(document(checked))
+    else:
+        show(console(), checked)
+    raise typer.Exit(exit_status(checked))
+
+
+@app.command()
+def clean(
+    all_: Annotated[bool, typer.Option("--all", help="In Docker also what belongs to runs still going.")] = False,
+    out: Out = Path("runs"),
+) -> None:
+    """Remove what killed runs left: containers, networks, and folders with a record that was cut short."""
+    from mta_sts_lab.backends.docker.engine import clean as clean_engine
+    from mta_sts_lab.backends.docker.engine import connect
+    from mta_sts_lab.runs.leftovers import clean_runs
+
+    gone = list(clean_runs(out))
+    for line in gone:
+        say(line)
+    for leftover in clean_engine(connect(), everything=all_):
+        gone.append(leftover.name)
+        say(f"removed {leftover.kind} {leftover.name}")
+    say(f"{len(gone)} removed" if gone else "nothing was left behind")
+
+
+@app.command(hidden=True)
+def play_served_plan() -> None:
+    """Play the plan in /lab: what the lab's own container runs."""
+    from mta_sts_lab.runner.served import PLAN
+    from mta_sts_lab.runner.served import play_served_plan as play
+
+    if not PLAN.is_file():
+        raise UsageError(f"there is no {PLAN}: this is what runs in the lab's own container, and nowhere else")
+    play()
+
+
+@app.command(hidden=True)
+def reference_sender() -> None:
+    """Run the reference sender as a mail server that keeps the target contract: what its container runs."""
+    import asyncio
+    import os
+
+    from mta_sts_lab.reference.server import serve_container
+
+    asyncio.run(serve_container(os.environ))
+
+
+def main() -> None:
+    """Run the command line. Every expected kind of trouble is one message and an exit status; never a traceback."""
+    try:
+        app(standalone_mode=True, prog_name="sts-lab")
+    except OutputClosed:
+        leave_unread(UNREAD)
+    except Exception as error:
+        status = status_of(error)
+        if status is None:
+            raise
+        _fail(status, str(error))
+
+
+def _fail(status: int, message: str) -> NoReturn:
+    typer.echo(f"sts-lab: {message}", err=True)
+    raise SystemExit(status)
+
+
+def _build_all(folders: Sequence[TargetFolder]) -> None:
+    """Build all images, and say at the end which could not be built."""
+    from mta_sts_lab.backends.docker.builds import build_all
+    from mta_sts_lab.backends.docker.engine import EngineError
+
+    results = build_all(folders, say)
+    for result in results:
+        say(f"{result.target}: {result.image or result.problem}")
+    failed = [result.target for result in results if result.problem]
+    if failed:
+        raise EngineError(f"{len(failed)} of {len(results)} images could not be built: {', '.join(failed)}")
+
+
+def _wish(
+    selection: Sequence[str] | None,
+    modes: Sequence[str] | None,
+    target: str,
+    flaws: Sequence[str] | None,
+    out: Path,
+    seed: int | None,
+) -> RunRequest:
+    from mta_sts_lab.runs.workflow import RunRequest
+
+    command = ("sts-lab", *sys.argv[1:])
+    return RunRequest(tuple(selection or ()), tuple(modes or ()), target, tuple(flaws or ()), out, seed, command)
+
+
+def _one_scenario(name: str, scenarios: Sequence[Scenario]) -> Scenario:
+    """Return the scenario of an id, or the only one of that name."""
+    from mta_sts_lab.catalogue import NothingSelected
+    from mta_sts_lab.requirements import near_misses
+
+    found = [scenario for scenario in scenarios if name in (scenario.id, scenario.id.partition("/")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NothingSelected(f"{name} is the name of {' and '.join(scenario.id for scenario in found)}: say which")
+    short = [scenario.id.partition("/")[2] for scenario in scenarios]
+    near = near_misses(name, [*short, *(scenario.id for scenario in scenarios)])
+    hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(short)}"
+    raise NothingSelected(f"no scenario is called {name!r}{hint}")

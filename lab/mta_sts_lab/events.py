@@ -1,0 +1,399 @@
+"""The vocabulary of the record: everything that the lab can witness, one frozen structure a kind.
+
+These are msgspec structures and not dataclasses because a record is read back by its tag, and a line that does not fit
+its kind must be refused rather than half understood.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Fact(msgspec.Struct, frozen=True, tag_field="kind", tag=str, forbid_unknown_fields=True, kw_only=True):
+    """What one event says. The class name is its tag in the record."""
+
+
+class CaseBegan(Fact, frozen=True):
+    """A case's world was built."""
+
+    domain: str
+    mode: str
+    supporting: bool = False
+
+
+class CaseEnded(Fact, frozen=True):
+    """Every step of the case was played and its world was taken down. Without it the case is not judged."""
+
+
+class StepBegan(Fact, frozen=True):
+    """From here on the step's world and attacks are in force. `attacks` are names."""
+
+    attacks: tuple[str, ...] = ()
+
+
+class StepEnded(Fact, frozen=True):
+    """The step's message settled, or its deadline passed."""
+
+
+class InjectionBegan(Fact, frozen=True):
+    """The lab begins to hand a message to the target: what the target did before was not for this message's sake."""
+
+    token: str
+
+
+class MessageInjected(Fact, frozen=True):
+    """The target took a message from the lab. `token` is the canary: it stands in the envelope and in the body."""
+
+    token: str
+    sender: str
+    recipient: str
+    reply: str
+    #: As in MessageAccepted: what must arrive unchanged.
+    body_digest: str
+
+
+class InjectionRefused(Fact, frozen=True):
+    """The target did not take a message from the lab."""
+
+    token: str
+    recipient: str
+    reply: str
+
+
+class DnsAnswered(Fact, frozen=True):
+    """A query arrived and was answered (or, with rcode TIMEOUT, deliberately not)."""
+
+    name: str
+    type: str
+    transport: str
+    rcode: str
+    answers: tuple[str, ...] = ()
+    tampered_by: str = ""
+
+
+class ConnectionAccepted(Fact, frozen=True):
+    """A TCP connection reached a host of the lab.
+
+    `role` is mx, attacker-mx, sender-mx, policy-host, report-host or report-mx.
+    """
+
+    session: str
+    role: str
+    host: str
+    address: str
+    port: int
+    #: The session of the attacker who made this connection, where one stands between the target and the host.
+    via: str = ""
+    #: The address that it came from: the target's, or, behind an attacker, the attacker's own.
+    peer: str = ""
+
+
+class ConnectionDenied(Fact, frozen=True):
+    """A TCP connection was not served: `how` is refused, reset or stalled."""
+
+    session: str
+    role: str
+    host: str
+    address: str
+    port: int
+    how: str
+
+
+class ConnectionClosed(Fact, frozen=True):
+    """A connection ended."""
+
+    session: str
+
+
+class SenderLeft(Fact, frozen=True):
+    """The target ended a connection, or its direction of it, while nobody here had.
+
+    Without this, and without QUIT or an alert of the target's, a session may as well have been ended by the lab.
+    """
+
+    session: str
+
+
+class ClientHelloSeen(Fact, frozen=True):
+    """The first TLS message arrived. `sni` is the server name the client asked for, empty if none."""
+
+    session: str
+    sni: str = ""
+
+
+class TlsEstablished(Fact, frozen=True):
+    """A handshake finished on the lab's side (the client may still reject the certificate: RFC 8446, section 4.4.2.4).
+
+    `certificate` is the variant that was shown, `shown_by` its owner: the host itself or an attack's name.
+    """
+
+    session: str
+    version: str
+    certificate: str
+    shown_by: str = ""
+    sni: str = ""
+
+
+class TlsFailed(Fact, frozen=True):
+    """A handshake failed, or the client's alert arrived after it. `alert` is OpenSSL's wording, cut to its end."""
+
+    session: str
+    alert: str
+    certificate: str = ""
+
+
+class SmtpSaid(Fact, frozen=True):
+    """A line of SMTP. `speaker` is sender, mx or attacker; `altered` marks the attacker's hand.
+
+    In a session with an attacker in between this is the leg between the target and the attacker; the leg behind has a
+    session of its own, whose ConnectionAccepted names this one in `via`. Message bodies are not recorded line by line.
+    """
+
+    session: str
+    speaker: str
+    line: str
+    secured: bool
+    altered: bool = False
+    #: What the receiver had really said, where the attacker changed or removed it.
+    instead_of: str = ""
+
+
+class AttackFired(Fact, frozen=True):
+    """The attacker's tampering took effect on the wire. `detail` says how, in words for the narration."""
+
+    attack: str
+    channel: str
+    detail: str
+    session: str = ""
+
+
+class TokenRead(Fact, frozen=True):
+    """An outsider could read a message: its canary was seen on the target's leg of a connection.
+
+    `secured` says whether the target had TLS up on it (then the attacker held the key). `reader` is attacker or path
+    (anybody on the path, for a session in clear without an active attacker).
+    """
+
+    session: str
+    token: str
+    secured: bool
+    reader: str
+
+
+class MessageAccepted(Fact, frozen=True):
+    """A host answered 250 to the final dot.
+
+    From here on the message is its responsibility (RFC 5321, section 4.2.5).
+    """
+
+    session: str
+    role: str
+    host: str
+    address: str
+    secured: bool
+    certificate: str
+    mail_from: str
+    recipients: tuple[str, ...]
+    tokens: tuple[str, ...]
+    octets: int
+    #: SHA-256 over the canonical body, which tells whether it arrived untouched.
+    body_digest: str
+    via: str = ""
+
+
+class BounceReceived(Fact, frozen=True):
+    """A delivery status notification for a message of ours arrived at the sender's domain (RFC 3464)."""
+
+    token: str
+    action: str
+    status: str
+    diagnostic: str = ""
+
+
+class PolicyRequested(Fact, frozen=True):
+    """An HTTPS request reached a policy host. `status` is what it was answered; 0 if it never was."""
+
+    session: str
+    host: str
+    method: str
+    path: str
+    sni: str
+    status: int
+    policy_id: str = ""
+    conditional: bool = False
+    user_agent: str = ""
+    #: True when this was a request for the target of a redirect that the lab had answered before.
+    redirected: bool = False
+
+
+class ReportReceived(Fact, frozen=True):
+    """Something arrived where TLS-RPT reports are received (RFC 8460, section 5). It is kept raw: the judge reads it.
+
+    `transport` is https or mail. `place` is the URI that was posted to, or the mailbox. `octets` are the body of the
+    request or the whole message (base64 in the record), and empty where they were too many to keep: `size` says how
+    many there were. `status` is what it was answered, an HTTP status or an SMTP reply code; 0: nothing.
+    """
+
+    session: str
+    transport: str
+    place: str
+    octets: bytes
+    size: int
+    status: int
+    #: The HTTP method and the Content-Type of the request.
+    method: str = ""
+    media_type: str = ""
+    #: The envelope sender of the message, and whether it came inside TLS.
+    mail_from: str = ""
+    secured: bool = True
+
+
+class QueueSeen(Fact, frozen=True):
+    """What the target said of a message it holds. `state` is active, deferred or gone.
+
+    A listing is as old as the look that it came from: `looked` says when that one began, in the seconds of `Event.at`.
+    """
+
+    token: str
+    state: str
+    looked: float
+    reason: str = ""
+
+
+class TargetFlushed(Fact, frozen=True):
+    """The target was asked to try everything in its queue now, and has said that it does."""
+
+    #: How long it took to say so.
+    seconds: float = 0.0
+
+
+class TargetRestarted(Fact, frozen=True):
+    """The target was ended with a signal and started again, by its own account."""
+
+    signal: str
+    #: Whether an SMTP session from before it went on afterwards: then nothing was killed, whatever the target says.
+    outlived: bool = False
+
+
+class ClockAdvanced(Fact, frozen=True):
+    """The target's clock was moved forward by some seconds."""
+
+    seconds: int
+
+
+class ReportsAsked(Fact, frozen=True):
+    """The target was asked to send its TLS-RPT reports now."""
+
+
+class ReportsLeft(Fact, frozen=True):
+    """The target says that all reports that were due have left: what has not arrived by now was not sent."""
+
+
+class TargetFailed(Fact, frozen=True):
+    """The target stopped answering or died. Not a verdict on its MTA-STS: nothing after it is proved."""
+
+    what: str
+
+
+class NotSupported(Fact, frozen=True):
+    """The case needs a part of the contract that the target does not offer (a restart, a clock): it is not judged."""
+
+    what: str
+
+
+class PartTried(Fact, frozen=True):
+    """A part of the target's contract was tried for its own sake; see `sts-lab target-check`.
+
+    `part` is about, smtp, queue, flush, restart, clock, reports or logs. `error` says how it broke the contract.
+    """
+
+    part: str
+    #: What was asked for: the signal of a restart, the seconds of a clock.
+    argument: str = ""
+    #: Whether anybody answered at all.
+    reached: bool = True
+    offered: bool = True
+    error: str = ""
+    seconds: float = 0.0
+    #: Of a flush: whether the answer was that it cannot be done now.
+    put_off: bool = False
+
+
+class QueueListed(Fact, frozen=True):
+    """The whole queue as the target listed it: recipient, sender, state and reason of each row."""
+
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+class LogRead(Fact, frozen=True):
+    """The target's log was read: how long it is, and some of the lines in it that name a recipient of ours."""
+
+    characters: int
+    lines: tuple[str, ...] = ()
+
+
+class LabFailed(Fact, frozen=True):
+    """An exception inside the lab. Never a verdict on the target."""
+
+    where: str
+    error: str
+
+
+class DeadlinePassed(Fact, frozen=True):
+    """A wait ended without what it waited for. `deadline` is the name in `mta_sts_lab.timeouts`."""
+
+    deadline: str
+    seconds: float
+    waited_for: str
+
+
+AnyFact = (
+    CaseBegan
+    | CaseEnded
+    | StepBegan
+    | StepEnded
+    | InjectionBegan
+    | MessageInjected
+    | InjectionRefused
+    | DnsAnswered
+    | ConnectionAccepted
+    | ConnectionDenied
+    | ConnectionClosed
+    | SenderLeft
+    | ClientHelloSeen
+    | TlsEstablished
+    | TlsFailed
+    | SmtpSaid
+    | AttackFired
+    | TokenRead
+    | MessageAccepted
+    | BounceReceived
+    | PolicyRequested
+    | ReportReceived
+    | QueueSeen
+    | TargetFlushed
+    | TargetRestarted
+    | ClockAdvanced
+    | ReportsAsked
+    | ReportsLeft
+    | TargetFailed
+    | NotSupported
+    | PartTried
+    | QueueListed
+    | LogRead
+    | LabFailed
+    | DeadlinePassed
+)
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One line of the record: a fact, when it was witnessed, and in which case and step.
+
+    `at` is in seconds since the run began, on one monotonic clock. A fact about the whole run has no case.
+    """
+
+    number: int
+    at: float
+    fact: AnyFact
+    case: str = ""
+    step: str = ""

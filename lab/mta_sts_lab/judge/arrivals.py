@@ -1,0 +1,177 @@
+"""The TLS reports of a case as they arrived: read anew from their octets, and set into the time that they tell of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, Event, ReportReceived, ReportsAsked, ReportsLeft
+from mta_sts_lab.judge.facts import RECEIVING
+from mta_sts_lab.judge.report_window import Day, Window, answered, clock_began, clock_of
+from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.tlsrpt import ParsedReport, parse_report
+from mta_sts_lab.tlsrpt.names import plain
+from mta_sts_lab.world.report_places import ReportPlaces, place_of, wanted_places
+
+#: What a request without a Content-Type is told to have: an empty hint would say that it is a file.
+NO_MEDIA_TYPE = "none"
+
+#: The second with which a day's end is written that is not the next midnight.
+_LAST_SECOND = 59
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One report that reached the lab, whatever it was answered."""
+
+    event: Event
+    fact: ReportReceived
+    parsed: ParsedReport
+
+    @property
+    def taken(self) -> bool:
+        """Whether the lab took responsibility for it."""
+        return 200 <= self.fact.status < 300
+
+    @property
+    def place(self) -> str:
+        """Where it arrived, so that it can be compared with where it was wanted."""
+        place = self.fact.place if self.fact.transport == "https" else f"mailto:{_escaped(self.fact.place)}"
+        return place_of(place)
+
+    @property
+    def report_id(self) -> str:
+        """Its own identifier; empty if it has none."""
+        return (self.parsed.content.report_id or "") if self.parsed.content else ""
+
+    @property
+    def written_day(self) -> tuple[str, str]:
+        """The date range as it is written."""
+        content = self.parsed.content
+        start, end = (content.start, content.end) if content else (None, None)
+        return (start.text if start else "", end.text if end else "")
+
+    @property
+    def day(self) -> tuple[float | str, float | str]:
+        """The date range in seconds since 1970, equal for all its spellings; as it is written where it cannot be read.
+
+        The end is past the last moment: 23:59:59 and the next midnight are one (A50).
+        """
+        content = self.parsed.content
+        start = content.start.instant if content and content.start else None
+        end = content.end.instant if content and content.end else None
+        if start is None or end is None:
+            return self.written_day
+        return start.timestamp(), end.timestamp() + (1 if end.second == _LAST_SECOND else 0)
+
+    def is_about(self, domain: str) -> bool:
+        """Whether one of its blocks is about a domain."""
+        return any(plain(name) == plain(domain) for name in self.parsed.policy_domains)
+
+    def told(self) -> str:
+        """Say in a few words what it is and where it came."""
+        how = "posted to" if self.fact.transport == "https" else "mailed to"
+        return f"a report {how} {self.fact.place}, answered {self.fact.status or 'nothing'}"
+
+
+def arrivals(view: CaseView) -> list[Arrival]:
+    """Return what arrived at the places of a case, and what arrived elsewhere and is about its domain, in order."""
+    own = [Arrival(event, fact, read_report(fact)) for event, fact in view.facts.of_kind(ReportReceived)]
+    stray = [Arrival(event, fact, read_report(fact)) for event, fact in view.of_run.of_kind(ReportReceived)]
+    about = [arrival for arrival in stray if arrival.is_about(view.facts.domain)]
+    return sorted(own + about, key=lambda arrival: arrival.event.number)
+
+
+def about_the_case(view: CaseView) -> list[Arrival]:
+    """Return the arrivals without those that are about the domain of the report mailbox instead (RFC 8460, 3).
+
+    One that is about both has come all the same: what it has no business to tell is found by the checks.
+    """
+    mail_domain = ReportPlaces(view.facts.domain).mail_domain
+    return [one for one in arrivals(view) if one.is_about(view.facts.domain) or not one.is_about(mail_domain)]
+
+
+def wanted(view: CaseView) -> frozenset[str]:
+    """Return the places that any step of the case named in a record that counts."""
+    worlds = [step.world.reports for step in view.case.steps]
+    return frozenset(place for reports in worlds for place in wanted_places(view.facts.domain, reports))
+
+
+def arrived_at(view: CaseView, arrival: Arrival) -> float | None:
+    """Return when a report arrived, in seconds since 1970 by the lab's clock; None if the record does not say."""
+    began = clock_began(view)
+    return None if began is None else began + arrival.event.at
+
+
+def window_of(view: CaseView, arrival: Arrival) -> Window:
+    """Return the time that a report tells of: up to the call that it answers, from the call before, and on its day.
+
+    A report that is sent again tells of the time of its first copy. A day on which there was nothing to tell of proves
+    nothing but that it is the wrong one, and is left out.
+    """
+    window, day = _between_calls(view, arrival), day_of(view, arrival)
+    dated = replace(window, day=day)
+    return dated if _something_happened(view, dated) else window
+
+
+def day_of(view: CaseView, arrival: Arrival) -> Day | None:
+    """Return the date range of a report; None if it cannot be read, or nothing is known of the target's clock."""
+    content, clock = arrival.parsed.content, clock_of(view)
+    start = content.start.instant if content and content.start else None
+    end = content.end.instant if content and content.end else None
+    if clock is None or start is None or end is None or start >= end:
+        return None
+    # The last second of a day is written as 23:59:59 (A50), and it is a whole one.
+    return Day(start.timestamp(), end.timestamp() + 1, clock)
+
+
+def names_a_day_without_sessions(view: CaseView, arrival: Arrival) -> bool:
+    """Whether there is something that a report can tell of, and its date range has no part in it."""
+    window = _between_calls(view, arrival)
+    dated = replace(window, day=day_of(view, arrival))
+    return _something_happened(view, window) and not _something_happened(view, dated)
+
+
+def _something_happened(view: CaseView, window: Window) -> bool:
+    """Whether the target came to a receiving host in a time, or asked for the policy."""
+    reached = [event for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in RECEIVING]
+    denied = [event for event, _ in view.facts.of_kind(ConnectionDenied)]
+    return bool(window.of([*reached, *denied, *view.facts.policy_asked()]))
+
+
+def _between_calls(view: CaseView, arrival: Arrival) -> Window:
+    identity = (arrival.report_id, arrival.day)
+    first = next((one for one in arrivals(view) if one.report_id and (one.report_id, one.day) == identity), arrival)
+    asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at <= first.event.at]
+    if not asked:
+        return Window(-1.0, first.event.at, asked=first.event.at)
+    until = min(first.event.at, answered(view, asked[-1]))
+    if len(asked) == 1:
+        return Window(-1.0, until, asked=asked[-1])
+    return Window(asked[-2], until, settled=answered(view, asked[-2]), asked=asked[-1])
+
+
+def reports_left(view: CaseView, after: float) -> bool:
+    """Whether the target has said, after some point in time, that all reports have left."""
+    asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at >= after]
+    left = [event.at for event, _ in view.of_run.of_kind(ReportsLeft)]
+    return any(at >= asked[0] for at in left) if asked else False
+
+
+def read_report(fact: ReportReceived) -> ParsedReport:
+    """Read what arrived where reports are received, as far as it is one."""
+    media_type = (fact.media_type or NO_MEDIA_TYPE) if fact.transport == "https" else None
+    return _parsed(fact.octets, media_type)
+
+
+@lru_cache(maxsize=512)
+def _parsed(octets: bytes, media_type: str | None) -> ParsedReport:
+    return parse_report(octets, media_type)
+
+
+def _escaped(mailbox: str) -> str:
+    """A mailbox as it stood in an envelope: nothing of it is percent-encoded, and quotes are its spelling only."""
+    local_part, _, domain = mailbox.rpartition("@")
+    if local_part.startswith('"') and local_part.endswith('"') and len(local_part) > 1:
+        local_part = local_part[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return f"{local_part.replace('%', '%25').replace('?', '%3F')}@{domain}"

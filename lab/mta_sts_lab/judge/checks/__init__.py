@@ -1,0 +1,1 @@
+"""The checks of the judge: a file a family."""

@@ -1,0 +1,86 @@
+"""How the target asks: the form of its policy requests, and of its dialogue around STARTTLS. Watched in every case.
+
+Only what is on record is judged. What a sender puts behind STARTTLS in the same batch is not: it never becomes a line.
+A sender that names another server in the handshake with the policy host gets no certificate there, and no policy: no
+run against it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested, SmtpSaid
+from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.model import Judgement
+from mta_sts_lab.world.policy_host import WELL_KNOWN
+
+REQUEST_FORM = "STS-3.2-01"
+CONDITIONAL = "STS-3.3-10"
+STARTTLS_ARGUMENT = "STLS-4-01"
+EHLO_INSIDE_TLS = "STLS-4.2-02"
+STARTTLS_INSIDE_TLS = "STLS-4.2-03"
+
+
+def the_policy_is_asked_for_as_laid_down(view: CaseView) -> Iterator[Judgement]:
+    """GET for the well-known path, and never "only if it changed" (RFC 8461, sections 3.2 and 3.3).
+
+    A request for the target of a redirect is judged as that (`no_redirect_was_followed`).
+    """
+    check = "the-policy-is-asked-for-as-laid-down"
+    asked = [(event, fact) for event, fact in view.facts.of_kind(PolicyRequested) if not fact.redirected]
+    odd = [(event, fact) for event, fact in asked if (fact.method, fact.path) != ("GET", WELL_KNOWN)]
+    if odd:
+        said = f"{odd[0][1].method} {odd[0][1].path}"
+        yield _broken(view, check, REQUEST_FORM, "odd-policy-request", f"GET {WELL_KNOWN}", said, odd)
+    conditional = [(event, fact) for event, fact in asked if fact.conditional]
+    if conditional:
+        expected, said = "a request without conditions", "a request with a condition (If-None-Match or the like)"
+        yield _broken(view, check, CONDITIONAL, "conditional-request", expected, said, conditional)
+
+
+def starttls_is_said_as_laid_down(view: CaseView) -> Iterator[Judgement]:
+    """RFC 3207, sections 4 and 4.2: STARTTLS alone on its line, once, and a new beginning with EHLO inside TLS."""
+    check = "starttls-is-said-as-laid-down"
+    lines = _said_by_the_target(view)
+    said = [(event, fact) for event, fact in lines if fact.line.upper().startswith("STARTTLS")]
+    argued = [(event, fact) for event, fact in said if not fact.secured and fact.line.strip().upper() != "STARTTLS"]
+    if argued:
+        line = argued[0][1].line
+        yield _broken(view, check, STARTTLS_ARGUMENT, "starttls-with-argument", "STARTTLS", line, argued)
+    again = [(event, fact) for event, fact in said if fact.secured]
+    if again:
+        expected, line = "no STARTTLS inside TLS", again[0][1].line
+        yield _broken(view, check, STARTTLS_INSIDE_TLS, "starttls-inside-tls", expected, line, again)
+    openings: dict[str, tuple[Event, SmtpSaid]] = {}
+    for event, fact in lines:
+        if fact.secured:
+            openings.setdefault(fact.session, (event, fact))
+    # Who is not content with the handshake may leave at once (section 4.1).
+    odd = [one for one in openings.values() if not one[1].line.upper().startswith(("EHLO", "QUIT"))]
+    if odd:
+        expected, line = "EHLO first inside TLS", odd[0][1].line
+        yield _broken(view, check, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, odd)
+
+
+def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
+    """Return the target's own words: not an attacker's, who speaks in its name behind `via`."""
+    met = (event.fact for event in view.facts.contacts())
+    legs = {fact.session for fact in met if isinstance(fact, ConnectionAccepted)}
+    return [
+        (event, fact)
+        for event, fact in view.facts.of_kind(SmtpSaid)
+        if fact.speaker == "sender" and fact.session in legs
+    ]
+
+
+def _broken(
+    view: CaseView,
+    check: str,
+    obligation: str,
+    reason: str,
+    expected: str,
+    observed: str,
+    found: Sequence[tuple[Event, object]],
+) -> Judgement:
+    events = [event for event, _ in found]
+    return view.broken(check, obligation, reason, events[0].step, expected, observed, events)

@@ -1,0 +1,294 @@
+"""TLS-RPT: what the target reported, against what the lab knows that it did (RFC 8460, and RFC 8461, section 6).
+
+`mta_sts_lab.tlsrpt` says what is wrong with a report, and whether it is true. These checks decide whether a report was
+owed, whether it came to where it was wanted, and how much of what is wrong with it counts in a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mta_sts_lab.events import LabFailed
+from mta_sts_lab.judge.arrivals import (
+    Arrival,
+    about_the_case,
+    arrived_at,
+    names_a_day_without_sessions,
+    reports_left,
+    wanted,
+    window_of,
+)
+from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
+from mta_sts_lab.judge.witness import before_any_connection, known_sessions
+from mta_sts_lab.model import Expectation, Grade, Judgement, Mode, Step
+from mta_sts_lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
+from mta_sts_lab.tlsrpt.departures import Departure, finding
+from mta_sts_lab.tlsrpt.failure_checks import UNDER_NONE
+from mta_sts_lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
+
+CAPABILITY = "tls-rpt"
+
+REPORTED = "the-target-reports"
+
+#: What a report breaks whose date range has no part in what it tells of.
+TRUE_DAY = "RPT-4.4-03"
+
+#: What a mailed report breaks that has no valid signature.
+SIGNED = "RPT-3-11"
+
+#: What two different reports under one identifier break.
+COPIES = "RPT-4.4-05"
+
+#: A case that is about an attack judges only these in full; what else is wrong with a report is only noted there, and
+#: judged by the cases that are about reports.
+_OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-01", "RPT-4.4-08", *UNDER_NONE}
+
+_WORDS = ("success", "any", "none")
+
+
+def reports_could_be_asked_for(view: CaseView) -> Iterator[Judgement]:
+    """A case that expects something of a report is no pass while a target that claims reports was not asked for any."""
+    if view.case.judges_reports and CAPABILITY in view.set_aside:
+        yield Judgement(
+            "reports-could-be-asked-for",
+            Grade.INFO,
+            "reports-not-asked-for",
+            expected="a target that claims TLS-RPT is asked for its reports",
+            observed="it was played as a black box: of the reports nothing is said",
+        )
+
+
+def the_target_reports(view: CaseView) -> Iterator[Judgement]:
+    """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened.
+
+    Nothing is said of a target that does not claim TLS-RPT: cases that are about nothing else are not played on it.
+    """
+    for step in view.case.steps:
+        expect = step.expect
+        if expect is None or not expect.report:
+            continue
+        times = view.step_times(step.name)
+        if times is None or not comparable(view):
+            continue
+        if not reports_left(view, times[0]):
+            yield inconclusive(REPORTED, "reports-never-left", "the target was not asked, or did not answer", step.name)
+        else:
+            yield _reported(view, step, expect)
+
+
+def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
+    found = about_the_case(view)
+    if expect.report == ("none",):
+        return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
+    here = wanted(view)
+    right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
+    if not found and (why := _unmet(view)):
+        return inconclusive(REPORTED, "nothing-to-tell", why, step.name)
+    if not right:
+        return _judged(view, step, expect, _why_none(view, found), found, bad=True)
+    if any(arrival.fact.size > len(arrival.fact.octets) for arrival in right):
+        return inconclusive(REPORTED, "report-too-large", "the report was too large to be kept", step.name)
+    if expect.report[0] in _WORDS:
+        return _judged(view, step, expect, "reported", right, bad=False)
+    told = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
+    if told & set(expect.report):
+        return _judged(view, step, expect, "reported", right, bad=False)
+    return _judged(
+        view, step, expect, "reported-as-something-else" if told else "failure-not-reported", right, bad=True
+    )
+
+
+def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
+    """Yield the result types that tell the domain something (RFC 8460, section 4.2.2).
+
+    A failure that no session backs, or that is filed under no policy although it broke one, tells nothing.
+    """
+    under_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING)
+    for policy in arrival.parsed.policies:
+        for failure in policy.failures or ():
+            discovery = failure.result_type in STS_DISCOVERY_FAILURES
+            backed = failure.failed_session_count or policy.failed
+            if failure.result_type and backed and (policy.policy_type == "sts" or discovery or not under_policy):
+                yield failure.result_type
+
+
+def _in_time(view: CaseView, arrival: Arrival) -> bool:
+    """Whether a report came before the last step that asked for it had ended: afterwards an attack may be over."""
+    asking = [step.name for step in view.case.steps if step.reports]
+    times = view.step_times(asking[-1]) if asking else None
+    return times is None or arrival.event.at <= times[1]
+
+
+def _unmet(view: CaseView) -> str:
+    """Say why there may have been nothing to report on: a target that was not met in a step is not blamed for silence.
+
+    It may be the lab that nobody could ask: what is not on record then is no proof of anything.
+    """
+    for step in view.case.steps:
+        if not step.send or not view.offered(step):
+            continue
+        message = view.message(step)
+        if message is None:
+            return f"the target took no message in the step {step.name}"
+        if not message.contacts():
+            return f"no query and no connection in the step {step.name}"
+    return ""
+
+
+def _why_none(view: CaseView, found: list[Arrival]) -> str:
+    if not found:
+        return "no-report"
+    if not any(_in_time(view, arrival) for arrival in found):
+        return "too-late"
+    return "sent-elsewhere" if any(arrival.taken for arrival in found) else "given-up"
+
+
+def _judged(
+    view: CaseView, step: Step, expect: Expectation, reason: str, found: list[Arrival], *, bad: bool
+) -> Judgement:
+    grade_if_bad = Grade.INFO if expect.report_optional else view.grade_of(expect.report_obligation)
+    wishes = {"success": "a report without failures", "any": "a report", "none": "no report"}
+    named = wishes.get(expect.report[0], f"a report that names {' or '.join(expect.report)}")
+    return Judgement(
+        REPORTED,
+        grade_if_bad if bad else Grade.PASS,
+        reason,
+        obligation=expect.report_obligation,
+        step=step.name,
+        expected=named,
+        observed=_observed(found),
+        blame="target" if bad and grade_if_bad is not Grade.INFO else "nobody",
+        evidence=numbers([arrival.event for arrival in found]),
+    )
+
+
+def _observed(found: list[Arrival]) -> str:
+    if not found:
+        return "no report"
+    told = sorted({kind for arrival in found for policy in arrival.parsed.policies for kind in policy.result_types})
+    return f"{found[-1].told()}, naming {', '.join(told) or 'no failure'}" + (
+        f" ({len(found)} arrived)" if len(found) > 1 else ""
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The report itself
+
+
+def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
+    """Everything that a report shows by itself: its JSON, its fields, its mail, its signature.
+
+    Where it cannot be told whether a mailed report is signed validly, a case that is about reports is no pass.
+    """
+
+    def key(name: str) -> bytes | None:
+        text = view.dkim_records.get(name)
+        return None if text is None else text.encode()
+
+    found: dict[tuple[str, Finding], list[Arrival]] = {}
+    for arrival in judged_arrivals(view):
+        arrived = arrived_at(view, arrival)
+        early = before_any_connection(view, window_of(view, arrival))
+        for one in (*grade(arrival.parsed, view.requirements, key, arrived), *_unverified(view, arrival, key)):
+            if not (early and one.reason == "perhaps-missing"):
+                found.setdefault((arrival.report_id, one), []).append(arrival)
+    # What is wrong with all copies of a report is said once.
+    yield from (_finding(view, copies, one) for (_, one), copies in found.items())
+
+
+def _unverified(view: CaseView, arrival: Arrival, key: KeyLookup) -> Iterator[Finding]:
+    why = unverified(arrival.parsed, key, arrived_at(view, arrival))
+    if why and _in_full(view, SIGNED):
+        expected = "a signature that verifies"
+        departure = Departure(SIGNED, "not-verified", "DKIM-Signature", expected, why, Grade.INCONCLUSIVE)
+        yield finding(departure, "the-signature-is-valid", view.requirements)
+
+
+def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
+    """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
+    expected, optional = expected_types(view)
+    for copies in judged_reports(view):
+        known = known_sessions(view, window_of(view, copies[0]), expected, optional)
+        untrue = against_sessions(copies[0].parsed, known, view.requirements)
+        yield from (_finding(view, copies, one) for one in untrue)
+
+
+def the_report_names_the_day_of_its_sessions(view: CaseView) -> Iterator[Judgement]:
+    """The date range of a report has a part in the time in which the target had something to count."""
+    for copies in judged_reports(view):
+        if names_a_day_without_sessions(view, copies[0]):
+            note = "by the clock of the target, as far as the record knows it"
+            told = " to ".join(copies[0].written_day)
+            departure = Departure(TRUE_DAY, "another-day", "date-range", "the day of the sessions", told, note=note)
+            yield _finding(
+                view, copies, finding(departure, "the-report-names-the-day-of-its-sessions", view.requirements)
+            )
+
+
+def the_copies_of_a_report_say_the_same(view: CaseView) -> Iterator[Judgement]:
+    """What comes under one identifier about one day is one report, wherever, however and how often it comes."""
+    by_id: dict[tuple[object, ...], list[Arrival]] = {}
+    for copies in judged_reports(view):
+        if copies[0].report_id and copies[0].parsed.complete:
+            by_id.setdefault((copies[0].report_id, copies[0].day), []).append(copies[0])
+    for different in by_id.values():
+        if len(different) > 1:
+            told = f"{len(different)} different ones as {different[0].report_id}"
+            departure = Departure(COPIES, "copies-differ", "report-id", "one report under one identifier", told)
+            yield _finding(
+                view, different, finding(departure, "the-copies-of-a-report-say-the-same", view.requirements)
+            )
+
+
+def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
+    """Return the result types that the scenario says are right, and whether nothing obliges to report any of them."""
+    expecting = [step.expect for step in view.case.steps if step.expect and step.expect.report]
+    types = [kind for expect in expecting for kind in expect.report if kind not in _WORDS]
+    optional = not types or all(expect.report_optional for expect in expecting)
+    return tuple(dict.fromkeys(types)), optional
+
+
+def judged_arrivals(view: CaseView) -> list[Arrival]:
+    """Return every arrival that is not, octet for octet, one that came before it."""
+    if not comparable(view):
+        return []
+    kept: dict[tuple[object, ...], Arrival] = {}
+    for arrival in about_the_case(view):
+        if len(arrival.fact.octets) == arrival.fact.size:
+            kept.setdefault((arrival.fact.transport, arrival.fact.media_type, arrival.fact.octets), arrival)
+    return list(kept.values())
+
+
+def judged_reports(view: CaseView) -> list[list[Arrival]]:
+    """Return the reports that could be read, each with its copies: those that say the very same."""
+    reports: dict[object, list[Arrival]] = {}
+    for arrival in judged_arrivals(view):
+        if arrival.parsed.content is not None:
+            reports.setdefault((arrival.parsed.content, arrival.parsed.complete), []).append(arrival)
+    return list(reports.values())
+
+
+def comparable(view: CaseView) -> bool:
+    """Whether reports are judged in a case at all: what the lab itself had a fault in, it cannot hold against one."""
+    broken = view.facts.of_kind(LabFailed) or view.of_run.of_kind(LabFailed)
+    return view.case.judges_reports and CAPABILITY in view.capabilities and not broken
+
+
+def _in_full(view: CaseView, obligation: str) -> bool:
+    return CAPABILITY in view.case.needs or obligation in _OF_THE_STORY
+
+
+def _finding(view: CaseView, copies: list[Arrival], found: Finding) -> Judgement:
+    told = found.grade is Grade.INCONCLUSIVE or _in_full(view, found.obligation)
+    graded = found.grade if told else Grade.INFO
+    return Judgement(
+        found.check,
+        graded,
+        found.reason,
+        obligation=found.obligation,
+        step=copies[0].event.step,
+        expected=f"{found.where}: {found.expected}",
+        observed=found.observed + (f" ({found.note})" if found.note else ""),
+        blame="target" if graded in (Grade.FAIL, Grade.WEAK) else "nobody",
+        evidence=numbers([arrival.event for arrival in copies]),
+    )

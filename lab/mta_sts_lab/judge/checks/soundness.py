@@ -1,0 +1,318 @@
+"""Whether a case proves anything at all: DESIGN's first rule, that absence is proved and never assumed.
+
+Each check here answers with a judgement only when something is missing. None of them can make a case pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mta_sts_lab.events import (
+    AttackFired,
+    ConnectionAccepted,
+    DeadlinePassed,
+    Event,
+    InjectionRefused,
+    LabFailed,
+    MessageInjected,
+    NotSupported,
+    SmtpSaid,
+    StepBegan,
+    StepEnded,
+    TargetFailed,
+    TargetRestarted,
+    TlsEstablished,
+    TlsFailed,
+)
+from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, CaseFacts, not_killed
+from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
+from mta_sts_lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
+from mta_sts_lab.world.zone import absolute
+
+#: The name of the check that compares a message's outcome with the demanded one.
+FARED = "the-message-fared-as-demanded"
+
+#: The reasons of a sender that holds mail, or returns it, although the arm without a policy demands delivery. They are
+#: findings, and no doubt: the attack took effect on it, or it would have delivered.
+WITHOUT_A_POLICY = {
+    Outcome.DEFERRED: "held-without-a-policy",
+    Outcome.BOUNCED: "returned-without-a-policy",
+}
+
+#: Attacks on the learning of a policy: where no policy is published there is nothing for them to bite on.
+_POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
+
+
+def the_lab_worked(view: CaseView) -> Iterator[Judgement]:
+    """An exception in the lab, in this case or in the run as a whole, is never a verdict on the target."""
+    for event, fact in view.facts.of_kind(LabFailed) + view.of_run.of_kind(LabFailed):
+        yield Judgement(
+            "the-lab-worked",
+            Grade.LAB_ERROR,
+            "lab-failed",
+            step=event.step,
+            expected="no exception inside the lab",
+            observed=f"{fact.where}: {fact.error}",
+            blame="lab",
+            evidence=(event.number,),
+        )
+
+
+def the_case_was_played_to_its_end(view: CaseView) -> Iterator[Judgement]:
+    """A case that was cut short (an interrupt, a dead target) proves nothing."""
+    for event, failure in view.facts.of_kind(TargetFailed) + view.of_run.of_kind(TargetFailed):
+        yield Judgement(
+            "the-case-was-played-to-its-end",
+            Grade.INCONCLUSIVE,
+            "target-failed",
+            step=event.step,
+            expected="a target that keeps its contract until the end",
+            observed=failure.what,
+            blame="target",
+            evidence=(event.number,),
+        )
+    if view.facts.of_kind(NotSupported):
+        return
+    if not view.facts.ended:
+        yield inconclusive("the-case-was-played-to-its-end", "not-played-to-the-end", "the record stops in mid-case")
+    played = [event.step for event, _ in view.facts.of_kind(StepBegan)]
+    if view.facts.ended and played != [step.name for step in view.case.steps]:
+        yield inconclusive("the-case-was-played-to-its-end", "steps-missing", f"played: {', '.join(played)}")
+
+
+def the_target_offers_what_the_case_needs(view: CaseView) -> Iterator[Judgement]:
+    """A case that restarts the target, or moves its clock, is beyond a target that offers neither."""
+    for event, fact in view.facts.of_kind(NotSupported):
+        yield Judgement(
+            "the-target-offers-what-the-case-needs",
+            Grade.UNSUPPORTED,
+            "not-offered",
+            step=event.step,
+            expected="a part of the target contract that this case needs",
+            observed=fact.what,
+            evidence=(event.number,),
+        )
+
+
+def the_target_was_restarted(view: CaseView) -> Iterator[Judgement]:
+    """A target that was not killed has kept its memory for no merit of its own: its word for it is not enough."""
+    restarts = view.of_run.of_kind(TargetRestarted)
+    for step in view.case.steps:
+        times = view.step_times(step.name)
+        if not step.restart or times is None:
+            continue
+        made = [(event, fact) for event, fact in restarts if times[0] <= event.at <= times[1]]
+        if made and not any(not_killed(fact) for _, fact in made):
+            continue
+        yield Judgement(
+            "the-target-was-restarted",
+            Grade.INCONCLUSIVE,
+            "restart-not-done",
+            step=step.name,
+            expected=f"all processes of the mail server ended with {step.restart}, and started again",
+            observed="an SMTP session from before it went on afterwards" if made else "no restart is on record",
+            blame="target",
+            evidence=numbers([event for event, _ in made]),
+        )
+
+
+def the_target_took_every_message(view: CaseView) -> Iterator[Judgement]:
+    """A step that sends needs a message inside the target."""
+    for event, refusal in view.facts.of_kind(InjectionRefused):
+        yield Judgement(
+            "the-target-took-every-message",
+            Grade.INCONCLUSIVE,
+            "injection-refused",
+            step=event.step,
+            expected="the target relays what the lab injects",
+            observed=refusal.reply,
+            blame="target",
+            evidence=(event.number,),
+        )
+    sent = {event.step for event, _ in view.facts.of_kind(MessageInjected)}
+    refused = {event.step for event, _ in view.facts.of_kind(InjectionRefused)}
+    for step in view.case.steps:
+        if step.send and step.name not in sent | refused and view.offered(step):
+            yield inconclusive("the-target-took-every-message", "nothing-sent", "no message in this step", step.name)
+
+
+def the_honest_message_arrived(view: CaseView) -> Iterator[Judgement]:
+    """The step before the attack shows that this target, this hour, delivers to this domain at all."""
+    first = view.case.steps[0]
+    if not first.send or first.expect is not None:
+        return
+    message = view.message(first)
+    if message is not None and not message.outcome().delivered:
+        yield inconclusive(
+            "the-honest-message-arrived",
+            "prime-not-delivered",
+            f"before the attack the message was {message.outcome().value}",
+            first.name,
+        )
+
+
+def the_target_used_this_cases_names(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Contact: without a query or a connection of its own the target has decided nothing about this case.
+
+    It may come before the injection is on record: a quick sender is at work before its reply has been read.
+    """
+    message = view.message(step)
+    if message is None:
+        return
+    if not message.contacts():
+        yield inconclusive(
+            "the-target-used-this-cases-names",
+            "no-contact",
+            "no query and no connection since the step began",
+            step.name,
+        )
+
+
+def every_attack_fired(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The tampering has to be on record, or nothing was resisted."""
+    for attack in step.attacks:
+        if _must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
+            yield inconclusive("every-attack-fired", "attack-not-fired", f"{attack.name} never took effect", step.name)
+
+
+def _must_fire(view: CaseView, attack: AttackUse) -> bool:
+    if attack.optional:
+        return False
+    return not (view.case.mode is Mode.ABSENT and attack.name in _POLICY_CHANNEL_ATTACKS)
+
+
+#: Outcomes by which a defect of a host may have been resisted; the others show that it was not.
+_RESISTED = (Outcome.DEFERRED, Outcome.BOUNCED, Outcome.DELIVERED_AUTHENTICATED)
+
+
+def every_defect_was_met(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """A host's bad certificate has to have been shown, and a missing STARTTLS seen, or nothing was resisted.
+
+    An attack on the way to the host answers for itself (`every_attack_fired`): it may be all that the target meets.
+    """
+    message = view.message(step)
+    if message is None or message.outcome() not in _RESISTED or any(use.channel == "smtp" for use in step.attacks):
+        return
+    shown = {fact.certificate for _, fact in view.facts.of_kind(TlsEstablished, step.name)}
+    shown |= {fact.certificate for _, fact in view.facts.of_kind(TlsFailed, step.name)}
+    offering = [host for host in step.world.mx if host.reachable and host.starttls]
+    wanted = {host.certificate for host in offering} - set(CERTIFICATES_THAT_VERIFY)
+    if wanted and not wanted & shown:
+        what = f"no host showed a certificate of the kind {' or '.join(sorted(wanted))} in this step"
+        yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
+    bare = [host for host in step.world.mx if host.reachable and not host.starttls]
+    without = {absolute(host.name, view.facts.domain) for host in bare}
+    greeted = {fact.session for _, fact in view.facts.of_kind(SmtpSaid, step.name) if fact.speaker == "sender"}
+    met = {fact.host for _, fact in view.facts.of_kind(ConnectionAccepted, step.name) if fact.session in greeted}
+    if without and not without & met:
+        what = "the target spoke to no host without STARTTLS in this step"
+        yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
+
+
+def the_arm_without_a_policy_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The control arm must prove its own point: it was played, the attack took effect there, and it fared as expected.
+
+    Otherwise the attacker may be broken, and whatever the target did under a policy proves nothing.
+    """
+    if view.case.mode is Mode.ABSENT or not _compares(view, step):
+        return
+    check = "the-arm-without-a-policy-is-sound"
+    if view.control is None or view.control_verdict is None or not _played_past(view.control, step):
+        yield inconclusive(check, "control-missing", "the arm without a policy was not played", step.name)
+        return
+    doubts = [
+        judgement
+        for judgement in view.control_verdict.judgements
+        if judgement.grade in (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
+        or (
+            judgement.check == FARED
+            and judgement.step == step.name
+            and judgement.grade is Grade.FAIL
+            and judgement.reason not in WITHOUT_A_POLICY.values()
+        )
+    ]
+    if doubts:
+        said = "; ".join(dict.fromkeys(judgement.reason for judgement in doubts))
+        yield inconclusive(check, "control-not-sound", f"the arm without a policy: {said}", step.name)
+
+
+def _played_past(control: CaseFacts, step: Step) -> bool:
+    """Whether an arm was played to its end, or past a step if the target does not offer what a later one needs."""
+    return control.ended or bool(control.of_kind(NotSupported) and control.of_kind(StepEnded, step.name))
+
+
+def _compares(view: CaseView, step: Step) -> bool:
+    """Whether a step's judgement leans on the control arm."""
+    return bool(step.attacks) or (step.expect is not None and "as-absent" in step.expect.outcome)
+
+
+def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The control arm: where no policy is in the way the attack must worsen the delivery, or the attacker is broken."""
+    if view.case.mode is Mode.ABSENT or not view.case.degrades or not step.attacks:
+        return
+    if control_outcome(view, step) is not Outcome.DELIVERED_AUTHENTICATED:
+        return
+    check = "the-attack-bites-without-a-policy"
+    attacked = _left_to_the_attacker(view.control, step) if view.control else []
+    if attacked:
+        yield Judgement(
+            check,
+            Grade.INFO,
+            "attacked-host-left-without-a-policy",
+            step=step.name,
+            observed="without a policy, too, the target gave the attacked host nothing, and found another",
+            evidence=numbers(attacked),
+        )
+        return
+    yield inconclusive(check, "control-not-degraded", "without a policy the message arrived unharmed", step.name, "lab")
+
+
+def _left_to_the_attacker(control: CaseFacts, step: Step) -> list[Event]:
+    """Return where attacks took effect on a session that the target then left, if it is seen to have left all of them.
+
+    Some senders demand TLS of everybody, or of a host that had it before, and go on to the next host policy or no
+    policy. That makes no pass, and it is only believed where the target ended the session: an attacker that is broken
+    may have done it instead.
+    """
+    fired = [(event, fact) for event, fact in control.of_kind(AttackFired, step.name) if fact.session]
+    gave = {fact.session for _, fact in control.of_kind(SmtpSaid, step.name) if _hands_over(fact)}
+    sessions = {fact.session for _, fact in fired}
+    return [event for event, _ in fired] if control.target_left(sessions) and not gave & sessions else []
+
+
+def _hands_over(said: SmtpSaid) -> bool:
+    return said.speaker == "sender" and said.line.upper().startswith(("MAIL", "RCPT", "DATA"))
+
+
+def control_outcome(view: CaseView, step: Step) -> Outcome | None:
+    """Return what became of the control arm's message of the same step."""
+    found = view.control_verdict.steps if view.control_verdict else ()
+    return next((result.outcome for result in found if result.step == step.name), None)
+
+
+def control_against_all_advice(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:
+    """Return the finding that the arm without a policy held, or returned, a step's message where delivery is demanded.
+
+    None if it did not; `outcome` says which of the two is meant.
+    """
+    found = view.control_verdict.judgements if view.control_verdict else ()
+    reason = WITHOUT_A_POLICY.get(outcome)
+    return next((one for one in found if reason and one.reason == reason and one.step == step.name), None)
+
+
+def the_message_settled(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """A message that is neither delivered nor provably held has no outcome yet."""
+    message = view.message(step)
+    if message is None or message.outcome() is not Outcome.UNSETTLED:
+        return
+    passed = [(event, fact) for event, fact in view.facts.of_kind(DeadlinePassed, step.name)]
+    waited = "; ".join(f"{fact.deadline} ({fact.seconds:g} s) passed: {fact.waited_for}" for _, fact in passed)
+    yield Judgement(
+        "the-message-settled",
+        Grade.INCONCLUSIVE,
+        "not-settled",
+        step=step.name,
+        expected="delivered, bounced, or seen to be held after a second attempt",
+        observed=waited or "neither delivered nor provably held",
+        evidence=numbers([event for event, _ in passed]),
+    )

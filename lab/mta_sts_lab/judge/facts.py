@@ -1,0 +1,403 @@
+"""What a case's events prove, before anybody asks what they should prove.
+
+Everything here is derived from the record alone. The runner uses the same functions to know when a message has settled,
+so that what it waits for and what is judged cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from mta_sts_lab.events import (
+    AttackFired,
+    BounceReceived,
+    CaseBegan,
+    CaseEnded,
+    ConnectionAccepted,
+    ConnectionClosed,
+    ConnectionDenied,
+    DnsAnswered,
+    Event,
+    Fact,
+    InjectionBegan,
+    MessageAccepted,
+    MessageInjected,
+    PolicyRequested,
+    QueueSeen,
+    SenderLeft,
+    SmtpSaid,
+    StepBegan,
+    TargetRestarted,
+    TlsEstablished,
+    TlsFailed,
+    TokenRead,
+)
+from mta_sts_lab.model import Outcome
+from mta_sts_lab.world.report_places import MAILBOX
+
+_Fact = TypeVar("_Fact", bound=Fact)
+
+#: Variants under which a verifying client accepts the host that shows them.
+CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
+
+#: What a notification says of a message that its sender gave up. One that is no delivery status notification at all
+#: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
+_FAILURES = ("failed", "unreadable")
+
+#: The roles of hosts that take mail for the domain, or pretend to.
+RECEIVING = ("mx", "attacker-mx")
+
+
+def _takes_leave(said: SmtpSaid) -> bool:
+    return said.speaker == "sender" and said.line.upper().startswith("QUIT")
+
+
+def not_killed(restarted: TargetRestarted) -> bool:
+    """Whether a target that was to be killed went on: an SMTP session from before was alive afterwards.
+
+    One that is asked to end may rightly let its sessions come to their own end; one that is killed cannot.
+    """
+    return restarted.signal == "KILL" and restarted.outlived
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFacts:
+    """The events of one case, with the questions that one can ask of them."""
+
+    case: str
+    events: Sequence[Event]
+    #: Seconds that the target lets pass, at the least, before it tries a message again.
+    retry_seconds: float = 0.0
+    #: The events by the class of their fact, those that are contacts, and how many there were: while a case is played,
+    #: more are coming.
+    _by_kind: dict[type[Fact], list[Event]] = field(default_factory=dict, repr=False, compare=False)
+    _contacts: list[Event] = field(default_factory=list, repr=False, compare=False)
+    _sorted: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
+
+    def of_kind(self, kind: type[_Fact], step: str | None = None) -> list[tuple[Event, _Fact]]:
+        """Return the events of one kind, in order, optionally of one step only."""
+        self._sort()
+        return [
+            (event, cast(_Fact, event.fact))
+            for event in self._by_kind.get(kind, ())
+            if step is None or event.step == step
+        ]
+
+    def _sort(self) -> None:
+        begin, self._sorted[0] = self._sorted[0], len(self.events)
+        new = self.events[begin : self._sorted[0]]
+        for event in new:
+            self._by_kind.setdefault(type(event.fact), []).append(event)
+        self._contacts.extend(event for event in new if self._is_contact(event.fact))
+
+    @property
+    def domain(self) -> str:
+        """The case's policy domain."""
+        return next((fact.domain for _, fact in self.of_kind(CaseBegan)), "")
+
+    @property
+    def supporting(self) -> bool:
+        """Whether the case was only played because another one needs it as its control arm."""
+        return any(fact.supporting for _, fact in self.of_kind(CaseBegan))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the case was played to its end."""
+        return bool(self.of_kind(CaseEnded))
+
+    def message_of(self, step: str) -> tuple[Event, MessageInjected] | None:
+        """Return the message that a step sent, if the target took one."""
+        return next(iter(self.of_kind(MessageInjected, step)), None)
+
+    def fired(self, attack: str, step: str) -> list[Event]:
+        """Return the events that show an attack taking effect in a step."""
+        return [event for event, fact in self.of_kind(AttackFired, step) if fact.attack == attack]
+
+    def contacts(self, after: float = 0.0) -> list[Event]:
+        """Return the events by which the target tried to deliver.
+
+        These are the queries for the policy record and the MX record, and connections to receiving hosts: a sender that
+        holds a message for want of a policy never gets further than the first.
+        """
+        self._sort()
+        return [event for event in self._contacts if event.at > after]
+
+    def _is_contact(self, fact: Fact) -> bool:
+        if isinstance(fact, DnsAnswered):
+            name = fact.name.lower().rstrip(".")
+            return (fact.type, name) in (("MX", self.domain), ("TXT", f"_mta-sts.{self.domain}"))
+        if isinstance(fact, ConnectionAccepted):
+            return fact.role in RECEIVING and not fact.via
+        return isinstance(fact, ConnectionDenied) and fact.role in RECEIVING
+
+    def target_left(self, sessions: Iterable[str], before: float = math.inf) -> bool:
+        """Whether some sessions ended by then, and the target is seen to have ended each of those.
+
+        By QUIT, by an alert, or by hanging up first; otherwise it may have been the lab, or an attacker that is broken.
+        """
+        closed = {fact.session for event, fact in self.of_kind(ConnectionClosed) if event.at <= before}
+        ended = closed & set(sessions)
+        left = {fact.session for _, fact in self.of_kind(SenderLeft)}
+        left |= {fact.session for _, fact in self.of_kind(TlsFailed) if fact.alert}
+        left |= {fact.session for _, fact in self.of_kind(SmtpSaid) if _takes_leave(fact)}
+        return bool(ended) and ended <= left
+
+    def receiving_sessions(self, after: float, before: float) -> list[str]:
+        """Return the sessions in which the target came to a receiving host within a time."""
+        reached = self.of_kind(ConnectionAccepted) + self.of_kind(ConnectionDenied)
+        return [fact.session for event, fact in reached if after < event.at <= before and self._is_contact(fact)]
+
+    def ends_of(self, sessions: Collection[str]) -> list[float]:
+        """Return when some sessions ended; a connection that was denied ended there and then."""
+        return [event.at for event, fact in self._ends() if fact.session in sessions]
+
+    def ended_sessions(self, sessions: Collection[str], before: float) -> list[str]:
+        """Return those of some sessions that had ended before a point in time."""
+        return [fact.session for event, fact in self._ends() if event.at < before and fact.session in sessions]
+
+    def _ends(self) -> list[tuple[Event, ConnectionClosed] | tuple[Event, ConnectionDenied]]:
+        return [*self.of_kind(ConnectionClosed), *self.of_kind(ConnectionDenied)]
+
+    def queries(self, kind: str, after: float, before: float) -> list[float]:
+        """Return when the target asked for the domain's MX record, or (TXT) for its policy record, within a time."""
+        asked = [(event, fact) for event, fact in self.of_kind(DnsAnswered) if fact.type == kind]
+        return [event.at for event, fact in asked if after < event.at <= before and self._is_contact(fact)]
+
+    def owns(self, host: str) -> bool:
+        """Whether a host is one of the case's own domain."""
+        return host == self.domain or host.endswith(f".{self.domain}")
+
+    def policy_asked(self) -> list[Event]:
+        """Return the TXT queries for the policy record."""
+        name = f"_mta-sts.{self.domain}"
+        return [
+            event
+            for event, fact in self.of_kind(DnsAnswered)
+            if fact.type == "TXT" and fact.name.lower().rstrip(".") == name
+        ]
+
+    def policy_host_reached(self) -> list[Event]:
+        """Return the connections to the policy host, served or denied."""
+        accepted = [event for event, fact in self.of_kind(ConnectionAccepted) if fact.role == "policy-host"]
+        denied = [event for event, fact in self.of_kind(ConnectionDenied) if fact.role == "policy-host"]
+        return accepted + denied
+
+    def policy_fetched(self, before: float) -> list[Event]:
+        """Return the policy requests that were answered with 200 before a point in time."""
+        return [event for event, fact in self.of_kind(PolicyRequested) if fact.status == 200 and event.at < before]
+
+    def leg_of(self, session: str) -> ConnectionAccepted | None:
+        """Return how a session began."""
+        return next((fact for _, fact in self.of_kind(ConnectionAccepted) if fact.session == session), None)
+
+    def tls_of(self, session: str) -> TlsEstablished | None:
+        """Return the TLS of a session, if it came up."""
+        return next((fact for _, fact in self.of_kind(TlsEstablished) if fact.session == session), None)
+
+    def said(self, step: str, secured: bool, verbs: Iterable[str]) -> list[tuple[Event, SmtpSaid]]:
+        """Return what the target said in a step (not what an attacker passed on), by the verbs of SMTP."""
+        return [
+            (event, fact)
+            for event, fact in self.of_kind(SmtpSaid, step)
+            if fact.speaker == "sender"
+            and fact.secured is secured
+            and fact.line.upper().startswith(tuple(verbs))
+            and not self._behind_an_attacker(fact.session)
+        ]
+
+    def carried_reports(self) -> frozenset[str]:
+        """Return the sessions in which the target mailed TLS reports, which no policy may hold up (RFC 8460, 3).
+
+        One that also named another recipient is not among them: a report beside it excuses nothing.
+        """
+        named = [
+            (fact.session, fact.line.upper().startswith(f"RCPT TO:<{MAILBOX.upper()}@"))
+            for _, fact in self.of_kind(SmtpSaid)
+            if fact.speaker == "sender" and fact.line.upper().startswith("RCPT")
+        ]
+        others = {session for session, is_report in named if not is_report}
+        return frozenset(session for session, is_report in named if is_report and session not in others)
+
+    def _behind_an_attacker(self, session: str) -> bool:
+        leg = self.leg_of(session)
+        return leg is not None and bool(leg.via)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    """What became of one message, up to a point in time."""
+
+    facts: CaseFacts
+    token: str
+    injected: float
+    until: float
+
+    def copies(self) -> list[tuple[Event, MessageAccepted]]:
+        """Return every acceptance of the message by a receiving host, honest or not."""
+        return [
+            (event, fact)
+            for event, fact in self.facts.of_kind(MessageAccepted)
+            if self.token in fact.tokens and fact.role in RECEIVING and event.at <= self.until
+        ]
+
+    def bounces(self) -> list[Event]:
+        """Return the failure notifications that reached the sender's domain."""
+        return [
+            event
+            for event, fact in self.facts.of_kind(BounceReceived)
+            if fact.token == self.token and fact.action in _FAILURES and event.at <= self.until
+        ]
+
+    def readings(self, secured: bool) -> list[Event]:
+        """Return where an outsider could read the message."""
+        return [
+            event
+            for event, fact in self.facts.of_kind(TokenRead)
+            if fact.token == self.token and fact.secured is secured and event.at <= self.until
+        ]
+
+    def queue(self) -> list[tuple[Event, QueueSeen]]:
+        """Return what the target said of the message while it held it."""
+        return [
+            (event, fact)
+            for event, fact in self.facts.of_kind(QueueSeen)
+            if fact.token == self.token and event.at <= self.until
+        ]
+
+    def kind_of(self, copy: MessageAccepted) -> Outcome:
+        """Tell how a copy was protected on the target's own leg of the way."""
+        if copy.via:
+            return self._kind_through_attacker(copy)
+        if not copy.secured:
+            return Outcome.DELIVERED_CLEAR
+        if copy.role == "mx" and copy.certificate in CERTIFICATES_THAT_VERIFY and self.facts.owns(copy.host):
+            return Outcome.DELIVERED_AUTHENTICATED
+        return Outcome.DELIVERED_UNAUTHENTICATED
+
+    def _kind_through_attacker(self, copy: MessageAccepted) -> Outcome:
+        """An attacker who only passed TLS on saw nothing; one who read the message, or ended TLS himself, did."""
+        readings = [fact for _, fact in self.facts.of_kind(TokenRead) if fact.session == copy.via]
+        if any(not reading.secured for reading in readings) or not copy.secured:
+            return Outcome.DELIVERED_CLEAR
+        if readings or self.facts.tls_of(copy.via) is not None or copy.role != "mx":
+            return Outcome.DELIVERED_UNAUTHENTICATED
+        if copy.certificate not in CERTIFICATES_THAT_VERIFY or not self.facts.owns(copy.host):
+            return Outcome.DELIVERED_UNAUTHENTICATED
+        return Outcome.DELIVERED_AUTHENTICATED
+
+    def outcome(self) -> Outcome:
+        """Return what happened to the message: of several copies the worst protected one counts."""
+        kinds = {self.kind_of(copy) for _, copy in self.copies()}
+        for kind in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED, Outcome.DELIVERED_AUTHENTICATED):
+            if kind in kinds:
+                return kind
+        if self.bounces():
+            return Outcome.BOUNCED
+        if self.gone():
+            return Outcome.LOST
+        return Outcome.DEFERRED if self.settled() else Outcome.UNSETTLED
+
+    def gone(self) -> bool:
+        """Whether the target's queue, when last seen, no longer held the message."""
+        seen = self.queue()
+        return bool(seen) and seen[-1][1].state == "gone"
+
+    def settled(self) -> bool:
+        """Whether it is proved that the target decided to hold the message.
+
+        The proof is a second attempt that changed nothing: the queue showed the message as deferred, the target tried
+        again at least its retry time after the injection (a sender may be laxer with an older message), that attempt
+        came to its end, and the queue shows the message as deferred still. A look at the queue only counts if it began
+        when the target was with no receiving host: the listing is no younger than the look, and a sender that lists a
+        message as deferred while it is at work on it is not believed. A target that does not show its queue must
+        have been seen to try three times: the last attempt proves that the one before it, which came late enough as
+        well, ended without a delivery.
+        """
+        seen = self.queue()
+        if not seen:
+            attempts = [at for at in self._attempts() if not self._is_with_a_host(at)]
+            return len(attempts) >= 3 and attempts[-2] >= self.injected + self.facts.retry_seconds
+        met = min((event.at for event in self.facts.contacts(self.step_began())), default=math.inf)
+        # Held before anybody was asked or met: Courier puts a message off when a connection that it had kept is dead.
+        held = [
+            (event.at, fact.looked)
+            for event, fact in seen
+            if fact.state == "deferred" and fact.looked > met and not self.busy_during(fact.looked, event.at)
+        ]
+        if not held or seen[-1][1].state != "deferred":
+            return False
+        return any(self._tried_again(held[0][0], looked) for _, looked in held[1:])
+
+    def _is_with_a_host(self, at: float) -> bool:
+        """Whether a session with a receiving host, begun since the step began, had not ended by then."""
+        sessions = self.facts.receiving_sessions(self.step_began(), at)
+        return bool(set(sessions) - set(self.facts.ended_sessions(sessions, at)))
+
+    def busy_during(self, looked: float, noted: float) -> bool:
+        """Whether the target was on its way to a receiving host, or with one, during a look at its queue.
+
+        An attempt begins with its MX query, and a sender may pause within an attempt, between two connections.
+        """
+        began = self.step_began()
+        if self._is_with_a_host(looked) or self.facts.receiving_sessions(looked, noted):
+            return True
+        sessions = self.facts.receiving_sessions(began, looked)
+        return bool(sessions) and bool(self.facts.queries("MX", max(self.facts.ends_of(sessions)), noted))
+
+    def _tried_again(self, first_held: float, last_looked: float) -> bool:
+        """Whether a second attempt began after the message was first held, and had ended when the last look began.
+
+        An attempt that went as far as the first one has ended when the target has left the host. Where the first one
+        connected to nobody, an end cannot be seen, and it takes a third attempt to prove that the second had one.
+        """
+        later = max(first_held, self.injected + self.facts.retry_seconds)
+        began = self.step_began()
+        if self.facts.receiving_sessions(began, first_held):
+            # An attempt begins with its MX query: one that was begun too early may come to the host in good time.
+            begun = self.facts.queries("MX", first_held, self.until)
+            in_time = [at for at in begun if at > later] if begun else [later]
+            sessions = self.facts.receiving_sessions(in_time[0], self.until) if in_time else []
+            return any(end < last_looked for end in self.facts.ends_of(sessions))
+        for kind in ("MX", "TXT"):
+            if self.facts.queries(kind, began, first_held):
+                again = self.facts.queries(kind, later, self.until)
+                return len(again) >= 2 and again[1] < last_looked
+        return False
+
+    def step_began(self) -> float:
+        """Return when the message's step began: a quick sender is at work before its reply to the injection is read."""
+        return max((event.at for event, _ in self.facts.of_kind(StepBegan) if event.at <= self.injected), default=0.0)
+
+    def handed_over_since(self) -> float:
+        """Return when the lab began to hand the message over: chasquid's first query came before its reply was read."""
+        begun = (event.at for event, fact in self.facts.of_kind(InjectionBegan) if fact.token == self.token)
+        return next(begun, self.injected)
+
+    def contacts(self) -> list[Event]:
+        """Return the events by which the target tried to deliver since the message's step began."""
+        return [event for event in self.facts.contacts(self.step_began()) if event.at <= self.until]
+
+    def _attempts(self) -> list[float]:
+        """Return when the target queried the MX record for this message's sake, far enough apart to be attempts."""
+        attempts: list[float] = []
+        for event in self.facts.contacts(self.handed_over_since()):
+            is_query = isinstance(event.fact, DnsAnswered) and event.fact.type == "MX"
+            if is_query and event.at <= self.until and (not attempts or event.at - attempts[-1] > SAME_ATTEMPT):
+                attempts.append(event.at)
+        return attempts
+
+
+#: Seconds. A resolver's repeated query within one attempt (timeout 2 s, 2 attempts) must not count as a second attempt.
+SAME_ATTEMPT = 5.0
+
+
+def message_of_step(facts: CaseFacts, step: str, until: float) -> MessageFacts | None:
+    """Return the facts of the message that a step sent, up to a point in time."""
+    found = facts.message_of(step)
+    if found is None:
+        return None
+    event, message = found
+    return MessageFacts(facts, message.token, event.at, until)

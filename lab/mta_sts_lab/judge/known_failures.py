@@ -1,0 +1,164 @@
+"""Known deviations: what a target is known to do wrong, each with its reason. They are run and judged all the same.
+
+Nothing is rewritten: a finding stays a finding. A deviation only says that it was expected, so that a run tells news
+from what is known. One that no longer occurs, in whichever of its cases and with whichever of its codes, is itself
+news, and one that fits no case is a mistake in the file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from mta_sts_lab.model import Grade, Judgement, Verdict
+
+FINDINGS = (Grade.FAIL, Grade.WEAK)
+
+#: The steps before and after the attack. What goes wrong in an honest world is another matter than what an attack
+#: brings about, so a deviation has to name such a step to speak of it. (`recover` is where most reports arrive.)
+HONEST_STEPS = ("prime", "recover")
+
+#: At least one: an entry without any could neither be seen nor be missed.
+_Some = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+class KnownFailuresError(Exception):
+    """A file of known deviations that cannot be used; the message says where and why."""
+
+
+class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that a target is known to do otherwise. `case` is a pattern over case ids (`*` and `?`)."""
+
+    case: str
+    obligation: str
+    result: str
+    #: The judge's reason codes (`delivered-clear`). All of them occur; the same obligation broken in another way is
+    #: news.
+    codes: tuple[str, ...]
+    reason: str
+    evidence: str
+    #: The step in which it occurs; empty: in any but the honest ones.
+    step: str = ""
+
+    def covers(self, judgement: Judgement) -> bool:
+        """Whether a finding in one of its cases is what the deviation speaks of."""
+        return judgement.reason in self.codes and self._is_about(judgement)
+
+    def missing_from(self, findings: Iterable[Judgement]) -> tuple[str, ...]:
+        """Return those of its codes that the findings of one of its cases do not have."""
+        seen = {finding.reason for finding in findings if self._is_about(finding)}
+        return tuple(code for code in self.codes if code not in seen)
+
+    def _is_about(self, judgement: Judgement) -> bool:
+        return (
+            judgement.obligation == self.obligation
+            and judgement.grade.value == self.result
+            and (judgement.step == self.step if self.step else judgement.step not in HONEST_STEPS)
+        )
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A deviation as it is written down: one cause, every case that shows it, and every step if it names any."""
+
+    case: str | _Some
+    obligation: str
+    result: str
+    codes: _Some
+    reason: str
+    evidence: str
+    step: str | _Some = ""
+
+    def deviations(self) -> Iterator[KnownFailure]:
+        """Yield one for each case and step: each of them has to occur."""
+        for case, step in product(_several(self.case), _several(self.step)):
+            yield KnownFailure(case, self.obligation, self.result, self.codes, self.reason, self.evidence, step)
+
+
+def _several(said: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else said
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    deviation: tuple[_Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownComparison:
+    """The findings of a run set against what was known of the target."""
+
+    #: Cases whose findings are all known, with the reasons.
+    known: dict[str, tuple[str, ...]]
+    #: Deviations that a case did not show, each with that case's id and with the codes that were missing.
+    vanished: tuple[KnownFailure, ...]
+    #: Deviations that fit no case of the catalogue.
+    unmatched: tuple[KnownFailure, ...]
+
+
+def matches(pattern: str, case: str) -> bool:
+    """Whether a shell pattern fits a case id; brackets are part of ids and mean themselves."""
+    expression = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern)
+    return re.fullmatch(expression, case) is not None
+
+
+def read_deviations(path: Path) -> tuple[KnownFailure, ...]:
+    """Read a target's file of known deviations; none if there is no file. Raises `KnownFailuresError`."""
+    if not path.exists():
+        return ()
+    try:
+        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise KnownFailuresError(f"{path}: {error}") from error
+    return tuple(deviation for entry in file.deviation for deviation in entry.deviations())
+
+
+def compare_with_known(
+    verdicts: Sequence[Verdict], deviations: Sequence[KnownFailure], catalogue: Iterable[str]
+) -> KnownComparison:
+    """Compare what was found with what was known.
+
+    A pattern speaks for each case that it fits: every one of them that was selected has to show the deviation, with all
+    of its codes. A case that the target no longer offers anything for shows nothing, and that is news.
+    """
+    known: dict[str, tuple[str, ...]] = {}
+    vanished: list[KnownFailure] = []
+    for verdict in verdicts:
+        if _unproved(verdict):
+            continue
+        speaking = [deviation for deviation in deviations if matches(deviation.case, verdict.case)]
+        findings = findings_of(verdict)
+        covering = [[one for one in speaking if one.covers(finding)] for finding in findings]
+        if findings and all(covering):
+            known[verdict.case] = tuple(dict.fromkeys(one.reason for some in covering for one in some))
+        for one in speaking:
+            missing = one.missing_from(findings)
+            if missing:
+                vanished.append(msgspec.structs.replace(one, case=verdict.case, codes=missing))
+    ids = list(catalogue)
+    return KnownComparison(
+        known=known,
+        vanished=tuple(vanished),
+        unmatched=tuple(
+            deviation for deviation in deviations if not any(matches(deviation.case, case) for case in ids)
+        ),
+    )
+
+
+def findings_of(verdict: Verdict) -> list[Judgement]:
+    """Return the judgements of a verdict that are findings against the target."""
+    return [judgement for judgement in verdict.judgements if judgement.grade in FINDINGS]
+
+
+def _unproved(verdict: Verdict) -> bool:
+    """Whether anything beside the findings is in doubt.
+
+    A known failure must not hide an error of the lab's, and what was not seen then has not vanished.
+    """
+    grades = (verdict.grade, *(judgement.grade for judgement in verdict.judgements))
+    return any(grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) for grade in grades)

@@ -1,0 +1,75 @@
+"""Mail that was returned: what the target asked DNS for that message's sake before it gave it up.
+
+RFC 8461, section 5: no permanent failure before DNS was asked whether there is a newer policy. Asking at the beginning
+of the attempt that failed is enough: the text demands a look, not a second one. Holding is then only advised (SHOULD).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mta_sts_lab.events import Event, MessageInjected
+from mta_sts_lab.judge.facts import MessageFacts
+
+#: The obligations of RFC 8461, section 5 that a returned message breaks.
+BEFORE_POLICY_CHECK = "STS-5-07"
+AFTER_POLICY_CHECK = "STS-5-08"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChecks:
+    """The queries for the policy record between a message's injection and its return.
+
+    `for_another` are those during which an older message of the same domain was waiting: whose they were, nobody can
+    tell from outside.
+    """
+
+    own: tuple[Event, ...]
+    for_another: tuple[Event, ...]
+
+    @property
+    def obligation(self) -> str:
+        """What the return breaks. In doubt the lesser: that the message should have been kept is certain."""
+        return AFTER_POLICY_CHECK if self.own or self.for_another else BEFORE_POLICY_CHECK
+
+    @property
+    def reason(self) -> str:
+        """The reason code that goes with the obligation."""
+        if self.own:
+            return "bounced-after-policy-check"
+        return "bounced-perhaps-after-policy-check" if self.for_another else "bounced-before-policy-check"
+
+
+def policy_checks(message: MessageFacts) -> PolicyChecks:
+    """Return the looks at the policy record that may have been for the sake of a message that was returned.
+
+    They lie between the beginning of its injection and the time when the target had given it up: its notice arrived,
+    or a look at its queue began that no longer showed the message. A look behind the last session counts as well: a
+    sender that asks when everything has failed, and before it returns the mail, does just what is demanded of it.
+    """
+    facts = message.facts
+    given_up = min([*_missed(message), *(event.at for event in message.bounces())], default=message.until)
+    asked = [event for event in facts.policy_asked() if message.handed_over_since() < event.at < given_up]
+    waiting = _waits_of_older_messages(message)
+    for_another = [event for event in asked if any(since < event.at < until for since, until in waiting)]
+    own = [event for event in asked if event not in for_another]
+    return PolicyChecks(tuple(own), tuple(for_another))
+
+
+def _missed(message: MessageFacts) -> list[float]:
+    """Return when the looks at the queue began that no longer showed a message; one that turns up again was there."""
+    seen = [one for _, one in message.queue()]
+    shown = max((number for number, one in enumerate(seen) if one.state != "gone"), default=-1)
+    return [one.looked for one in seen[shown + 1 :]]
+
+
+def _waits_of_older_messages(message: MessageFacts) -> list[tuple[float, float]]:
+    """Return from when until when each older message of the case was in the target's hands."""
+    facts = message.facts
+    older = [(event, fact) for event, fact in facts.of_kind(MessageInjected) if event.at < message.injected]
+    waits = []
+    for event, fact in older:
+        other = MessageFacts(facts, fact.token, event.at, message.until)
+        ends = [one.at for one, _ in other.copies()] + [one.at for one in other.bounces()]
+        waits.append((event.at, min(ends, default=message.until)))
+    return waits

@@ -1,0 +1,141 @@
+"""One case as the judge sees it: what was played, what is on record, and the arm without a policy beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from mta_sts_lab.events import Event, NotSupported, StepBegan, StepEnded
+from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from mta_sts_lab.judge.older_policy import older_policy
+from mta_sts_lab.model import Case, Expectation, Grade, Judgement, Mode, Outcome, Requirement, Step, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """Everything that a check may look at."""
+
+    case: Case
+    facts: CaseFacts
+    #: Facts about the whole run (the lab's own failures, a target that died).
+    of_run: CaseFacts
+    #: The same scenario without a policy; None for the control arm itself, or when it is not on record.
+    control: CaseFacts | None
+    #: The judge's word on that arm: what it did not prove, nothing can be compared with.
+    control_verdict: Verdict | None
+    requirements: Mapping[str, Requirement]
+    capabilities: tuple[str, ...]
+    #: Those that the target claims and that nobody could look at: it was played as a black box.
+    set_aside: tuple[str, ...] = field(default=(), kw_only=True)
+    #: The DKIM keys that the lab published for the target's report mail: name -> the whole TXT text.
+    dkim_records: Mapping[str, str] = field(default_factory=dict)
+    #: When the clock of the record stood at 0 (RFC 3339); empty if the record does not say.
+    clock_began: str = ""
+    #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
+    reports_end_the_day: bool = False
+
+    @property
+    def end(self) -> float:
+        """When the case's last event happened, in seconds since the run began."""
+        return self.facts.events[-1].at if self.facts.events else 0.0
+
+    def step_times(self, step: str) -> tuple[float, float] | None:
+        """Return when a step began and ended; None if it was not played to its end."""
+        began = self.facts.of_kind(StepBegan, step)
+        ended = self.facts.of_kind(StepEnded, step)
+        return (began[0][0].at, ended[-1][0].at) if began and ended else None
+
+    def offered(self, step: Step) -> bool:
+        """Whether the target offered what a step needs, and every step before it: the others were not played."""
+        lacking = [event.step for event, _ in self.facts.of_kind(NotSupported)]
+        if not lacking:
+            return True
+        names = [step.name for step in self.case.steps]
+        return lacking[0] in names and names.index(step.name) < names.index(lacking[0])
+
+    def message(self, step: Step) -> MessageFacts | None:
+        """Return the message of a step, as things stood when the step ended.
+
+        A message that the queue no longer held by then was not lost if a notice of its failure came later: it was
+        returned, and things are taken as they stood when that arrived.
+        """
+        times = self.step_times(step.name)
+        message = message_of_step(self.facts, step.name, times[1]) if times else None
+        if message is None or message.outcome() is not Outcome.LOST:
+            return message
+        at_the_end = replace(message, until=self.end)
+        notices = at_the_end.bounces()
+        return replace(message, until=notices[0].at) if notices and not at_the_end.copies() else message
+
+    def message_at_the_end(self, step: Step) -> MessageFacts | None:
+        """Return the message of a step, as things stand at the end of the record."""
+        return message_of_step(self.facts, step.name, self.end)
+
+    def grade_of(self, obligation: str, expectation: Expectation | None = None) -> Grade:
+        """Return how much breaking an obligation counts here; an expectation can override its level."""
+        if expectation is not None and expectation.grade is not None and obligation == expectation.obligation:
+            return expectation.grade
+        requirement = self.requirements.get(obligation)
+        return requirement.grade_when_broken if requirement else Grade.FAIL
+
+    def broken(
+        self, check: str, obligation: str, reason: str, step: str, expected: str, observed: str, evidence: list[Event]
+    ) -> Judgement:
+        """Return a finding against the target: an obligation that it broke in a step, as grave as its level has it."""
+        return Judgement(
+            check,
+            self.grade_of(obligation),
+            reason,
+            obligation=obligation,
+            step=step,
+            expected=expected,
+            observed=observed,
+            blame="target",
+            evidence=numbers(evidence),
+        )
+
+    def not_primed(self, message: MessageFacts) -> bool:
+        """Whether the target had set out for the policy but never got it, so that it could not keep it.
+
+        That is the lab's doing or the machine's (a fetch that timed out), and no judgement on the target. One that
+        never set out for the policy is another matter: it has no such excuse.
+        """
+        set_out = [event for event in self.facts.policy_host_reached() if event.at < message.until]
+        return bool(set_out) and not self.facts.policy_fetched(message.until)
+
+    def forbids_clear(self, step: Step) -> bool:
+        """Whether a message of this step, or one still held in it, may not be seen by an outsider.
+
+        That is so under enforce where the step demands that messages are held or arrive authenticated, and in steps
+        without an expectation of their own (recovery), where the policy is in force and nothing hinders keeping it. A
+        step that the target does not offer changed nothing for the target: what held before it still holds.
+        """
+        if self.case.mode is not Mode.ENFORCE:
+            return False
+        if not self.offered(step):
+            played = [one for one in self.case.steps if self.offered(one)]
+            return bool(played) and self.forbids_clear(played[-1])
+        message = self.message(step)
+        if message is not None and (self.not_primed(message) or self._kept_a_laxer_policy(message)):
+            return False
+        if step.expect is not None:
+            return set(step.expect.outcome) <= {"deferred", "delivered-authenticated"}
+        return step.recovers and self._policy_is_kept()
+
+    def _kept_a_laxer_policy(self, message: MessageFacts) -> bool:
+        older = older_policy(self.case, self.facts, message)
+        return older is not None and older.mode not in ("", Mode.ENFORCE.value)
+
+    def _policy_is_kept(self) -> bool:
+        judged = [step.expect for step in self.case.steps if step.expect is not None]
+        return bool(judged) and set(judged[-1].outcome) <= {"deferred", "delivered-authenticated"}
+
+
+def inconclusive(check: str, reason: str, observed: str, step: str = "", blame: str = "nobody") -> Judgement:
+    """Return a judgement that says: something needed for a proof is missing."""
+    return Judgement(check, Grade.INCONCLUSIVE, reason, step=step, observed=observed, blame=blame)
+
+
+def numbers(events: list[Event]) -> tuple[int, ...]:
+    """Return the numbers of some events, as evidence. The first few say enough."""
+    return tuple(event.number for event in events[:8])

@@ -1,0 +1,417 @@
+"""The words of the lab, as frozen data: no input or output, and each word means one thing.
+
+A *scenario* is a story. A *case* is a scenario under one policy mode and, where the scenario lists them, one vector. A
+*step* is a phase of a case. An *outcome* is what happened to one message in one step. A *verdict* is the judge's word
+on a case, made of *judgements*, each on one obligation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """What the recipient's domain publishes (RFC 8461, section 5); `absent` is no policy at all, the control arm."""
+
+    ENFORCE = "enforce"
+    TESTING = "testing"
+    NONE = "none"
+    ABSENT = "absent"
+
+
+class Outcome(StrEnum):
+    """What happened to one message in one step.
+
+    *Authenticated* means: accepted by the host that the recipient's domain really named, inside TLS that ended at that
+    host, under a certificate that is valid for it.
+    """
+
+    DELIVERED_AUTHENTICATED = "delivered-authenticated"
+    DELIVERED_UNAUTHENTICATED = "delivered-unauthenticated"
+    DELIVERED_CLEAR = "delivered-clear"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+    LOST = "lost"
+    UNSETTLED = "unsettled"
+
+    @property
+    def delivered(self) -> bool:
+        """Whether some host accepted the message."""
+        return self.value.startswith("delivered")
+
+
+class Grade(StrEnum):
+    """The result of one judgement, and the verdict word of a case."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    INFO = "info"
+    WEAK = "weak"
+    INCONCLUSIVE = "inconclusive"
+    LAB_ERROR = "lab-error"
+    FAIL = "fail"
+    UNSUPPORTED = "unsupported"
+
+
+# From the best to the worst: the worst judgement of a case is its verdict. A failure that was seen stays a failure
+# whatever else went wrong in the lab; an unknown outranks every success. `unsupported` stands outside: it is only ever
+# given to a whole case.
+MERGE_ORDER = (Grade.PASS, Grade.INFO, Grade.WEAK, Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.FAIL)
+
+
+def merge(grades: list[Grade]) -> Grade:
+    """Return the worst of some grades. Without any there is nothing proved: `inconclusive`."""
+    judged = [grade for grade in grades if grade is not Grade.UNSUPPORTED]
+    if not judged:
+        return Grade.UNSUPPORTED if grades else Grade.INCONCLUSIVE
+    return max(judged, key=MERGE_ORDER.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One obligation of a sender, fetcher or reporter, paraphrased from an RFC."""
+
+    id: str
+    rfc: str
+    section: str
+    level: str
+    binds: str
+    text: str
+    status: str
+    consequence: bool = False
+    reason: str = ""
+
+    @property
+    def grade_when_broken(self) -> Grade:
+        """How much breaking it counts: absolute wording fails, advice is weak, permission is only noted."""
+        if self.level in ("MUST", "MUST NOT", "DEFN", "lc-must"):
+            return Grade.FAIL
+        if self.level in ("SHOULD", "SHOULD NOT", "lc-should"):
+            return Grade.WEAK
+        return Grade.INFO
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The world of one step. Everything is valid by default; a scenario states its one defect.
+
+
+CERTIFICATE_VARIANTS = (
+    "valid",
+    "expired",
+    "not-yet-valid",
+    "wrong-name",
+    "self-signed",
+    "untrusted",
+    "missing-intermediate",
+    "cn-only",
+    "wildcard",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MxHost:
+    """A receiving host that the recipient's domain names in an MX record.
+
+    `name` is relative to the case's domain (`"mx1"`, `"a.mail"`, or `""` for the domain itself).
+    """
+
+    name: str = "mx1"
+    preference: int = 10
+    certificate: str = "valid"
+    starttls: bool = True
+    #: Show the right certificate only to a client that names this host in SNI; others see one for another name.
+    sni_required: bool = False
+    #: Whether the host answers on port 25 at all.
+    reachable: bool = True
+    #: Seconds from a connection to the greeting.
+    greets_after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The MTA-STS policy that is published (RFC 8461, section 3.2)."""
+
+    #: One of enforce, testing, none; empty means: the case's own mode.
+    mode: str = ""
+    #: `mx` patterns, relative to the domain like `MxHost.name` (`"*.mail"` is legal); empty means: every MX host's
+    #: name.
+    mx: tuple[str, ...] = ()
+    #: Seconds.
+    max_age: int = 604800
+    #: Any change makes another policy id.
+    revision: int = 1
+    #: The body line by line, for bodies that are wrong on purpose; `{mode}`, `{max_age}` and `{mx}` (a pattern; such a
+    #: line is repeated for each) are filled in. Empty means the canonical body.
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyHost:
+    """The HTTPS host `mta-sts.<domain>` (RFC 8461, section 3.3)."""
+
+    certificate: str = "valid"
+    status: int = 200
+    content_type: str = "text/plain"
+    #: Where a 3xx answer points: a path on the same host, which serves the valid policy. Empty: no Location header.
+    location: str = ""
+    #: Whether the host answers on port 443 at all.
+    reachable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """What the domain's own zone says beside the MX and address records."""
+
+    #: The TXT records at `_mta-sts.<domain>`; `{id}` is the policy id.
+    sts_records: tuple[str, ...] = ("v=STSv1; id={id};",)
+
+
+#: What a TLS-RPT record of a scenario can have filled in; see `Reports`.
+REPORT_PLACES = ("https", "mailto", "own", "report_domain")
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Where the domain wants TLS-RPT reports (RFC 8460, section 3), and how the lab's places for them behave.
+
+    In a record these words are filled in: `{https}`, a URI of the lab's report host; `{mailto}`, one of a mailbox of
+    the lab's; `{own}`, one of a mailbox at the domain itself, behind its own MX hosts; and `{report_domain}`, the part
+    behind the `@` of `{mailto}`, for other mailboxes there. What stands behind a URI belongs to it: `{https}/a%2Cb`.
+    """
+
+    #: The TXT records at `_smtp._tls.<domain>`.
+    records: tuple[str, ...] = ("v=TLSRPTv1; rua={https}",)
+    #: Octets of each character-string of a record (RFC 1035, section 3.3.14); 0: as many as it can hold.
+    string_length: int = 0
+    #: Whether the name `_smtp._tls.<domain>` is an alias (CNAME), and the records stand where it leads.
+    alias: bool = False
+    #: The TXT records at `_smtp._tls.<MX host>`, for each MX host. No sender has to look there, except under DANE.
+    at_mx: tuple[str, ...] = ()
+    #: What the report host answers to a report: an HTTP status, or 0: nothing at all to the first of a step, until the
+    #: client gives up, and 503 to those behind it.
+    status: int = 201
+    #: Where a 3xx answer points, behind the path that was asked for; reports are taken there. Empty: nowhere.
+    location: str = ""
+    #: The certificate of the report host. Any variant but `valid` gives the case a report host's name of its own.
+    certificate: str = "valid"
+    #: What the lab's mailbox answers to a report: 250, 451 (not now) or 550 (never).
+    mail_reply: int = 250
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that the recipient's domain runs and publishes in one step."""
+
+    mx: tuple[MxHost, ...] = (MxHost(),)
+    policy: Policy = field(default_factory=Policy)
+    policy_host: PolicyHost = field(default_factory=PolicyHost)
+    dns: Dns = field(default_factory=Dns)
+    reports: Reports = field(default_factory=Reports)
+    #: Whether the domain's name has letters outside of ASCII. In DNS, SMTP, policies and certificates it stands in
+    #: A-labels (RFC 5890, section 2.3.2.1). The first step's word holds.
+    internationalised: bool = False
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Steps, expectations, cases
+
+
+@dataclass(frozen=True, slots=True)
+class AttackUse:
+    """An attack that is on during a step, with its parameters. `channel` is smtp, dns or https."""
+
+    name: str
+    channel: str
+    parameters: Mapping[str, str | int] = field(default_factory=dict)
+    #: A pass normally needs every attack to have fired; an optional one may stay unused by a correct sender.
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttackForm:
+    """What can be said of an attack without running it: the catalogue validates scenario files against it.
+
+    `parameters` gives each parameter's allowed values, the default first.
+    """
+
+    name: str
+    channel: str
+    summary: str
+    parameters: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRequests:
+    """How many policy requests a step may see. `obligation` is broken outside the bounds."""
+
+    obligation: str
+    least: int = 0
+    most: int | None = None
+    #: Count the requests of every step, not of this one only: a policy may be fetched in background, long after.
+    whole_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What must happen to the message that a step sends.
+
+    `outcome` lists what is allowed: outcome words, `delivered` for any kind of delivery, `as-absent` for "not worse
+    than without a policy", `any` for "recorded, not judged". `should` narrows it: allowed but outside it is `weak`.
+    `obligation` is what another outcome breaks; its level says how bad that is unless `grade` overrides it (open
+    ambiguities), and `note` says why.
+    """
+
+    outcome: tuple[str, ...]
+    obligation: str
+    should: tuple[str, ...] = ()
+    grade: Grade | None = None
+    note: str = ""
+    policy_requests: PolicyRequests | None = None
+    #: The result types (RFC 8460, section 4.3) of which a report about the case has to name one; or, alone, `success`
+    #: (a report without failures), `any` (a report, whatever it tells) or `none` (no report at all). Empty: not judged.
+    report: tuple[str, ...] = ()
+    #: What a report that does not come, or tells something else, breaks.
+    report_obligation: str = ""
+    #: Whether no obligation asks for that report: its absence is then only noted.
+    report_optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A phase of a case. Changes to the target (`restart`, `advance`) happen before the message is sent."""
+
+    name: str
+    world: World
+    attacks: tuple[AttackUse, ...] = ()
+    send: bool = True
+    #: The signal by which the target is ended before it is started again: "TERM" or "KILL"; empty: no restart.
+    restart: str = ""
+    #: Seconds that the target's clock is moved forward.
+    advance: int = 0
+    #: What must become of the step's own message.
+    expect: Expectation | None = None
+    #: Whether messages that an earlier step left in the queue must have arrived when the step ends.
+    recovers: bool = False
+    #: Whether the runner waits, after the delivery, until the policy has been fetched too (it may come in background).
+    learns_policy: bool = False
+    #: Whether the target is asked for its TLS-RPT reports at the end of the step, with its world and attacks in force.
+    reports: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A scenario under one mode and one vector. `id` is `family/name[mode]` or `family/name[mode,vector]`."""
+
+    id: str
+    scenario: str
+    mode: Mode
+    steps: tuple[Step, ...]
+    vector: str = ""
+    #: The id of the case that plays the same without a policy; empty for the control arm itself.
+    control: str = ""
+    #: Whether the attack must worsen the delivery without a policy; otherwise the attacker is broken.
+    degrades: bool = True
+    #: The capabilities that a target must claim for the case to be about it at all.
+    needs: tuple[str, ...] = ()
+
+    @property
+    def asks_for_reports(self) -> bool:
+        """Whether a step asks for reports itself."""
+        return any(step.reports for step in self.steps)
+
+    @property
+    def judges_reports(self) -> bool:
+        """Whether a step expects something of a report."""
+        return any(step.expect is not None and step.expect.report for step in self.steps)
+
+    @property
+    def is_about_reports(self) -> bool:
+        """Whether reports are wanted in the case at all: something is expected of them, or they are asked for."""
+        return self.judges_reports or self.asks_for_reports
+
+    @property
+    def changes_target(self) -> bool:
+        """Whether a step restarts the target or moves its clock, which every other case would feel."""
+        return any(step.restart or step.advance for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A story, its reasons, and the cases that it expands to.
+
+    `kills` names the flaws of a sender that the scenario must find, each for the flaw's own obligation.
+    """
+
+    id: str
+    title: str
+    story: str
+    effect: str
+    requirements: tuple[str, ...]
+    cases: tuple[Case, ...]
+    path: str = ""
+    kills: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Verdicts
+
+
+class Harm(StrEnum):
+    """What a finding means for the mail, beside its grade. The check that knows sets it."""
+
+    NONE = ""
+    #: Delivered against the protection in force.
+    LET_OUT = "let-out"
+    #: Held, returned or lost where nothing asked for that.
+    KEPT_BACK = "kept-back"
+    #: An outsider read the message, or its envelope, against the protection in force.
+    READ = "read"
+    #: A TLS report does not say what happened.
+    UNTRUE_REPORT = "untrue-report"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The judge's word on one check of one case.
+
+    `reason` is a stable code (`delivered-in-clear`, `policy-never-fetched`); `evidence` are numbers of events in the
+    record; `blame` is target, lab or nobody.
+    """
+
+    check: str
+    grade: Grade
+    reason: str
+    obligation: str = ""
+    step: str = ""
+    expected: str = ""
+    observed: str = ""
+    blame: str = "nobody"
+    evidence: tuple[int, ...] = ()
+    harm: Harm = Harm.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What became of the message of one step. Times are seconds since the run began."""
+
+    step: str
+    outcome: Outcome | None
+    began: float
+    ended: float
+    #: One clause that says it in words ("in clear, read by the attacker").
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judge's word on a case."""
+
+    case: str
+    grade: Grade
+    steps: tuple[StepResult, ...]
+    judgements: tuple[Judgement, ...]
+    began: float
+    ended: float
+    #: True for a control arm that was not selected and only played because another case needs it.
+    supporting: bool = False

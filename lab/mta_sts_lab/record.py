@@ -1,0 +1,339 @@
+"""The append-only record of a run: a header, one event a line, and a footer with counts.
+
+A record without its footer was cut short (the program was killed, the disk was full) and is refused: what is missing
+at its end might have been the clear text that fails a case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from mta_sts_lab.events import AnyFact, Event, LabFailed
+from mta_sts_lab.model import Case
+
+_Kind = TypeVar("_Kind")
+
+#: Raised whenever a record of an older program can no longer be judged as it stands.
+RECORD_VERSION = 3
+
+#: Octets. The whole catalogue against Postfix leaves about 8 MiB; a record beyond this is not ours.
+LARGEST_RECORD = 1 << 30
+
+
+class RecordError(Exception):
+    """A record that cannot be judged: missing, truncated, of another version or not a record at all."""
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first line: what was run, by what, against what. `cases` makes a record complete in itself."""
+
+    record: int
+    run: str
+    started: str
+    command: tuple[str, ...]
+    versions: dict[str, str]
+    target: dict[str, str]
+    capabilities: tuple[str, ...]
+    #: Seconds that the target lets pass, at the least, before it tries a message again.
+    retry_seconds: float
+    seed: int
+    cases: tuple[Case, ...]
+    #: The DKIM key records of the target's report mail, by their names: the lab published them.
+    dkim_records: dict[str, str] = {}
+    #: What the target says becomes of its policies when it ends: persistent or volatile.
+    policy_cache: str = "persistent"
+    #: Whether nothing but mail was asked of the target: what it could not show then is not missing.
+    black_box: bool = False
+    #: Capabilities that the target claims, and that nobody could look at for that reason.
+    set_aside: tuple[str, ...] = ()
+    #: Seconds that the target lets pass between attempts of its own, where that is more than `retry_seconds`.
+    own_retry_seconds: float = 0.0
+    #: Members of what the target said of itself that the contract does not know.
+    unknown_in_about: tuple[str, ...] = ()
+    #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
+    reports_end_the_day: bool = False
+    #: When the clock of the record stood at 0 (RFC 3339). The run itself was started before its target was built.
+    clock_began: str = ""
+
+
+class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The last line: how the run ended. `complete` is false after an interrupt."""
+
+    footer: int
+    events: int
+    complete: bool
+    kinds: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record that was read back, whole."""
+
+    header: Header
+    events: tuple[Event, ...]
+    footer: Footer
+
+
+class Recorder:
+    """Writes the record of a running lab, and lets the runner wait for what it is told.
+
+    Every part of the lab writes through one recorder, so all events share one clock and one numbering.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        #: When the clock of the record stood at 0.
+        self.clock_began = datetime.now(UTC)
+        self._number = 0
+        self._kinds: Counter[str] = Counter()
+        self._steps: dict[str, str] = {}
+        self._events: dict[str, list[Event]] = defaultdict(list)
+        self._changed: dict[str, asyncio.Event] = {}
+        self._listeners: list[Callable[[Event], None]] = []
+        self._failed: set[str] = set()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call `listener` with every event, in order: those so far at once, those to come as they happen."""
+        for event in sorted((event for events in self._events.values() for event in events), key=lambda e: e.number):
+            listener(event)
+        self._listeners.append(listener)
+
+    def enter_step(self, case: str, step: str) -> None:
+        """Attribute the case's events to this step from now on."""
+        self._steps[case] = step
+
+    def step_of(self, case: str) -> str:
+        """Return the step that the case's events are attributed to now."""
+        return self._steps.get(case, "")
+
+    def now(self) -> float:
+        """Return what the clock of the record shows: the seconds of `Event.at`."""
+        return round(self._clock() - self._began, 6)
+
+    def write(self, fact: AnyFact, case: str = "") -> Event:
+        """Append a fact about a case (or, without one, about the whole run) and wake whoever waits for that case."""
+        self._number += 1
+        event = Event(
+            number=self._number,
+            at=self.now(),
+            fact=fact,
+            case=case,
+            step=self._steps.get(case, ""),
+        )
+        self._kinds[type(fact).__name__] += 1
+        self._events[case].append(event)
+        if isinstance(fact, LabFailed):
+            self._failed.add(case)
+        for listener in self._listeners:
+            listener(event)
+        if case in self._changed:
+            self._changed[case].set()
+        return event
+
+    def lab_failed(self, where: str, error: BaseException, case: str = "") -> None:
+        """Record an exception of the lab's own: it makes the case (or the run) a `lab-error`, never a verdict."""
+        self.write(LabFailed(where=where, error=f"{type(error).__name__}: {error}"), case)
+
+    def has_failed(self, case: str) -> bool:
+        """Whether the lab has failed in this case, or in the run as a whole."""
+        return "" in self._failed or case in self._failed
+
+    def of_case(self, case: str) -> list[Event]:
+        """Return what was recorded of a case so far (empty string: of the whole run). Do not change the list."""
+        return self._events[case]
+
+    async def changed(self, case: str, seconds: float) -> bool:
+        """Wait until the case's next event. Return False when none came within so many seconds."""
+        waiter = self._changed.setdefault(case, asyncio.Event())
+        waiter.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await waiter.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def footer(self, complete: bool) -> Footer:
+        """Return the last line for what was written so far."""
+        return Footer(footer=RECORD_VERSION, events=self._number, complete=complete, kinds=dict(self._kinds))
+
+
+class RecordFile:
+    """`record.jsonl` while it is being written: what happened is on disk before the next thing happens.
+
+    Used as a context manager it always leaves a footer behind a header: an incomplete one if the run did not bring its
+    own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream: BinaryIO = path.open("wb")
+        self._begun = False
+        self._ended = False
+
+    def __enter__(self) -> RecordFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the file as it is now, for good; see the class. Raises `OSError` when the disk is full."""
+        try:
+            if self._begun and not self._ended:
+                self._mark_incomplete()
+        finally:
+            self._stream.close()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything in the file: a run that never came as far leaves no record."""
+        return self._begun
+
+    def header(self, header: Header) -> None:
+        """Write the first line."""
+        self._begun = True
+        self._append(header)
+
+    def event(self, event: Event) -> None:
+        """Write one event."""
+        self._append(event)
+
+    def footer(self, footer: Footer) -> None:
+        """Write the last line. A run that broke off before its first line leaves none at all."""
+        if self._begun:
+            self._append(footer)
+            self._ended = True
+
+    def _mark_incomplete(self) -> None:
+        """Count what the file holds: an interrupt can come between any two instructions, so no other count is safe."""
+        self._stream.flush()
+        lines = self.path.read_bytes().split(b"\n")[1:-1]
+        if lines and lines[-1].startswith(b'{"footer":'):
+            return
+        kinds = Counter(type(msgspec.json.decode(line, type=Event).fact).__name__ for line in lines)
+        self.footer(Footer(RECORD_VERSION, kinds.total(), complete=False, kinds=dict(kinds)))
+
+    def _append(self, line: Header | Event | Footer) -> None:
+        self._stream.write(encoded(line))
+        self._stream.flush()
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encoded(line: Header | Event | Footer) -> bytes:
+    """Return a line of a record, with its line feed."""
+    try:
+        return _ENCODER.encode(line) + b"\n"
+    except UnicodeEncodeError:
+        # A lone surrogate: octets that were no text, from a target or from the system. Not worth losing an event for.
+        return json.dumps(msgspec.to_builtins(line), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def read_record(path: Path) -> Record:
+    """Read a whole record back.
+
+    Raises `RecordError`, with the line and what is wrong there, for anything that is not a complete record.
+    """
+    try:
+        if path.stat().st_size > LARGEST_RECORD:
+            raise RecordError(f"{path}: larger than {LARGEST_RECORD} octets; this is not a record of ours")
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_record(lines[:-1] if lines[-1] == b"" else lines, str(path))
+
+
+def parse_record(lines: list[bytes], where: str) -> Record:
+    """Turn the lines of a record into a `Record`; see `read_record`."""
+    if not lines:
+        raise RecordError(f"{where}: empty: the run never began; repeat it")
+    header = _header(lines[0], f"{where}, line 1")
+    footer = _footer(lines[-1], f"{where}, line {len(lines)}")
+    events = tuple(_event(line, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2))
+    _check_counts(events, footer, where)
+    return Record(header, events, footer)
+
+
+class _AnyVersion(msgspec.Struct, frozen=True):
+    """What the first line of every version of the format has in common."""
+
+    record: int
+
+
+def _header(line: bytes, where: str) -> Header:
+    header = _this_version(line, where)
+    try:
+        datetime.fromisoformat(header.started)
+    except ValueError as error:
+        raise RecordError(f"{where}: `started` is no date ({header.started[:40]!r}); repeat the run") from error
+    if not all(case.steps for case in header.cases) or len({case.id for case in header.cases}) != len(header.cases):
+        raise RecordError(f"{where}: a case has no steps, or is there twice; repeat the run")
+    return header
+
+
+def _this_version(line: bytes, where: str) -> Header:
+    try:
+        version = _decode(line, _AnyVersion).record
+    except _Misfit as error:
+        raise RecordError(f"{where}: not the header of a record ({error}); give the folder of a run") from error
+    if version != RECORD_VERSION:
+        raise RecordError(
+            f"{where}: version {version} of the record format, and this program reads {RECORD_VERSION}: "
+            "judge it with the program that made it, or repeat the run"
+        )
+    try:
+        return _decode(line, Header)
+    except _Misfit as error:
+        raise RecordError(f"{where}: the header does not fit ({error}); repeat the run") from error
+
+
+def _footer(line: bytes, where: str) -> Footer:
+    try:
+        return _decode(line, Footer)
+    except _Misfit as error:
+        raise RecordError(f"{where}: truncated: the last line is no footer; repeat the run") from error
+
+
+def _event(line: bytes, where: str) -> Event:
+    try:
+        return _decode(line, Event)
+    except _Misfit as error:
+        raise RecordError(f"{where}: damaged, or made by another program: {error}; repeat the run") from error
+
+
+class _Misfit(Exception):
+    """A line that is not what it should be."""
+
+
+def _decode(line: bytes, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _Misfit(str(error)) from error
+
+
+def _check_counts(events: Sequence[Event], footer: Footer, where: str) -> None:
+    """What is missing in the middle might have been the clear text that fails a case, too."""
+    kinds = Counter(type(event.fact).__name__ for event in events)
+    if len(events) != footer.events or dict(kinds) != footer.kinds:
+        raise RecordError(
+            f"{where}: the footer counts {footer.events} events, and {len(events)} are there; repeat the run"
+        )
+    for number, event in enumerate(events, start=1):
+        if event.number != number:
+            raise RecordError(
+                f"{where}, line {number + 1}: event {event.number} stands where event {number} belongs; repeat the run"
+            )

@@ -1,0 +1,266 @@
+"""The delivery of one message: policy, MX hosts in order, and what each mode allows (RFC 8461, sections 4 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mta_sts_lab.reference.discovery import Discovered, Discovery
+from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.policy import Policy
+from mta_sts_lab.reference.report_counts import NO_POLICY, ReportCounts, applied
+from mta_sts_lab.reference.report_records import ReportRecords
+from mta_sts_lab.reference.resolver import Resolver
+from mta_sts_lab.reference.routing import NoRoute, find_addresses, find_route, literal_address, recipient_domain
+from mta_sts_lab.reference.session import (
+    Accepted,
+    Destination,
+    Rejected,
+    Sessions,
+    Unprotected,
+    Unreachable,
+    is_self_signed,
+)
+from mta_sts_lab.reference.session_tally import SessionTally
+from mta_sts_lab.reference.smtp_client import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A host took the message."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """It did not work this time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will never work. `status` is an enhanced status code (RFC 3463)."""
+
+    reason: str
+    status: str = "5.0.0"
+
+
+Result = Delivered | Deferred | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Unused:
+    """A host did not get the message. `blocked` tells whether the policy was the reason."""
+
+    reason: str
+    blocked: bool = False
+
+
+class Delivery:
+    """Delivers messages, one call each."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        discovery: Discovery,
+        sessions: Sessions,
+        counts: ReportCounts,
+        records: ReportRecords,
+        flaws: Flaws,
+        log: Callable[[str], None],
+    ) -> None:
+        self._resolver = resolver
+        self._discovery = discovery
+        self._sessions = sessions
+        self._counts = counts
+        self._records = records
+        self._flaws = flaws
+        self._log = log
+        #: Only for the flaw that gives in at a retry: whose mail was held for the sake of a certificate.
+        self._refused_before: set[str] = set()
+
+    async def deliver(self, envelope: Envelope) -> Result:
+        """Try everything once. The policy's TXT record is asked for each time, so also before mail is returned."""
+        try:
+            domain = recipient_domain(envelope.recipient)
+        except ValueError as error:
+            return Failed(str(error), "5.1.2")
+        await self._records.mail_goes_to(domain)
+        return await self._under_policy(envelope, domain, self._counts)
+
+    async def deliver_report(self, envelope: Envelope) -> Result:
+        """Deliver report mail once: with TLS where it works, and in spite of any policy or failure of TLS.
+
+        Its session is not part of the next report (RFC 8460, sections 3 and 5.3.1).
+        """
+        try:
+            domain = recipient_domain(envelope.recipient)
+        except ValueError as error:
+            return Failed(str(error), "5.1.2")
+        counts = self._counts if self._flaws.reports_on_reports else None
+        if self._flaws.holds_reports_under_attack:
+            return await self._under_policy(envelope, domain, counts)
+        tally = SessionTally(counts, domain, NO_POLICY, self._flaws)
+        route = await find_route(self._resolver, domain)
+        if isinstance(route, NoRoute):
+            return Failed(route.reason, route.status) if route.permanent else Deferred(route.reason)
+        return await self._to_hosts(envelope, domain, route.hosts, None, tally)
+
+    async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
+        found = Discovered(None) if literal_address(domain) else await self._discovery.discover(domain)
+        if found.hold:
+            return Deferred("the policy could not be fetched")
+        policy = self._as_treated(found.policy)
+        tally = self._tally(domain, policy, counts)
+        if policy is not None and policy.mode == "none":
+            # It counts as no policy (RFC 8461, section 5). The flaw looks at every session as under a testing one.
+            policy = replace(policy, mode="testing") if self._flaws.reports_failures_under_none else None
+        if found.problem is not None and not self._leaves_out_problem(found):
+            tally.failed(found.problem.result_type, reason=found.problem.reason)
+        try:
+            route = await find_route(self._resolver, domain)
+            if isinstance(route, NoRoute):
+                # A forged "no such domain" must not return mail of a domain that had a policy a moment ago.
+                if route.permanent and (policy is None or policy.mode != "enforce"):
+                    return Failed(route.reason, route.status)
+                return Deferred(route.reason)
+            return await self._to_hosts(envelope, domain, route.hosts, policy, tally)
+        finally:
+            tally.close()
+
+    def _leaves_out_problem(self, found: Discovered) -> bool:
+        flaws = self._flaws
+        return flaws.leaves_out_failed_fetches if found.policy is None else flaws.leaves_out_failed_refreshes
+
+    def _as_treated(self, policy: Policy | None) -> Policy | None:
+        """The policy with the mode that it gets: its own, unless a flaw knows better."""
+        if policy is None or self._flaws.ignores_policy:
+            return None
+        mode = policy.mode
+        if mode == "testing" and self._flaws.testing_as_enforce:
+            mode = "enforce"
+        if mode == "testing" and self._flaws.testing_as_none:
+            mode = "none"
+        elif mode == "none" and self._flaws.none_as_enforce:
+            mode = "enforce"
+        return replace(policy, mode=mode)
+
+    def _tally(self, domain: str, policy: Policy | None, counts: ReportCounts | None) -> SessionTally:
+        if policy is None:
+            return SessionTally(counts, domain, NO_POLICY, self._flaws)
+        if policy.mode != "none" or self._flaws.reports_failures_under_none:
+            return SessionTally(counts, domain, applied(policy), self._flaws)
+        if self._flaws.reports_nothing_under_none:
+            counts = None
+        return SessionTally(counts, domain, NO_POLICY, self._flaws, failures=False)
+
+    async def _to_hosts(
+        self, envelope: Envelope, domain: str, hosts: tuple[str, ...], policy: Policy | None, tally: SessionTally
+    ) -> Result:
+        """Try the hosts in order until one takes the message or refuses it for good."""
+        problems: list[str] = []
+        blocked = False
+        for host in hosts:
+            result = await self._to_host(envelope, domain, host, policy, tally)
+            if not isinstance(result, _Unused):
+                return result
+            problems.append(result.reason)
+            blocked = blocked or result.blocked
+            if blocked and self._flaws.no_fail_over:
+                break
+        if blocked and self._flaws.bounces_instead_of_deferring:
+            return Failed("; ".join(problems), "5.7.10")
+        return Deferred("; ".join(problems))
+
+    async def _to_host(
+        self, envelope: Envelope, domain: str, host: str, policy: Policy | None, tally: SessionTally
+    ) -> Delivered | Failed | _Unused:
+        if policy is not None and not self._matches(policy, host):
+            # RFC 8460 has no result type of its own for this.
+            reason = f"{host} is not in the policy of {domain}"
+            tally.failed("validation-failure", host, reason=reason)
+            if policy.mode == "enforce":
+                return _Unused(reason, blocked=True)
+        addresses = await find_addresses(self._resolver, host)
+        if isinstance(addresses, str):
+            return _Unused(addresses)
+        problems: list[str] = []
+        blocked = False
+        for address in addresses:
+            try:
+                accepted = await self._to_address(envelope, Destination(host, address), policy, tally)
+            except Rejected as rejected:
+                if rejected.permanent:
+                    return Failed(str(rejected))
+                problems.append(str(rejected))
+            except Unreachable as unreachable:
+                problems.append(str(unreachable))
+                if self._flaws.reports_unreachable_as_no_starttls:
+                    told = Unprotected("starttls-not-supported", str(unreachable), local_address="")
+                    tally.unprotected(Destination(host, address), told)
+            except Unprotected as unprotected:
+                problems.append(f"{host}: {unprotected}")
+                blocked = True
+            else:
+                return Delivered(f"{host} [{address}] {accepted.tls or 'clear'}: {accepted.reply.text}")
+        return _Unused("; ".join(problems), blocked)
+
+    def _matches(self, policy: Policy, host: str) -> bool:
+        if self._flaws.skips_mx_match:
+            return True
+        return policy.allows(host, any_depth=self._flaws.matches_wildcards_at_any_depth)
+
+    async def _to_address(
+        self, envelope: Envelope, to: Destination, policy: Policy | None, tally: SessionTally
+    ) -> Accepted:
+        if policy is None:
+            return await self._without_policy(envelope, to, tally)
+        if policy.mode == "testing" and not self._matches(policy, to.host):
+            return await self._sessions.opportunistic(envelope, to)
+        try:
+            accepted = await self._sessions.verified(envelope, to)
+        except Unprotected as failure:
+            tally.unprotected(to, failure)
+            self._log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
+            if policy.mode == "testing" and not self._flaws.demands_tls_of_everybody:
+                return await self._sessions.opportunistic(envelope, to)
+            return await self._after_violation(envelope, to, failure)
+        except (Rejected, Unreachable) as trouble:
+            if trouble.secured:
+                tally.succeeded()
+            raise
+        if accepted.weakness is not None:  # only a flawed sender's message was accepted all the same
+            tally.unprotected(to, accepted.weakness)
+        else:
+            tally.succeeded()
+        return accepted
+
+    async def _after_violation(self, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
+        """Under enforce nothing more is said to this host: always raises, unless a flaw knows better."""
+        if self._flaws.retries_in_clear and failure.handshake:
+            return await self._sessions.clear(envelope, to)
+        if self._flaws.accepts_self_signed and is_self_signed(failure):
+            return await self._sessions.to_self_signed(envelope, to)
+        if self._flaws.accepts_refused_on_retry and failure.verify_code is not None:
+            if envelope.recipient in self._refused_before:
+                return await self._sessions.opportunistic(envelope, to)
+            self._refused_before.add(envelope.recipient)
+        if self._flaws.sends_envelope_before_check and failure.verify_code is not None:
+            await self._sessions.leak_envelope(envelope, to)
+        raise failure
+
+    async def _without_policy(self, envelope: Envelope, to: Destination, tally: SessionTally) -> Accepted:
+        deliver = self._sessions.verified if self._flaws.demands_tls_of_everybody else self._sessions.opportunistic
+        try:
+            accepted = await deliver(envelope, to)
+        except (Rejected, Unreachable) as trouble:
+            if trouble.secured:
+                tally.succeeded()
+            raise
+        if accepted.weakness is not None:
+            tally.unprotected(to, accepted.weakness)
+        elif accepted.tls:
+            tally.succeeded()
+        return accepted

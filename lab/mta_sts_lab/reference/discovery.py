@@ -1,0 +1,132 @@
+"""Which policy holds for a delivery: the TXT record, the cache and the fetch put together (RFC 8461, 3.3 and 5.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mta_sts_lab.reference.clock import VirtualClock
+from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.policy import Policy
+from mta_sts_lab.reference.policy_cache import CachedPolicy, PolicyCache
+from mta_sts_lab.reference.policy_fetch import PolicyFetcher, PolicyProblem
+from mta_sts_lab.reference.policy_record import NoPolicyRecord, PolicyRecord, select_record
+from mta_sts_lab.reference.resolver import Found, LookupFailure, Resolver
+from mta_sts_lab.reference.settings import DAY
+
+#: Virtual seconds. After a failed fetch the same id is left alone so long (RFC 8461, section 3.3).
+PAUSE_AFTER_FAILURE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What holds for a delivery now. Without a policy the domain counts as one without MTA-STS."""
+
+    policy: Policy | None
+    #: Why a live policy could not be had, where one was announced or is cached: for the reports.
+    problem: PolicyProblem | None = None
+    #: A flaw asks to keep the mail although there is no policy.
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    id: str
+    until: float
+    problem: PolicyProblem
+
+
+class Discovery:
+    """Finds the policy of a domain. One discovery a domain at a time, so that a burst of mail makes one fetch."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        fetcher: PolicyFetcher,
+        cache: PolicyCache,
+        clock: VirtualClock,
+        flaws: Flaws,
+        log: Callable[[str], None],
+    ) -> None:
+        self._resolver = resolver
+        self._fetcher = fetcher
+        self._cache = cache
+        self._clock = clock
+        self._flaws = flaws
+        self._log = log
+        self._pauses: dict[str, _Pause] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def discover(self, domain: str) -> Discovered:
+        """Return what holds for mail to this domain."""
+        async with self._locks[domain]:
+            cached = self._unexpired(domain)
+            if self._flaws.bounces_instead_of_deferring and cached is not None:
+                return Discovered(cached.policy)
+            record = await self._record(domain)
+            if isinstance(record, PolicyRecord):
+                return await self._announced(domain, record, cached)
+            return self._unannounced(domain, record, cached)
+
+    async def _record(self, domain: str) -> PolicyRecord | NoPolicyRecord | LookupFailure:
+        answer = await self._resolver.txt(f"_mta-sts.{domain}")
+        if isinstance(answer, Found):
+            return select_record(answer.values, self._flaws)
+        return answer if isinstance(answer, LookupFailure) else NoPolicyRecord("there is no TXT record")
+
+    def _unexpired(self, domain: str) -> CachedPolicy | None:
+        cached = self._cache.get(domain)
+        if cached is None or self._clock.now() < cached.expires_at or self._flaws.ignores_max_age:
+            return cached
+        return None
+
+    def _unannounced(
+        self, domain: str, record: NoPolicyRecord | LookupFailure, cached: CachedPolicy | None
+    ) -> Discovered:
+        """No usable record: a cached policy goes on to hold (RFC 8461, sections 3.1 and 3.3)."""
+        if cached is None:
+            return Discovered(None)
+        failed = isinstance(record, LookupFailure)
+        if self._flaws.drops_cache_on_lookup_failure if failed else self._flaws.drops_cache_without_record:
+            self._cache.drop(domain)
+            return Discovered(None)
+        return Discovered(cached.policy, PolicyProblem("sts-policy-fetch-error", f"TXT record: {record.reason}"))
+
+    async def _announced(self, domain: str, record: PolicyRecord, cached: CachedPolicy | None) -> Discovered:
+        if cached is not None and not self._wants_fetch(record, cached):
+            return Discovered(cached.policy)
+        fresh = await self._fetch(domain, record.id)
+        if isinstance(fresh, Policy):
+            if self._flaws.ignores_none and fresh.mode == "none" and cached is not None:
+                return Discovered(cached.policy)
+            self._cache.put(CachedPolicy(domain, record.id, self._clock.now(), fresh))
+            return Discovered(fresh)
+        if cached is None:
+            return Discovered(None, fresh, hold=self._flaws.holds_without_policy)
+        if self._flaws.drops_cache_when_refresh_fails:
+            self._cache.drop(domain)
+            return Discovered(None, fresh)
+        return Discovered(cached.policy, fresh)
+
+    def _wants_fetch(self, record: PolicyRecord, cached: CachedPolicy) -> bool:
+        if self._flaws.never_refetches:
+            return False
+        if record.id != cached.id or self._flaws.refetches_on_every_message:
+            return True
+        # Ahead of expiry: after a day, or half of a shorter life (RFC 8461, section 3.3 suggests a day).
+        return self._clock.now() - cached.fetched_at >= min(DAY, cached.policy.max_age / 2)
+
+    async def _fetch(self, domain: str, record_id: str) -> Policy | PolicyProblem:
+        pause = self._pauses.get(domain)
+        if pause is not None and pause.id == record_id and self._clock.now() < pause.until:
+            return pause.problem
+        fresh = await self._fetcher.fetch(domain)
+        if isinstance(fresh, Policy):
+            self._pauses.pop(domain, None)
+            self._log(f"policy of {domain}: mode {fresh.mode}, id {record_id}")
+        else:
+            self._pauses[domain] = _Pause(record_id, self._clock.now() + PAUSE_AFTER_FAILURE, fresh)
+            self._log(f"policy of {domain}: not fetched: {fresh.result_type}: {fresh.reason}")
+        return fresh

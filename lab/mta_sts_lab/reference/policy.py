@@ -1,0 +1,120 @@
+"""The policy body (RFC 8461, section 3.2) and the matching of MX names against it (section 4.1). Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
+
+#: Seconds. The ceiling of RFC 8461, section 3.2; the grammar has room for more (erratum 7282). A greater age is cut.
+LONGEST_MAX_AGE = 31557600
+
+_FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+_VALUE = re.compile(r"[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
+_MAX_AGE = re.compile(r"[0-9]{1,10}")
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+
+#: The fields that a policy must have, each once; `mx` is the one that may be there several times.
+_FIELDS = ("version", "mode", "max_age")
+
+MODES = ("enforce", "testing", "none")
+
+
+class PolicyInvalid(Exception):
+    """The body is no valid policy: the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A valid policy. `max_age` is in seconds; `lines` is the body as it was published, for reports (RFC 8460, 4.5)."""
+
+    mode: str
+    max_age: int
+    mx: tuple[str, ...]
+    lines: tuple[str, ...]
+
+    def allows(self, host: str, *, any_depth: bool = False) -> bool:
+        """Whether an MX name matches one of the patterns. `any_depth` is a flaw of wildcard matching."""
+        return any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)
+
+
+def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
+    """Read a policy body. Raises `PolicyInvalid` and nothing else.
+
+    Lines end with LF or CRLF, fields come in any order, unknown ones are ignored, and of a repeated field except `mx`
+    the first counts.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PolicyInvalid("not UTF-8") from error
+    if flaws.demands_crlf and text.count("\n") != text.count("\r\n"):
+        raise PolicyInvalid("a line ends in LF alone")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if lines[-1] == "":
+        lines.pop()
+    known: dict[str, str] = {}
+    patterns: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        name, value = _field(line, number)
+        if name == "mx":
+            patterns.append(value)
+        elif flaws.refuses_unknown_policy_fields and name not in _FIELDS:
+            raise PolicyInvalid(f"unknown field {name!r}")
+        elif flaws.last_duplicate_wins or name not in known:
+            known[name] = value
+    if flaws.reads_modes_in_any_case and "mode" in known:
+        known["mode"] = known["mode"].lower()
+    return _policy(known, patterns, lines)
+
+
+def format_policy(mode: str, max_age: int, mx: Sequence[str]) -> bytes:
+    """Return the canonical body of a policy."""
+    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {pattern}" for pattern in mx), f"max_age: {max_age}"]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def matches(pattern: str, host: str, *, any_depth: bool = False) -> bool:
+    """Whether an MX name fits one pattern: label by label, in any case, a wildcard for exactly one left-most label."""
+    wanted, given = pattern.lower(), host.lower().removesuffix(".")
+    if not wanted.startswith("*."):
+        return bool(given) and wanted == given
+    parent = wanted[2:]
+    if any_depth:
+        return given == parent or given.endswith("." + parent)
+    label, dot, rest = given.partition(".")
+    return bool(label and dot) and rest == parent
+
+
+def _field(line: str, number: int) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    value = value.strip(" \t")
+    if not colon or _FIELD_NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
+        raise PolicyInvalid(f"line {number} is no field: {line[:60]!r}")
+    return name, value
+
+
+def _policy(known: dict[str, str], patterns: list[str], lines: list[str]) -> Policy:
+    for name in _FIELDS:
+        if name not in known:
+            raise PolicyInvalid(f"there is no {name}")
+    if known["version"] != "STSv1":
+        raise PolicyInvalid(f"unknown version {known['version'][:40]!r}")
+    if known["mode"] not in MODES:
+        raise PolicyInvalid(f"unknown mode {known['mode'][:40]!r}")
+    if _MAX_AGE.fullmatch(known["max_age"]) is None:
+        raise PolicyInvalid(f"max_age is no number of seconds: {known['max_age'][:40]!r}")
+    if not patterns and known["mode"] != "none":
+        raise PolicyInvalid("there is no mx")
+    for pattern in patterns:
+        if not _is_pattern(pattern):
+            raise PolicyInvalid(f"mx is no host name or wildcard: {pattern[:60]!r}")
+    max_age = min(int(known["max_age"]), LONGEST_MAX_AGE)
+    return Policy(known["mode"], max_age, tuple(patterns), tuple(lines))
+
+
+def _is_pattern(pattern: str) -> bool:
+    domain = pattern.removeprefix("*.")
+    return len(domain) <= 253 and all(_LABEL.fullmatch(label) for label in domain.split("."))

@@ -1,0 +1,178 @@
+"""What the next TLS-RPT reports will say: sessions by UTC day, policy domain and applied policy (RFC 8460, section 4).
+
+Kept on disk, one file a day and domain: a restart in the middle of a day must not make it a better day.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from mta_sts_lab.reference.atomic import write_atomically
+from mta_sts_lab.reference.policy import Policy
+
+#: Days of domains. Beyond that the oldest are dropped, so that hostile input cannot fill memory or disk.
+MOST_DAYS = 10_000
+
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPolicy:
+    """The policy block of a report (RFC 8460, section 4.4). `type` is sts or no-policy-found."""
+
+    type: str
+    lines: tuple[str, ...] = ()
+    mx: tuple[str, ...] = ()
+
+
+#: No policy was found for the domain.
+NO_POLICY = AppliedPolicy("no-policy-found")
+
+
+@dataclass(frozen=True, slots=True)
+class FailureKey:
+    """Failures that agree in all of this are counted in one entry (RFC 8460, section 4.3)."""
+
+    result_type: str
+    mx_host: str = ""
+    receiving_ip: str = ""
+    sending_ip: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class PolicyCounts:
+    """The sessions under one policy."""
+
+    successful: int = 0
+    failed: int = 0
+    failures: Counter[FailureKey] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class CountedDay:
+    """One domain on one day. `begins` is in seconds since 1970; `id` is new for each, and names the report in time."""
+
+    id: str
+    domain: str
+    begins: int
+    policies: dict[AppliedPolicy, PolicyCounts] = field(default_factory=dict)
+
+    @property
+    def ends(self) -> int:
+        """The last second of the day: 24:00 cannot be written (RFC 3339, section 5.6)."""
+        return self.begins + _DAY - 1
+
+
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A counted day as it stands on disk. A JSON object has no keys but strings, hence the lists of pairs."""
+
+    id: str
+    domain: str
+    begins: int
+    policies: tuple[tuple[AppliedPolicy, int, int, tuple[tuple[FailureKey, int], ...]], ...]
+
+
+def applied(policy: Policy) -> AppliedPolicy:
+    """Return the report's view of a policy: each of its lines, and its mx patterns."""
+    return AppliedPolicy("sts", policy.lines, policy.mx)
+
+
+class ReportCounts:
+    """The counters since the last report; `now` is the virtual time. Days begin `zone_seconds` before UTC's: a flaw."""
+
+    def __init__(
+        self, directory: Path, now: Callable[[], float], log: Callable[[str], None], *, zone_seconds: int = 0
+    ) -> None:
+        self._directory = directory
+        self._now = now
+        self._log = log
+        self._zone_seconds = zone_seconds
+        self._days: dict[tuple[int, str], CountedDay] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def load(self) -> None:
+        """Read what an earlier life of the sender left."""
+        for path in sorted(self._directory.glob("*.json")):
+            try:
+                day = _day(msgspec.json.decode(path.read_bytes(), type=_Kept))
+            except (OSError, msgspec.MsgspecError) as error:
+                self._log(f"report counters: {path.name} cannot be read and is left out: {error}")
+                continue
+            known = self._days.setdefault((day.begins, day.domain), day)
+            if known is not day:
+                # The day was being reported when the process ended: one report says it all.
+                _add(known, day)
+                self.forget(day)
+                self._write(known)
+
+    def succeeded(self, domain: str, policy: AppliedPolicy) -> None:
+        """Count a session in which TLS was as the policy wants it."""
+        day = self._today(domain)
+        day.policies.setdefault(policy, PolicyCounts()).successful += 1
+        self._write(day)
+
+    def failed(self, domain: str, policy: AppliedPolicy, failure: FailureKey) -> None:
+        """Count a failure."""
+        day = self._today(domain)
+        counts = day.policies.setdefault(policy, PolicyCounts())
+        counts.failed += 1
+        counts.failures[failure] += 1
+        self._write(day)
+
+    def take(self) -> list[CountedDay]:
+        """Return all counters and begin anew. They stay on disk until they are forgotten one by one."""
+        taken, self._days = list(self._days.values()), {}
+        return taken
+
+    def forget(self, day: CountedDay) -> None:
+        """Remove from disk what is reported, or need not be."""
+        self._path(day).unlink(missing_ok=True)
+
+    def _today(self, domain: str) -> CountedDay:
+        begins = int(self._now() + self._zone_seconds) // _DAY * _DAY - self._zone_seconds
+        known = self._days.get((begins, domain))
+        if known is not None:
+            return known
+        if len(self._days) >= MOST_DAYS:
+            self.forget(self._days.pop(next(iter(self._days))))
+        self._days[begins, domain] = fresh = CountedDay(secrets.token_hex(12), domain, begins)
+        return fresh
+
+    def _write(self, day: CountedDay) -> None:
+        try:
+            write_atomically(self._path(day), msgspec.json.encode(_kept(day)))
+        except OSError as error:
+            self._log(f"report counters: those of {day.domain} could not be written: {error}")
+
+    def _path(self, day: CountedDay) -> Path:
+        return self._directory / f"{day.id}.json"
+
+
+def _kept(day: CountedDay) -> _Kept:
+    policies = tuple(
+        (policy, one.successful, one.failed, tuple(one.failures.items())) for policy, one in day.policies.items()
+    )
+    return _Kept(day.id, day.domain, day.begins, policies)
+
+
+def _day(kept: _Kept) -> CountedDay:
+    policies = {
+        policy: PolicyCounts(successful, failed, Counter(dict(failures)))
+        for policy, successful, failed, failures in kept.policies
+    }
+    return CountedDay(kept.id, kept.domain, kept.begins, policies)
+
+
+def _add(to: CountedDay, more: CountedDay) -> None:
+    for policy, counts in more.policies.items():
+        current = to.policies.setdefault(policy, PolicyCounts())
+        current.successful += counts.successful
+        current.failed += counts.failed
+        current.failures.update(counts.failures)

@@ -1,0 +1,167 @@
+"""Sends TLS-RPT reports, and sends them again for a day if nobody takes them (RFC 8460, sections 4.1 and 5.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from mta_sts_lab.reference.clock import VirtualClock
+from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.report import build_report, emptied, renewed
+from mta_sts_lab.reference.report_counts import CountedDay, ReportCounts
+from mta_sts_lab.reference.report_record import ReportAddress
+from mta_sts_lab.reference.report_records import ReportRecords
+from mta_sts_lab.reference.report_sender import Receipt, ReportSender
+from mta_sts_lab.reference.report_spool import PendingReport, ReportSpool
+from mta_sts_lab.reference.resolver import LookupFailure
+from mta_sts_lab.reference.retry_scheduler import RetryScheduler
+from mta_sts_lab.reference.settings import DAY, Settings
+
+#: Virtual seconds by which the last attempt may come late: the clock's timer never fires early.
+_LATE = 60.0
+
+
+class Reporter:
+    """Makes reports of what was counted and brings them to their addresses. Call `start` first."""
+
+    def __init__(
+        self,
+        counts: ReportCounts,
+        spool: ReportSpool,
+        records: ReportRecords,
+        report_sender: ReportSender,
+        clock: VirtualClock,
+        settings: Settings,
+        flaws: Flaws,
+        log: Callable[[str], None],
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
+        self._counts = counts
+        self._spool = spool
+        self._records = records
+        self._report_sender = report_sender
+        self._clock = clock
+        self._settings = settings
+        self._flaws = flaws
+        self._log = log
+        self._on_error = on_error
+        self._pending: dict[str, PendingReport] = {}
+        self._counted: dict[str, CountedDay] = {}
+        self._scheduler = RetryScheduler(
+            "reference sender reports",
+            lambda: {key: pending.next_try for key, pending in self._pending.items()},
+            self._attempt,
+            clock,
+            at_once=settings.parallel_deliveries,
+        )
+
+    def start(self) -> None:
+        """Read what is kept and begin."""
+        self._counts.load()
+        self._pending = {pending.report.id: pending for pending in self._spool.load()}
+        self._scheduler.start()
+
+    async def stop(self) -> None:
+        """End: what is under way breaks off and is on disk."""
+        await self._scheduler.stop()
+
+    def flush(self) -> None:
+        """Make every report that waits for another attempt due now."""
+        now = self._clock.now()
+        self._pending = {
+            report_id: msgspec.structs.replace(pending, next_try=now) for report_id, pending in self._pending.items()
+        }
+        self._scheduler.look()
+
+    async def send_all(self) -> int:
+        """Send everything as if the UTC day had ended, one report for each domain and day; return how many were taken.
+
+        Nothing hurries a report that was refused: it gets another attempt when that is due. When this returns, each
+        report was taken, given up, or waits for its next attempt. What is counted later on the same day makes a report
+        of its own.
+        """
+        for day in self._counts.take():
+            self._report_on(day)
+        return await self._scheduler.finish_what_is_due()
+
+    def _report_on(self, day: CountedDay) -> None:
+        """Turn a day's counters into a report. They stay on disk until the report's own first attempt is over."""
+        if self._flaws.sends_no_reports:
+            self._counts.forget(day)
+            return
+        now = self._clock.now()
+        if self._flaws.dates_report_by_sending:
+            day = replace(day, begins=int(now // DAY * DAY))
+        report = build_report(day, self._settings.sender_domain, self._flaws)
+        self._counted[report.id] = day
+        self._pending[report.id] = PendingReport(report, now, now)
+        if self._flaws.reports_twice:
+            again = build_report(replace(day, id=f"{day.id}2"), self._settings.sender_domain, self._flaws)
+            self._pending[again.id] = PendingReport(again, now, now)
+        self._scheduler.look()
+
+    async def _attempt(self, key: str) -> bool:
+        """Make one attempt at all addresses; return whether one of them took the report."""
+        pending = self._pending[key]
+        try:
+            receipt = await self._bring(pending)
+            if receipt.taken or receipt.never:
+                self._drop(pending)
+            else:
+                self._keep(pending)
+            self._log(f"report for {pending.report.domain}: {receipt.what}")
+            if (day := self._counted.pop(key, None)) is not None:
+                self._counts.forget(day)
+        except Exception as error:  # noqa: BLE001 it must not stop the other reports, and it is told
+            self._on_error("reference sender: report", error)
+            self._drop(pending)
+            return False
+        return receipt.taken
+
+    async def _bring(self, pending: PendingReport) -> Receipt:
+        """Bring a report to all addresses that the domain names now. It is delivered when one of them has taken it."""
+        if self._clock.now() > pending.begun_at + DAY + _LATE and not self._flaws.never_gives_up_reports:
+            return Receipt(False, "given up after a day", never=True)
+        addresses = await self._records.addresses(pending.report.domain)
+        if isinstance(addresses, LookupFailure):
+            return Receipt(False, addresses.reason)
+        if not addresses:
+            return Receipt(False, "the domain asks for none", never=True)
+        if self._flaws.takes_sent_as_delivered:
+            first = await self._to(pending, addresses[0])
+            return Receipt(True, first.what)
+        further = pending
+        if self._flaws.empties_further_copies:
+            further = msgspec.structs.replace(pending, report=emptied(pending.report))
+        copies = [pending, *(further for _ in addresses[1:])]
+        receipts = await asyncio.gather(*map(self._to, copies, addresses))
+        said = "; ".join(receipt.what for receipt in receipts)
+        never = all(receipt.never for receipt in receipts) or self._flaws.never_retries_reports
+        return Receipt(any(receipt.taken for receipt in receipts), said, never)
+
+    async def _to(self, pending: PendingReport, address: ReportAddress) -> Receipt:
+        again = self._flaws.renews_report_id and pending.attempts > 0
+        receipt = await self._report_sender.bring(renewed(pending.report) if again else pending.report, address)
+        return Receipt(receipt.taken, f"to {str(address)[:200]}: {receipt.what}", receipt.never)
+
+    def _keep(self, pending: PendingReport) -> None:
+        """Plan the next attempt: after twice the last pause, and once more when the day is over."""
+        now, last = self._clock.now(), pending.begun_at + DAY
+        if self._flaws.never_gives_up_reports:
+            last = math.inf
+        if now >= last:
+            self._drop(pending)
+            return
+        even = self._flaws.retries_reports_at_even_pauses
+        pause = self._settings.retry_seconds * (1 if even else 2 ** min(pending.attempts, 16))
+        kept = msgspec.structs.replace(pending, attempts=pending.attempts + 1, next_try=min(now + pause, last))
+        self._pending[kept.report.id] = kept
+        self._spool.keep(kept)
+
+    def _drop(self, pending: PendingReport) -> None:
+        self._pending.pop(pending.report.id, None)
+        self._spool.remove(pending)

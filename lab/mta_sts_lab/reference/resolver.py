@@ -1,0 +1,181 @@
+"""The sender's resolver: one name server, UDP first and TCP when an answer is truncated.
+
+Results tell *found*, *no such name*, *no data* and *failure* apart, because MTA-STS treats a domain that says nothing
+and a domain that could not be asked differently from each other and from a found record (RFC 8461, section 3.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.TXT
+import dns.rdtypes.IN.A
+
+from mta_sts_lab.world.network import Network, UnsafeAddress
+
+T = TypeVar("T")
+
+#: Aliases of aliases. Deeper chains were never seen to be meant.
+LONGEST_ALIAS_CHAIN = 8
+
+TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """There are records."""
+
+    values: tuple[T, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchName:
+    """The name does not exist (NXDOMAIN)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoData:
+    """The name exists and has no record of this type."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailure:
+    """It is not known whether there are records: no answer, an error, or an answer that makes no sense."""
+
+    reason: str
+
+
+Answer = Found[T] | NoSuchName | NoData | LookupFailure
+
+
+@dataclass(frozen=True, slots=True)
+class MxRecord:
+    """One MX record; `host` is lower case and without the root dot, "" for a null MX (RFC 7505)."""
+
+    preference: int
+    host: str
+
+
+def ascii_domain(domain: str) -> str:
+    """Return a domain in lower-case A-labels without the root dot. Raises `ValueError` for what is no domain name."""
+    try:
+        return dns.name.from_text(domain).to_text(omit_final_dot=True).lower()
+    except (dns.exception.DNSException, UnicodeError) as error:
+        raise ValueError(f"{domain!r} is no domain name: {error}") from error
+
+
+class Resolver:
+    """Asks one recursive name server, at a virtual address."""
+
+    def __init__(self, network: Network, server: str, seconds: float) -> None:
+        self._network = network
+        self._server = server
+        self._seconds = seconds
+
+    async def txt(self, name: str, *, joint: bytes = b"", follow: bool = True) -> Answer[bytes]:
+        """Look up TXT records; the strings of one are joined with nothing between them (RFC 8461, section 3.1).
+
+        Any other `joint` is a flaw, and so is not to `follow` an alias.
+        """
+
+        def read(data: dns.rdata.Rdata) -> bytes | None:
+            return joint.join(data.strings) if isinstance(data, dns.rdtypes.ANY.TXT.TXT) else None
+
+        return await self._ask(name, "TXT", read, follow=follow)
+
+    async def mx(self, name: str) -> Answer[MxRecord]:
+        """Look up MX records."""
+
+        def read(data: dns.rdata.Rdata) -> MxRecord | None:
+            if not isinstance(data, dns.rdtypes.ANY.MX.MX):
+                return None
+            host = data.exchange.to_text(omit_final_dot=True).lower()
+            return MxRecord(data.preference, "" if host in (".", "@") else host)
+
+        return await self._ask(name, "MX", read)
+
+    async def addresses(self, name: str) -> Answer[str]:
+        """Look up IPv4 addresses: the lab's block has no others."""
+        return await self._ask(name, "A", lambda data: data.address if isinstance(data, dns.rdtypes.IN.A.A) else None)
+
+    async def _ask(
+        self, name: str, type_name: str, read: Callable[[dns.rdata.Rdata], T | None], *, follow: bool = True
+    ) -> Answer[T]:
+        try:
+            asked = dns.name.from_text(name)
+        except (dns.exception.DNSException, UnicodeError):
+            return NoSuchName()
+        for _ in range(LONGEST_ALIAS_CHAIN):
+            response = await self._exchange(asked, type_name)
+            if isinstance(response, LookupFailure):
+                return response
+            owner, records = _follow(response, asked, dns.rdatatype.from_text(type_name))
+            values = tuple(value for record in records if (value := read(record)) is not None)
+            if owner != asked and not follow:
+                return NoData()
+            if values:
+                return Found(values)
+            if response.rcode() == dns.rcode.NXDOMAIN:
+                return NoSuchName()
+            if owner == asked:
+                return NoData()
+            asked = owner
+        return LookupFailure(f"{name}: the chain of aliases has no end")
+
+    async def _exchange(self, name: dns.name.Name, type_name: str) -> dns.message.Message | LookupFailure:
+        query = dns.message.make_query(name, type_name, use_edns=0, payload=1232)
+        what = f"{type_name} {name.to_text(omit_final_dot=True)}"
+        failure = LookupFailure(f"{what}: no answer")
+        for _ in range(TRIES):
+            try:
+                response = await self._over_wire(query)
+            except dns.exception.Timeout:
+                failure = LookupFailure(f"{what}: timed out")
+            except (dns.exception.DNSException, OSError, EOFError, UnsafeAddress) as error:
+                failure = LookupFailure(f"{what}: {error}")
+            else:
+                if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                    return response
+                return LookupFailure(f"{what}: {dns.rcode.to_text(response.rcode())}")
+        return failure
+
+    async def _over_wire(self, query: dns.message.Message) -> dns.message.Message:
+        host, port = self._network.where(self._server, 53, "udp")
+        response = await dns.asyncquery.udp(
+            query, host, timeout=self._seconds, port=port, ignore_unexpected=True, ignore_errors=True
+        )
+        if not response.flags & dns.flags.TC:
+            return response
+        host, port = self._network.where(self._server, 53, "tcp")
+        return await dns.asyncquery.tcp(query, host, timeout=self._seconds, port=port)
+
+
+def _follow(
+    response: dns.message.Message, asked: dns.name.Name, wanted: dns.rdatatype.RdataType
+) -> tuple[dns.name.Name, list[dns.rdata.Rdata]]:
+    """Follow aliases inside one answer: return the last name and the wanted records at it."""
+    owner = asked
+    for _ in range(LONGEST_ALIAS_CHAIN):
+        records = response.get_rrset(response.answer, owner, dns.rdataclass.IN, wanted)
+        if records is not None:
+            return owner, list(records)
+        aliases = response.get_rrset(response.answer, owner, dns.rdataclass.IN, dns.rdatatype.CNAME)
+        if not aliases:
+            return owner, []
+        alias = aliases[0]
+        assert isinstance(alias, dns.rdtypes.ANY.CNAME.CNAME)
+        owner = alias.target
+    return owner, []

@@ -1,0 +1,90 @@
+"""What the sender has to try, and when: the queue and the reporter both keep one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from mta_sts_lab.reference.clock import VirtualClock
+
+
+class RetryScheduler:
+    """Tries what is due on the virtual clock, several things at once. Call `start` first.
+
+    `due` tells when each thing that is kept is to be tried next (seconds since 1970-01-01 UTC, virtual), by its key.
+    `attempt` tries one and returns whether that succeeded; it plans the next attempt itself, and does not raise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        due: Callable[[], Mapping[str, float]],
+        attempt: Callable[[str], Awaitable[bool]],
+        clock: VirtualClock,
+        *,
+        at_once: int,
+    ) -> None:
+        self._name = name
+        self._due = due
+        self._attempt = attempt
+        self._clock = clock
+        self._slots = asyncio.Semaphore(at_once)
+        self._active: dict[str, asyncio.Task[bool]] = {}
+        self._wake = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._end_of_jumps: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin with what is due now."""
+        self._end_of_jumps = self._clock.on_jump(self._wake.set)
+        self._runner = asyncio.create_task(self._run(), name=self._name)
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """End. What is under way gets `grace` seconds to finish, and then breaks off where it is."""
+        self._end_of_jumps()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.cancel()
+            await asyncio.gather(runner, return_exceptions=True)
+        running = list(self._active.values())
+        if grace and running:
+            await asyncio.wait(running, timeout=grace)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def look(self) -> None:
+        """Look again: something has become due, or was added."""
+        self._wake.set()
+
+    def trying(self, key: str) -> bool:
+        """Whether an attempt is under way, or waits for its turn."""
+        return key in self._active
+
+    async def finish_what_is_due(self) -> int:
+        """Begin what is due and wait for the end of all that is under way; return how many attempts succeeded."""
+        self._begin_what_is_due()
+        ended = await asyncio.gather(*self._active.values(), return_exceptions=True)
+        return sum(one is True for one in ended)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._clock.wait(self._begin_what_is_due(), self._wake)
+
+    def _begin_what_is_due(self) -> float | None:
+        """Return when the next thing becomes due, None if there is none."""
+        now = self._clock.now()
+        waiting = {key: when for key, when in self._due().items() if key not in self._active}
+        for key, when in waiting.items():
+            if when <= now:
+                self._active[key] = asyncio.create_task(self._try(key))
+        return min((when for when in waiting.values() if when > now), default=None)
+
+    async def _try(self, key: str) -> bool:
+        try:
+            async with self._slots:
+                return await self._attempt(key)
+        finally:
+            self._active.pop(key, None)
+            self._wake.set()

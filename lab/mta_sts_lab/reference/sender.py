@@ -1,0 +1,181 @@
+"""The reference sender: its parts, wired together, with a life that can end and begin again on the same directory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+
+from mta_sts_lab.reference.clock import VirtualClock
+from mta_sts_lab.reference.delivery import Delivery
+from mta_sts_lab.reference.discovery import Discovery
+from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
+from mta_sts_lab.reference.https_client import open_session
+from mta_sts_lab.reference.policy_cache import PolicyCache
+from mta_sts_lab.reference.policy_fetch import PolicyFetcher
+from mta_sts_lab.reference.queue import Entry, Queue
+from mta_sts_lab.reference.report_counts import ReportCounts
+from mta_sts_lab.reference.report_records import ReportRecords
+from mta_sts_lab.reference.report_sender import ReportSender
+from mta_sts_lab.reference.report_signature import ReportSigner
+from mta_sts_lab.reference.report_spool import ReportSpool
+from mta_sts_lab.reference.reporter import Reporter
+from mta_sts_lab.reference.resolver import Resolver
+from mta_sts_lab.reference.session import Sessions
+from mta_sts_lab.reference.settings import Settings
+from mta_sts_lab.reference.smtp_server import SmtpServer
+from mta_sts_lab.reference.spool import Spool
+from mta_sts_lab.reference.tls import TlsContexts
+from mta_sts_lab.world.network import Network
+
+#: Lines of log that are kept in memory.
+LONGEST_LOG = 20_000
+
+#: Seconds by which the days of the flaw that counts in local time are ahead of UTC. Summer in Berlin.
+_LOCAL_TIME = 7200
+
+
+class NotRunning(Exception):
+    """The sender was asked for something while it is not running."""
+
+
+@dataclass(slots=True)
+class _Life:
+    """Everything that ends with a restart."""
+
+    queue: Queue
+    sessions: Sessions
+    reporter: Reporter
+    server: SmtpServer
+    https: tuple[aiohttp.ClientSession, ...]
+
+
+class ReferenceSender:
+    """A sending mail server. What it must not lose is in `directory`; the clock is the machine's and outlives restarts.
+
+    `dns` is the virtual address of the name server, `ca_pem` what it trusts. Mail is taken at `listen`. `on_error`
+    is told of exceptions in the sender itself, which are bugs and no verdict on anything.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Network,
+        dns: str,
+        ca_pem: str,
+        directory: Path,
+        flaws: Flaws = NO_FLAWS,
+        settings: Settings | None = None,
+        listen: tuple[str, int] = ("127.0.0.1", 0),
+        on_error: Callable[[str, BaseException], None] = lambda where, error: None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.clock = VirtualClock()
+        self.flaws = flaws
+        #: Signs report mail.
+        self.signer = ReportSigner(
+            self.settings.sender_domain,
+            self.settings.dkim_selector,
+            directory / "dkim-key.pem",
+            self.settings.dkim_key,
+            flaws,
+        )
+        #: Where mail is taken, once started.
+        self.address: tuple[str, int] = listen
+        self._listen = listen
+        self._on_error = on_error
+        self._network = network
+        self._dns = dns
+        self._directory = directory
+        self._contexts = TlsContexts(ca_pem, flaws)
+        self._log_lines: deque[str] = deque(maxlen=LONGEST_LOG)
+        self._life: _Life | None = None
+
+    async def start(self) -> None:
+        """Begin, with what the directory holds. Raises `OSError` when the port or the directory cannot be used."""
+        self._life = life = self._begin()
+        life.queue.start()
+        life.reporter.start()
+        try:
+            port = await life.server.start(*self._listen)
+        except OSError:
+            await self.stop(gently=False)
+            raise
+        self.address = (self._listen[0], port)
+        self.log("started")
+
+    async def stop(self, *, gently: bool = True) -> None:
+        """End. Not gently: everything breaks off where it is, as when the process is killed."""
+        life, self._life = self._life, None
+        if life is None:
+            return
+        await life.server.stop()
+        await life.queue.stop(gently=gently)
+        await life.reporter.stop()
+        await life.sessions.stop()
+        for session in life.https:
+            await session.close()
+        self.log("stopped" if gently else "killed")
+
+    async def restart(self, *, gently: bool) -> None:
+        """End and begin again: what was only in memory is gone."""
+        await self.stop(gently=gently)
+        await self.start()
+
+    def queue(self) -> list[Entry]:
+        """Return what is held. Raises `NotRunning`."""
+        return self._living().queue.view()
+
+    def flush(self) -> None:
+        """Try everything now, reports too. Raises `NotRunning`."""
+        self._living().queue.flush()
+        self._living().reporter.flush()
+
+    async def send_reports(self) -> int:
+        """Send all TLS-RPT reports as if the UTC day had ended, return how many were taken. Raises `NotRunning`."""
+        return await self._living().reporter.send_all()
+
+    def log(self, line: str) -> None:
+        """Append a line to the log, under the virtual time."""
+        now = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="milliseconds")
+        self._log_lines.append(f"{now} {line}")
+
+    def _failed(self, where: str, error: BaseException) -> None:
+        self.log(f"{where}: internal error: {type(error).__name__}: {error}")
+        self._on_error(where, error)
+
+    def logs(self) -> str:
+        """Return the log."""
+        return "".join(f"{line}\n" for line in self._log_lines)
+
+    def _living(self) -> _Life:
+        if self._life is None:
+            raise NotRunning("the reference sender is not running")
+        return self._life
+
+    def _begin(self) -> _Life:
+        settings, network, flaws = self.settings, self._network, self.flaws
+        resolver = Resolver(network, self._dns, settings.lookup_seconds)
+        cache = PolicyCache(self._directory / "policies", self.log)
+        if flaws.forgets_cache_at_restart:
+            cache.forget_all()
+        cache.load()
+        fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds)
+        reporting = open_session(resolver, network, self._contexts.verifying(), settings.report_seconds)
+        discovery = Discovery(resolver, PolicyFetcher(fetching, flaws), cache, self.clock, flaws, self.log)
+        zone_seconds = _LOCAL_TIME if flaws.counts_days_in_local_time else 0
+        counts = ReportCounts(self._directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)
+        records = ReportRecords(resolver, flaws)
+        sessions = Sessions(settings, network, self._contexts, flaws)
+        delivery = Delivery(resolver, discovery, sessions, counts, records, flaws, self.log)
+        spool = Spool(self._directory / "spool", self.log)
+        queue = Queue(spool, delivery.deliver, self.clock, settings, flaws, self.log, self._failed)
+        report_sender = ReportSender(reporting, delivery, self.signer, self.clock, settings.hostname, flaws)
+        kept = ReportSpool(self._directory / "reports", self.log)
+        reporter = Reporter(counts, kept, records, report_sender, self.clock, settings, flaws, self.log, self._failed)
+        server = SmtpServer(settings.hostname, queue.take)
+        return _Life(queue, sessions, reporter, server, (fetching, reporting))

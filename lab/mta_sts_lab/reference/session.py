@@ -1,0 +1,250 @@
+"""One attempt to hand a message to one address, at a given level of protection."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from mta_sts_lab.reference import certificate
+from mta_sts_lab.reference.channel import HandshakeFailed
+from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.settings import Settings
+from mta_sts_lab.reference.smtp_client import Envelope, Reply, SmtpBroken, SmtpClient, SmtpRefused, StarttlsRefused
+from mta_sts_lab.reference.tls import EXPIRED, SELF_SIGNED, WRONG_NAME, TlsContexts
+from mta_sts_lab.world.network import Network, UnsafeAddress
+
+
+class Unreachable(Exception):
+    """The host could not be used just now, for reasons that have nothing to do with TLS.
+
+    `secured` tells whether the session had its TLS by then: so far it was a good one, and reports count it.
+    """
+
+    def __init__(self, reason: str, *, secured: bool = False) -> None:
+        super().__init__(reason)
+        self.secured = secured
+
+
+class Rejected(Exception):
+    """The host refused the message. `permanent` tells 5xx from 4xx; `secured` as for `Unreachable`."""
+
+    def __init__(self, reason: str, permanent: bool, *, secured: bool = False) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+        self.secured = secured
+
+
+class Unprotected(Exception):
+    """The session did not get the TLS that it needs. `result_type` is that of RFC 8460, section 4.3.
+
+    `verify_code` is OpenSSL's where the certificate was the reason; `handshake` tells a failed handshake from a missing
+    STARTTLS; `local_address` is the sender's end of the connection.
+    """
+
+    def __init__(self, result_type: str, reason: str, local_address: str, verify_code: int | None = None) -> None:
+        super().__init__(f"{result_type}: {reason}")
+        self.result_type = result_type
+        self.reason = reason
+        self.local_address = local_address
+        self.verify_code = verify_code
+        self.handshake = result_type != "starttls-not-supported"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One address of one MX host. `address` is virtual."""
+
+    host: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A host took the message. `weakness` says why a session that wanted TLS went without."""
+
+    reply: Reply
+    tls: str
+    weakness: Unprotected | None = None
+
+
+class Sessions:
+    """Makes SMTP sessions. Every method may raise `Unreachable` and `Rejected`."""
+
+    def __init__(self, settings: Settings, network: Network, contexts: TlsContexts, flaws: Flaws) -> None:
+        self._settings = settings
+        self._network = network
+        self._contexts = contexts
+        self._flaws = flaws
+        self._leaving: dict[asyncio.Task[None], SmtpClient] = {}
+
+    async def stop(self) -> None:
+        """Break off the farewells that are still being said."""
+        leaving = dict(self._leaving)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        for client in leaving.values():
+            await client.channel.close()  # a task that is cancelled before its first step has closed nothing
+
+    async def verified(self, envelope: Envelope, to: Destination) -> Accepted:
+        """Deliver inside TLS to a host with a valid certificate, or raise `Unprotected` before the envelope is said."""
+        client = await self._open(to)
+        try:
+            try:
+                await self._secure(client, to)
+            except Unprotected as failure:
+                if self._goes_on_in_clear(client):
+                    return await self._hand_over(client, envelope, failure)
+                if not failure.handshake and self._flaws.sends_envelope_in_clear:
+                    await self._leak(client, envelope)
+                raise
+            return await self._hand_over(client, envelope)
+        finally:
+            self._leave(client)
+
+    async def opportunistic(self, envelope: Envelope, to: Destination) -> Accepted:
+        """Deliver with whatever TLS the host has: clear on the same connection without, on a new one if it breaks."""
+        client = await self._open(to)
+        weakness: Unprotected | None = None
+        broken = False
+        try:
+            try:
+                if not self._flaws.no_opportunistic_tls:
+                    await self._encrypt(client, to)
+            except Unprotected as failure:
+                weakness, broken = failure, failure.handshake
+            if not broken:
+                return await self._hand_over(client, envelope, weakness)
+        finally:
+            self._leave(client)
+        return await self.clear(envelope, to, weakness)
+
+    async def clear(self, envelope: Envelope, to: Destination, weakness: Unprotected | None = None) -> Accepted:
+        """Deliver in clear text on a new connection."""
+        client = await self._open(to)
+        try:
+            return await self._hand_over(client, envelope, weakness)
+        finally:
+            self._leave(client)
+
+    async def to_self_signed(self, envelope: Envelope, to: Destination) -> Accepted:
+        """Flaw: deliver to a self-signed certificate whose name and dates are right; else raise `Unprotected`."""
+        client = await self._open(to)
+        try:
+            await self._encrypt(client, to)
+            shown, ours = client.channel.peer_certificate(), client.channel.local_address
+            named = certificate.self_signed(shown) and certificate.covers(shown, to.host)
+            if not named or certificate.expired(shown):
+                raise Unprotected("certificate-not-trusted", "not self-signed for this host", ours)
+            return await self._hand_over(client, envelope)
+        finally:
+            self._leave(client)
+
+    async def leak_envelope(self, envelope: Envelope, to: Destination) -> None:
+        """Flaw: say the envelope inside TLS that was never checked, and take it back."""
+        client = await self._open(to)
+        try:
+            await self._encrypt(client, to)
+            await self._leak(client, envelope)
+        except Unprotected as failure:
+            raise Unreachable(str(failure)) from failure
+        finally:
+            self._leave(client)
+
+    def _leave(self, client: SmtpClient) -> None:
+        """Say goodbye beside the delivery: once a message is accepted, nothing may come before its removal."""
+        task = asyncio.create_task(client.close())
+        self._leaving[task] = client
+        task.add_done_callback(lambda done: self._leaving.pop(done, None))
+
+    async def _open(self, to: Destination) -> SmtpClient:
+        try:
+            place = self._network.where(to.address, 25)
+            return await SmtpClient.open(
+                place, self._settings.hostname, self._settings.command_seconds, self._settings.connect_seconds
+            )
+        except (UnsafeAddress, SmtpBroken, SmtpRefused) as error:
+            # Before TLS nobody is known to be there, so even a 5xx here is not the domain's word.
+            raise Unreachable(f"{to.host} [{to.address}]: {error}") from error
+
+    async def _secure(self, client: SmtpClient, to: Destination) -> None:
+        """Bring up TLS with a certificate that is valid for the host."""
+        await self._handshake(client, to, verified=True)
+        problem = self._contexts.problem(client.channel.peer_certificate(), to.host)
+        if problem is not None:
+            raise Unprotected(
+                _result_type(problem.code), problem.text, client.channel.local_address, verify_code=problem.code
+            )
+        await self._hello_again(client, to)
+
+    async def _encrypt(self, client: SmtpClient, to: Destination) -> None:
+        """Bring up TLS with any certificate."""
+        await self._handshake(client, to, verified=False)
+        await self._hello_again(client, to)
+
+    async def _handshake(self, client: SmtpClient, to: Destination, *, verified: bool) -> None:
+        ours = client.channel.local_address
+        if not client.offers_starttls:
+            raise Unprotected("starttls-not-supported", "STARTTLS is not offered", ours)
+        context = self._contexts.verified if verified else self._contexts.opportunistic
+        name, keep_early = self._contexts.server_name(to.host), self._flaws.takes_bytes_before_tls
+        try:
+            if self._flaws.writes_starttls_argument:
+                await client.ask_in_vain(f"STARTTLS {to.host}")
+            await client.start_tls(context, name, keep_early=keep_early)
+        except StarttlsRefused as error:
+            raise Unprotected("starttls-not-supported", str(error), ours) from error
+        except HandshakeFailed as error:
+            raise Unprotected(_result_type(error.verify_code), str(error), ours, error.verify_code) from error
+        except SmtpBroken as error:
+            raise Unprotected("validation-failure", str(error), ours) from error
+
+    async def _hello_again(self, client: SmtpClient, to: Destination) -> None:
+        try:
+            await client.hello(plain=self._flaws.says_helo_inside_tls)
+            if self._flaws.asks_starttls_again:
+                await client.ask_in_vain("STARTTLS")
+        except (SmtpBroken, SmtpRefused) as error:
+            raise Unreachable(f"{to.host}: inside TLS: {error}") from error
+
+    def _goes_on_in_clear(self, client: SmtpClient) -> bool:
+        """The two flaws of a sender that can do without STARTTLS although the policy says enforce."""
+        if client.tls_attempted:
+            return False
+        if client.offers_starttls:
+            return self._flaws.sends_clear_when_starttls_refused
+        return self._flaws.sends_clear_without_starttls
+
+    async def _hand_over(self, client: SmtpClient, envelope: Envelope, weakness: Unprotected | None = None) -> Accepted:
+        try:
+            reply = await client.send(envelope)
+        except SmtpRefused as error:
+            raise Rejected(str(error), error.permanent, secured=client.channel.secured) from error
+        except SmtpBroken as error:
+            raise Unreachable(str(error), secured=client.channel.secured) from error
+        return Accepted(reply, client.channel.tls_version, weakness)
+
+    async def _leak(self, client: SmtpClient, envelope: Envelope) -> None:
+        try:
+            await client.say_envelope(envelope)
+            await client.reset()
+        except (SmtpBroken, SmtpRefused) as error:
+            raise Unreachable(str(error)) from error
+
+
+def _result_type(verify_code: int | None) -> str:
+    """The result type of RFC 8460, section 4.3.1 for a failed handshake."""
+    match verify_code:
+        case None:
+            return "validation-failure"
+        case code if code == EXPIRED:
+            return "certificate-expired"
+        case code if code == WRONG_NAME:
+            return "certificate-host-mismatch"
+        case _:
+            return "certificate-not-trusted"
+
+
+def is_self_signed(failure: Unprotected) -> bool:
+    """Whether OpenSSL's reason was a self-signed end certificate."""
+    return failure.verify_code == SELF_SIGNED

@@ -1,0 +1,113 @@
+"""What the sender asks of TLS, as one SSL context a kind: loading a CA costs milliseconds, so it is done once."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from dataclasses import dataclass
+
+from mta_sts_lab.reference import certificate
+from mta_sts_lab.reference.flaws import Flaws
+
+#: OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name.
+_NO_CHECK_TIME = 0x200000
+
+# OpenSSL's X509_V_ERR_*: what a verification says went wrong.
+EXPIRED = 10
+NOT_YET_VALID = 9
+SELF_SIGNED = 18
+UNTRUSTED = 20
+WRONG_NAME = 62
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a certificate: a verify code of OpenSSL and its text."""
+
+    code: int
+    text: str
+
+
+class TlsContexts:
+    """The contexts of one sender: `verified` and `opportunistic` towards MX hosts, `https` towards policy hosts."""
+
+    def __init__(self, ca_pem: str, flaws: Flaws) -> None:
+        self._ca_pem = ca_pem
+        self._flaws = flaws
+        self.verified = self._for_verified()
+        self.opportunistic = unverified_context()
+        self.https = self._for_policy_hosts()
+
+    def server_name(self, host: str) -> str | None:
+        """The name for the client hello: the MX host's (RFC 8461, section 7.1)."""
+        return None if self._flaws.sends_no_server_name else host
+
+    def problem(self, der: bytes, host: str) -> Problem | None:
+        """What OpenSSL was told not to look at and a correct sender would mind. Without flaws: nothing."""
+        flaws = self._flaws
+        by_hand = flaws.sends_no_server_name or flaws.accepts_untrusted
+        if by_hand and not flaws.accepts_wrong_name and not certificate.covers(der, host):
+            return Problem(WRONG_NAME, f"the certificate is not for {host}")
+        if flaws.refuses_wildcard_certificates and certificate.has_wildcard(der):
+            return Problem(WRONG_NAME, f"a wildcard is not {host}")
+        if (flaws.accepts_expired or flaws.accepts_untrusted) and not certificate.begun(der):
+            return Problem(NOT_YET_VALID, "the certificate is not yet valid")
+        undated = flaws.accepts_untrusted or flaws.accepts_not_yet_valid
+        if undated and not flaws.accepts_expired and certificate.expired(der):
+            return Problem(EXPIRED, "the certificate has expired")
+        return None
+
+    def _for_verified(self) -> ssl.SSLContext:
+        """TLS 1.2 or later, a certificate from a trusted root, unexpired, with a SAN for the host (RFC 8461, 4.2)."""
+        context = self.verifying()
+        flaws = self._flaws
+        if flaws.accepts_expired or flaws.accepts_not_yet_valid:
+            context.verify_flags |= _NO_CHECK_TIME
+        if flaws.accepts_wrong_name or flaws.sends_no_server_name:
+            context.check_hostname = False
+        if flaws.accepts_common_name:
+            context.hostname_checks_common_name = True
+        if flaws.accepts_untrusted:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if flaws.accepts_legacy_tls:
+            _allow_legacy(context)
+        return context
+
+    def _for_policy_hosts(self) -> ssl.SSLContext:
+        """As for MX hosts (RFC 8461, section 3.3)."""
+        context = self.verifying()
+        if self._flaws.accepts_policy_host_expired:
+            context.verify_flags |= _NO_CHECK_TIME
+        if self._flaws.accepts_policy_host_wrong_name or self._flaws.accepts_bad_policy_host:
+            context.check_hostname = False
+        if self._flaws.accepts_policy_host_common_name:
+            context.hostname_checks_common_name = True
+        if self._flaws.accepts_bad_policy_host:
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def verifying(self) -> ssl.SSLContext:
+        """Return a new context with nothing switched off."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # OpenSSL falls back to the common name where there is no SAN; RFC 8461 and RFC 9525 do not.
+        context.hostname_checks_common_name = False
+        context.load_verify_locations(cadata=self._ca_pem)
+        return context
+
+
+def unverified_context() -> ssl.SSLContext:
+    """Encryption against whoever only listens: any version, any certificate (RFC 9325, section 5.2 allows it here)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _allow_legacy(context)
+    return context
+
+
+def _allow_legacy(context: ssl.SSLContext) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")

@@ -1,0 +1,40 @@
+"""Foreign text made harmless: what an MTA or an attacker says reaches a terminal, a page or a file only this way."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+
+#: How much of a message's token is shown: enough to tell a few thousand messages of one run apart.
+TOKEN_SHOWN = 8
+
+
+def escape_unprintable(text: str) -> str:
+    """Return the text with everything that is not printable written out, such as `\\x1b` or `\\u202e`.
+
+    That takes control characters, line ends, bidirectional overrides, lone surrogates and unassigned characters out of
+    a line of foreign text. It cannot be reversed: the octets themselves are in the record.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _written_out(character) for character in text)
+
+
+def shortened(text: str, cells: int) -> str:
+    """Return foreign text made visible and cut to so many terminal cells, three dots marking the cut."""
+    shown = escape_unprintable(text)
+    if cell_len(shown) <= cells:
+        return shown
+    return set_cell_size(shown, max(cells - 3, 0)).rstrip() + "..."
+
+
+def short_token(token: str) -> str:
+    """Return a message's token as it is shown to a reader."""
+    shown = escape_unprintable(token)
+    return shown if len(shown) <= TOKEN_SHOWN else shown[:TOKEN_SHOWN] + "..."
+
+
+def _written_out(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

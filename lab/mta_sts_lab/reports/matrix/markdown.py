@@ -1,0 +1,103 @@
+"""The matrix in Markdown, for a README or a comment: what ran, then a table a family. Squares stand for the colours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from mta_sts_lab.model import Grade
+from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.matrix.table import KNOWN_MARK, Cell, Family, Matrix, State, Totals
+from mta_sts_lab.reports.matrix.words import HARM, counted, date_of, folded, harm, legend, reservations, versions_of
+
+#: Markdown has no colours; these squares have, in every viewer.
+SQUARES: Mapping[Grade, str] = {
+    Grade.PASS: "🟩",
+    Grade.INFO: "🟦",
+    Grade.WEAK: "🟨",
+    Grade.UNSUPPORTED: "⬜",
+    Grade.INCONCLUSIVE: "🟪",
+    Grade.LAB_ERROR: "🟫",
+    Grade.FAIL: "🟥",
+}
+
+#: A star that marks no emphasis.
+_STAR = "\\*"
+
+#: What may begin markup inside a line or a cell, an HTML entity, a mention, or a link that nobody marked as one.
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&@:]|(?<=www)\.")
+
+
+def matrix_markdown(matrix: Matrix, every_case: bool = False, brief: bool = False) -> str:
+    """Return the whole matrix. `brief` has a line a family instead of a table a family."""
+    blocks = [_targets(matrix), _legend(matrix)]
+    if brief:
+        blocks.append(_families(matrix))
+    else:
+        blocks += [_family(matrix, family, every_case) for family in matrix.families]
+    return "\n\n".join(blocks) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Return foreign text that Markdown takes for nothing but text, also inside a table."""
+    return _SPECIAL.sub(r"\\\g<0>", escape_unprintable(text))
+
+
+def code(text: str) -> str:
+    """Return foreign text as code inside a table: a backtick cannot end it, nor a bar the cell."""
+    return "`" + escape_unprintable(text).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def _targets(matrix: Matrix) -> str:
+    rows = []
+    for column in matrix.columns:
+        told = "; ".join(part for part in map(escaped, (versions_of(column), reservations(column))) if part)
+        cells = [f"**{escaped(column.label)}**", told, date_of(column), str(column.totals.run), _counts(column.totals)]
+        cells.append(harm(column.totals))
+        rows.append(cells)
+    return _table(["target", "versions", "run on", "cases", "verdicts", "mail"], rows)
+
+
+def _legend(matrix: Matrix) -> str:
+    told = []
+    for letter, grade, meaning in legend(matrix):
+        square = f"{SQUARES[grade]} " if grade else ""
+        shown = _STAR if letter == KNOWN_MARK else letter
+        told.append(f"{square}{shown} {meaning}".strip())
+    return "; ".join(told) + f". {HARM}"
+
+
+def _families(matrix: Matrix) -> str:
+    head = ["family", *(escaped(column.label) for column in matrix.columns)]
+    return _table(head, [[code(family.name), *map(_counts, family.totals)] for family in matrix.families])
+
+
+def _family(matrix: Matrix, family: Family, every_case: bool) -> str:
+    rows, rest = (family.rows, "") if every_case else folded(family.rows)
+    blocks = [f"### {escaped(family.name)}"]
+    if rows:
+        head = ["case", *(escaped(column.label) for column in matrix.columns)]
+        blocks.append(_table(head, [[code(row.case), *map(_cell, row.cells)] for row in rows]))
+    if rest:
+        blocks.append(f"{rest[:1].upper()}{rest[1:]}.")
+    return "\n\n".join(blocks)
+
+
+def _cell(cell: Cell) -> str:
+    if cell.state is State.NOT_RUN:
+        return ""
+    square = f"{SQUARES[cell.grade]} " if cell.grade else ""
+    reason = f" {escaped(cell.reason)}" if cell.reason else ""
+    return f"{square}{cell.letter.replace(KNOWN_MARK, _STAR)}{reason}"
+
+
+def _counts(totals: Totals) -> str:
+    shown = [f"{SQUARES[grade] if grade else ''} {count} {letter}".strip() for letter, grade, count in counted(totals)]
+    if totals.known:
+        shown.append(f"({totals.known} known)")
+    return " ".join(shown)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

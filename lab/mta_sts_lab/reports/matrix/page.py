@@ -1,0 +1,130 @@
+"""The matrix as one HTML page that needs no server and asks for nothing: the table, and behind each cell its evidence.
+
+The table is plain HTML, made by a template that escapes whatever it is given. The evidence is JSON, deflated, in
+blocks: a browser unpacks a block when one of its cells is opened, so that a page with twenty thousand cells opens at
+once. The page's own policy (CSP) lets nothing run but its one script and loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mta_sts_lab import __version__
+from mta_sts_lab.model import Requirement
+from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.matrix.table import LETTERS, Matrix, Row
+from mta_sts_lab.reports.matrix.words import HARM, counted, date_of, harm, legend, reservations, versions_of
+
+#: Cases in one block of evidence. More compress little better (1 % from 25 to 50) and take longer to open.
+BLOCK = 25
+
+#: Columns from which on reason codes are shown on demand only: beside each other they would not fit a screen.
+MANY_COLUMNS = 9
+
+#: Yields the evidence of one column's cases, by their ids.
+EvidenceOf = Callable[[int], Iterable[tuple[str, Mapping[str, Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Evidence of up to `BLOCK` cases in one column, deflated and in base64. Its name says where it belongs."""
+
+    name: str
+    content: str
+
+
+def matrix_html(matrix: Matrix, evidence: EvidenceOf, requirements: Mapping[str, Requirement]) -> str:
+    """Return the page. `evidence` is asked for one column after the other: one record at a time is in memory."""
+    environment = Environment(
+        loader=PackageLoader("mta_sts_lab.reports.matrix", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["escape_unprintable"] = escape_unprintable
+    style = f"\n:root {{ --columns: {len(matrix.columns)}; }}{_part('page.css')}"
+    script = f"\n{_part('evidence.js')}\n{_part('page.js')}"
+    obligations: set[str] = set()
+    blocks = [
+        block
+        for number in range(len(matrix.columns))
+        for block in _blocks(matrix.rows, number, _noting(evidence(number), obligations))
+    ]
+    return environment.get_template("page.html.jinja").render(
+        matrix=matrix,
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        blocks=blocks,
+        data=_data(matrix, obligations, requirements),
+        many=len(matrix.columns) >= MANY_COLUMNS,
+        legend=legend(matrix),
+        versions_of=versions_of,
+        date_of=date_of,
+        reservations=reservations,
+        counted=counted,
+        harm=harm,
+        harm_meaning=HARM if any(harm(column.totals) for column in matrix.columns) else "",
+        made_by=f"mta-sts-lab {__version__}",
+    )
+
+
+def _part(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy calls a part of the page that may stay."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _data(matrix: Matrix, obligations: Iterable[str], requirements: Mapping[str, Requirement]) -> dict[str, Any]:
+    """What the script has to know beside the evidence."""
+    told = {}
+    for name in sorted(obligations):
+        requirement = requirements.get(name)
+        if requirement:
+            where = f"{requirement.level}, RFC {requirement.rfc} section {requirement.section}"
+            told[name] = [where, requirement.text]
+    return {
+        "block": BLOCK,
+        "cases": [row.case for row in matrix.rows],
+        "columns": [
+            [escape_unprintable(column.label), escape_unprintable(versions_of(column)), column.run.run]
+            for column in matrix.columns
+        ],
+        "letters": {grade.value: letter for grade, letter in LETTERS.items()},
+        "obligations": told,
+    }
+
+
+def _noting(found: Iterable[tuple[str, Mapping[str, Any]]], obligations: set[str]) -> Iterator[tuple[str, Any]]:
+    for case, told in found:
+        obligations.update(judgement["obligation"] for judgement in told["judgements"])
+        yield case, told
+
+
+def _blocks(rows: Sequence[Row], number: int, evidence: Iterable[tuple[str, Any]]) -> Iterator[Block]:
+    """Pack one column's evidence in the order of the rows; a case without any leaves its place empty."""
+    told = dict(evidence)
+    for begin in range(0, len(rows), BLOCK):
+        cases = [told.get(row.case) for row in rows[begin : begin + BLOCK]]
+        if any(case is not None for case in cases):
+            yield Block(f"e{number}-{begin // BLOCK}", _packed(cases))
+
+
+def _packed(cases: Sequence[Any]) -> str:
+    octets = json.dumps(cases, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return base64.b64encode(compressor.compress(octets) + compressor.flush()).decode("ascii")

@@ -1,0 +1,291 @@
+"""One `.mitm` file a case: its DNS lookups, policy fetches and SMTP sessions as flows, to be opened with `mitmweb -r`.
+
+The flows are rebuilt from the record, so they show what it holds: SMTP line by line and decrypted, without message
+bodies; DNS answers without their exact octets. mitmproxy is imported when a file is written and not before.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, get_args
+
+from mta_sts_lab.events import (
+    ClientHelloSeen,
+    ConnectionAccepted,
+    ConnectionClosed,
+    ConnectionDenied,
+    DnsAnswered,
+    Event,
+    PolicyRequested,
+    SmtpSaid,
+    TlsEstablished,
+    TlsFailed,
+)
+from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from mitmproxy import connection, dns, flow, http, tcp
+
+#: The numbers of RFC 1035, section 4.1.1; TIMEOUT is the lab's own word for no answer at all.
+_RCODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5}
+
+_TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "TLSA": 52}
+
+#: QTYPE "*" and class IN of RFC 1035, section 3.2; a time to live is not in the record.
+_ANY = 255
+_INTERNET = 1
+_TTL = 0
+
+#: A DNS message of no sections at all: the one constructor whose arguments did not change between mitmproxy 11 and 12.
+_EMPTY_MESSAGE = bytes(12)
+
+#: What proves that there was a connection. An attack that fired names its session too, and may do so without one.
+_SEEN_ON_THE_WIRE = (ConnectionAccepted, ConnectionDenied, SmtpSaid)
+
+#: Seconds since 1970. mitmproxy takes a time of zero for "now"; a record without a date of its own begins here.
+_BEGINNING = 1.0
+
+_UNFIT_FOR_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def mitm_name(case: str) -> str:
+    """Return the name of a case's file: `starttls/strip[enforce]` is `starttls.strip.enforce.mitm`. Never a path."""
+    return _UNFIT_FOR_A_FILE_NAME.sub(".", case).strip(".") + ".mitm"
+
+
+def write_mitm(events: Iterable[Event], started: str = "") -> bytes:
+    """Return the file of one case. `started` is the record's own start, from which the flows get their dates.
+
+    Raises `ValueError` when `started` is not an ISO 8601 date and time.
+    """
+    from mitmproxy.io import FlowWriter  # a quarter of a second that --help must not cost
+
+    beginning = datetime.fromisoformat(started).timestamp() if started else _BEGINNING
+    stream = BytesIO()
+    untyped: Any = FlowWriter
+    writer = untyped(stream)
+    for built in _flows(list(events), max(beginning, _BEGINNING)):
+        writer.add(built)
+    return stream.getvalue()
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """Everything of one TCP connection, collected before it becomes one or several flows."""
+
+    first: Event
+    events: list[Event] = field(default_factory=list)
+
+
+def _flows(events: list[Event], beginning: float) -> list[flow.Flow]:
+    """Build all flows in the order in which they began."""
+    sessions = Sessions()
+    conversations: dict[str, _Conversation] = {}
+    built: list[tuple[float, flow.Flow]] = []
+    for event in events:
+        sessions.follow(event)
+        name = getattr(event.fact, "session", "")
+        if isinstance(event.fact, DnsAnswered):
+            built.append((event.at, _dns_flow(event, event.fact, beginning)))
+        elif name:
+            conversations.setdefault(name, _Conversation(event)).events.append(event)
+    for name, conversation in conversations.items():
+        session = sessions.of(name)
+        fetches = [(e, e.fact) for e in conversation.events if isinstance(e.fact, PolicyRequested)]
+        built += [(e.at, _http_flow(e, fact, session, conversation, beginning)) for e, fact in fetches]
+        if not fetches and any(isinstance(event.fact, _SEEN_ON_THE_WIRE) for event in conversation.events):
+            built.append((conversation.first.at, _tcp_flow(session, conversation, beginning)))
+    return [flow for _, flow in sorted(built, key=lambda pair: pair[0])]
+
+
+def _comment(event: Event, *more: str) -> str:
+    step = f", step {escape_unprintable(event.step)}" if event.step else ""
+    return "\n".join([f"{escape_unprintable(event.case)}{step}", *(line for line in more if line)])
+
+
+def _connections(
+    client: str, server: tuple[str, int], at: float, transport: Any = "tcp"
+) -> tuple[connection.Client, connection.Server]:
+    from mitmproxy import connection
+
+    return (
+        # The record does not keep the client's address and port: a word stands in for it.
+        connection.Client(peername=(client, 0), sockname=server, timestamp_start=at, transport_protocol=transport),
+        connection.Server(address=server, peername=server, timestamp_start=at, transport_protocol=transport),
+    )
+
+
+def _conversation_connections(
+    session: Session, conversation: _Conversation, beginning: float
+) -> tuple[connection.Client, connection.Server]:
+    from mitmproxy import connection
+
+    began = beginning + conversation.first.at
+    client, server = _connections(
+        session.client, (escape_unprintable(session.address or session.host), session.port), began
+    )
+    for event in conversation.events:
+        fact, at = event.fact, beginning + event.at
+        if isinstance(fact, ClientHelloSeen | TlsEstablished) and fact.sni:
+            client.sni = escape_unprintable(fact.sni)
+        if isinstance(fact, TlsEstablished):
+            client.tls, client.timestamp_tls_setup = True, at
+            if fact.version in get_args(connection.TlsVersion):
+                client.tls_version = fact.version  # type: ignore[assignment]
+        elif isinstance(fact, ConnectionClosed):
+            client.timestamp_end = server.timestamp_end = at
+    return client, server
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# DNS
+
+
+def _dns_flow(event: Event, fact: DnsAnswered, beginning: float) -> dns.DNSFlow:
+    from mitmproxy import dns, flow
+
+    at = beginning + event.at
+    transport = "udp" if fact.transport.lower() == "udp" else "tcp"
+    client, server = _connections("sender", ("lab dns", 53), at, transport)
+    built = dns.DNSFlow(client, server)
+    built.timestamp_created = at
+    notes = [escape_unprintable(answer) for answer in fact.answers]
+    notes.append(f"forged by {escape_unprintable(fact.tampered_by)}" if fact.tampered_by else "")
+    built.comment = _comment(event, *notes)
+    built.request = _dns_message(event, fact, at)
+    if fact.rcode == "TIMEOUT":
+        built.error = flow.Error("deliberately not answered", at)
+        return built
+    built.response = _dns_message(event, fact, at)
+    built.response.query = False
+    built.response.response_code = _RCODES.get(fact.rcode, 2)
+    built.response.answers = [_resource_record(fact, answer) for answer in fact.answers]
+    return built
+
+
+def _dns_message(event: Event, fact: DnsAnswered, at: float) -> Any:
+    """Return a query for the name. The class was called Message up to mitmproxy 11, and DNSMessage since."""
+    from mitmproxy import dns
+
+    kind: Any = getattr(dns, "DNSMessage", None) or dns.Message
+    message = kind.unpack(_EMPTY_MESSAGE)
+    message.timestamp = at
+    message.id = event.number & 0xFFFF
+    message.query = True
+    message.recursion_desired = True
+    message.questions = [
+        dns.Question(name=escape_unprintable(fact.name), type=_TYPES.get(fact.type, _ANY), class_=_INTERNET)
+    ]
+    return message
+
+
+def _resource_record(fact: DnsAnswered, answer: str) -> dns.ResourceRecord:
+    """Return an answer as a record of its own type; one without a known form holds the text (as the comment does)."""
+    from mitmproxy import dns
+
+    name = escape_unprintable(fact.name)
+    try:
+        if fact.type == "A":
+            return dns.ResourceRecord.A(name, ipaddress.IPv4Address(answer))
+        if fact.type == "AAAA":
+            return dns.ResourceRecord.AAAA(name, ipaddress.IPv6Address(answer))
+        if fact.type == "CNAME":
+            return dns.ResourceRecord.CNAME(name, answer.rstrip("."))
+        if fact.type == "MX":
+            return _mx_record(name, answer)
+    except (ValueError, struct.error):
+        pass
+    return dns.ResourceRecord(name, _TYPES.get(fact.type, _ANY), _INTERNET, _TTL, escape_unprintable(answer).encode())
+
+
+def _mx_record(name: str, answer: str) -> dns.ResourceRecord:
+    """Build the record of `10 mx1.example.`; raises `ValueError` or `struct.error` for anything else."""
+    from mitmproxy import dns
+
+    preference, exchange = answer.split()
+    # CNAME is only borrowed for its way of packing a name.
+    packed = dns.ResourceRecord.CNAME(name, exchange.rstrip(".")).data
+    return dns.ResourceRecord(name, _TYPES["MX"], _INTERNET, _TTL, struct.pack("!H", int(preference)) + packed)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# HTTPS
+
+
+def _http_flow(
+    event: Event, fact: PolicyRequested, session: Session, conversation: _Conversation, beginning: float
+) -> http.HTTPFlow:
+    from mitmproxy import flow, http
+
+    at = beginning + event.at
+    client, server = _conversation_connections(session, conversation, beginning)
+    server.sni = client.sni = client.sni or escape_unprintable(fact.sni) or None
+    built = http.HTTPFlow(client, server)
+    built.timestamp_created = at
+    notes = [f"policy id {escape_unprintable(fact.policy_id)}" if fact.policy_id else ""]
+    built.comment = _comment(event, *notes, "Bodies are not in the record.")
+    host = escape_unprintable(fact.host)
+    built.request = http.Request(
+        host=host,
+        port=session.port or 443,
+        method=escape_unprintable(fact.method).encode(),
+        scheme=b"https",
+        authority=b"",
+        path=escape_unprintable(fact.path).encode(),
+        http_version=b"HTTP/1.1",
+        headers=_headers({"Host": host, "User-Agent": escape_unprintable(fact.user_agent)}),
+        content=b"",
+        trailers=None,
+        timestamp_start=at,
+        timestamp_end=at,
+    )
+    if fact.status:
+        built.response = http.Response.make(fact.status, b"")
+        built.response.timestamp_start = built.response.timestamp_end = at
+    else:
+        built.error = flow.Error("never answered", at)
+    return built
+
+
+def _headers(fields: Mapping[str, str]) -> http.Headers:
+    from mitmproxy import http
+
+    return http.Headers([(name.encode(), value.encode()) for name, value in fields.items() if value])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# SMTP, and whatever else reached a host
+
+
+def _tcp_flow(session: Session, conversation: _Conversation, beginning: float) -> tcp.TCPFlow:
+    from mitmproxy import flow, tcp
+
+    message: Any = tcp.TCPMessage
+    client, server = _conversation_connections(session, conversation, beginning)
+    built = tcp.TCPFlow(client, server)
+    built.timestamp_created = beginning + conversation.first.at
+    notes = ["the attacker's own leg to the receiver" if session.behind else ""]
+    for event in conversation.events:
+        fact, at = event.fact, beginning + event.at
+        if isinstance(fact, SmtpSaid):
+            # Octets travel through the record as Latin-1; what is beyond it was never on this wire.
+            octets = fact.line.encode("latin-1", "backslashreplace") + b"\r\n"
+            # A line that the attacker removed was not sent on: there is nothing to show but the note.
+            if fact.line or not fact.instead_of:
+                built.messages.append(message(fact.speaker == "sender", octets, at))
+            if fact.instead_of:
+                changed = f"replaced by {escape_unprintable(fact.line)}" if fact.line else "removed"
+                notes.append(f"{event.at:.3f} s: the attacker's hand: {escape_unprintable(fact.instead_of)} {changed}")
+        elif isinstance(fact, TlsFailed):
+            built.error = flow.Error(f"TLS failed: {escape_unprintable(fact.alert)}", at)
+        elif isinstance(fact, ConnectionDenied):
+            built.error = flow.Error(f"connection {escape_unprintable(fact.how)}", at)
+    built.comment = _comment(conversation.first, *notes)
+    return built

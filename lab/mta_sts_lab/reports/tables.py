@@ -1,0 +1,221 @@
+"""What there is: scenarios, one case in detail, obligations and how they are covered, targets. For 80 columns."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, World
+from mta_sts_lab.reports.escaping import escape_unprintable, shortened
+from mta_sts_lab.reports.layout import Hanging, Rule, labelled, paragraph, paragraphs
+from mta_sts_lab.reports.narration import demanded
+
+#: In the order of the columns; the words of `Requirement.status` and what a reader is told.
+COVERAGE = {
+    "covered": "covered",
+    "not-yet": "not yet",
+    "not-observable": "not observable",
+    "out-of-scope": "out of scope",
+}
+
+#: Strictest first.
+LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "DEFN", "lc-must", "lc-should", "lc-may", "lc-info")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSummary:
+    """A target that can be tested, as `sts-lab targets` lists it. `where` is in process, docker, or an address.
+
+    `capabilities` are empty where only the running target can say them.
+    """
+
+    name: str
+    where: str
+    summary: str = ""
+    capabilities: tuple[str, ...] = ()
+
+
+def scenarios_table(scenarios: Sequence[Scenario]) -> RenderableType:
+    """Return what `list` shows: a paragraph a scenario, and the ids of its cases in short."""
+    parts: list[RenderableType] = []
+    for scenario in scenarios:
+        parts.append(Text(escape_unprintable(scenario.id), style="bold"))
+        parts.append(paragraph(escape_unprintable(scenario.title), indent=2))
+        parts.append(paragraph(_cases_in_short(scenario), indent=2, style="dim"))
+    cases = sum(len(scenario.cases) for scenario in scenarios)
+    parts += [Text(), Text(f"scenarios: {len(scenarios)}, cases: {cases}", style="bold")]
+    return Group(*parts)
+
+
+def scenario_page(
+    scenario: Scenario, requirements: Mapping[str, Requirement], cases: Sequence[Case] | None = None
+) -> RenderableType:
+    """Return what `show` shows: the story, the obligations, and of each case (or of some) the steps."""
+    parts: list[RenderableType] = [
+        paragraph(escape_unprintable(scenario.title), style="bold"),
+        Text(escape_unprintable(scenario.id)),
+        Rule(),
+    ]
+    for block in paragraphs(scenario.story):
+        parts += [paragraph(escape_unprintable(block)), Text()]
+    if scenario.effect:
+        parts.append(labelled("effect", " ".join(escape_unprintable(b) for b in paragraphs(scenario.effect)), indent=0))
+    for id_ in scenario.requirements:
+        parts.append(labelled("obligation", _obligation(id_, requirements), indent=0))
+    if scenario.path:
+        parts.append(labelled("file", escape_unprintable(scenario.path), indent=0))
+    for case in scenario.cases if cases is None else cases:
+        parts += [Text(), Text(escape_unprintable(case.id), style="bold")]
+        parts += [row for step in case.steps for row in _step(step)]
+    return Group(*parts)
+
+
+def requirements_table(requirements: Iterable[Requirement]) -> RenderableType:
+    """Return the coverage: for each RFC and level, how many obligations stand how."""
+    rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for requirement in requirements:
+        rows[requirement.rfc, requirement.level][requirement.status] += 1
+    table = _table("RFC", "level", *COVERAGE.values(), "all", numbers_from=2)
+    total: Counter[str] = Counter()
+    for rfc, level in sorted(rows, key=lambda key: (int(key[0]) if key[0].isdigit() else 0, _rank(key[1]))):
+        counted = rows[rfc, level]
+        total += counted
+        table.add_row(*_texts(f"RFC {rfc}", level, *_counts(counted)))
+    table.add_section()
+    table.add_row(*_texts("all", "", *_counts(total)), style="bold")
+    return table
+
+
+def requirement_page(requirement: Requirement, scenarios: Iterable[Scenario]) -> RenderableType:
+    """Return one obligation, and the scenarios that cover it (or the reason why none does)."""
+    where = f"RFC {requirement.rfc}, section {requirement.section}"
+    parts: list[RenderableType] = [
+        Hanging(
+            Text(escape_unprintable(requirement.id) + "  ", style="bold"), Text(escape_unprintable(requirement.text))
+        ),
+        labelled("from", escape_unprintable(where)),
+        labelled("level", escape_unprintable(requirement.level)),
+        labelled("binds", escape_unprintable(requirement.binds)),
+        labelled("status", COVERAGE.get(requirement.status, escape_unprintable(requirement.status))),
+    ]
+    if requirement.reason:
+        parts.append(labelled("reason", escape_unprintable(requirement.reason)))
+    covering = [scenario for scenario in scenarios if requirement.id in scenario.requirements]
+    for scenario in covering:
+        parts.append(labelled("covered by", escape_unprintable(f"{scenario.id}: {scenario.title}")))
+    if not covering:
+        parts.append(labelled("covered by", "no scenario"))
+    return Group(*parts)
+
+
+def targets_table(targets: Sequence[TargetSummary]) -> RenderableType:
+    """Return what `targets` shows."""
+    parts: list[RenderableType] = []
+    for target in targets:
+        parts.append(
+            Hanging(
+                Text(escape_unprintable(target.name) + "  ", style="bold"),
+                Text(escape_unprintable(target.where), style="dim"),
+            )
+        )
+        if target.summary:
+            parts.append(paragraph(escape_unprintable(target.summary), indent=2))
+        if target.capabilities:
+            parts.append(labelled("claims", ", ".join(escape_unprintable(word) for word in target.capabilities)))
+    return Group(*parts)
+
+
+def _table(*headings: str, numbers_from: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, heading in enumerate(headings):
+        table.add_column(Text(heading), overflow="fold", justify="right" if number >= numbers_from else "left")
+    return table
+
+
+def _texts(*cells: str) -> list[Text]:
+    return [Text(escape_unprintable(cell)) for cell in cells]
+
+
+def _counts(counted: Counter[str]) -> list[str]:
+    return [str(counted[status]) for status in COVERAGE] + [str(counted.total())]
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
+
+
+def _cases_in_short(scenario: Scenario) -> str:
+    modes = dict.fromkeys(case.mode.value for case in scenario.cases)
+    vectors = dict.fromkeys(case.vector for case in scenario.cases if case.vector)
+    told = ", ".join(modes)
+    return escape_unprintable(f"{told}; each with {', '.join(vectors)}" if vectors else told)
+
+
+def _obligation(id_: str, requirements: Mapping[str, Requirement]) -> str:
+    requirement = requirements.get(id_)
+    return escape_unprintable(f"{id_} ({requirement.level}): {requirement.text}" if requirement else id_)
+
+
+def step_rows(step: Step) -> list[tuple[str, str]]:
+    """Return what is special in a step, as labels and words: its world, its attacks, and what must happen in it."""
+    rows = [("world", "; ".join(_differences(World(), step.world))), ("attack", _attacks(step.attacks))]
+    before = [f"restart with {step.restart}"] if step.restart else []
+    before += [f"advance the clock by {step.advance} s"] if step.advance else []
+    rows += [("target", ", ".join(before)), ("message", "" if step.send else "none sent")]
+    rows += [("must be", _expectation(step.expect))] if step.expect else []
+    rows += [("also", "what was held arrives")] if step.recovers else []
+    rows += [("also", "TLS-RPT reports are asked for")] if step.reports else []
+    told = [(label, text) for label, text in rows if text]
+    return told or [("world", "everything as it should be")]
+
+
+def _step(step: Step) -> list[RenderableType]:
+    parts: list[RenderableType] = [Text(f"  {escape_unprintable(step.name)}", style="bold")]
+    parts += [labelled(label, shortened(text, 600), indent=4) for label, text in step_rows(step)]
+    return parts
+
+
+def _attacks(attacks: Sequence[AttackUse]) -> str:
+    told = []
+    for attack in attacks:
+        parameters = ", ".join(f"{key} = {value}" for key, value in attack.parameters.items())
+        told.append(f"{attack.name} on {attack.channel}" + (f" ({parameters})" if parameters else ""))
+    return "; ".join(told)
+
+
+def _expectation(expectation: Expectation) -> str:
+    told = demanded(expectation)
+    if expectation.obligation:
+        told += f", or {expectation.obligation} is broken"
+    if expectation.grade:
+        told += f" (counts as {expectation.grade.value})"
+    if expectation.report:
+        told += f"; reported as {' or '.join(expectation.report)}"
+    return f"{told}; {expectation.note}" if expectation.note else told
+
+
+def _differences(usual: object, here: object, path: str = "") -> list[str]:
+    """Name every field in which a world differs from one where everything is as it should be."""
+    found = []
+    for item in fields(usual):  # type: ignore[arg-type]
+        before, after = getattr(usual, item.name), getattr(here, item.name)
+        where = f"{path}{item.name}"
+        if before == after:
+            continue
+        if hasattr(before, "__dataclass_fields__"):
+            found += _differences(before, after, f"{where}.")
+        elif isinstance(before, tuple) and after and hasattr(after[0], "__dataclass_fields__"):
+            found += [f"{where}: {_host(host)}" for host in after]
+        else:
+            found.append(f"{where} = {after}")
+    return found
+
+
+def _host(host: object) -> str:
+    parts = [f"{item.name} {getattr(host, item.name)}" for item in fields(host)]  # type: ignore[arg-type]
+    return ", ".join(parts)

@@ -1,0 +1,191 @@
+"""What a run says in the terminal when it has ended: a block for each finding, and one line that counts everything.
+
+Passes are silent. A block answers what a reader asks of a finding: which obligation, what was expected, what happened,
+whose fault it is, where that can be looked up, and how to repeat just this case.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from mta_sts_lab.events import Event
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
+from mta_sts_lab.record import Record
+from mta_sts_lab.reports.escaping import escape_unprintable, shortened
+from mta_sts_lab.reports.layout import Hanging, Rule, labelled
+from mta_sts_lab.reports.lines import gutter_line
+from mta_sts_lab.reports.mitm import mitm_name
+from mta_sts_lab.reports.summary import FINDINGS, Summary
+from mta_sts_lab.reports.timeline import Line, timeline
+
+RECORD_FILE = "record.jsonl"
+
+#: The folder of a run that holds the `.mitm` files.
+FLOWS_FOLDER = "flows"
+
+#: Lines of the record that a block quotes for one judgement; the numbers of all are given.
+_QUOTED = 5
+
+#: Cells of an expectation or observation: six lines of the page. `verdicts.json` has the whole text.
+_LONGEST = 400
+
+_LABEL = 12
+
+STYLES = {
+    Grade.PASS: "green",
+    Grade.INFO: "cyan",
+    Grade.WEAK: "yellow",
+    Grade.UNSUPPORTED: "dim",
+    Grade.INCONCLUSIVE: "magenta",
+    Grade.LAB_ERROR: "bold magenta",
+    Grade.FAIL: "bold red",
+}
+
+_BLAMED = {
+    "target": "the mail server under test",
+    "lab": "the lab, not the mail server under test",
+    "nobody": "nobody: nothing is proved either way",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a run is kept, and the lines of its record by their numbers."""
+
+    folder: PurePath
+    #: `--target` and `--flaw` as they were given, to play a case again under the same conditions.
+    options: tuple[str, ...]
+    lines: Mapping[int, Line]
+
+    @classmethod
+    def of(cls, record: Record, folder: PurePath) -> Evidence:
+        """Prepare the evidence of a whole record once for all of its findings."""
+        by_case: dict[str, list[Event]] = {}
+        for event in record.events:
+            by_case.setdefault(event.case, []).append(event)
+        lines = {line.number: line for events in by_case.values() for line in timeline(events)}
+        return cls(folder, deciding_options(record.header.command), lines)
+
+
+def is_finding(verdict: Verdict) -> bool:
+    """Whether a verdict gets a block. What went wrong in a supporting case shows in the case that it supports."""
+    return verdict.grade in FINDINGS and not verdict.supporting
+
+
+def findings(
+    verdicts: Sequence[Verdict],
+    evidence: Evidence,
+    requirements: Mapping[str, Requirement],
+    accounts: KnownComparison | None = None,
+) -> RenderableType:
+    """Return the blocks of all findings, the least bad first: the worst stands just above the prompt."""
+    found = sorted(filter(is_finding, verdicts), key=lambda verdict: FINDINGS.index(verdict.grade))
+    known = accounts.known if accounts else {}
+    blocks = [finding_block(verdict, evidence, requirements, known.get(verdict.case, ())) for verdict in found]
+    if accounts:
+        blocks += [deviation_block(deviation, "no longer occurs") for deviation in accounts.vanished]
+        blocks += [deviation_block(deviation, "fits no case of the catalogue") for deviation in accounts.unmatched]
+    return Group(*(part for block in blocks for part in (block, Text())))
+
+
+def finding_block(
+    verdict: Verdict, evidence: Evidence, requirements: Mapping[str, Requirement], known: Sequence[str] = ()
+) -> RenderableType:
+    """Return the block of one finding. `known` are the reasons why it was expected of this target, if it was."""
+    head = Text(verdict.grade.value.upper(), style=STYLES[verdict.grade])
+    name = Text(escape_unprintable(verdict.case), style="bold")
+    parts: list[RenderableType] = [Rule(), Hanging(Text.assemble(head, "  "), name)]
+    judgements = [judgement for judgement in verdict.judgements if judgement.grade in FINDINGS]
+    judgements.sort(key=lambda judgement: FINDINGS.index(judgement.grade), reverse=True)
+    if not judgements:
+        parts.append(labelled("observed", "no check of this case came to a result", width=_LABEL))
+    for number, judgement in enumerate(judgements):
+        if number:
+            parts.append(Text())
+        parts += _judgement(judgement, judgement.grade is not verdict.grade, evidence, requirements)
+    parts += [labelled("known", shortened(reason, _LONGEST), width=_LABEL) for reason in known]
+    parts.append(Text())
+    parts.append(labelled("record", escape_unprintable(str(evidence.folder / RECORD_FILE)), width=_LABEL))
+    flows = evidence.folder / FLOWS_FOLDER / mitm_name(verdict.case)
+    parts.append(labelled("flows", escape_unprintable(f"{flows} (open with: mitmweb -r)"), width=_LABEL))
+    parts.append(labelled("repeat", repeat_command(verdict.case, evidence.options), width=_LABEL))
+    return Group(*parts)
+
+
+def deviation_block(deviation: KnownFailure, what: str) -> RenderableType:
+    """Return the block of a known deviation that does not agree with the run."""
+    codes = ", ".join(deviation.codes)
+    return Group(
+        Rule(),
+        Hanging(Text("DEVIATION  ", style=STYLES[Grade.WEAK]), Text(escape_unprintable(deviation.case), style="bold")),
+        labelled("obligation", escape_unprintable(deviation.obligation), width=_LABEL),
+        *([labelled("step", escape_unprintable(deviation.step), width=_LABEL)] if deviation.step else []),
+        labelled("expected", shortened(f"{deviation.result} ({codes}): {deviation.reason}", _LONGEST), width=_LABEL),
+        labelled("observed", f"it {what}: correct the target's list of known deviations", width=_LABEL),
+    )
+
+
+def repeat_command(case: str, options: Sequence[str] = ()) -> str:
+    """Return the command that plays just this case again."""
+    return " ".join(shlex.quote(escape_unprintable(word)) for word in ("sts-lab", "run", case, *options))
+
+
+def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the options of a command line that decide what is played against what."""
+    kept: list[str] = []
+    for position, word in enumerate(command):
+        if word in _DECIDING:
+            kept += command[position : position + 2]
+        elif word == "--black-box" or word.startswith(tuple(f"{option}=" for option in _DECIDING)):
+            kept.append(word)
+    return tuple(kept)
+
+
+_DECIDING = ("--target", "--flaw")
+
+
+def summary_line(summary: Summary) -> Text:
+    """Return the one line that counts: `72 cases: 60 pass, 2 weak, 10 fail. Findings: at least one case failed.`"""
+    line = Text(f"{summary.cases} case{'' if summary.cases == 1 else 's'}", style="bold")
+    counted = [(word, count) for word, count in summary.counts.items() if count]
+    for number, (word, count) in enumerate(counted):
+        line.append(", " if number else ": ", style="none")
+        line.append(f"{count} {word.value}", style=STYLES[word])
+    if summary.unjudged:
+        line.append(f", {len(summary.unjudged)} without a verdict", style=STYLES[Grade.INCONCLUSIVE])
+    if summary.known:
+        line.append(f" ({len(summary.known)} of them known deviations)")
+    line.append(f". {summary.meaning[:1].upper()}{summary.meaning[1:]}")
+    line.append("." if summary.complete else "; the run was interrupted.")
+    return line
+
+
+def _judgement(
+    judgement: Judgement, other_grade: bool, evidence: Evidence, requirements: Mapping[str, Requirement]
+) -> list[RenderableType]:
+    requirement = requirements.get(judgement.obligation)
+    rows: list[tuple[str, str]] = []
+    if requirement:
+        told = f"{requirement.id} ({requirement.level}, RFC {requirement.rfc} section {requirement.section})"
+        rows.append(("obligation", f"{told}: {requirement.text}"))
+    elif judgement.obligation:
+        rows.append(("obligation", judgement.obligation))
+    grade = f"{judgement.grade.value}: " if other_grade else ""
+    rows.append(("check", f"{grade}{judgement.check} ({judgement.reason})"))
+    rows += [("step", judgement.step), ("expected", judgement.expected), ("observed", judgement.observed)]
+    rows.append(("to blame", _BLAMED.get(judgement.blame, judgement.blame)))
+    numbers = ", ".join(str(number) for number in judgement.evidence)
+    rows.append(("events", f"{numbers} of the record" if numbers else ""))
+    parts: list[RenderableType] = [
+        labelled(label, shortened(text, _LONGEST), width=_LABEL) for label, text in rows if text
+    ]
+    quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
+    parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
+    return parts

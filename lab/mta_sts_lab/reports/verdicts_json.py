@@ -1,0 +1,148 @@
+"""`verdicts.json`: everything that was judged, for programs. Its schema is published beside this module."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.model import Case, Judgement, Requirement, Verdict
+from mta_sts_lab.record import Header, Record
+from mta_sts_lab.reports.legal_json import legal_json
+from mta_sts_lab.reports.summary import Summary, summarise
+
+#: Raised with any change that a reader of the older document would stumble over.
+FORMAT = 2
+
+SCHEMA_FILE = "verdicts.schema.json"
+
+
+class UnknownCase(Exception):
+    """A verdict names a case that its record does not hold: the two do not belong together."""
+
+
+def verdicts_document(
+    record: Record,
+    verdicts: Sequence[Verdict],
+    requirements: Mapping[str, Requirement] | None = None,
+    accounts: KnownComparison | None = None,
+) -> dict[str, Any]:
+    """Return the document as plain data, in the order of the verdicts.
+
+    `requirements` gives the judgements' obligations their levels; `accounts` tells known deviations from news. Raises
+    `UnknownCase`.
+    """
+    header = record.header
+    cases = {case.id: case for case in header.cases}
+    strangers = [verdict.case for verdict in verdicts if verdict.case not in cases]
+    if strangers:
+        raise UnknownCase(f"not in this record: {', '.join(strangers)}; the verdicts are of another record")
+    summary = summarise(record, verdicts, accounts)
+    return {
+        "format": FORMAT,
+        "run": header.run,
+        "started": header.started,
+        "complete": summary.complete,
+        "black_box": header.black_box,
+        "command": list(header.command),
+        "versions": dict(header.versions),
+        "seed": header.seed,
+        "target": _target(header),
+        "exit": {"code": summary.exit_code, "meaning": summary.meaning},
+        "summary": _summary(summary),
+        "deviations": {
+            "vanished": [_deviation(deviation) for deviation in accounts.vanished] if accounts else [],
+            "unmatched": [_deviation(deviation) for deviation in accounts.unmatched] if accounts else [],
+        },
+        "cases": [
+            _case(cases[verdict.case], verdict, requirements or {}, accounts.known if accounts else {})
+            for verdict in verdicts
+        ],
+    }
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """Return the document as JSON that every reader takes, in ASCII."""
+    return (legal_json(document) + "\n").encode("ascii")
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema of the document (JSON Schema, draft 2020-12)."""
+    text = resources.files(__package__).joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _target(header: Header) -> dict[str, Any]:
+    return {
+        "name": header.target.get("name", ""),
+        "versions": {part: version for part, version in header.target.items() if part != "name"},
+        "capabilities": list(header.capabilities),
+        "retry_seconds": header.retry_seconds,
+    }
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    return {
+        "cases": summary.cases,
+        "verdicts": {word.value: count for word, count in summary.counts.items()},
+        "supporting": summary.supporting,
+        "unjudged": list(summary.unjudged),
+    }
+
+
+def _deviation(deviation: KnownFailure) -> dict[str, Any]:
+    return {
+        "case": deviation.case,
+        "step": deviation.step,
+        "obligation": deviation.obligation,
+        "result": deviation.result,
+        "codes": list(deviation.codes),
+        "reason": deviation.reason,
+        "evidence": deviation.evidence,
+    }
+
+
+def _case(
+    case: Case, verdict: Verdict, requirements: Mapping[str, Requirement], known: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    return {
+        "id": case.id,
+        "scenario": case.scenario,
+        "mode": case.mode.value,
+        "vector": case.vector,
+        "verdict": verdict.grade.value,
+        "known": list(known.get(case.id, ())),
+        "supporting": verdict.supporting,
+        "began": verdict.began,
+        "ended": verdict.ended,
+        "steps": [
+            {
+                "name": result.step,
+                "outcome": result.outcome.value if result.outcome else None,
+                "detail": result.detail,
+                "began": result.began,
+                "ended": result.ended,
+            }
+            for result in verdict.steps
+        ],
+        "judgements": [_judgement(judgement, requirements) for judgement in verdict.judgements],
+    }
+
+
+def _judgement(judgement: Judgement, requirements: Mapping[str, Requirement]) -> dict[str, Any]:
+    requirement = requirements.get(judgement.obligation)
+    return {
+        "check": judgement.check,
+        "step": judgement.step,
+        "obligation": judgement.obligation,
+        "level": requirement.level if requirement else None,
+        "result": judgement.grade.value,
+        "reason": judgement.reason,
+        "expected": judgement.expected,
+        "observed": judgement.observed,
+        "blame": judgement.blame,
+        "evidence": list(judgement.evidence),
+    }

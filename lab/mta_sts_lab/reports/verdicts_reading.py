@@ -1,0 +1,232 @@
+"""`verdicts.json` read back into the words of the model; or a message that says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from mta_sts_lab.judge.verdicts import word_of
+from mta_sts_lab.model import Grade, Judgement, Outcome, StepResult, Verdict, merge
+from mta_sts_lab.reports.summary import AS_EXPECTED, FINDINGS
+from mta_sts_lab.reports.verdicts_json import FORMAT
+
+_Kind = TypeVar("_Kind")
+
+#: Octets. The whole catalogue leaves about 400 KiB; a file beyond this is not ours.
+LARGEST_DOCUMENT = 1 << 28
+
+
+class VerdictsError(Exception):
+    """A `verdicts.json` that cannot be used: missing, damaged, or of another version. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """What was judged of one run.
+
+    `known` gives the reasons of known deviations by case; they are findings all the same. `unjudged` are cases of the
+    record without a verdict.
+    """
+
+    run: str
+    started: str
+    complete: bool
+    #: Whether nothing but mail was asked of the target, whatever hooks it has.
+    black_box: bool
+    command: tuple[str, ...]
+    target: str
+    #: What else the target said of itself, mainly the versions of its parts, in its own order.
+    versions: Mapping[str, str]
+    #: The versions of the lab and of what it is built on.
+    lab_versions: Mapping[str, str]
+    exit_code: int
+    verdicts: tuple[Verdict, ...]
+    known: Mapping[str, tuple[str, ...]]
+    unjudged: tuple[str, ...] = ()
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Step(_Strict, frozen=True):
+    name: str
+    outcome: Outcome | None
+    detail: str
+    began: float
+    ended: float
+
+
+class _Judgement(_Strict, frozen=True):
+    check: str
+    step: str
+    obligation: str
+    level: str | None
+    result: Grade
+    reason: str
+    expected: str
+    observed: str
+    blame: str
+    evidence: tuple[int, ...]
+
+
+class _Case(_Strict, frozen=True):
+    id: str
+    scenario: str
+    mode: str
+    vector: str
+    verdict: Grade
+    known: tuple[str, ...]
+    supporting: bool
+    began: float
+    ended: float
+    steps: tuple[_Step, ...]
+    judgements: tuple[_Judgement, ...]
+
+
+class _Target(_Strict, frozen=True):
+    name: str
+    versions: dict[str, str]
+    capabilities: tuple[str, ...]
+    retry_seconds: float
+
+
+class _Exit(_Strict, frozen=True):
+    code: int
+    meaning: str
+
+
+class _Summary(_Strict, frozen=True):
+    cases: int
+    verdicts: dict[Grade, int]
+    supporting: int
+    unjudged: tuple[str, ...]
+
+
+class _Document(_Strict, frozen=True):
+    format: Literal[2]
+    run: str
+    started: str
+    complete: bool
+    black_box: bool
+    command: tuple[str, ...]
+    versions: dict[str, str]
+    seed: int
+    target: _Target
+    exit: _Exit
+    summary: _Summary
+    deviations: dict[str, Any]
+    cases: tuple[_Case, ...]
+
+
+class _AnyFormat(msgspec.Struct, frozen=True):
+    """What every version of the document has in common."""
+
+    format: int
+
+
+def read_verdicts(path: Path) -> JudgedRun:
+    """Read a `verdicts.json`. Raises `VerdictsError`."""
+    try:
+        if path.stat().st_size > LARGEST_DOCUMENT:
+            raise VerdictsError(f"{path}: larger than {LARGEST_DOCUMENT} octets; this is not a document of ours")
+        octets = path.read_bytes()
+    except FileNotFoundError as error:
+        raise VerdictsError(
+            f"{path}: not there: the run was interrupted or never judged; "
+            f"`sts-lab judge {path.parent}` judges what was played"
+        ) from error
+    except OSError as error:
+        raise VerdictsError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_verdicts(octets, str(path))
+
+
+def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
+    """Turn the document into what was judged; see `read_verdicts`. `where` is named in messages."""
+    again = "`sts-lab judge` writes it anew from the record"
+    version = _decoded(octets, _AnyFormat, f"{where}: no verdicts of a run", again).format
+    if version != FORMAT:
+        raise VerdictsError(f"{where}: version {version} of the format, and this program reads {FORMAT}; {again}")
+    document = _decoded(octets, _Document, f"{where}: damaged", again)
+    for contradiction in _contradictions(document):
+        raise VerdictsError(f"{where}: damaged ({contradiction}); {again}")
+    try:
+        datetime.fromisoformat(document.started)
+    except ValueError as error:
+        raise VerdictsError(f"{where}: damaged (`started` is no date: {document.started[:40]!r}); {again}") from error
+    return JudgedRun(
+        run=document.run,
+        started=document.started,
+        complete=document.complete,
+        black_box=document.black_box,
+        command=document.command,
+        target=document.target.name,
+        versions=document.target.versions,
+        lab_versions=document.versions,
+        exit_code=document.exit.code,
+        verdicts=tuple(_verdict(case) for case in document.cases),
+        known={case.id: case.known for case in document.cases if case.known},
+        unjudged=document.summary.unjudged,
+    )
+
+
+def _contradictions(document: _Document) -> Iterator[str]:
+    """Yield where the document disagrees with itself: nobody is to be praised or blamed for what was edited by hand."""
+    ids = [case.id for case in document.cases]
+    if len({*ids, *document.summary.unjudged}) != len(ids) + len(document.summary.unjudged):
+        yield "a case is there twice"
+    for case in document.cases:
+        word = word_of([judgement.result for judgement in case.judgements])
+        # A step that nothing was found out about makes a case inconclusive without a judgement that says so.
+        if case.verdict not in (word, merge([word, Grade.INCONCLUSIVE])):
+            yield f"{case.id} is {case.verdict.value}, and its judgements come to {word.value}"
+    selected = [case for case in document.cases if not case.supporting]
+    counted = Counter(case.verdict for case in selected)
+    told = document.summary
+    if (
+        {word: count for word, count in told.verdicts.items() if count} != counted
+        or told.cases != len(selected) + len(told.unjudged)
+        or told.supporting != len(ids) - len(selected)
+    ):
+        yield "the summary does not add up to the cases"
+    if document.exit.code == AS_EXPECTED and any(case.verdict in FINDINGS and not case.known for case in selected):
+        yield "exit 0 beside findings that nobody knew of"
+
+
+def _decoded(octets: bytes, kind: type[_Kind], trouble: str, advice: str) -> _Kind:
+    try:
+        return msgspec.json.decode(octets, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise VerdictsError(f"{trouble} ({error}); {advice}") from error
+
+
+def _verdict(case: _Case) -> Verdict:
+    return Verdict(
+        case=case.id,
+        grade=case.verdict,
+        steps=tuple(StepResult(step.name, step.outcome, step.began, step.ended, step.detail) for step in case.steps),
+        judgements=tuple(_judgement(judgement) for judgement in case.judgements),
+        began=case.began,
+        ended=case.ended,
+        supporting=case.supporting,
+    )
+
+
+def _judgement(judgement: _Judgement) -> Judgement:
+    return Judgement(
+        check=judgement.check,
+        grade=judgement.result,
+        reason=judgement.reason,
+        obligation=judgement.obligation,
+        step=judgement.step,
+        expected=judgement.expected,
+        observed=judgement.observed,
+        blame=judgement.blame,
+        evidence=judgement.evidence,
+    )

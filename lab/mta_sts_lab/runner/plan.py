@@ -1,0 +1,93 @@
+"""What is to be run: the chosen cases, the arms that they need beside them, and the name of the run."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mta_sts_lab import __version__
+from mta_sts_lab.model import Case
+from mta_sts_lab.record import RECORD_VERSION, Header
+from mta_sts_lab.targets.contract import About
+
+#: The packages whose behaviour a verdict can depend on.
+_PARTS = ("mitmproxy", "aiosmtpd", "trustme", "dnslib", "cryptography", "aiohttp", "dnspython")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it begins. `cases` include the supporting ones; `command` is what the user typed."""
+
+    run: str
+    started: str
+    command: tuple[str, ...]
+    seed: int
+    cases: tuple[Case, ...]
+    supporting: frozenset[str]
+    #: Whether nothing but mail is asked of the target; see `mta_sts_lab.targets.black_box`.
+    black_box: bool = False
+    #: Whether the target's adapter is checked, with the probes that its claims ask for; then there are no cases here.
+    checks_adapter: bool = False
+
+
+def plan_check(command: Sequence[str], seed: int | None) -> Plan:
+    """Return the plan for a check of an adapter."""
+    return replace(plan_run((), {}, command, seed), checks_adapter=True)
+
+
+def plan_run(
+    selected: Sequence[Case],
+    all_cases: Mapping[str, Case],
+    command: Sequence[str],
+    seed: int | None,
+    *,
+    black_box: bool = False,
+) -> Plan:
+    """Return the plan for some cases, their control arms added where they were not chosen themselves."""
+    chosen = {case.id for case in selected}
+    needed = [case.control for case in selected if case.control and case.control not in chosen]
+    supporting = tuple(dict.fromkeys(needed))
+    now = datetime.datetime.now(datetime.UTC)
+    return Plan(
+        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        started=now.isoformat(timespec="seconds"),
+        command=tuple(command),
+        seed=secrets.randbits(32) if seed is None else seed,
+        cases=(*selected, *(all_cases[name] for name in supporting)),
+        supporting=frozenset(supporting),
+        black_box=black_box,
+    )
+
+
+def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Header:
+    """Return the first line of the record of a run, whose clock began then."""
+    return Header(
+        record=RECORD_VERSION,
+        run=plan.run,
+        started=plan.started,
+        command=plan.command,
+        versions=program_versions(),
+        target={"name": about.name, **about.versions},
+        capabilities=about.capabilities,
+        retry_seconds=about.retry_seconds,
+        seed=plan.seed,
+        cases=plan.cases,
+        dkim_records=dict(about.dkim_records),
+        policy_cache=about.policy_cache,
+        black_box=plan.black_box,
+        set_aside=about.set_aside,
+        own_retry_seconds=about.own_retry_seconds,
+        unknown_in_about=about.unknown,
+        reports_end_the_day=about.reports_end_the_day,
+        clock_began=clock_began.isoformat(timespec="milliseconds"),
+    )
+
+
+def program_versions() -> dict[str, str]:
+    """Return the versions of the lab, of Python, and of the packages that do the work."""
+    versions = {"mta-sts-lab": __version__, "python": platform.python_version()}
+    return versions | {part: importlib.metadata.version(part) for part in _PARTS}

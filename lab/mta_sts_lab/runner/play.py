@@ -1,0 +1,211 @@
+"""Plays cases: builds each case's world, sets the attacks, sends, and waits until what happened is settled.
+
+All ordinary cases are played at once, each under names and addresses of its own. Cases that change the target itself
+(restart, clock) are played afterwards, the arms of one scenario side by side, the change made once for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+
+from mta_sts_lab.events import (
+    CaseEnded,
+    InjectionBegan,
+    InjectionRefused,
+    MessageInjected,
+    NotSupported,
+    StepBegan,
+    StepEnded,
+    TargetFailed,
+)
+from mta_sts_lab.model import Case, Mode, Outcome, Step
+from mta_sts_lab.runner.change import TargetChange, arms_of_changing_cases
+from mta_sts_lab.runner.report_call import CAPABILITY, ReportCall
+from mta_sts_lab.runner.run_context import LabBroken, RunContext
+from mta_sts_lab.runner.settling import Sent, Settling
+from mta_sts_lab.targets.contract import InjectionRefusedError, NotOffered, TargetError
+from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld
+from mta_sts_lab.world.message import ProbeMessage, probe_message
+
+
+async def play(stage: RunContext, cases: Sequence[Case], supporting: frozenset[str]) -> None:
+    """Play all cases. Whatever goes wrong in one is on record and leaves the others alone."""
+    stage.watch.start()
+    try:
+        gate = asyncio.Semaphore(stage.timeouts.cases_at_once)
+        playable = [case for case in cases if set(case.needs) <= set(stage.about.capabilities)]
+        ordinary = [case for case in playable if not case.changes_target]
+        call = ReportCall(stage.target, stage.recorder, ordinary, CAPABILITY in stage.about.capabilities)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for case in ordinary:
+                    playing = _Playing(stage, case, case.id in supporting, gate=gate, call=call)
+                    group.create_task(_gated(gate, playing.play()), name=case.id)
+        except BaseException:
+            await call.abandon()
+            raise
+        # Before the target is restarted or its clock is moved: both may cost it what it has counted.
+        if not stage.watch.broken:
+            await call.finish()
+        for arms in arms_of_changing_cases(playable):
+            change = TargetChange(stage.target, stage.watch, stage.recorder, [case.id for case in arms])
+            async with asyncio.TaskGroup() as group:
+                for case in arms:
+                    playing = _Playing(stage, case, case.id in supporting, change=change)
+                    group.create_task(playing.play(), name=case.id)
+        await _quiet_queue(stage)
+    finally:
+        await stage.watch.stop()
+
+
+async def _gated(gate: asyncio.Semaphore, work: Awaitable[None]) -> None:
+    async with gate:
+        await work
+
+
+async def _quiet_queue(stage: RunContext) -> None:
+    """Wait until the target has nothing of ours left, so that a late second copy is still on record."""
+    give_up = time.monotonic() + stage.timeouts.bounce.seconds
+    while time.monotonic() < give_up and not stage.watch.broken:
+        try:
+            held = await stage.target.queue()
+        except TargetError:
+            return
+        if not held:
+            return
+        await stage.recorder.changed("", stage.watch.pause.seconds)
+
+
+@dataclass(slots=True)
+class _Playing:
+    """One case while it is played."""
+
+    stage: RunContext
+    case: Case
+    supporting: bool
+    #: What the arms of a case that changes the target have in common; an ordinary case has the other two instead.
+    change: TargetChange | None = None
+    gate: asyncio.Semaphore | None = None
+    call: ReportCall | None = None
+    settling: Settling = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settling = Settling(self.stage, self.case)
+
+    async def play(self) -> None:
+        """Play the case from its first step to its last."""
+        recorder = self.stage.recorder
+        try:
+            world = await self.stage.internet.add_case(self.case, supporting=self.supporting)
+            for number, step in enumerate(self.case.steps):
+                await self._step(world, step)
+                if number == 0 and not self.settling.first_was_delivered():
+                    # Without an honest delivery the case proves nothing: the judge will say so, and why wait longer.
+                    await self._leave()
+                    break
+            recorder.write(CaseEnded(), self.case.id)
+        except LabBroken:
+            await self._leave()
+        except NotOffered as error:
+            recorder.write(NotSupported(what=str(error)), self.case.id)
+            await self._leave()
+        except (TargetError, asyncio.BrokenBarrierError) as error:
+            recorder.write(TargetFailed(what=str(error) or "another arm of this scenario failed"), self.case.id)
+            await self._leave()
+        except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
+            recorder.lab_failed(f"while playing {self.case.id}", error, self.case.id)
+            await self._leave()
+        finally:
+            for message in self.settling.sent:
+                self.stage.watch.forget(message.token)
+            if self.call is not None:
+                self.call.leave(self.case.id)
+
+    async def _leave(self) -> None:
+        if self.change is not None:
+            await self.change.leave()
+
+    async def _step(self, world: CaseWorld, step: Step) -> None:
+        self.settling.give_up_when_hopeless()
+        recorder = self.stage.recorder
+        recorder.enter_step(self.case.id, step.name)
+        await world.end_sessions()
+        await self.settling.answers_forgotten(step)
+        await world.arrange(step.world)
+        await self.stage.attack_controller.begin(world, step.attacks)
+        recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
+        if (step.restart or step.advance) and self.change is not None:
+            try:
+                await self.change.make(step)
+            except NotOffered:
+                # The case ends here, and what is still held must not meet an attack that nobody watches.
+                await self.stage.attack_controller.end(world)
+                raise
+        if step.send:
+            await self._send(world, step)
+        if step.recovers and self.settling.lets_mail_through(step):
+            await self.settling.recover()
+        if step.reports:
+            await self._reports()
+        recorder.write(StepEnded(), self.case.id)
+        await self.stage.attack_controller.end(world)
+
+    async def _reports(self) -> None:
+        """Have the target send its reports now, together with whoever else waits for that."""
+        if CAPABILITY not in self.stage.about.capabilities:
+            return
+        if self.change is not None:
+            await self.change.reports()
+        elif self.call is not None and self.gate is not None:
+            await self.call.wait(self.case.id, self.gate)
+
+    # -- sending
+
+    async def _send(self, world: CaseWorld, step: Step) -> None:
+        token = f"{self.stage.random.getrandbits(64):016x}"
+        message = probe_message(token, SENDER_DOMAIN, world.domain, "The figures for the third quarter")
+        recorder = self.stage.recorder
+        recorder.write(InjectionBegan(token=token), self.case.id)
+        try:
+            reply = await self._injected(message)
+        except InjectionRefusedError as error:
+            recorder.write(InjectionRefused(token=token, recipient=message.recipient, reply=str(error)), self.case.id)
+            return
+        event = recorder.write(
+            MessageInjected(
+                token=token,
+                sender=message.sender,
+                recipient=message.recipient,
+                reply=reply,
+                body_digest=message.digest,
+            ),
+            self.case.id,
+        )
+        sent = Sent(token, message.recipient, event.at)
+        self.settling.sent.append(sent)
+        self.stage.watch.follow(token, self.case.id, message.recipient)
+        # A step that demands nothing of its message is there to see it delivered; being held is no end of that.
+        unfinished = (Outcome.UNSETTLED,) if step.expect is not None else (Outcome.UNSETTLED, Outcome.DEFERRED)
+        await self.settling.settle(sent, self.stage.timeouts.settle, lambda outcome: outcome not in unfinished)
+        unsettled = self.settling.facts(sent).outcome() is Outcome.UNSETTLED
+        if step.learns_policy and self.case.mode is not Mode.ABSENT and not unsettled:
+            await self.settling.policy_learned()
+
+    async def _injected(self, message: ProbeMessage) -> str:
+        """Hand a message to the target; stop waiting for its reply as soon as the target is known to be broken."""
+        deadline, watch = self.stage.timeouts.inject, self.stage.watch
+        injecting = asyncio.ensure_future(self.stage.target.inject(message.sender, message.recipient, message.content))
+        breaking = asyncio.ensure_future(watch.breaks.wait())
+        try:
+            await asyncio.wait({injecting, breaking}, timeout=deadline.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if injecting.done():
+                return injecting.result()
+        finally:
+            injecting.cancel()
+            breaking.cancel()
+            await asyncio.gather(injecting, breaking, return_exceptions=True)
+        self.settling.give_up_when_hopeless()
+        raise TargetError(f"{deadline.name}: no reply to an injected message within {deadline.seconds:g} s")

@@ -1,0 +1,191 @@
+"""One watch over the target's queue for all cases at once.
+
+A look costs the target a process, so the cases do not look for themselves: they say which messages they wait for and
+which of them need another attempt, and the watch writes what it sees to the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from mta_sts_lab.events import QueueSeen, TargetFailed, TargetFlushed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.targets.contract import Held, NotNow, NotOffered, Target, TargetError
+from mta_sts_lab.timeouts import FLUSH_PAUSE, QUEUE_LOOK, Deadline
+
+#: Looks without a message before it counts as gone. A queue listing is not a snapshot: a message that moves from one
+#: directory to another in mid-listing is in neither.
+LOOKS_BEFORE_GONE = 2
+
+
+@dataclass(slots=True)
+class _Watched:
+    case: str
+    recipient: str
+    state: str = ""
+    reason: str = ""
+    misses: int = 0
+    #: How many events the case had when the look began whose state was last written down.
+    events_then: int = 0
+    wants_retry: bool = False
+
+
+class QueueWatch:
+    """Watches a target's queue while there is somebody who waits for a message in it."""
+
+    def __init__(
+        self,
+        target: Target,
+        recorder: Recorder,
+        pause: Deadline,
+        look: Deadline = QUEUE_LOOK,
+        flush_pause: Deadline = FLUSH_PAUSE,
+    ) -> None:
+        self._target = target
+        self._recorder = recorder
+        self.pause = pause
+        self._longest = look
+        self._flush_pause = flush_pause
+        self._watched: dict[str, _Watched] = {}
+        self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        #: False once the target has said that it shows no queue.
+        self.offered = True
+        self._offers_flush = True
+        #: Whether the target was ever asked to try again, in vain, and whether it ever did.
+        self._put_off, self._flushed = False, False
+        self._asked_at = -math.inf
+        #: What it said last, when the target broke: every case that waits must stop waiting.
+        self.broken: str = ""
+        self.breaks = asyncio.Event()
+
+    @property
+    def flushes(self) -> bool:
+        """Whether the target tries again on request: it has not said that it does not, nor so far only "not now"."""
+        return self._offers_flush and (self._flushed or not self._put_off)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._task = asyncio.create_task(self._watch(), name="queue-watch")
+
+    async def stop(self) -> None:
+        """End the watch."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def follow(self, token: str, case: str, recipient: str) -> None:
+        """Look out for a message from now on."""
+        self._watched.setdefault(token, _Watched(case, recipient.lower()))
+        self._wanted.set()
+
+    def forget(self, token: str) -> None:
+        """Nobody waits for this message any more."""
+        self._watched.pop(token, None)
+
+    def retry(self, token: str) -> None:
+        """Ask for another attempt at this message, together with whatever else is in the queue."""
+        if token in self._watched:
+            self._watched[token].wants_retry = True
+            self._wanted.set()
+
+    @contextlib.asynccontextmanager
+    async def set_aside(self) -> AsyncIterator[None]:
+        """Do not look meanwhile: a target that is being restarted rightly shows no queue."""
+        async with self._turn:
+            yield
+
+    async def _watch(self) -> None:
+        while not self.broken:
+            if not self._watched:
+                self._wanted.clear()
+                await self._wanted.wait()
+            try:
+                async with self._turn, asyncio.timeout(self._longest.seconds):
+                    await self._look()
+                    await self._flush_if_wanted()
+            except (TargetError, TimeoutError) as error:
+                self._break(str(error) or f"{self._longest.name}: no answer within {self._longest.seconds:g} s")
+                self._recorder.write(TargetFailed(what=f"the target's queue cannot be seen: {self.broken}"))
+            except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
+                self._break(f"{type(error).__name__}: {error}")
+                self._recorder.lab_failed("queue watch", error)
+            await asyncio.sleep(self.pause.seconds)
+
+    def _break(self, why: str) -> None:
+        self.broken = why
+        self.breaks.set()
+
+    async def _look(self) -> None:
+        if not self.offered:
+            return
+        # A message that came while the target was listing its queue may rightly be missing from the list, and what
+        # happens meanwhile may not be in it yet.
+        began = self._recorder.now()
+        there_before = {token: len(self._recorder.of_case(watched.case)) for token, watched in self._watched.items()}
+        try:
+            held = await self._target.queue()
+        except NotOffered:
+            self.offered = False
+        else:
+            self._note(held, began, there_before)
+
+    async def _flush_if_wanted(self) -> None:
+        wanting = [watched for watched in self._watched.values() if watched.wants_retry]
+        if not self._offers_flush or not wanting or self._too_early():
+            return
+        for watched in wanting:
+            watched.wants_retry = False
+        began = self._asked_at = time.monotonic()
+        try:
+            await self._target.flush()
+        except NotNow:
+            for watched in wanting:
+                watched.wants_retry = True
+            self._put_off = True
+            return
+        except NotOffered:
+            self._offers_flush = False
+            return
+        self._flushed = True
+        self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
+
+    def _too_early(self) -> bool:
+        """Whether the target may still be at work on what the last request has set going."""
+        busy = not self.offered or any(watched.state == "active" for watched in self._watched.values())
+        return busy and time.monotonic() - self._asked_at < self._flush_pause.seconds
+
+    def _note(self, held: tuple[Held, ...], began: float, there_before: Mapping[str, int]) -> None:
+        """Note what a look showed; `there_before` says of each message how many events its case had when it began."""
+        by_recipient = {entry.recipient.lower(): entry for entry in held}
+        for token, events in there_before.items():
+            watched = self._watched.get(token)
+            if watched is None:
+                continue
+            entry = by_recipient.get(watched.recipient)
+            watched.misses = 0 if entry else watched.misses + 1
+            if entry is not None:
+                seen = QueueSeen(token=token, state=entry.state, looked=began, reason=entry.reason[:400])
+                self._write(watched, seen, events)
+            elif watched.misses >= LOOKS_BEFORE_GONE:
+                self._write(watched, QueueSeen(token=token, state="gone", looked=began), events)
+
+    def _write(self, watched: _Watched, seen: QueueSeen, events: int) -> None:
+        """Write a state down when it changed, or when the case has moved on since: then it is news that it did not."""
+        if (seen.state, seen.reason) == (watched.state, watched.reason) and not self._moved_on(watched, events):
+            return
+        if seen.state == watched.state == "gone":
+            return
+        watched.state, watched.reason, watched.events_then = seen.state, seen.reason, events
+        self._recorder.write(seen, watched.case)
+
+    def _moved_on(self, watched: _Watched, events: int) -> bool:
+        """Whether a case had news of its own, besides what was noted of its messages here, when a look began."""
+        news = self._recorder.of_case(watched.case)[watched.events_then : events]
+        return any(not isinstance(event.fact, QueueSeen) for event in news)

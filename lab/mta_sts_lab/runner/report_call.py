@@ -1,0 +1,97 @@
+"""When the target is asked for its TLS-RPT reports: seldom, because one call makes it report on all that it counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mta_sts_lab.events import ReportsAsked, ReportsLeft, TargetFailed
+from mta_sts_lab.model import Case
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.targets.contract import Target, TargetError
+
+#: What a target has to claim before anybody asks it for reports.
+CAPABILITY = "tls-rpt"
+
+
+async def ask_for_reports(target: Target, recorder: Recorder, owed: Sequence[str]) -> None:
+    """Ask for all reports that are due. The target returns when they have left.
+
+    A target that cannot be asked has not failed to report: nothing is proved about the cases that wanted to see one.
+    """
+    recorder.write(ReportsAsked())
+    try:
+        await target.reports()
+    except TargetError as error:
+        for case in owed:
+            recorder.write(TargetFailed(what=f"reports were asked for: {error}"), case)
+    else:
+        recorder.write(ReportsLeft())
+
+
+class ReportCall:
+    """The calls that all ordinary cases share: made when every one of them has ended, or waits for it in a step.
+
+    A case that waits has its world and its attacks in force while the reports are sent.
+    """
+
+    def __init__(self, target: Target, recorder: Recorder, cases: Sequence[Case], claimed: bool) -> None:
+        self._target = target
+        self._recorder = recorder
+        self._claimed = claimed
+        self._owed = [case.id for case in cases if case.is_about_reports]
+        self._playing = {case.id for case in cases}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._call: asyncio.Task[None] | None = None
+        self._made = False
+
+    async def wait(self, case: str, gate: asyncio.Semaphore) -> None:
+        """Wait until the target has sent its reports. A case that waits leaves its turn to others."""
+        if not self._claimed:
+            return
+        reported = asyncio.get_running_loop().create_future()
+        self._waiting[case] = reported
+        self._playing.discard(case)
+        gate.release()
+        try:
+            self._call_when_all_wait()
+            await reported
+        finally:
+            self._waiting.pop(case, None)
+            await gate.acquire()
+
+    def leave(self, case: str) -> None:
+        """The case has ended: nobody has to wait for it any more."""
+        self._playing.discard(case)
+        self._call_when_all_wait()
+
+    async def finish(self) -> None:
+        """Ask for what is still owed, when all cases have ended."""
+        if self._call is not None:
+            await self._call
+        if self._claimed and self._owed and not self._made:
+            await ask_for_reports(self._target, self._recorder, self._owed)
+
+    async def abandon(self) -> None:
+        """End a call that is under way when the run is broken off."""
+        if self._call is not None:
+            self._call.cancel()
+            await asyncio.gather(self._call, return_exceptions=True)
+
+    def _call_when_all_wait(self) -> None:
+        if self._waiting and not self._playing and (self._call is None or self._call.done()):
+            self._call = asyncio.create_task(self._ask(), name="reports")
+
+    async def _ask(self) -> None:
+        self._made = True
+        asking = list(self._waiting)
+        try:
+            await ask_for_reports(self._target, self._recorder, self._owed)
+        except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
+            self._recorder.lab_failed("asking for reports", error)
+        finally:
+            self._playing.update(asking)
+            for case in asking:
+                waiting = self._waiting.get(case)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(None)

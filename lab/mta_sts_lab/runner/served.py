@@ -1,0 +1,152 @@
+"""The runner inside the lab's own container: the plan comes as a file, the record leaves on standard output.
+
+The container has a prefix of its network made local to it (it has CAP_NET_ADMIN for that, inside its own namespace), so
+that every virtual address of the world is a real one there. The target is another container, reached over the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from mta_sts_lab.events import Event
+from mta_sts_lab.model import Case
+from mta_sts_lab.record import Footer, Header, Recorder, encoded
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import Plan
+from mta_sts_lab.runner.run import check, run
+from mta_sts_lab.runner.run_timeouts import OVER_THE_NETWORK
+from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.remote import RemoteTarget
+from mta_sts_lab.timeouts import TARGET_READY, Deadline
+from mta_sts_lab.world.network import Network, PrefixNetwork
+from mta_sts_lab.world.pki import Authority
+
+#: Where the host puts the plan, and the CA of the run, before it starts the container.
+PLACE = Path("/lab")
+PLAN = PLACE / "plan.json"
+
+#: Where the host finds the target's log when the container has ended.
+TARGET_LOG = PLACE / "target-log.txt"
+
+
+#: Seconds between two knocks at a target that is starting up.
+_READY_POLL = 0.1
+
+#: Where the host finds how many seconds of processor time the lab took, to be set beside the target's.
+PROCESSOR_TIME = PLACE / "processor-time.txt"
+
+
+class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that the runner in the container has to know."""
+
+    run: str
+    started: str
+    command: tuple[str, ...]
+    seed: int
+    cases: tuple[Case, ...]
+    supporting: tuple[str, ...]
+    #: The part of the network that is local to the lab's container.
+    prefix: str
+    #: Where the target is.
+    target_address: str
+    inject: Inject
+    contract_port: int
+    #: How long the target may take until it answers and takes mail.
+    ready_seconds: float
+    black_box: bool = False
+    checks_adapter: bool = False
+
+    def plan(self) -> Plan:
+        """Return the plan proper."""
+        return Plan(
+            run=self.run,
+            started=self.started,
+            command=self.command,
+            seed=self.seed,
+            cases=self.cases,
+            supporting=frozenset(self.supporting),
+            black_box=self.black_box,
+            checks_adapter=self.checks_adapter,
+        )
+
+
+def play_served_plan() -> None:
+    """Play the plan that the host left in the container. Raises `TargetError` if the target never comes up."""
+    served = msgspec.json.decode(PLAN.read_bytes(), type=ServedPlan)
+    authority = Authority.load((PLACE / "ca.pem").read_bytes(), (PLACE / "ca-key.pem").read_bytes())
+    try:
+        asyncio.run(_play(served, authority))
+    except asyncio.CancelledError:
+        # `docker stop`: the record ends in a footer that says so.
+        raise SystemExit(128 + signal.SIGTERM) from None
+    finally:
+        PROCESSOR_TIME.write_text(f"{time.process_time():.3f}\n", encoding="utf-8")
+
+
+async def _play(served: ServedPlan, authority: Authority) -> None:
+    await _make_local(served.prefix)
+
+    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> RemoteTarget:
+        target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
+        if not served.checks_adapter:
+            await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
+        return target
+
+    plan, network, outlet = served.plan(), PrefixNetwork(served.prefix), _standard_output()
+    if served.checks_adapter:
+        seconds = served.ready_seconds
+        work = check(plan, network, served.prefix, authority, start, OVER_THE_NETWORK, outlet, seconds)
+    else:
+        work = run(plan, network, served.prefix, authority, start, OVER_THE_NETWORK, outlet)
+    playing = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    await playing
+
+
+async def _make_local(prefix: str) -> None:
+    """Tell the container's kernel that the whole prefix is its own."""
+    program = shutil.which("ip") or "ip"
+    process = await asyncio.create_subprocess_exec(
+        program, "route", "replace", "local", prefix, "dev", "lo", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    if process.returncode:
+        raise OSError(f"cannot make {prefix} local to the container: {said.decode().strip()}")
+
+
+async def _ready(target: RemoteTarget, deadline: Deadline) -> None:
+    """Wait until the target's contract answers and its SMTP port takes connections. Closes a target that never does."""
+    trouble = "its contract does not answer"
+    try:
+        async with asyncio.timeout(deadline.seconds):
+            while True:
+                try:
+                    await target.about()
+                    await target.greet()
+                except TargetError as error:
+                    trouble = str(error)
+                    await asyncio.sleep(_READY_POLL)
+                else:
+                    return
+    except TimeoutError:
+        await target.close()
+        raise TargetError(f"{deadline.name}: the target is not up after {deadline.seconds:g} s: {trouble}") from None
+
+
+def _standard_output() -> Outlet:
+    def line(thing: Header | Event | Footer) -> None:
+        sys.stdout.buffer.write(encoded(thing))
+        sys.stdout.buffer.flush()
+
+    def keep(log: str) -> None:
+        TARGET_LOG.write_text(log, encoding="utf-8")
+
+    return Outlet(header=line, event=line, footer=line, target_log=keep)

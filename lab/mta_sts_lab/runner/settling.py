@@ -1,0 +1,243 @@
+"""Waits until what happened to a message is settled, by the same functions that the judge uses afterwards."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mta_sts_lab.events import (
+    BounceReceived,
+    ConnectionAccepted,
+    ConnectionClosed,
+    ConnectionDenied,
+    DeadlinePassed,
+    DnsAnswered,
+    MessageAccepted,
+    PolicyRequested,
+    QueueSeen,
+    TlsFailed,
+)
+from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.model import Case, Outcome, Step
+from mta_sts_lab.runner.run_context import LabBroken, RunContext
+from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.timeouts import Deadline
+
+#: Seconds between two looks while nothing happens: only deadlines pass then, and those are ten times longer.
+_LOOK_UP = 0.25
+
+#: What can change the outcome of a message: only these wake up who waits for it.
+_DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
+
+#: Where no queue is shown a hold is proved by the attempts, and those begin with a query.
+_DECISIVE_WITHOUT_QUEUE = (MessageAccepted, BounceReceived, DnsAnswered)
+
+
+def fetched_before_delivery(facts: CaseFacts, step: str) -> bool:
+    """Whether a step's fetches had all ended before the target connected to the host that took the step's message.
+
+    An answer alone does not show it: who fetches beside the delivery may be answered before it and store after it.
+    """
+    fetches = {fact.session for _, fact in facts.of_kind(PolicyRequested, step)}
+    over = [event.at for event, fact in facts.of_kind(ConnectionClosed) if fact.session in fetches]
+    taken = {fact.via or fact.session for _, fact in facts.of_kind(MessageAccepted, step)}
+    begun = [event.at for event, fact in facts.of_kind(ConnectionAccepted) if fact.session in taken]
+    return not fetches or not begun or (len(over) == len(fetches) and max(over) < min(begun))
+
+
+@dataclass(slots=True)
+class Sent:
+    """A message that the target took."""
+
+    token: str
+    recipient: str
+    at: float
+
+
+@dataclass(slots=True)
+class Settling:
+    """The waits of one case. `sent` is what the target took so far, in order."""
+
+    stage: RunContext
+    case: Case
+    sent: list[Sent] = field(default_factory=list)
+    _case_facts: CaseFacts | None = None
+
+    def facts(self, sent: Sent) -> MessageFacts:
+        """Return what is on record of a message so far."""
+        if self._case_facts is None:
+            # The list grows while the case is played, and what has been sorted of it stays sorted.
+            events = self.stage.recorder.of_case(self.case.id)
+            self._case_facts = CaseFacts(self.case.id, events, self.stage.about.retry_seconds)
+        return MessageFacts(self._case_facts, sent.token, sent.at, math.inf)
+
+    def first_was_delivered(self) -> bool:
+        """Whether nothing was sent yet, or the first message has arrived."""
+        return not self.sent or self.facts(self.sent[0]).outcome().delivered
+
+    async def settle(self, sent: Sent, deadline: Deadline, done: Callable[[Outcome], bool]) -> None:
+        """Wait until a message's outcome satisfies `done`, asking for another attempt while it is merely held."""
+        began = time.monotonic()
+        gone_since = 0.0
+        seen = -1
+        while True:
+            events = self.stage.recorder.of_case(self.case.id)
+            decisive = _DECISIVE if self.stage.watch.offered else _DECISIVE_WITHOUT_QUEUE
+            if any(isinstance(event.fact, decisive) for event in events[max(seen, 0) :]) or seen < 0:
+                outcome = self.facts(sent).outcome()
+            seen = len(events)
+            now = time.monotonic()
+            gone_since = (gone_since or now) if outcome is Outcome.LOST else 0.0
+            if done(outcome) and (outcome is not Outcome.LOST or now - gone_since > self._bounce_seconds):
+                if outcome.delivered:
+                    await self._handed_over(sent)
+                return
+            self.give_up_when_hopeless()
+            longest = self._longest(sent, deadline)
+            if now - began > longest.seconds:
+                self._passed(longest, f"{sent.recipient} is {outcome.value}")
+                return
+            if now - began >= self.stage.about.retry_seconds and self._idle(sent):
+                self.stage.watch.retry(sent.token)
+            await self.stage.recorder.changed(self.case.id, _LOOK_UP)
+
+    def _longest(self, sent: Sent, deadline: Deadline) -> Deadline:
+        """Return a deadline with room for retries and, while the target says that it is at work, for the attempt."""
+        timeouts = self.stage.timeouts
+        longest = timeouts.with_retries(deadline, self.stage.about, self.stage.watch.flushes)
+        seen = self.facts(sent).queue()
+        if not seen or seen[-1][1].state != "active":
+            return longest
+        return Deadline(timeouts.attempt.name, longest.seconds + timeouts.attempt.seconds)
+
+    @property
+    def _bounce_seconds(self) -> float:
+        return self.stage.timeouts.bounce.seconds
+
+    def _idle(self, sent: Sent) -> bool:
+        """Whether the target holds the message and is not trying it now. One that is busy is not to be pushed again.
+
+        Its queue may say so a moment before it has taken its leave of the host.
+        """
+        message = self.facts(sent)
+        seen = message.queue()
+        if not seen:
+            return not self.stage.watch.offered
+        event, last = seen[-1]
+        if last.state != "deferred" or message.facts.contacts(last.looked):
+            return False
+        return not message.busy_during(last.looked, event.at)
+
+    async def _handed_over(self, sent: Sent) -> None:
+        """Wait until the target knows, too, that its message was accepted.
+
+        Whoever ends an attacker's session between the MX's 250 and the target makes the target send a second copy, and
+        would then blame it for that (RFC 5321, section 4.2.5).
+        """
+        deadline = self.stage.timeouts.hand_over
+        give_up = time.monotonic() + deadline.seconds
+        while not self._target_knows(sent):
+            self.give_up_when_hopeless()
+            remaining = give_up - time.monotonic()
+            if remaining <= 0:
+                self._passed(deadline, f"the target to let go of {sent.recipient}")
+                return
+            await self.stage.recorder.changed(self.case.id, remaining)
+
+    def _target_knows(self, sent: Sent) -> bool:
+        message = self.facts(sent)
+        if self.stage.watch.offered:
+            return message.gone()
+        closed = {fact.session for _, fact in message.facts.of_kind(ConnectionClosed)}
+        return all((copy.via or copy.session) in closed for _, copy in message.copies())
+
+    def give_up_when_hopeless(self) -> None:
+        """Stop waiting once nothing more can be proved: the target is broken, or the lab is."""
+        if self.stage.watch.broken:
+            raise TargetError(self.stage.watch.broken)
+        if self.stage.recorder.has_failed(self.case.id):
+            raise LabBroken("the lab failed; the record says where")
+
+    def _passed(self, deadline: Deadline, waited_for: str) -> None:
+        self.stage.recorder.write(
+            DeadlinePassed(deadline=deadline.name, seconds=deadline.seconds, waited_for=waited_for), self.case.id
+        )
+
+    def lets_mail_through(self, step: Step) -> bool:
+        """Whether older mail can be waited for. A step that sends shows it by its own message: held is held."""
+        return not step.send or self.facts(self.sent[-1]).outcome() is not Outcome.DEFERRED
+
+    async def recover(self) -> None:
+        """Wait until everything that earlier steps left in the queue has arrived."""
+        deadline = self.stage.timeouts.recover
+        for sent in self.sent:
+            outcome = self.facts(sent).outcome()
+            if outcome in (Outcome.DEFERRED, Outcome.UNSETTLED):
+                await self.settle(sent, deadline, lambda outcome: outcome not in (Outcome.DEFERRED, Outcome.UNSETTLED))
+            elif outcome is Outcome.LOST:
+                await self._turn_up(sent)
+            elif outcome.delivered:
+                await self._handed_over(sent)
+
+    async def answers_forgotten(self, step: Step) -> None:
+        """Let the target forget what DNS told it, before an attack on the answers: it could not meet that otherwise."""
+        if all(attack.channel != "dns" for attack in step.attacks):
+            return
+        give_up = time.monotonic() + self.stage.about.dns_memory_seconds
+        while (remaining := give_up - time.monotonic()) > 0:
+            self.give_up_when_hopeless()
+            await self.stage.recorder.changed(self.case.id, remaining)
+
+    async def _turn_up(self, sent: Sent) -> None:
+        """Give a message that the queue does not show the chance to arrive all the same.
+
+        One that does was never lost: then it is the view of the queue that is wrong, and nothing is proved by it.
+        """
+        give_up = time.monotonic() + self._bounce_seconds
+        self.stage.watch.retry(sent.token)
+        while self.facts(sent).outcome() is Outcome.LOST and time.monotonic() < give_up:
+            self.give_up_when_hopeless()
+            await self.stage.recorder.changed(self.case.id, min(_LOOK_UP, self._bounce_seconds))
+
+    async def policy_learned(self) -> None:
+        """Wait until the target has been at the policy host, which RFC 8461 lets it do after the delivery."""
+        deadline = self.stage.timeouts.learn_policy
+        give_up = time.monotonic() + deadline.seconds
+        while not self._policy_host_answered():
+            self.give_up_when_hopeless()
+            remaining = give_up - time.monotonic()
+            if remaining <= 0:
+                self._passed(deadline, "a policy request")
+                return
+            await self.stage.recorder.changed(self.case.id, remaining)
+        await self._policy_stored()
+
+    async def _policy_stored(self) -> None:
+        """Give a target that may have delivered without waiting for the policy the time to take in what it got.
+
+        Nothing on the wire shows when that is done, and an attack that begins before would blame it for that.
+        """
+        step = self.stage.recorder.step_of(self.case.id)
+        facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id))
+        if fetched_before_delivery(facts, step):
+            return
+        give_up = time.monotonic() + self.stage.timeouts.policy_stored.seconds
+        while (remaining := give_up - time.monotonic()) > 0:
+            self.give_up_when_hopeless()
+            await self.stage.recorder.changed(self.case.id, remaining)
+
+    def _policy_host_answered(self) -> bool:
+        """Whether the target has got an answer, a refusal, or left the policy host by itself."""
+        step = self.stage.recorder.step_of(self.case.id)
+        events = [event for event in self.stage.recorder.of_case(self.case.id) if event.step == step]
+        facts = CaseFacts(self.case.id, events)
+        reached = [event.fact for event in facts.policy_host_reached()]
+        sessions = {fact.session for fact in reached if isinstance(fact, ConnectionAccepted)}
+        ended = [fact for _, fact in facts.of_kind(ConnectionClosed)] + [fact for _, fact in facts.of_kind(TlsFailed)]
+        return (
+            bool(facts.of_kind(PolicyRequested))
+            or any(isinstance(fact, ConnectionDenied) for fact in reached)
+            or any(fact.session in sessions for fact in ended)
+        )

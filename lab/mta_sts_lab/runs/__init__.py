@@ -1,0 +1,1 @@
+"""The service behind every command: plan, play, judge, write."""

@@ -1,0 +1,94 @@
+"""The folders of some runs become one table, and the table one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mta_sts_lab.record import Record, RecordError, read_record
+from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
+from mta_sts_lab.reports.verdicts_reading import JudgedRun, VerdictsError, read_verdicts
+from mta_sts_lab.runs.trouble import UsageError
+from mta_sts_lab.runs.workflow import find_run
+from mta_sts_lab.runs.writing import write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedFolder:
+    """The folder of a run, and what was judged of it."""
+
+    folder: Path
+    judged: JudgedRun
+
+
+def find_runs(names: Sequence[str], out: Path) -> tuple[JudgedFolder, ...]:
+    """Return the runs by their folders or ids; a folder that is named twice counts once.
+
+    Raises `UsageError` with a line for each that cannot be used.
+    """
+    found: dict[str, JudgedFolder] = {}
+    wrong: list[str] = []
+    for name in names:
+        try:
+            run = _run_in(find_run(name, out))
+        except (RecordError, VerdictsError) as error:
+            wrong.append(str(error))
+            continue
+        twin = found.setdefault(run.judged.run, run)
+        if twin.folder.resolve() != run.folder.resolve():
+            wrong.append(f"{run.folder}: the same run as {twin.folder}; give one of them")
+    if wrong:
+        raise UsageError("\n  ".join(wrong))
+    return tuple(found.values())
+
+
+def table_of(runs: Iterable[JudgedFolder]) -> Matrix:
+    """Put runs beside each other."""
+    return matrix_of([run.judged for run in runs])
+
+
+def write_page(path: Path, matrix: Matrix, runs: Iterable[JudgedFolder]) -> None:
+    """Write the page, whole or not at all. Raises `UsageError`."""
+    from mta_sts_lab.reports.matrix.evidence import Source, evidence_of
+    from mta_sts_lab.reports.matrix.page import matrix_html
+    from mta_sts_lab.requirements import load_requirements
+
+    folders = {run.judged.run: run.folder for run in runs}
+
+    def evidence(number: int) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        judged = matrix.columns[number].run
+        folder = folders[judged.run]
+        return evidence_of(Source(judged, _record(folder, judged), _log(folder), folder))
+
+    try:
+        write_whole(path, matrix_html(matrix, evidence, load_requirements()).encode())
+    except OSError as error:
+        raise UsageError(f"--html {path}: cannot be written: {error.strerror}") from error
+
+
+def _run_in(folder: Path) -> JudgedFolder:
+    judged = read_verdicts(folder / "verdicts.json")
+    _record(folder, judged)
+    return JudgedFolder(folder, judged)
+
+
+def _record(folder: Path, judged: JudgedRun) -> Record:
+    """Read the record that the verdicts are about: what is cut short is no evidence for them."""
+    record = read_record(folder / "record.jsonl")
+    cases = {case.id for case in record.header.cases}
+    if record.header.run != judged.run or not cases.issuperset(verdict.case for verdict in judged.verdicts):
+        raise VerdictsError(
+            f"{folder}: verdicts.json is not about this record ({record.header.run}); "
+            f"`sts-lab judge {folder}` writes it anew"
+        )
+    return record
+
+
+def _log(folder: Path) -> str:
+    """Return what the target logged; nothing, where it shows no log."""
+    try:
+        return (folder / "target" / "log.txt").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,80 @@
+"""A target that shows and does less than it could: what is hidden counts as not offered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from mta_sts_lab.targets.contract import About, Held, MailSession, NotOffered, Target
+
+#: The parts of the contract that a target may leave out, by the last part of their path.
+OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")
+
+
+#: The capability that is worth nothing without POST /reports.
+REPORTS = "tls-rpt"
+
+
+class BlackBox:
+    """A `Target` around another one, of which only mail is asked, and what GET /about says.
+
+    That is the least that any target has: it takes mail, and delivers it.
+    """
+
+    def __init__(self, inside: Target, hidden: Collection[str] = OFFERED_PARTS) -> None:
+        self.inside = inside
+        self.hidden = set(hidden)
+
+    async def about(self) -> About:
+        """See `Target`. A claim to send reports is set aside with POST /reports: nobody waits for the end of a day."""
+        about = await self.inside.about()
+        if "reports" not in self.hidden or REPORTS not in about.capabilities:
+            return about
+        left = tuple(one for one in about.capabilities if one != REPORTS)
+        return replace(about, capabilities=left, set_aside=(REPORTS,))
+
+    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        """See `Target`."""
+        return await self.inside.inject(sender, recipient, message)
+
+    async def open_session(self) -> MailSession:
+        """See `Target`."""
+        return await self.inside.open_session()
+
+    async def queue(self) -> tuple[Held, ...]:
+        """See `Target`."""
+        self._may("queue")
+        return await self.inside.queue()
+
+    async def flush(self) -> None:
+        """See `Target`."""
+        self._may("flush")
+        await self.inside.flush()
+
+    async def restart(self, signal: str) -> None:
+        """See `Target`."""
+        self._may("restart")
+        await self.inside.restart(signal)
+
+    async def advance(self, seconds: int) -> None:
+        """See `Target`."""
+        self._may("clock")
+        await self.inside.advance(seconds)
+
+    async def reports(self) -> None:
+        """See `Target`."""
+        self._may("reports")
+        await self.inside.reports()
+
+    async def logs(self) -> str:
+        """See `Target`."""
+        self._may("logs")
+        return await self.inside.logs()
+
+    async def close(self) -> None:
+        """See `Target`."""
+        await self.inside.close()
+
+    def _may(self, part: str) -> None:
+        if part in self.hidden:
+            raise NotOffered(f"/{part} is not asked for: the target is looked at as a black box")

@@ -1,0 +1,34 @@
+"""TLS reports (RFC 8460), whoever sent them: a tolerant parser, and a strict grader on top.
+
+Pure: octets go in, frozen data comes out. The parser never raises for what a report says; the grader says what is
+wrong, which obligation that breaks, and what cannot be judged from the report alone.
+"""
+
+from mta_sts_lab.tlsrpt.departures import Departure, Finding
+from mta_sts_lab.tlsrpt.grading import NotJudged, grade, not_judged
+from mta_sts_lab.tlsrpt.known_sessions import KnownSessions, Range
+from mta_sts_lab.tlsrpt.parser import parse_report
+from mta_sts_lab.tlsrpt.report import Failure, Kind, ParsedReport, Policy, Report
+from mta_sts_lab.tlsrpt.sessions_checks import against_sessions, right_result_types
+from mta_sts_lab.tlsrpt.signature import KeyLookup, KeyUnavailable, unverified
+
+__all__ = [
+    "Departure",
+    "Failure",
+    "Finding",
+    "KeyLookup",
+    "KeyUnavailable",
+    "Kind",
+    "KnownSessions",
+    "NotJudged",
+    "ParsedReport",
+    "Policy",
+    "Range",
+    "Report",
+    "against_sessions",
+    "grade",
+    "not_judged",
+    "parse_report",
+    "right_result_types",
+    "unverified",
+]

@@ -1,0 +1,287 @@
+"""From JSON values to a report (RFC 8460, section 4.4): keeps what can be made out, notes what has the wrong shape."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt.departures import Departure, Notes, quoted
+from mta_sts_lab.tlsrpt.json_text import Number, Value
+from mta_sts_lab.tlsrpt.limits import MOST_FAILURES, MOST_POLICIES, BeyondLimit
+from mta_sts_lab.tlsrpt.moments import Moment, read_moment
+from mta_sts_lab.tlsrpt.report import Failure, Policy, Report
+
+A46 = "A46: what cannot be known before a connection may be absent or empty"
+A47 = "A47: the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241, held)"
+A48 = "A48: section 4 speaks of a string, sections 4.4 and 4.5 define an array; a minor failure"
+
+
+def read_content(value: Value, complete: bool, notes: Notes) -> Report | None:
+    """Read a report; None for JSON that is no object at all. Nothing is missing from a text that was cut short.
+
+    Raises `BeyondLimit` for more policies or failures than are looked at.
+    """
+    if not isinstance(value, dict):
+        if complete:
+            notes.add(Departure("RPT-4-01", "no-report", "$", "a JSON object", told(value)))
+        return None
+    members = _Members(value, "", complete, notes)
+    dates = members.inner("date-range", "RPT-4.4-02")
+    return Report(
+        organization_name=members.name("organization-name", "RPT-4.4-01"),
+        start=_moment(dates, "start-datetime"),
+        end=_moment(dates, "end-datetime"),
+        contact_info=members.name("contact-info", "RPT-4.4-04"),
+        report_id=members.name("report-id", "RPT-4.4-05"),
+        policies=tuple(_policies(members)),
+    )
+
+
+def told(value: Value) -> str:
+    """Say what a JSON value is, with its text where it has one."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "the boolean " + json.dumps(value)
+        case Number():
+            return f"the number {value.text[:40]}"
+        case str():
+            return f"the string {quoted(value)}"
+        case list():
+            return f"an array of {len(value)}"
+        case _:
+            return f"an object of {len(value)}"
+
+
+class _Members:
+    """The members of one JSON object, read one by one under the obligation that each is for."""
+
+    def __init__(self, members: dict[str, Value], where: str, complete: bool, notes: Notes) -> None:
+        self._members = members
+        self.where = where
+        self._complete = complete
+        self._notes = notes
+
+    def path(self, name: str) -> str:
+        """Return the path of a member."""
+        return f"{self.where}.{name}" if self.where else name
+
+    def has(self, name: str) -> bool:
+        """Whether there is a member of that name."""
+        return name in self._members
+
+    def get(self, name: str) -> Value:
+        """Return a member as it is; None also where it is missing."""
+        return self._members.get(name)
+
+    def within(self, members: dict[str, Value], where: str) -> _Members:
+        """Return a reader for an object below this one."""
+        return _Members(members, where, self._complete, self._notes)
+
+    def note(
+        self, obligation: str, reason: str, name: str, expected: str, observed: str, also: tuple[str, ...] = ()
+    ) -> None:
+        """Note what is wrong with a member."""
+        self._notes.add(Departure(obligation, reason, self.path(name), expected, observed, also=also))
+
+    def eased(
+        self, obligation: str, reason: str, name: str, expected: str, observed: str, grade: Grade, note: str
+    ) -> None:
+        """Note what is wrong with a member where an ambiguity decides how bad that is."""
+        self._notes.add(Departure(obligation, reason, self.path(name), expected, observed, grade, note))
+
+    def missing(self, obligation: str, name: str, expected: str, also: tuple[str, ...] = ()) -> None:
+        """Note that a member is missing, unless the rest of the text is missing as well."""
+        if self._complete:
+            self.note(obligation, "missing", name, expected, "no such member", also)
+
+    def inner(self, name: str, obligation: str, also: tuple[str, ...] = ()) -> _Members | None:
+        """Read an obligatory object."""
+        value = self.get(name)
+        if isinstance(value, dict):
+            return self.within(value, self.path(name))
+        if not self.has(name):
+            self.missing(obligation, name, "an object", also)
+        else:
+            self.note(obligation, "wrong-type", name, "an object", told(value), also)
+        return None
+
+    def text(self, name: str, obligation: str, obligatory: bool = True) -> str | None:
+        """Read a string; a number is taken for its digits."""
+        if not self.has(name):
+            if obligatory:
+                self.missing(obligation, name, "a string")
+            return None
+        value = self.get(name)
+        if isinstance(value, str):
+            return value
+        self.note(obligation, "null" if value is None else "wrong-type", name, "a string", told(value))
+        return value.text if isinstance(value, Number) else None
+
+    def name(self, name: str, obligation: str) -> str | None:
+        """Read an obligatory string that has to say something."""
+        value = self.text(name, obligation)
+        if value is not None and not value.strip():
+            self.note(obligation, "empty", name, "a string that says something", told(value))
+            return None
+        return value
+
+    def count(self, name: str, obligation: str) -> int | None:
+        """Read a number of sessions: an integer that is not negative."""
+        if not self.has(name):
+            self.missing(obligation, name, "an integer")
+            return None
+        value = self.get(name)
+        if isinstance(value, str) and re.fullmatch(r"\d{1,30}", value.strip(), re.ASCII):
+            self.note(obligation, "wrong-type", name, "a JSON number", told(value))
+            return int(value)
+        if not isinstance(value, Number):
+            self.note(obligation, "null" if value is None else "wrong-type", name, "an integer", told(value))
+            return None
+        return self._integer(value, name, obligation)
+
+    def _integer(self, number: Number, name: str, obligation: str) -> int | None:
+        count = number.integer
+        if count is None:
+            if not number.written_as_integer:
+                self.note(obligation, "not-an-integer", name, "an integer", told(number))
+            return None
+        if count < 0:
+            self.note(obligation, "negative", name, "0 or more", told(number))
+            return None
+        if not number.written_as_integer:
+            reason = "the value is an integer, only its spelling is not"
+            self.eased(obligation, "integer-with-fraction", name, "an integer", told(number), Grade.INFO, reason)
+        return count
+
+
+def _moment(dates: _Members | None, name: str) -> Moment | None:
+    text = dates.name(name, "RPT-4.4-02") if dates else None
+    return None if text is None else read_moment(text)
+
+
+def _policies(members: _Members) -> Iterator[Policy]:
+    value = members.get("policies")
+    if not members.has("policies"):
+        members.missing("RPT-4-02", "policies", "an array")
+        return
+    if isinstance(value, dict):
+        members.note("RPT-4-02", "not-an-array", "policies", "an array, also for a single policy", told(value))
+        value = [value]
+    if not isinstance(value, list):
+        members.note("RPT-4-02", "not-an-array", "policies", "an array", told(value))
+        return
+    if len(value) > MOST_POLICIES:
+        raise BeyondLimit(f"the report has {len(value)} policies; {MOST_POLICIES} are looked at")
+    room = MOST_FAILURES
+    for number, element in enumerate(value):
+        name = f"policies[{number}]"
+        if not isinstance(element, dict):
+            members.note("RPT-4-02", "wrong-type", name, "an object", told(element))
+            continue
+        policy = _policy(members.within(element, members.path(name)), room)
+        room -= len(policy.failures or ())
+        yield policy
+
+
+def _policy(block: _Members, room: int) -> Policy:
+    policy = block.inner("policy", "RPT-4.4-06", also=("RPT-4.4-08",))
+    summary = block.inner("summary", "RPT-4.4-12", also=("RPT-4.4-13",))
+    return Policy(
+        where=block.where,
+        policy_type=policy.name("policy-type", "RPT-4.4-06") if policy else None,
+        policy_string=_policy_string(policy) if policy else None,
+        policy_domain=policy.name("policy-domain", "RPT-4.4-08") if policy else None,
+        mx_host=_mx_host(policy) if policy else None,
+        mx_host_is_text=policy is not None and isinstance(policy.get("mx-host"), str),
+        successful=summary.count("total-successful-session-count", "RPT-4.4-12") if summary else None,
+        failed=summary.count("total-failure-session-count", "RPT-4.4-13") if summary else None,
+        failures=_failures(block, room),
+    )
+
+
+def _policy_string(policy: _Members) -> tuple[str, ...] | None:
+    """Read policy-string. Whether it may be missing depends on the type of the policy, and is not judged here."""
+    name, expected = "policy-string", "an array of strings"
+    value = policy.get(name)
+    if not policy.has(name):
+        return None
+    if isinstance(value, str):
+        policy.eased("RPT-4.4-07", "string-for-array", name, expected, told(value), Grade.FAIL, A48)
+        return tuple(line for line in re.split(r"\r\n|\r|\n", value) if line)
+    if not isinstance(value, list):
+        policy.note("RPT-4.4-07", "null" if value is None else "wrong-type", name, expected, told(value))
+        return None
+    lines: list[str] = []
+    for number, element in enumerate(value):
+        place = f"{name}[{number}]"
+        if isinstance(element, list):
+            policy.note("RPT-4.5-03", "nested-array", place, "a string for each line", told(element))
+            lines += [line for line in element if isinstance(line, str)]
+        elif isinstance(element, str):
+            lines.append(element)
+        else:
+            policy.note("RPT-4.4-07", "wrong-type", place, "a string", told(element))
+    return tuple(lines)
+
+
+def _mx_host(policy: _Members) -> tuple[str, ...] | None:
+    name, expected = "mx-host", "an array of strings"
+    value = policy.get(name)
+    if not policy.has(name):
+        return None
+    if isinstance(value, str):
+        policy.eased("RPT-4.4-10", "string-for-array", name, expected, told(value), Grade.WEAK, A47)
+        return tuple(pattern for pattern in re.split(r"[\s,;]+", value) if pattern)
+    if not isinstance(value, list):
+        policy.note("RPT-4.4-10", "null" if value is None else "wrong-type", name, expected, told(value))
+        return None
+    for number, element in enumerate(value):
+        if not isinstance(element, str):
+            policy.note("RPT-4.4-10", "wrong-type", f"{name}[{number}]", "a string", told(element))
+        elif not element:
+            policy.note("RPT-4.4-10", "empty", f"{name}[{number}]", "an mx pattern", told(element))
+    return tuple(element for element in value if isinstance(element, str) and element)
+
+
+def _failures(block: _Members, room: int) -> tuple[Failure, ...] | None:
+    name = "failure-details"
+    if not block.has(name):
+        return None
+    value = block.get(name)
+    if isinstance(value, dict):
+        block.note("RPT-4-05", "not-an-array", name, "an array, also for a single failure", told(value))
+        value = [value]
+    if not isinstance(value, list):
+        block.note("RPT-4-05", "null" if value is None else "not-an-array", name, "an array", told(value))
+        return ()
+    if len(value) > room:
+        raise BeyondLimit(f"the report has more than {MOST_FAILURES} failure details")
+    failures: list[Failure] = []
+    for number, element in enumerate(value):
+        place = f"{name}[{number}]"
+        if isinstance(element, dict):
+            failures.append(_failure(block.within(element, block.path(place)), element))
+        else:
+            block.note("RPT-4-05", "wrong-type", place, "an object", told(element))
+    return tuple(failures)
+
+
+def _failure(entry: _Members, members: dict[str, Value]) -> Failure:
+    rest = {name: value for name, value in members.items() if name != "failed-session-count"}
+    return Failure(
+        where=entry.where,
+        result_type=entry.name("result-type", "RPT-4.4-14"),
+        # Whether these three may be missing depends on the result type (A46), and is not judged here.
+        sending_mta_ip=entry.text("sending-mta-ip", "RPT-4.4-15", obligatory=False),
+        receiving_mx_hostname=entry.text("receiving-mx-hostname", "RPT-4.4-16", obligatory=False),
+        receiving_mx_helo=entry.text("receiving-mx-helo", "RPT-4.4-17", obligatory=False),
+        receiving_ip=entry.text("receiving-ip", "RPT-4.4-18", obligatory=False),
+        failed_session_count=entry.count("failed-session-count", "RPT-4.4-19"),
+        additional_information=entry.text("additional-information", "RPT-4.4-20", obligatory=False),
+        failure_reason_code=entry.text("failure-reason-code", "RPT-4.4-21", obligatory=False),
+        identity=repr(sorted(rest.items(), key=lambda item: item[0])),
+    )

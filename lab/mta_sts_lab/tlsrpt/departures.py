@@ -1,0 +1,103 @@
+"""What is wrong with a report: noted as a departure, told as a finding.
+
+A *departure* is noted where it is seen, by the parser or by a check, and knows only the obligation's id. A *finding* is
+a departure with the obligation's own words and the grade that its level decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from mta_sts_lab.model import Grade, Requirement
+from mta_sts_lab.tlsrpt.limits import MOST_NOTED
+
+#: Characters of a foreign value that are quoted in a finding.
+_QUOTED = 160
+
+#: Characters of a finding's longer texts: names and media types in them are foreign as well.
+_TOLD = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """One place where a report is not what an obligation asks for.
+
+    `where` is a path into the JSON (`policies[0].summary`), a header field, the file name, or a part of the container.
+    Without a `grade` the level of the obligation decides; with one, `note` says which ambiguity or reason overrides it.
+    `also` are further obligations that the same departure breaks.
+    """
+
+    obligation: str
+    reason: str
+    where: str
+    expected: str
+    observed: str
+    grade: Grade | None = None
+    note: str = ""
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A departure, the obligation that it breaks in so many words, and how bad that is.
+
+    `grade` is fail, weak or info; inconclusive where the lab could not look. `reason` is a stable code, `check`
+    the name of the check, which reads as the sentence that does not hold.
+    """
+
+    check: str
+    obligation: str
+    level: str
+    rfc: str
+    section: str
+    text: str
+    grade: Grade
+    reason: str
+    where: str
+    expected: str
+    observed: str
+    note: str = ""
+    also: tuple[str, ...] = ()
+
+
+class Notes:
+    """The departures that the parser meets on its way, up to a bound: a hostile report has one in every octet."""
+
+    def __init__(self) -> None:
+        self._noted: list[Departure] = []
+        self._obligations: set[str] = set()
+
+    def add(self, departure: Departure) -> None:
+        """Note a departure. Past the bound, only one whose obligation was not noted before is kept."""
+        if len(self._noted) < MOST_NOTED or departure.obligation not in self._obligations:
+            self._noted.append(departure)
+            self._obligations.add(departure.obligation)
+
+    def __iter__(self) -> Iterator[Departure]:
+        return iter(self._noted)
+
+
+def finding(departure: Departure, check: str, requirements: Mapping[str, Requirement]) -> Finding:
+    """Return the finding that a departure makes. Raises `KeyError` for an obligation that does not exist."""
+    requirement = requirements[departure.obligation]
+    return Finding(
+        check=check,
+        obligation=requirement.id,
+        level=requirement.level,
+        rfc=requirement.rfc,
+        section=requirement.section,
+        text=requirement.text,
+        grade=departure.grade or requirement.grade_when_broken,
+        reason=departure.reason,
+        where=departure.where[:_TOLD],
+        expected=departure.expected[:_TOLD],
+        observed=departure.observed[:_TOLD],
+        note=departure.note,
+        also=departure.also,
+    )
+
+
+def quoted(text: str) -> str:
+    """Return foreign text in quotation marks, cut to what a finding quotes."""
+    return f'"{text}"' if len(text) <= _QUOTED else f'"{text[:_QUOTED]}" and {len(text) - _QUOTED} characters more'

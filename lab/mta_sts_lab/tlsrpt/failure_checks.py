@@ -1,0 +1,231 @@
+"""What each entry of failure-details has to be, and how the counters agree with one another (RFC 8460, section 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt import names
+from mta_sts_lab.tlsrpt.content import A46
+from mta_sts_lab.tlsrpt.departures import Departure, quoted
+from mta_sts_lab.tlsrpt.report import (
+    CONNECTED_FAILURES,
+    DANE_DISCOVERY_FAILURES,
+    RESULT_TYPES,
+    STS_DISCOVERY_FAILURES,
+    Failure,
+    ParsedReport,
+    Policy,
+)
+
+A60 = "A60: reporters count sessions differently, but an entry stands for one at least"
+A60_INFO = "A60: reporters count sessions differently; exact equality is only noted"
+A63 = "A63: a session under a cached policy may be counted as a success while the policy could not be fetched"
+
+#: The longest thing that a reporter quotes in one piece is an SMTP reply line (RFC 5321, section 4.5.3.1.5), in octets.
+LONGEST_REASON = 512
+
+#: What failures break that are laid to a policy of mode none: those to refresh it, and those to connect.
+NO_REFRESH_UNDER_NONE = "STS-6-02"
+NO_FAILURE_UNDER_NONE = "STS-6-03"
+UNDER_NONE = (NO_REFRESH_UNDER_NONE, NO_FAILURE_UNDER_NONE)
+
+_FITTING = {
+    "sts": frozenset(RESULT_TYPES) - DANE_DISCOVERY_FAILURES,
+    "tlsa": frozenset(RESULT_TYPES) - STS_DISCOVERY_FAILURES,
+    "no-policy-found": frozenset(RESULT_TYPES) - {"tlsa-invalid", "dnssec-invalid"},
+}
+
+
+def the_result_types_are_registered(parsed: ParsedReport) -> Iterator[Departure]:
+    """result-type is one of the eleven that RFC 8460 registered, spelt just so."""
+    for _, failure in _entries(parsed):
+        if failure.result_type is not None and failure.result_type not in RESULT_TYPES:
+            where = f"{failure.where}.result-type"
+            expected = "one of the eleven registered result types"
+            yield Departure("RPT-4.4-14", "unknown-result-type", where, expected, quoted(failure.result_type))
+
+
+def no_failure_is_laid_to_a_policy_of_mode_none(parsed: ParsedReport) -> Iterator[Departure]:
+    """A policy of mode none asks for nothing, so nothing fails under it (RFC 8461, section 6)."""
+    for policy in parsed.policies:
+        if policy.policy_type == "sts" and policy.lines_of("mode")[:1] == ("none",) and policy.failures:
+            connected = policy.result_types - STS_DISCOVERY_FAILURES
+            obligation = NO_FAILURE_UNDER_NONE if connected else NO_REFRESH_UNDER_NONE
+            expected = "no failures under a policy of mode none"
+            observed = ", ".join(quoted(kind) for kind in sorted(policy.result_types)) or "failures"
+            yield Departure(obligation, "failure-under-none", policy.where, expected, observed)
+
+
+def failures_under_an_unknown_mode(parsed: ParsedReport) -> bool:
+    """Whether failures are laid to an MTA-STS policy whose mode the report does not quote."""
+    return any(one.policy_type == "sts" and one.failures and not one.lines_of("mode") for one in parsed.policies)
+
+
+def the_result_types_fit_the_policy(parsed: ParsedReport) -> Iterator[Departure]:
+    """A failure of DANE stands under a DANE policy, one of MTA-STS under an MTA-STS policy."""
+    for policy, failure in _entries(parsed):
+        fitting = _FITTING.get(policy.policy_type or "")
+        if fitting and failure.result_type in RESULT_TYPES and failure.result_type not in fitting:
+            note = "only the record of sessions can tell whether the type of the policy or that of the result is wrong"
+            where = f"{failure.where}.result-type"
+            expected = f"a result type that the policy type {policy.policy_type} can have"
+            observed = quoted(failure.result_type or "")
+            yield Departure("RPT-4.4-14", "result-type-for-another-policy", where, expected, observed, Grade.INFO, note)
+
+
+def every_failure_says_where_it_happened(parsed: ParsedReport) -> Iterator[Departure]:
+    """Both addresses and the MX name are there wherever the result type shows that there was a connection."""
+    noted = {departure.where for departure in parsed.departures}
+    for _, failure in _entries(parsed) if parsed.complete else ():
+        members = (
+            ("RPT-4.4-15", "sending-mta-ip", failure.sending_mta_ip),
+            ("RPT-4.4-16", "receiving-mx-hostname", failure.receiving_mx_hostname),
+            ("RPT-4.4-18", "receiving-ip", failure.receiving_ip),
+        )
+        for obligation, name, value in members:
+            where = f"{failure.where}.{name}"
+            if value or where in noted:
+                continue
+            observed = "no such member" if value is None else "an empty string"
+            if failure.result_type in CONNECTED_FAILURES:
+                yield Departure(obligation, "missing", where, "a string: there was a connection", observed)
+            elif failure.result_type in ("certificate-host-mismatch", "validation-failure"):
+                yield Departure(obligation, "perhaps-missing", where, "a string", observed, Grade.INFO, A46)
+
+
+def the_addresses_are_written_as_they_have_to_be(parsed: ParsedReport) -> Iterator[Departure]:
+    """IPv4 addresses are dotted decimal without leading zeros, IPv6 addresses as RFC 5952 writes them."""
+    for _, failure in _entries(parsed):
+        for obligation, name, text in (
+            ("RPT-4.4-15", "sending-mta-ip", failure.sending_mta_ip),
+            ("RPT-4.4-18", "receiving-ip", failure.receiving_ip),
+        ):
+            fault = names.address_fault(text) if text else ""
+            where = f"{failure.where}.{name}"
+            if fault == names.LEADING_ZEROS:
+                expected = names.canonical(text or "")
+                yield Departure("RPT-4.4-22", fault, where, expected, quoted(text or ""), also=(obligation,))
+            elif fault:
+                canonical = names.canonical(text or "")
+                expected = "an IP address" if fault == names.NOT_AN_ADDRESS else canonical
+                yield Departure(obligation, fault, where, expected, quoted(text or ""))
+
+
+def the_receiving_host_is_a_name(parsed: ParsedReport) -> Iterator[Departure]:
+    """receiving-mx-hostname is a host name as an MX record gives it."""
+    for _, failure in _entries(parsed):
+        name = failure.receiving_mx_hostname
+        if not name:
+            continue
+        address = names.address_fault(names.canonical(name)) == ""
+        if address or not names.is_domain(name):
+            where = f"{failure.where}.receiving-mx-hostname"
+            yield Departure("RPT-4.4-16", "not-a-host-name", where, "the name in the MX record", quoted(name))
+
+
+def the_further_information_is_a_uri(parsed: ParsedReport) -> Iterator[Departure]:
+    """additional-information, where it is given, is a URI."""
+    for _, failure in _entries(parsed):
+        uri = failure.additional_information
+        if uri and not names.is_uri(uri):
+            where = f"{failure.where}.additional-information"
+            yield Departure("RPT-4.4-20", "not-a-uri", where, "a URI", quoted(uri))
+
+
+def a_bad_trust_path_is_explained(parsed: ParsedReport) -> Iterator[Departure]:
+    """certificate-not-trusted comes with a failure-reason-code."""
+    yield from _unexplained(parsed, "certificate-not-trusted", "RPT-4.3.1-05")
+
+
+def a_general_failure_is_explained(parsed: ParsedReport) -> Iterator[Departure]:
+    """validation-failure comes with a failure-reason-code."""
+    yield from _unexplained(parsed, "validation-failure", "RPT-4.3.1-07", also=("RPT-4.3.3-02",))
+
+
+def the_reason_is_short(parsed: ParsedReport) -> Iterator[Departure]:
+    """failure-reason-code is a short error code or text."""
+    for _, failure in _entries(parsed):
+        reason = failure.failure_reason_code or ""
+        if len(reason) > LONGEST_REASON:
+            where = f"{failure.where}.failure-reason-code"
+            expected = f"{LONGEST_REASON} characters at most"
+            yield Departure("RPT-4.3.3-03", "long-reason", where, expected, f"{len(reason)} characters")
+
+
+def every_entry_stands_for_a_session(parsed: ParsedReport) -> Iterator[Departure]:
+    """failed-session-count is one at least."""
+    for _, failure in _entries(parsed):
+        if failure.failed_session_count == 0:
+            where = f"{failure.where}.failed-session-count"
+            yield Departure("RPT-4.4-19", "zero-sessions", where, "1 or more", "0", note=A60)
+
+
+def the_failures_are_aggregated(parsed: ParsedReport) -> Iterator[Departure]:
+    """Within one policy, two entries differ in more than their count."""
+    for policy in parsed.policies:
+        seen: dict[str, str] = {}
+        for failure in policy.failures or ():
+            first = seen.setdefault(failure.identity, failure.where)
+            if first != failure.where:
+                observed = f"the same as {first} but for the count"
+                yield Departure("RPT-4-06", "not-aggregated", failure.where, "one entry for equal failures", observed)
+
+
+def there_are_details_where_there_are_failures(parsed: ParsedReport) -> Iterator[Departure]:
+    """Failures that were counted have their entries, and entries have failures that were counted."""
+    noted = {departure.where for departure in parsed.departures}
+    for policy in parsed.policies if parsed.complete else ():
+        where = f"{policy.where}.failure-details"
+        if policy.failed and not policy.failures and where not in noted:
+            observed = "no such member" if policy.failures is None else "an empty array"
+            yield Departure("RPT-4-05", "failures-without-details", where, f"{policy.failed} failures", observed)
+        if policy.failed == 0:
+            yield from _details_without_failures(policy)
+
+
+def the_entries_fit_into_the_total(parsed: ParsedReport) -> Iterator[Departure]:
+    """No entry has more sessions than failed at all, and together the entries account for all that failed."""
+    for policy in parsed.policies if parsed.complete else ():
+        counts = [failure.failed_session_count for failure in policy.failures or ()]
+        known = [count for count in counts if count is not None]
+        if not policy.failed or not known or len(known) < len(counts):
+            continue
+        where = f"{policy.where}.summary.total-failure-session-count"
+        if max(known) > policy.failed:
+            observed = f"{policy.failed}, and an entry of {max(known)}"
+            expected = "at least as many as each entry has"
+            yield Departure("RPT-4.2.2-01", "entry-above-total", where, expected, observed, Grade.INFO, A60_INFO)
+        elif sum(known) < policy.failed:
+            observed = f"{policy.failed}, and entries that add up to {sum(known)}"
+            expected = "an entry for every failed session"
+            yield Departure("RPT-4.2.2-01", "total-above-entries", where, expected, observed, Grade.INFO, A60_INFO)
+
+
+def _entries(parsed: ParsedReport) -> Iterator[tuple[Policy, Failure]]:
+    for policy in parsed.policies:
+        for failure in policy.failures or ():
+            yield policy, failure
+
+
+def _unexplained(
+    parsed: ParsedReport, result_type: str, obligation: str, also: tuple[str, ...] = ()
+) -> Iterator[Departure]:
+    for _, failure in _entries(parsed) if parsed.complete else ():
+        if failure.result_type == result_type and not (failure.failure_reason_code or "").strip():
+            where = f"{failure.where}.failure-reason-code"
+            observed = "no such member" if failure.failure_reason_code is None else "an empty string"
+            yield Departure(obligation, "no-reason", where, "an error code or text", observed, also=also)
+
+
+def _details_without_failures(policy: Policy) -> Iterator[Departure]:
+    where = f"{policy.where}.summary.total-failure-session-count"
+    before = STS_DISCOVERY_FAILURES | DANE_DISCOVERY_FAILURES
+    counted = [failure for failure in policy.failures or () if failure.failed_session_count]
+    for failure in counted[:1]:
+        observed = f"0, and {failure.where} with {failure.failed_session_count}"
+        expected = "the sessions of failure-details"
+        if all(one.result_type in before for one in counted):
+            yield Departure("RPT-4.2.2-01", "details-without-failures", where, expected, observed, Grade.INFO, A63)
+        else:
+            yield Departure("RPT-4.2.2-01", "details-without-failures", where, expected, observed)

@@ -1,0 +1,137 @@
+"""What a witness knows about the sessions of one policy domain, as a report has to tell it.
+
+The lab was the other end of every session, so that it can say what a report may say at most and has to say at least.
+A witness fills `KnownSessions`; `sessions_checks` compares. The tables of which result type is right for which trouble
+are here as well: where RFC 8460 leaves it open, several are (A41 to A45, A65).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from mta_sts_lab.model import Grade
+
+_PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
+
+#: Why a result type is only tolerated, by the type and its grade.
+NOTES = MappingProxyType(
+    {
+        ("validation-failure", _INFO): "A44: the definition speaks of support, the appendix of replies to STARTTLS",
+        ("validation-failure", _WEAK): "A65: certificate-not-trusted is explicit for a self-signed certificate",
+    }
+)
+
+_ANY_IDENTITY = {"validation-failure": _PASS, "certificate-host-mismatch": _PASS, "sts-policy-invalid": _PASS}
+_ANY_TRUST = {"certificate-not-trusted": _PASS, "validation-failure": _PASS}
+
+#: For each trouble, the result types that report it, and the grade of a report that uses that type.
+RIGHT_RESULT_TYPES: Mapping[str, Mapping[str, Grade]] = MappingProxyType(
+    {
+        "starttls-not-offered": {"starttls-not-supported": _PASS},
+        "starttls-refused": {"starttls-not-supported": _PASS, "validation-failure": _INFO},  # A44
+        "handshake-broken": {"validation-failure": _PASS},
+        "wrong-name": {"certificate-host-mismatch": _PASS},
+        "expired": {"certificate-expired": _PASS},
+        "untrusted": {"certificate-not-trusted": _PASS},
+        "self-signed": {"certificate-not-trusted": _PASS, "validation-failure": _WEAK},  # A65
+        "not-yet-valid": {**_ANY_TRUST, "certificate-expired": _PASS},  # A43
+        "wrong-usage": _ANY_TRUST,  # A43
+        "weak-key": _ANY_TRUST,  # A43
+        "mx-outside-policy": _ANY_IDENTITY,  # A41
+        "policy-unreachable": {"sts-policy-fetch-error": _PASS},
+        "policy-broken": {"sts-policy-invalid": _PASS},
+        "policy-host-untrusted": {"sts-webpki-invalid": _PASS},
+        "tlsa-mismatch": {  # A42
+            "certificate-host-mismatch": _PASS,
+            "validation-failure": _PASS,
+            "tlsa-invalid": _PASS,
+            "certificate-not-trusted": _PASS,
+        },
+        "tlsa-unusable": {"tlsa-invalid": _PASS},
+        "dnssec-broken": {"dnssec-invalid": _PASS},
+        "dane-mandatory": {"dane-required": _PASS},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From `least` to `most`, both included."""
+
+    least: int
+    most: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least <= self.most:
+            raise ValueError(f"no range: {self.least} to {self.most}")
+
+    def __contains__(self, count: int) -> bool:
+        return self.least <= count <= self.most
+
+    def __str__(self) -> str:
+        return f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedSessions:
+    """The sessions with one host at one address that did not come about as the policy demands.
+
+    `hosts` are the names under which the host was met; without an `address` it was met at none, or at any.
+    `result_types` tell of the troubles that these sessions had, and `most` is how many they were at most (A60).
+    """
+
+    hosts: frozenset[str]
+    address: str
+    result_types: frozenset[str]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSessions:
+    """What a witness saw of one policy domain in the time that a report covers.
+
+    `attempts` bounds the connections and `failed` those of them that did not come about as the policy demands; both are
+    ranges because reporters count sessions differently (A60). Fields that are empty or None are not known, and nothing
+    is compared with them.
+    """
+
+    #: The recipient domain.
+    policy_domain: str
+    attempts: Range
+    failed: Range
+    #: Which policy types are right: more than one where the RFC leaves it open (A45, A49).
+    policy_types: frozenset[str] = frozenset({"sts"})
+    #: The lines of the MTA-STS policy that was in force. None: not known, or no policy could be quoted (A45).
+    policy_lines: tuple[str, ...] | None = None
+    #: The lines of policies that were replaced within the time of the report: a block on one of them is right (A64).
+    earlier_policy_lines: tuple[tuple[str, ...], ...] = ()
+    #: The lines of texts that were served and are no policy, or that were published where nothing was fetched: a block
+    #: that tells of a bad policy may quote them, and any block where no policy was in force.
+    refused_policy_lines: tuple[tuple[str, ...], ...] = ()
+    #: The TLSA records that were published, in presentation form. None: not known.
+    tlsa_records: tuple[str, ...] | None = None
+    #: The hosts that the sender dialled; also right as policy-domain of a DANE policy or of none (A55, A67).
+    mx_hosts: frozenset[str] = frozenset()
+    #: What those hosts call themselves in their greeting and EHLO reply.
+    mx_greetings: frozenset[str] = frozenset()
+    sending_ips: frozenset[str] = frozenset()
+    receiving_ips: frozenset[str] = frozenset()
+    #: Who failed, and how: an entry that has a result type of one of them has its host and address as well. Types that
+    #: are none of theirs are tied to no session: a policy that could not be had, say.
+    failed_sessions: tuple[FailedSessions, ...] = ()
+    #: How many sessions anybody can take for a success: those in order, and those in which the mail went on in spite of
+    #: a failure (A61). None: not known.
+    successes: int | None = None
+    #: The result types that may stand in the report, each with the grade of using it (`RIGHT_RESULT_TYPES`).
+    result_types: Mapping[str, Grade] = field(default_factory=dict)
+    #: For a type that fits some sessions and is only tolerated for others: how many it fits, and the grade beyond that.
+    fits: Mapping[str, tuple[int, Grade]] = field(default_factory=dict)
+    #: For each trouble that sessions met for certain, the types that tell of it: one of them has to be told.
+    troubles: tuple[frozenset[str], ...] = ()
+    #: How bad it is that none of them is there although sessions failed; None: as the obligation's level says. A41 and
+    #: A62 make it `info`.
+    absent: Grade | None = None
+    #: Whether sessions under a cached policy may count either way (A63); what was no attempt may not count at all.
+    counters_are_free: bool = False

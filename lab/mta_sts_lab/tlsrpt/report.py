@@ -1,0 +1,142 @@
+"""A TLS report as far as it could be read: frozen data, and nothing is added that the report does not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mta_sts_lab.tlsrpt.departures import Departure
+from mta_sts_lab.tlsrpt.mail import Message
+from mta_sts_lab.tlsrpt.moments import Moment
+from mta_sts_lab.tlsrpt.names import domain_of
+
+#: The registered result types (RFC 8460, sections 4.3.1 to 4.3.2.2; the IANA registry still has these eleven), and the
+#: obligation that defines each.
+RESULT_TYPES = {
+    "starttls-not-supported": "RPT-4.3.1-01",
+    "certificate-host-mismatch": "RPT-4.3.1-02",
+    "certificate-expired": "RPT-4.3.1-03",
+    "certificate-not-trusted": "RPT-4.3.1-04",
+    "validation-failure": "RPT-4.3.1-06",
+    "tlsa-invalid": "RPT-4.3.2.1-01",
+    "dnssec-invalid": "RPT-4.3.2.1-02",
+    "dane-required": "RPT-4.3.2.1-03",
+    "sts-policy-fetch-error": "RPT-4.3.2.2-01",
+    "sts-policy-invalid": "RPT-4.3.2.2-02",
+    "sts-webpki-invalid": "RPT-4.3.2.2-03",
+}
+
+POLICY_TYPES = ("sts", "tlsa", "no-policy-found")
+
+#: Failures to learn an MTA-STS policy: there may be none to quote (A45), and no connection yet (A46).
+STS_DISCOVERY_FAILURES = frozenset({"sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"})
+#: The same for DANE.
+DANE_DISCOVERY_FAILURES = frozenset({"tlsa-invalid", "dnssec-invalid", "dane-required"})
+#: Failures that nobody can have without a connection.
+CONNECTED_FAILURES = frozenset({"starttls-not-supported", "certificate-expired", "certificate-not-trusted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One element of failure-details (RFC 8460, section 4.4). None: not there, or of no use.
+
+    `identity` is equal for two entries that differ in their count alone.
+    """
+
+    where: str
+    result_type: str | None = None
+    sending_mta_ip: str | None = None
+    receiving_mx_hostname: str | None = None
+    receiving_mx_helo: str | None = None
+    receiving_ip: str | None = None
+    failed_session_count: int | None = None
+    additional_information: str | None = None
+    failure_reason_code: str | None = None
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One element of policies: an applied policy, its two counters and its failures.
+
+    `failures` is None where failure-details is not there at all, and `mx_host_is_text` tells one string from an array.
+    """
+
+    where: str
+    policy_type: str | None = None
+    policy_string: tuple[str, ...] | None = None
+    policy_domain: str | None = None
+    mx_host: tuple[str, ...] | None = None
+    mx_host_is_text: bool = False
+    successful: int | None = None
+    failed: int | None = None
+    failures: tuple[Failure, ...] | None = None
+
+    @property
+    def result_types(self) -> frozenset[str]:
+        """Which result types the failures have."""
+        return frozenset(failure.result_type for failure in self.failures or () if failure.result_type)
+
+    def lines_of(self, key: str) -> tuple[str, ...]:
+        """Return the values that an MTA-STS policy's lines give to a key, blanks around them left out."""
+        pairs = (line.partition(":") for line in self.policy_string or ())
+        return tuple(value.strip(" \t") for name, colon, value in pairs if colon and name.strip(" \t") == key)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The JSON of a report."""
+
+    organization_name: str | None = None
+    start: Moment | None = None
+    end: Moment | None = None
+    contact_info: str | None = None
+    report_id: str | None = None
+    policies: tuple[Policy, ...] = ()
+
+
+class Kind(StrEnum):
+    """What somebody handed in, told by its content."""
+
+    MAIL = "mail message"
+    GZIP = "gzip file"
+    JSON = "JSON text"
+    EMPTY = "nothing at all"
+    UNKNOWN = "neither mail, gzip nor JSON"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedReport:
+    """Everything that could be read of what was handed in, and every departure that was met while reading.
+
+    `media_type` is what the HTTP request said, empty for a file. `packed` says whether the data part was gzip, None
+    where there is no data part. `content` is None where no report was found; `complete` is False where it was cut short
+    or broken, and then nothing follows from what is missing. `trouble` says, in words for people, why there is no
+    content to judge, and `beyond_limit` that this is the lab's own bound and not the report's fault.
+    """
+
+    kind: Kind
+    media_type: str = ""
+    file_name: str = ""
+    packed: bool | None = None
+    message: Message | None = None
+    content: Report | None = None
+    complete: bool = False
+    departures: tuple[Departure, ...] = ()
+    trouble: str = ""
+    beyond_limit: bool = False
+
+    @property
+    def policy_domains(self) -> tuple[str, ...]:
+        """The policy-domain of every block that names one."""
+        return tuple(policy.policy_domain for policy in self.policies if policy.policy_domain)
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The blocks of the report, none where there is no report."""
+        return self.content.policies if self.content else ()
+
+    @property
+    def contact_domain(self) -> str:
+        """The domain of contact-info; empty where it has none."""
+        return domain_of(self.content.contact_info) if self.content else ""

@@ -1,0 +1,237 @@
+"""The lab's name server, by UDP and TCP: the zone on the wire, and every answer on record.
+
+To a target it looks like its resolver: it answers with authority and says that recursion is available. Parsing and
+packing are dnslib's; whatever a query may contain, the server survives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import cast
+
+import dnslib
+
+from mta_sts_lab.events import DnsAnswered
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.timeouts import SESSION_IDLE
+from mta_sts_lab.world.network import Listener, Network
+from mta_sts_lab.world.zone import Answer, Question, Record, Zone, canonical, start_of_authority
+
+PORT = 53
+
+#: Octets. RFC 1035, section 4.2.1, for a client that says nothing of EDNS, and RFC 6891, section 6.2.5, for our own.
+_SMALLEST_DATAGRAM = 512
+_LARGEST_DATAGRAM = 4096
+_LARGEST_MESSAGE = 65535
+
+_HEADER = struct.Struct("!HHHHHH")
+_IS_RESPONSE = 0x8000
+
+#: One string of a TXT record holds at most so many octets (RFC 1035, section 3.3).
+_LONGEST_STRING = 255
+
+
+class DnsServer:
+    """The one name server of a run."""
+
+    def __init__(self, network: Network, zone: Zone, recorder: Recorder, address: str) -> None:
+        self.address = address
+        self._network = network
+        self._zone = zone
+        self._recorder = recorder
+        self._listeners: list[Listener] = []
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Start to listen. Raises `AddressInUse`."""
+        datagrams = await self._network.listen_datagrams(self.address, PORT, lambda: _Datagrams(self))
+        self._listeners.append(datagrams)
+        self._listeners.append(self._network.open_port(self.address, PORT, self._on_connection))
+
+    async def close(self) -> None:
+        """Stop listening and end every conversation."""
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
+        for conversation in self._conversations:
+            conversation.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+
+    def respond(self, packet: bytes, transport: str) -> bytes | None:
+        """Answer one packet and record the answer. None means that nothing is sent."""
+        if len(packet) < _HEADER.size or _HEADER.unpack_from(packet)[1] & _IS_RESPONSE:
+            return None
+        try:
+            query = dnslib.DNSRecord.parse(packet)
+            question = _question_of(query)
+        except Exception:  # noqa: BLE001 - dnslib raises whatever it stumbles over; a bad packet is no error of the lab
+            return self._malformed(packet, transport)
+        answer = self._answer(query, question)
+        case = self._zone.case_of(question.name)
+        try:
+            response = None if answer.rcode == "TIMEOUT" else _pack(query, question, answer, self._zone, transport)
+        except Exception as error:  # noqa: BLE001 - recorded: a record of ours that cannot be put on the wire
+            self._recorder.lab_failed(f"packing the answer to {question.name} {question.type}", error, case)
+            answer = Answer("SERVFAIL", (), answer.tampered_by)
+            response = _pack(query, question, answer, self._zone, transport)
+        self._recorder.write(
+            DnsAnswered(
+                name=question.name,
+                type=question.type,
+                transport=transport,
+                rcode=answer.rcode,
+                answers=tuple(record.data for record in answer.records),
+                tampered_by=answer.tampered_by,
+            ),
+            case,
+        )
+        return response
+
+    def _answer(self, query: dnslib.DNSRecord, question: Question) -> Answer:
+        if query.q.qclass != dnslib.CLASS.IN:
+            return Answer("REFUSED")
+        try:
+            return self._zone.answer(question)
+        except Exception as error:  # noqa: BLE001 - recorded: an attack's own exception
+            self._recorder.lab_failed(
+                f"answering {question.name} {question.type}", error, self._zone.case_of(question.name)
+            )
+            return Answer("SERVFAIL")
+
+    def _malformed(self, packet: bytes, transport: str) -> bytes:
+        self._recorder.write(DnsAnswered(name="", type="", transport=transport, rcode="FORMERR"))
+        identity = _HEADER.unpack_from(packet)[0]
+        return _HEADER.pack(identity, _IS_RESPONSE | dnslib.RCODE.FORMERR, 0, 0, 0, 0)
+
+    async def _on_connection(self, sock: socket.socket) -> None:
+        if self._closed:
+            sock.close()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._conversations.add(task)
+        task.add_done_callback(self._conversations.discard)
+        try:
+            reader, writer = await asyncio.open_connection(sock=sock)
+        except OSError:
+            sock.close()
+            return
+        try:
+            await self._converse(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            pass  # the client left, or said nothing for too long: RFC 7766, section 6.2.3 allows both sides to close
+        except Exception as error:  # noqa: BLE001 - recorded
+            self._recorder.lab_failed("name server, TCP", error)
+        finally:
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            async with asyncio.timeout(SESSION_IDLE.seconds):
+                (length,) = struct.unpack("!H", await reader.readexactly(2))
+                packet = await reader.readexactly(length)
+            response = self.respond(packet, "tcp")
+            if response is not None:
+                writer.write(struct.pack("!H", len(response)) + response)
+                async with asyncio.timeout(SESSION_IDLE.seconds):
+                    await writer.drain()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """The server's UDP side."""
+
+    def __init__(self, server: DnsServer) -> None:
+        self._server = server
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A cast, because asyncio's own transport is only in deed a `DatagramTransport`, up to Python 3.11.
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
+        response = self._server.respond(data, "udp")
+        if response is not None and self._transport is not None:
+            self._transport.sendto(response, addr)
+
+
+def _question_of(query: dnslib.DNSRecord) -> Question:
+    """Return the one question of a query. Raises `ValueError` for any other number, and for what is no plain query."""
+    if len(query.questions) != 1 or query.header.opcode != dnslib.OPCODE.QUERY:
+        raise ValueError("not one plain question")
+    return Question(canonical(str(query.q.qname)), dnslib.QTYPE[query.q.qtype])
+
+
+def _pack(query: dnslib.DNSRecord, question: Question, answer: Answer, zone: Zone, transport: str) -> bytes:
+    """Put an answer on the wire, or as much of it as says "ask again by TCP" (RFC 2181, section 9)."""
+    reply = _blank_reply(query, answer.rcode)
+    for record in answer.records:
+        reply.add_answer(_resource(record, question, query.q.qname))
+    owner = zone.owner_of(answer.records[-1].data if answer.records else question.name)
+    if answer.rcode in ("NOERROR", "NXDOMAIN") and not _says_something(answer, question) and owner:
+        reply.add_auth(_resource(start_of_authority(owner), question, query.q.qname))
+    packed = bytes(reply.pack())
+    if len(packed) <= _room(query, transport):
+        return packed
+    truncated = _blank_reply(query, answer.rcode)
+    truncated.header.tc = 1
+    return bytes(truncated.pack())
+
+
+def _says_something(answer: Answer, question: Question) -> bool:
+    return any(record.type == question.type for record in answer.records)
+
+
+def _blank_reply(query: dnslib.DNSRecord, rcode: str) -> dnslib.DNSRecord:
+    """Return a reply without records. The question is the client's own, with its spelling (the "0x20" trick)."""
+    header = dnslib.DNSHeader(id=query.header.id, qr=1, aa=1, rd=query.header.rd, ra=1)
+    header.rcode = getattr(dnslib.RCODE, rcode)
+    reply = dnslib.DNSRecord(header, q=query.q)
+    edns = _edns_of(query)
+    if edns is not None:
+        reply.add_ar(dnslib.EDNS0(flags="do" if edns.edns_do else "", udp_len=_LARGEST_DATAGRAM))
+    return reply
+
+
+def _edns_of(query: dnslib.DNSRecord) -> dnslib.RR | None:
+    return next((record for record in query.ar if record.rtype == dnslib.QTYPE.OPT), None)
+
+
+def _room(query: dnslib.DNSRecord, transport: str) -> int:
+    """Return how many octets an answer may have."""
+    if transport == "tcp":
+        return _LARGEST_MESSAGE
+    edns = _edns_of(query)
+    return min(max(edns.edns_len if edns is not None else 0, _SMALLEST_DATAGRAM), _LARGEST_DATAGRAM)
+
+
+def _resource(record: Record, question: Question, spelling: dnslib.DNSLabel) -> dnslib.RR:
+    name = spelling if record.name == question.name else record.name
+    return dnslib.RR(name, getattr(dnslib.QTYPE, record.type), ttl=record.ttl, rdata=_rdata(record))
+
+
+def _rdata(record: Record) -> dnslib.RD:
+    """Turn a record's text into dnslib's form of it. Raises `ValueError` for a type that the lab does not publish."""
+    words = record.data.split()
+    match record.type:
+        case "A":
+            return dnslib.A(record.data)
+        case "AAAA":
+            return dnslib.AAAA(record.data)
+        case "MX":
+            return dnslib.MX(words[1] if len(words) > 1 else ".", int(words[0]))
+        case "CNAME":
+            return dnslib.CNAME(record.data)
+        case "TXT":
+            octets = record.data.encode()
+            length = record.string_length or _LONGEST_STRING
+            pieces = [octets[at : at + length] for at in range(0, len(octets), length)]
+            return dnslib.TXT(pieces or [b""])
+        case "SOA":
+            return dnslib.SOA(words[0], words[1], tuple(map(int, words[2:])))
+    raise ValueError(f"the lab publishes no records of type {record.type}")

@@ -1,0 +1,182 @@
+"""What MX hosts, policy hosts and the report host have in common: they accept connections, perhaps through an attacker.
+
+Every connection is on record from its first to its last moment, and no exception in between gets lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.timeouts import ATTACK_SESSION
+from mta_sts_lab.world.network import Listener, Network
+from mta_sts_lab.world.path import Accepted, Path, StraightPath
+from mta_sts_lab.world.tls import Certificates
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every host of a run stands on."""
+
+    network: Network
+    recorder: Recorder
+    certificates: Certificates
+    _sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def next_session(self) -> str:
+        """Return a name for a session that no other session of the run has."""
+        return f"s{next(self._sessions)}"
+
+
+class AcceptingHost(ABC):
+    """A host at one virtual address and port. It keeps both when its settings change or somebody steps on its path."""
+
+    def __init__(self, ground: Ground, case: str, role: str, name: str, address: str, port: int) -> None:
+        self.case = case
+        self.role = role
+        self.name = name
+        self.address = address
+        self.port = port
+        self._ground = ground
+        self._path: Path = StraightPath()
+        self._reachable = False
+        self._closed = False
+        self._listener: Listener | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def path(self) -> Path:
+        """Who stands between the network and this host. One that `refuses` makes the port refuse at once."""
+        return self._path
+
+    @path.setter
+    def path(self, path: Path) -> None:
+        self._path = path
+        self._listen_or_not()
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the host answers on its port, as far as it is up to the host."""
+        return self._reachable
+
+    @reachable.setter
+    def reachable(self, reachable: bool) -> None:
+        self._reachable = reachable
+        self._listen_or_not()
+
+    async def serve(self, accepted: Accepted) -> None:
+        """See `path.Host`."""
+        await self._speak(accepted, via="")
+
+    async def back_door(self, via: str) -> tuple[str, int]:
+        """See `path.Host`. The door closes after one visitor, or when an attacker's session can last no longer."""
+        door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        door.bind(("127.0.0.1", 0))
+        door.listen(1)
+        door.setblocking(False)
+        where: tuple[str, int] = door.getsockname()
+        visit = asyncio.get_running_loop().create_task(self._await_visitor(door, via))
+        # Not in the task itself, which may be cancelled before it starts.
+        visit.add_done_callback(lambda _: door.close())
+        self._keep(visit)
+        return where
+
+    async def close(self) -> None:
+        """Stop listening and end every session."""
+        self._closed = True
+        self._listen_or_not()
+        await self.end_sessions()
+
+    async def end_sessions(self) -> None:
+        """End every session that is open now. Who comes again finds the host as it is then."""
+        open_now = tuple(self._tasks)
+        for task in open_now:
+            task.cancel()
+        await asyncio.gather(*open_now, return_exceptions=True)
+
+    @abstractmethod
+    async def _speak(self, accepted: Accepted, via: str) -> None:
+        """Serve a connection until it ends, and close its socket whatever happens."""
+
+    def _listen_or_not(self) -> None:
+        wanted = self._reachable and not self._path.refuses and not self._closed
+        if wanted and self._listener is None:
+            self._listener = self._ground.network.open_port(self.address, self.port, self._on_connection)
+        elif not wanted and self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _on_connection(self, sock: socket.socket) -> None:
+        task = asyncio.current_task()
+        if self._closed or task is None:
+            sock.close()
+            return
+        self._keep(task)
+        await self._receive(sock, via="")
+
+    async def _await_visitor(self, door: socket.socket, via: str) -> None:
+        try:
+            async with asyncio.timeout(ATTACK_SESSION.seconds):
+                sock, _ = await asyncio.get_running_loop().sock_accept(door)
+        except TimeoutError:
+            return
+        door.close()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await self._receive(sock, via)
+
+    async def _receive(self, sock: socket.socket, via: str) -> None:
+        """Put a connection on record and hand it over: to the path, or, at the back door, to the host itself."""
+        recorder = self._ground.recorder
+        session = self._ground.next_session()
+        accepted = Accepted(sock, session, self.case, self.role, self.name, self.address, self.port)
+        recorder.write(
+            ConnectionAccepted(
+                session=session,
+                role=self.role,
+                host=self.name,
+                address=self.address,
+                port=self.port,
+                via=via,
+                peer=_peer_of(sock),
+            ),
+            self.case,
+        )
+        try:
+            if via:
+                await self._speak(accepted, via)
+            else:
+                await self._path.take(accepted, self)
+        except Exception as error:  # noqa: BLE001 - recorded
+            recorder.lab_failed(f"session {session} with {self.role} {self.name}", error, self.case)
+            _hang_up(sock)
+        finally:
+            recorder.write(ConnectionClosed(session=session), self.case)
+
+
+def _peer_of(sock: socket.socket) -> str:
+    """Return the address of the other end; empty if it is gone already."""
+    try:
+        return str(sock.getpeername()[0])
+    except OSError:
+        return ""
+
+
+def _hang_up(sock: socket.socket) -> None:
+    """End a connection whose handler failed. A transport that has the socket must close it itself."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    try:
+        asyncio.get_running_loop().remove_reader(sock)
+    except (RuntimeError, ValueError):
+        return  # asyncio's way to say that a transport has it, or that it is closed already
+    sock.close()

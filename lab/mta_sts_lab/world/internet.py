@@ -1,0 +1,307 @@
+"""The whole fake Internet of a run: a name server, the sender's domain, a report host, and a small world for each case.
+
+Every case has a domain and addresses of its own, so that caches, connection reuse and back-off of the target cannot
+leak from one case to another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mta_sts_lab.events import CaseBegan, Event, MessageInjected
+from mta_sts_lab.model import Case, Mode, MxHost, World
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.world.dns import DnsServer
+from mta_sts_lab.world.host import AcceptingHost, Ground
+from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.network import Network
+from mta_sts_lab.world.path import Accepted
+from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings, policy_id, served_policy
+from mta_sts_lab.world.report_places import (
+    LAB_DOMAIN,
+    REPORT_HOST,
+    REPORT_MX,
+    ReportPlaces,
+    place_records,
+    report_records,
+)
+from mta_sts_lab.world.report_sink import ReportDesk, ReportMx, ReportServer
+from mta_sts_lab.world.smtp_session import Delivery
+from mta_sts_lab.world.tls import Certificates
+from mta_sts_lab.world.zone import Record, Tamper, Zone, absolute, canonical, is_within
+
+#: Where the messages that the lab injects come from, and where their bounces arrive.
+SENDER_DOMAIN = "sender.example"
+
+
+#: What the name of an internationalised domain begins with.
+_UMLAUT = "b\u00fcro"
+
+
+class NoAddressLeft(Exception):
+    """The prefix is too small for so many cases."""
+
+
+class Internet:
+    """See the module. Everything runs in the event loop in which it was opened."""
+
+    sender_domain = SENDER_DOMAIN
+
+    def __init__(
+        self,
+        network: Network,
+        authority: Authority,
+        recorder: Recorder,
+        prefix: str = "198.18.64.0/18",
+        dns_address: str = "",
+        seed: int = 0,
+    ) -> None:
+        """Prefer `open`."""
+        self.network = network
+        self.authority = authority
+        self.recorder = recorder
+        self.zone = Zone()
+        self.ground = Ground(network, recorder, Certificates(authority))
+        self._addresses = _usable_addresses(prefix, dns_address)
+        self._chance = random.Random(seed)  # noqa: S311 - a run must be repeatable; the names are no secrets
+        self._names: set[str] = set()
+        self._cases: dict[str, CaseWorld] = {}
+        self._case_of_token: dict[str, str] = {}
+        self.dns_address = dns_address or self.next_address()
+        self._dns = DnsServer(network, self.zone, recorder, self.dns_address)
+        self.sender_mx = MxServer(
+            self.ground, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_address(), domain=SENDER_DOMAIN
+        )
+        self.sender_mx.case_of_bounce = self._case_of_bounce
+        self.desk = ReportDesk(recorder, self.zone.case_of)
+        self.reports = ReportServer(self.ground, REPORT_HOST, self.next_address(), self.desk)
+        self.report_mx = ReportMx(self.ground, REPORT_MX, self.reports.address, self.desk)
+
+    @classmethod
+    async def open(
+        cls,
+        network: Network,
+        authority: Authority,
+        recorder: Recorder,
+        prefix: str = "198.18.64.0/18",
+        dns_address: str = "",
+        seed: int = 0,
+    ) -> Internet:
+        """Start the name server, the sender's MX and the report host; cases come with `add_case`.
+
+        Hosts get addresses of `prefix`, one after the other; the name server gets the first one unless `dns_address`
+        says where it is. The seed decides the domains' names. Raises `AddressInUse`.
+        """
+        internet = cls(network, authority, recorder, prefix, dns_address, seed)
+        try:
+            await internet._start()
+        except BaseException:
+            await internet.close()
+            raise
+        return internet
+
+    async def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._on_loop_error)
+        self.recorder.listen(self._remember_token)
+        self.publish_keys({})
+        self.zone.publish(
+            LAB_DOMAIN,
+            [
+                Record(f"ns.{LAB_DOMAIN}", "A", self.dns_address),
+                Record(REPORT_HOST, "A", self.reports.address),
+                Record(REPORT_MX, "A", self.report_mx.address),
+            ],
+        )
+        await self._dns.open()
+        self.sender_mx.arrange(MxHost())
+        self.reports.reachable = True
+        self.report_mx.arrange(MxHost())
+
+    def publish_keys(self, records: Mapping[str, str]) -> None:
+        """Publish the sender's domain, with the DKIM key records that its report mail needs (RFC 6376, section 3.6.1).
+
+        A name outside of that domain is nobody's here, and stays unpublished.
+        """
+        mx = self.sender_mx
+        keys = [
+            Record(name, "TXT", text) for name, text in records.items() if is_within(canonical(name), SENDER_DOMAIN)
+        ]
+        self.zone.publish(
+            SENDER_DOMAIN, [Record(SENDER_DOMAIN, "MX", f"10 {mx.name}"), Record(mx.name, "A", mx.address), *keys]
+        )
+
+    async def add_case(self, case: Case, supporting: bool = False) -> CaseWorld:
+        """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
+        internationalised = bool(case.steps) and case.steps[0].world.internationalised
+        world = CaseWorld(self, case, self.fresh_domain(internationalised=internationalised))
+        self._cases[case.id] = world
+        self.recorder.write(CaseBegan(domain=world.domain, mode=case.mode.value, supporting=supporting), case.id)
+        if case.steps:
+            await world.arrange(case.steps[0].world)
+        return world
+
+    async def remove_case(self, world: CaseWorld) -> None:
+        """Take a case's world down: its hosts, its sessions and its names."""
+        self._cases.pop(world.case, None)
+        await world.close()
+
+    async def close(self) -> None:
+        """Take everything down."""
+        # Side by side: with a target that has vanished each host waits for its own connections to be given up.
+        await asyncio.gather(*(self.remove_case(world) for world in list(self._cases.values())))
+        await self.sender_mx.close()
+        await self.reports.close()
+        await self.report_mx.close()
+        await self._dns.close()
+        loop = asyncio.get_running_loop()
+        if loop.get_exception_handler() == self._on_loop_error:
+            loop.set_exception_handler(None)
+
+    def next_address(self) -> str:
+        """Return an address that nothing else of the run has. Raises `NoAddressLeft`."""
+        address = next(self._addresses, None)
+        if address is None:
+            raise NoAddressLeft("the prefix has no address left: give the lab a larger one")
+        return address
+
+    def fresh_domain(self, *, internationalised: bool = False) -> str:
+        """Return a random domain that nothing else of the run has; an internationalised one in A-labels."""
+        while (label := f"{self._chance.getrandbits(48):012x}") in self._names:
+            pass
+        self._names.add(label)
+        return f"{f'{_UMLAUT}-{label}'.encode('idna').decode('ascii') if internationalised else label}.example"
+
+    def _remember_token(self, event: Event) -> None:
+        if isinstance(event.fact, MessageInjected):
+            self._case_of_token[event.fact.token] = event.case
+
+    def _case_of_bounce(self, recipient: str, token: str) -> str:
+        # A bounce may come before the target's reply to the injection is on record, and one may name no recipient.
+        return self.zone.case_of(recipient.rpartition("@")[2]) or self._case_of_token.get(token, "")
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception in a callback belongs to nobody who could catch it: it is the lab's all the same."""
+        error = context.get("exception") or RuntimeError(context["message"])
+        self.recorder.lab_failed(f"event loop: {context['message']}", error)
+
+
+class CaseWorld:
+    """What one case's domain runs and publishes now."""
+
+    def __init__(self, internet: Internet, case: Case, domain: str) -> None:
+        """Prefer `Internet.add_case`."""
+        #: The id of the case.
+        self.case = case.id
+        self.mode = case.mode
+        self._wants_reports = case.is_about_reports
+        self.domain = domain
+        self.zone = internet.zone
+        #: The MX hosts of the current step, in the order of the scenario.
+        self.mx: list[MxServer] = []
+        self._internet = internet
+        self._address = internet.next_address()
+        self._hosts: dict[str, MxServer] = {}
+        self._attacker: MxServer | None = None
+        self.policy_server = PolicyServer(internet.ground, case.id, f"mta-sts.{domain}", self._address)
+        self.zone.publish(domain, (), case.id)
+        self._places = ReportPlaces(domain)
+        self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.address), case.id)
+
+    async def arrange(self, world: World) -> None:
+        """Move on to a step's world. Hosts keep their addresses, and what does not differ stays as it is.
+
+        The policy's body changes before the TXT record does (RFC 8461, section 8.1).
+        """
+        self.mx = [self._host(mx) for mx in world.mx]
+        for host in self._hosts.values():
+            if host not in self.mx:
+                host.reachable = False
+        if self.mode is Mode.ABSENT:
+            self.policy_server.reachable = False
+        else:
+            self.policy_server.arrange(self._policy_settings(world))
+        self._internet.desk.arrange(self.case, world.reports)
+        self.zone.publish(self.domain, self._records(world), self.case)
+
+    async def end_sessions(self) -> None:
+        """End every session with the case's hosts, so that none of them outlives the step that it began in.
+
+        A sender may keep a connection for its next message, and would then never meet what the next step is about.
+        """
+        hosts = (*self._hosts.values(), self.policy_server, *filter(None, [self._attacker]))
+        await asyncio.gather(*(host.end_sessions() for host in hosts))
+
+    def set_tamper(self, tamper: Tamper | None) -> None:
+        """Put an attack on every answer about the case's domain, or take it away."""
+        self.zone.tamper(self.domain, tamper)
+
+    async def attacker_mx(self) -> MxServer:
+        """Return an MX host that belongs to the attacker, always the same one.
+
+        It has a domain of its own, a certificate that is valid for its name there, and takes mail for everybody.
+        """
+        if self._attacker is None:
+            domain = self._internet.fresh_domain()
+            name, address = f"mx.{domain}", self._internet.next_address()
+            self._attacker = MxServer(self._internet.ground, self.case, "attacker-mx", name, address)
+            self.zone.publish(domain, [Record(name, "A", address)], self.case)
+            self._attacker.arrange(MxHost())
+        return self._attacker
+
+    async def close(self) -> None:
+        """Take the world down; `Internet.remove_case` does it."""
+        self.zone.withdraw(self.domain)
+        self.zone.withdraw(self._places.mail_domain)
+        hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server]
+        if self._attacker is not None:
+            self.zone.withdraw(self._attacker.name.partition(".")[2])
+            hosts.append(self._attacker)
+        await asyncio.gather(*(host.close() for host in hosts))
+
+    def _host(self, mx: MxHost) -> MxServer:
+        if mx.name not in self._hosts:
+            # The first one shares its address with the policy host: one address a case spares the host's ARP table.
+            address = self._internet.next_address() if self._hosts else self._address
+            self._hosts[mx.name] = MxServer(
+                self._internet.ground, self.case, "mx", absolute(mx.name, self.domain), address, domain=self.domain
+            )
+            self._hosts[mx.name].on_report = self._take_own_report
+        self._hosts[mx.name].arrange(mx)
+        return self._hosts[mx.name]
+
+    def _take_own_report(self, delivery: Delivery, accepted: Accepted) -> None:
+        self._internet.desk.take_mail(delivery, accepted, 250)
+
+    def _policy_settings(self, world: World) -> PolicySettings:
+        body = served_policy(world, self.mode.value, self.domain)
+        return PolicySettings(world.policy_host, body, policy_id(world.policy, self.domain))
+
+    def _records(self, world: World) -> Iterator[Record]:
+        for mx, host in zip(world.mx, self.mx, strict=True):
+            yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
+        # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and
+        # now finds no address, would return the message, and be blamed for it (seen with Postfix).
+        for host in self._hosts.values():
+            yield Record(host.name, "A", host.address)
+        if self._wants_reports:
+            # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
+            yield from report_records(self.domain, world.reports, [host.name for host in self.mx])
+        if self.mode is Mode.ABSENT:
+            return
+        identity = policy_id(world.policy, self.domain)
+        for text in world.dns.sts_records:
+            yield Record(f"_mta-sts.{self.domain}", "TXT", text.replace("{id}", identity))
+        yield Record(self.policy_server.name, "A", self.policy_server.address)
+
+
+def _usable_addresses(prefix: str, taken: str) -> Iterator[str]:
+    """Return the addresses of a prefix, but for those that look like a network's own or its broadcast address."""
+    for address in ipaddress.IPv4Network(prefix):
+        if int(address) % 256 not in (0, 255) and str(address) != taken:
+            yield str(address)

@@ -1,0 +1,160 @@
+"""Authoritative data as plain values: what the lab's domains publish, whose they are, and how a question is answered.
+
+Pure: the wire is `mta_sts_lab.world.dns`. Names are stored in lower case without a final dot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+#: Seconds. Every record can change between two steps, and no resolver may still know the old one then. With a second, a
+#: policy daemon that holds answers for their TTL was seen to miss a new policy id.
+TTL = 0
+
+#: An alias chain longer than this is a loop; no resolver follows even that far.
+_LONGEST_ALIAS_CHAIN = 8
+
+_START_OF_AUTHORITY = "ns.lab.example hostmaster.lab.example 1 60 60 3600 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One resource record. `data` is its text: an address, a name, `"10 mx1.x.example"`, or the whole text of a TXT."""
+
+    name: str
+    type: str
+    data: str
+    ttl: int = TTL
+    #: Octets of each character-string of a TXT record; 0: as many as one can hold.
+    string_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked. `name` is in lower case and without a final dot, whatever the spelling on the wire."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered. `rcode` is NOERROR, NXDOMAIN, SERVFAIL, REFUSED, or TIMEOUT: then no answer is ever sent.
+
+    NOERROR without records says that the name exists and has nothing of that type.
+    """
+
+    rcode: str
+    records: tuple[Record, ...] = ()
+    #: The attack that forged it.
+    tampered_by: str = ""
+
+
+#: An attack on the answers about one domain: it is given the honest answer and returns what is sent instead.
+Tamper = Callable[[Question, Answer], Answer]
+
+
+@dataclass(slots=True)
+class _Domain:
+    """One domain: what it publishes, by name and type, and which case it belongs to (none: it is the lab's own)."""
+
+    case: str
+    records: dict[str, dict[str, list[Record]]] = field(default_factory=dict)
+    tamper: Tamper | None = None
+
+
+class Zone:
+    """Everything that the lab's resolver knows."""
+
+    def __init__(self) -> None:
+        self._domains: dict[str, _Domain] = {}
+
+    def publish(self, domain: str, records: Iterable[Record], case: str = "") -> None:
+        """Let a domain publish these records, and nothing else any more. Attacks on the domain stay in force.
+
+        Raises `ValueError` for a record whose name lies outside the domain.
+        """
+        domain = canonical(domain)
+        by_name: dict[str, dict[str, list[Record]]] = {}
+        for record in records:
+            name = canonical(record.name)
+            if not is_within(name, domain):
+                raise ValueError(f"{name} is not within {domain}")
+            by_name.setdefault(name, {}).setdefault(record.type, []).append(replace(record, name=name))
+        by_name.setdefault(domain, {})["SOA"] = [start_of_authority(domain)]
+        found = self._domains.setdefault(domain, _Domain(case))
+        found.case, found.records = case, by_name
+
+    def withdraw(self, domain: str) -> None:
+        """Forget a domain. Nothing happens if it is unknown."""
+        self._domains.pop(canonical(domain), None)
+
+    def tamper(self, domain: str, tamper: Tamper | None) -> None:
+        """Put an attack on all answers about a domain, or take it away. Raises `KeyError` for an unknown domain."""
+        self._domains[canonical(domain)].tamper = tamper
+
+    def owner_of(self, name: str) -> str:
+        """Return the domain that a name belongs to; the empty string if it is none of the lab's."""
+        labels = canonical(name).split(".")
+        suffixes = (".".join(labels[first:]) for first in range(len(labels)))
+        return next((suffix for suffix in suffixes if suffix in self._domains), "")
+
+    def case_of(self, name: str) -> str:
+        """Return the case that a name belongs to; the empty string if it is nobody's or the lab's own."""
+        owner = self.owner_of(name)
+        return self._domains[owner].case if owner else ""
+
+    def answer(self, question: Question) -> Answer:
+        """Answer a question as the domain's attacker, if it has one, wants it. Raises what the attack raises."""
+        honest = self.lookup(question)
+        domain = self._domains.get(self.owner_of(question.name))
+        return domain.tamper(question, honest) if domain is not None and domain.tamper is not None else honest
+
+    def lookup(self, question: Question) -> Answer:
+        """Answer a question honestly, following aliases as far as the lab's domains go (RFC 1034, section 3.6.2)."""
+        found: list[Record] = []
+        name = canonical(question.name)
+        for _ in range(_LONGEST_ALIAS_CHAIN):
+            owner = self.owner_of(name)
+            if not owner:
+                # An alias may lead out of the lab. A question may not, except for a name above one of ours.
+                exists = bool(found) or self._stands_above(name)
+                return Answer("NOERROR" if exists else "REFUSED", tuple(found))
+            here = self._domains[owner].records.get(name)
+            if here is None:
+                return Answer("NOERROR" if self._stands_above(name) else "NXDOMAIN", tuple(found))
+            if "CNAME" not in here or question.type == "CNAME":
+                return Answer("NOERROR", (*found, *here.get(question.type, ())))
+            found += here["CNAME"]
+            name = canonical(here["CNAME"][0].data)
+        return Answer("SERVFAIL")
+
+    def _stands_above(self, name: str) -> bool:
+        """Whether the name is an empty non-terminal: it has nothing itself, but there are names below it (RFC 8020)."""
+        below = "." + name
+        return any(
+            domain.endswith(below) or any(stored.endswith(below) for stored in self._domains[domain].records)
+            for domain in self._domains
+            if domain.endswith(below) or is_within(name, domain)
+        )
+
+
+def canonical(name: str) -> str:
+    """Return a name as it is stored: lower case, no final dot."""
+    return name.rstrip(".").lower()
+
+
+def absolute(name: str, domain: str) -> str:
+    """Return the full name of what a scenario names relative to a domain; the empty name is the domain itself."""
+    return f"{name}.{domain}" if name else domain
+
+
+def is_within(name: str, domain: str) -> bool:
+    """Whether a name is a domain or lies below it. Both canonical."""
+    return name == domain or name.endswith("." + domain)
+
+
+def start_of_authority(domain: str) -> Record:
+    """Return the SOA record that goes with a negative answer: forgotten at once (RFC 2308, section 5)."""
+    return Record(canonical(domain), "SOA", _START_OF_AUTHORITY)

@@ -1,1 +1,0 @@
-"""Targets: sending mail servers that keep the contract in `lab.targets.contract`."""

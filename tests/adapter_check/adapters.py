@@ -1,0 +1,161 @@
+"""Adapters over real sockets, broken on purpose: the reference sender behind its own contract server, one part of it wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from mta_sts_lab.adapter_check import Finding, Word, judge_adapter
+from mta_sts_lab.model import Case
+from mta_sts_lab.record import Footer, Header, Record, Recorder
+from mta_sts_lab.reference.flaws import parse_flaws
+from mta_sts_lab.reference.sender import ReferenceSender
+from mta_sts_lab.reference.server import build_application
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import Plan, plan_check
+from mta_sts_lab.runner.run import PREFIX_IN_PROCESS, check
+from mta_sts_lab.runner.run_timeouts import Timeouts
+from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.remote import RemoteTarget
+from mta_sts_lab.timeouts import Deadline
+from mta_sts_lab.world.network import LoopbackNetwork, Network
+
+from tests.runner.arena import AUTHORITY, IMPATIENT, QUICK
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+#: The sender, with time for the host that is slow to greet.
+PATIENT_SENDER = replace(QUICK, connect_seconds=4.0, command_seconds=4.0)
+
+#: A port of 127.0.0.1 that nobody listens on: the discard service.
+NOBODY = 9
+
+
+def says(body: object, status: int = 200) -> Handler:
+    """Return a handler that always answers the same; text goes out as it is."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return (
+            web.Response(text=body, status=status) if isinstance(body, str) else web.json_response(body, status=status)
+        )
+
+    return handle
+
+
+class Elsewhere:
+    """The sender's view of the network: one port of the world leads nowhere."""
+
+    def __init__(self, inside: Network, port: int) -> None:
+        self._inside, self._port = inside, port
+
+    def where(self, address: str, port: int, transport: str = "tcp") -> tuple[str, int]:
+        return self._inside.where("198.18.255.254" if port == self._port else address, port, transport)
+
+
+@dataclass
+class Adapter:
+    """A reference sender with its contract, in a process of the test's own, as `RemoteTarget` reaches it."""
+
+    directory: Path
+    flaws: tuple[str, ...] = ()
+    #: What the contract answers instead, by path; None: 404.
+    answers: Mapping[str, Handler | None] = field(default_factory=dict)
+    settings: Any = PATIENT_SENDER
+    dns: str = ""
+    ca_pem: bytes = b""
+    network: Callable[[Network], Any] = lambda network: network
+    contract_port: int = 0
+    smtp_port: int = 0
+    prepare: Callable[[ReferenceSender], None] = lambda sender: None
+    sender: ReferenceSender = field(init=False)
+    _runner: web.AppRunner | None = None
+
+    async def start(self, network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> RemoteTarget:
+        self.sender = ReferenceSender(
+            network=self.network(network),
+            dns=self.dns or dns_address,
+            ca_pem=(self.ca_pem or ca_pem).decode(),
+            directory=self.directory,
+            flaws=parse_flaws(self.flaws),
+            settings=self.settings,
+        )
+        self.prepare(self.sender)
+        await self.sender.start()
+        self.sender._listen = self.sender.address  # a restart must come back on the same port
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        port = self.contract_port or self._runner.addresses[0][1]
+        inject = Inject(port=self.smtp_port or self.sender.address[1])
+        return RemoteTarget("127.0.0.1", inject=inject, contract_port=port, call_seconds=5)
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.sender.stop(gently=False)
+
+    def _application(self) -> web.Application:
+        genuine = build_application(self.sender)
+        application = web.Application(middlewares=genuine.middlewares)
+        for route in genuine.router.routes():
+            path = route.resource.canonical if route.resource else ""
+            handler: Any = self.answers.get(path, route.handler)
+            if handler is not None and route.method != "HEAD":
+                application.router.add_route(route.method, path, handler)
+        return application
+
+
+@dataclass
+class Result:
+    """What a check found."""
+
+    findings: tuple[Finding, ...]
+    record: Record
+    log: str
+
+    def words(self) -> dict[str, Word]:
+        return {finding.part: finding.word for finding in self.findings}
+
+    def codes(self) -> list[str]:
+        return [finding.code for finding in self.findings if finding.word is Word.FAULT]
+
+    def of(self, code: str) -> Finding:
+        (found,) = [finding for finding in self.findings if finding.code == code]
+        return found
+
+
+#: In process an honest probe settles within 0.1 s; these are for what never comes.
+PATIENT = replace(
+    IMPATIENT,
+    settle=Deadline("settle", 2.0),
+    recover=Deadline("recover", 2.0),
+    learn_policy=Deadline("learn-policy", 1),
+)
+
+
+async def checked(adapter: Adapter, ready_seconds: float = 0.3, timeouts: Timeouts = PATIENT) -> Result:
+    """Check an adapter as `sts-lab target-check` does."""
+    headers: list[Header] = []
+    events: list[Any] = []
+    footers: list[Footer] = []
+    logs: list[str] = []
+    before = asyncio.all_tasks()
+    outlet = Outlet(headers.append, events.append, footers.append, logs.append)
+    plan: Plan = plan_check(("sts-lab", "target-check"), 7)
+    try:
+        await check(
+            plan, LoopbackNetwork(), PREFIX_IN_PROCESS, AUTHORITY, adapter.start, timeouts, outlet, ready_seconds
+        )
+    finally:
+        await adapter.stop()
+    assert asyncio.all_tasks() == before
+    assert footers[0].complete
+    record = Record(headers[0], tuple(events), footers[0])
+    return Result(judge_adapter(record), record, "".join(logs))
+
+
+__all__ = ["NOBODY", "PATIENT", "Adapter", "Case", "Elsewhere", "Result", "checked", "says"]

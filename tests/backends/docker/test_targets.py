@@ -1,0 +1,158 @@
+"""The third ring: each mail server does what is known of it against the whole catalogue, and nothing else.
+
+Every target has a mark of its own, so that a selection of them can be run: `pytest -m target_exim`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mta_sts_lab.backends.docker.folder import find_target
+from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.runs.workflow import catalogue
+
+import docker
+from tests.backends.docker.test_third_ring import ours, run_of
+from tests.backends.docker.throw_away import WHOLE_CATALOGUE, play
+
+# Three times what the slowest run of these took on two busy cores (OpenSMTPD with TLS required, 124 s).
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(380)]
+
+_THOROUGH = pytest.mark.thorough
+
+#: Continuous integration plays Postfix, which has a test of its own, chasquid and one control; `make targets` all.
+TARGETS = (
+    pytest.param("chasquid", marks=pytest.mark.target_chasquid),
+    pytest.param("chasquid-policy-only", marks=[pytest.mark.target_chasquid_policy_only, _THOROUGH]),
+    pytest.param("courier", marks=[pytest.mark.target_courier, _THOROUGH]),
+    pytest.param("courier-sts-cache", marks=[pytest.mark.target_courier_sts_cache, _THOROUGH]),
+    pytest.param("exim", marks=pytest.mark.target_exim),
+    pytest.param("haraka", marks=[pytest.mark.target_haraka, _THOROUGH]),
+    pytest.param("opensmtpd", marks=[pytest.mark.target_opensmtpd, _THOROUGH]),
+    pytest.param("opensmtpd-tls", marks=[pytest.mark.target_opensmtpd_tls, _THOROUGH]),
+    pytest.param("postfix-no-policy", marks=[pytest.mark.target_postfix_no_policy, _THOROUGH]),
+    pytest.param("sendmail", marks=[pytest.mark.target_sendmail, _THOROUGH]),
+)
+
+#: Those without MTA-STS.
+CONTROLS = ("exim", "haraka", "opensmtpd", "opensmtpd-tls", "postfix-no-policy")
+
+#: What may be said of a control under an enforced policy where it is not seen to fail.
+NO_MERIT = {"policy-never-asked", "held-for-another-reason", "attacked-host-left-without-a-policy", "not-offered"}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_does_what_is_known_of_it_and_nothing_else(
+    engine: docker.DockerClient, tmp_path: Path, name: str
+) -> None:
+    lab_image(engine, print)
+    target_image(engine, find_target(name), print)
+    answer = play(tmp_path, "run", "--json", "--target", name, longest=WHOLE_CATALOGUE)
+    assert answer.out, answer.err
+    document = json.loads(answer.out)
+    found = [case for case in document["cases"] if case["verdict"] in ("fail", "weak") and not case["supporting"]]
+    assert [case["id"] for case in found if not case["known"]] == []
+    assert document["deviations"] == {"vanished": [], "unmatched": []}
+    counts = document["summary"]["verdicts"]
+    assert (counts["inconclusive"], counts["lab-error"]) == (0, 0)
+    assert document["summary"]["cases"] == len(catalogue().cases)
+    assert answer.status == 0
+    if name in CONTROLS:
+        _keeps_no_policy(document["cases"])
+    run = run_of(tmp_path)
+    assert (tmp_path / "runs" / run / "target" / "configuration.txt").read_text()
+    assert ours(engine, run) == []
+
+
+def _keeps_no_policy(cases: list[dict[str, Any]]) -> None:
+    """See that a control passes nothing in which a policy is to be kept: a pass would be a case without teeth.
+
+    What knows no policy either fails there, or is told that what was seen is not its merit.
+    """
+    enforced = [case for case in cases if case["mode"] == "enforce" and _reasons(case) != {"not-claimed"}]
+    assert len(enforced) > 30
+    assert [case["id"] for case in enforced if case["verdict"] == "pass"] == []
+    assert [case["id"] for case in enforced if case["verdict"] != "fail" and not _reasons(case) <= NO_MERIT] == []
+
+
+def _reasons(case: dict[str, Any]) -> set[str]:
+    return {item["reason"] for item in case["judgements"] if item["result"] != "pass"}
+
+
+@pytest.mark.thorough
+@pytest.mark.target_opensmtpd
+@pytest.mark.target_opensmtpd_tls
+def test_one_switch_tells_the_two_opensmtpd_apart(engine: docker.DockerClient, tmp_path: Path) -> None:
+    plain, strict = (find_target(name) for name in ("opensmtpd", "opensmtpd-tls"))
+    assert target_image(engine, plain, print) == target_image(engine, strict, print)
+    outcomes = {}
+    for target in (plain, strict):
+        answer = play(tmp_path / target.name, "run", "starttls/strip", "--json", "--target", target.name)
+        assert answer.status == 0, answer.err
+        for case in json.loads(answer.out)["cases"]:
+            (attack,) = (step for step in case["steps"] if step["name"] == "attack")
+            outcomes[target.name, case["mode"]] = (attack["outcome"], case["verdict"])
+    modes = ("enforce", "testing", "none", "absent")
+    assert [outcomes["opensmtpd", mode][0] for mode in modes] == ["delivered-clear"] * 4
+    assert [outcomes["opensmtpd", mode][1] for mode in modes] == ["fail", "pass", "pass", "pass"]
+    assert [outcomes["opensmtpd-tls", mode][0] for mode in modes] == ["deferred"] * 4
+    assert [outcomes["opensmtpd-tls", mode][1] for mode in modes] == ["info", "fail", "fail", "fail"]
+
+
+@pytest.mark.thorough
+@pytest.mark.target_sendmail
+def test_the_policies_of_sendmail_live_in_a_daemon_that_can_be_restarted_and_moved_in_time(tmp_path: Path) -> None:
+    names = ("policy/cache-survives-restart", "policy/max-age-lapses")
+    answer = play(tmp_path, "run", *names, "--mode", "enforce", "--json", "--target", "sendmail")
+    assert answer.status == 0, answer.err
+    cases = [case for case in json.loads(answer.out)["cases"] if not case["supporting"]]
+    assert [case["verdict"] for case in cases] == ["pass", "pass"]
+    outcomes = {case["id"]: [step["outcome"] for step in case["steps"]] for case in cases}
+    assert outcomes == {
+        "policy/cache-survives-restart[enforce]": ["delivered-authenticated", "deferred", None],
+        "policy/max-age-lapses[enforce]": ["delivered-authenticated", "deferred", "delivered-unauthenticated", None],
+    }
+
+
+def outcomes_under_attack(folder: Path, target: str, *cases: str) -> dict[str, str]:
+    """Play some cases and return how their attacked messages fared, with the word of the judge."""
+    answer = play(folder / target, "run", *cases, "--json", "--target", target)
+    assert answer.status == 0, answer.err
+    return {
+        case["id"]: f"{step['outcome']}: {case['verdict']}"
+        for case in json.loads(answer.out)["cases"]
+        for step in case["steps"]
+        if step["name"] == "attack"
+    }
+
+
+@pytest.mark.thorough
+@pytest.mark.target_chasquid
+@pytest.mark.target_chasquid_policy_only
+def test_chasquid_holds_by_memory_what_it_would_hold_by_policy(tmp_path: Path) -> None:
+    remembers = outcomes_under_attack(tmp_path, "chasquid", "starttls/strip")
+    forgets = outcomes_under_attack(tmp_path, "chasquid-policy-only", "starttls/strip")
+    assert remembers == {
+        "starttls/strip[enforce]": "deferred: pass",
+        "starttls/strip[testing]": "deferred: fail",
+        "starttls/strip[none]": "deferred: fail",
+        "starttls/strip[absent]": "deferred: fail",
+    }
+    assert forgets == {
+        "starttls/strip[enforce]": "deferred: pass",
+        "starttls/strip[testing]": "delivered-clear: pass",
+        "starttls/strip[none]": "delivered-clear: pass",
+        "starttls/strip[absent]": "delivered-clear: pass",
+    }
+
+
+@pytest.mark.thorough
+@pytest.mark.target_courier
+@pytest.mark.target_courier_sts_cache
+def test_courier_needs_a_place_for_its_policies(tmp_path: Path) -> None:
+    case = "policy/policy-rollover[enforce]"
+    assert outcomes_under_attack(tmp_path, "courier", case)[case] == "delivered-clear: fail"
+    assert outcomes_under_attack(tmp_path, "courier-sts-cache", case)[case] == "deferred: pass"

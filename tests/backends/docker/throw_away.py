@@ -1,0 +1,54 @@
+"""Target folders of a test's own, outside the checkout, and what becomes of their images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_sts_lab.backends.docker.images import BASE_IMAGE
+
+import docker
+from tests.cli.program import LONGEST, Answer, end, start
+
+#: Seconds for the whole catalogue on a real mail server: twice what the slowest took on two busy cores, OpenSMTPD with TLS
+#: required (124 s) and Postfix with its reports (118 s). What it should take is for the benchmark to say.
+WHOLE_CATALOGUE = 240.0
+
+
+def play(folder: Path, *arguments: str, longest: float = LONGEST) -> Answer:
+    """Run the program in a folder, to its end."""
+    folder.mkdir(exist_ok=True)
+    return end(start(folder, *arguments), longest)
+
+
+@dataclass
+class ThrowAway:
+    """A target folder of the test's own, and what becomes of its image."""
+
+    engine: docker.DockerClient
+    folder: Path
+    name: str
+
+    def write(self, dockerfile: str, target: str = "", base: str = BASE_IMAGE) -> None:
+        """Write the folder: what stands below FROM, and what `target.toml` says beside the names."""
+        self.folder.mkdir()
+        (self.folder / "Dockerfile").write_text(f"FROM {base}\n{dockerfile}\n")
+        (self.folder / "target.toml").write_text(
+            f'name = "{self.name}"\ntitle = "A throw-away target"\ndescription = "None."\n{target}\n'
+        )
+
+    def run(self, place: Path) -> Answer:
+        """Play a scenario against it."""
+        return play(place, "run", "starttls/strip", "--json", "--target", str(self.folder))
+
+    def check(self, place: Path) -> Answer:
+        """Check its adapter."""
+        return play(place, "target-check", "--json", str(self.folder))
+
+    def forget(self) -> None:
+        """Remove its images."""
+        # By name: the same layers may be somebody else's image, too.
+        for image in self.engine.images.list(name=f"mta-sts-lab/{self.name}"):
+            for tag in image.tags:
+                if tag.startswith(f"mta-sts-lab/{self.name}:"):
+                    self.engine.images.remove(tag)

@@ -1,0 +1,75 @@
+"""How a target asks: one thing said otherwise in a case that would pass is found, for its own obligation."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from mta_sts_lab.events import AnyFact, ConnectionClosed, PolicyRequested, SmtpSaid, TlsEstablished
+from mta_sts_lab.model import Grade, Verdict
+
+from tests.judge.stories import ENFORCE, Line, reasons, record, resisted, taken_in, verdict
+
+
+def _found(*facts: AnyFact) -> Verdict:
+    """Judge the honest session of a case that passes, with some words in it."""
+    story = resisted()
+    up = next(n for n, line in enumerate(story) if line[1] == "prime" and isinstance(line[2], TlsEstablished))
+    before: list[Line] = [(ENFORCE, "prime", fact) for fact in facts if not _is_secured(fact)]
+    inside: list[Line] = [(ENFORCE, "prime", fact) for fact in facts if _is_secured(fact)]
+    return verdict(record([*story[:up], *before, story[up], *inside, *story[up + 1 :]], taken_in()))
+
+
+def _is_secured(fact: AnyFact) -> bool:
+    return isinstance(fact, SmtpSaid) and fact.secured
+
+
+def _said(line: str, secured: bool, speaker: str = "sender", session: str = "honest-1") -> SmtpSaid:
+    return SmtpSaid(session=session, speaker=speaker, line=line, secured=secured)
+
+
+def _obligations(found: Verdict) -> set[str]:
+    return {one.obligation for one in found.judgements if one.grade is not Grade.PASS}
+
+
+@pytest.mark.parametrize("line", ["STARTTLS", "starttls", "STARTTLS "])
+@pytest.mark.parametrize("opening", ["EHLO a", "ehlo a", "QUIT"])
+def test_what_is_said_as_laid_down_passes(line: str, opening: str) -> None:
+    assert _found(_said(line, False), _said(opening, True), _said("MAIL FROM:<a@b>", True)).grade is Grade.PASS
+
+
+@pytest.mark.parametrize(
+    ("facts", "obligation", "reason"),
+    [
+        ([_said("STARTTLS mx1", False)], "STLS-4-01", "starttls-with-argument"),
+        ([_said("EHLO a", True), _said("STARTTLS", True)], "STLS-4.2-03", "starttls-inside-tls"),
+        ([_said("HELO a", True)], "STLS-4.2-02", "no-ehlo-inside-tls"),
+        ([_said("MAIL FROM:<a@b>", True)], "STLS-4.2-02", "no-ehlo-inside-tls"),
+    ],
+)
+def test_what_is_said_otherwise_is_found(facts: list[AnyFact], obligation: str, reason: str) -> None:
+    found = _found(*facts)
+    assert reasons(found) == {reason}
+    assert _obligations(found) == {obligation}
+
+
+def test_only_the_targets_own_words_count() -> None:
+    relayed = _said("STARTTLS again", False, session="behind-the-attacker")
+    assert _found(relayed, _said("STARTTLS x", False, speaker="mx")).grade is Grade.PASS
+
+
+@pytest.mark.parametrize(
+    ("changes", "obligation"),
+    [
+        ({"method": "HEAD"}, "STS-3.2-01"),
+        ({"path": "/mta-sts.txt"}, "STS-3.2-01"),
+        ({"conditional": True}, "STS-3.3-10"),
+        ({"path": "/elsewhere", "redirected": True}, "STS-3.3-09"),
+    ],
+)
+def test_an_odd_policy_request_is_found(changes: dict[str, object], obligation: str) -> None:
+    story = [
+        (name, step, msgspec.structs.replace(fact, **changes) if isinstance(fact, PolicyRequested) else fact)
+        for name, step, fact in resisted()
+    ]
+    assert obligation in _obligations(verdict(record(story, taken_in())))
+    assert _found(ConnectionClosed(session="honest-1")).grade is Grade.PASS

@@ -1,0 +1,116 @@
+"""What has to be on record before a case proves anything: a defect that nobody met was not resisted."""
+
+from __future__ import annotations
+
+import pytest
+from mta_sts_lab.events import (
+    AnyFact,
+    CaseEnded,
+    ConnectionClosed,
+    SmtpSaid,
+    StepBegan,
+    StepEnded,
+    TlsEstablished,
+    TlsFailed,
+)
+from mta_sts_lab.model import Case, Expectation, Grade, Mode, MxHost, Step, Verdict, World
+
+from tests.judge.stories import (
+    ABSENT,
+    ENFORCE,
+    Line,
+    accepted,
+    connection,
+    held,
+    injected,
+    mx_query,
+    prime,
+    reasons,
+    record,
+    recovered,
+    verdict,
+)
+
+EXPIRED = MxHost(certificate="expired")
+
+
+def _case(name: str, host: MxHost, outcome: str) -> Case:
+    expect = Expectation(outcome=(outcome,), obligation="STS-4.2-01")
+    steps = (
+        Step("prime", World(), learns_policy=True),
+        Step("attack", World(mx=(host,)), expect=expect),
+        Step("recover", World(), send=False, recovers=True),
+    )
+    absent = name == ABSENT
+    return Case(
+        name, "starttls/strip", Mode.ABSENT if absent else Mode.ENFORCE, steps, control="" if absent else ABSENT
+    )
+
+
+def _without_a_policy(host: MxHost) -> list[Line]:
+    """The arm without a policy: the defect bothers nobody."""
+    secured = host.starttls
+    facts: list[AnyFact] = [
+        StepBegan(),
+        injected(ABSENT, "attack"),
+        mx_query(ABSENT),
+        connection(ABSENT, "careless"),
+        SmtpSaid(session="careless", speaker="sender", line="EHLO a", secured=False),
+        *([TlsEstablished(session="careless", version="TLSv1.3", certificate=host.certificate)] if secured else []),
+        accepted(ABSENT, "attack", "careless", secured=secured, certificate=host.certificate),
+        StepEnded(),
+    ]
+    after: list[AnyFact] = [StepBegan(), StepEnded(), CaseEnded()]
+    return prime(ABSENT) + [(ABSENT, "attack", fact) for fact in facts] + [(ABSENT, "recover", fact) for fact in after]
+
+
+def _visit(session: str, *said: AnyFact) -> list[AnyFact]:
+    return [mx_query(ENFORCE), connection(ENFORCE, session), *said, ConnectionClosed(session=session)]
+
+
+def _said(session: str, line: str) -> SmtpSaid:
+    return SmtpSaid(session=session, speaker="sender", line=line, secured=False)
+
+
+def _judged(host: MxHost, first: list[AnyFact], second: list[AnyFact]) -> Verdict:
+    facts = [StepBegan(), injected(ENFORCE, "attack"), *first, held(ENFORCE), *second, held(ENFORCE), StepEnded()]
+    story = prime(ENFORCE) + [(ENFORCE, "attack", fact) for fact in facts] + recovered(ENFORCE)
+    cases = (_case(ENFORCE, host, "deferred"), _case(ABSENT, host, "delivered"))
+    return verdict(record(story, _without_a_policy(host), cases=cases))
+
+
+def _handshake(session: str, certificate: str) -> list[AnyFact]:
+    failed = TlsFailed(session=session, alert="certificate expired", certificate=certificate)
+    return _visit(session, _said(session, "EHLO a"), _said(session, "STARTTLS"), failed)
+
+
+def test_a_bad_certificate_that_was_shown_was_resisted() -> None:
+    found = _judged(EXPIRED, _handshake("s1", "expired"), _handshake("s2", "expired"))
+    assert found.grade is Grade.PASS
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param([mx_query(ENFORCE)], [mx_query(ENFORCE)] * 3, id="never connected"),
+        pytest.param(
+            _visit("s1", _said("s1", "EHLO a"), _said("s1", "QUIT")),
+            _visit("s2", _said("s2", "EHLO a"), _said("s2", "QUIT")),
+            id="left before STARTTLS",
+        ),
+        pytest.param(_handshake("s1", "valid"), _handshake("s2", "valid"), id="another certificate"),
+    ],
+)
+def test_a_bad_certificate_that_nobody_was_shown_proves_nothing(first: list[AnyFact], second: list[AnyFact]) -> None:
+    found = _judged(EXPIRED, first, second)
+    assert found.grade is Grade.INCONCLUSIVE
+    assert "defect-not-met" in reasons(found)
+
+
+def test_a_missing_starttls_must_have_been_seen() -> None:
+    bare = MxHost(starttls=False)
+    looked = [_visit(name, _said(name, "EHLO a"), _said(name, "QUIT")) for name in ("s1", "s2")]
+    assert _judged(bare, *looked).grade is Grade.PASS
+    silent = _judged(bare, _visit("s1"), _visit("s2"))
+    assert silent.grade is Grade.INCONCLUSIVE
+    assert "defect-not-met" in reasons(silent)

@@ -1,0 +1,185 @@
+"""Known deviations: what a file may say, and what becomes of what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.judge.known_failures import KnownFailure, KnownFailuresError, compare_with_known, read_deviations
+from mta_sts_lab.model import Grade, Judgement, Verdict
+
+ENTRY = """
+[[deviation]]
+case = {case}
+obligation = "STS-5-04"
+result = "weak"
+codes = ["failure-not-reported"]
+reason = "It has no policy."
+evidence = "The report."
+"""
+
+
+def read(path: Path, text: str) -> tuple[KnownFailure, ...]:
+    (path / "known-deviations.toml").write_text(text)
+    return read_deviations(path / "known-deviations.toml")
+
+
+NOT_OFFERED = Judgement("the-target-offers-what-the-case-needs", Grade.UNSUPPORTED, "not-offered", step="lapse")
+
+
+def weak(case: str, reason: str = "failure-not-reported", step: str = "attack") -> Verdict:
+    judgement = Judgement("the-target-reports", Grade.WEAK, reason, obligation="STS-5-04", step=step)
+    return Verdict(case, Grade.WEAK, (), (judgement,), 0.0, 1.0)
+
+
+def test_one_cause_has_one_entry_for_all_its_cases(tmp_path: Path) -> None:
+    found = read(tmp_path, ENTRY.format(case='["a/x[testing]", "a/y[testing]"]') + ENTRY.format(case='"b/*"'))
+    assert [deviation.case for deviation in found] == ["a/x[testing]", "a/y[testing]", "b/*"]
+    assert {(one.obligation, one.codes, one.reason) for one in found} == {
+        ("STS-5-04", ("failure-not-reported",), "It has no policy.")
+    }
+
+
+def test_each_of_its_cases_has_to_occur(tmp_path: Path) -> None:
+    known = read(tmp_path, ENTRY.format(case='["a/x[testing]", "a/y[testing]", "a/z[testing]"]'))
+    passed = Verdict("a/y[testing]", Grade.PASS, (), (), 0.0, 1.0)
+    found = compare_with_known([weak("a/x[testing]"), passed], known, ["a/x[testing]", "a/y[testing]"])
+    assert found.known == {"a/x[testing]": ("It has no policy.",)}
+    assert [deviation.case for deviation in found.vanished] == ["a/y[testing]"]
+    assert [deviation.case for deviation in found.unmatched] == ["a/z[testing]"]
+
+
+def test_another_reason_is_news(tmp_path: Path) -> None:
+    known = read(tmp_path, ENTRY.format(case='["a/x[testing]"]'))
+    assert compare_with_known([weak("a/x[testing]", "no-report")], known, ["a/x[testing]"]).known == {}
+
+
+def test_a_case_that_was_played_in_part_is_known_for_what_it_shows_and_hides_nothing_else(tmp_path: Path) -> None:
+    """chasquid has no clock to be moved: its case about max_age ends in the middle, with a finding before that."""
+    known = read(tmp_path, ENTRY.format(case='"a/x[testing]"'))
+    whole = weak("a/x[testing]")
+    found = compare_with_known([replace(whole, judgements=(*whole.judgements, NOT_OFFERED))], known, ["a/x[testing]"])
+    assert found.known == {"a/x[testing]": ("It has no policy.",)}
+    assert found.vanished == ()
+    other = weak("a/x[testing]", "no-report")
+    news = replace(other, judgements=(*other.judgements, NOT_OFFERED))
+    assert compare_with_known([news], known, ["a/x[testing]"]).known == {}
+
+
+class TestClaims:
+    """What a target no longer offers can no longer be seen, and that is news as well."""
+
+    def test_a_case_that_became_unsupported_no_longer_shows_its_deviation(self, tmp_path: Path) -> None:
+        known = read(tmp_path, ENTRY.format(case='"a/x[testing]"'))
+        lacking = Judgement("the-target-claims-what-is-needed", Grade.UNSUPPORTED, "not-claimed")
+        verdict = Verdict("a/x[testing]", Grade.UNSUPPORTED, (), (lacking,), 0.0, 0.0)
+        found = compare_with_known([verdict], known, ["a/x[testing]"])
+        assert [deviation.case for deviation in found.vanished] == ["a/x[testing]"]
+        assert found.known == {}
+
+    def test_what_a_later_step_showed_is_missed_where_that_step_is_no_longer_offered(self, tmp_path: Path) -> None:
+        """Otherwise a target that drops its clock would drop its deviations with it, and nobody would be told."""
+        early, late = (ENTRY.format(case='"a/x[testing]"') + f'step = "{step}"\n' for step in ("attack", "lapse"))
+        known = read(tmp_path, early + late)
+        whole = weak("a/x[testing]")
+        verdict = replace(whole, judgements=(*whole.judgements, NOT_OFFERED))
+        found = compare_with_known([verdict], known, ["a/x[testing]"])
+        assert [deviation.step for deviation in found.vanished] == ["lapse"]
+
+    @pytest.mark.parametrize("grade", [Grade.INCONCLUSIVE, Grade.LAB_ERROR])
+    def test_a_doubt_says_nothing(self, tmp_path: Path, grade: Grade) -> None:
+        known = read(tmp_path, ENTRY.format(case='"a/x[testing]"'))
+        unclear = Verdict("a/x[testing]", grade, (), (), 0.0, 1.0)
+        assert compare_with_known([unclear], known, ["a/x[testing]"]).vanished == ()
+
+
+class TestCodes:
+    """Every code of an entry occurs in each of its cases: less than that is news, and so is more."""
+
+    @pytest.fixture
+    def known(self, tmp_path: Path) -> tuple[KnownFailure, ...]:
+        both = 'codes = ["failure-not-reported", "no-report"]'
+        return read(tmp_path, ENTRY.format(case='"a/x[testing]"').replace('codes = ["failure-not-reported"]', both))
+
+    def test_one_of_two_is_not_enough(self, known: tuple[KnownFailure, ...]) -> None:
+        found = compare_with_known([weak("a/x[testing]", "no-report")], known, ["a/x[testing]"])
+        assert [deviation.codes for deviation in found.vanished] == [("failure-not-reported",)]
+        assert found.known == {"a/x[testing]": ("It has no policy.",)}
+
+    def test_all_of_them_are(self, known: tuple[KnownFailure, ...]) -> None:
+        one, other = weak("a/x[testing]"), weak("a/x[testing]", "no-report")
+        verdict = replace(one, judgements=(*one.judgements, *other.judgements))
+        assert compare_with_known([verdict], known, ["a/x[testing]"]).vanished == ()
+
+    def test_the_same_code_with_another_obligation_or_grade_is_not_it(self, known: tuple[KnownFailure, ...]) -> None:
+        verdict = weak("a/x[testing]", "no-report")
+        (judgement,) = verdict.judgements
+        strangers = replace(judgement, obligation="STS-6-01"), replace(judgement, grade=Grade.FAIL)
+        found = compare_with_known([replace(verdict, judgements=strangers)], known, ["a/x[testing]"])
+        assert found.known == {}
+        assert [deviation.codes for deviation in found.vanished] == [known[0].codes]
+
+    @pytest.mark.parametrize("line", ["codes = []", "case = []", "step = []"])
+    def test_an_entry_that_could_never_be_missed_is_refused(self, tmp_path: Path, line: str) -> None:
+        key = line.partition(" ")[0]
+        text = ENTRY.format(case='"a/x[testing]"') + 'step = "attack"\n'
+        kept = "\n".join(line if row.startswith(f"{key} =") else row for row in text.splitlines())
+        with pytest.raises(KnownFailuresError, match=f"length >= 1.*{key}"):
+            read(tmp_path, kept)
+
+
+class TestStep:
+    """What happens before and after the attack is not covered by what is known of the attack."""
+
+    @pytest.mark.parametrize("step", ["prime", "recover"])
+    def test_an_honest_step_has_to_be_named(self, tmp_path: Path, step: str) -> None:
+        entry = ENTRY.format(case='"a/x[testing]"')
+        attacked, honest = weak("a/x[testing]"), weak("a/x[testing]", step=step)
+        verdict = replace(attacked, judgements=(*attacked.judgements, *honest.judgements))
+        silent = compare_with_known([verdict], read(tmp_path, entry), ["a/x[testing]"])
+        assert silent.known == {}
+        assert silent.vanished == ()
+        named = read(tmp_path, f'{entry}step = ["attack", "{step}"]\n')
+        assert compare_with_known([verdict], named, ["a/x[testing]"]).known
+        found = compare_with_known([attacked], named, ["a/x[testing]"])
+        assert [deviation.step for deviation in found.vanished] == [step]
+
+    def test_a_step_that_is_named_is_the_only_one(self, tmp_path: Path) -> None:
+        known = read(tmp_path, ENTRY.format(case='"a/x[testing]"') + 'step = "report"\n')
+        found = compare_with_known([weak("a/x[testing]")], known, ["a/x[testing]"])
+        assert found.known == {}
+        assert [deviation.step for deviation in found.vanished] == ["report"]
+
+
+class TestPattern:
+    """A pattern speaks for every case that it fits."""
+
+    IDS = ("b/x[enforce]", "b/y[enforce]", "b/z[enforce]")
+
+    def test_a_case_that_no_longer_shows_it_is_named(self, tmp_path: Path) -> None:
+        known = read(tmp_path, ENTRY.format(case='"b/*"'))
+        passed = Verdict("b/y[enforce]", Grade.PASS, (), (), 0.0, 1.0)
+        found = compare_with_known([weak("b/x[enforce]"), passed], known, self.IDS)
+        assert found.known == {"b/x[enforce]": ("It has no policy.",)}
+        assert [deviation.case for deviation in found.vanished] == ["b/y[enforce]"]
+        assert found.unmatched == ()
+
+    def test_a_case_that_shows_something_else_is_named(self, tmp_path: Path) -> None:
+        known = read(tmp_path, ENTRY.format(case='"b/*"'))
+        found = compare_with_known([weak("b/x[enforce]"), weak("b/y[enforce]", "no-report")], known, self.IDS)
+        assert list(found.known) == ["b/x[enforce]"]
+        assert [deviation.case for deviation in found.vanished] == ["b/y[enforce]"]
+
+    def test_entries_that_overlap_all_occur(self, tmp_path: Path) -> None:
+        narrow = ENTRY.format(case='"b/x[enforce]"').replace("It has no policy.", "Only here.")
+        for text in (narrow + ENTRY.format(case='"b/*"'), ENTRY.format(case='"b/*"') + narrow):
+            found = compare_with_known([weak("b/x[enforce]")], read(tmp_path, text), self.IDS)
+            assert set(found.known["b/x[enforce]"]) == {"Only here.", "It has no policy."}
+            assert found.vanished == ()
+
+
+@pytest.mark.parametrize("case", ["7", '["a", 7]', "{a = 1}"])
+def test_a_case_is_a_pattern_or_several(tmp_path: Path, case: str) -> None:
+    with pytest.raises(KnownFailuresError, match=r"known-deviations\.toml: Expected"):
+        read(tmp_path, ENTRY.format(case=case))

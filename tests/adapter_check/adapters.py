@@ -19,7 +19,7 @@ from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan, plan_check
 from mta_sts_lab.runner.run import PREFIX_IN_PROCESS, check
 from mta_sts_lab.runner.run_timeouts import Timeouts
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world.network import LoopbackNetwork, Network

@@ -12,7 +12,7 @@ from aiohttp import web
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runner.served import ServedPlan, _ready
 from mta_sts_lab.targets.contract import TargetError
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import Deadline
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from mta_sts_lab.reference.server import build_application
 from mta_sts_lab.targets.contract import InjectionRefusedError, NotNow, NotOffered, TargetError
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 
 from tests.reference.standin import Internet, sender, until

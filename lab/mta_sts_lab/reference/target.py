@@ -9,11 +9,10 @@ from pathlib import Path
 
 from mta_sts_lab import __version__
 from mta_sts_lab.reference.flaws import FLAWS, NO_FLAWS, Flaws
-from mta_sts_lab.reference.injection import Injector, plain_relay
 from mta_sts_lab.reference.sender import NotRunning, ReferenceSender
 from mta_sts_lab.reference.settings import IN_PROCESS, Settings
-from mta_sts_lab.reference.smtp_client import SmtpClient
 from mta_sts_lab.targets.contract import About, Held, TargetError
+from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.world.network import Network
 
 CAPABILITIES = ("mta-sts", "tls-rpt")
@@ -65,7 +64,7 @@ class InProcessTarget:
             settings=settings,
             on_error=on_error,
         )
-        self._injector = Injector("the reference sender", plain_relay(lambda: self.sender.address))
+        self._injector = Injector("the reference sender", self._open_session)
 
     async def start(self) -> None:
         """Start the sender. Raises `TargetError`."""
@@ -85,9 +84,13 @@ class InProcessTarget:
         """See that the sender takes mail, without sending any. Raises `TargetError`."""
         await self._injector.greet()
 
-    async def open_session(self) -> SmtpClient:
+    async def open_session(self) -> SmtpSession:
         """Open an SMTP session as for an injection, and leave it to the caller. Raises `TargetError`."""
         return await self._injector.open()
+
+    async def _open_session(self) -> SmtpSession:
+        host, port = self.sender.address
+        return await SmtpSession.open(host, Inject(port=port))
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from mta_sts_lab.events import ClockAdvanced, TargetRestarted
 from mta_sts_lab.model import Case, Step
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.reference.smtp_client import SmtpError
 from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.runner.report_call import ask_for_reports
 from mta_sts_lab.targets.contract import MailSession, Target, TargetError
@@ -80,8 +78,7 @@ async def _restart(target: Target, signal: str) -> bool:
     try:
         await target.restart(signal)
     except BaseException:
-        with contextlib.suppress(SmtpError):
-            await session.close()
+        await session.close()
         raise
     return await _alive(session)
 
@@ -90,9 +87,8 @@ async def _alive(session: MailSession) -> bool:
     """Whether a session still answers. It is closed in any case."""
     try:
         await session.reset()
-    except (SmtpError, TimeoutError):
+    except TargetError:
         return False
     finally:
-        with contextlib.suppress(SmtpError):
-            await session.close()
+        await session.close()
     return True

@@ -23,7 +23,7 @@ from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.runner.run import check, run
 from mta_sts_lab.runner.run_timeouts import OVER_THE_NETWORK
 from mta_sts_lab.targets.contract import TargetError
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import TARGET_READY, Deadline
 from mta_sts_lab.world.network import Network, PrefixNetwork

@@ -74,10 +74,10 @@ class Held:
 
 
 class MailSession(Protocol):
-    """An SMTP session with a target that is nobody else's. Its errors are `mta_sts_lab.reference.smtp_client`'s."""
+    """An SMTP session with a target that is nobody else's."""
 
     async def reset(self) -> None:
-        """Say RSET. Raises `SmtpError`."""
+        """Say RSET. Raises `TargetError`."""
 
     async def close(self) -> None:
         """End it. Never raises."""

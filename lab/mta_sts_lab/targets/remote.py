@@ -7,8 +7,6 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from mta_sts_lab.reference.injection import Injector, session_as_told
-from mta_sts_lab.reference.smtp_client import SmtpClient
 from mta_sts_lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, TargetError
 from mta_sts_lab.targets.contract_http import (
     CONTRACT_VERSION,
@@ -24,7 +22,7 @@ from mta_sts_lab.targets.contract_http import (
     RestartRequest,
     unknown_in_about,
 )
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.timeouts import CONTRACT_CALL, SEND_REPORTS, Deadline
 
 T = TypeVar("T")
@@ -57,8 +55,8 @@ class RemoteTarget:
         self._http = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None), trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
         )
-        inject = inject or Inject()
-        self._injector = Injector(f"the target at {host} port {inject.port}", session_as_told(host, inject))
+        way = inject or Inject()
+        self._injector = Injector(f"the target at {host} port {way.port}", lambda: SmtpSession.open(host, way))
 
     async def about(self) -> About:
         """See `Target`."""
@@ -86,7 +84,7 @@ class RemoteTarget:
         """See that the target takes mail, without sending any. Raises `TargetError`."""
         await self._injector.greet()
 
-    async def open_session(self) -> SmtpClient:
+    async def open_session(self) -> SmtpSession:
         """Open an SMTP session as for an injection, and leave it to the caller. Raises `TargetError`."""
         return await self._injector.open()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.backends.docker.folder import FolderError, find_target, read_folder, shipped_targets
 from mta_sts_lab.shipped_files import shipped_files
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 
 MINIMAL = 'name = "my-mta"\ntitle = "Mine"\ndescription = "A mail server of my own."\n'

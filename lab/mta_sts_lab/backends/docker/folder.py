@@ -15,7 +15,7 @@ import msgspec
 
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import PORT
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 
 #: The name of a kernel setting that each network namespace has for itself: all others would be the whole machine's.

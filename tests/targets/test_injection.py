@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from mta_sts_lab.reference import injection
-from mta_sts_lab.reference.injection import Injector, session_as_told
-from mta_sts_lab.reference.smtp_client import SmtpClient
+from mta_sts_lab.targets import injection
 from mta_sts_lab.targets.contract import InjectionRefusedError, TargetError
-from mta_sts_lab.targets.inject import Inject
+from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.timeouts import Deadline
 
 MESSAGE = b"Subject: x\r\n\r\ny\r\n"
@@ -67,7 +65,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 @contextlib.asynccontextmanager
 async def injecting(**inject: Any) -> AsyncIterator[Injector]:
     told = Inject(**inject)
-    injector = Injector("the target", session_as_told("127.0.0.1", told))
+    injector = Injector("the target", lambda: SmtpSession.open("127.0.0.1", told))
     try:
         yield injector
     finally:
@@ -163,7 +161,7 @@ async def test_a_wrong_password_is_refused_and_not_shown(context: ssl.SSLContext
 
 
 async def test_a_server_that_never_answers_is_named_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never() -> SmtpClient:
+    async def never() -> SmtpSession:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -221,3 +219,55 @@ async def test_a_password_is_not_shown_when_nobody_answers_it(context: ssl.SSLCo
         with pytest.raises(TargetError, match="does not take mail: the connection") as caught:
             await injector.greet()
         assert "AGxhYkBzdWIuZXhhbXBsZQBwYXNzIHdvcmQ=" not in str(caught.value)
+
+
+@contextlib.asynccontextmanager
+async def replying(*replies: bytes) -> AsyncIterator[int]:
+    """Serve one session and give its port: the first reply greets, each other one answers a line."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            for reply in replies:
+                writer.write(reply)
+                await reader.readline()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield listening.sockets[0].getsockname()[1]
+        await ended.wait()
+
+
+@pytest.mark.parametrize(
+    ("replies", "problem"),
+    [
+        ((b"hello\r\n",), "no SMTP reply: b'hello"),
+        ((b"2" * 9000,), "a line of more than 8192 octets"),
+        ((b"220-x\r\n" * 300,), "a reply of more than 200 lines"),
+        ((b"421 not now\r\n",), "the connection was answered 421 not now"),
+        ((b"220 x\r\n", b"421 not now\r\n"), "EHLO was answered 421"),
+        ((b"220 x\r\n", b"502 what\r\n", b"502 what\r\n"), "HELO was answered 502"),
+        ((b"220 x\r\n",), "the connection was closed"),
+    ],
+)
+async def test_a_server_that_speaks_no_smtp_is_a_target_error(replies: tuple[bytes, ...], problem: str) -> None:
+    async with replying(*replies) as port, injecting(port=port) as injector:
+        with pytest.raises(TargetError, match=f"does not take mail: {problem}"):
+            await injector.greet()
+
+
+async def test_a_message_is_sent_with_crlf_and_doubled_dots() -> None:
+    bodies: list[bytes] = []
+
+    class Keeping(Taken):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+            assert isinstance(envelope.content, bytes)
+            bodies.append(envelope.content)
+            return "250 taken"
+
+    async with server(None, taken=Keeping(), auth_required=False) as (port, _), injecting(port=port) as injector:
+        await injector.inject("a@b.example", "c@d.example", b".one\n..two\r.\r\nlast")
+    assert bodies == [b".one\r\n..two\r\n.\r\nlast\r\n"]

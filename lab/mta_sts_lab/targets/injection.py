@@ -1,0 +1,298 @@
+"""The lab's own SMTP client: it hands messages to a target over a few connections that are kept open.
+
+A run injects hundreds of messages, and one connection each would cost the target more than the messages do. Nothing
+here is judged: this mail goes straight from the lab to the target's address, where no attacker stands. So the target's
+certificate is not verified, because what an image shows on its submission port is of its own making.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from mta_sts_lab.targets.contract import InjectionRefusedError, TargetError
+from mta_sts_lab.timeouts import INJECT
+
+#: Connections at one time. Postfix took 63 messages over four of them in 0.3 s.
+CONNECTIONS = 4
+
+#: The name in the lab's EHLO.
+HELLO_NAME = "lab.example"
+
+#: Octets of a line, and lines, of a reply. Honest servers send about a dozen lines.
+LONGEST_LINE, LONGEST_REPLY = 8192, 200
+
+#: Seconds to wait for the reply to QUIT. Nothing depends on it.
+QUIT_SECONDS = 1.0
+
+_REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_LINE_END = re.compile(rb"\r?\n|\r")
+
+
+class Inject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[inject]` of target.toml: how a target takes mail from the lab. Raises `ValueError` for what does not fit."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 25
+    #: Whether STARTTLS comes first (RFC 3207).
+    starttls: bool = False
+    #: For AUTH PLAIN (RFC 4954, RFC 4616); empty: nobody logs in. It is no secret: it opens a container of one run.
+    user: str = ""
+    password: str = ""
+
+    def __post_init__(self) -> None:
+        if self.user and not self.password:
+            raise ValueError("`user` needs a `password` beside it")
+        if self.password and not self.user:
+            raise ValueError("`password` needs a `user` beside it")
+        if self.user and not self.starttls:
+            raise ValueError("`user` and `password` need `starttls = true`: AUTH PLAIN is said inside TLS only")
+        if not f"{self.user}{self.password}".isprintable():
+            raise ValueError("`user` and `password` may not hold control characters")
+
+
+class SessionBroken(TargetError):
+    """The connection failed: it closed, stalled, or the server does not speak SMTP."""
+
+
+class CommandRefused(InjectionRefusedError):
+    """The server said no."""
+
+    def __init__(self, command: str, reply: Reply) -> None:
+        super().__init__(f"{command} was answered {reply.text}")
+        #: Whether it said never (5xx), and not just not now.
+        self.permanent = reply.code >= 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply: its code and the texts of its lines."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The reply on one line, as a log would have it."""
+        return f"{self.code} {' '.join(self.lines)}".rstrip()[:500]
+
+
+class SmtpSession:
+    """One SMTP session. Every method but `close` may raise `SessionBroken` and `CommandRefused`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._extensions: dict[str, str] = {}
+
+    @classmethod
+    async def open(cls, host: str, inject: Inject) -> SmtpSession:
+        """Connect, say EHLO and, where `inject` asks for it, STARTTLS and AUTH. No error shows the password."""
+        try:
+            session = cls(*await asyncio.open_connection(host, inject.port, limit=LONGEST_LINE))
+        except OSError as error:
+            raise SessionBroken(f"no connection: {error.strerror or error}") from error
+        try:
+            await session._expect("", 220, shown="the connection")
+            await session._hello()
+            if inject.starttls:
+                await session._start_tls()
+            if inject.user:
+                await session._log_in(inject.user, inject.password)
+        except BaseException:
+            session.abort()
+            raise
+        return session
+
+    async def send(self, sender: str, recipient: str, message: bytes) -> str:
+        """Hand over a message; return the reply to its final dot."""
+        await self._expect(f"MAIL FROM:<{sender}>", 250, shown="MAIL FROM")
+        await self._expect(f"RCPT TO:<{recipient}>", 250, 251, shown="RCPT TO")
+        await self._expect("DATA", 354)
+        lines = _LINE_END.sub(b"\r\n", message)
+        if not lines.endswith(b"\r\n"):
+            lines += b"\r\n"
+        # Dots are doubled at the beginning of lines (RFC 5321, section 4.5.2).
+        stuffed = (b"." if lines.startswith(b".") else b"") + lines.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+        reply = await self._exchange(stuffed)
+        if not 200 <= reply.code < 300:
+            raise CommandRefused("the message", reply)
+        return reply.text
+
+    async def reset(self) -> None:
+        """Say RSET, which shows whether the session still lives."""
+        await self._expect("RSET", 250)
+
+    async def close(self) -> None:
+        """Say QUIT, wait a moment for its reply, close. Never raises."""
+        try:
+            with contextlib.suppress(TargetError, TimeoutError):
+                async with asyncio.timeout(QUIT_SECONDS):
+                    await self._expect("QUIT", 221)
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._writer.transport.abort()
+
+    async def _hello(self) -> None:
+        self._extensions = {}
+        reply = await self._exchange(f"EHLO {HELLO_NAME}\r\n".encode())
+        if reply.code == 250:
+            offered = (line.strip().partition(" ") for line in reply.lines[1:])
+            self._extensions = {keyword.upper(): parameters for keyword, _, parameters in offered}
+        elif reply.code >= 500:
+            await self._expect(f"HELO {HELLO_NAME}", 250, shown="HELO")
+        else:
+            raise CommandRefused("EHLO", reply)
+
+    async def _start_tls(self) -> None:
+        if "STARTTLS" not in self._extensions:
+            raise SessionBroken("STARTTLS is not offered, and [inject] of target.toml asks for it")
+        await self._expect("STARTTLS", 220)
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            await self._writer.start_tls(context, ssl_handshake_timeout=INJECT.seconds)
+        except OSError as error:
+            raise SessionBroken(f"no TLS came about after STARTTLS: {error}") from error
+        await self._hello()
+
+    async def _log_in(self, user: str, password: str) -> None:
+        if "PLAIN" not in self._extensions.get("AUTH", "").upper().split():
+            raise SessionBroken("AUTH PLAIN is not offered")
+        response = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        await self._expect(f"AUTH PLAIN {response}", 235, shown="AUTH PLAIN")
+
+    async def _expect(self, command: str, *codes: int, shown: str = "") -> None:
+        """Say a command; `shown` stands for it in errors. An empty one only waits for a reply."""
+        reply = await self._exchange(f"{command}\r\n".encode() if command else b"")
+        if reply.code not in codes:
+            raise CommandRefused(shown or command, reply)
+
+    async def _exchange(self, octets: bytes) -> Reply:
+        try:
+            async with asyncio.timeout(INJECT.seconds):
+                self._writer.write(octets)
+                await self._writer.drain()
+                return await self._reply()
+        except TimeoutError as error:
+            raise SessionBroken(f"no reply within {INJECT.seconds:g} s") from error
+        except OSError as error:
+            raise SessionBroken(f"the connection broke: {error.strerror or error}") from error
+
+    async def _reply(self) -> Reply:
+        lines: list[str] = []
+        while len(lines) < LONGEST_REPLY:
+            try:
+                line = await self._reader.readline()
+            except ValueError:
+                raise SessionBroken(f"a line of more than {LONGEST_LINE} octets") from None
+            if not line.endswith(b"\n"):
+                raise SessionBroken("the connection was closed")
+            parts = _REPLY_LINE.fullmatch(line.rstrip(b"\r\n"))
+            if parts is None:
+                raise SessionBroken(f"no SMTP reply: {line[:80]!r}")
+            lines.append((parts[3] or b"").decode("utf-8", "replace"))
+            if parts[2] != b"-":
+                return Reply(int(parts[1]), tuple(lines))
+        raise SessionBroken(f"a reply of more than {LONGEST_REPLY} lines")
+
+
+class Injector:
+    """Sends messages over pooled sessions; `name` is what the target is called in errors.
+
+    `open_session` opens a session that is ready for MAIL FROM.
+    """
+
+    def __init__(self, name: str, open_session: Callable[[], Awaitable[SmtpSession]]) -> None:
+        self._name = name
+        self._open = open_session
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._pausing = asyncio.Lock()
+        self._idle: list[SmtpSession] = []
+
+    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        """Hand over one message; return the reply to its final dot.
+
+        Raises `InjectionRefusedError` for a refusal and `TargetError` when the dialogue breaks or `INJECT` passes.
+        """
+        try:
+            async with asyncio.timeout(INJECT.seconds), self._slots:
+                return await self._send(sender, recipient, message)
+        except TimeoutError as error:
+            raise TargetError(
+                f"{self._name} did not take a message for {recipient} within {INJECT.seconds} s ({INJECT.name})"
+            ) from error
+        except CommandRefused as error:
+            raise InjectionRefusedError(f"{self._name}: {error}") from error
+        except SessionBroken as error:
+            raise TargetError(f"{self._name}: the SMTP dialogue broke while a message was injected: {error}") from error
+
+    async def greet(self) -> None:
+        """Open one session and keep it for the first message. Raises `TargetError` when nobody greets."""
+        self._idle.append(await self.open())
+
+    async def open(self) -> SmtpSession:
+        """Open a session that is the caller's to close. Raises `TargetError` when nobody greets."""
+        try:
+            async with asyncio.timeout(INJECT.seconds):
+                return await self._open()
+        except TimeoutError as error:
+            waited = f"no session within {INJECT.seconds:g} s ({INJECT.name})"
+            raise TargetError(f"{self._name} does not take mail: {waited}") from error
+        except (SessionBroken, CommandRefused) as error:
+            raise TargetError(f"{self._name} does not take mail: {error}") from error
+
+    @contextlib.asynccontextmanager
+    async def pause(self) -> AsyncIterator[None]:
+        """Wait for the messages under way, and begin no other one meanwhile."""
+        async with contextlib.AsyncExitStack() as taken, self._pausing:
+            for _ in range(CONNECTIONS):
+                await taken.enter_async_context(self._slots)
+            yield
+
+    async def close(self) -> None:
+        """Close the idle sessions."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(session.close() for session in idle))
+
+    async def _send(self, sender: str, recipient: str, message: bytes) -> str:
+        while self._idle:
+            session = self._idle.pop()
+            try:
+                await session.reset()
+            except TargetError:
+                # The target closed it meanwhile, as servers may; nothing was said on it, so another one is safe.
+                session.abort()
+                continue
+            try:
+                return await self._over(session, sender, recipient, message)
+            except CommandRefused as refusal:
+                if refusal.permanent:
+                    raise
+                # Perhaps only this session takes no more (OpenSMTPD: 452 4.5.3 after 100 messages).
+                self._idle.remove(session)
+                await session.close()
+        return await self._over(await self._open(), sender, recipient, message)
+
+    async def _over(self, session: SmtpSession, sender: str, recipient: str, message: bytes) -> str:
+        try:
+            reply = await session.send(sender, recipient, message)
+        except CommandRefused:
+            self._idle.append(session)
+            raise
+        except BaseException:
+            session.abort()
+            raise
+        self._idle.append(session)
+        return reply

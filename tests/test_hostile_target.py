@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from mta_sts_lab.events import Event, ReportReceived
 from mta_sts_lab.judge import judge
 from mta_sts_lab.record import Record
-from mta_sts_lab.reports.junit import junit_xml
 from mta_sts_lab.reports.matrix.evidence import Source, evidence_of
 from mta_sts_lab.reports.matrix.markdown import matrix_markdown
 from mta_sts_lab.reports.matrix.page import matrix_html
 from mta_sts_lab.reports.matrix.table import matrix_of
-from mta_sts_lab.reports.verdicts_json import encode, verdicts_document
 from mta_sts_lab.reports.verdicts_reading import parse_verdicts
+from mta_sts_lab.reports.writers.junit import junit_xml
+from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document
 from mta_sts_lab.requirements import load_requirements
 
 from tests.playing import Played, play, shipped_catalogue

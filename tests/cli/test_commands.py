@@ -16,11 +16,11 @@ from mta_sts_lab.backends.docker.folder import read_folder
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import AttackUse
 from mta_sts_lab.record import read_record
-from mta_sts_lab.reports.verdicts_json import schema
 from mta_sts_lab.runs.writing import keep_deviations, kept_deviations
 from mta_sts_lab.world.policy_host import PolicyServer
 
 from tests.cli.program import Shell, end, start
+from tests.reports.records import schema
 
 STRIP = "starttls/strip"
 
@@ -83,7 +83,7 @@ class TestRun:
         (place,) = shell.runs()
         assert answer.out == (place / "verdicts.json").read_text()
         document = json.loads(answer.out)
-        jsonschema.validate(document, schema(), cls=jsonschema.Draft202012Validator)
+        jsonschema.validate(document, schema("verdicts"), cls=jsonschema.Draft202012Validator)
         assert document["exit"]["code"] == 0
         assert document["command"] == ["sts-lab", "run", STRIP, "--json"]
         assert {case["verdict"] for case in document["cases"]} == {"pass"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from mta_sts_lab.reports.matrix.matrix_json import schema
 
 from tests.cli.program import Shell, end, start
+from tests.reports.records import schema
 
 STRIP = "starttls/strip"
 
@@ -47,7 +47,7 @@ class TestForms:
     def test_json(self, shell: Shell, places: tuple[Path, Path]) -> None:
         answer = shell("matrix", *(place.name for place in places), "--json")
         document = json.loads(answer.out)
-        jsonschema.validate(document, schema(), cls=jsonschema.Draft202012Validator)
+        jsonschema.validate(document, schema("matrix"), cls=jsonschema.Draft202012Validator)
         assert [column["run"] for column in document["columns"]] == [places[1].name, places[0].name]
         assert document["columns"][0]["totals"]["verdicts"]["fail"] == 1
         assert document["columns"][0]["totals"]["not-run"] == 3

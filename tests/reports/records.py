@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from importlib import resources
+from typing import Any
 
 import msgspec
 from mta_sts_lab import events as facts
@@ -28,6 +31,15 @@ from mta_sts_lab.model import (
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Return a published JSON Schema: `verdicts` or `matrix`."""
+    loaded: dict[str, Any] = json.loads(
+        resources.files("mta_sts_lab.reports").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
+    )
+    return loaded
+
 
 MODES = (Mode.ENFORCE, Mode.TESTING, Mode.NONE, Mode.ABSENT)
 STARTED = "2026-03-02T09:30:00+00:00"

@@ -6,9 +6,9 @@ from pathlib import PurePath
 import pytest
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
-from mta_sts_lab.reports.mitm import mitm_name
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import Evidence, finding_block, findings, is_finding, repeat_command, summary_line
+from mta_sts_lab.reports.writers.mitm import mitm_name
 
 from .records import (
     HOSTILE,

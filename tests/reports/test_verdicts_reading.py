@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.reports.verdicts_json import encode, verdicts_document
 from mta_sts_lab.reports.verdicts_reading import VerdictsError, parse_verdicts, read_verdicts
+from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document
 
 from tests.reports.records import REQUIREMENTS, strip_record, strip_verdicts
 

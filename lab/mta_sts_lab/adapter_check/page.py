@@ -12,9 +12,8 @@ from rich.text import Text
 
 from mta_sts_lab.adapter_check import LAB, Finding, Word
 from mta_sts_lab.record import Header
-from mta_sts_lab.reports.escaping import shortened
+from mta_sts_lab.reports.escaping import legal_json, shortened
 from mta_sts_lab.reports.layout import Hanging, labelled
-from mta_sts_lab.reports.legal_json import legal_json
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDING, INCONCLUSIVE, LAB_ERROR
 
 #: Raised with any change that a reader of the older document would stumble over.

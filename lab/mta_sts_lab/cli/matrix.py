@@ -43,7 +43,7 @@ def matrix(
         aside(console(stderr=True), f"page: {html} (open it in a browser; it needs no server)")
     if json:
         from mta_sts_lab.reports.matrix.matrix_json import matrix_document
-        from mta_sts_lab.reports.verdicts_json import encode
+        from mta_sts_lab.reports.writers.verdicts_json import encode
 
         say(encode(matrix_document(table)).decode())
     elif markdown:

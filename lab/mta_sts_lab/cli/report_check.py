@@ -16,9 +16,8 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from mta_sts_lab.model import Grade, Requirement
-from mta_sts_lab.reports.escaping import escape_unprintable, shortened
+from mta_sts_lab.reports.escaping import escape_unprintable, legal_json, shortened
 from mta_sts_lab.reports.layout import Hanging, Rule, labelled
-from mta_sts_lab.reports.legal_json import legal_json
 from mta_sts_lab.reports.terminal import STYLES
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs.trouble import NOTHING_SELECTED, USAGE, UsageError

@@ -12,10 +12,12 @@ from mta_sts_lab.backends.docker.folder import TargetFolder, find_target
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reference.flaws import parse_flaws
+from mta_sts_lab.reports.writers import write_files, write_whole
+from mta_sts_lab.reports.writers.mitm import flow_files
 from mta_sts_lab.runner.plan import Plan, plan_check
 from mta_sts_lab.runs.trouble import RunBroken, UsageError
-from mta_sts_lab.runs.workflow import IN_PROCESS, write_flows
-from mta_sts_lab.runs.writing import RunWriter, interruptible, make_folder, record_in, run_interruptibly, write_whole
+from mta_sts_lab.runs.workflow import IN_PROCESS
+from mta_sts_lab.runs.writing import RunWriter, interruptible, make_folder, record_in, run_interruptibly
 
 CONTAINER = "container"
 
@@ -59,7 +61,7 @@ def check_target(
     document = encoded(adapter_document(record.header if record else None, findings, place))
     try:
         if record is not None:
-            write_flows(place, record)
+            write_files(place, flow_files(record))
         write_whole(place / "adapter.json", document.encode("ascii"))
     except OSError as error:
         raise UsageError(f"{error.filename or place}: cannot be written: {error.strerror}") from error

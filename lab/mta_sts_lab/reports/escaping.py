@@ -1,6 +1,10 @@
-"""Foreign text made harmless: what an MTA or an attacker says reaches a terminal, a page or a file only this way."""
+"""Makes foreign text harmless: what an MTA or an attacker says goes through here before it is shown or written."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
@@ -38,3 +42,24 @@ def _written_out(character: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def legal_json(document: Mapping[str, Any]) -> str:
+    """Return a document as JSON that every reader takes, in ASCII.
+
+    Foreign text can hold half a surrogate pair, which is no Unicode (RFC 7493, section 2.1): it is written out as plain
+    text (`\\ud800`).
+    """
+    return json.dumps(_without_surrogates(document), indent=2, ensure_ascii=True, allow_nan=False)
+
+
+def _without_surrogates(value: object) -> object:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case Mapping():
+            return {_without_surrogates(name): _without_surrogates(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_without_surrogates(one) for one in value]
+        case _:
+            return value

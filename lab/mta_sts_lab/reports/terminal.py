@@ -21,14 +21,11 @@ from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.layout import Hanging, Rule, labelled
 from mta_sts_lab.reports.lines import gutter_line
-from mta_sts_lab.reports.mitm import mitm_name
 from mta_sts_lab.reports.summary import FINDINGS, Summary
 from mta_sts_lab.reports.timeline import Line, timeline
+from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
 
 RECORD_FILE = "record.jsonl"
-
-#: The folder of a run that holds the `.mitm` files.
-FLOWS_FOLDER = "flows"
 
 #: Lines of the record that a block quotes for one judgement; the numbers of all are given.
 _QUOTED = 5

@@ -14,7 +14,7 @@ import msgspec
 from mta_sts_lab.judge.verdicts import word_of
 from mta_sts_lab.model import Grade, Judgement, Outcome, StepResult, Verdict, merge
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDINGS
-from mta_sts_lab.reports.verdicts_json import FORMAT
+from mta_sts_lab.reports.writers.verdicts_json import FORMAT
 
 _Kind = TypeVar("_Kind")
 

@@ -18,9 +18,8 @@ from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known
 from mta_sts_lab.model import Case, Mode, Verdict
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reference.flaws import FLAWS, parse_flaws
-from mta_sts_lab.reports.junit import junit_xml
 from mta_sts_lab.reports.summary import INCONCLUSIVE, Summary, summarise
-from mta_sts_lab.reports.verdicts_json import encode, verdicts_document
+from mta_sts_lab.reports.writers import JudgedRecord, write_all
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs.leftovers import hold
@@ -33,7 +32,6 @@ from mta_sts_lab.runs.writing import (
     make_folder,
     record_in,
     run_interruptibly,
-    write_whole,
 )
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract import TargetError
@@ -156,27 +154,12 @@ def finish(place: Path) -> RunResult:
         # A black box shows less than its target could: what is known and did not show is no news.
         accounts = replace(accounts, vanished=())
     summary = summarise(record, verdicts, accounts)
-    document = encode(verdicts_document(record, verdicts, requirements, accounts))
     try:
-        write_flows(place, record)
-        write_whole(place / "junit.xml", junit_xml(record, verdicts, requirements))
-        write_whole(place / "verdicts.json", document)
+        write_all(place, JudgedRecord(record, verdicts, requirements, accounts))
+        document = (place / "verdicts.json").read_bytes()
     except OSError as error:
         raise UsageError(f"{error.filename or place}: the verdicts cannot be written: {error.strerror}") from error
     return RunResult(record, verdicts, accounts, summary, place, document)
-
-
-def write_flows(place: Path, record: Record) -> None:
-    """Write one .mitm file a case, to be opened with mitmweb."""
-    from mta_sts_lab.reports.mitm import mitm_name, write_mitm
-
-    by_case: dict[str, list[Event]] = {case.id: [] for case in record.header.cases}
-    for event in record.events:
-        if event.case in by_case:
-            by_case[event.case].append(event)
-    (place / "flows").mkdir(exist_ok=True)
-    for case, events in by_case.items():
-        write_whole(place / "flows" / mitm_name(case), write_mitm(events, record.header.started))
 
 
 def _play(

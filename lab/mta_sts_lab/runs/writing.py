@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import RecordFile
+from mta_sts_lab.reports.writers import write_whole
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runs.leftovers import hold
 from mta_sts_lab.runs.trouble import Interrupted, RunBroken, UsageError
@@ -31,17 +32,6 @@ def make_folder(out: Path, run: str) -> Path:
     except OSError as error:
         raise UsageError(f"--out {out}: the folder of the run cannot be made there: {error.strerror}") from error
     return place
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all. Raises `OSError`."""
-    draft = path.with_name(path.name + ".part")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def keep_deviations(known: Path | None, place: Path) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from mta_sts_lab.model import Grade, Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.matrix.table import State
-from mta_sts_lab.reports.verdicts_json import encode, verdicts_document
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, parse_verdicts
+from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document
 
 from tests.reports.records import REQUIREMENTS, strip_record, strip_verdicts
 

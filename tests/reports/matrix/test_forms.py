@@ -14,15 +14,15 @@ from hypothesis import given
 from jsonschema import Draft202012Validator, ValidationError
 from mta_sts_lab.model import Grade
 from mta_sts_lab.reports.matrix.markdown import SQUARES, escaped, matrix_markdown
-from mta_sts_lab.reports.matrix.matrix_json import matrix_document, schema
+from mta_sts_lab.reports.matrix.matrix_json import matrix_document
 from mta_sts_lab.reports.matrix.page import matrix_html
 from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
 from mta_sts_lab.reports.matrix.terminal import matrix_page
-from mta_sts_lab.reports.verdicts_json import encode
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
+from mta_sts_lab.reports.writers.verdicts_json import encode
 
 from tests.reports.matrix.judged import judged, runs, verdict
-from tests.reports.records import HOSTILE, HOSTILE_VISIBLE, REQUIREMENTS, rendered, without_colour
+from tests.reports.records import HOSTILE, HOSTILE_VISIBLE, REQUIREMENTS, rendered, schema, without_colour
 
 FAILING, HELD, ADVICE, QUIET = (
     "starttls/strip[enforce]",
@@ -173,7 +173,7 @@ class TestMarkdown:
 
 class TestJson:
     def test_the_schema_is_one_and_leaves_no_field_open(self) -> None:
-        Draft202012Validator.check_schema(schema())
+        Draft202012Validator.check_schema(schema("matrix"))
 
         def walk(node: Any) -> None:
             for item in node if isinstance(node, list) else node.values() if isinstance(node, dict) else ():
@@ -184,12 +184,12 @@ class TestJson:
                 for name, field in node["properties"].items():
                     assert field.get("description") or "$ref" in field, name
 
-        walk(schema())
+        walk(schema("matrix"))
 
     @given(runs())
     def test_every_matrix_fits(self, made: list[JudgedRun]) -> None:
         document = json.loads(encode(matrix_document(matrix_of(made))))
-        Draft202012Validator(schema()).validate(document)
+        Draft202012Validator(schema("matrix")).validate(document)
         for family in document["families"]:
             for case in family["cases"]:
                 assert len(case["cells"]) == len(document["columns"]) == len(family["totals"])
@@ -229,7 +229,7 @@ class TestJson:
         document = copy.deepcopy(matrix_document(_matrix()))
         mutation(document)
         with pytest.raises(ValidationError):
-            Draft202012Validator(schema()).validate(document)
+            Draft202012Validator(schema("matrix")).validate(document)
 
 
 def test_hostile_words_reach_no_terminal() -> None:

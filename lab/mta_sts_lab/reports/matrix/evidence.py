@@ -19,11 +19,11 @@ from mta_sts_lab.reports.arms import arm
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.matrix.log_lines import log_by_case
 from mta_sts_lab.reports.matrix.table import rank
-from mta_sts_lab.reports.mitm import mitm_name
 from mta_sts_lab.reports.tables import step_rows
-from mta_sts_lab.reports.terminal import FLOWS_FOLDER, RECORD_FILE, deciding_options, repeat_command
+from mta_sts_lab.reports.terminal import RECORD_FILE, deciding_options, repeat_command
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
+from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
 
 #: Lines. A case on Postfix has up to 300 lines of time line and 60 of log; what a target repeats without end is cut.
 MOST_LINES, MOST_LOG_LINES = 3000, 400

@@ -1,9 +1,7 @@
-"""The matrix for programs. Its schema is published beside that of `verdicts.json`."""
+"""The matrix for programs. Its schema is `reports/matrix.schema.json`."""
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import Any
 
 from mta_sts_lab.model import Grade
@@ -14,8 +12,6 @@ from mta_sts_lab.reports.summary import WORDS
 #: Raised with any change that a reader of the older document would stumble over.
 FORMAT = 2
 
-SCHEMA_FILE = "matrix.schema.json"
-
 
 def matrix_document(matrix: Matrix) -> dict[str, Any]:
     """Return the matrix as plain data, in its own order: the worst first."""
@@ -25,13 +21,6 @@ def matrix_document(matrix: Matrix) -> dict[str, Any]:
         "columns": [_column(column) for column in matrix.columns],
         "families": [_family(family) for family in matrix.families],
     }
-
-
-def schema() -> dict[str, Any]:
-    """Return the schema of the document (JSON Schema, draft 2020-12)."""
-    text = resources.files("mta_sts_lab.reports").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
 
 
 def _word(word: Grade) -> dict[str, str]:

@@ -1,26 +1,30 @@
-"""`verdicts.json`: everything that was judged, for programs. Its schema is published beside this module."""
+"""`verdicts.json`: everything that was judged, for programs. Its schema is `reports/verdicts.schema.json`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from importlib import resources
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Case, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Header, Record
-from mta_sts_lab.reports.legal_json import legal_json
+from mta_sts_lab.reports.escaping import legal_json
 from mta_sts_lab.reports.summary import Summary, summarise
+from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: Raised with any change that a reader of the older document would stumble over.
 FORMAT = 2
 
-SCHEMA_FILE = "verdicts.schema.json"
-
 
 class UnknownCase(Exception):
     """A verdict names a case that its record does not hold: the two do not belong together."""
+
+
+@writer
+def verdicts_json(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
+    """Write `verdicts.json`."""
+    document = verdicts_document(judged.record, judged.verdicts, judged.requirements, judged.known)
+    yield "verdicts.json", encode(document)
 
 
 def verdicts_document(
@@ -66,13 +70,6 @@ def verdicts_document(
 def encode(document: Mapping[str, Any]) -> bytes:
     """Return the document as JSON that every reader takes, in ASCII."""
     return (legal_json(document) + "\n").encode("ascii")
-
-
-def schema() -> dict[str, Any]:
-    """Return the schema of the document (JSON Schema, draft 2020-12)."""
-    text = resources.files(__package__).joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
 
 
 def _target(header: Header) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from mta_sts_lab.model import Grade, Verdict
-from mta_sts_lab.reports.junit import junit_xml
+from mta_sts_lab.reports.writers.junit import junit_xml
 
-from .records import HOSTILE, REQUIREMENTS, strip_record, strip_verdicts
+from ..records import HOSTILE, REQUIREMENTS, strip_record, strip_verdicts
 
 _RECORD = strip_record(leaking_enforce=True)
 _VERDICTS = strip_verdicts(_RECORD, leaking_enforce=True)

@@ -8,12 +8,13 @@ through the cases that need them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from mta_sts_lab.model import Case, Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: How each verdict is told in the words of JUnit; the others pass.
 _ELEMENTS = {
@@ -24,6 +25,12 @@ _ELEMENTS = {
 }
 
 _PASSING_WITH_A_WORD = (Grade.WEAK, Grade.INFO)
+
+
+@writer
+def junit(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
+    """Write `junit.xml`."""
+    yield "junit.xml", junit_xml(judged.record, judged.verdicts, judged.requirements)
 
 
 def junit_xml(

@@ -11,10 +11,10 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Outcome
-from mta_sts_lab.reports.verdicts_json import UnknownCase, encode, schema, verdicts_document
 from mta_sts_lab.reports.verdicts_reading import parse_verdicts
+from mta_sts_lab.reports.writers.verdicts_json import UnknownCase, encode, verdicts_document
 
-from .records import HOSTILE, REQUIREMENTS, strip_record, strip_verdicts
+from ..records import HOSTILE, REQUIREMENTS, schema, strip_record, strip_verdicts
 
 _RECORD = strip_record(leaking_enforce=True)
 _VERDICTS = strip_verdicts(_RECORD, leaking_enforce=True)
@@ -25,11 +25,11 @@ def _document() -> dict[str, Any]:
 
 
 def _validate(document: object) -> None:
-    Draft202012Validator(schema()).validate(document)
+    Draft202012Validator(schema("verdicts")).validate(document)
 
 
 def test_the_schema_is_one() -> None:
-    Draft202012Validator.check_schema(schema())
+    Draft202012Validator.check_schema(schema("verdicts"))
 
 
 def test_every_field_is_described_and_none_is_left_open() -> None:
@@ -49,7 +49,7 @@ def test_every_field_is_described_and_none_is_left_open() -> None:
         for item in node.values():
             walk(item)
 
-    walk(schema())
+    walk(schema("verdicts"))
 
 
 def test_the_document_fits_its_schema_after_a_round_trip() -> None:
@@ -90,7 +90,7 @@ def test_every_verdict_word_and_outcome_fits_the_schema() -> None:
 
 
 def test_every_level_of_the_requirements_fits_the_schema() -> None:
-    levels = schema()["$defs"]["judgement"]["properties"]["level"]["enum"]
+    levels = schema("verdicts")["$defs"]["judgement"]["properties"]["level"]["enum"]
     for level in (
         "MUST",
         "MUST NOT",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
@@ -27,8 +27,10 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
+from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.sessions import Session, Sessions
+from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 if TYPE_CHECKING:
     from mitmproxy import connection, dns, flow, http, tcp
@@ -52,12 +54,31 @@ _SEEN_ON_THE_WIRE = (ConnectionAccepted, ConnectionDenied, SmtpSaid)
 #: Seconds since 1970. mitmproxy takes a time of zero for "now"; a record without a date of its own begins here.
 _BEGINNING = 1.0
 
+#: The folder of a run that holds these files.
+FLOWS_FOLDER = "flows"
+
 _UNFIT_FOR_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def mitm_name(case: str) -> str:
     """Return the name of a case's file: `starttls/strip[enforce]` is `starttls.strip.enforce.mitm`. Never a path."""
     return _UNFIT_FOR_A_FILE_NAME.sub(".", case).strip(".") + ".mitm"
+
+
+@writer
+def mitm(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
+    """Write `flows/*.mitm`."""
+    return flow_files(judged.record)
+
+
+def flow_files(record: Record) -> Iterator[tuple[str, bytes]]:
+    """Yield the file of each case, its path inside the run's folder first."""
+    by_case: dict[str, list[Event]] = {case.id: [] for case in record.header.cases}
+    for event in record.events:
+        if event.case in by_case:
+            by_case[event.case].append(event)
+    for case, events in by_case.items():
+        yield f"{FLOWS_FOLDER}/{mitm_name(case)}", write_mitm(events, record.header.started)
 
 
 def write_mitm(events: Iterable[Event], started: str = "") -> bytes:

@@ -10,9 +10,9 @@ from mitmproxy import dns, http, tcp
 from mitmproxy.io import FlowReader
 from mta_sts_lab import events as facts
 from mta_sts_lab.model import Mode
-from mta_sts_lab.reports.mitm import mitm_name, write_mitm
+from mta_sts_lab.reports.writers.mitm import mitm_name, write_mitm
 
-from .records import EVERY_FACT, STARTED, hostile_events, strip_events, told
+from ..records import EVERY_FACT, STARTED, hostile_events, strip_events, told
 
 _BEGAN = 1772443800.0
 
@@ -157,5 +157,5 @@ def test_file_names_never_leave_their_folder(case: str, name: str) -> None:
 
 
 def test_mitmproxy_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, mta_sts_lab.reports.mitm, mta_sts_lab.reports.terminal; sys.exit('mitmproxy' in sys.modules)"
+    code = "import sys, mta_sts_lab.reports.writers.mitm, mta_sts_lab.reports.terminal; sys.exit('mitmproxy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,61 @@
+"""The registry of writers: every file of a run comes from one, and a new format is one new file."""
+
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.reports import writers
+from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_whole
+
+from ..records import REQUIREMENTS, strip_record, strip_verdicts
+
+_RECORD = strip_record(leaking_enforce=True)
+_JUDGED = JudgedRecord(_RECORD, strip_verdicts(_RECORD, leaking_enforce=True), REQUIREMENTS)
+
+_NEW_FORMAT = """
+from mta_sts_lab.reports.writers import writer
+
+@writer
+def count(judged):
+    yield "extra/count.txt", str(len(judged.verdicts)).encode()
+"""
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_leaves_verdicts_junit_and_a_flow_file_for_each_case(tmp_path: Path) -> None:
+    write_all(tmp_path, _JUDGED)
+    flows = {f"flows/starttls.strip.{mode}.mitm" for mode in ("enforce", "testing", "none", "absent")}
+    assert _files(tmp_path) == {"verdicts.json", "junit.xml", *flows}
+
+
+def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "count.py").write_text(_NEW_FORMAT)
+    monkeypatch.setattr(writers, "__path__", [*writers.__path__, str(tmp_path / "code")])
+    monkeypatch.setattr(writers, "_WRITERS", dict(writers.writers()))
+    write_all(tmp_path / "run", _JUDGED)
+    assert (tmp_path / "run" / "extra" / "count.txt").read_text() == "4"
+    assert list(writers.writers())[-1] == "verdicts_json"
+
+
+def test_a_name_can_be_taken_only_once() -> None:
+    def junit(judged: JudgedRecord) -> None:
+        raise AssertionError(judged)
+
+    with pytest.raises(ValueError, match=r"junit is defined twice: in mta_sts_lab\.reports\.writers\.junit"):
+        writers.writers(), writers.writer(junit)  # type: ignore[arg-type]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "verdicts.json"
+    write_whole(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(path, b"new")
+    assert (path.read_bytes(), _files(tmp_path)) == (b"old", {"verdicts.json"})

@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mta_sts_lab.events import ConnectionClosed, DnsAnswered, Event, LabFailed, StepBegan
-from mta_sts_lab.model import Case, Mode, Step, World
+from mta_sts_lab.model import About, Case, Mode, Step, World
 from mta_sts_lab.record import (
     RECORD_VERSION,
     Footer,
@@ -30,11 +31,9 @@ HEADER = Header(
     started="2026-01-01T00:00:00+00:00",
     command=("sts-lab", "run"),
     versions={"mta-sts-lab": "0.1.0"},
-    target={"name": "reference"},
-    capabilities=("mta-sts",),
-    retry_seconds=0.0,
     seed=7,
     cases=(Case(CASE, "starttls/strip", Mode.ENFORCE, (Step("prime", World()),)),),
+    about=About("reference", capabilities=("mta-sts",)),
 )
 
 
@@ -185,6 +184,40 @@ class TestWrongFooter:
         assert "line 6" in refused(path)
 
 
+class TestAnOlderRecord:
+    def test_version_3_had_what_the_target_says_in_fields_of_its_own(self, path: Path) -> None:
+        lines = lines_of(path)
+        header = json.loads(lines[0])
+        del header["about"]
+        header |= {
+            "record": 3,
+            "target": {"name": "postfix", "openssl": "3.5"},
+            "capabilities": ["mta-sts"],
+            "retry_seconds": 2.5,
+            "policy_cache": "volatile",
+            "dkim_records": {"k._domainkey.x": "v=DKIM1"},
+            "set_aside": ["tls-rpt"],
+            "own_retry_seconds": 9.0,
+            "unknown_in_about": ["versoin"],
+            "reports_end_the_day": True,
+        }
+        path.write_bytes(b"\n".join([json.dumps(header).encode(), *lines[1:], b""]))
+        read = read_record(path).header
+        assert read.about == About(
+            name="postfix",
+            versions={"openssl": "3.5"},
+            capabilities=("mta-sts",),
+            retry_seconds=2.5,
+            policy_cache="volatile",
+            dkim_records={"k._domainkey.x": "v=DKIM1"},
+            reports_end_the_day=True,
+            own_retry_seconds=9.0,
+            set_aside=("tls-rpt",),
+            unknown=("versoin",),
+        )
+        assert msgspec.structs.replace(read, about=HEADER.about) == HEADER
+
+
 class TestNoRecordOfOurs:
     def test_another_version_says_so_even_if_its_header_is_another(self, path: Path) -> None:
         lines = lines_of(path)
@@ -192,7 +225,7 @@ class TestNoRecordOfOurs:
         path.write_bytes(b"\n".join(lines))
         message = refused(path)
         assert f"line 1: version {RECORD_VERSION + 1} of the record format" in message
-        assert f"this program reads {RECORD_VERSION}" in message
+        assert f"this program reads 3 and {RECORD_VERSION}" in message
 
     @pytest.mark.parametrize(
         "content",

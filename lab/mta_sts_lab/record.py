@@ -19,12 +19,12 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from mta_sts_lab.events import AnyFact, Event, LabFailed
-from mta_sts_lab.model import Case
+from mta_sts_lab.model import About, Case
 
 _Kind = TypeVar("_Kind")
 
-#: Raised whenever a record of an older program can no longer be judged as it stands.
-RECORD_VERSION = 3
+#: Raised whenever the format changes; records of version 3 are still read.
+RECORD_VERSION = 4
 
 #: Octets. The whole catalogue against Postfix leaves about 8 MiB; a record beyond this is not ours.
 LARGEST_RECORD = 1 << 30
@@ -42,28 +42,64 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     started: str
     command: tuple[str, ...]
     versions: dict[str, str]
+    seed: int
+    cases: tuple[Case, ...]
+    #: What the target said about itself.
+    about: About
+    #: Whether nothing but mail was asked of the target: what it could not show then is not missing.
+    black_box: bool = False
+    #: When the clock of the record stood at 0 (RFC 3339). The run itself was started before its target was built.
+    clock_began: str = ""
+
+
+class _Header3(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first line of version 3, which had some of what the target says about itself in fields of its own."""
+
+    record: int
+    run: str
+    started: str
+    command: tuple[str, ...]
+    versions: dict[str, str]
     target: dict[str, str]
     capabilities: tuple[str, ...]
-    #: Seconds that the target lets pass, at the least, before it tries a message again.
     retry_seconds: float
     seed: int
     cases: tuple[Case, ...]
-    #: The DKIM key records of the target's report mail, by their names: the lab published them.
     dkim_records: dict[str, str] = {}
-    #: What the target says becomes of its policies when it ends: persistent or volatile.
     policy_cache: str = "persistent"
-    #: Whether nothing but mail was asked of the target: what it could not show then is not missing.
     black_box: bool = False
-    #: Capabilities that the target claims, and that nobody could look at for that reason.
     set_aside: tuple[str, ...] = ()
-    #: Seconds that the target lets pass between attempts of its own, where that is more than `retry_seconds`.
     own_retry_seconds: float = 0.0
-    #: Members of what the target said of itself that the contract does not know.
     unknown_in_about: tuple[str, ...] = ()
-    #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
     reports_end_the_day: bool = False
-    #: When the clock of the record stood at 0 (RFC 3339). The run itself was started before its target was built.
     clock_began: str = ""
+
+    def upgraded(self) -> Header:
+        """Return the header of today."""
+        about = About(
+            name=self.target.get("name", ""),
+            versions={part: version for part, version in self.target.items() if part != "name"},
+            capabilities=self.capabilities,
+            retry_seconds=self.retry_seconds,
+            policy_cache=self.policy_cache,
+            dkim_records=self.dkim_records,
+            reports_end_the_day=self.reports_end_the_day,
+            own_retry_seconds=self.own_retry_seconds,
+            set_aside=self.set_aside,
+            unknown=self.unknown_in_about,
+        )
+        return Header(
+            RECORD_VERSION,
+            self.run,
+            self.started,
+            self.command,
+            self.versions,
+            self.seed,
+            self.cases,
+            about,
+            self.black_box,
+            self.clock_began,
+        )
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -289,13 +325,13 @@ def _this_version(line: bytes, where: str) -> Header:
         version = _decode(line, _AnyVersion).record
     except _Misfit as error:
         raise RecordError(f"{where}: not the header of a record ({error}); give the folder of a run") from error
-    if version != RECORD_VERSION:
+    if version not in (3, RECORD_VERSION):
         raise RecordError(
-            f"{where}: version {version} of the record format, and this program reads {RECORD_VERSION}: "
+            f"{where}: version {version} of the record format, and this program reads 3 and {RECORD_VERSION}: "
             "judge it with the program that made it, or repeat the run"
         )
     try:
-        return _decode(line, Header)
+        return _decode(line, _Header3).upgraded() if version == 3 else _decode(line, Header)
     except _Misfit as error:
         raise RecordError(f"{where}: the header does not fit ({error}); repeat the run") from error
 

@@ -27,7 +27,7 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import AttackUse, Case, Expectation, Mode, Step, Verdict, World
+from mta_sts_lab.model import About, AttackUse, Case, Expectation, Mode, Step, Verdict, World
 from mta_sts_lab.record import Footer, Header, Record
 from mta_sts_lab.requirements import load_requirements
 
@@ -259,11 +259,9 @@ def record(
         "2025-01-06T08:30:00",
         (),
         {},
-        {"name": "made up"},
-        capabilities,
-        retry_seconds,
         1,
         played,
+        About("made up", capabilities=capabilities, retry_seconds=retry_seconds),
         clock_began="2025-01-06T09:00:00+00:00",
     )
     return Record(header, events, Footer(1, len(events), True, {}))

@@ -37,9 +37,8 @@ def judged(octets: bytes, needs: tuple[str, ...] = ("tls-rpt",)) -> Verdict:
     steps = tuple(replace(one, world=replace(one.world, reports=wanting)) for one in owing().steps)
     case: Case = replace(owing(needs=needs), steps=steps)
     made = record(story(fact), taken_in(), cases=(case, CASES[ABSENT]), capabilities=CLAIMS)
-    header = msgspec.structs.replace(
-        made.header, dkim_records={KEY_NAME: key_record().decode()}, clock_began=BEGAN.isoformat()
-    )
+    about = replace(made.header.about, dkim_records={KEY_NAME: key_record().decode()})
+    header = msgspec.structs.replace(made.header, about=about, clock_began=BEGAN.isoformat())
     return verdict(replace(made, header=header))
 
 

@@ -404,7 +404,10 @@ class TestTheDay:
         made = record(
             [*lines, ("", "", ReportsLeft())], taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS
         )
-        made = replace(made, header=msgspec.structs.replace(made.header, reports_end_the_day=True))
+        made = replace(
+            made,
+            header=msgspec.structs.replace(made.header, about=replace(made.header.about, reports_end_the_day=True)),
+        )
         assert verdict(made).grade is Grade.PASS, found(verdict(made))
 
     def test_without_anything_to_tell_of_no_day_is_wrong(self) -> None:

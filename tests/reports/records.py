@@ -14,6 +14,7 @@ import msgspec
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.model import (
+    About,
     AttackUse,
     Case,
     Expectation,
@@ -308,11 +309,9 @@ def record_of(lines: list[Event], cases: Iterable[Case], complete: bool = True) 
         started=STARTED,
         command=("sts-lab", "run", "starttls/strip", "--target", "postfix"),
         versions={"mta-sts-lab": "0.1.0", "python": "3.11.7"},
-        target={"name": "postfix", "postfix": "3.10.2", "postfix-mta-sts-resolver": "1.5.0"},
-        capabilities=("mta-sts", "tls-rpt"),
-        retry_seconds=0.5,
         seed=42,
         cases=tuple(cases),
+        about=About("postfix", {"postfix": "3.10.2", "postfix-mta-sts-resolver": "1.5.0"}, ("mta-sts", "tls-rpt"), 0.5),
     )
     kinds = Counter(type(event.fact).__name__ for event in lines)
     return Record(

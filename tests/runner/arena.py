@@ -16,7 +16,7 @@ from mta_sts_lab.attacks.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue, load_catalogue
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import Case, Verdict
+from mta_sts_lab.model import About, Case, Verdict
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record, Recorder
 from mta_sts_lab.reference.flaws import FLAWS, parse_flaws
 from mta_sts_lab.reference.settings import Settings
@@ -27,7 +27,7 @@ from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.runner.run_context import RunContext
 from mta_sts_lab.runner.run_timeouts import Timeouts
 from mta_sts_lab.shipped_files import shipped_files
-from mta_sts_lab.targets.contract import About, Held, MailSession, Target, TargetError
+from mta_sts_lab.targets.contract import Held, MailSession, Target, TargetError
 from mta_sts_lab.timeouts import OWN_RHYTHM_IN_PROCESS, Deadline
 from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork
@@ -194,11 +194,9 @@ def _record(cases: Sequence[Case], about: About, events: list[Event]) -> Record:
         started="2026-01-01T00:00:00+00:00",
         command=(),
         versions={},
-        target={"name": about.name},
-        capabilities=about.capabilities,
-        retry_seconds=about.retry_seconds,
         seed=7,
         cases=tuple(cases),
+        about=about,
     )
     kinds = Counter(type(event.fact).__name__ for event in events)
     return Record(header, tuple(events), Footer(RECORD_VERSION, len(events), True, dict(kinds)))

@@ -32,10 +32,10 @@ from mta_sts_lab.events import (
     TargetFlushed,
     TargetRestarted,
 )
-from mta_sts_lab.model import AttackUse
+from mta_sts_lab.model import About, AttackUse
 from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.targets.black_box import BlackBox
-from mta_sts_lab.targets.contract import About, Held, InjectionRefusedError, NotOffered, TargetError
+from mta_sts_lab.targets.contract import Held, InjectionRefusedError, NotOffered, TargetError
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world.policy_host import PolicyServer
 

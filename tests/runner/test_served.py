@@ -83,16 +83,11 @@ def test_the_plan_survives_the_way_into_the_container() -> None:
     catalogue = shelf()
     plan = plan_run(catalogue.find([]), catalogue.cases, ("sts-lab", "run"), 7)
     served = ServedPlan(
-        run=plan.run,
-        started=plan.started,
-        command=plan.command,
-        seed=plan.seed,
-        cases=plan.cases,
-        supporting=tuple(sorted(plan.supporting)),
+        plan=plan,
         prefix="198.18.8.0/21",
         target_address="198.18.0.3",
         inject=Inject(),
         contract_port=8025,
         ready_seconds=60,
     )
-    assert msgspec.json.decode(msgspec.json.encode(served), type=ServedPlan).plan() == plan
+    assert msgspec.json.decode(msgspec.json.encode(served), type=ServedPlan).plan == plan

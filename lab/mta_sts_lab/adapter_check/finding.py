@@ -8,9 +8,8 @@ from enum import StrEnum
 
 from mta_sts_lab.events import Event, PartTried
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
-from mta_sts_lab.model import Case, Outcome
+from mta_sts_lab.model import About, Case, Outcome
 from mta_sts_lab.record import Record
-from mta_sts_lab.targets.contract import About
 
 
 class Word(StrEnum):
@@ -54,16 +53,7 @@ class AdapterView:
     @classmethod
     def of(cls, record: Record) -> AdapterView:
         """Look at a record that was read back."""
-        header = record.header
-        about = About(
-            name=header.target.get("name", ""),
-            capabilities=header.capabilities,
-            retry_seconds=header.retry_seconds,
-            policy_cache=header.policy_cache,
-            own_retry_seconds=header.own_retry_seconds,
-            unknown=header.unknown_in_about,
-        )
-        return cls(about, record.events)
+        return cls(record.header.about, record.events)
 
     def facts(self, case: Case) -> CaseFacts:
         """Return what happened in a case."""

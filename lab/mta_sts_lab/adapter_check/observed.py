@@ -9,10 +9,11 @@ from typing import Protocol, TypeVar
 
 from mta_sts_lab.adapter_check.probes import HELD
 from mta_sts_lab.events import Event, LogRead, MessageInjected, PartTried, QueueListed
+from mta_sts_lab.model import About
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.quiet_time import QuietTime
 from mta_sts_lab.targets.black_box import BlackBox
-from mta_sts_lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, Target, TargetError
+from mta_sts_lab.targets.contract import Held, NotAnswering, NotNow, NotOffered, Target, TargetError
 
 T = TypeVar("T")
 

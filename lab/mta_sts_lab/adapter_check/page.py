@@ -76,9 +76,9 @@ def adapter_document(header: Header | None, findings: Sequence[Finding], folder:
         "format": FORMAT,
         "run": folder.name,
         "target": {
-            "name": header.target.get("name", "") if header else "",
-            "versions": {part: what for part, what in header.target.items() if part != "name"} if header else {},
-            "capabilities": list(header.capabilities) if header else [],
+            "name": header.about.name if header else "",
+            "versions": dict(header.about.versions) if header else {},
+            "capabilities": list(header.about.capabilities) if header else [],
         },
         "exit": {"code": code, "meaning": _MEANINGS[code]},
         "findings": [

@@ -73,7 +73,7 @@ def clock_of(view: CaseView) -> TargetClock | None:
     began = clock_began(view)
     if began is None:
         return None
-    if view.reports_end_the_day:
+    if view.about.reports_end_the_day:
         asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked)]
         return Calendar(began, tuple(_pages(began, asked)), tuple(answered(view, at) for at in asked))
     return TargetClock(began, tuple((event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced)))

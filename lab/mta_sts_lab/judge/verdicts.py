@@ -75,7 +75,7 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
 
 def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
     """Return what the checks look at, case by case, in the record's order; nothing is judged yet."""
-    retry = record.header.retry_seconds
+    retry = record.header.about.retry_seconds
     facts = {case.id: CaseFacts(case.id, events, retry) for case, events in _events_by_case(record)}
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
     return [
@@ -86,11 +86,8 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
             control=facts.get(case.control) if case.control else None,
             control_verdict=None,
             requirements=requirements,
-            capabilities=record.header.capabilities,
-            set_aside=record.header.set_aside,
-            dkim_records=record.header.dkim_records,
+            about=record.header.about,
             clock_began=record.header.clock_began,
-            reports_end_the_day=record.header.reports_end_the_day,
         )
         for case in record.header.cases
     ]
@@ -114,7 +111,7 @@ def _events_by_case(record: Record) -> Iterator[tuple[Case, list[Event]]]:
 
 def judge_case(view: CaseView) -> Verdict:
     """Return the verdict on one case."""
-    lacking = [capability for capability in view.case.needs if capability not in view.capabilities]
+    lacking = [capability for capability in view.case.needs if capability not in view.about.capabilities]
     if lacking:
         return _unsupported(view, lacking)
     judgements = [judgement for check in CASE_CHECKS for judgement in check(view)]
@@ -159,7 +156,11 @@ _FOUND = (Grade.FAIL, Grade.LAB_ERROR, Grade.WEAK)
 
 
 def _why_lacking(view: CaseView, lacking: list[str]) -> str:
-    return "was played as a black box, and not asked about" if set(lacking) & set(view.set_aside) else "does not claim"
+    return (
+        "was played as a black box, and not asked about"
+        if set(lacking) & set(view.about.set_aside)
+        else "does not claim"
+    )
 
 
 def word_of(grades: Collection[Grade]) -> Grade:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from mta_sts_lab.events import Event, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.older_policy import older_policy
-from mta_sts_lab.model import Case, Expectation, Grade, Judgement, Mode, Outcome, Requirement, Step, Verdict
+from mta_sts_lab.model import About, Case, Expectation, Grade, Judgement, Mode, Outcome, Requirement, Step, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,10 @@ class CaseView:
     #: The judge's word on that arm: what it did not prove, nothing can be compared with.
     control_verdict: Verdict | None
     requirements: Mapping[str, Requirement]
-    capabilities: tuple[str, ...]
-    #: Those that the target claims and that nobody could look at: it was played as a black box.
-    set_aside: tuple[str, ...] = field(default=(), kw_only=True)
-    #: The DKIM keys that the lab published for the target's report mail: name -> the whole TXT text.
-    dkim_records: Mapping[str, str] = field(default_factory=dict)
+    #: What the target says about itself.
+    about: About
     #: When the clock of the record stood at 0 (RFC 3339); empty if the record does not say.
     clock_began: str = ""
-    #: Whether each call for reports ended the day on the calendar of the target's reporter, whatever its clock showed.
-    reports_end_the_day: bool = False
 
     @property
     def end(self) -> float:

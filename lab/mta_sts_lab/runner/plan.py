@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import Case
+from mta_sts_lab.model import About, Case
 from mta_sts_lab.record import RECORD_VERSION, Header
-from mta_sts_lab.targets.contract import About
 
 #: The packages whose behaviour a verdict can depend on.
 _PARTS = ("mitmproxy", "aiosmtpd", "trustme", "dnslib", "cryptography", "aiohttp", "dnspython")
@@ -71,18 +70,10 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         started=plan.started,
         command=plan.command,
         versions=program_versions(),
-        target={"name": about.name, **about.versions},
-        capabilities=about.capabilities,
-        retry_seconds=about.retry_seconds,
         seed=plan.seed,
         cases=plan.cases,
-        dkim_records=dict(about.dkim_records),
-        policy_cache=about.policy_cache,
+        about=about,
         black_box=plan.black_box,
-        set_aside=about.set_aside,
-        own_retry_seconds=about.own_retry_seconds,
-        unknown_in_about=about.unknown,
-        reports_end_the_day=about.reports_end_the_day,
         clock_began=clock_began.isoformat(timespec="milliseconds"),
     )
 

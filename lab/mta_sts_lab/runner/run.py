@@ -13,7 +13,7 @@ from mta_sts_lab.adapter_check import AdapterView, why_not_ready
 from mta_sts_lab.adapter_check.observed import CheckedTarget, ObservedTarget
 from mta_sts_lab.adapter_check.probes import HONEST, probes_before_a_run, probes_for, probes_of
 from mta_sts_lab.attacks.controller import AttackController
-from mta_sts_lab.model import Case
+from mta_sts_lab.model import About, Case
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.flaws import parse_flaws
 from mta_sts_lab.reference.settings import IN_PROCESS as SETTINGS_IN_PROCESS
@@ -27,7 +27,7 @@ from mta_sts_lab.runner.report_call import CAPABILITY
 from mta_sts_lab.runner.run_context import RunContext
 from mta_sts_lab.runner.run_timeouts import IN_PROCESS, Timeouts
 from mta_sts_lab.targets.black_box import BlackBox
-from mta_sts_lab.targets.contract import About, NotNow, Target, TargetError
+from mta_sts_lab.targets.contract import NotNow, Target, TargetError
 from mta_sts_lab.timeouts import HONEST_DELIVERY, PROBE, Deadline
 from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork, Network

@@ -6,10 +6,11 @@ import random
 from dataclasses import dataclass
 
 from mta_sts_lab.attacks.controller import AttackController
+from mta_sts_lab.model import About
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.runner.run_timeouts import Timeouts
-from mta_sts_lab.targets.contract import About, Target
+from mta_sts_lab.targets.contract import Target
 from mta_sts_lab.world.internet import Internet
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mta_sts_lab.targets.contract import About
+from mta_sts_lab.model import About
 from mta_sts_lab.timeouts import (
     ATTEMPT,
     BOUNCE,

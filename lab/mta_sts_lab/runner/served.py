@@ -16,7 +16,6 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Case
 from mta_sts_lab.record import Footer, Header, Recorder, encoded
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan
@@ -47,12 +46,7 @@ PROCESSOR_TIME = PLACE / "processor-time.txt"
 class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that the runner in the container has to know."""
 
-    run: str
-    started: str
-    command: tuple[str, ...]
-    seed: int
-    cases: tuple[Case, ...]
-    supporting: tuple[str, ...]
+    plan: Plan
     #: The part of the network that is local to the lab's container.
     prefix: str
     #: Where the target is.
@@ -61,21 +55,6 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract_port: int
     #: How long the target may take until it answers and takes mail.
     ready_seconds: float
-    black_box: bool = False
-    checks_adapter: bool = False
-
-    def plan(self) -> Plan:
-        """Return the plan proper."""
-        return Plan(
-            run=self.run,
-            started=self.started,
-            command=self.command,
-            seed=self.seed,
-            cases=self.cases,
-            supporting=frozenset(self.supporting),
-            black_box=self.black_box,
-            checks_adapter=self.checks_adapter,
-        )
 
 
 def play_served_plan() -> None:
@@ -96,12 +75,12 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
 
     async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> RemoteTarget:
         target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
-        if not served.checks_adapter:
+        if not served.plan.checks_adapter:
             await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
         return target
 
-    plan, network, outlet = served.plan(), PrefixNetwork(served.prefix), _standard_output()
-    if served.checks_adapter:
+    plan, network, outlet = served.plan, PrefixNetwork(served.prefix), _standard_output()
+    if served.plan.checks_adapter:
         seconds = served.ready_seconds
         work = check(plan, network, served.prefix, authority, start, OVER_THE_NETWORK, outlet, seconds)
     else:

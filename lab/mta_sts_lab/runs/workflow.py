@@ -118,7 +118,7 @@ def carry_out(wish: RunRequest, watcher: Watcher) -> RunResult:
             raise RunBroken(str(error)) from error
     if keeping.unseen is not None:
         raise keeping.unseen
-    if unknown := finished.record.header.unknown_in_about:
+    if unknown := finished.record.header.about.unknown:
         watcher.say(f"warning: GET /about says what is not known and was ignored: {unknown_told(unknown)}")
     return finished
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from mta_sts_lab.targets.contract import About, Held, MailSession, NotOffered, Target
+from mta_sts_lab.model import About
+from mta_sts_lab.targets.contract import Held, MailSession, NotOffered, Target
 
 #: The parts of the contract that a target may leave out, by the last part of their path.
 OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")

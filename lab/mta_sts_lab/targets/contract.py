@@ -6,9 +6,10 @@ injects to any domain, and keep what it cannot deliver. Everything else is offer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from mta_sts_lab.model import About
 
 
 class TargetError(Exception):
@@ -25,42 +26,6 @@ class NotOffered(TargetError):
 
 class NotNow(TargetError):
     """The target cannot do this at the moment, because of what it is doing: ask again."""
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a target says of itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls."""
-
-    name: str
-    versions: Mapping[str, str] = field(default_factory=dict)
-    capabilities: tuple[str, ...] = ()
-    #: Seconds that a message must have been held before another attempt at it, also one that was asked for by `flush`,
-    #: is made as the target's own retries are. Some senders are laxer with an older message (Postfix goes on in clear
-    #: after a broken handshake once a message is older than its shortest back-off), and a hold is only proved after
-    #: that.
-    retry_seconds: float = 0.0
-    #: Whether a learned policy is kept when the target ends: persistent or volatile.
-    policy_cache: str = "persistent"
-    #: The DKIM key records that its report mail needs: owner name -> the whole TXT text. The lab publishes them.
-    dkim_records: Mapping[str, str] = field(default_factory=dict)
-    #: Seconds for which it may go on with an answer of DNS whose time to live is 0 (OpenSMTPD keeps the MX hosts of a
-    #: domain that it has just delivered to). A forged answer meets it only after that.
-    dns_memory_seconds: float = 0.0
-    #: Whether each call for reports ends the day on a calendar that its reporter has for itself, and that no change of
-    #: the clock touches. Otherwise reports name days by the target's clock.
-    reports_end_the_day: bool = False
-    #: Seconds that it lets pass between attempts of its own, where that is more than `retry_seconds`: what has to be
-    #: waited for where no attempt can be asked for. Where the pauses grow, four times this has to cover the first two
-    #: of them together, and the third: a hold is proved by three attempts, and a fourth one delivers.
-    own_retry_seconds: float = 0.0
-    #: Capabilities that it claims, too, and that nobody can look at in this run.
-    set_aside: tuple[str, ...] = ()
-    #: Members of its answer that the contract does not know.
-    unknown: tuple[str, ...] = ()
-
-    def pause_seconds(self, asked: bool) -> float:
-        """Return the seconds from one attempt at a message to the next, `asked` for or the target's own."""
-        return self.retry_seconds if asked else max(self.retry_seconds, self.own_retry_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from mta_sts_lab.targets.contract import About, Held, NotAnswering, NotNow, NotOffered, TargetError
+from mta_sts_lab.model import About
+from mta_sts_lab.targets.contract import Held, NotAnswering, NotNow, NotOffered, TargetError
 from mta_sts_lab.targets.contract_http import (
     CONTRACT_VERSION,
     PORT,

@@ -53,10 +53,12 @@ def test_reports_leave_signed_and_about_a_whole_day(tmp_path: Path) -> None:
     # The signature is in order: nothing is found but the form of the identifier in the Subject.
     assert findings(answer, "rpt-mail/signature[enforce]") == {("RPT-5.3-09", "report-id-form")}
     record = record_of(tmp_path)
-    assert list(record.header.dkim_records) == ["tlsrpt._domainkey.sender.example"]
-    assert record.header.dkim_records["tlsrpt._domainkey.sender.example"].startswith("v=DKIM1; k=rsa; s=tlsrpt; p=")
-    assert {"mta-sts", "tls-rpt"} <= set(record.header.capabilities)
-    assert record.header.target["tlsrpt-reporter"] == "0.6.0"
+    assert list(record.header.about.dkim_records) == ["tlsrpt._domainkey.sender.example"]
+    assert record.header.about.dkim_records["tlsrpt._domainkey.sender.example"].startswith(
+        "v=DKIM1; k=rsa; s=tlsrpt; p="
+    )
+    assert {"mta-sts", "tls-rpt"} <= set(record.header.about.capabilities)
+    assert record.header.about.versions["tlsrpt-reporter"] == "0.6.0"
     refused_and_taken = [
         event.fact.status
         for event in record.events

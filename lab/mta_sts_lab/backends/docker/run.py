@@ -209,19 +209,12 @@ def _container(site: _Site, part: str, address: Any, **options: Any) -> Any:
 def _lab_container(site: _Site, image: str) -> Any:
     plan, file = site.plan, site.folder.file
     served = ServedPlan(
-        run=plan.run,
-        started=plan.started,
-        command=plan.command,
-        seed=plan.seed,
-        cases=plan.cases,
-        supporting=tuple(sorted(plan.supporting)),
+        plan=plan,
         prefix=str(site.world),
         target_address=str(site.subnet[_TARGET]),
         inject=file.inject,
         contract_port=file.contract.port,
         ready_seconds=file.ready_seconds,
-        black_box=plan.black_box,
-        checks_adapter=plan.checks_adapter,
     )
     files = {
         "plan.json": msgspec.json.encode(served),

@@ -155,7 +155,7 @@ def _policy_had_no_part(view: CaseView, step: Step, missing: str) -> Judgement:
     nothing to be found out here. Of any other sender it is a doubt.
     """
     check = "the-target-asked-for-the-policy"
-    if missing == NEVER_ASKED and "mta-sts" not in view.capabilities:
+    if missing == NEVER_ASKED and "mta-sts" not in view.about.capabilities:
         return Judgement(check, Grade.INFO, missing, step=step.name, observed=_SAID[missing])
     return inconclusive(check, missing, _SAID[missing], step.name)
 
@@ -233,7 +233,7 @@ def _held_for_the_right_reason(
 ) -> Iterator[Judgement]:
     """Holding counts only if a policy was there to be kept, and the record shows what the target did not accept."""
     if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.until):
-        if not view.facts.policy_asked() and "mta-sts" not in view.capabilities:
+        if not view.facts.policy_asked() and "mta-sts" not in view.about.capabilities:
             yield _held_for_another_reason(view, step, expect, message)
             return
         yield inconclusive(

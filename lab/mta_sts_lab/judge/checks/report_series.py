@@ -134,7 +134,7 @@ def a_report_is_given_up_after_a_day(view: CaseView) -> Iterator[Judgement]:
     reporter, each call makes attempts of its own, and proves nothing about them.
     """
     clock = clock_of(view)
-    if clock is None or view.reports_end_the_day:
+    if clock is None or view.about.reports_end_the_day:
         return
     reports: dict[tuple[object, ...], list[Arrival]] = {}
     for arrival in _all_about(view):

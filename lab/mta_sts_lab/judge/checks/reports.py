@@ -48,7 +48,7 @@ _WORDS = ("success", "any", "none")
 
 def reports_could_be_asked_for(view: CaseView) -> Iterator[Judgement]:
     """A case that expects something of a report is no pass while a target that claims reports was not asked for any."""
-    if view.case.judges_reports and CAPABILITY in view.set_aside:
+    if view.case.judges_reports and CAPABILITY in view.about.set_aside:
         yield Judgement(
             "reports-could-be-asked-for",
             Grade.INFO,
@@ -182,7 +182,7 @@ def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
     """
 
     def key(name: str) -> bytes | None:
-        text = view.dkim_records.get(name)
+        text = view.about.dkim_records.get(name)
         return None if text is None else text.encode()
 
     found: dict[tuple[str, Finding], list[Arrival]] = {}
@@ -271,7 +271,7 @@ def judged_reports(view: CaseView) -> list[list[Arrival]]:
 def comparable(view: CaseView) -> bool:
     """Whether reports are judged in a case at all: what the lab itself had a fault in, it cannot hold against one."""
     broken = view.facts.of_kind(LabFailed) or view.of_run.of_kind(LabFailed)
-    return view.case.judges_reports and CAPABILITY in view.capabilities and not broken
+    return view.case.judges_reports and CAPABILITY in view.about.capabilities and not broken
 
 
 def _in_full(view: CaseView, obligation: str) -> bool:

@@ -60,7 +60,7 @@ def evidence_of(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _head(case: Case, verdict: Verdict | None, source: Source, events: Sequence[Event]) -> dict[str, Any]:
-    told = arm(case.id, case.mode.value, events, verdict, source.record.header.retry_seconds)
+    told = arm(case.id, case.mode.value, events, verdict, source.record.header.about.retry_seconds)
     return {
         "verdict": verdict.grade.value if verdict else "",
         "happened": _cut(told.sentence),

@@ -67,7 +67,8 @@ def _suite(family: str, tests: Sequence[ET.Element], record: Record) -> ET.Eleme
     suite = ET.Element("testsuite", {"name": family, "timestamp": escape_unprintable(header.started), **_totals(tests)})
     properties = ET.SubElement(suite, "properties")
     known = {"run": header.run, "command": " ".join(header.command), "seed": str(header.seed)}
-    known |= {f"target.{key}": value for key, value in header.target.items()}
+    known |= {"target.name": header.about.name}
+    known |= {f"target.{key}": value for key, value in header.about.versions.items()}
     for name, value in known.items():
         ET.SubElement(properties, "property", name=escape_unprintable(name), value=escape_unprintable(value))
     suite.extend(tests)

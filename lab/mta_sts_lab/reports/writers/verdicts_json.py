@@ -74,10 +74,10 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 def _target(header: Header) -> dict[str, Any]:
     return {
-        "name": header.target.get("name", ""),
-        "versions": {part: version for part, version in header.target.items() if part != "name"},
-        "capabilities": list(header.capabilities),
-        "retry_seconds": header.retry_seconds,
+        "name": header.about.name,
+        "versions": dict(header.about.versions),
+        "capabilities": list(header.about.capabilities),
+        "retry_seconds": header.about.retry_seconds,
     }
 
 

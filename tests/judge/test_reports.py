@@ -27,8 +27,8 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge import views_of
 from mta_sts_lab.judge.arrivals import Arrival
 from mta_sts_lab.judge.policy_witness import policy_troubles
+from mta_sts_lab.judge.report_sessions import sessions_in
 from mta_sts_lab.judge.report_window import Calendar, Window
-from mta_sts_lab.judge.sessions import sessions_in
 from mta_sts_lab.judge.witness import known_sessions
 from mta_sts_lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
 from mta_sts_lab.requirements import load_requirements

@@ -20,8 +20,8 @@ from mta_sts_lab.judge.policy_witness import (
     policy_types,
     published,
 )
+from mta_sts_lab.judge.report_sessions import Session, failed_sessions, named_in, says_hello, sessions_in
 from mta_sts_lab.judge.report_window import Window
-from mta_sts_lab.judge.sessions import Session, failed_sessions, named_in, says_hello, sessions_in
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Grade, Mode
 from mta_sts_lab.tlsrpt import KnownSessions, Range, right_result_types

@@ -20,8 +20,8 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from mta_sts_lab.judge.sessions import Sessions
 from mta_sts_lab.model import Outcome, Verdict
-from mta_sts_lab.reports.sessions import Sessions
 
 #: Of several messages under attack the one that fared worst is told.
 _WORST_FIRST = (

@@ -13,9 +13,9 @@ from enum import StrEnum
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY
+from mta_sts_lab.judge.sessions import Session, Sessions
 from mta_sts_lab.reports.escaping import escape_unprintable, short_token
 from mta_sts_lab.reports.report_lines import report_line
-from mta_sts_lab.reports.sessions import Session, Sessions
 
 
 class Topic(StrEnum):

@@ -27,9 +27,9 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
+from mta_sts_lab.judge.sessions import Session, Sessions
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
-from mta_sts_lab.reports.sessions import Session, Sessions
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 import pytest
 from mta_sts_lab import events as facts
-from mta_sts_lab.reports.sessions import Session, Sessions
+from mta_sts_lab.judge.sessions import Session, Sessions
 
-from .records import told
+from tests.reports.records import told
 
 
 def _after(*said: facts.AnyFact) -> Sessions:
@@ -102,4 +102,4 @@ def test_protection_is_that_of_the_targets_own_leg() -> None:
 
 
 def test_an_unknown_session_is_an_empty_one() -> None:
-    assert Sessions().of("never seen") == Session()
+    assert Sessions().of("never seen") == Session("never seen")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
 import re
 import subprocess
-import tarfile
-from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import PurePosixPath
 
 import docker.errors
 
 import docker
+from mta_sts_lab.backends.docker.build_context import EXTRA_CA_VARIABLE, BuildContext, context_of, foreign_context
 from mta_sts_lab.backends.docker.engine import EngineError
 from mta_sts_lab.backends.docker.folder import TargetFolder
 from mta_sts_lab.shipped_files import shipped_files
@@ -21,12 +19,9 @@ from mta_sts_lab.timeouts import BUILD_IMAGE
 
 BASE_IMAGE = "debian:trixie-slim"
 
-#: What the two kinds of image are made of, relative to the repository root.
+#: What the two kinds of image are made of, relative to the root of a checkout.
 _LAB_PARTS = ("pyproject.toml", "docker/lab", "docker/common/install", "scenarios", "lab")
 _COMMON_PARTS = ("docker/common",)
-
-#: What a build outside the checkout finds beside its own files.
-_COMMON_CONTEXT = ("docker/common", "docker/extra-ca")
 
 #: Passed on to a build when the user has set them: a private mirror's addresses are nobody else's business.
 _BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
@@ -37,18 +32,23 @@ _NOT_IN_CONTEXT = re.compile(r"COPY failed|failed to calculate checksum|failed t
 
 def lab_image(client: docker.DockerClient, say: Callable[[str], None]) -> str:
     """Return the name of the lab's own image, built if it has to be."""
-    return _image(client, "lab", "docker/lab/Dockerfile", _LAB_PARTS, say)
+    return _image(client, "lab", context_of(_LAB_PARTS, "docker/lab/Dockerfile"), say)
 
 
 def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:
-    """Return the name of a target's image, built if it has to be."""
+    """Return the name of a target's image, built if it has to be.
+
+    A folder that did not come with the lab is its own build context, with `docker/common` beside it: its Dockerfile
+    finds the contract server under the same path as those of the shipped ones.
+    """
+    inside = folder.path.resolve()
     if not folder.shipped:
-        return _foreign_image(client, folder, say)
+        context = foreign_context(inside, _COMMON_PARTS, folder.file.dockerfile or "Dockerfile")
+        return _image(client, folder.name, context, say)
     if folder.file.dockerfile == "docker/lab/Dockerfile":
         return lab_image(client, say)
-    inside = folder.path.resolve().relative_to(shipped_files())
-    name, dockerfile, parts = _made_of(f"{inside}", folder.file.dockerfile)
-    return _image(client, name, dockerfile, parts, say)
+    name, dockerfile, parts = _made_of(f"{inside.relative_to(shipped_files())}", folder.file.dockerfile)
+    return _image(client, name, context_of(parts, dockerfile), say)
 
 
 def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
@@ -61,49 +61,11 @@ def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
     return owner.name, dockerfile, (str(owner), *_COMMON_PARTS)
 
 
-def _foreign_image(client: docker.DockerClient, folder: TargetFolder, say: Callable[[str], None]) -> str:
-    """A folder that is not among the shipped ones is its own build context, with `docker/common` beside it.
-
-    So its Dockerfile finds the contract server under the same path as those of the shipped ones, and so does a build
-    that needs `docker/extra-ca`.
-    """
-    inside = folder.path.resolve()
-    parts = f"{_digest(inside, ['.'])} {_digest(shipped_files(), _COMMON_PARTS)}"
-    name = f"mta-sts-lab/{folder.name}:{hashlib.sha256(parts.encode()).hexdigest()[:12]}"
-    if not _exists(client, name):
-        _build(client, name, _foreign_context(inside), folder.file.dockerfile or "Dockerfile", say)
-    return name
-
-
-def _foreign_context(inside: Path) -> bytes:
-    """Return the build context of a folder outside the checkout as a tar archive: nothing is left on disk."""
-    buffer = io.BytesIO()
-    # Not Python's own format: its first block is no file, and by that block the `docker` command tells an archive.
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for part in _COMMON_CONTEXT:
-            if (shipped_files() / part).is_dir():
-                archive.add(shipped_files() / part, part, filter=_plain)
-        archive.add(inside, ".", filter=_plain)
-    return buffer.getvalue()
-
-
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what belongs to this machine: compiled Python, and whose the files are."""
-    if "__pycache__" in member.name:
-        return None
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member
-
-
-def _image(
-    client: docker.DockerClient, name: str, dockerfile: str, parts: Iterable[str], say: Callable[[str], None]
-) -> str:
-    root = shipped_files()
-    tag = f"mta-sts-lab/{name}:{_digest(root, parts)}"
-    if not _exists(client, tag):
-        _build(client, tag, root, dockerfile, say)
-    return tag
+def _image(client: docker.DockerClient, name: str, context: BuildContext, say: Callable[[str], None]) -> str:
+    image = f"mta-sts-lab/{name}:{context.digest()}"
+    if not _exists(client, image):
+        _build(client, image, context, say)
+    return image
 
 
 def _exists(client: docker.DockerClient, image: str) -> bool:
@@ -114,26 +76,8 @@ def _exists(client: docker.DockerClient, image: str) -> bool:
     return True
 
 
-def _digest(root: Path, parts: Iterable[str]) -> str:
-    """Return a digest of the content of some files and folders: the image's tag.
-
-    `docker/extra-ca` is never among them: what a machine's builds trust leaves nothing in an image. A certificate that
-    lies in a target's own folder is a file like any other.
-    """
-    digest = hashlib.sha256()
-    for part in sorted(parts):
-        top = root / part
-        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
-                digest.update(f"{path.relative_to(root)}\0{path.stat().st_mode & 0o111}\0".encode())
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:12]
-
-
-def _build(
-    client: docker.DockerClient, image: str, context: Path | bytes, dockerfile: str, say: Callable[[str], None]
-) -> None:
-    """Build with the engine's own command, which knows best how. The context is a folder, or a tar archive."""
+def _build(client: docker.DockerClient, image: str, context: BuildContext, say: Callable[[str], None]) -> None:
+    """Build with the engine's own command, which knows best how."""
     _have_base(client)
     say(f"building {image} (once; later runs reuse it)")
     arguments = [f"--build-arg={name}={os.environ[name]}" for name in _BUILD_ARGUMENTS if os.environ.get(name)]
@@ -146,7 +90,7 @@ def _build(
         "--network",
         "host",
         "--file",
-        dockerfile if isinstance(context, bytes) else str(context / dockerfile),
+        context.dockerfile,
         "--tag",
         image,
         "--tag",
@@ -154,9 +98,9 @@ def _build(
     ]
     try:
         done = subprocess.run(  # noqa: S603 - an argument list, no shell
-            [*command, *arguments, "-" if isinstance(context, bytes) else str(context)],
+            [*command, *arguments, "-"],
             check=False,
-            input=context if isinstance(context, bytes) else None,
+            input=context.archive(),
             capture_output=True,
             timeout=BUILD_IMAGE.seconds,
             env={**os.environ, "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")},
@@ -168,7 +112,7 @@ def _build(
     if done.returncode:
         printed = (done.stdout + done.stderr).decode(errors="replace")
         tail = "\n".join(printed.strip().splitlines()[-12:])
-        raise EngineError(f"building {image} failed:\n{tail}{_hint(printed, foreign=isinstance(context, bytes))}")
+        raise EngineError(f"building {image} failed:\n{tail}{_hint(printed, context.foreign)}")
 
 
 def _hint(printed: str, foreign: bool = False) -> str:
@@ -176,7 +120,7 @@ def _hint(printed: str, foreign: bool = False) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in printed or "certificate verif" in printed.lower():
         return (
             "\nA package index showed a certificate that the build does not trust. Behind an inspecting proxy or a "
-            "private mirror, put its CA into docker/extra-ca/ (*.crt) and try again."
+            f"private mirror, put its CA into a folder (*.crt), name that in {EXTRA_CA_VARIABLE} and try again."
         )
     if foreign and _NOT_IN_CONTEXT.search(printed):
         return (

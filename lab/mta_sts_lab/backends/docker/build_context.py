@@ -1,0 +1,91 @@
+"""What a build of an image is given: files of the lab and of a target's folder, as one tar archive."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_sts_lab.backends.docker.engine import EngineError
+from mta_sts_lab.shipped_files import below, shipped_files, source_files
+
+#: Names a folder of certificates (*.crt, PEM) that builds trust beside the public ones. It is for an installed package;
+#: a checkout may keep them in docker/extra-ca/.
+EXTRA_CA_VARIABLE = "LAB_EXTRA_CA"
+
+_EXTRA_CA = "docker/extra-ca"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """The files and folders of a build: the path of each in the context, and where it is on disk.
+
+    `dockerfile` is one of the paths. `foreign` says that the target's folder did not come with the lab.
+    """
+
+    members: tuple[tuple[str, Path], ...]
+    dockerfile: str
+    foreign: bool = False
+
+    def digest(self) -> str:
+        """Return a digest of paths, contents and executable bits: the image's tag.
+
+        It is the same in a checkout and in an installed package. The extra certificates are not part of it, because
+        they leave nothing in an image.
+        """
+        digest = hashlib.sha256()
+        for name, path in self.members:
+            if path.is_file():
+                digest.update(f"{name}\0{0o111 if _is_executable(path) else 0}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:12]
+
+    def archive(self) -> bytes:
+        """Return the context as a tar archive, with the extra certificates. Raises `EngineError` if they are not there.
+
+        Who owns the files on this machine is left out. The lab's own files have the modes that git gives them.
+        """
+        buffer = io.BytesIO()
+        # Not Python's own format: its first block is no file, and by that block the `docker` command tells an archive.
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+            folder = tarfile.TarInfo(_EXTRA_CA)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(folder)
+            for name, path in (*_extra_certificates(), *self.members):
+                archive.add(path, name, recursive=False, filter=self._plain)
+        return buffer.getvalue()
+
+    def _plain(self, member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = ""
+        if not self.foreign:
+            member.mode = 0o755 if member.mode & 0o111 else 0o644
+        return member
+
+
+def context_of(parts: Iterable[str], dockerfile: str) -> BuildContext:
+    """Return the context of an image that is made of these parts of the source tree."""
+    return BuildContext(tuple(member for part in sorted(parts) for member in source_files(part)), dockerfile)
+
+
+def foreign_context(folder: Path, common: Iterable[str], dockerfile: str) -> BuildContext:
+    """Return the context of a folder that did not come with the lab: parts of the lab, and its own files."""
+    shared = (member for part in common for member in source_files(part))
+    return BuildContext((*shared, *below(folder)), dockerfile, foreign=True)
+
+
+def _is_executable(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o111)
+
+
+def _extra_certificates() -> list[tuple[str, Path]]:
+    """Return the certificates of the folder that the environment names, or of docker/extra-ca/."""
+    named = os.environ.get(EXTRA_CA_VARIABLE)
+    folder = Path(named) if named else shipped_files() / _EXTRA_CA
+    if named and not folder.is_dir():
+        raise EngineError(f"{EXTRA_CA_VARIABLE} names {named}, which is not a folder")
+    return [(f"{_EXTRA_CA}/{path.name}", path.resolve()) for path in sorted(folder.glob("*.crt"))]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.attacks.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue, CatalogueError, load_catalogue
+from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import load_requirements
-
-from tests.catalogue.forms import FLAW_NAMES, FORMS
 
 HEAD = '''title = "A title"
 story = """
@@ -51,7 +51,7 @@ def put(directory: Path, text: str, identifier: str = "family/name") -> Path:
 
 def load(directory: Path, text: str) -> Catalogue:
     put(directory, text)
-    return load_catalogue(directory, FORMS, load_requirements(), FLAW_NAMES)
+    return load_catalogue(directory, ATTACK_FORMS, load_requirements(), FLAWS)
 
 
 def complaints(directory: Path, text: str) -> list[tuple[int, str]]:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mta_sts_lab.attacks.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue
+from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import load_requirements
 
 from tests.catalogue.files import GOOD, put
-from tests.catalogue.forms import FLAW_NAMES, FORMS
 
 VECTORS = '\n[[vector]]\nname = "301"\n[[vector]]\nname = "302"\n'
 
@@ -20,7 +21,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     put(directory, GOOD, "starttls/strip")
     put(directory, GOOD, "starttls/strip-twice")
     put(directory, GOOD + VECTORS, "policy/redirect")
-    return load_catalogue(directory, FORMS, load_requirements(), FLAW_NAMES)
+    return load_catalogue(directory, ATTACK_FORMS, load_requirements(), FLAWS)
 
 
 def _found(catalogue: Catalogue, *patterns: str) -> list[str]:
@@ -114,7 +115,7 @@ def test_problems_of_several_files_are_reported_together(tmp_path: Path) -> None
     put(tmp_path, GOOD.replace("strip_starttls", "strip"), "a/two")
     put(tmp_path, GOOD, "misplaced")
     with pytest.raises(CatalogueError) as caught:
-        load_catalogue(tmp_path, FORMS, load_requirements(), FLAW_NAMES)
+        load_catalogue(tmp_path, ATTACK_FORMS, load_requirements(), FLAWS)
     message = str(caught.value)
     assert f"{tmp_path}/a/one.toml:14: unknown key `outcom`; did you mean `outcome`?" in message
     assert f"{tmp_path}/a/two.toml:11: unknown smtp attack `strip`" in message
@@ -124,4 +125,4 @@ def test_problems_of_several_files_are_reported_together(tmp_path: Path) -> None
 
 def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="no scenarios here"):
-        load_catalogue(tmp_path, FORMS, load_requirements(), FLAW_NAMES)
+        load_catalogue(tmp_path, ATTACK_FORMS, load_requirements(), FLAWS)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.catalogue import CatalogueError
 from mta_sts_lab.catalogue.expand import merge
 from mta_sts_lab.model import AttackUse, Case, Grade, Mode, PolicyRequests
 
-from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load
+from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load, put
+
+CONTROL = '[expect.absent]\noutcome = "delivered"\n'
 
 STEPS = """
 [[step]]
@@ -33,7 +38,7 @@ def _case(directory: Path, text: str, identifier: str = "family/name[enforce]") 
 
 
 def test_a_mode_makes_a_case_and_a_missing_one_does_not(tmp_path: Path) -> None:
-    text = HEAD + ATTACK + '[expect.enforce]\noutcome = "deferred"\n[expect.absent]\noutcome = "delivered"\n'
+    text = HEAD + ATTACK + '[expect.enforce]\noutcome = "deferred"\n' + CONTROL
     cases = load(tmp_path, text).cases
     assert list(cases) == ["family/name[enforce]", "family/name[absent]"]
     assert cases["family/name[enforce]"].control == "family/name[absent]"
@@ -209,3 +214,59 @@ def test_what_a_file_says_of_an_expectation_stands(tmp_path: Path) -> None:
 def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path, text: str, words: str, message: str) -> None:
     found = complaints(tmp_path, text)
     assert [line for line, said in found if message in said] == [line_with(text, words)]
+
+
+FAMILY = """
+needs = "tls-rpt"
+degrades = false
+
+[world.mx]
+name = "a"
+certificate = "wildcard"
+
+[expect.enforce]
+outcome = "deferred"
+note = "of the family"
+
+[expect.none]
+outcome = "as-absent"
+"""
+
+
+def _with_family(directory: Path, text: str) -> Mapping[str, Case]:
+    put(directory, FAMILY, "family/family")
+    return load(directory, text).cases
+
+
+def test_the_defaults_of_a_family_fill_what_a_scenario_leaves_out(tmp_path: Path) -> None:
+    text = HEAD + ATTACK + '[world.mx]\ncertificate = "valid"\n[expect.enforce]\nnote = "own"\n' + CONTROL
+    case = _with_family(tmp_path, text)["family/name[enforce]"]
+    assert (case.needs, case.degrades) == (("tls-rpt",), False)
+    assert (case.steps[0].world.mx[0].name, case.steps[0].world.mx[0].certificate) == ("a", "valid")
+    assert case.steps[1].expect is not None
+    assert (case.steps[1].expect.outcome, case.steps[1].expect.note) == (("deferred",), "own")
+
+
+def test_the_defaults_of_a_family_add_no_mode(tmp_path: Path) -> None:
+    vectors = '[[vector]]\nname = "a"\nexpect.none = {}\n[[vector]]\nname = "b"\nexpect.enforce = {}\n'
+    cases = _with_family(tmp_path, HEAD + ATTACK + CONTROL + vectors)
+    assert set(cases) == {f"family/name[{mode}]" for mode in ("none,a", "absent,a", "enforce,b", "absent,b")}
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "place", "message"),
+    [
+        (FAMILY.replace("wildcard", "wildcrad"), GOOD, "family/family.toml:7", "unknown certificate variant `wildcrad`"),
+        (FAMILY.replace("needs", "title"), GOOD, "family/family.toml:2", "unknown key `title`"),
+        (FAMILY, GOOD.replace('"deferred"', '"defered"'), "family/name.toml:14", "unknown outcome `defered`"),
+        (FAMILY.replace('"as-absent"', '"any"'), HEAD + ATTACK + CONTROL + "[expect.none]\n", "family/family.toml:14",
+         "cannot fail"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_reported_in_the_file_that_holds_it(
+    tmp_path: Path, family: str, text: str, place: str, message: str
+) -> None:
+    put(tmp_path, family, "family/family")
+    with pytest.raises(CatalogueError, match=re.escape(message)) as caught:
+        load(tmp_path, text)
+    assert any(f"{place}: " in line for line in str(caught.value).splitlines() if message in line)

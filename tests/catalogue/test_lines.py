@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.catalogue.lines import LineIndex
-from mta_sts_lab.catalogue.problems import KeyPath
+from mta_sts_lab.catalogue.problems import KeyPath, LineIndex
 
 TEXT = '''title = "one"
 story = """

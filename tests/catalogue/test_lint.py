@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.attacks.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue.lint import lint
+from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import load_requirements
 
 from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load
-from tests.catalogue.forms import FLAW_NAMES, FORMS
 
 
 def _enforce(more: str) -> str:
@@ -33,7 +34,7 @@ REFUSED = [
     # what cannot fail
     (_enforce('outcome = "any"'), '"any"', "cannot fail: `any` outcome is right"),
     (_enforce('outcome = ["delivered", "deferred", "bounced"]'), "bounced", "cannot fail: every outcome is right"),
-    (_enforce('outcome = ["delivered", "deferred"]'), '["delivered", "deferred"]', "only the control arm may say so"),
+    (_enforce('outcome = ["delivered", "deferred"]'), '["delivered", "deferred"]', "only the control case may say so"),
     (_enforce("outcome = []"), "[expect.enforce]", "an expectation without an outcome"),
     (_enforce('outcome = "deferred"\npolicy_requests = {}'), "policy_requests", "these bounds cannot fail"),
     (_enforce('outcome = "deferred"\npolicy_requests = { least = 2, most = 1 }'), "policy_requests", "cannot be met"),
@@ -64,7 +65,7 @@ REFUSED = [
      "the flaw sends_clear_without_starttls is listed twice"),
     (GOOD.replace("[expect.absent]\noutcome", "[expect.none]\nnote").replace('[expect.none]\noutcome = "as-absent"\n', ""),
      "[expect.none]", "an expectation without an outcome"),
-    (GOOD.split("[expect.absent]", maxsplit=1)[0], "[expect.enforce]", "an attack without a control arm"),
+    (GOOD.split("[expect.absent]", maxsplit=1)[0], "[expect.enforce]", "an attack without a control case"),
     (HEAD + '[expect.testing]\noutcome = "as-absent"\n', "[expect.testing]", "nothing to compare `as-absent` with"),
     (GOOD + '[[world.mx]]\nname = "a"\n[[world.mx]]\nname = "a"\n', "[[world.mx]]", "the MX host `a` is there twice"),
     (GOOD + "[world]\nmx = []\n", "mx = []", "a domain without MX hosts"),
@@ -91,7 +92,7 @@ def test_what_proves_nothing_is_refused_with_its_line(tmp_path: Path, text: str,
 
 def test_a_good_scenario_is_clean(tmp_path: Path) -> None:
     (scenario,) = load(tmp_path, GOOD).scenarios
-    assert lint(scenario, FORMS, load_requirements(), FLAW_NAMES) == []
+    assert lint(scenario, ATTACK_FORMS, load_requirements(), FLAWS) == []
 
 
 def test_a_mistake_that_vectors_inherit_is_said_once(tmp_path: Path) -> None:
@@ -102,7 +103,8 @@ def test_a_mistake_that_vectors_inherit_is_said_once(tmp_path: Path) -> None:
 def test_an_empty_list_of_requirements_is_refused(tmp_path: Path) -> None:
     (scenario,) = load(tmp_path, GOOD).scenarios
     messages = [
-        problem.message for problem in lint(replace(scenario, requirements=()), FORMS, load_requirements(), FLAW_NAMES)
+        problem.message
+        for problem in lint(replace(scenario, requirements=()), ATTACK_FORMS, load_requirements(), FLAWS)
     ]
     assert any("`requirements` is empty" in message for message in messages)
 

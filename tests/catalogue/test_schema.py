@@ -3,8 +3,7 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from mta_sts_lab.catalogue.document import Document
-from mta_sts_lab.catalogue.schema import mismatches
+from mta_sts_lab.catalogue.document import Document, mismatches
 
 from tests.catalogue.files import GOOD, HEAD
 
@@ -44,7 +43,7 @@ def test_all_mismatches_are_said_together() -> None:
     assert _messages("title = 1\nstroy = 2\n[world.mx]\nname = 3\n") == [
         "`title`: Expected `str`, got `int`",
         "unknown key `stroy`; did you mean `story`?",
-        "`world.mx` must be a list of tables, not dict",
+        "`world.mx` must be a list of tables, not a table",
         "`story` is missing",
         "`effect` is missing",
         "`requirements` is missing",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mta_sts_lab.catalogue.expand import expand
 from mta_sts_lab.catalogue.lint import lint
-from mta_sts_lab.catalogue.loader import misplaced, read_source, scenario_files
+from mta_sts_lab.catalogue.loader import Source, family_files, misplaced, read_source, scenario_files
 from mta_sts_lab.catalogue.problems import CatalogueError, Problem
 from mta_sts_lab.model import AttackForm, Case, Requirement, Scenario
 from mta_sts_lab.requirements import near_misses
@@ -67,26 +67,27 @@ def load_catalogue(
     `flaws` are the names that `kills` may name. Raises `CatalogueError` with all the problems of all the files.
     """
     problems: list[Problem] = misplaced(directory)
+    families: dict[Path, Source | None] = {}
     scenarios: list[Scenario] = []
-    for path in scenario_files(directory):
-        source, malformed = read_source(path, directory)
+    for path in family_files(directory):
+        defaults, malformed = read_source(path, directory)
+        families[path.parent] = None if malformed else defaults
         problems += malformed
-        if malformed:
+    for path in scenario_files(directory):
+        source, malformed = read_source(path, directory, families.get(path.parent))
+        problems += malformed
+        if malformed or families.get(path.parent, source) is None:
             continue
         scenario, inconsistent = expand(source)
-        weak = [source.place(problem) for problem in lint(scenario, attacks, requirements, flaws)]
-        problems += dict.fromkeys(inconsistent + [_without_vector(problem) for problem in weak])
+        unsound = [source.place(problem) for problem in lint(scenario, attacks, requirements, flaws)]
+        # Without its vector a mistake that several vectors inherit from one line is one problem.
+        problems += [replace(problem, vector="") for problem in (*inconsistent, *unsound)]
         scenarios.append(scenario)
     if not scenarios and not problems:
         problems.append(Problem("no scenarios here", file=str(directory)))
     if problems:
-        raise CatalogueError(problems)
+        raise CatalogueError(dict.fromkeys(problems))
     return Catalogue(tuple(scenarios), {case.id: case for scenario in scenarios for case in scenario.cases})
-
-
-def _without_vector(problem: Problem) -> Problem:
-    """Two vectors that inherit a mistake from the same line make one problem."""
-    return Problem(problem.message, file=problem.file, line=problem.line)
 
 
 def _family(case: Case) -> str:

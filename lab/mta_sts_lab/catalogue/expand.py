@@ -1,4 +1,4 @@
-"""From one scenario file to its cases: vectors times modes, with the default steps and expectations filled in."""
+"""Expand a scenario file to its cases: vectors times modes, with default steps and expectations filled in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from mta_sts_lab.catalogue.document import (
     AttackTable,
     Document,
     ExpectationTable,
-    PolicyRequestsTable,
     StepTable,
     Uses,
     words,
@@ -25,25 +24,23 @@ from mta_sts_lab.model import AttackUse, Case, Expectation, Grade, Mode, PolicyR
 #: The step to which the tables at the top of a file belong: `[attack]`, `[fault]` and `[expect]`.
 MAIN_STEP = "attack"
 
-#: Learn the policy honestly, meet the attack, and deliver what was held once it is over.
+#: Learn the policy without an attack, send under attack, and deliver what was held once the attack is over.
 DEFAULT_STEPS = (
     StepTable("prime", learns_policy=True),
     StepTable(MAIN_STEP),
     StepTable("recover", send=False, recovers=True),
 )
 
-#: Testing mode exists to be harmless: RFC 8461, section 5, says so in lower case only, but a delivery that fares worse
-#: under a testing policy than without any policy defeats the mode.
+#: A delivery that fares worse under a testing policy than without any policy breaks this (RFC 8461, section 5).
 HARMLESS = "STS-5-05"
 AS_WITHOUT_POLICY = "STS-5-06"
 
-#: The control arm shows what the attack does where no policy stands in its way: mail goes out with whatever TLS there
-#: is. Another outcome leaves the rest of the scenario without a measure, unless it is a hold that the sender is seen to
-#: be to blame for: that the judge tells apart.
+#: What a control case judges: without a policy a message is delivered with whatever TLS there is. Another outcome makes
+#: the case inconclusive, unless the record shows that the sender is to blame; the judge decides that.
 OPPORTUNISTIC = "STLS-6-02"
-CONTROL_ARM_NOTE = "control arm: nobody asks for TLS here, so that the attack can show what it does"
+CONTROL_CASE_NOTE = "control case: no policy asks for TLS here, so that the attack shows its effect"
 
-#: What a report owes its reader.
+#: What is broken by a report that is missing or says something else.
 REPORT_UNDER_TESTING = "STS-5-04"
 REPORT_UNDER_ENFORCE = "STS-6-03"
 FAILURES_COUNTED = "RPT-4.2.2-01"
@@ -77,7 +74,7 @@ class _Plan:
 
 
 def concerns_policy(use: AttackUse) -> bool:
-    """Whether an attack bites on the discovery or the fetch of a policy: without a published policy it cannot fire."""
+    """Whether an attack is on the discovery or the fetch of a policy: where none is published it cannot take effect."""
     return use.channel == "https" or use.name in _POLICY_RECORD_ATTACKS
 
 
@@ -128,7 +125,16 @@ def _merge_steps(under: list[dict[str, Any]], over: list[dict[str, Any]]) -> lis
 def _plan(source: Source, vector: dict[str, Any]) -> _Plan:
     base = {key: value for key, value in source.raw.items() if key != "vector"}
     overlay = {key: value for key, value in vector.items() if key != "name"}
-    return _Plan(source, vector.get("name", ""), msgspec.convert(merge(base, overlay), Document))
+    merged = merge(base, overlay)
+    if source.family is not None:
+        merged = merge(_defaults(source.family.raw, merged.get("expect", {})), merged)
+    return _Plan(source, vector.get("name", ""), msgspec.convert(merged, Document))
+
+
+def _defaults(family: dict[str, Any], expect: dict[str, Any]) -> dict[str, Any]:
+    """Return a family's defaults, with expectations only for the modes that a scenario has at the top."""
+    named = {mode: table for mode, table in family.get("expect", {}).items() if mode in expect}
+    return {**family, "expect": named}
 
 
 def _vector_names(source: Source) -> Iterator[Problem]:
@@ -165,7 +171,7 @@ def _check_steps(plan: _Plan) -> None:
             if said and not used:
                 plan.report(f"[{key}] belongs to the step `{MAIN_STEP}`, and there is none", key)
     if not plan.modes():
-        plan.report("no [expect.<mode>]: the scenario makes no case", "expect")
+        plan.report("no [expect.<mode>]: the scenario makes no case")
 
 
 def _case(plan: _Plan, mode: Mode) -> Case:
@@ -215,10 +221,6 @@ def _world(document: Document, step: StepTable, before: dict[str, Any]) -> dict[
     return merge(world, step.world)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Attacks
-
-
 def _attacks(plan: _Plan, step: StepTable, at: KeyPath) -> tuple[AttackUse, ...]:
     if isinstance(step.attack, AttackTable):
         return _uses(plan, step.attack, at)
@@ -256,55 +258,45 @@ def _use(plan: _Plan, entry: object, channel: str, at: KeyPath) -> AttackUse | N
     return AttackUse(said["name"], channel, parameters, optional)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Expectations
-
-
 def _expectation(document: Document, step: StepTable, mode: Mode) -> Expectation | None:
     table = step.expect.of(mode) or (document.expect.of(mode) if step.name == MAIN_STEP else None)
     if table is None:
         return None
     obligation, grade, note = _what_breaks(document, table, mode)
-    bounds = table.policy_requests
+    bounds, report = table.policy_requests, words(table.report)
     return Expectation(
         outcome=words(table.outcome),
         obligation=obligation,
         should=words(table.should),
         grade=grade,
         note=note,
-        policy_requests=_policy_requests(bounds, obligation),
-        report=words(table.report),
-        report_obligation=table.report_obligation or _owed_report(words(table.report), mode),
+        policy_requests=PolicyRequests(bounds.obligation or obligation, bounds.least, bounds.most, bounds.whole_case)
+        if bounds
+        else None,
+        report=report,
+        report_obligation=(table.report_obligation or _owed_report(report, mode)) if report else "",
         report_optional=table.report_optional,
     )
 
 
-def _owed_report(said: tuple[str, ...], mode: Mode) -> str:
+def _owed_report(report: tuple[str, ...], mode: Mode) -> str:
     """Return the obligation that a missing report breaks, where a scenario names no other."""
-    match said:
-        case ():
-            return ""
-        case ("none",):
-            return NO_REPORT_WANTED
-        case ("success",) | ("any",):
-            return HEARTBEAT
+    if report == ("none",):
+        return NO_REPORT_WANTED
+    if report in (("success",), ("any",)):
+        return HEARTBEAT
     return {Mode.TESTING: REPORT_UNDER_TESTING, Mode.ENFORCE: REPORT_UNDER_ENFORCE}.get(mode, FAILURES_COUNTED)
 
 
 def _what_breaks(document: Document, table: ExpectationTable, mode: Mode) -> tuple[str, Grade | None, str]:
     """Return the obligation that another outcome breaks, how much that counts, and a note on why."""
+    compared = words(table.outcome) == ("as-absent",)
     if table.obligation:
         return table.obligation, table.grade, table.note
     if mode is Mode.ABSENT:
-        return OPPORTUNISTIC, table.grade or Grade.INCONCLUSIVE, table.note or CONTROL_ARM_NOTE
-    if words(table.outcome) == ("as-absent",) and mode is Mode.TESTING:
+        return OPPORTUNISTIC, table.grade or Grade.INCONCLUSIVE, table.note or CONTROL_CASE_NOTE
+    if compared and mode is Mode.TESTING:
         return HARMLESS, table.grade or Grade.FAIL, table.note
-    if words(table.outcome) == ("as-absent",) and mode is Mode.NONE:
+    if compared and mode is Mode.NONE:
         return AS_WITHOUT_POLICY, table.grade, table.note
     return next(iter(document.requirements), ""), table.grade, table.note
-
-
-def _policy_requests(bounds: PolicyRequestsTable | None, obligation: str) -> PolicyRequests | None:
-    if bounds is None:
-        return None
-    return PolicyRequests(bounds.obligation or obligation, bounds.least, bounds.most, bounds.whole_case)

@@ -1,15 +1,16 @@
-"""Refuse scenarios that prove nothing: what cannot fail, what cannot fire, and words that nobody else understands."""
+"""Refuse scenarios that prove nothing: expectations that cannot fail, attacks that cannot fire, unknown words."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from mta_sts_lab.catalogue.expand import MAIN_STEP
-from mta_sts_lab.catalogue.lint_reports import report_places, report_words, reports_asked, reports_expected
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
 from mta_sts_lab.model import (
     CERTIFICATE_VARIANTS,
+    REPORT_PLACES,
     AttackForm,
     AttackUse,
     Case,
@@ -30,6 +31,36 @@ _OUTCOMES = tuple(outcome.value for outcome in Outcome if outcome is not Outcome
 _WORDS = (*_OUTCOMES, _DELIVERED, _AS_ABSENT, _ANY)
 _DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered or outcome is Outcome.DEFERRED}
 
+#: RFC 8460, section 4.3, and the IANA registry of result types.
+RESULT_TYPES = (
+    "starttls-not-supported",
+    "certificate-host-mismatch",
+    "certificate-expired",
+    "certificate-not-trusted",
+    "validation-failure",
+    "tlsa-invalid",
+    "dnssec-invalid",
+    "dane-required",
+    "sts-policy-fetch-error",
+    "sts-policy-invalid",
+    "sts-webpki-invalid",
+)
+
+#: What an expectation can say of a report instead of result types.
+_REPORT_WORDS = ("success", "any", "none")
+
+#: What a scenario can ask a target to claim.
+_CAPABILITIES = ("tls-rpt",)
+
+#: Replies of the lab's mailbox, and what the report host can answer; a status of 0 is a stall.
+_MAIL_REPLIES = (250, 451, 550)
+_STATUSES = range(200, 600)
+
+#: Octets of a character-string (RFC 1035, section 3.3).
+_LONGEST_STRING = 255
+
+_IN_BRACES = re.compile(r"\{(\w*)\}")
+
 _POLICY_MODES = ("", Mode.ENFORCE.value, Mode.TESTING.value, Mode.NONE.value)
 
 
@@ -44,17 +75,17 @@ def lint(
         *_texts(scenario),
         *_requirement_ids(scenario, requirements),
         *_kills(scenario, flaws),
-        *_control_arm(scenario),
-        *reports_expected(scenario),
+        *_control_case(scenario),
+        *_reports_expected(scenario),
     ]
     for case in scenario.cases:
-        found += [Problem(problem.message, problem.at, case.vector) for problem in reports_asked(case)]
+        found += [Problem(problem.message, problem.at, case.vector) for problem in _reports_asked(case)]
         for step in case.steps:
             found += [
                 Problem(problem.message, problem.at, case.vector)
                 for problem in (
                     *_world(step),
-                    *report_places(step),
+                    *_report_places(step),
                     *_uses(step, attacks),
                     *_expectation(scenario, case, step, requirements),
                 )
@@ -82,7 +113,7 @@ def _requirement_ids(scenario: Scenario, requirements: Mapping[str, Requirement]
 def _kills(scenario: Scenario, flaws: Collection[str]) -> Iterator[Problem]:
     at: KeyPath = ("kills",)
     if not scenario.kills:
-        yield Problem("`kills` is empty: a scenario that finds no flaw has no teeth", at)
+        yield Problem("`kills` is empty: a scenario has to find a flaw", at)
     for name, times in Counter(scenario.kills).items():
         if times > 1:
             yield Problem(f"the flaw {name} is listed twice", at)
@@ -90,7 +121,7 @@ def _kills(scenario: Scenario, flaws: Collection[str]) -> Iterator[Problem]:
             yield Problem(unknown("flaw", name, flaws), at)
 
 
-def _control_arm(scenario: Scenario) -> Iterator[Problem]:
+def _control_case(scenario: Scenario) -> Iterator[Problem]:
     cases = {case.id: case for case in scenario.cases}
     for case in scenario.cases:
         control = cases.get(case.control)
@@ -101,7 +132,7 @@ def _control_arm(scenario: Scenario) -> Iterator[Problem]:
     for case in uncontrolled:
         steps = case.steps
         if any(step.attacks for step in steps):
-            yield Problem("an attack without a control arm: [expect.absent] is missing", ("expect",), case.vector)
+            yield Problem("an attack without a control case: [expect.absent] is missing", ("expect",), case.vector)
         elif any(step.expect and _AS_ABSENT in step.expect.outcome for step in steps):
             yield Problem("nothing to compare `as-absent` with: [expect.absent] is missing", ("expect",), case.vector)
 
@@ -109,10 +140,6 @@ def _control_arm(scenario: Scenario) -> Iterator[Problem]:
 def _misses_its_attack(case: Case, control: Case) -> bool:
     pairs = zip(case.steps, control.steps, strict=True)
     return any(step.expect and step.attacks and not other.attacks for step, other in pairs)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Worlds
 
 
 def _world(step: Step) -> Iterator[Problem]:
@@ -129,10 +156,6 @@ def _world(step: Step) -> Iterator[Problem]:
             yield Problem(unknown("certificate variant", variant, CERTIFICATE_VARIANTS), at)
     if world.policy.mode not in _POLICY_MODES:
         yield Problem(unknown("mode", world.policy.mode, _POLICY_MODES[1:]), (table, "policy", "mode"))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Attacks: what cannot fire
 
 
 def _uses(step: Step, attacks: Mapping[str, AttackForm]) -> Iterator[Problem]:
@@ -162,10 +185,6 @@ def _parameters(use: AttackUse, form: AttackForm, step: Step, at: KeyPath) -> It
             yield Problem(unknown(f"value of `{name}` of {use.name}:", str(value), values), (*at, name))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Expectations: what cannot fail
-
-
 def _expectation(
     scenario: Scenario, case: Case, step: Step, requirements: Mapping[str, Requirement]
 ) -> Iterator[Problem]:
@@ -179,7 +198,7 @@ def _expectation(
         for word in said:
             if word not in _WORDS:
                 yield Problem(unknown("outcome", word, _WORDS), (*at, key))
-    yield from report_words(expect, (*at, "report"))
+    yield from _report_words(expect, (*at, "report"))
     yield from _can_fail(expect, case, at)
     yield from _obligations(scenario, case, expect, requirements, at)
 
@@ -194,9 +213,9 @@ def _can_fail(expect: Expectation, case: Case, at: KeyPath) -> Iterator[Problem]
     elif admitted >= _DELIVERED_OR_HELD | {Outcome.BOUNCED.value} and _ANY not in expect.outcome:
         yield Problem("this expectation cannot fail: every outcome is right", (*at, "outcome"))
     elif _AS_ABSENT in expect.outcome and case.mode is Mode.ABSENT:
-        yield Problem("this expectation cannot fail: the control arm is compared with itself", (*at, "outcome"))
+        yield Problem("this expectation cannot fail: the control case is compared with itself", (*at, "outcome"))
     elif _says_nothing(expect, case):
-        yield Problem("delivered or held, it is all the same: only the control arm may say so", (*at, "outcome"))
+        yield Problem("delivered or held, it is all the same: only the control case may say so", (*at, "outcome"))
     if expect.should and not _admitted(expect.should) < _admitted(expect.outcome):
         yield Problem("`should` must narrow `outcome`: name a part of what is allowed", (*at, "should"))
     bounds = expect.policy_requests
@@ -236,8 +255,69 @@ def _obligations(
         if obligation not in requirements:
             yield Problem(unknown("requirement", obligation, requirements), place)
         elif case.mode is not Mode.ABSENT and obligation not in scenario.requirements:
-            yield Problem(f"{obligation} is judged in mode {case.mode.value} but not among `requirements`", place)
+            where = f"mode {case.mode.value} of {scenario.id}"
+            yield Problem(f"{obligation} is judged in {where} but not among `requirements`", place)
     held = not set(expect.outcome) <= {_DELIVERED, _AS_ABSENT}
     requirement = requirements.get(expect.obligation)
     if case.mode is Mode.ENFORCE and held and requirement is not None and requirement.binds == "reporter":
         yield Problem(f"{expect.obligation} does not bind the sender: it cannot forbid a delivery", (*at, "obligation"))
+
+
+def _report_places(step: Step) -> Iterator[Problem]:
+    """Yield what is wrong with where a step's world wants its reports, and how it answers them."""
+    reports, at = step.world.reports, ("fault" if step.name == MAIN_STEP else "world", "reports")
+    for key, records in (("records", reports.records), ("at_mx", reports.at_mx)):
+        for number, record in enumerate(records):
+            for word in _IN_BRACES.findall(record):
+                if word not in REPORT_PLACES:
+                    yield Problem(unknown("place for reports", word, REPORT_PLACES), (*at, key, number))
+    if reports.certificate not in CERTIFICATE_VARIANTS:
+        yield Problem(unknown("certificate variant", reports.certificate, CERTIFICATE_VARIANTS), (*at, "certificate"))
+    if reports.status and reports.status not in _STATUSES:
+        yield Problem(f"`status` is an HTTP status, or 0 for no answer, not {reports.status}", (*at, "status"))
+    if reports.location and not (reports.location.startswith("/") and 300 <= reports.status < 400):
+        yield Problem("`location` is a path, and needs a `status` that points to it: 3xx", (*at, "location"))
+    if reports.mail_reply not in _MAIL_REPLIES:
+        legal = ", ".join(map(str, _MAIL_REPLIES))
+        yield Problem(f"`mail_reply` is one of {legal}, not {reports.mail_reply}", (*at, "mail_reply"))
+    if not 0 <= reports.string_length <= _LONGEST_STRING:
+        message = f"`string_length` is at most {_LONGEST_STRING} octets; 0 leaves it to the lab"
+        yield Problem(message, (*at, "string_length"))
+
+
+def _reports_asked(case: Case) -> Iterator[Problem]:
+    """Yield whether a report is judged that nobody asks for: once, behind all ordinary cases, or by a step."""
+    for capability in case.needs:
+        if capability not in _CAPABILITIES:
+            yield Problem(unknown("capability", capability, _CAPABILITIES), ("needs",))
+    awaited = [number for number, step in enumerate(case.steps) if step.expect and step.expect.report]
+    asked = [number for number, step in enumerate(case.steps) if step.reports]
+    if awaited and not asked and case.changes_target:
+        message = "nobody asks for the report: a case that changes the target needs a step with `reports = true`"
+        yield Problem(message, ("expect", case.mode.value, "report"))
+    if awaited and asked and max(asked) < max(awaited):
+        message = "the report is asked for before the step that it has to tell of"
+        yield Problem(message, ("step", asked[-1], "reports"))
+
+
+def _reports_expected(scenario: Scenario) -> Iterator[Problem]:
+    """Yield whether reports are asked for in vain: no mode expects anything of them."""
+    by_vector: dict[str, list[Case]] = {}
+    for case in scenario.cases:
+        by_vector.setdefault(case.vector, []).append(case)
+    for vector, cases in by_vector.items():
+        asked = [number for number, step in enumerate(cases[0].steps) if step.reports]
+        if asked and not any(case.judges_reports for case in cases):
+            message = "reports are asked for and nothing is expected of them"
+            yield Problem(message, ("step", asked[0], "reports"), vector)
+
+
+def _report_words(expect: Expectation, at: KeyPath) -> Iterator[Problem]:
+    """Yield what cannot be meant by what an expectation says of a report."""
+    for word in expect.report:
+        if word not in RESULT_TYPES and word not in _REPORT_WORDS:
+            yield Problem(unknown("result type", word, (*RESULT_TYPES, *_REPORT_WORDS)), at)
+        elif word in _REPORT_WORDS and len(expect.report) > 1:
+            yield Problem(f"`{word}` stands alone: a report cannot be that and something else", at)
+    if expect.report_optional and (not expect.report or "none" in expect.report):
+        yield Problem("`report_optional` is about a report that would be right", (*at[:-1], "report_optional"))

@@ -1,4 +1,4 @@
-"""Scenario files as they were written: TOML, read with the standard library, in the shape of a scenario."""
+"""Read scenario files and the defaults of their families: TOML, in the shape of `document`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mta_sts_lab.catalogue.document import Document
-from mta_sts_lab.catalogue.lines import LineIndex
-from mta_sts_lab.catalogue.problems import KeyPath, Problem
-from mta_sts_lab.catalogue.schema import mismatches
+from mta_sts_lab.catalogue.document import Document, FamilyDefaults, mismatches
+from mta_sts_lab.catalogue.problems import KeyPath, LineIndex, Problem
 
-#: Octets. The longest scenario file has about 4 KiB; whoever wrote this one did not mean a scenario.
+#: Octets. The longest scenario file has about 4 KiB.
 LARGEST_FILE = 1 << 18
+
+#: The file of a folder that holds what its scenarios have in common.
+FAMILY_FILE = "family.toml"
 
 _NAME = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 _SYNTAX_ERROR_PLACE = re.compile(r" \((?:at line (\d+), column \d+|at end of document)\)$")
@@ -24,27 +25,29 @@ _SYNTAX_ERROR_PLACE = re.compile(r" \((?:at line (\d+), column \d+|at end of doc
 
 @dataclass(frozen=True)
 class Source:
-    """One scenario file. `raw` are its tables, in which a single `mx` table has become a list of one."""
+    """One scenario file, or the defaults of a family. `raw` are its tables; a single `mx` table is a list of one."""
 
     id: str
     path: Path
-    text: str
+    text: str = ""
     raw: dict[str, Any] = field(default_factory=dict)
+    family: Source | None = None
 
     def place(self, problem: Problem) -> Problem:
-        """Return a problem with its file and line."""
-        return replace(problem, file=str(self.path), line=self._line(problem))
+        """Return a problem with the file and the line that say most of its place: the scenario's, or the family's."""
+        for length in range(len(problem.at), 0, -1):
+            for source in filter(None, (self, self.family)):
+                for path in source._spellings(problem.at[:length], problem.vector):
+                    if source._index.knows(path):
+                        return source._at_line(problem, source._index.line_of((*path, *problem.at[length:])))
+        return self._at_line(problem, self._index.line_of(problem.at))
 
     @cached_property
     def _index(self) -> LineIndex:
         return LineIndex(self.text)
 
-    def _line(self, problem: Problem) -> int:
-        for length in range(len(problem.at), 0, -1):
-            for path in self._spellings(problem.at[:length], problem.vector):
-                if self._index.knows(path):
-                    return self._index.line_of((*path, *problem.at[length:]))
-        return self._index.line_of(problem.at)
+    def _at_line(self, problem: Problem, line: int) -> Problem:
+        return replace(problem, file=str(self.path), line=line)
 
     def _spellings(self, at: KeyPath, vector: str) -> Iterator[KeyPath]:
         """Yield the places where a thing may have been said: in its vector, at the top, in a step of its own."""
@@ -58,23 +61,23 @@ class Source:
             yield from (("step", number, *spelling) for number in steps)
 
 
-def read_source(path: Path, directory: Path) -> tuple[Source, list[Problem]]:
-    """Read one scenario file below a directory, and return it with everything that is wrong with its form.
+def read_source(path: Path, directory: Path, family: Source | None = None) -> tuple[Source, list[Problem]]:
+    """Read one scenario file, or a family's defaults, and return it with everything that is wrong with its form.
 
     A file with problems has a form that nothing else can be asked of.
     """
-    source = Source(path.relative_to(directory).with_suffix("").as_posix(), path, "")
-    if path.stat().st_size > LARGEST_FILE:
-        return source, [_at_line(source, f"larger than {LARGEST_FILE} octets: this is not a scenario", 1)]
+    source = Source(path.relative_to(directory).with_suffix("").as_posix(), path, family=family)
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            return source, [Problem(f"larger than {LARGEST_FILE} octets", file=str(path), line=1)]
         text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
+        source = replace(source, text=text, raw=_with_lists_of_hosts(tomllib.loads(text)))
     except UnicodeDecodeError as error:
-        return source, [_at_line(source, f"not UTF-8: {error.reason} at octet {error.start}", 1)]
+        return source, [Problem(f"not UTF-8: {error.reason} at octet {error.start}", file=str(path), line=1)]
     except tomllib.TOMLDecodeError as error:
-        return source, [_syntax_error(source, text, str(error))]
-    source = Source(source.id, path, text, _with_lists_of_hosts(raw))
-    return source, [source.place(problem) for problem in mismatches(source.raw, Document)]
+        return source, [_syntax_error(path, text, str(error))]
+    shape = FamilyDefaults if path.name == FAMILY_FILE else Document
+    return source, [source.place(problem) for problem in mismatches(source.raw, shape)]
 
 
 def misplaced(directory: Path) -> list[Problem]:
@@ -82,29 +85,30 @@ def misplaced(directory: Path) -> list[Problem]:
     return [
         Problem("unused: a scenario is <family>/<name>.toml, in lower-case words joined by hyphens", file=str(path))
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and not _is_scenario(path.relative_to(directory))
+        if path.is_file() and not _is_well_placed(path.relative_to(directory))
     ]
 
 
 def scenario_files(directory: Path) -> list[Path]:
     """Return the scenario files below a directory, in the order of their ids."""
-    found = [path for path in directory.rglob("*.toml") if _is_scenario(path.relative_to(directory))]
-    return sorted(found, key=lambda path: path.with_suffix("").parts)
+    found = [path for path in directory.rglob("*.toml") if _is_well_placed(path.relative_to(directory))]
+    return sorted((path for path in found if path.name != FAMILY_FILE), key=lambda path: path.with_suffix("").parts)
 
 
-def _is_scenario(relative: Path) -> bool:
+def family_files(directory: Path) -> list[Path]:
+    """Return the files with the defaults of families."""
+    return sorted(directory.glob(f"*/{FAMILY_FILE}"))
+
+
+def _is_well_placed(relative: Path) -> bool:
     names = (*relative.parts[:-1], relative.stem)
     return len(names) == 2 and relative.suffix == ".toml" and all(_NAME.match(name) for name in names)
 
 
-def _at_line(source: Source, message: str, line: int) -> Problem:
-    return Problem(message, file=str(source.path), line=line)
-
-
-def _syntax_error(source: Source, text: str, message: str) -> Problem:
+def _syntax_error(path: Path, text: str, message: str) -> Problem:
     place = _SYNTAX_ERROR_PLACE.search(message)
     line = int(place[1]) if place and place[1] else text.count("\n") + 1
-    return _at_line(source, f"not TOML: {_SYNTAX_ERROR_PLACE.sub('', message)}", line)
+    return Problem(f"not TOML: {_SYNTAX_ERROR_PLACE.sub('', message)}", file=str(path), line=line)
 
 
 def _with_lists_of_hosts(raw: dict[str, Any]) -> dict[str, Any]:

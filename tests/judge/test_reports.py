@@ -177,6 +177,13 @@ class TestOwed:
         report["policies"][0]["failure-details"][0] |= {"result-type": "certificate-expired"}
         assert ("STS-6-03", "reported-as-something-else") in found(judged(posted(report)))
 
+    def test_a_failure_filed_under_another_policy_type_says_so(self) -> None:
+        report = content()
+        policy(report)["policy"]["policy-type"] = "no-policy-found"
+        (told,) = (one for one in judged(posted(report)).judgements if one.reason == "failure-not-reported")
+        assert told.expected.endswith("names starttls-not-supported under the domain's policy (policy-type sts)")
+        assert told.observed.endswith("naming starttls-not-supported under policy-type no-policy-found")
+
     def test_a_report_too_large_to_keep_proves_nothing(self) -> None:
         assert found(judged(posted(b"", size=9_999_999))) == {("", "report-too-large")}
 

@@ -30,6 +30,9 @@ CAPABILITY = "tls-rpt"
 
 REPORTED = "the-target-reports"
 
+#: The reason where no failure that the report names is one under the domain's policy.
+FILED_ELSEWHERE = "failure-not-reported"
+
 #: What a report breaks whose date range has no part in what it tells of.
 TRUE_DAY = "RPT-4.4-03"
 
@@ -93,9 +96,7 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     told = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
     if told & set(expect.report):
         return _judged(view, step, expect, "reported", right, bad=False)
-    return _judged(
-        view, step, expect, "reported-as-something-else" if told else "failure-not-reported", right, bad=True
-    )
+    return _judged(view, step, expect, "reported-as-something-else" if told else FILED_ELSEWHERE, right, bad=True)
 
 
 def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
@@ -103,13 +104,17 @@ def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
 
     A failure that no session backs, or that is filed under no policy although it broke one, tells nothing.
     """
-    under_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING)
+    under_policy = _is_under_policy(view)
     for policy in arrival.parsed.policies:
         for failure in policy.failures or ():
             discovery = failure.result_type in STS_DISCOVERY_FAILURES
             backed = failure.failed_session_count or policy.failed
             if failure.result_type and backed and (policy.policy_type == "sts" or discovery or not under_policy):
                 yield failure.result_type
+
+
+def _is_under_policy(view: CaseView) -> bool:
+    return view.case.mode in (Mode.ENFORCE, Mode.TESTING)
 
 
 def _in_time(view: CaseView, arrival: Arrival) -> bool:
@@ -149,6 +154,8 @@ def _judged(
     grade_if_bad = Grade.INFO if expect.report_optional else view.grade_of(expect.report_obligation)
     wishes = {"success": "a report without failures", "any": "a report", "none": "no report"}
     named = wishes.get(expect.report[0], f"a report that names {' or '.join(expect.report)}")
+    if reason == FILED_ELSEWHERE and _is_under_policy(view) and not set(expect.report) <= STS_DISCOVERY_FAILURES:
+        named += " under the domain's policy (policy-type sts)"
     return Judgement(
         REPORTED,
         grade_if_bad if bad else Grade.PASS,
@@ -163,12 +170,21 @@ def _judged(
 
 
 def _observed(found: list[Arrival]) -> str:
+    """Say what the reports name, and under which policy-type: a failure filed under another one tells nothing."""
     if not found:
         return "no report"
-    told = sorted({kind for arrival in found for policy in arrival.parsed.policies for kind in policy.result_types})
-    return f"{found[-1].told()}, naming {', '.join(told) or 'no failure'}" + (
-        f" ({len(found)} arrived)" if len(found) > 1 else ""
+    named = sorted(
+        {
+            f"{kind} under policy-type {policy.policy_type or 'missing'}"
+            + ("" if failure.failed_session_count or policy.failed else " without a failed session")
+            for arrival in found
+            for policy in arrival.parsed.policies
+            for failure in policy.failures or ()
+            if (kind := failure.result_type)
+        }
     )
+    many = f" ({len(found)} arrived)" if len(found) > 1 else ""
+    return f"{found[-1].told()}, naming {', '.join(named) or 'no failure'}{many}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

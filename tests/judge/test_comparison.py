@@ -44,7 +44,7 @@ def test_the_field_that_is_wrong_has_the_word() -> None:
 
 def test_what_has_no_field_is_told_as_well() -> None:
     (comparison,) = compared(content() | {"contact-info": None})
-    assert comparison.further == ("RPT-4.4-04: a-contact-is-named (null)",)
+    assert comparison.further == ("RPT-4.4-04: members-have-their-types (null)",)
 
 
 def test_what_the_domain_learns() -> None:

@@ -70,7 +70,7 @@ def test_exit_status(folder: Path, names: list[str], status: int) -> None:
 def test_a_block_says_which_rule_where_and_how_bad(folder: Path) -> None:
     shown = _check(str(folder / "bad.json")).output
     for words in (
-        "FAIL  a-contact-is-named (null)",
+        "FAIL  members-have-their-types (null)",
         "RPT-4.4-04 (DEFN, RFC 8460 section 4.4):",
         "where       contact-info",
         "observed    null",

@@ -7,10 +7,19 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.tlsrpt.labels import read_file_name, read_subject
-from mta_sts_lab.tlsrpt.moments import read_moment
-from mta_sts_lab.tlsrpt.names import address_fault, canonical, domain_of, is_addr_spec, is_domain, is_uri, within
-from mta_sts_lab.tlsrpt.parameters import decoded_words, value_and_parameters
+from mta_sts_lab.tlsrpt.mail import decoded_words, value_and_parameters
+from mta_sts_lab.tlsrpt.names import (
+    address_fault,
+    canonical,
+    domain_of,
+    is_addr_spec,
+    is_domain,
+    is_uri,
+    read_file_name,
+    read_moment,
+    read_subject,
+    within,
+)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ Pure: octets go in, frozen data comes out. The parser never raises for what a re
 wrong, which obligation that breaks, and what cannot be judged from the report alone.
 """
 
+from mta_sts_lab.tlsrpt.checks.signature import KeyUnavailable, unverified
 from mta_sts_lab.tlsrpt.departures import Departure, Finding
-from mta_sts_lab.tlsrpt.grading import NotJudged, grade, not_judged
-from mta_sts_lab.tlsrpt.known_sessions import KnownSessions, Range
+from mta_sts_lab.tlsrpt.grading import NotJudged, against_sessions, grade, not_judged
+from mta_sts_lab.tlsrpt.known_sessions import KnownSessions, Range, right_result_types
 from mta_sts_lab.tlsrpt.parser import parse_report
+from mta_sts_lab.tlsrpt.registry import KeyLookup
 from mta_sts_lab.tlsrpt.report import Failure, Kind, ParsedReport, Policy, Report
-from mta_sts_lab.tlsrpt.sessions_checks import against_sessions, right_result_types
-from mta_sts_lab.tlsrpt.signature import KeyLookup, KeyUnavailable, unverified
 
 __all__ = [
     "Departure",

@@ -10,12 +10,12 @@ from mta_sts_lab.model import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, Notes, quoted
 from mta_sts_lab.tlsrpt.json_text import Number, Value
 from mta_sts_lab.tlsrpt.limits import MOST_FAILURES, MOST_POLICIES, BeyondLimit
-from mta_sts_lab.tlsrpt.moments import Moment, read_moment
+from mta_sts_lab.tlsrpt.names import Moment, read_moment
 from mta_sts_lab.tlsrpt.report import Failure, Policy, Report
 
-A46 = "A46: what cannot be known before a connection may be absent or empty"
-A47 = "A47: the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241, held)"
-A48 = "A48: section 4 speaks of a string, sections 4.4 and 4.5 define an array; a minor failure"
+UNKNOWN_YET = "what cannot be known before a connection may be absent or empty"
+STRING_IN_APPENDIX = "the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241, held)"
+STRING_IN_SECTION_4 = "section 4 speaks of a string, sections 4.4 and 4.5 define an array; a minor failure"
 
 
 def read_content(value: Value, complete: bool, notes: Notes) -> Report | None:
@@ -210,7 +210,7 @@ def _policy_string(policy: _Members) -> tuple[str, ...] | None:
     if not policy.has(name):
         return None
     if isinstance(value, str):
-        policy.eased("RPT-4.4-07", "string-for-array", name, expected, told(value), Grade.FAIL, A48)
+        policy.eased("RPT-4.4-07", "string-for-array", name, expected, told(value), Grade.FAIL, STRING_IN_SECTION_4)
         return tuple(line for line in re.split(r"\r\n|\r|\n", value) if line)
     if not isinstance(value, list):
         policy.note("RPT-4.4-07", "null" if value is None else "wrong-type", name, expected, told(value))
@@ -234,7 +234,7 @@ def _mx_host(policy: _Members) -> tuple[str, ...] | None:
     if not policy.has(name):
         return None
     if isinstance(value, str):
-        policy.eased("RPT-4.4-10", "string-for-array", name, expected, told(value), Grade.WEAK, A47)
+        policy.eased("RPT-4.4-10", "string-for-array", name, expected, told(value), Grade.WEAK, STRING_IN_APPENDIX)
         return tuple(pattern for pattern in re.split(r"[\s,;]+", value) if pattern)
     if not isinstance(value, list):
         policy.note("RPT-4.4-10", "null" if value is None else "wrong-type", name, expected, told(value))
@@ -275,7 +275,7 @@ def _failure(entry: _Members, members: dict[str, Value]) -> Failure:
     return Failure(
         where=entry.where,
         result_type=entry.name("result-type", "RPT-4.4-14"),
-        # Whether these three may be missing depends on the result type (A46), and is not judged here.
+        # Whether these three may be missing depends on the result type, and is not judged here.
         sending_mta_ip=entry.text("sending-mta-ip", "RPT-4.4-15", obligatory=False),
         receiving_mx_hostname=entry.text("receiving-mx-hostname", "RPT-4.4-16", obligatory=False),
         receiving_mx_helo=entry.text("receiving-mx-helo", "RPT-4.4-17", obligatory=False),

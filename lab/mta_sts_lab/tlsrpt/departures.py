@@ -6,7 +6,7 @@ a departure with the obligation's own words and the grade that its level decides
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mta_sts_lab.model import Grade, Requirement
@@ -101,3 +101,9 @@ def finding(departure: Departure, check: str, requirements: Mapping[str, Require
 def quoted(text: str) -> str:
     """Return foreign text in quotation marks, cut to what a finding quotes."""
     return f'"{text}"' if len(text) <= _QUOTED else f'"{text[:_QUOTED]}" and {len(text) - _QUOTED} characters more'
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Return some of the names in order, and how many more there are."""
+    shown = sorted(names)
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")

@@ -2,24 +2,28 @@
 
 The lab was the other end of every session, so that it can say what a report may say at most and has to say at least.
 A witness fills `KnownSessions`; `sessions_checks` compares. The tables of which result type is right for which trouble
-are here as well: where RFC 8460 leaves it open, several are (A41 to A45, A65).
+are here as well: where RFC 8460 leaves it open, several are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt.names import plain
+from mta_sts_lab.tlsrpt.report import Failure, ParsedReport, Policy
+
+COUNTED = "reporters count sessions differently: one at least, and no more than the attempts that were seen"
 
 _PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
 
 #: Why a result type is only tolerated, by the type and its grade.
 NOTES = MappingProxyType(
     {
-        ("validation-failure", _INFO): "A44: the definition speaks of support, the appendix of replies to STARTTLS",
-        ("validation-failure", _WEAK): "A65: certificate-not-trusted is explicit for a self-signed certificate",
+        ("validation-failure", _INFO): "the definition speaks of support, the appendix of replies to STARTTLS",
+        ("validation-failure", _WEAK): "certificate-not-trusted is explicit for a self-signed certificate",
     }
 )
 
@@ -30,20 +34,20 @@ _ANY_TRUST = {"certificate-not-trusted": _PASS, "validation-failure": _PASS}
 RIGHT_RESULT_TYPES: Mapping[str, Mapping[str, Grade]] = MappingProxyType(
     {
         "starttls-not-offered": {"starttls-not-supported": _PASS},
-        "starttls-refused": {"starttls-not-supported": _PASS, "validation-failure": _INFO},  # A44
+        "starttls-refused": {"starttls-not-supported": _PASS, "validation-failure": _INFO},
         "handshake-broken": {"validation-failure": _PASS},
         "wrong-name": {"certificate-host-mismatch": _PASS},
         "expired": {"certificate-expired": _PASS},
         "untrusted": {"certificate-not-trusted": _PASS},
-        "self-signed": {"certificate-not-trusted": _PASS, "validation-failure": _WEAK},  # A65
-        "not-yet-valid": {**_ANY_TRUST, "certificate-expired": _PASS},  # A43
-        "wrong-usage": _ANY_TRUST,  # A43
-        "weak-key": _ANY_TRUST,  # A43
-        "mx-outside-policy": _ANY_IDENTITY,  # A41
+        "self-signed": {"certificate-not-trusted": _PASS, "validation-failure": _WEAK},
+        "not-yet-valid": {**_ANY_TRUST, "certificate-expired": _PASS},
+        "wrong-usage": _ANY_TRUST,
+        "weak-key": _ANY_TRUST,
+        "mx-outside-policy": _ANY_IDENTITY,
         "policy-unreachable": {"sts-policy-fetch-error": _PASS},
         "policy-broken": {"sts-policy-invalid": _PASS},
         "policy-host-untrusted": {"sts-webpki-invalid": _PASS},
-        "tlsa-mismatch": {  # A42
+        "tlsa-mismatch": {
             "certificate-host-mismatch": _PASS,
             "validation-failure": _PASS,
             "tlsa-invalid": _PASS,
@@ -79,7 +83,7 @@ class FailedSessions:
     """The sessions with one host at one address that did not come about as the policy demands.
 
     `hosts` are the names under which the host was met; without an `address` it was met at none, or at any.
-    `result_types` tell of the troubles that these sessions had, and `most` is how many they were at most (A60).
+    `result_types` tell of the troubles that these sessions had, and `most` is how many they were at most.
     """
 
     hosts: frozenset[str]
@@ -93,7 +97,7 @@ class KnownSessions:
     """What a witness saw of one policy domain in the time that a report covers.
 
     `attempts` bounds the connections and `failed` those of them that did not come about as the policy demands; both are
-    ranges because reporters count sessions differently (A60). Fields that are empty or None are not known, and nothing
+    ranges because reporters count sessions differently. Fields that are empty or None are not known, and nothing
     is compared with them.
     """
 
@@ -101,18 +105,18 @@ class KnownSessions:
     policy_domain: str
     attempts: Range
     failed: Range
-    #: Which policy types are right: more than one where the RFC leaves it open (A45, A49).
+    #: Which policy types are right: more than one where the RFC leaves it open.
     policy_types: frozenset[str] = frozenset({"sts"})
-    #: The lines of the MTA-STS policy that was in force. None: not known, or no policy could be quoted (A45).
+    #: The lines of the MTA-STS policy that was in force. None: not known, or no policy could be quoted.
     policy_lines: tuple[str, ...] | None = None
-    #: The lines of policies that were replaced within the time of the report: a block on one of them is right (A64).
+    #: The lines of policies that were replaced within the time of the report: a block on one of them is right.
     earlier_policy_lines: tuple[tuple[str, ...], ...] = ()
     #: The lines of texts that were served and are no policy, or that were published where nothing was fetched: a block
     #: that tells of a bad policy may quote them, and any block where no policy was in force.
     refused_policy_lines: tuple[tuple[str, ...], ...] = ()
     #: The TLSA records that were published, in presentation form. None: not known.
     tlsa_records: tuple[str, ...] | None = None
-    #: The hosts that the sender dialled; also right as policy-domain of a DANE policy or of none (A55, A67).
+    #: The hosts that the sender dialled; also right as policy-domain of a DANE policy or of none.
     mx_hosts: frozenset[str] = frozenset()
     #: What those hosts call themselves in their greeting and EHLO reply.
     mx_greetings: frozenset[str] = frozenset()
@@ -122,7 +126,7 @@ class KnownSessions:
     #: are none of theirs are tied to no session: a policy that could not be had, say.
     failed_sessions: tuple[FailedSessions, ...] = ()
     #: How many sessions anybody can take for a success: those in order, and those in which the mail went on in spite of
-    #: a failure (A61). None: not known.
+    #: a failure. None: not known.
     successes: int | None = None
     #: The result types that may stand in the report, each with the grade of using it (`RIGHT_RESULT_TYPES`).
     result_types: Mapping[str, Grade] = field(default_factory=dict)
@@ -130,8 +134,35 @@ class KnownSessions:
     fits: Mapping[str, tuple[int, Grade]] = field(default_factory=dict)
     #: For each trouble that sessions met for certain, the types that tell of it: one of them has to be told.
     troubles: tuple[frozenset[str], ...] = ()
-    #: How bad it is that none of them is there although sessions failed; None: as the obligation's level says. A41 and
-    #: A62 make it `info`.
+    #: The grade where none of them is there although sessions failed: `info` where nothing obliges to report it.
+    #: None: as the obligation's level says.
     absent: Grade | None = None
-    #: Whether sessions under a cached policy may count either way (A63); what was no attempt may not count at all.
+    #: Whether sessions under a cached policy may count either way; what was no attempt may not count at all.
     counters_are_free: bool = False
+
+    def blocks(self, report: ParsedReport) -> tuple[Policy, ...]:
+        """Return the blocks about the domain. For DANE and for no policy the name of an MX host is right too."""
+        hosts, domain = set(map(plain, self.mx_hosts)), plain(self.policy_domain)
+        named = ((policy, plain(policy.policy_domain or "")) for policy in report.policies)
+        return tuple(
+            policy
+            for policy, name in named
+            if name and (name == domain or (policy.policy_type in ("tlsa", "no-policy-found") and name in hosts))
+        )
+
+    def failures(self, report: ParsedReport) -> Iterator[Failure]:
+        """Return the failures in those blocks."""
+        return (failure for policy in self.blocks(report) for failure in policy.failures or ())
+
+
+def right_result_types(*troubles: str) -> Mapping[str, Grade]:
+    """Return the result types for some troubles together; of two grades for one type the better counts.
+
+    Raises `KeyError` for a trouble that `RIGHT_RESULT_TYPES` does not know.
+    """
+    found: dict[str, Grade] = {}
+    order = (Grade.PASS, Grade.INFO, Grade.WEAK)
+    for trouble in troubles:
+        for name, grade in RIGHT_RESULT_TYPES[trouble].items():
+            found[name] = min(found.get(name, grade), grade, key=order.index)
+    return found

@@ -7,8 +7,7 @@ from enum import StrEnum
 
 from mta_sts_lab.tlsrpt.departures import Departure
 from mta_sts_lab.tlsrpt.mail import Message
-from mta_sts_lab.tlsrpt.moments import Moment
-from mta_sts_lab.tlsrpt.names import domain_of
+from mta_sts_lab.tlsrpt.names import Moment, domain_of
 
 #: The registered result types (RFC 8460, sections 4.3.1 to 4.3.2.2; the IANA registry still has these eleven), and the
 #: obligation that defines each.
@@ -28,7 +27,7 @@ RESULT_TYPES = {
 
 POLICY_TYPES = ("sts", "tlsa", "no-policy-found")
 
-#: Failures to learn an MTA-STS policy: there may be none to quote (A45), and no connection yet (A46).
+#: Failures to learn an MTA-STS policy: there may be none to quote, and no connection yet.
 STS_DISCOVERY_FAILURES = frozenset({"sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"})
 #: The same for DANE.
 DANE_DISCOVERY_FAILURES = frozenset({"tlsa-invalid", "dnssec-invalid", "dane-required"})

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, Notes
-from mta_sts_lab.tlsrpt.limits import (
-    HIGHEST_RATIO,
-    LARGEST_TEXT,
-    MOST_GZIP_MEMBERS,
-    RATIO_MATTERS_ABOVE,
-    BeyondLimit,
-)
+from mta_sts_lab.tlsrpt.limits import HIGHEST_RATIO, LARGEST_TEXT, MOST_GZIP_MEMBERS, RATIO_MATTERS_ABOVE, BeyondLimit
 
 GZIP_MAGIC = b"\x1f\x8b"
 

@@ -22,8 +22,8 @@ from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.witness import before_any_connection, known_sessions
 from mta_sts_lab.model import Expectation, Grade, Judgement, Mode, Step
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
+from mta_sts_lab.tlsrpt.checks.failures import UNDER_NONE
 from mta_sts_lab.tlsrpt.departures import Departure, finding
-from mta_sts_lab.tlsrpt.failure_checks import UNDER_NONE
 from mta_sts_lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
 
 CAPABILITY = "tls-rpt"
@@ -217,7 +217,7 @@ def _unverified(view: CaseView, arrival: Arrival, key: KeyLookup) -> Iterator[Fi
     if why and _in_full(view, SIGNED):
         expected = "a signature that verifies"
         departure = Departure(SIGNED, "not-verified", "DKIM-Signature", expected, why, Grade.INCONCLUSIVE)
-        yield finding(departure, "the-signature-is-valid", view.requirements)
+        yield finding(departure, "signature-is-valid", view.requirements)
 
 
 def the_report_is_true(view: CaseView) -> Iterator[Judgement]:

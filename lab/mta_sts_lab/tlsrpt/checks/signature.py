@@ -5,26 +5,22 @@ Keys are asked for through a callable, so that nothing here reaches for the netw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt.checks.mail import REPORT_FIELDS
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
 from mta_sts_lab.tlsrpt.limits import MOST_SIGNATURES
 from mta_sts_lab.tlsrpt.mail import Message
-from mta_sts_lab.tlsrpt.mail_checks import REPORT_FIELDS
 from mta_sts_lab.tlsrpt.names import plain, within
+from mta_sts_lab.tlsrpt.registry import KeyLookup, Scope, check, key_check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 from mta_sts_lab.tlsrpt.verification import OBSOLETE_ALGORITHM, Validity, point_in_time, tags_of, verify_with
 
-#: Returns the TXT record at a name (`selector._domainkey.domain`, no root dot) as octets; None where there is none.
-#: Raises `KeyUnavailable` where that cannot be told.
-KeyLookup: TypeAlias = "Callable[[str], bytes | None]"
-
-A53 = "A53: the signing domain has to be the submitter or a parent of it"
-A54 = "A54: tlsrpt was never registered as a service type (errata 5889 and 8303)"
-A54_ALONE = "A54: as RFC 8460 wants it; but by RFC 6376 an ordinary verifier has to ignore such a key"
+WHO_SIGNS = "the signing domain has to be the submitter or a parent of it"
+NO_SERVICE = "tlsrpt was never registered as a service type (errata 5889 and 8303)"
+UNUSABLE_FOR_MAIL = "as RFC 8460 wants it; but by RFC 6376 an ordinary verifier has to ignore such a key"
 
 
 #: Characters of the name of a key that are told: DNS has 253 of them.
@@ -79,13 +75,14 @@ def signatures(message: Message) -> tuple[Signature, ...]:
 
 
 def reporting_signatures(parsed: ParsedReport) -> tuple[Signature, ...]:
-    """Return the signatures that were made in the name of the reporting domain; all, where it is not known (A53)."""
+    """Return the signatures that were made in the name of the reporting domain; all, where it is not known."""
     found = signatures(parsed.message) if parsed.message else ()
     submitter = _submitter(parsed)
     return tuple(one for one in found if not submitter or (one.domain and within(submitter, one.domain)))
 
 
-def the_report_is_signed_by_its_submitter(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-3-11",))
+def report_is_signed_by_submitter(parsed: ParsedReport) -> Iterator[Departure]:
     """There is a DKIM signature, in the name of the reporting domain or a parent of it."""
     found = signatures(parsed.message) if parsed.message else ()
     if not found:
@@ -93,17 +90,19 @@ def the_report_is_signed_by_its_submitter(parsed: ParsedReport) -> Iterator[Depa
     elif not reporting_signatures(parsed):
         domains = ", ".join(quoted(one.domain) for one in found[:MOST_SIGNATURES])
         expected = f"a signature of {_submitter(parsed)}"
-        yield Departure("RPT-3-11", "unrelated-signature", "DKIM-Signature", expected, domains, note=A53)
+        yield Departure("RPT-3-11", "unrelated-signature", "DKIM-Signature", expected, domains, note=WHO_SIGNS)
 
 
-def the_signature_is_made_with_an_algorithm_of_today(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-3-11",))
+def signature_algorithm_is_current(parsed: ParsedReport) -> Iterator[Departure]:
     """A signature of the reporting domain is not made with SHA-1 (RFC 8301, section 3.1)."""
     if _only_obsolete(parsed):
         where, expected = _judged(parsed)[0].where, "a=rsa-sha256"
         yield Departure("RPT-3-11", "obsolete-algorithm", where, expected, f"a={OBSOLETE_ALGORITHM}")
 
 
-def the_signature_covers_the_whole_body(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-3-12", "DKIM-3.5-01"))
+def signature_covers_the_body(parsed: ParsedReport) -> Iterator[Departure]:
     """The signature has no l= tag."""
     for one in _judged(parsed):
         if "l" in one.tags:
@@ -111,14 +110,16 @@ def the_signature_covers_the_whole_body(parsed: ParsedReport) -> Iterator[Depart
             yield Departure("RPT-3-12", "body-length-tag", one.where, "no l= tag", observed, also=("DKIM-3.5-01",))
 
 
-def the_signature_covers_from(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("DKIM-5.4-01",))
+def signature_covers_from(parsed: ParsedReport) -> Iterator[Departure]:
     """From is in h=."""
     for one in _judged(parsed):
         if "from" not in one.covered:
             yield Departure("DKIM-5.4-01", "from-not-signed", one.where, "From in h=", _listed(one))
 
 
-def the_signature_covers_the_report_fields(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-08",))
+def signature_covers_report_fields(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Domain and TLS-Report-Submitter are in h=."""
     judged = _judged(parsed)
     if not judged or any(_lacking(one) == () for one in judged):
@@ -128,11 +129,12 @@ def the_signature_covers_the_report_fields(parsed: ParsedReport) -> Iterator[Dep
     yield Departure("RPT-5.3-08", "report-fields-not-signed", one.where, expected, _listed(one))
 
 
-def the_signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: float | None) -> Iterator[Departure]:
+@key_check(scope=(Scope.MAIL,), obligations=("RPT-3-11",))
+def signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: float | None) -> Iterator[Departure]:
     """A signature of the reporting domain verifies, and had not expired when the report arrived.
 
     What could not be verified here is not held against it: `unverified` says so. Nor is what is obsolete in any case,
-    which `the_signature_is_made_with_an_algorithm_of_today` says.
+    which `signature_algorithm_is_current` says.
     """
     results = verified(parsed, find_key, arrived)
     if results and all(validity is Validity.INVALID for validity, _ in results) and not _only_obsolete(parsed):
@@ -140,7 +142,8 @@ def the_signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: f
         yield Departure("RPT-3-11", "invalid-signature", where, "a signature that verifies", why)
 
 
-def the_key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup, _: float | None) -> Iterator[Departure]:
+@key_check(scope=(Scope.MAIL,), obligations=("RPT-3-13", "DKIM-3.6.1-01"))
+def key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup, _: float | None) -> Iterator[Departure]:
     """The key record lists the service type tlsrpt, or none, which means all."""
     for one in _judged(parsed)[:MOST_SIGNATURES]:
         try:
@@ -153,10 +156,10 @@ def the_key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup, _: float |
         services = service_types(record)
         if services == ("tlsrpt",):
             expected, observed = "a key that mail verifiers accept as well", "s=tlsrpt alone"
-            yield Departure("DKIM-3.6.1-01", "tlsrpt-alone", where, expected, observed, Grade.INFO, A54_ALONE)
+            yield Departure("DKIM-3.6.1-01", "tlsrpt-alone", where, expected, observed, Grade.INFO, UNUSABLE_FOR_MAIL)
         elif services and "tlsrpt" not in services and "*" not in services:
             observed = f"s={':'.join(services)[:60]}"
-            yield Departure("RPT-3-13", "service-type", where, "s= with tlsrpt, or no s=", observed, note=A54)
+            yield Departure("RPT-3-13", "service-type", where, "s= with tlsrpt, or no s=", observed, note=NO_SERVICE)
 
 
 def verified(

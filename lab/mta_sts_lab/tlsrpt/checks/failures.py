@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.tlsrpt import names
-from mta_sts_lab.tlsrpt.content import A46
+from mta_sts_lab.tlsrpt.content import UNKNOWN_YET
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
+from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import (
     CONNECTED_FAILURES,
     DANE_DISCOVERY_FAILURES,
@@ -18,9 +19,9 @@ from mta_sts_lab.tlsrpt.report import (
     Policy,
 )
 
-A60 = "A60: reporters count sessions differently, but an entry stands for one at least"
-A60_INFO = "A60: reporters count sessions differently; exact equality is only noted"
-A63 = "A63: a session under a cached policy may be counted as a success while the policy could not be fetched"
+COUNTED_ONCE = "reporters count sessions differently, but an entry stands for one at least"
+COUNT_OPEN = "reporters count sessions differently; exact equality is only noted"
+FREE_COUNT = "a session under a cached policy may be counted as a success while the policy could not be fetched"
 
 #: The longest thing that a reporter quotes in one piece is an SMTP reply line (RFC 5321, section 4.5.3.1.5), in octets.
 LONGEST_REASON = 512
@@ -37,7 +38,8 @@ _FITTING = {
 }
 
 
-def the_result_types_are_registered(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-14",))
+def result_types_are_registered(parsed: ParsedReport) -> Iterator[Departure]:
     """result-type is one of the eleven that RFC 8460 registered, spelt just so."""
     for _, failure in _entries(parsed):
         if failure.result_type is not None and failure.result_type not in RESULT_TYPES:
@@ -46,7 +48,8 @@ def the_result_types_are_registered(parsed: ParsedReport) -> Iterator[Departure]
             yield Departure("RPT-4.4-14", "unknown-result-type", where, expected, quoted(failure.result_type))
 
 
-def no_failure_is_laid_to_a_policy_of_mode_none(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=UNDER_NONE)
+def no_failure_under_mode_none(parsed: ParsedReport) -> Iterator[Departure]:
     """A policy of mode none asks for nothing, so nothing fails under it (RFC 8461, section 6)."""
     for policy in parsed.policies:
         if policy.policy_type == "sts" and policy.lines_of("mode")[:1] == ("none",) and policy.failures:
@@ -62,7 +65,8 @@ def failures_under_an_unknown_mode(parsed: ParsedReport) -> bool:
     return any(one.policy_type == "sts" and one.failures and not one.lines_of("mode") for one in parsed.policies)
 
 
-def the_result_types_fit_the_policy(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-14",))
+def result_types_fit_policy(parsed: ParsedReport) -> Iterator[Departure]:
     """A failure of DANE stands under a DANE policy, one of MTA-STS under an MTA-STS policy."""
     for policy, failure in _entries(parsed):
         fitting = _FITTING.get(policy.policy_type or "")
@@ -74,7 +78,8 @@ def the_result_types_fit_the_policy(parsed: ParsedReport) -> Iterator[Departure]
             yield Departure("RPT-4.4-14", "result-type-for-another-policy", where, expected, observed, Grade.INFO, note)
 
 
-def every_failure_says_where_it_happened(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-15", "RPT-4.4-16", "RPT-4.4-18"))
+def failures_name_their_hosts(parsed: ParsedReport) -> Iterator[Departure]:
     """Both addresses and the MX name are there wherever the result type shows that there was a connection."""
     noted = {departure.where for departure in parsed.departures}
     for _, failure in _entries(parsed) if parsed.complete else ():
@@ -91,10 +96,11 @@ def every_failure_says_where_it_happened(parsed: ParsedReport) -> Iterator[Depar
             if failure.result_type in CONNECTED_FAILURES:
                 yield Departure(obligation, "missing", where, "a string: there was a connection", observed)
             elif failure.result_type in ("certificate-host-mismatch", "validation-failure"):
-                yield Departure(obligation, "perhaps-missing", where, "a string", observed, Grade.INFO, A46)
+                yield Departure(obligation, "perhaps-missing", where, "a string", observed, Grade.INFO, UNKNOWN_YET)
 
 
-def the_addresses_are_written_as_they_have_to_be(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-15", "RPT-4.4-18", "RPT-4.4-22"))
+def addresses_are_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """IPv4 addresses are dotted decimal without leading zeros, IPv6 addresses as RFC 5952 writes them."""
     for _, failure in _entries(parsed):
         for obligation, name, text in (
@@ -112,7 +118,8 @@ def the_addresses_are_written_as_they_have_to_be(parsed: ParsedReport) -> Iterat
                 yield Departure(obligation, fault, where, expected, quoted(text or ""))
 
 
-def the_receiving_host_is_a_name(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-16",))
+def receiving_host_is_a_name(parsed: ParsedReport) -> Iterator[Departure]:
     """receiving-mx-hostname is a host name as an MX record gives it."""
     for _, failure in _entries(parsed):
         name = failure.receiving_mx_hostname
@@ -124,7 +131,8 @@ def the_receiving_host_is_a_name(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-4.4-16", "not-a-host-name", where, "the name in the MX record", quoted(name))
 
 
-def the_further_information_is_a_uri(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-20",))
+def additional_information_is_a_uri(parsed: ParsedReport) -> Iterator[Departure]:
     """additional-information, where it is given, is a URI."""
     for _, failure in _entries(parsed):
         uri = failure.additional_information
@@ -133,17 +141,20 @@ def the_further_information_is_a_uri(parsed: ParsedReport) -> Iterator[Departure
             yield Departure("RPT-4.4-20", "not-a-uri", where, "a URI", quoted(uri))
 
 
-def a_bad_trust_path_is_explained(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.3.1-05",))
+def untrusted_certificate_has_a_reason(parsed: ParsedReport) -> Iterator[Departure]:
     """certificate-not-trusted comes with a failure-reason-code."""
     yield from _unexplained(parsed, "certificate-not-trusted", "RPT-4.3.1-05")
 
 
-def a_general_failure_is_explained(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.3.1-07", "RPT-4.3.3-02"))
+def validation_failure_has_a_reason(parsed: ParsedReport) -> Iterator[Departure]:
     """validation-failure comes with a failure-reason-code."""
     yield from _unexplained(parsed, "validation-failure", "RPT-4.3.1-07", also=("RPT-4.3.3-02",))
 
 
-def the_reason_is_short(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.3.3-03",))
+def reason_is_short(parsed: ParsedReport) -> Iterator[Departure]:
     """failure-reason-code is a short error code or text."""
     for _, failure in _entries(parsed):
         reason = failure.failure_reason_code or ""
@@ -153,15 +164,17 @@ def the_reason_is_short(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-4.3.3-03", "long-reason", where, expected, f"{len(reason)} characters")
 
 
-def every_entry_stands_for_a_session(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-19",))
+def failures_count_sessions(parsed: ParsedReport) -> Iterator[Departure]:
     """failed-session-count is one at least."""
     for _, failure in _entries(parsed):
         if failure.failed_session_count == 0:
             where = f"{failure.where}.failed-session-count"
-            yield Departure("RPT-4.4-19", "zero-sessions", where, "1 or more", "0", note=A60)
+            yield Departure("RPT-4.4-19", "zero-sessions", where, "1 or more", "0", note=COUNTED_ONCE)
 
 
-def the_failures_are_aggregated(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4-06",))
+def failures_are_aggregated(parsed: ParsedReport) -> Iterator[Departure]:
     """Within one policy, two entries differ in more than their count."""
     for policy in parsed.policies:
         seen: dict[str, str] = {}
@@ -172,7 +185,8 @@ def the_failures_are_aggregated(parsed: ParsedReport) -> Iterator[Departure]:
                 yield Departure("RPT-4-06", "not-aggregated", failure.where, "one entry for equal failures", observed)
 
 
-def there_are_details_where_there_are_failures(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4-05", "RPT-4.2.2-01"))
+def failures_have_details(parsed: ParsedReport) -> Iterator[Departure]:
     """Failures that were counted have their entries, and entries have failures that were counted."""
     noted = {departure.where for departure in parsed.departures}
     for policy in parsed.policies if parsed.complete else ():
@@ -184,7 +198,8 @@ def there_are_details_where_there_are_failures(parsed: ParsedReport) -> Iterator
             yield from _details_without_failures(policy)
 
 
-def the_entries_fit_into_the_total(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.2.2-01",))
+def failures_add_up(parsed: ParsedReport) -> Iterator[Departure]:
     """No entry has more sessions than failed at all, and together the entries account for all that failed."""
     for policy in parsed.policies if parsed.complete else ():
         counts = [failure.failed_session_count for failure in policy.failures or ()]
@@ -195,11 +210,11 @@ def the_entries_fit_into_the_total(parsed: ParsedReport) -> Iterator[Departure]:
         if max(known) > policy.failed:
             observed = f"{policy.failed}, and an entry of {max(known)}"
             expected = "at least as many as each entry has"
-            yield Departure("RPT-4.2.2-01", "entry-above-total", where, expected, observed, Grade.INFO, A60_INFO)
+            yield Departure("RPT-4.2.2-01", "entry-above-total", where, expected, observed, Grade.INFO, COUNT_OPEN)
         elif sum(known) < policy.failed:
             observed = f"{policy.failed}, and entries that add up to {sum(known)}"
             expected = "an entry for every failed session"
-            yield Departure("RPT-4.2.2-01", "total-above-entries", where, expected, observed, Grade.INFO, A60_INFO)
+            yield Departure("RPT-4.2.2-01", "total-above-entries", where, expected, observed, Grade.INFO, COUNT_OPEN)
 
 
 def _entries(parsed: ParsedReport) -> Iterator[tuple[Policy, Failure]]:
@@ -226,6 +241,8 @@ def _details_without_failures(policy: Policy) -> Iterator[Departure]:
         observed = f"0, and {failure.where} with {failure.failed_session_count}"
         expected = "the sessions of failure-details"
         if all(one.result_type in before for one in counted):
-            yield Departure("RPT-4.2.2-01", "details-without-failures", where, expected, observed, Grade.INFO, A63)
+            yield Departure(
+                "RPT-4.2.2-01", "details-without-failures", where, expected, observed, Grade.INFO, FREE_COUNT
+            )
         else:
             yield Departure("RPT-4.2.2-01", "details-without-failures", where, expected, observed)

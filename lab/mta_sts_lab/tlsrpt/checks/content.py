@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from mta_sts_lab.model import Grade
-from mta_sts_lab.tlsrpt import moments
+from mta_sts_lab.tlsrpt import names
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
-from mta_sts_lab.tlsrpt.moments import Moment
-from mta_sts_lab.tlsrpt.names import is_addr_spec, is_domain, plain
+from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec, is_domain, plain
+from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import (
     DANE_DISCOVERY_FAILURES,
     POLICY_TYPES,
@@ -23,23 +23,25 @@ from mta_sts_lab.tlsrpt.report import (
     Policy,
 )
 
-A50 = "A50: the 24:00 of the RFC's prose cannot be written in RFC 3339; 23:59:59 or the next midnight can"
-A51 = "A51: a range other than one UTC day is advised against, not forbidden"
-A64 = "A64: nothing says whether one policy has one block"
-A66 = "A66: spelling and order of the lines are free, leaving mx lines out is not"
+NO_24_HOURS = "the 24:00 of the RFC's prose cannot be written in RFC 3339; 23:59:59 or the next midnight can"
+ADVISED_RANGE = "a range other than one UTC day is advised against, not forbidden"
+MAY_SPLIT = "nothing says whether one policy has one block"
+ANY_ORDER = "spelling and order of the lines are free, leaving mx lines out is not"
 
 _TLSA_RECORD = re.compile(r"\d{1,3} \d{1,3} \d{1,3} (?:[0-9A-Fa-f]{2})+", re.ASCII)
 _DAY = timedelta(days=1)
 
 
-def the_contact_is_a_bare_address(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-04",))
+def contact_is_an_address(parsed: ParsedReport) -> Iterator[Departure]:
     """contact-info is an addr-spec: no display name, no angle brackets, no mailto."""
     contact = parsed.content.contact_info if parsed.content else None
     if contact is not None and not is_addr_spec(contact):
         yield Departure("RPT-4.4-04", "not-an-addr-spec", "contact-info", "a bare mail address", quoted(contact))
 
 
-def the_dates_are_written_as_rfc_3339_says(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-02", "DT-5.6-01"))
+def dates_are_rfc_3339(parsed: ParsedReport) -> Iterator[Departure]:
     """Both limits are dates with a time and an offset, no hour is above 23, and the range does not run backwards."""
     for where, moment in _limits(parsed):
         for fault in moment.faults:
@@ -50,25 +52,28 @@ def the_dates_are_written_as_rfc_3339_says(parsed: ParsedReport) -> Iterator[Dep
         yield Departure("RPT-4.4-02", "range-runs-backwards", "date-range", "a start before its end", observed)
 
 
-def the_range_is_one_day_long(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.1-01",))
+def range_is_one_day(parsed: ParsedReport) -> Iterator[Departure]:
     """The report covers 24 hours."""
     start, end = _range(parsed)
-    # 23:59:59 is the end of a day as much as the next midnight (A50).
+    # 23:59:59 is the end of a day as much as the next midnight.
     if start and end and start < end and not _DAY - timedelta(seconds=1) <= end - start <= _DAY:
         observed = f"{end - start} (hours:minutes:seconds)"
-        yield Departure("RPT-4.1-01", "range-not-one-day", "date-range", "one day", observed, note=A51)
+        yield Departure("RPT-4.1-01", "range-not-one-day", "date-range", "one day", observed, note=ADVISED_RANGE)
 
 
-def the_range_begins_at_midnight_utc(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-03",))
+def range_is_a_utc_day(parsed: ParsedReport) -> Iterator[Departure]:
     """The day of the report is a day in UTC."""
     start, _ = _range(parsed)
     if start and (start.hour, start.minute, start.second) != (0, 0, 0):
         observed = f"{_told(parsed, 'start')}, which is {start:%H:%M:%S} UTC"
         where = "date-range.start-datetime"
-        yield Departure("RPT-4.4-03", "range-not-utc-day", where, "00:00:00 UTC", observed, note=A51)
+        yield Departure("RPT-4.4-03", "range-not-utc-day", where, "00:00:00 UTC", observed, note=ADVISED_RANGE)
 
 
-def the_policy_types_are_the_three_defined(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-06",))
+def policy_types_are_known(parsed: ParsedReport) -> Iterator[Departure]:
     """policy-type is sts, tlsa or no-policy-found, spelt just so."""
     for policy in parsed.policies:
         if policy.policy_type is not None and policy.policy_type not in POLICY_TYPES:
@@ -77,7 +82,8 @@ def the_policy_types_are_the_three_defined(parsed: ParsedReport) -> Iterator[Dep
             yield Departure("RPT-4.4-06", "unknown-policy-type", where, expected, quoted(policy.policy_type))
 
 
-def the_applied_policy_is_quoted(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-07",))
+def policy_is_quoted(parsed: ParsedReport) -> Iterator[Departure]:
     """policy-string says which policy was applied, unless none could be learnt."""
     for policy in parsed.policies if parsed.complete else ():
         where = f"{policy.where}.policy.policy-string"
@@ -90,7 +96,8 @@ def the_applied_policy_is_quoted(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-4.4-07", "policy-not-quoted", where, "the lines of the policy", observed)
 
 
-def the_policy_lines_are_single_lines(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.5-02", "RPT-4.5-03"))
+def policy_lines_are_single(parsed: ParsedReport) -> Iterator[Departure]:
     """Each string of an MTA-STS policy is one line of it, without its line end; several mx values are several lines."""
     for where, policy, line in _lines(parsed, "sts"):
         if "\n" in line or "\r" in line:
@@ -102,7 +109,8 @@ def the_policy_lines_are_single_lines(parsed: ParsedReport) -> Iterator[Departur
             yield Departure("RPT-4.5-03", "several-mx-in-one-line", where, "a string for each mx", quoted(line))
 
 
-def the_policy_lines_make_a_policy(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.5-02",))
+def policy_lines_are_complete(parsed: ParsedReport) -> Iterator[Departure]:
     """The quoted lines have what a valid MTA-STS policy has, unless the report itself says that it was invalid."""
     for policy in parsed.policies if parsed.complete else ():
         if policy.policy_type != "sts" or not policy.policy_string or "sts-policy-invalid" in policy.result_types:
@@ -116,7 +124,8 @@ def the_policy_lines_make_a_policy(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-4.5-02", "lines-missing", where, "every line", observed, Grade.INFO, note)
 
 
-def the_mx_patterns_are_those_of_the_policy(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-10", "RPT-4.5-02"))
+def mx_patterns_match_policy(parsed: ParsedReport) -> Iterator[Departure]:
     """mx-host and the mx lines of policy-string name the same patterns, each in the spelling that it has to have.
 
     The lines are quoted as they were published, in U-labels and with a root dot if need be; mx-host has A-labels.
@@ -129,7 +138,7 @@ def the_mx_patterns_are_those_of_the_policy(parsed: ParsedReport) -> Iterator[De
         if patterns and quoted_lines < patterns:
             observed = f"no line for {', '.join(sorted(patterns - quoted_lines))}"
             where = f"{policy.where}.policy.policy-string"
-            yield Departure("RPT-4.5-02", "mx-lines-missing", where, "the lines of mx-host", observed, note=A66)
+            yield Departure("RPT-4.5-02", "mx-lines-missing", where, "the lines of mx-host", observed, note=ANY_ORDER)
         elif quoted_lines != patterns:
             where = f"{policy.where}.policy.mx-host"
             expected = ", ".join(sorted(quoted_lines)) or "no pattern"
@@ -137,7 +146,8 @@ def the_mx_patterns_are_those_of_the_policy(parsed: ParsedReport) -> Iterator[De
             yield Departure("RPT-4.4-10", "mx-host-not-the-policys", where, expected, observed)
 
 
-def the_tlsa_records_are_written_as_four_fields(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.5-01",))
+def tlsa_records_are_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """Each string of a DANE policy is one TLSA record in presentation form."""
     for where, _, line in _lines(parsed, "tlsa"):
         fields = line.split(" ")
@@ -147,7 +157,8 @@ def the_tlsa_records_are_written_as_four_fields(parsed: ParsedReport) -> Iterato
             yield Departure("RPT-4.5-01", "not-a-tlsa-record", where, expected, quoted(line))
 
 
-def the_policy_domain_is_a_domain(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-08", "RPT-4.4-09"))
+def policy_domain_is_a_domain(parsed: ParsedReport) -> Iterator[Departure]:
     """policy-domain is a domain name in A-labels."""
     for policy in parsed.policies:
         name, where = policy.policy_domain, f"{policy.where}.policy.policy-domain"
@@ -159,7 +170,8 @@ def the_policy_domain_is_a_domain(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-4.4-08", "not-a-domain", where, "a domain name", quoted(name))
 
 
-def the_mx_patterns_are_in_a_labels(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-11",))
+def mx_patterns_are_a_labels(parsed: ParsedReport) -> Iterator[Departure]:
     """Internationalised patterns in mx-host are written in A-labels."""
     for policy in parsed.policies:
         for number, pattern in enumerate(policy.mx_host or ()):
@@ -168,12 +180,13 @@ def the_mx_patterns_are_in_a_labels(parsed: ParsedReport) -> Iterator[Departure]
                 yield Departure("RPT-4.4-11", "u-label", where, "A-labels (xn--)", quoted(pattern))
 
 
-def the_sts_policies_are_of_one_domain(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-08",))
+def sts_policies_share_a_domain(parsed: ParsedReport) -> Iterator[Departure]:
     """All MTA-STS policies of a report are those of the domain that it is about.
 
     It is sent to the address of one policy domain and names that one in its file name and its fields (RFC 8460,
     sections 3, 5.1 and 5.3); several policies in it are of the same domain (section 4). Other types of policy may stand
-    under the names of MX hosts (A55, A67), which nothing here shows.
+    under the names of MX hosts, which nothing here shows.
     """
     first = ""
     for policy in parsed.policies:
@@ -186,7 +199,8 @@ def the_sts_policies_are_of_one_domain(parsed: ParsedReport) -> Iterator[Departu
             yield Departure("RPT-4.4-08", "another-domain", where, quoted(first), observed, Grade.INFO, note)
 
 
-def every_policy_has_one_block(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4-06",))
+def one_block_per_policy(parsed: ParsedReport) -> Iterator[Departure]:
     """Two blocks on the same policy could have been one."""
     seen: dict[tuple[object, ...], str] = {}
     for policy in parsed.policies:
@@ -194,10 +208,11 @@ def every_policy_has_one_block(parsed: ParsedReport) -> Iterator[Departure]:
         first = seen.setdefault(identity, policy.where)
         if first != policy.where:
             where, observed = policy.where, f"the same policy as in {first}"
-            yield Departure("RPT-4-06", "two-blocks-for-a-policy", where, "one block", observed, Grade.INFO, A64)
+            yield Departure("RPT-4-06", "two-blocks-for-a-policy", where, "one block", observed, Grade.INFO, MAY_SPLIT)
 
 
-def there_is_something_to_tell(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4-02",))
+def report_has_policies(parsed: ParsedReport) -> Iterator[Departure]:
     """A report has at least one block."""
     if parsed.complete and parsed.content and not parsed.content.policies:
         note = "an empty array is an array, but such a report says nothing"
@@ -227,11 +242,11 @@ def _told(parsed: ParsedReport, limit: str) -> str:
 def _date_departure(fault: str, where: str, moment: Moment) -> Departure:
     observed = quoted(moment.text)
     match fault:
-        case moments.HOUR_ABOVE_23:
-            return Departure("DT-5.6-01", fault, where, "an hour from 00 to 23", observed, note=A50)
-        case moments.NO_OFFSET:
+        case names.HOUR_ABOVE_23:
+            return Departure("DT-5.6-01", fault, where, "an hour from 00 to 23", observed, note=NO_24_HOURS)
+        case names.NO_OFFSET:
             return Departure("DT-5.6-01", fault, where, "Z or a numeric offset at the end", observed)
-        case moments.BLANK_FOR_T:
+        case names.BLANK_FOR_T:
             note = "a note in RFC 3339, section 5.6, lets specifications choose a blank; RFC 8460 does not"
             return Departure("RPT-4.4-02", fault, where, "a T between date and time", observed, Grade.WEAK, note)
         case _:
@@ -246,6 +261,6 @@ def _lines(parsed: ParsedReport, policy_type: str) -> Iterator[tuple[str, Policy
 
 
 def _nothing_learnt(policy: Policy) -> bool:
-    """Whether the failures say that no policy could be learnt (A45; the same reason holds for DANE)."""
+    """Whether the failures say that no policy could be learnt; the same holds for DANE."""
     excuses = STS_DISCOVERY_FAILURES if policy.policy_type == "sts" else DANE_DISCOVERY_FAILURES
     return bool(policy.result_types & excuses)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
-from mta_sts_lab.tlsrpt.labels import read_file_name, read_subject
 from mta_sts_lab.tlsrpt.mail import Message, Part, subject_of
+from mta_sts_lab.tlsrpt.names import read_file_name, read_subject
+from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
-A52 = "A52: the Subject asks for the form of a message identifier"
+ID_FORM = "the Subject asks for the form of a message identifier"
 THIRD_PART = "RFC 6522 allows a third part; RFC 8460 describes two"
 
 #: What the header of any message of today has, and who says so. No obligation of the catalogue does.
@@ -27,7 +28,8 @@ _WHICH_ONE = "what a reader makes of the message depends on which of them it tak
 REPORT_FIELDS = ("TLS-Report-Domain", "TLS-Report-Submitter")
 
 
-def the_message_is_a_tlsrpt_report(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-02", "MPR-3-01", "MPR-3-02"))
+def message_is_a_tlsrpt_report(parsed: ParsedReport) -> Iterator[Departure]:
     """The message is multipart/report, and its report-type is tlsrpt."""
     top = _message(parsed).top
     where, expected = "Content-Type", "multipart/report; report-type=tlsrpt"
@@ -43,7 +45,8 @@ def the_message_is_a_tlsrpt_report(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.3-02", "another-report-type", where, expected, observed, also=("MPR-3-02",))
 
 
-def the_header_is_that_of_a_mime_message(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("MPR-3-01",))
+def header_is_complete(parsed: ParsedReport) -> Iterator[Departure]:
     """The fields that every message has are there, and none that can only be there once contradicts another."""
     message = _message(parsed)
     for name, source in _IN_EVERY_HEADER.items():
@@ -58,7 +61,8 @@ def the_header_is_that_of_a_mime_message(parsed: ParsedReport) -> Iterator[Depar
             )
 
 
-def the_multipart_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("MPR-3-01", "RPT-5.3-03"))
+def multipart_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """A multipart/report has a boundary, is closed, and has two or three parts."""
     top = _message(parsed).top
     if top.media_type != "multipart/report":
@@ -74,7 +78,8 @@ def the_multipart_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("MPR-3-01", "number-of-parts", "message", "two or three parts", observed)
 
 
-def text_for_people_comes_first(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-03", "MPR-3-01"))
+def text_comes_first(parsed: ParsedReport) -> Iterator[Departure]:
     """There are two parts: text for people, then data for programs."""
     message = _message(parsed)
     top, expected = message.top, "text for people, then the report"
@@ -98,7 +103,8 @@ def text_for_people_comes_first(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.3-03", "third-part", "message", "two parts", types, Grade.WEAK, THIRD_PART)
 
 
-def the_data_part_names_its_media_type(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-04",))
+def part_has_the_media_type(parsed: ParsedReport) -> Iterator[Departure]:
     """The data part is application/tlsrpt+gzip or application/tlsrpt+json, after its content."""
     machine = _message(parsed).machine
     expected = _media_type(parsed)
@@ -107,20 +113,23 @@ def the_data_part_names_its_media_type(parsed: ParsedReport) -> Iterator[Departu
         yield Departure("RPT-5.3-04", "media-type", where, expected, machine.media_type or "none")
 
 
-def the_request_names_its_media_type(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.POSTED,), obligations=("RPT-5.4-02",))
+def request_has_the_media_type(parsed: ParsedReport) -> Iterator[Departure]:
     """A POST has application/tlsrpt+gzip or application/tlsrpt+json as its Content-Type, after its content."""
     expected = _media_type(parsed)
     if expected and parsed.media_type != expected:
         yield Departure("RPT-5.4-02", "media-type", "Content-Type", expected, parsed.media_type)
 
 
-def the_report_is_compressed(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.SENT,), obligations=("RPT-5.2-01",))
+def report_is_compressed(parsed: ParsedReport) -> Iterator[Departure]:
     """The report is sent as gzip."""
     if parsed.packed is False:
         yield Departure("RPT-5.2-01", "not-compressed", "data part", "gzip", "plain text")
 
 
-def the_report_fields_are_there(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-05",))
+def report_fields_are_present(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Domain and TLS-Report-Submitter are in the header, once each."""
     for name in REPORT_FIELDS:
         values = _message(parsed).all(name.lower())
@@ -131,7 +140,8 @@ def the_report_fields_are_there(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-5.3-05", "contradicting-fields", name, "one such field", observed)
 
 
-def the_subject_follows_the_grammar(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-09",))
+def subject_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """The Subject is "Report Domain: ... Submitter: ... Report-ID: <left@right>"."""
     expected = "Report Domain: <domain> Submitter: <domain> Report-ID: <left@right>"
     text = subject_of(_message(parsed))
@@ -141,10 +151,11 @@ def the_subject_follows_the_grammar(parsed: ParsedReport) -> Iterator[Departure]
         yield Departure("RPT-5.3-09", "subject-form", "Subject", expected, observed)
     elif not subject.id_in_form:
         observed = quoted(subject.report_id)
-        yield Departure("RPT-5.3-09", "report-id-form", "Subject", "<left@right>", observed, note=A52)
+        yield Departure("RPT-5.3-09", "report-id-form", "Subject", "<left@right>", observed, note=ID_FORM)
 
 
-def the_file_name_follows_the_grammar(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-01",))
+def file_name_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name is sender!policy-domain!begin!end, maybe !unique-id, and an extension."""
     name = parsed.file_name
     if not name:
@@ -153,7 +164,8 @@ def the_file_name_follows_the_grammar(parsed: ParsedReport) -> Iterator[Departur
         yield Departure("RPT-5.1-01", "file-name-form", "file name", _NAME_FORM, quoted(name))
 
 
-def the_extension_tells_the_compression(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-05",))
+def file_extension_fits(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name ends in .json.gz after compression and in .json without."""
     name = parsed.file_name.lower()
     if not name or parsed.packed is None:
@@ -163,7 +175,8 @@ def the_extension_tells_the_compression(parsed: ParsedReport) -> Iterator[Depart
         yield Departure("RPT-5.1-05", "extension", "file name", expected, quoted(parsed.file_name))
 
 
-def the_file_name_is_in_a_labels(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-03",))
+def file_name_is_in_a_labels(parsed: ParsedReport) -> Iterator[Departure]:
     """Both domains of the file name are in A-labels."""
     if not parsed.file_name.isascii():
         yield Departure("RPT-5.1-03", "u-label", "file name", "A-labels (xn--)", quoted(parsed.file_name))

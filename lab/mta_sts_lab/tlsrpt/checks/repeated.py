@@ -10,19 +10,19 @@ from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
-from mta_sts_lab.tlsrpt.labels import FileName, Subject, read_file_name, read_subject
 from mta_sts_lab.tlsrpt.mail import subject_of
-from mta_sts_lab.tlsrpt.moments import Moment
-from mta_sts_lab.tlsrpt.names import plain
+from mta_sts_lab.tlsrpt.names import FileName, Moment, Subject, plain, read_file_name, read_subject
+from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
-A50_NAME = "A50: one second tells the end of a day from the next midnight, and both mean the same day"
-A52_DIFFERENT = "A52: the Subject wants the form of a message identifier, the JSON any text"
-A56 = "A55, A56, A67: about DANE, or without a policy, the recipient domain and another one are both right"
+SAME_DAY = "one second tells the end of a day from the next midnight, and both mean the same day"
+ID_FORMS_DIFFER = "the Subject wants the form of a message identifier, the JSON any text"
+EITHER_DOMAIN = "about DANE, or without a policy, the recipient domain and another one are both right"
 JSON_DECIDES = "the JSON is authoritative (RFC 8460, section 5.6), so that nobody who obeys is misled"
 
 
-def the_submitter_is_the_contacts_domain(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.3-06",))
+def submitter_is_the_contact_domain(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Submitter is the domain of contact-info."""
     submitter = parsed.message.first("tls-report-submitter") if parsed.message else None
     contact = parsed.contact_domain
@@ -31,16 +31,18 @@ def the_submitter_is_the_contacts_domain(parsed: ParsedReport) -> Iterator[Depar
         yield Departure("RPT-5.3-06", "submitter-differs", where, contact, quoted(submitter))
 
 
-def the_report_domain_is_the_policy_domain(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.3-07",))
+def report_domain_is_a_policy_domain(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Domain is a policy-domain of the report."""
     domain = parsed.message.first("tls-report-domain") if parsed.message else None
     if domain and not _names_a_policy(parsed, domain):
         expected, observed = _domains(parsed), quoted(domain)
-        grade, note = (Grade.INFO, A56) if _may_be_another(parsed) else (None, "")
+        grade, note = (Grade.INFO, EITHER_DOMAIN) if _may_be_another(parsed) else (None, "")
         yield Departure("RPT-5.3-07", "domain-differs", "TLS-Report-Domain", expected, observed, grade, note)
 
 
-def the_subject_agrees_with_the_report(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.6-01",))
+def subject_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
     """The Subject names the policy domain, the submitter and the report-id of the JSON."""
     subject = _subject(parsed)
     if subject is None:
@@ -53,17 +55,19 @@ def the_subject_agrees_with_the_report(parsed: ParsedReport) -> Iterator[Departu
     identifier = (parsed.content.report_id or "") if parsed.content else ""
     if subject.report_id and identifier and subject.report_id != identifier.strip("<>"):
         expected, observed = quoted(identifier), quoted(subject.report_id)
-        yield Departure("RPT-5.6-01", "report-id-differs", "Subject", expected, observed, Grade.INFO, A52_DIFFERENT)
+        yield Departure("RPT-5.6-01", "report-id-differs", "Subject", expected, observed, Grade.INFO, ID_FORMS_DIFFER)
 
 
-def the_file_name_agrees_with_the_report(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.6-01",))
+def file_name_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name has the policy domain of the JSON."""
     name = read_file_name(parsed.file_name)
     if name and not _names_a_policy(parsed, name.domain):
         yield _another_domain(parsed, "file name", name.domain)
 
 
-def the_file_name_begins_with_the_contacts_domain(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.1-02",))
+def file_name_has_the_sender(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name begins with the domain of contact-info."""
     name = read_file_name(parsed.file_name)
     contact = parsed.contact_domain
@@ -72,7 +76,8 @@ def the_file_name_begins_with_the_contacts_domain(parsed: ParsedReport) -> Itera
         yield Departure("RPT-5.1-02", "sender-differs", "file name", contact, observed, Grade.WEAK, JSON_DECIDES)
 
 
-def the_file_name_has_the_times_of_the_report(parsed: ParsedReport) -> Iterator[Departure]:
+@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.1-04",))
+def file_name_has_the_times(parsed: ParsedReport) -> Iterator[Departure]:
     """The two numbers of the file name are the limits of date-range in Unix seconds."""
     name = read_file_name(parsed.file_name)
     if name and parsed.content:
@@ -85,7 +90,7 @@ def _time(name: FileName, limit: str, moment: Moment | None) -> Iterator[Departu
     if moment is None or moment.unix is None or seconds == moment.unix:
         return
     close = limit == "end" and abs(seconds - moment.unix) == 1
-    grade, note = (Grade.INFO, A50_NAME) if close else (Grade.WEAK, JSON_DECIDES)
+    grade, note = (Grade.INFO, SAME_DAY) if close else (Grade.WEAK, JSON_DECIDES)
     expected, observed = f"{moment.unix} ({moment.text})", f"{seconds}"
     yield Departure("RPT-5.1-04", f"{limit}-differs", "file name", expected, observed, grade, note)
 
@@ -112,7 +117,7 @@ def _domains(parsed: ParsedReport) -> str:
 def _another_domain(parsed: ParsedReport, where: str, domain: str) -> Departure:
     if _may_be_another(parsed):
         expected, observed = _domains(parsed), quoted(domain)
-        return Departure("RPT-5.6-01", "domain-differs", where, expected, observed, Grade.INFO, A56)
+        return Departure("RPT-5.6-01", "domain-differs", where, expected, observed, Grade.INFO, EITHER_DOMAIN)
     return _contradiction(where, "domain-differs", _domains(parsed), domain)
 
 

@@ -1,0 +1,162 @@
+"""Whether addresses, hosts and per-host counts in failure-details are those of real sessions (RFC 8460, section 4.4).
+
+It is not enough that a host, an address and a failure each occurred somewhere: they must belong to the same session.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mta_sts_lab.model import Grade
+from mta_sts_lab.tlsrpt.departures import Departure, listed, quoted
+from mta_sts_lab.tlsrpt.known_sessions import COUNTED, FailedSessions, KnownSessions
+from mta_sts_lab.tlsrpt.names import canonical, plain
+from mta_sts_lab.tlsrpt.registry import Scope, session_check
+from mta_sts_lab.tlsrpt.report import RESULT_TYPES, Failure, ParsedReport
+
+#: A reply code and what joins it to the name behind it.
+_HELLO = re.compile(r"(?m)^\d{3}[ -]")
+
+WHOLE = "RFC 8460, section 4.4, speaks of the string from the banner: some reporters quote the whole reply"
+
+
+@session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-15", "RPT-4.4-18"))
+def addresses_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
+    """sending-mta-ip and receiving-ip are addresses of sessions that there were; absent is judged elsewhere."""
+    sending, receiving = (frozenset(map(canonical, ips)) for ips in (known.sending_ips, known.receiving_ips))
+    for failure in known.failures(report):
+        for obligation, name, told, right in (
+            ("RPT-4.4-15", "sending-mta-ip", failure.sending_mta_ip, sending),
+            ("RPT-4.4-18", "receiving-ip", failure.receiving_ip, receiving),
+        ):
+            if told and right and canonical(told) not in right:
+                where = f"{failure.where}.{name}"
+                yield Departure(obligation, "address-untrue", where, listed(right), quoted(told))
+
+
+@session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-16",))
+def receiving_hosts_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
+    """receiving-mx-hostname is a host that was dialled."""
+    hosts = frozenset(map(plain, known.mx_hosts))
+    for failure in known.failures(report):
+        told = failure.receiving_mx_hostname
+        if told and hosts and plain(told) not in hosts:
+            where = f"{failure.where}.receiving-mx-hostname"
+            yield Departure("RPT-4.4-16", "host-untrue", where, listed(hosts), quoted(told))
+
+
+@session_check(scope=(Scope.CONTENT,), obligations=(*RESULT_TYPES.values(), "RPT-4.4-16", "RPT-4.4-18"))
+def failures_name_the_right_host(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
+    """Host, address and result type of an entry are those of sessions that there were, all three together.
+
+    A host or an address that nobody met at all is found elsewhere, and so is a type that fits no trouble.
+    """
+    for policy in known.blocks(report):
+        for failure in policy.failures or ():
+            fitting = _with_this_trouble(failure, known)
+            if fitting and _is_known_to(failure, known) and not _meant(failure, fitting):
+                yield _untrue(failure, fitting, known)
+
+
+@session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-19",))
+def host_failure_counts_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
+    """Entries of one result type lay no more sessions to a host than came to nothing there."""
+    told: set[tuple[str | None, str | None, tuple[FailedSessions, ...]]] = set()
+    for policy in known.blocks(report):
+        for failure in policy.failures or ():
+            sessions = _meant(failure, _with_this_trouble(failure, known))
+            key = (policy.policy_type, failure.result_type, sessions)
+            if not sessions or key in told:
+                continue
+            told.add(key)
+            count, most = _claimed(sessions, policy.policy_type, failure, report, known), _most(sessions)
+            # More than failed in the whole day is found elsewhere.
+            if most < count and (failure.failed_session_count or 0) <= known.failed.most:
+                where = f"{failure.where}.failed-session-count"
+                observed = f"{count} of type {failure.result_type}, at {_shown(sessions)}"
+                yield Departure(
+                    "RPT-4.4-19", "more-than-this-host-had", where, f"{most} at most", observed, note=COUNTED
+                )
+
+
+@session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-17",))
+def greetings_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
+    """receiving-mx-helo, which may be left out, is the name by which such a host introduced itself."""
+    right = frozenset(map(plain, known.mx_greetings))
+    for failure in known.failures(report):
+        told, where = failure.receiving_mx_helo, f"{failure.where}.receiving-mx-helo"
+        if not told or not right or plain(told) in right:
+            continue
+        if right & set(map(plain, _HELLO.sub(" ", told).split())):
+            yield Departure("RPT-4.4-17", "more-than-the-name", where, listed(right), quoted(told), Grade.INFO, WHOLE)
+        else:
+            yield Departure("RPT-4.4-17", "host-untrue", where, listed(right), quoted(told))
+
+
+def _with_this_trouble(failure: Failure, known: KnownSessions) -> tuple[FailedSessions, ...]:
+    """Return the sessions whose trouble an entry's type names. None: it is no matter of single sessions."""
+    return tuple(one for one in known.failed_sessions if failure.result_type in one.result_types)
+
+
+def _meant(failure: Failure, sessions: tuple[FailedSessions, ...]) -> tuple[FailedSessions, ...]:
+    """Return the sessions that an entry may mean; a member that it leaves out fits all."""
+    return tuple(one for one in sessions if _at_host(failure, one) and _at_address(failure, one))
+
+
+def _at_host(failure: Failure, sessions: FailedSessions) -> bool:
+    return not failure.receiving_mx_hostname or plain(failure.receiving_mx_hostname) in map(plain, sessions.hosts)
+
+
+def _at_address(failure: Failure, sessions: FailedSessions) -> bool:
+    told, right = failure.receiving_ip, sessions.address
+    return not told or not right or canonical(told) == canonical(right)
+
+
+def _is_known_to(failure: Failure, known: KnownSessions) -> bool:
+    host, address = failure.receiving_mx_hostname, failure.receiving_ip
+    hosts, addresses = map(plain, known.mx_hosts), map(canonical, known.receiving_ips)
+    return (not host or plain(host) in hosts) and (not address or canonical(address) in addresses)
+
+
+def _untrue(failure: Failure, fitting: tuple[FailedSessions, ...], known: KnownSessions) -> Departure:
+    """Say which member of an entry is wrong: the one that agrees with the sessions if it alone is changed."""
+    expected = f"what failed like this: {_shown(fitting)}"
+    observed = f"{failure.result_type} at {failure.receiving_mx_hostname or '-'} [{failure.receiving_ip or '-'}]"
+    if _meant(failure, known.failed_sessions):
+        obligation, member = RESULT_TYPES[failure.result_type or ""], "result-type"
+    elif any(_at_host(failure, one) for one in fitting):
+        obligation, member = "RPT-4.4-18", "receiving-ip"
+    else:
+        obligation, member = "RPT-4.4-16", "receiving-mx-hostname"
+    return Departure(obligation, "laid-to-another", f"{failure.where}.{member}", expected, quoted(observed))
+
+
+def _claimed(
+    sessions: tuple[FailedSessions, ...],
+    policy_type: str | None,
+    like: Failure,
+    report: ParsedReport,
+    known: KnownSessions,
+) -> int:
+    """Return how many failures all entries of a type lay to some sessions and to none beside them.
+
+    A session under two types of policy stands in a block of each.
+    """
+    entries = (
+        one for policy in known.blocks(report) if policy.policy_type == policy_type for one in policy.failures or ()
+    )
+    alike = [one for one in entries if one.result_type == like.result_type]
+    return sum(
+        one.failed_session_count or 0
+        for one in alike
+        if (meant := _meant(one, _with_this_trouble(one, known))) and set(meant) <= set(sessions)
+    )
+
+
+def _most(sessions: tuple[FailedSessions, ...]) -> int:
+    return sum(one.most for one in sessions)
+
+
+def _shown(sessions: tuple[FailedSessions, ...]) -> str:
+    return ", ".join(f"{'/'.join(sorted(one.hosts)) or '-'} [{one.address or '-'}]" for one in sessions[:6])

@@ -61,7 +61,7 @@ def test_a_true_report_has_no_findings() -> None:
         ("sts", "victim.example", {ANOTHER}),
         ("tlsa", "mx.victim.example", {ANOTHER}),
         ("sts", "mx1.a.example", {ANOTHER}),
-        ("no-policy-found", "mx1.a.example", set()),  # A67
+        ("no-policy-found", "mx1.a.example", set()),
     ],
 )
 def test_what_befell_others_is_for_their_reports(kind: str, name: str, found: set[tuple[str, str, Grade]]) -> None:
@@ -171,7 +171,7 @@ CASES: list[tuple[str, Changes, set[tuple[str, str, Grade]]]] = [
         {("RPT-4.2.1-01", "successes-untrue", FAIL)},
     ),
     (
-        "clear text counted as well (A61)",
+        "clear text counted as well",
         lambda r: _block(r)["summary"].update({"total-successful-session-count": 17}),
         {("RPT-4.2.1-01", "successes-differ", INFO)},
     ),
@@ -186,7 +186,7 @@ def test_each_untruth_is_found_and_nothing_else(change: Changes, expected: set[t
 
 HARMLESS: list[tuple[str, Changes]] = [
     (
-        "blanks and order of the lines (A66)",
+        "blanks and order of the lines",
         lambda r: _block(r)["policy"].update(
             {
                 "policy-string": [
@@ -200,7 +200,7 @@ HARMLESS: list[tuple[str, Changes]] = [
         ),
     ),
     (
-        "addresses unknown (A46)",
+        "addresses unknown",
         lambda r: _block(r)["failure-details"][0].update({"sending-mta-ip": "", "receiving-ip": ""}),
     ),
     (
@@ -215,11 +215,11 @@ HARMLESS: list[tuple[str, Changes]] = [
         ),
     ),
     (
-        "without a policy, under the name of an MX (A67)",
+        "without a policy, under the name of an MX",
         lambda r: r["policies"][2]["policy"].update({"policy-domain": "mx1.a.example"}),
     ),
     (
-        "no lines for a policy that was never learnt (A45)",
+        "no lines for a policy that was never learnt",
         lambda r: (_block(r)["policy"].pop("policy-string"), _block(r)["policy"].pop("mx-host")),
     ),
 ]
@@ -299,8 +299,7 @@ def test_dane_blocks_stand_under_the_mx_host_with_its_records() -> None:
     assert _told(good(), replace(known, mx_hosts=frozenset())) == {("RPT-4.4-08", "no-block-for-the-domain", FAIL)}
 
 
-def test_a_policy_that_was_replaced_during_the_day_is_right(  # A64
-) -> None:
+def test_a_policy_that_was_replaced_during_the_day_is_right() -> None:
     known = replace(KNOWN, policy_lines=(*LINES[:-1], "max_age: 86400"), earlier_policy_lines=(LINES,))
     assert _told(good(), known) == set()
     assert _told(good(), replace(known, earlier_policy_lines=())) != set()
@@ -326,9 +325,7 @@ def test_a_text_that_was_refused_is_quoted_only_as_such() -> None:
 
 
 @pytest.mark.parametrize(("quoted", "right"), [([], True), (["version: STSv1", "mode: enforce"], False)])
-def test_where_no_policy_was_in_force_none_need_be_quoted_and_none_invented(  # A45
-    quoted: list[str], right: bool
-) -> None:
+def test_where_no_policy_was_in_force_none_need_be_quoted_and_none_invented(quoted: list[str], right: bool) -> None:
     known = replace(KNOWN, policy_lines=None, refused_policy_lines=(("version: STSv1", "mode: testing"),))
 
     def change(report: dict[str, Any]) -> None:
@@ -349,14 +346,14 @@ def test_a_session_under_two_policies_is_not_counted_twice() -> None:
     assert _told(report, known) == {("RPT-4.2.1-01", "successes-differ", INFO)}
 
 
-def test_counters_prove_nothing_where_they_are_free() -> None:  # A63
+def test_counters_prove_nothing_where_they_are_free() -> None:
     known = replace(KNOWN, counters_are_free=True)
     report = changed(lambda r: _block(r)["summary"].update({"total-failure-session-count": 0}))
     assert _told(report, known) == {("RPT-4.2.2-01", "failures-untrue", INFO)}
 
 
 def test_free_counters_have_no_more_than_was_attempted() -> None:
-    """A63 says which counter a session may raise, not how many sessions there were."""
+    """It is open which counter a session may raise, not how many sessions there were."""
     known = replace(KNOWN, counters_are_free=True)
     for count, grade in ((20, INFO), (21, FAIL)):
         report = changed(lambda r, count=count: _block(r)["summary"].update({"total-failure-session-count": count}))
@@ -364,7 +361,7 @@ def test_free_counters_have_no_more_than_was_attempted() -> None:
 
 
 def test_a_session_that_did_not_go_on_is_no_success() -> None:
-    """A61 excuses the count of a delivery in clear after the failure; of what was held there was none."""
+    """Reporters may add the count of a delivery in clear after the failure; of what was held there was none."""
     report = changed(lambda r: _block(r)["summary"].update({"total-successful-session-count": 17}))
     assert _told(report, replace(KNOWN, successes=17)) == {("RPT-4.2.1-01", "successes-differ", INFO)}
     assert _told(report, replace(KNOWN, successes=16)) == {("RPT-4.2.1-01", "successes-untrue", FAIL)}
@@ -437,7 +434,7 @@ class TestSeveralTroubles:
 
 
 def test_a_type_that_fits_one_session_does_not_excuse_the_others() -> None:
-    """A65: one handshake broke and was rightly reported so, the others showed a self-signed certificate."""
+    """One handshake broke and was rightly reported so, the others showed a self-signed certificate."""
     right = right_result_types("self-signed", "handshake-broken", "starttls-not-offered", "policy-unreachable")
     known = replace(KNOWN, result_types=right, fits={"validation-failure": (1, WEAK)})
     report = changed(lambda r: _block(r)["failure-details"][1].update({"result-type": "validation-failure"}))
@@ -494,7 +491,7 @@ class TestWhoFailed:
         assert _told(changed(split), self.KNOWN) == {("RPT-4.4-19", "more-than-this-host-had", FAIL)}
 
     def test_what_an_entry_leaves_out_fits_everybody(self) -> None:
-        """A46: that a member must not be left out is judged elsewhere."""
+        """That a member must not be left out is judged elsewhere."""
         assert self.told(0, {"receiving-ip": ""}) == set()
         assert self.told(0, {"receiving-mx-hostname": ""}) == set()
         assert self.told(0, {"receiving-ip": "", "receiving-mx-hostname": ""}) == set()

@@ -443,10 +443,19 @@ class TestAbout:
         [command.name or command.callback.__name__ for command in app.registered_commands],  # type: ignore[union-attr]
     )
     def test_help_of_each_command(self, shell: Shell, command: str) -> None:
-        answer = shell(command.replace("_", "-"), "--help")
+        name = command.strip("_").replace("_", "-")
+        answer = shell(name, "--help")
+        hidden = ("play-served-plan", "reference-sender")
         assert answer.status == 0
-        assert "Usage: sts-lab" in answer.out
-        assert command.replace("_", "-") in answer.out
+        assert f"Usage: sts-lab {name}" in answer.out
+        assert (f"Example: sts-lab {name}" in answer.out) is (name not in hidden)
+
+    def test_help_prints_brackets_as_they_are(self, shell: Shell) -> None:
+        assert "starttls/strip[enforce]" in shell("run", "--help").out
+        assert "starttls/strip[enforce]" in shell("show", "--help").out
+
+    def test_each_command_has_its_whole_summary_in_the_list(self, shell: Shell) -> None:
+        assert "..." not in shell("--help").out.partition("Commands:")[2]
 
     def test_show_list_and_requirements(self, shell: Shell) -> None:
         assert "STARTTLS" in shell("show", STRIP).out

@@ -28,6 +28,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Without rich's markup: it would take the mode in `starttls/strip[enforce]` for a tag and leave it out.
+    rich_markup_mode=None,
 )
 
 Selection = Annotated[
@@ -66,7 +68,7 @@ def _version(
         raise typer.Exit
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab run --target postfix 'starttls/*' --mode enforce")
 def run(
     selection: Selection = None,
     target: TargetNames = None,
@@ -101,7 +103,7 @@ def run(
     raise typer.Exit(finished.summary.exit_code)
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab demo strip --target postfix")
 def demo(
     scenario: Annotated[str, typer.Argument(help="A scenario, or just its name: strip.")],
     target: TargetName = "reference",
@@ -110,7 +112,10 @@ def demo(
     vector: Annotated[str, typer.Option(help="Which vector to show; the first if not said.")] = "",
     out: Out = Path("runs"),
 ) -> None:
-    """Show an attack as it happens, under every policy mode side by side, with the verdicts."""
+    """Show an attack as it happens, under each policy mode.
+
+    At the end stand the modes side by side, with the verdicts.
+    """
     from mta_sts_lab.reports.narration import Narrator
     from mta_sts_lab.runs.workflow import Watcher, carry_out, catalogue, chosen_cases
 
@@ -131,7 +136,7 @@ def demo(
     raise typer.Exit(finished.summary.exit_code)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: sts-lab list 'certificate/*' --mode testing")
 def list_(selection: Selection = None, mode: Modes = None) -> None:
     """List the cases."""
     from mta_sts_lab.reports.tables import scenarios_table
@@ -147,9 +152,9 @@ def list_(selection: Selection = None, mode: Modes = None) -> None:
     console().print(scenarios_table(listed))
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab show 'starttls/strip[enforce]'")
 def show(case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[enforce]'.")]) -> None:
-    """Show a case: its story, its steps and attacks, and what must happen."""
+    """Show a case: story, steps, attacks, what must happen."""
     from mta_sts_lab.reports.tables import scenario_page
     from mta_sts_lab.requirements import load_requirements
     from mta_sts_lab.runs.workflow import catalogue
@@ -161,13 +166,16 @@ def show(case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[en
         console().print(scenario_page(shelf.scenario(name), load_requirements(), cases))
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab judge 20261124-022900-1a2b3c")
 def judge(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its id.")],
     out: Out = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
 ) -> None:
-    """Judge a run again, from its record alone, and say which verdicts changed."""
+    """Judge a run again, from its record alone.
+
+    It says which verdicts changed.
+    """
     from mta_sts_lab.runs.workflow import find_run, finish, verdicts_before
     from mta_sts_lab.runs.writing import kept_deviations
 
@@ -184,23 +192,29 @@ def judge(
     raise typer.Exit(finished.summary.exit_code)
 
 
-app.command()(matrix)
+app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab lint")
 def lint() -> None:
-    """Check the scenario files: what cannot fail, what cannot fire, what is misspelt."""
+    """Check the scenario files.
+
+    It finds expectations that cannot fail, attacks that cannot take effect, and words that do not exist.
+    """
     from mta_sts_lab.runs.workflow import catalogue
 
     shelf = catalogue()
     say(f"{len(shelf.scenarios)} scenarios, {len(shelf.cases)} cases: nothing to complain of")
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab requirements STS-5-03")
 def requirements(
-    identifier: Annotated[str | None, typer.Argument(metavar="[ID]", help="One obligation: STS-5-03.")] = None,
+    identifier: Annotated[str | None, typer.Argument(metavar="ID", help="One obligation: STS-5-03.")] = None,
 ) -> None:
-    """Show how the obligations of the RFCs are covered, or one of them with what covers it."""
+    """Show which obligations of the RFCs are covered.
+
+    With an id: that obligation, and the scenarios that cover it.
+    """
     from mta_sts_lab.reports.tables import requirement_page, requirements_table
     from mta_sts_lab.requirements import load_requirements, near_misses
     from mta_sts_lab.runs.workflow import catalogue
@@ -216,11 +230,14 @@ def requirements(
     console().print(requirement_page(rows[identifier], shelf.scenarios))
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab targets --build")
 def targets(
     build: Annotated[bool, typer.Option("--build", help="Build the images of all targets now.")] = False,
 ) -> None:
-    """List the targets: the reference sender, and every mail server with a folder in docker/."""
+    """List the mail servers that can be tested.
+
+    These are the reference sender, and every mail server with a folder in docker/.
+    """
     from mta_sts_lab.backends.docker.folder import shipped_targets
     from mta_sts_lab.reference.target import CAPABILITIES
     from mta_sts_lab.reports.tables import TargetSummary, targets_table
@@ -234,7 +251,7 @@ def targets(
     console().print(targets_table(rows))
 
 
-@app.command("target-check")
+@app.command("target-check", epilog="Example: sts-lab target-check ./my-mta/")
 def target_check(
     target: Annotated[str, typer.Argument(help="A folder of your own (./my-mta), or a target that is shipped.")],
     flaw: FlawNames = None,
@@ -242,7 +259,10 @@ def target_check(
     seed: Seed = None,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
 ) -> None:
-    """Check a target's adapter alone: is it up, does honest mail arrive, are its hooks and claims true?"""
+    """Check the adapter of a mail server.
+
+    Is it up, does mail arrive when nobody attacks, do its hooks do what they say, and are its claims true?
+    """
     from mta_sts_lab.adapter_check.page import adapter_page, exit_code
     from mta_sts_lab.cli.target_check import Onlooker, check_target
     from mta_sts_lab.reports.progress import Progress
@@ -259,9 +279,9 @@ def target_check(
     raise typer.Exit(exit_code(checked.findings))
 
 
-@app.command("report-check")
+@app.command("report-check", epilog="Example: sts-lab report-check report.json.gz mail.eml")
 def report_check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Mail, gzip or JSON; - for standard input.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Mail, gzip or JSON; - for standard input.")],
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
     media_type: Annotated[
         str | None, typer.Option("--media-type", help="The files are bodies of HTTP requests of this Content-Type.")
@@ -270,7 +290,10 @@ def report_check(
         list[str] | None, typer.Option("--dkim-key", help="A DKIM key: 'selector._domainkey.domain=RECORD'.")
     ] = None,
 ) -> None:
-    """Grade TLS reports (RFC 8460) that you have: what is wrong, which rule, how bad."""
+    """Grade TLS reports (RFC 8460) that you have.
+
+    Each finding says what is wrong, which rule it breaks, and how bad that is.
+    """
     from mta_sts_lab.cli.report_check import check_files, document, exit_status, show
 
     checked = check_files(files, media_type, dkim_key or ())
@@ -281,12 +304,15 @@ def report_check(
     raise typer.Exit(exit_status(checked))
 
 
-@app.command()
+@app.command(epilog="Example: sts-lab clean")
 def clean(
     all_: Annotated[bool, typer.Option("--all", help="In Docker also what belongs to runs still going.")] = False,
     out: Out = Path("runs"),
 ) -> None:
-    """Remove what killed runs left: containers, networks, and folders with a record that was cut short."""
+    """Remove what killed runs left behind.
+
+    That is containers, networks, and folders with a record that was cut short.
+    """
     from mta_sts_lab.backends.docker.engine import clean as clean_engine
     from mta_sts_lab.backends.docker.engine import connect
     from mta_sts_lab.runs.leftovers import clean_runs

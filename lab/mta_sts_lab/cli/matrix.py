@@ -10,7 +10,7 @@ import typer
 from mta_sts_lab.cli.output import aside, console, say
 from mta_sts_lab.runs.trouble import UsageError
 
-Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders of runs, or their ids.")]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of runs, or their ids.")]
 Out = Annotated[Path, typer.Option("--out", help="Where runs are looked for by their ids.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown, and nothing else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the table as JSON, and nothing else.")]
@@ -28,7 +28,9 @@ def matrix(
     brief: Brief = False,
     every_case: EveryCase = False,
 ) -> None:
-    """Put the verdicts of several runs into one table: targets beside each other, the worst first.
+    """Put the verdicts of several runs into one table.
+
+    The targets stand beside each other, the worst first.
 
     The exit status says whether the table could be made, not what is in it.
     """

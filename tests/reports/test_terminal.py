@@ -4,14 +4,24 @@ from dataclasses import replace
 from pathlib import PurePath
 
 import pytest
+from mta_sts_lab.judge.comparison import Comparison, Field
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.reports.summary import Summary, summarise
-from mta_sts_lab.reports.terminal import Evidence, finding_block, findings, is_finding, repeat_command, summary_line
+from mta_sts_lab.reports.terminal import (
+    Evidence,
+    finding_block,
+    findings,
+    is_finding,
+    repeat_command,
+    report_page,
+    summary_line,
+)
 from mta_sts_lab.reports.writers.mitm import mitm_name
 
 from .records import (
     HOSTILE,
+    HOSTILE_VISIBLE,
     REQUIREMENTS,
     assert_fits,
     hostile_events,
@@ -144,3 +154,23 @@ def test_one_line_counts_everything() -> None:
     assert "(1 of them known deviations)" in summary_line(_summary(known=("x",))).plain
     assert summary_line(_summary(cases=1, counts={Grade.PASS: 1})).plain.startswith("1 case: 1 pass.")
     assert_fits(rendered(summary_line(_summary(known=("x",), unjudged=("x",), complete=False))))
+
+
+def test_a_field_stands_beside_its_verdict() -> None:
+    fields = (Field("failed sessions", "1 to 2", "14", Grade.FAIL), Field("day", "", "2025-01-06", Grade.PASS))
+    shown = rendered(report_page([Comparison("a/b[enforce]", "posted", fields, "14 sessions failed", ())]))
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["failed", "sessions", "1", "to", "2", "14", "fail"] in lines
+    assert ["day", "-", "2025-01-06", "pass"] in lines
+    assert 'It tells the domain: "14 sessions failed."' in shown
+
+
+def test_foreign_text_of_a_report_is_escaped() -> None:
+    field = Field("policy-domain", "x", HOSTILE, Grade.WEAK)
+    shown = rendered(report_page([Comparison(HOSTILE, HOSTILE, (field,), HOSTILE, (HOSTILE,))]))
+    assert HOSTILE not in shown
+    assert HOSTILE_VISIBLE[:10] in shown
+
+
+def test_no_report_prints_nothing() -> None:
+    assert rendered(report_page([])) == ""

@@ -19,7 +19,7 @@ def tell_reports(screen: Console, finished: RunResult, most: int | None = None) 
     """Print the TLS reports that arrived beside what the lab saw, unless there are too many to read."""
     from mta_sts_lab.judge import views_of
     from mta_sts_lab.judge.comparison import compare_reports
-    from mta_sts_lab.reports.report_page import report_page
+    from mta_sts_lab.reports.terminal import report_page
     from mta_sts_lab.requirements import load_requirements
 
     words = {verdict.case: verdict for verdict in finished.verdicts}

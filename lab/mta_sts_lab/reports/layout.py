@@ -1,4 +1,4 @@
-"""Paragraphs for terminals: hanging indents, no line longer than the page, no trailing blanks, no markup."""
+"""Paragraphs and lines of a timeline for terminals: hanging indents, never wider than the page, no markup."""
 
 from __future__ import annotations
 
@@ -8,11 +8,30 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
+from mta_sts_lab.reports.escaping import shortened
+from mta_sts_lab.reports.timeline import Emphasis, Line
+
 #: Cells. Longer lines than this are hard to follow by eye, also on a projector.
 WIDEST = 100
 
 #: Cells that a paragraph gets at least, however wide its gutter is.
 NARROWEST = 20
+
+
+#: Cells. The longest pair of speakers is "attacker => sender".
+_ACTOR = 18
+
+#: Cells. An SMTP line may have thousands of octets; four lines of the page tell enough, the record has it all.
+_LONGEST = 200
+
+LINE_STYLES = {
+    Emphasis.PLAIN: "",
+    Emphasis.QUIET: "dim",
+    Emphasis.ATTACK: "red",
+    Emphasis.LEAK: "bold red",
+    Emphasis.SECURE: "green",
+    Emphasis.TROUBLE: "yellow",
+}
 
 
 def page_width(width: int) -> int:
@@ -24,7 +43,7 @@ def page_width(width: int) -> int:
 class Hanging:
     """A paragraph whose further lines are indented below its first, to the right of a gutter.
 
-    Both parts are `Text`, which rich never reads as markup; what is foreign in them was made `visible` before.
+    Both parts are `Text`, which rich never reads as markup; unprintable characters in them were escaped before.
     """
 
     gutter: Text
@@ -55,7 +74,7 @@ class Rule:
 
 
 def paragraph(text: str, indent: int = 0, style: str = "") -> Hanging:
-    """Return running text, which was made visible before, as an indented paragraph."""
+    """Return running text without unprintable characters as an indented paragraph."""
     return Hanging(Text(" " * indent), Text(text, style=style))
 
 
@@ -69,3 +88,25 @@ def paragraphs(text: str) -> list[str]:
     """Split text from a file into paragraphs (at blank lines), the lines of each joined."""
     blocks = text.replace("\r\n", "\n").split("\n\n")
     return [" ".join(block.split()) for block in blocks if block.strip()]
+
+
+def gutter_line(line: Line, indent: int = 0) -> Hanging:
+    """Lay one line out: `  0.412  sender > attacker  EHLO mta.sender.example`."""
+    style = LINE_STYLES[line.emphasis]
+    gutter = Text(" " * indent)
+    gutter.append(f"{line.at:7.3f}  ", style="dim")
+    gutter.append(shortened(line.actor, _ACTOR).ljust(_ACTOR) + "  ", style=style)
+    return Hanging(gutter, said(line))
+
+
+def said(line: Line) -> Text:
+    """Return a line's words; what the attacker took away or replaced is struck through, and named as such in words."""
+    style = LINE_STYLES[line.emphasis]
+    body = Text(shortened(line.text, _LONGEST), style=style)
+    if line.struck:
+        label = "instead of: " if line.text else "removed by the attacker: "
+        body.append(" [" if line.text else "[")
+        body.append(label)
+        body.append(shortened(line.struck, _LONGEST), style="strike")
+        body.append("]")
+    return body

@@ -1,7 +1,7 @@
-"""The trainer's view: an attack told as it happens, arm by arm, then the arms side by side and what stopped the attack.
+"""The output of `sts-lab demo`: the cases of a scenario event by event, side by side, and what stopped the attack.
 
-The arms of a scenario may be played all at once. They are told one after the other, without a policy first and enforce
-last: the arm whose turn it is is told live, what happens meanwhile in the others is kept until theirs comes.
+The cases may be played all at once. They are shown one after the other, without a policy first and under enforce last:
+the events of one case are printed as they come in, those of the later cases are kept until it has ended.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from mta_sts_lab.events import CaseEnded, Event, LabFailed, StepBegan, TargetFailed
-from mta_sts_lab.model import Case, Expectation, Mode, Scenario, Verdict
-from mta_sts_lab.reports.arms import Arm, arm
+from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, Scenario, Verdict
+from mta_sts_lab.reports.case_outcome import CaseOutcome, case_outcome
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
-from mta_sts_lab.reports.layout import Hanging, Rule, labelled, paragraph, paragraphs
-from mta_sts_lab.reports.lesson import lesson
-from mta_sts_lab.reports.lines import gutter_line
+from mta_sts_lab.reports.glossary import GRADES, explained
+from mta_sts_lab.reports.layout import Hanging, Rule, gutter_line, labelled, paragraph, paragraphs
 from mta_sts_lab.reports.timeline import Emphasis, Line, Timeline, Topic
 
-#: From the weakest protection to the strongest, which is the order in which a trainer tells it.
-TELLING_ORDER = (Mode.ABSENT, Mode.NONE, Mode.TESTING, Mode.ENFORCE)
+#: From the weakest protection to the strongest.
+_ORDER = (Mode.ABSENT, Mode.NONE, Mode.TESTING, Mode.ENFORCE)
 
 #: Cells. "enforce,missing-intermediate" is the longest of the catalogue.
 _LABEL = 30
@@ -38,17 +37,24 @@ _MODES = {
     Mode.ENFORCE: "the domain publishes a policy in mode enforce",
 }
 
+#: The steps that most scenarios have.
+_STEPS = {
+    "prime": "honest mail before the attack, so that the sender can fetch the policy",
+    "attack": "a message is sent while the attack is active",
+    "recover": "the attack has ended, and the sender tries again what it still holds",
+}
+
 
 @dataclass(slots=True)
-class _Telling:
-    """How far one arm has been told."""
+class _Shown:
+    """How much of one case has been printed."""
 
     case: Case
+    #: Whether the whole SMTP dialogue is printed.
     full: bool
-    teller: Timeline = field(default_factory=Timeline)
+    timeline: Timeline = field(default_factory=Timeline)
     events: list[Event] = field(default_factory=list)
-    told: int = 0
-    headed: bool = False
+    printed: int = 0
     heading: RenderableType | None = None
 
     @property
@@ -57,50 +63,60 @@ class _Telling:
 
 
 class Narrator:
-    """Tells the arms of one scenario to a console. Feed it every event of the run, then call `finish`."""
+    """Prints the cases of one scenario. Feed it every event of the run, then call `finish`."""
 
     def __init__(
         self, console: Console, cases: Sequence[Case], scenario: Scenario | None = None, retry_seconds: float = 0.0
     ) -> None:
-        """`retry_seconds` is as in the record's header. Without the scenario there is no title and no story to tell."""
+        """`retry_seconds` is as in the record's header. Without the scenario no title and no story are printed."""
         self._console = console
         self._scenario = scenario
         self._retry_seconds = retry_seconds
-        ordered = sorted(cases, key=lambda case: (TELLING_ORDER.index(case.mode), case.vector))
+        ordered = sorted(cases, key=lambda case: (_ORDER.index(case.mode), case.vector))
         leading = {case.id for case in ordered if case.mode is Mode.ENFORCE} or {case.id for case in ordered}
-        self._arms = {case.id: _Telling(case, case.id in leading) for case in ordered}
-        self._waiting = list(self._arms.values())
+        self._cases = {case.id: _Shown(case, case.id in leading) for case in ordered}
+        self._waiting = list(self._cases.values())
         self._opened = False
         self._run_failed = False
 
     def on_event(self, event: Event) -> None:
-        """Take the next event of the run, and tell it if its arm has its turn."""
+        """Take the next event of the run, and print it if it is the turn of its case."""
         self._open()
-        if event.case in self._arms:
-            self._arms[event.case].events.append(event)
-            self._tell()
+        if event.case in self._cases:
+            self._cases[event.case].events.append(event)
+            while self._waiting:
+                self._show(self._waiting[0])
+                if not self._waiting[0].ended:
+                    return
+                self._waiting.pop(0)
         elif not event.case and isinstance(event.fact, LabFailed | TargetFailed):
-            self._trouble_of_run(event)
+            self._run_failed = True
+            line = Timeline().line(event)
+            if line is not None:
+                self._put(gutter_line(line))
 
     def finish(self, verdicts: Sequence[Verdict] = ()) -> None:
-        """Tell what is left, then all arms side by side and the closing lines, with the judge's words where given."""
+        """Print what is left, then all cases side by side and the conclusions."""
         self._open()
         while self._waiting:
-            self._tell_arm(self._waiting.pop(0))
-        words = {verdict.case: verdict for verdict in verdicts}
-        arms = [
-            arm(telling.case.id, telling.case.mode, telling.events, words.get(telling.case.id), self._retry_seconds)
-            for telling in self._arms.values()
+            self._show(self._waiting.pop(0))
+        judged = {verdict.case: verdict for verdict in verdicts}
+        outcomes = [
+            case_outcome(name, shown.case.mode, shown.events, judged.get(name), self._retry_seconds)
+            for name, shown in self._cases.items()
         ]
         if self._run_failed:
-            arms = [replace(told, spoilt=True) for told in arms]
+            outcomes = [replace(outcome, broken=True) for outcome in outcomes]
+        labels = self._labels()
         self._put(Text(), Text("Side by side", style="bold"), Rule())
-        for start in range(0, len(arms), _SIDE_BY_SIDE):
-            self._put(_side_by_side(arms[start : start + _SIDE_BY_SIDE], self._labels()), Text())
-        for told in arms:
-            self._put(labelled(self._labels()[told.case], told.sentence, style=_style_of(told)))
+        for start in range(0, len(outcomes), _SIDE_BY_SIDE):
+            self._put(_side_by_side(outcomes[start : start + _SIDE_BY_SIDE], labels), Text())
+        grades = {grade: GRADES[grade] for grade in Grade if grade.value in {one.verdict for one in outcomes}}
+        if grades:
+            self._put(explained(grades), Text())
+        self._put(*(labelled(labels[one.case], one.sentence, style=_style_of(one)) for one in outcomes))
         self._put(Text(), Rule("="))
-        self._put(*(paragraph(text) for text in lesson(arms)))
+        self._put(*(paragraph(text) for text in lesson(outcomes)))
 
     def _open(self) -> None:
         if self._opened:
@@ -108,63 +124,50 @@ class Narrator:
         self._opened = True
         if self._scenario is not None:
             self._put(*_opening(self._scenario))
-        watch = [row for telling in self._arms.values() for row in _to_watch(telling.case, self._labels())]
-        if watch:
-            self._put(Text(), Text("What to watch for: under each policy, what must happen", style="bold"), *watch)
+        cases = [shown.case for shown in self._cases.values()]
+        demands = [row for case in cases for row in _demands(case, self._labels())]
+        if demands:
+            head = "What must happen under each policy mode (absent: no policy is published)"
+            self._put(Text(), Text(head, style="bold"), *demands)
+        played = {step.name: _STEPS[step.name] for case in cases for step in case.steps if step.name in _STEPS}
+        if played:
+            self._put(Text(), Text("The steps of a case", style="bold"))
+            self._put(*(labelled(name, meaning) for name, meaning in played.items()))
         legend = "sender > mx: said in clear.  sender => mx: said inside TLS.  On the left, seconds."
-        relayed = "What an attacker merely repeats on his own connection to the MX is left out."
+        relayed = "SMTP lines that an attacker only repeats on a connection of its own to the MX are left out."
         self._put(Text(), paragraph(legend, style="dim"), paragraph(relayed, style="dim"))
 
     def _labels(self) -> Mapping[str, str]:
         return {
-            telling.case.id: shortened(",".join(p for p in (telling.case.mode.value, telling.case.vector) if p), _LABEL)
-            for telling in self._arms.values()
+            name: shortened(",".join(part for part in (shown.case.mode.value, shown.case.vector) if part), _LABEL)
+            for name, shown in self._cases.items()
         }
 
-    def _tell(self) -> None:
-        while self._waiting:
-            telling = self._waiting[0]
-            self._tell_arm(telling)
-            if not telling.ended:
-                return
-            self._waiting.pop(0)
-
-    def _tell_arm(self, telling: _Telling) -> None:
-        if telling.events and not telling.headed:
-            telling.headed = True
-            number = list(self._arms).index(telling.case.id) + 1
-            title = f"Arm {number} of {len(self._arms)}: {_MODES[telling.case.mode]}"
-            self._put(Text(), Text(title, style="bold"), Text(escape_unprintable(telling.case.id), style="dim"), Rule())
-        for event in telling.events[telling.told :]:
-            line = telling.teller.line(event)
+    def _show(self, shown: _Shown) -> None:
+        if shown.events and not shown.printed:
+            number = list(self._cases).index(shown.case.id) + 1
+            title = f"Case {number} of {len(self._cases)}: {_MODES[shown.case.mode]}"
+            self._put(Text(), Text(title, style="bold"), Text(escape_unprintable(shown.case.id), style="dim"), Rule())
+        for event in shown.events[shown.printed :]:
+            line = shown.timeline.line(event)
             if isinstance(event.fact, StepBegan) and line is not None:
-                telling.heading = _step_heading(line)
-            elif line is not None and _is_told(line, telling.full):
-                if telling.heading is not None:
-                    self._put(Text(), telling.heading)
-                    telling.heading = None
+                shown.heading = Text(f"Step {escape_unprintable(line.step)}: {line.text}", style="bold")
+            elif line is not None and _is_printed(line, shown.full):
+                if shown.heading is not None:
+                    self._put(Text(), shown.heading)
+                    shown.heading = None
                 self._put(gutter_line(line))
-        telling.told = len(telling.events)
-
-    def _trouble_of_run(self, event: Event) -> None:
-        self._run_failed = True
-        line = Timeline().line(event)
-        if line is not None:
-            self._put(gutter_line(line))
+        shown.printed = len(shown.events)
 
     def _put(self, *parts: RenderableType) -> None:
         for part in parts:
             self._console.print(part)
 
 
-def _is_told(line: Line, full: bool) -> bool:
+def _is_printed(line: Line, full: bool) -> bool:
     if line.relayed or line.topic is Topic.STEP or line.emphasis is Emphasis.QUIET:
         return False
     return full or line.essential
-
-
-def _step_heading(line: Line) -> Hanging:
-    return Hanging(Text(f"-- {escape_unprintable(line.step)}: ", style="bold"), Text(line.text, style="bold"))
 
 
 def _opening(scenario: Scenario) -> list[RenderableType]:
@@ -178,13 +181,13 @@ def _opening(scenario: Scenario) -> list[RenderableType]:
     return parts
 
 
-def _to_watch(case: Case, labels: Mapping[str, str]) -> list[Hanging]:
+def _demands(case: Case, labels: Mapping[str, str]) -> list[Hanging]:
     demands = []
     for step in case.steps:
         if step.expect is not None:
             demands.append(f"{step.name}: {demanded(step.expect)}")
         elif step.recovers:
-            demands.append(f"{step.name}: what was held arrives")
+            demands.append(f"{step.name}: held mail arrives")
     return [labelled(labels[case.id], escape_unprintable("; ".join(demands)))] if demands else []
 
 
@@ -195,61 +198,135 @@ def demanded(expectation: Expectation) -> str:
     return f"{allowed} (better: {' or '.join(expectation.should)})" if expectation.should else allowed
 
 
-def _style_of(told: Arm) -> str:
-    if told.read or told.outcome is None or told.outcome.value == "delivered-clear":
+def _style_of(one: CaseOutcome) -> str:
+    if one.read or one.outcome in (None, Outcome.DELIVERED_CLEAR):
         return "red"
-    return "green" if told.ended and not told.spoilt else "yellow"
+    return "green" if one.ended and not one.broken else "yellow"
 
 
-def _side_by_side(arms: Sequence[Arm], labels: Mapping[str, str]) -> Table:
+def _side_by_side(outcomes: Sequence[CaseOutcome], labels: Mapping[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style="bold")
     table.add_column("", width=12, overflow="fold", style="bold")
-    for told in arms:
-        table.add_column(Text(labels[told.case]), width=15, overflow="fold")
-    for label, cells in _rows(arms):
-        table.add_row(label, *(Text(cell) for cell in cells))
+    for one in outcomes:
+        table.add_column(Text(labels[one.case]), width=15, overflow="fold")
+    rows = {
+        "policy": [_policy(one) for one in outcomes],
+        "attack": [_attack(one) for one in outcomes],
+        "message": [one.outcome.value if one.outcome else "none sent" for one in outcomes],
+        "read by": [_read_by(one) for one in outcomes],
+        "afterwards": [_afterwards(one) for one in outcomes],
+        "verdict": [one.verdict or "-" for one in outcomes],
+    }
+    for label, cells in rows.items():
+        if label != "verdict" or any(one.verdict for one in outcomes):
+            table.add_row(label, *(Text(cell) for cell in cells))
     return table
 
 
-def _rows(arms: Sequence[Arm]) -> list[tuple[str, list[str]]]:
-    rows = [
-        ("policy", [_policy(told) for told in arms]),
-        ("attack", [_attack(told) for told in arms]),
-        ("message", [told.outcome.value if told.outcome else "none sent" for told in arms]),
-        ("read by", [_read_by(told) for told in arms]),
-        ("afterwards", [_afterwards(told) for told in arms]),
-    ]
-    if any(told.verdict for told in arms):
-        rows.append(("verdict", [told.verdict or "-" for told in arms]))
-    return rows
-
-
-def _policy(told: Arm) -> str:
-    if told.mode == Mode.ABSENT:
+def _policy(one: CaseOutcome) -> str:
+    if one.mode == Mode.ABSENT:
         return "none published"
-    if told.policy_learned:
+    if one.policy_learned:
         return "fetched before"
-    if not told.policy_answers:
+    if not one.policy_answers:
         return "never asked for"
-    return "fetched later" if 200 in told.policy_answers else "asked, not got"
+    return "fetched later" if 200 in one.policy_answers else "asked, not got"
 
 
-def _attack(told: Arm) -> str:
-    if not told.attacks:
+def _attack(one: CaseOutcome) -> str:
+    if not one.attacks:
         return "none on path"
-    return "took effect" if set(told.attacks) <= set(told.fired) else "did not fire"
+    return "took effect" if set(one.attacks) <= set(one.fired) else "did not fire"
 
 
-def _read_by(told: Arm) -> str:
-    if not told.read:
+def _read_by(one: CaseOutcome) -> str:
+    if not one.read:
         return "nobody seen"
-    who = "attacker" if told.reader == "attacker" else "anyone on path"
-    return who if told.read == "message" else f"{who} (token)"
+    who = "attacker" if one.reader == "attacker" else "anyone on path"
+    return who if one.read == "message" else f"{who} (token)"
 
 
-def _afterwards(told: Arm) -> str:
-    if told.later is not None:
-        return "arrived, " + told.later.value.removeprefix("delivered-")
-    if told.outcome is None or told.outcome.delivered:
+def _afterwards(one: CaseOutcome) -> str:
+    if one.later is not None:
+        return "arrived, " + one.later.value.removeprefix("delivered-")
+    if one.outcome is None or one.outcome.delivered:
         return "-"
     return "not arrived"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Conclusions
+
+_KEPT = (Outcome.DEFERRED, Outcome.BOUNCED, Outcome.DELIVERED_AUTHENTICATED)
+
+
+def lesson(outcomes: Sequence[CaseOutcome]) -> list[str]:
+    """Return the closing paragraphs: what stopped the attack, and what it would take to get past that.
+
+    Where the cases do not allow a conclusion, the paragraph says so.
+    """
+    found = [sentence for sentence in (_without_policy(outcomes), _testing(outcomes)) if sentence]
+    enforced = [one for one in outcomes if one.mode == Mode.ENFORCE]
+    if not enforced:
+        return [
+            *found,
+            "No case with a policy in mode enforce was played, so nothing here shows what stops the attack.",
+        ]
+    for one in enforced:
+        found += _enforced(one)
+    return list(dict.fromkeys(found))
+
+
+def _sound(one: CaseOutcome) -> bool:
+    """Whether a case proves anything: played to its end, nothing broken, and every attack in it took effect."""
+    return one.ended and not one.broken and set(one.attacks) <= set(one.fired)
+
+
+def _without_policy(outcomes: Sequence[CaseOutcome]) -> str:
+    bare = [one for one in outcomes if one.mode in (Mode.ABSENT, Mode.NONE) and _sound(one)]
+    if not any(one.outcome is Outcome.DELIVERED_CLEAR for one in bare):
+        return ""
+    return "Without an enforced policy the sender had no reason to insist on TLS: the message went out in clear."
+
+
+def _testing(outcomes: Sequence[CaseOutcome]) -> str:
+    tested = [one for one in outcomes if one.mode == Mode.TESTING and _sound(one)]
+    if not any(one.outcome in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED) for one in tested):
+        return ""
+    return "Mode testing stops nothing: it lets the mail pass and has the failure reported (RFC 8461, section 5)."
+
+
+def _enforced(one: CaseOutcome) -> list[str]:
+    name = escape_unprintable(one.case)
+    if not _sound(one):
+        return [f"{name} allows no conclusion: {_why_unsound(one)}."]
+    if one.outcome in _KEPT and not one.read:
+        return _stopped(one)
+    if one.outcome in (None, Outcome.UNSETTLED, Outcome.LOST) and not one.read:
+        return [f"{name} allows no conclusion: {one.sentence}."]
+    knew = "although the sender had fetched" if one.policy_learned else "and the sender had not fetched"
+    return [f"Nothing stopped the attack in {name}: {one.sentence}, {knew} the policy in mode enforce before it."]
+
+
+def _why_unsound(one: CaseOutcome) -> str:
+    if not one.ended:
+        return "it was not played to its end"
+    if one.broken:
+        return "the lab or the sender itself failed in it"
+    return "the attack did not take effect"
+
+
+def _stopped(one: CaseOutcome) -> list[str]:
+    if not one.policy_learned:
+        return [
+            f"In {escape_unprintable(one.case)} the message was kept safe, but not by the policy: the sender had not"
+            " fetched it before the attack."
+        ]
+    cost = "the mail waits" if one.outcome is Outcome.DEFERRED else "the attack fails"
+    return [
+        "What stopped the attack: the policy in mode enforce, which the sender had fetched before the attack began."
+        " Under it a message goes only to a host that the policy names, inside TLS, with a certificate that is valid"
+        f" for that host (RFC 8461, section 5). Otherwise {cost}.",
+        "How an attacker could still succeed: with a certificate for that host's name from a CA that the sender trusts"
+        " (RFC 8461, section 10.1), or by keeping the sender from ever fetching its first policy (section 10.2).",
+    ]

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from mta_sts_lab.events import Event
+from mta_sts_lab.judge.comparison import Comparison
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
-from mta_sts_lab.reports.layout import Hanging, Rule, labelled
-from mta_sts_lab.reports.lines import gutter_line
+from mta_sts_lab.reports.layout import Hanging, Rule, gutter_line, labelled, paragraph
 from mta_sts_lab.reports.summary import FINDINGS, Summary
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
@@ -186,3 +187,33 @@ def _judgement(
     quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
     parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
     return parts
+
+
+#: Characters of a value in its cell. A domain of the lab's fits twice.
+_LONGEST_FIELD = 60
+
+
+def report_page(comparisons: Sequence[Comparison]) -> RenderableType:
+    """Return a block for each report. Foreign text is made visible here."""
+    parts: list[RenderableType] = []
+    for comparison in comparisons:
+        parts += [Text(), Rule(), Text(f"Report  {escape_unprintable(comparison.case)}", style="bold")]
+        parts += [paragraph(escape_unprintable(comparison.where), indent=2, style="dim"), _fields(comparison)]
+        parts += [paragraph(f"also: {escape_unprintable(further)}", indent=2) for further in comparison.further]
+        if comparison.lesson:
+            parts += [
+                paragraph(f'It tells the domain: "{escape_unprintable(comparison.lesson)}."', indent=2, style="bold")
+            ]
+    return Group(*parts)
+
+
+def _fields(comparison: Comparison) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=True, header_style="bold")
+    for name, width in (("field", 19), ("the lab saw", 25), ("the report says", 24), ("verdict", None)):
+        table.add_column(name, width=width, overflow="fold")
+    for field in comparison.fields:
+        cells = (
+            Text(shortened(text, _LONGEST_FIELD)) for text in (field.name, field.seen or "-", field.told or "nothing")
+        )
+        table.add_row(*cells, Text(field.grade.value, style=STYLES[field.grade]))
+    return table

@@ -1,21 +1,23 @@
 """A case's events as lines that can be read: when, who, what, and how much it matters. Every report uses them.
 
-Everything that is foreign (SMTP lines, names, alerts, reasons) is made visible here, so whoever renders a `Line` has
-plain text in hand. Every sentence is derived from the event and from earlier events of the same connection.
+Unprintable characters of foreign text (SMTP lines, names, alerts, reasons) are escaped here, so whoever renders a
+`Line` has plain text in hand. A line is derived from its event and from earlier events of the same case.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import AnyFact, Event
-from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY
+from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.judge.sessions import Session, Sessions
+from mta_sts_lab.model import Outcome
 from mta_sts_lab.reports.escaping import escape_unprintable, short_token
-from mta_sts_lab.reports.report_lines import report_line
+from mta_sts_lab.tlsrpt import ParsedReport, parse_report
 
 
 class Topic(StrEnum):
@@ -100,15 +102,18 @@ def timeline(events: Iterable[Event]) -> tuple[Line, ...]:
 
 
 class Timeline:
-    """Tells events one at a time, as they happen."""
+    """Turns the events of one case into lines, one at a time, as they happen."""
 
     def __init__(self) -> None:
-        self.sessions = Sessions()
+        self._sessions = Sessions()
+        self._events: list[Event] = []
+        self._facts = CaseFacts("", self._events)
         self._queue: dict[str, tuple[str, str]] = {}
 
     def line(self, event: Event) -> Line | None:
         """Return the line of the next event, or None where it only repeats what was said (an unchanged queue)."""
-        self.sessions.follow(event)
+        self._events.append(event)
+        self._sessions.follow(event)
         told = self._told(event.fact)
         if told is None:
             return None
@@ -118,10 +123,10 @@ class Timeline:
             event.case,
             event.step,
             told.topic,
-            told.actor,
-            told.text,
+            escape_unprintable(told.actor),
+            escape_unprintable(told.text),
             told.emphasis,
-            told.struck,
+            escape_unprintable(told.struck),
             told.essential,
             told.relayed,
         )
@@ -129,8 +134,6 @@ class Timeline:
     def _told(self, fact: AnyFact) -> _Told | None:
         if isinstance(fact, facts.QueueSeen):
             return self._queue_seen(fact)
-        if isinstance(fact, facts.PolicyRequested):
-            return _policy_requested(fact, self.sessions.of(fact.session))
         for part in (_of_case, _of_mail, _of_names, _of_target, _of_lab):
             told = part(fact)
             if told is not None:
@@ -142,60 +145,46 @@ class Timeline:
             return None
         self._queue[fact.token] = (fact.state, fact.reason)
         held = fact.state == "deferred"
-        state = "no longer held" if fact.state == "gone" else escape_unprintable(fact.state)
-        text = f"message {short_token(fact.token)} is {state}"
-        if fact.reason:
-            text += f": {escape_unprintable(fact.reason)}"
-        emphasis = Emphasis.TROUBLE if held else Emphasis.QUIET
-        return _Told(Topic.QUEUE, "sender's queue", text, emphasis, essential=held)
+        text = f"message {short_token(fact.token)} is {'no longer held' if fact.state == 'gone' else fact.state}"
+        text += f": {fact.reason}" if fact.reason else ""
+        return _Told(Topic.QUEUE, "sender's queue", text, Emphasis.TROUBLE if held else Emphasis.QUIET, essential=held)
 
     def _of_connection(self, fact: AnyFact) -> _Told | None:
+        session = self._sessions.of(getattr(fact, "session", ""))
+        actor = f"{session.client} > {session.server}"
         match fact:
             case facts.ConnectionAccepted():
-                session = self.sessions.of(fact.session)
                 verb = "goes on to" if fact.via else "connects to"
-                text = f"{verb} {escape_unprintable(fact.host)} ({escape_unprintable(fact.address)} port {fact.port})"
-                return _Told(Topic.CONNECTION, f"{session.client} > {session.server}", text)
+                return _Told(Topic.CONNECTION, actor, f"{verb} {fact.host} ({fact.address} port {fact.port})")
             case facts.ConnectionDenied():
-                session = self.sessions.of(fact.session)
-                where = f"{escape_unprintable(fact.host)} ({escape_unprintable(fact.address)} port {fact.port})"
-                text = f"connection to {where} {escape_unprintable(fact.how)}"
-                actor = f"{session.client} > {session.server}"
+                text = f"connection to {fact.host} ({fact.address} port {fact.port}) {fact.how}"
                 return _Told(Topic.CONNECTION, actor, text, Emphasis.TROUBLE, essential=True)
             case facts.ConnectionClosed():
-                session = self.sessions.of(fact.session)
                 return _Told(Topic.CONNECTION, _both(session), "connection ends", Emphasis.QUIET)
             case facts.SenderLeft():
-                session = self.sessions.of(fact.session)
-                actor = f"{session.client} > {session.server}"
                 return _Told(Topic.CONNECTION, actor, "ends the connection", Emphasis.QUIET)
             case facts.SmtpSaid():
-                return _smtp_line(fact, self.sessions)
+                return _smtp_line(fact, self._sessions)
+            case facts.PolicyRequested():
+                return _policy_requested(fact, session)
             case _:
                 return None
 
     def _of_tls(self, fact: AnyFact) -> _Told | None:
+        session = self._sessions.of(getattr(fact, "session", ""))
         match fact:
             case facts.ClientHelloSeen():
-                text = (
-                    f"asks for TLS with {escape_unprintable(fact.sni)}"
-                    if fact.sni
-                    else "asks for TLS without naming a server"
-                )
-                return _Told(Topic.TLS, _both(self.sessions.of(fact.session)), text, Emphasis.QUIET)
+                text = f"asks for TLS {f'with {fact.sni}' if fact.sni else 'without naming a server'}"
+                return _Told(Topic.TLS, _both(session), text, Emphasis.QUIET)
             case facts.TlsEstablished():
-                session = self.sessions.of(fact.session)
-                shown = f"certificate {escape_unprintable(fact.certificate)}"
-                if fact.shown_by:
-                    shown += f", shown by {escape_unprintable(fact.shown_by)}"
+                shown = f"certificate {fact.certificate}{f', shown by {fact.shown_by}' if fact.shown_by else ''}"
                 sound = fact.certificate == "valid" and not fact.shown_by
                 emphasis = Emphasis.SECURE if sound else Emphasis.ATTACK if fact.shown_by else Emphasis.TROUBLE
-                text = f"TLS is up: {escape_unprintable(fact.version)}, {shown}"
-                return _Told(Topic.TLS, _both(session), text, emphasis, essential=not session.behind)
+                text = f"TLS is up: {fact.version}, {shown}"
+                return _Told(Topic.TLS, _both(session), text, emphasis, essential=not session.via)
             case facts.TlsFailed():
-                session = self.sessions.of(fact.session)
-                shown = f" (certificate {escape_unprintable(fact.certificate)})" if fact.certificate else ""
-                text = f"TLS failed{shown}: {escape_unprintable(fact.alert) or 'no alert was sent'}"
+                shown = f" (certificate {fact.certificate})" if fact.certificate else ""
+                text = f"TLS failed{shown}: {fact.alert or 'no alert was sent'}"
                 return _Told(Topic.TLS, _both(session), text, Emphasis.TROUBLE, essential=True)
             case _:
                 return None
@@ -203,48 +192,60 @@ class Timeline:
     def _of_message(self, fact: AnyFact) -> _Told | None:
         match fact:
             case facts.TokenRead():
-                session = self.sessions.of(fact.session)
                 attacker = fact.reader == "attacker"
-                what = "addresses, Subject and body" if session.in_data else "its token at least"
+                what = "addresses, Subject and body"
+                if not self._sessions.of(fact.session).in_data:
+                    what = "its token at least"
                 text = f"{'' if attacker else 'anyone here '}can read message {short_token(fact.token)}: {what}"
-                if fact.secured:
-                    text += " (TLS is up, and ends here)"
-                who = "attacker" if attacker else "path"
-                return _Told(Topic.READ, who, text, Emphasis.LEAK, essential=True)
+                text += " (TLS is up, and ends here)" if fact.secured else ""
+                return _Told(Topic.READ, "attacker" if attacker else "path", text, Emphasis.LEAK, essential=True)
             case facts.MessageAccepted():
-                return _accepted(fact, self.sessions)
+                return self._accepted(fact)
             case _:
                 return None
+
+    def _accepted(self, fact: facts.MessageAccepted) -> _Told:
+        tokens = ", ".join(short_token(token) for token in fact.tokens) or "without a token"
+        # A bounce or a report that arrives at the sender's own domain is no delivery of the message under test.
+        if fact.role not in ("mx", "attacker-mx"):
+            actor = self._sessions.of(fact.session).server
+            return _Told(Topic.MAIL, actor, f"takes message {tokens}", Emphasis.QUIET)
+        outcome = MessageFacts(self._facts, "", 0.0, math.inf).kind_of(fact)
+        ends_at_attacker = fact.role == "attacker-mx" or bool(fact.via and self._facts.tls_of(fact.via))
+        emphasis, how = Emphasis.SECURE, "inside TLS"
+        if outcome is Outcome.DELIVERED_CLEAR:
+            emphasis, how = Emphasis.ATTACK, "in clear"
+        elif outcome is not Outcome.DELIVERED_AUTHENTICATED and ends_at_attacker:
+            emphasis, how = Emphasis.ATTACK, "inside TLS that ends at the attacker"
+        elif outcome is not Outcome.DELIVERED_AUTHENTICATED:
+            emphasis, how = Emphasis.TROUBLE, "inside TLS to a host that is not authenticated"
+        if fact.via and not how.endswith("attacker"):
+            how += ", passed on by the attacker"
+        actor = "attacker" if fact.role == "attacker-mx" else "mx"
+        return _Told(Topic.MAIL, actor, f"takes message {tokens}, sent {how}", emphasis, essential=True)
 
 
 def _both(session: Session) -> str:
     # Behind an attacker: TLS may have been passed on as it came, so all that is known is which host it reached.
-    if session.behind:
+    if session.via:
         return session.server
     return f"{session.client} {'=>' if session.secured else '>'} {session.server}"
 
 
 def _policy_requested(fact: facts.PolicyRequested, session: Session) -> _Told:
     answered = f"answered {fact.status}" if fact.status else "never answered"
-    request = f"{escape_unprintable(fact.method)} {escape_unprintable(fact.path)}"
-    text = f"{request} at {escape_unprintable(fact.host)}: {answered}"
-    if fact.policy_id:
-        text += f", policy id {escape_unprintable(fact.policy_id)}"
-    if fact.redirected:
-        text += " (the target of a redirect)"
+    text = f"{fact.method} {fact.path} at {fact.host}: {answered}"
+    text += f", policy id {fact.policy_id}" if fact.policy_id else ""
+    text += " (the target of a redirect)" if fact.redirected else ""
     emphasis = Emphasis.PLAIN if fact.status == 200 else Emphasis.TROUBLE
     actor = f"{session.client} => {session.server if session.role else 'policy'}"
     return _Told(Topic.POLICY, actor, text, emphasis, essential=True)
 
 
-def _message_for(fact: facts.MessageInjected | facts.InjectionRefused) -> str:
-    return f"message {short_token(fact.token)} for {escape_unprintable(fact.recipient)}"
-
-
 def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> _Told:
     session = sessions.of(fact.session)
     # TLS that the attacker only passes on is first read at the far end: there it is the sender's own dialogue.
-    passed_on = session.behind and fact.secured and not sessions.of(session.via).secured
+    passed_on = bool(session.via) and fact.secured and not sessions.of(session.via).secured
     client = "sender" if passed_on else session.client
     arrow = "=>" if fact.secured else ">"
     if fact.speaker == "sender":
@@ -256,39 +257,23 @@ def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> _Told:
     return _Told(
         Topic.SMTP,
         actor,
-        escape_unprintable(fact.line),
+        fact.line,
         Emphasis.ATTACK if fact.altered or fact.instead_of else Emphasis.PLAIN,
-        struck=escape_unprintable(fact.instead_of),
+        struck=fact.instead_of,
         essential=bool(fact.instead_of),
-        relayed=session.behind and not passed_on,
+        relayed=bool(session.via) and not passed_on,
     )
-
-
-def _accepted(fact: facts.MessageAccepted, sessions: Sessions) -> _Told:
-    """Tell an acceptance by the leg that the target itself was on: that one protected the message, or did not."""
-    tokens = ", ".join(short_token(token) for token in fact.tokens) or "without a token"
-    # A bounce or a report that arrives at the sender's own domain is no delivery of the message under test.
-    if fact.role not in ("mx", "attacker-mx"):
-        return _Told(Topic.MAIL, sessions.of(fact.session).server, f"takes message {tokens}", Emphasis.QUIET)
-    protection = sessions.protection(fact)
-    text = f"takes message {tokens}, sent {protection}"
-    if fact.via and protection != "inside TLS that ends at the attacker":
-        text += ", passed on by the attacker"
-    sound = protection == "inside TLS" and fact.certificate in CERTIFICATES_THAT_VERIFY
-    emphasis = Emphasis.SECURE if sound else Emphasis.TROUBLE if protection == "inside TLS" else Emphasis.ATTACK
-    return _Told(Topic.MAIL, "attacker" if fact.role == "attacker-mx" else "mx", text, emphasis, essential=True)
 
 
 def _of_case(fact: AnyFact) -> _Told | None:
     match fact:
         case facts.CaseBegan():
-            text = f"builds the world of {escape_unprintable(fact.domain)} (policy: {escape_unprintable(fact.mode)})"
-            return _Told(Topic.CASE, "lab", text)
+            return _Told(Topic.CASE, "lab", f"sets up the domain {fact.domain} (policy: {fact.mode})")
         case facts.CaseEnded():
-            return _Told(Topic.CASE, "lab", "takes the world down", Emphasis.QUIET)
+            return _Told(Topic.CASE, "lab", "takes the domain down", Emphasis.QUIET)
         case facts.StepBegan():
-            names = ", ".join(escape_unprintable(name) for name in fact.attacks)
-            return _Told(Topic.STEP, "lab", f"attack in force: {names}" if names else "no attack in force")
+            text = f"attack active: {', '.join(fact.attacks)}" if fact.attacks else "no attack active"
+            return _Told(Topic.STEP, "lab", text)
         case facts.StepEnded():
             return _Told(Topic.STEP, "lab", "step ends", Emphasis.QUIET)
         case _:
@@ -298,25 +283,20 @@ def _of_case(fact: AnyFact) -> _Told | None:
 def _of_mail(fact: AnyFact) -> _Told | None:
     match fact:
         case facts.InjectionBegan():
-            text = f"hands over message {short_token(fact.token)}"
-            return _Told(Topic.MAIL, "lab > sender", text, Emphasis.QUIET)
+            return _Told(Topic.MAIL, "lab > sender", f"submits message {short_token(fact.token)}", Emphasis.QUIET)
         case facts.MessageInjected():
-            text = f"{_message_for(fact)}: {escape_unprintable(fact.reply)}"
+            text = f"message {short_token(fact.token)} for {fact.recipient}: {fact.reply}"
             return _Told(Topic.MAIL, "lab > sender", text)
         case facts.InjectionRefused():
-            text = f"refuses {_message_for(fact)}: {escape_unprintable(fact.reply)}"
+            text = f"refuses message {short_token(fact.token)} for {fact.recipient}: {fact.reply}"
             return _Told(Topic.MAIL, "sender > lab", text, Emphasis.TROUBLE, essential=True)
         case facts.BounceReceived():
-            status = f"{escape_unprintable(fact.action)} {escape_unprintable(fact.status)}"
-            text = f"message {short_token(fact.token)} bounced: {status}"
-            if fact.diagnostic:
-                text += f" ({escape_unprintable(fact.diagnostic)})"
+            text = f"message {short_token(fact.token)} bounced: {fact.action} {fact.status}"
+            text += f" ({fact.diagnostic})" if fact.diagnostic else ""
             return _Told(Topic.MAIL, "own mx", text, Emphasis.TROUBLE, essential=True)
         case facts.AttackFired():
-            where = f"{escape_unprintable(fact.attack)}: " if fact.attack else ""
-            return _Told(
-                Topic.ATTACK, "attacker", where + escape_unprintable(fact.detail), Emphasis.ATTACK, essential=True
-            )
+            text = f"{fact.attack}: {fact.detail}" if fact.attack else fact.detail
+            return _Told(Topic.ATTACK, "attacker", text, Emphasis.ATTACK, essential=True)
         case _:
             return None
 
@@ -324,66 +304,74 @@ def _of_mail(fact: AnyFact) -> _Told | None:
 def _of_names(fact: AnyFact) -> _Told | None:
     match fact:
         case facts.DnsAnswered():
-            answer = ", ".join(escape_unprintable(answer) for answer in fact.answers) or escape_unprintable(fact.rcode)
-            text = f"{escape_unprintable(fact.type)} {escape_unprintable(fact.name)}: {answer}"
+            text = f"{fact.type} {fact.name}: {', '.join(fact.answers) or fact.rcode}"
             if fact.tampered_by:
-                text += f" [forged by {escape_unprintable(fact.tampered_by)}]"
+                text += f" [forged by {fact.tampered_by}]"
                 return _Told(Topic.DNS, "attacker > sender", text, Emphasis.ATTACK, essential=True)
             return _Told(Topic.DNS, "dns > sender", text)
         case facts.ReportReceived():
-            return _Told(Topic.REPORT, "sender > report", report_line(fact), essential=True)
+            return _Told(Topic.REPORT, "sender > report", _report(fact), essential=True)
         case _:
             return None
+
+
+def _report(fact: facts.ReportReceived) -> str:
+    """Say what a TLS report contains in short, and what it was answered."""
+    how = "posted" if fact.transport == "https" else "mailed"
+    answer = f"answered {fact.status}" if fact.status else "never answered"
+    if fact.size > len(fact.octets):
+        return f"TLS-RPT report {how} to {fact.place}, {fact.size} octets, too many to keep; {answer}"
+    parsed = parse_report(fact.octets, (fact.media_type or "none") if fact.transport == "https" else None)
+    return f"TLS-RPT report {how}, {_in_short(parsed)}; {answer}"
+
+
+def _in_short(parsed: ParsedReport) -> str:
+    if not parsed.policies:
+        return f"which says nothing ({parsed.trouble or 'no policies'})"
+    domains = ", ".join(dict.fromkeys(parsed.policy_domains)) or "no domain"
+    good = sum(policy.successful or 0 for policy in parsed.policies)
+    failed = sum(policy.failed or 0 for policy in parsed.policies)
+    types = ", ".join(sorted({kind for policy in parsed.policies for kind in policy.result_types})) or "no failure"
+    return f"about {domains}: {good} sessions good, {failed} failed ({types})"
 
 
 def _of_target(fact: AnyFact) -> _Told | None:
+    told, asked, said = Topic.TARGET, "lab > sender", "sender > lab"
     match fact:
         case facts.TargetFlushed():
-            return _Told(Topic.TARGET, "lab > sender", "asks to try the whole queue now")
+            return _Told(told, asked, "asks to try the whole queue now")
         case facts.TargetRestarted():
             went_on = "; an SMTP session from before went on" if fact.outlived else ""
-            text = f"ended with {escape_unprintable(fact.signal)} and started again{went_on}"
-            return _Told(Topic.TARGET, "lab > sender", text, essential=True)
+            return _Told(told, asked, f"ended with {fact.signal} and started again{went_on}", essential=True)
         case facts.ClockAdvanced():
-            return _Told(Topic.TARGET, "lab > sender", f"clock moved forward by {fact.seconds} s", essential=True)
+            return _Told(told, asked, f"clock moved forward by {fact.seconds} s", essential=True)
         case facts.ReportsAsked():
-            return _Told(Topic.TARGET, "lab > sender", "asks for TLS-RPT reports now")
+            return _Told(told, asked, "asks for TLS-RPT reports now")
         case facts.NotSupported():
-            return _Told(
-                Topic.TARGET, "sender", f"offers no such thing: {escape_unprintable(fact.what)}", essential=True
-            )
+            return _Told(told, "sender", f"does not offer this hook: {fact.what}", essential=True)
         case facts.ReportsLeft():
-            return _Told(Topic.TARGET, "sender > lab", "says that all reports have left")
-        case facts.PartTried():
-            return _part_tried(fact)
+            return _Told(told, said, "says that all reports have left")
+        case facts.PartTried(error=error):
+            result = error or ("works" if fact.offered else "not offered")
+            text = f"tries {f'{fact.part} {fact.argument}'.strip()}: {result}"
+            return _Told(told, asked, text, Emphasis.TROUBLE if error else Emphasis.PLAIN)
         case facts.QueueListed():
-            return _Told(Topic.TARGET, "sender > lab", f"lists its queue: {len(fact.rows)} rows", Emphasis.QUIET)
+            return _Told(told, said, f"lists its queue: {len(fact.rows)} rows", Emphasis.QUIET)
         case facts.LogRead():
             text = f"shows its log: {fact.characters} characters, {len(fact.lines)} lines about our messages"
-            return _Told(Topic.TARGET, "sender > lab", text, Emphasis.QUIET)
+            return _Told(told, said, text, Emphasis.QUIET)
         case facts.TargetFailed():
-            return _Told(
-                Topic.TARGET, "sender", f"failed: {escape_unprintable(fact.what)}", Emphasis.TROUBLE, essential=True
-            )
+            return _Told(told, "sender", f"failed: {fact.what}", Emphasis.TROUBLE, essential=True)
         case _:
             return None
-
-
-def _part_tried(fact: facts.PartTried) -> _Told:
-    tried = escape_unprintable(f"{fact.part} {fact.argument}".strip())
-    if fact.error:
-        return _Told(Topic.TARGET, "lab > sender", f"tries {tried}: {escape_unprintable(fact.error)}", Emphasis.TROUBLE)
-    return _Told(Topic.TARGET, "lab > sender", f"tries {tried}: {'good' if fact.offered else 'not offered'}")
 
 
 def _of_lab(fact: AnyFact) -> _Told | None:
     match fact:
         case facts.LabFailed():
-            text = f"error in the lab, {escape_unprintable(fact.where)}: {escape_unprintable(fact.error)}"
-            return _Told(Topic.LAB, "lab", text, Emphasis.TROUBLE, essential=True)
+            text = f"error in the lab, {fact.where}: {fact.error}"
         case facts.DeadlinePassed():
-            waited = f"{fact.seconds:g} s for {escape_unprintable(fact.waited_for)}"
-            text = f"deadline {escape_unprintable(fact.deadline)} passed after {waited}"
-            return _Told(Topic.LAB, "lab", text, Emphasis.TROUBLE, essential=True)
+            text = f"deadline {fact.deadline} passed after {fact.seconds:g} s for {fact.waited_for}"
         case _:
             return None
+    return _Told(Topic.LAB, "lab", text, Emphasis.TROUBLE, essential=True)

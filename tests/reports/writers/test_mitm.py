@@ -76,10 +76,10 @@ def test_the_smtp_dialogue_is_there_line_by_line(flows: list[Any]) -> None:
     contents = [message.content for message in front.messages]
     assert b"MAIL FROM:<alice@sender.example>\r\n" in contents
     assert b"250-STARTTLS\r\n" not in contents
-    assert "the attacker's hand: 250-STARTTLS removed" in front.comment
+    assert "changed by the attacker: 250-STARTTLS removed" in front.comment
     assert front.client_conn.timestamp_tls_setup is None
     assert b"250-STARTTLS\r\n" in [message.content for message in behind.messages]
-    assert "the attacker's own leg" in behind.comment
+    assert "the attacker's own connection" in behind.comment
     assert behind.client_conn.peername[0] == "attacker"
 
 

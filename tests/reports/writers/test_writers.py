@@ -1,5 +1,6 @@
 """The registry of writers: every file of a run comes from one, and a new format is one new file."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,13 @@ def test_a_run_leaves_verdicts_junit_and_a_flow_file_for_each_case(tmp_path: Pat
 def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "count.py").write_text(_NEW_FORMAT)
+    monkeypatch.setattr(writers, "_WRITERS", writers.writers())
     monkeypatch.setattr(writers, "__path__", [*writers.__path__, str(tmp_path / "code")])
-    monkeypatch.setattr(writers, "_WRITERS", dict(writers.writers()))
+    monkeypatch.setitem(sys.modules, "mta_sts_lab.reports.writers.count", sys)
+    monkeypatch.delitem(sys.modules, "mta_sts_lab.reports.writers.count")
     write_all(tmp_path / "run", _JUDGED)
     assert (tmp_path / "run" / "extra" / "count.txt").read_text() == "4"
-    assert list(writers.writers())[-1] == "verdicts_json"
+    assert list(writers.writers()) == ["count", "junit", "mitm", "verdicts_json"]
 
 
 def test_a_name_can_be_taken_only_once() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from mta_sts_lab.events import Event
 from mta_sts_lab.model import Case, Judgement, Verdict
 from mta_sts_lab.record import Record
-from mta_sts_lab.reports.arms import arm
+from mta_sts_lab.reports.case_outcome import case_outcome
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.matrix.log_lines import log_by_case
 from mta_sts_lab.reports.matrix.table import rank
@@ -60,7 +60,7 @@ def evidence_of(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _head(case: Case, verdict: Verdict | None, source: Source, events: Sequence[Event]) -> dict[str, Any]:
-    told = arm(case.id, case.mode.value, events, verdict, source.record.header.about.retry_seconds)
+    told = case_outcome(case.id, case.mode.value, events, verdict, source.record.header.about.retry_seconds)
     return {
         "verdict": verdict.grade.value if verdict else "",
         "happened": _cut(told.sentence),

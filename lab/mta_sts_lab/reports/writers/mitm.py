@@ -292,7 +292,7 @@ def _tcp_flow(session: Session, conversation: _Conversation, beginning: float) -
     client, server = _conversation_connections(session, conversation, beginning)
     built = tcp.TCPFlow(client, server)
     built.timestamp_created = beginning + conversation.first.at
-    notes = ["the attacker's own leg to the receiver" if session.behind else ""]
+    notes = ["the attacker's own connection to the receiver" if session.behind else ""]
     for event in conversation.events:
         fact, at = event.fact, beginning + event.at
         if isinstance(fact, SmtpSaid):
@@ -303,7 +303,9 @@ def _tcp_flow(session: Session, conversation: _Conversation, beginning: float) -
                 built.messages.append(message(fact.speaker == "sender", octets, at))
             if fact.instead_of:
                 changed = f"replaced by {escape_unprintable(fact.line)}" if fact.line else "removed"
-                notes.append(f"{event.at:.3f} s: the attacker's hand: {escape_unprintable(fact.instead_of)} {changed}")
+                notes.append(
+                    f"{event.at:.3f} s: changed by the attacker: {escape_unprintable(fact.instead_of)} {changed}"
+                )
         elif isinstance(fact, TlsFailed):
             built.error = flow.Error(f"TLS failed: {escape_unprintable(fact.alert)}", at)
         elif isinstance(fact, ConnectionDenied):

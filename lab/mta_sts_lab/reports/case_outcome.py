@@ -1,6 +1,6 @@
-"""What became of the message under attack in one case, in a few facts and one sentence, all of it from the events.
+"""What became of the message under attack in one case, as a few values and one sentence.
 
-An *arm* is a case beside its siblings: the same attack with no policy, a policy in mode none, in testing, in enforce.
+The outcome is the judge's; where a case was not judged, the judge's own functions are asked about its events.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from mta_sts_lab.events import (
     AttackFired,
     Event,
     LabFailed,
-    MessageAccepted,
     PolicyRequested,
     StepBegan,
     StepEnded,
@@ -23,7 +22,7 @@ from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.sessions import Sessions
 from mta_sts_lab.model import Outcome, Verdict
 
-#: Of several messages under attack the one that fared worst is told.
+#: Of several messages under attack the one with the worst outcome is described.
 _WORST_FIRST = (
     Outcome.DELIVERED_CLEAR,
     Outcome.DELIVERED_UNAUTHENTICATED,
@@ -36,8 +35,8 @@ _WORST_FIRST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """The facts of one arm. `outcome` is that of the message under attack; None when none was sent."""
+class CaseOutcome:
+    """What a case shows. `outcome` is that of the message under attack; None when none was sent."""
 
     case: str
     mode: str
@@ -53,16 +52,14 @@ class Arm:
     read: str = ""
     #: Who read it: attacker, or path for anybody on it.
     reader: str = ""
-    #: Why the target holds the message, in its own words.
-    reason: str = ""
     #: How it arrived after the attack; None when it did not.
     later: Outcome | None = None
     #: Whether the body arrived as it was sent; None when it did not arrive at a genuine host.
     untouched: bool | None = None
     ended: bool = False
-    #: An error of the lab, or a target that died: nothing is proved then.
-    spoilt: bool = False
-    #: The judge's word, where it has spoken.
+    #: Whether the lab had an error or the target died: nothing is proved then.
+    broken: bool = False
+    #: The grade of the case, if it was judged.
     verdict: str = ""
 
     @property
@@ -73,9 +70,9 @@ class Arm:
         return self._qualified(_HAPPENED[self.outcome] + self._leaked() + self._afterwards())
 
     def _qualified(self, sentence: str) -> str:
-        if self.spoilt:
-            return f"{sentence}; but the lab or the sender itself failed, so this arm proves nothing"
-        return sentence if self.ended else f"{sentence}; this arm was not played to its end"
+        if self.broken:
+            return f"{sentence}; but the lab or the sender itself failed, so this case proves nothing"
+        return sentence if self.ended else f"{sentence}; this case was not played to its end"
 
     def _leaked(self) -> str:
         who = "the attacker" if self.reader == "attacker" else "anyone on the path"
@@ -114,17 +111,14 @@ _ARRIVED = {
 }
 
 
-def arm(
+def case_outcome(
     case: str, mode: str, events: Sequence[Event], verdict: Verdict | None = None, retry_seconds: float = 0.0
-) -> Arm:
-    """Read the facts of an arm from its events. Where the judge has spoken, its word on the outcome is taken over.
-
-    `retry_seconds` is as in the record's header; the judge's definition of "deferred" needs it.
-    """
+) -> CaseOutcome:
+    """Return what a case shows. `retry_seconds` is as in the record's header; "deferred" is defined by it."""
     facts = CaseFacts(case, events, retry_seconds)
     steps = attacked_steps(events)
     first = min((event.at for event in events if event.step in steps), default=float("inf"))
-    told = Arm(
+    shown = CaseOutcome(
         case=case,
         mode=mode,
         policy_learned=bool(facts.policy_fetched(first)),
@@ -132,11 +126,11 @@ def arm(
         attacks=tuple(dict.fromkeys(name for _, fact in facts.of_kind(StepBegan) for name in fact.attacks)),
         fired=tuple(dict.fromkeys(fact.attack for _, fact in facts.of_kind(AttackFired))),
         ended=facts.ended,
-        spoilt=bool(facts.of_kind(LabFailed) or facts.of_kind(TargetFailed)),
+        broken=bool(facts.of_kind(LabFailed) or facts.of_kind(TargetFailed)),
         verdict=verdict.grade.value if verdict else "",
     )
-    found = _worst_message(facts, steps)
-    return _with_message(told, found[0], found[1], verdict) if found else told
+    found = _worst_message(facts, steps, verdict)
+    return _with_message(shown, *found) if found else shown
 
 
 def attacked_steps(events: Sequence[Event]) -> tuple[str, ...]:
@@ -146,54 +140,52 @@ def attacked_steps(events: Sequence[Event]) -> tuple[str, ...]:
     return with_attack or tuple(step for step, _ in begun if step == "attack")
 
 
-def _worst_message(facts: CaseFacts, steps: Sequence[str]) -> tuple[str, MessageFacts] | None:
-    """Return, of the messages of some steps, the one that fared worst when its step ended, with its step."""
+def _worst_message(
+    facts: CaseFacts, steps: Sequence[str], verdict: Verdict | None
+) -> tuple[str, MessageFacts, Outcome] | None:
+    """Return, of the messages of some steps, the one with the worst outcome when its step ended, with its step."""
+    judged = {result.step: result.outcome for result in verdict.steps} if verdict else {}
     found = []
     for step in steps:
         ends = [event.at for event, _ in facts.of_kind(StepEnded, step)]
         message = message_of_step(facts, step, ends[-1] if ends else float("inf"))
         if message is not None:
-            found.append((step, message))
-    return min(found, key=lambda pair: _WORST_FIRST.index(pair[1].outcome()), default=None)
+            found.append((step, message, judged.get(step) or message.outcome()))
+    return min(found, key=lambda one: _WORST_FIRST.index(one[2]), default=None)
 
 
-def _with_message(told: Arm, step: str, message: MessageFacts, verdict: Verdict | None) -> Arm:
-    whole = MessageFacts(message.facts, message.token, message.injected, float("inf"))
-    arrived = [fact for _, fact in whole.copies() if fact.role == "mx"]
+def _with_message(shown: CaseOutcome, step: str, message: MessageFacts, outcome: Outcome) -> CaseOutcome:
+    whole = replace(message, until=float("inf"))
     sent = message.facts.message_of(step)
-    already = message.copies()
-    after = [copy for event, copy in whole.copies() if all(event.number != before.number for before, _ in already)]
-    read, reader = _reading(message.facts.events, message.token)
-    judged = next((r.outcome for r in verdict.steps if r.step == step), None) if verdict else None
-    reasons = [fact.reason for _, fact in message.queue() if fact.reason]
+    already = {event.number for event, _ in message.copies()}
+    after = [copy for event, copy in whole.copies() if event.number not in already]
+    arrived = [copy for _, copy in whole.copies() if copy.role == "mx"]
+    read, reader = _reading(whole)
     return replace(
-        told,
-        outcome=judged or message.outcome(),
+        shown,
+        outcome=outcome,
         read=read,
         reader=reader,
-        reason=reasons[-1] if reasons else "",
-        later=min((whole.kind_of(copy) for copy in after), key=_WORST_FIRST.index, default=None),
+        later=min(map(whole.kind_of, after), key=_WORST_FIRST.index, default=None),
         untouched=all(copy.body_digest == sent[1].body_digest for copy in arrived) if arrived and sent else None,
     )
 
 
-def _reading(events: Sequence[Event], token: str) -> tuple[str, str]:
+def _reading(message: MessageFacts) -> tuple[str, str]:
     """Return how much of a message was read, and by whom.
 
     It was the whole message if the token was seen after the receiver had asked for the message, or if the session that
     it was seen on went on to deliver it.
     """
-    sessions = Sessions()
-    seen: dict[str, str] = {}
-    whole = False
-    for event in events:
-        sessions.follow(event)
-        fact = event.fact
-        if isinstance(fact, TokenRead) and fact.token == token:
-            seen[fact.session] = fact.reader
-            whole = whole or sessions.of(fact.session).in_data
-        elif isinstance(fact, MessageAccepted) and token in fact.tokens:
-            whole = whole or fact.session in seen or fact.via in seen
+    readings = message.readings(secured=False) + message.readings(secured=True)
+    seen = {event.fact.session: event.fact.reader for event in readings if isinstance(event.fact, TokenRead)}
     if not seen:
         return "", ""
+    whole = any(copy.session in seen or copy.via in seen for _, copy in message.copies())
+    numbers = {event.number for event in readings}
+    sessions = Sessions()
+    for event in message.facts.events:
+        sessions.follow(event)
+        if event.number in numbers and isinstance(event.fact, TokenRead):
+            whole = whole or sessions.of(event.fact.session).in_data
     return "message" if whole else "token", "attacker" if "attacker" in seen.values() else "path"

@@ -1,53 +1,52 @@
-"""The facts of an arm and the sentence that tells them."""
+"""What became of the message under attack, and the sentence that says it."""
 
 import pytest
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
 from mta_sts_lab.model import Mode, Outcome
-from mta_sts_lab.reports.arms import Arm, arm, attacked_steps
+from mta_sts_lab.reports.case_outcome import CaseOutcome, attacked_steps, case_outcome
 
 from .records import case_id, strip_events, strip_record, strip_verdicts, told
 
 _RETRY = 0.5
 
 
-def _arm(mode: Mode, leaks: bool | None = None) -> Arm:
-    return arm(case_id(mode), mode, strip_events(mode, leaks), retry_seconds=_RETRY)
+def _of(mode: Mode, leaks: bool | None = None) -> CaseOutcome:
+    return case_outcome(case_id(mode), mode, strip_events(mode, leaks), retry_seconds=_RETRY)
 
 
-def test_the_enforce_arm_is_held_and_recovers() -> None:
-    held = _arm(Mode.ENFORCE)
+def test_the_enforce_case_is_held_and_recovers() -> None:
+    held = _of(Mode.ENFORCE)
     assert held.outcome is Outcome.DEFERRED
     assert held.policy_learned
     assert held.attacks == held.fired == ("strip_starttls",)
     assert held.later is Outcome.DELIVERED_AUTHENTICATED
     assert held.untouched is True
-    assert held.reason.startswith("MTA-STS policy")
     assert held.sentence == ("deferred, nothing leaked, arrived untouched and authenticated once the attack ended")
 
 
 @pytest.mark.parametrize("mode", [Mode.ABSENT, Mode.NONE, Mode.TESTING])
-def test_the_other_arms_are_read(mode: Mode) -> None:
-    read = _arm(mode)
+def test_the_other_cases_are_read(mode: Mode) -> None:
+    read = _of(mode)
     assert read.sentence == "delivered in clear and read by the attacker"
     assert read.policy_learned is (mode is not Mode.ABSENT)
 
 
 def test_a_leak_under_enforce_is_told_as_one() -> None:
-    assert _arm(Mode.ENFORCE, leaks=True).sentence == "delivered in clear and read by the attacker"
+    assert _of(Mode.ENFORCE, leaks=True).sentence == "delivered in clear and read by the attacker"
 
 
 def test_nothing_is_said_to_be_safe_in_an_arm_that_did_not_end() -> None:
     cut = [event for event in strip_events(Mode.ENFORCE) if event.step in ("", "prime", "attack")][:-1]
-    told_of = arm(case_id(Mode.ENFORCE), Mode.ENFORCE, cut, retry_seconds=_RETRY)
+    told_of = case_outcome(case_id(Mode.ENFORCE), Mode.ENFORCE, cut, retry_seconds=_RETRY)
     assert "nothing leaked" not in told_of.sentence
-    assert told_of.sentence.endswith("this arm was not played to its end")
+    assert told_of.sentence.endswith("this case was not played to its end")
 
 
 def test_a_single_look_at_the_queue_proves_no_deferral() -> None:
     second = "s3-enforce"
     events = [e for e in strip_events(Mode.ENFORCE) if not getattr(e.fact, "session", "").startswith(second)]
-    assert arm("c", Mode.ENFORCE, events, retry_seconds=_RETRY).outcome is Outcome.UNSETTLED
+    assert case_outcome("c", Mode.ENFORCE, events, retry_seconds=_RETRY).outcome is Outcome.UNSETTLED
 
 
 def test_an_altered_body_is_told() -> None:
@@ -58,7 +57,7 @@ def test_an_altered_body_is_told() -> None:
         else e
         for e in events
     ]
-    assert "altered and authenticated" in arm("c", Mode.ENFORCE, changed, retry_seconds=_RETRY).sentence
+    assert "altered and authenticated" in case_outcome("c", Mode.ENFORCE, changed, retry_seconds=_RETRY).sentence
 
 
 def _with_other_digest(fact: facts.MessageAccepted) -> facts.MessageAccepted:
@@ -66,28 +65,28 @@ def _with_other_digest(fact: facts.MessageAccepted) -> facts.MessageAccepted:
     return facts.MessageAccepted(**{**fields, "body_digest": "00"})
 
 
-def test_an_error_of_the_lab_spoils_an_arm() -> None:
+def test_an_error_of_the_lab_spoils_an_of() -> None:
     events = strip_events(Mode.ENFORCE)
     last = events[-1]
     failed = Event(
         number=last.number + 1, at=last.at, fact=facts.LabFailed(where="dns", error="x"), case=last.case, step="attack"
     )
-    spoilt = arm("c", Mode.ENFORCE, [*events, failed], retry_seconds=_RETRY)
-    assert spoilt.spoilt
-    assert spoilt.sentence.endswith("so this arm proves nothing")
+    broken = case_outcome("c", Mode.ENFORCE, [*events, failed], retry_seconds=_RETRY)
+    assert broken.broken
+    assert broken.sentence.endswith("so this case proves nothing")
 
 
-def test_the_judges_word_on_the_outcome_is_taken_over() -> None:
+def test_the_outcome_is_the_judges() -> None:
     record = strip_record(leaking_enforce=True)
     verdict = strip_verdicts(record, leaking_enforce=True)[0]
-    told_of = arm(case_id(Mode.ENFORCE), Mode.ENFORCE, strip_events(Mode.ENFORCE), verdict, _RETRY)
+    told_of = case_outcome(case_id(Mode.ENFORCE), Mode.ENFORCE, strip_events(Mode.ENFORCE), verdict, _RETRY)
     assert told_of.outcome is Outcome.DELIVERED_CLEAR
     assert told_of.verdict == "fail"
 
 
 def test_without_a_message_there_is_nothing_to_tell() -> None:
-    assert arm("c", Mode.ENFORCE, []).sentence == (
-        "no message was sent under attack; this arm was not played to its end"
+    assert case_outcome("c", Mode.ENFORCE, []).sentence == (
+        "no message was sent under attack; this case was not played to its end"
     )
 
 
@@ -104,7 +103,7 @@ def test_without_a_message_there_is_nothing_to_tell() -> None:
     ],
 )
 def test_every_outcome_has_its_words(outcome: Outcome, words: str) -> None:
-    assert Arm("c", "enforce", outcome, ended=True).sentence == words
+    assert CaseOutcome("c", "enforce", outcome, ended=True).sentence == words
 
 
 @pytest.mark.parametrize(
@@ -116,14 +115,16 @@ def test_every_outcome_has_its_words(outcome: Outcome, words: str) -> None:
     ],
 )
 def test_every_reading_has_its_words(read: str, reader: str, words: str) -> None:
-    held = Arm("c", "enforce", Outcome.DEFERRED, read=read, reader=reader, later=Outcome.DELIVERED_CLEAR, ended=True)
+    held = CaseOutcome(
+        "c", "enforce", Outcome.DEFERRED, read=read, reader=reader, later=Outcome.DELIVERED_CLEAR, ended=True
+    )
     assert held.sentence == f"{words}, arrived in clear once the attack ended"
 
 
 def test_a_token_alone_is_not_yet_a_message() -> None:
     sent = facts.MessageInjected(token="t1", sender="", recipient="", reply="", body_digest="0")
     read = facts.TokenRead(session="s", token="t1", secured=False, reader="attacker")
-    told_of = arm("c", Mode.ENFORCE, told(facts.StepBegan(attacks=("a",)), sent, read, facts.StepEnded()))
+    told_of = case_outcome("c", Mode.ENFORCE, told(facts.StepBegan(attacks=("a",)), sent, read, facts.StepEnded()))
     assert (told_of.read, told_of.reader) == ("token", "attacker")
 
 

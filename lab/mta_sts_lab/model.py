@@ -245,7 +245,7 @@ class AttackForm:
 class PolicyRequests:
     """How many policy requests a step may see. `obligation` is broken outside the bounds."""
 
-    obligation: str
+    obligation: str = ""
     least: int = 0
     most: int | None = None
     #: Count the requests of every step, not of this one only: a policy may be fetched in background, long after.
@@ -262,8 +262,8 @@ class Expectation:
     ambiguities), and `note` says why.
     """
 
-    outcome: tuple[str, ...]
-    obligation: str
+    outcome: tuple[str, ...] = ()
+    obligation: str = ""
     should: tuple[str, ...] = ()
     grade: Grade | None = None
     note: str = ""

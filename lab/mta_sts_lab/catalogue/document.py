@@ -15,52 +15,26 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
-from mta_sts_lab.model import Grade, Mode, World
+from mta_sts_lab.model import Expectation, Mode, World
 
 #: A world is kept as it was written until the tables that bend it are merged; `table` names what it must fit.
 WorldTable = Annotated[dict[str, Any], msgspec.Meta(extra={"table": World})]
-
-#: One word or several.
-Words = str | tuple[str, ...]
 
 #: One attack or several, each a name or a table with a name.
 Uses = str | dict[str, Any] | list[Any] | None
 
 
-class PolicyRequestsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bounds on the policy requests of a step."""
-
-    least: int = 0
-    most: int | None = None
-    whole_case: bool = False
-    obligation: str = ""
-
-
-class ExpectationTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[expect.<mode>]`: what must become of the message. See `mta_sts_lab.model.Expectation`."""
-
-    outcome: Words = ()
-    should: Words = ()
-    obligation: str = ""
-    grade: Grade | None = None
-    note: str = ""
-    policy_requests: PolicyRequestsTable | None = None
-    report: Words = ()
-    report_obligation: str = ""
-    report_optional: bool = False
-
-
 class ExpectationsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[expect]`: an expectation for each mode that makes a case."""
 
-    enforce: ExpectationTable | None = None
-    testing: ExpectationTable | None = None
-    none: ExpectationTable | None = None
-    absent: ExpectationTable | None = None
+    enforce: Expectation | None = None
+    testing: Expectation | None = None
+    none: Expectation | None = None
+    absent: Expectation | None = None
 
-    def of(self, mode: Mode) -> ExpectationTable | None:
+    def of(self, mode: Mode) -> Expectation | None:
         """Return the expectation for a mode, if there is one."""
-        found: ExpectationTable | None = getattr(self, mode.value)
+        found: Expectation | None = getattr(self, mode.value)
         return found
 
     def modes(self) -> tuple[Mode, ...]:
@@ -91,31 +65,33 @@ class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expect: ExpectationsTable = ExpectationsTable()
 
 
-class VectorTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[vector]]`: a variation of the scenario, laid over it key by key."""
-
-    name: str
-    degrades: bool | None = None
-    world: WorldTable = msgspec.field(default_factory=dict)
-    fault: WorldTable = msgspec.field(default_factory=dict)
-    attack: AttackTable = AttackTable()
-    step: tuple[StepTable, ...] = ()
-    expect: ExpectationsTable = ExpectationsTable()
-
-
 class FamilyDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`family.toml`: what the scenarios of a folder have in common, unless a scenario says otherwise.
 
     `expect` fills in modes that a scenario or its vector names, and adds none.
     """
 
+    #: Whether the attack must worsen the delivery without a policy.
     degrades: bool = True
-    needs: Words = ()
+    #: What a target must claim: tls-rpt.
+    needs: tuple[str, ...] = ()
     world: WorldTable = msgspec.field(default_factory=dict)
     expect: ExpectationsTable = ExpectationsTable()
 
 
-class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Playable(FamilyDefaults, frozen=True, forbid_unknown_fields=True):
+    fault: WorldTable = msgspec.field(default_factory=dict)
+    attack: AttackTable = AttackTable()
+    step: tuple[StepTable, ...] = ()
+
+
+class VectorTable(_Playable, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[vector]]`: a variation of the scenario, laid over it key by key."""
+
+    name: str
+
+
+class Document(_Playable, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A whole scenario file."""
 
     title: str
@@ -124,21 +100,31 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requirements: tuple[str, ...]
     #: The flaws of the reference sender that the scenario must find.
     kills: tuple[str, ...]
-    #: Whether the attack must worsen the delivery without a policy.
-    degrades: bool = True
-    #: What a target must claim: tls-rpt.
-    needs: Words = ()
-    world: WorldTable = msgspec.field(default_factory=dict)
-    fault: WorldTable = msgspec.field(default_factory=dict)
-    attack: AttackTable = AttackTable()
-    step: tuple[StepTable, ...] = ()
     vector: tuple[VectorTable, ...] = ()
-    expect: ExpectationsTable = ExpectationsTable()
 
 
-def words(value: Words) -> tuple[str, ...]:
-    """Return one word or several as several."""
-    return (value,) if isinstance(value, str) else value
+def with_lists(raw: dict[str, Any]) -> dict[str, Any]:
+    """Turn one MX host, one outcome, one result type or one capability into a list, wherever it stands."""
+    expect = raw.get("expect")
+    _listed(raw, "needs")
+    for world in (raw.get("world"), raw.get("fault")):
+        _listed(world, "mx")
+    for table in expect.values() if isinstance(expect, dict) else ():
+        _listed(table, "outcome", "should", "report")
+    for inner in (*tables_in(raw.get("step")), *tables_in(raw.get("vector"))):
+        with_lists(inner)
+    return raw
+
+
+def _listed(table: object, *keys: str) -> None:
+    for key in keys:
+        if isinstance(table, dict) and isinstance(table.get(key), str | dict):
+            table[key] = [table[key]]
+
+
+def tables_in(value: object) -> list[dict[str, Any]]:
+    """Return the tables of a list; of anything else none."""
+    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
 
 
 def mismatches(value: object, kind: Any, at: KeyPath = ()) -> Iterator[Problem]:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from mta_sts_lab.catalogue.document import (
-    AttackTable,
-    Document,
-    ExpectationTable,
-    StepTable,
-    Uses,
-    words,
-)
+from mta_sts_lab.catalogue.document import AttackTable, Document, StepTable, Uses
 from mta_sts_lab.catalogue.loader import Source
 from mta_sts_lab.catalogue.problems import KeyPath, Problem
-from mta_sts_lab.model import AttackUse, Case, Expectation, Grade, Mode, PolicyRequests, Scenario, Step, World
+from mta_sts_lab.model import AttackUse, Case, Expectation, Grade, Mode, Scenario, Step, World
 
 #: The step to which the tables at the top of a file belong: `[attack]`, `[fault]` and `[expect]`.
 MAIN_STEP = "attack"
@@ -185,7 +178,7 @@ def _case(plan: _Plan, mode: Mode) -> Case:
         vector=plan.vector,
         control=f"{plan.source.id}[{Mode.ABSENT.value}{suffix}]" if has_control else "",
         degrades=plan.document.degrades,
-        needs=words(plan.document.needs),
+        needs=plan.document.needs,
     )
 
 
@@ -231,14 +224,14 @@ def _attacks(plan: _Plan, step: StepTable, at: KeyPath) -> tuple[AttackUse, ...]
 
 def _uses(plan: _Plan, table: AttackTable, at: KeyPath) -> tuple[AttackUse, ...]:
     channels: dict[str, Uses] = {"smtp": table.smtp, "dns": table.dns, "https": table.https}
-    found: list[AttackUse] = []
-    for channel, said in channels.items():
-        entries = said if isinstance(said, list) else [said] if said is not None else []
-        for entry in entries:
-            use = _use(plan, entry, channel, (*at, channel))
-            if use is not None:
-                found.append(use)
-    return tuple(found)
+    entries = [
+        (channel, entry)
+        for channel, said in channels.items()
+        for entry in (said if isinstance(said, list) else [said])
+        if entry is not None
+    ]
+    uses = (_use(plan, entry, channel, (*at, channel)) for channel, entry in entries)
+    return tuple(use for use in uses if use is not None)
 
 
 def _use(plan: _Plan, entry: object, channel: str, at: KeyPath) -> AttackUse | None:
@@ -262,20 +255,12 @@ def _expectation(document: Document, step: StepTable, mode: Mode) -> Expectation
     table = step.expect.of(mode) or (document.expect.of(mode) if step.name == MAIN_STEP else None)
     if table is None:
         return None
-    obligation, grade, note = _what_breaks(document, table, mode)
-    bounds, report = table.policy_requests, words(table.report)
-    return Expectation(
-        outcome=words(table.outcome),
-        obligation=obligation,
-        should=words(table.should),
-        grade=grade,
-        note=note,
-        policy_requests=PolicyRequests(bounds.obligation or obligation, bounds.least, bounds.most, bounds.whole_case)
-        if bounds
-        else None,
-        report=report,
-        report_obligation=(table.report_obligation or _owed_report(report, mode)) if report else "",
-        report_optional=table.report_optional,
+    said = table if table.obligation else _with_default(document, table, mode)
+    bounds = said.policy_requests
+    return replace(
+        said,
+        policy_requests=replace(bounds, obligation=bounds.obligation or said.obligation) if bounds else None,
+        report_obligation=(said.report_obligation or _owed_report(said.report, mode)) if said.report else "",
     )
 
 
@@ -288,15 +273,14 @@ def _owed_report(report: tuple[str, ...], mode: Mode) -> str:
     return {Mode.TESTING: REPORT_UNDER_TESTING, Mode.ENFORCE: REPORT_UNDER_ENFORCE}.get(mode, FAILURES_COUNTED)
 
 
-def _what_breaks(document: Document, table: ExpectationTable, mode: Mode) -> tuple[str, Grade | None, str]:
-    """Return the obligation that another outcome breaks, how much that counts, and a note on why."""
-    compared = words(table.outcome) == ("as-absent",)
-    if table.obligation:
-        return table.obligation, table.grade, table.note
+def _with_default(document: Document, table: Expectation, mode: Mode) -> Expectation:
+    """Return an expectation with the obligation that another outcome breaks, its grade and a note on why."""
+    compared = table.outcome == ("as-absent",)
     if mode is Mode.ABSENT:
-        return OPPORTUNISTIC, table.grade or Grade.INCONCLUSIVE, table.note or CONTROL_CASE_NOTE
+        grade, note = table.grade or Grade.INCONCLUSIVE, table.note or CONTROL_CASE_NOTE
+        return replace(table, obligation=OPPORTUNISTIC, grade=grade, note=note)
     if compared and mode is Mode.TESTING:
-        return HARMLESS, table.grade or Grade.FAIL, table.note
+        return replace(table, obligation=HARMLESS, grade=table.grade or Grade.FAIL)
     if compared and mode is Mode.NONE:
-        return AS_WITHOUT_POLICY, table.grade, table.note
-    return next(iter(document.requirements), ""), table.grade, table.note
+        return replace(table, obligation=AS_WITHOUT_POLICY)
+    return replace(table, obligation=next(iter(document.requirements), ""))

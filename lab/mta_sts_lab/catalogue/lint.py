@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from mta_sts_lab.catalogue.expand import MAIN_STEP
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
@@ -73,23 +74,19 @@ def lint(
     """Return everything that keeps a scenario from proving something, each once."""
     found = [
         *_texts(scenario),
-        *_requirement_ids(scenario, requirements),
-        *_kills(scenario, flaws),
+        *_names("requirements", "requirement", scenario.requirements, requirements),
+        *_names("kills", "flaw", scenario.kills, flaws),
         *_control_case(scenario),
         *_reports_expected(scenario),
     ]
     for case in scenario.cases:
-        found += [Problem(problem.message, problem.at, case.vector) for problem in _reports_asked(case)]
+        problems = list(_reports_asked(case))
         for step in case.steps:
-            found += [
-                Problem(problem.message, problem.at, case.vector)
-                for problem in (
-                    *_world(step),
-                    *_report_places(step),
-                    *_uses(step, attacks),
-                    *_expectation(scenario, case, step, requirements),
-                )
-            ]
+            problems += _world(step)
+            problems += _report_places(step)
+            problems += _uses(step, attacks)
+            problems += _expectation(scenario, case, step, requirements)
+        found += [replace(problem, vector=case.vector) for problem in problems]
     return list(dict.fromkeys(found))
 
 
@@ -99,26 +96,14 @@ def _texts(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(f"`{key}` is empty", (key,))
 
 
-def _requirement_ids(scenario: Scenario, requirements: Mapping[str, Requirement]) -> Iterator[Problem]:
-    at: KeyPath = ("requirements",)
-    if not scenario.requirements:
-        yield Problem("`requirements` is empty: a scenario shows something that an RFC asks for", at)
-    for identifier, times in Counter(scenario.requirements).items():
+def _names(key: str, what: str, names: tuple[str, ...], legal: Collection[str]) -> Iterator[Problem]:
+    if not names:
+        yield Problem(f"`{key}` is empty: a scenario names at least one {what}", (key,))
+    for name, times in Counter(names).items():
         if times > 1:
-            yield Problem(f"the requirement {identifier} is listed twice", at)
-        if identifier not in requirements:
-            yield Problem(unknown("requirement", identifier, requirements), at)
-
-
-def _kills(scenario: Scenario, flaws: Collection[str]) -> Iterator[Problem]:
-    at: KeyPath = ("kills",)
-    if not scenario.kills:
-        yield Problem("`kills` is empty: a scenario has to find a flaw", at)
-    for name, times in Counter(scenario.kills).items():
-        if times > 1:
-            yield Problem(f"the flaw {name} is listed twice", at)
-        if name not in flaws:
-            yield Problem(unknown("flaw", name, flaws), at)
+            yield Problem(f"the {what} {name} is listed twice", (key,))
+        if name not in legal:
+            yield Problem(unknown(what, name, legal), (key,))
 
 
 def _control_case(scenario: Scenario) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mta_sts_lab.catalogue.document import Document, FamilyDefaults, mismatches
+from mta_sts_lab.catalogue.document import Document, FamilyDefaults, mismatches, tables_in, with_lists
 from mta_sts_lab.catalogue.problems import KeyPath, LineIndex, Problem
 
 #: Octets. The longest scenario file has about 4 KiB.
@@ -25,7 +25,7 @@ _SYNTAX_ERROR_PLACE = re.compile(r" \((?:at line (\d+), column \d+|at end of doc
 
 @dataclass(frozen=True)
 class Source:
-    """One scenario file, or the defaults of a family. `raw` are its tables; a single `mx` table is a list of one."""
+    """One scenario file, or the defaults of a family. `raw` are its tables, in which what may be a list is one."""
 
     id: str
     path: Path
@@ -52,9 +52,9 @@ class Source:
     def _spellings(self, at: KeyPath, vector: str) -> Iterator[KeyPath]:
         """Yield the places where a thing may have been said: in its vector, at the top, in a step of its own."""
         vectors = [
-            number for number, table in enumerate(_tables(self.raw.get("vector"))) if table.get("name") == vector
+            number for number, table in enumerate(tables_in(self.raw.get("vector"))) if table.get("name") == vector
         ]
-        steps = range(len(_tables(self.raw.get("step"))))
+        steps = range(len(tables_in(self.raw.get("step"))))
         for spelling in (at, ("world", *at[1:])) if at[0] == "fault" else (at,):
             yield from (("vector", number, *spelling) for number in vectors)
             yield spelling
@@ -71,7 +71,7 @@ def read_source(path: Path, directory: Path, family: Source | None = None) -> tu
         if path.stat().st_size > LARGEST_FILE:
             return source, [Problem(f"larger than {LARGEST_FILE} octets", file=str(path), line=1)]
         text = path.read_text(encoding="utf-8")
-        source = replace(source, text=text, raw=_with_lists_of_hosts(tomllib.loads(text)))
+        source = replace(source, text=text, raw=with_lists(tomllib.loads(text)))
     except UnicodeDecodeError as error:
         return source, [Problem(f"not UTF-8: {error.reason} at octet {error.start}", file=str(path), line=1)]
     except tomllib.TOMLDecodeError as error:
@@ -109,18 +109,3 @@ def _syntax_error(path: Path, text: str, message: str) -> Problem:
     place = _SYNTAX_ERROR_PLACE.search(message)
     line = int(place[1]) if place and place[1] else text.count("\n") + 1
     return Problem(f"not TOML: {_SYNTAX_ERROR_PLACE.sub('', message)}", file=str(path), line=line)
-
-
-def _with_lists_of_hosts(raw: dict[str, Any]) -> dict[str, Any]:
-    """Turn `[world.mx]` into a list of one host, wherever a world is described."""
-    for name in ("world", "fault"):
-        world = raw.get(name)
-        if isinstance(world, dict) and isinstance(world.get("mx"), dict):
-            world["mx"] = [world["mx"]]
-    for inner in (*_tables(raw.get("step")), *_tables(raw.get("vector"))):
-        _with_lists_of_hosts(inner)
-    return raw
-
-
-def _tables(value: object) -> list[dict[str, Any]]:
-    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []

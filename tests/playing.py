@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue, load_catalogue
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge

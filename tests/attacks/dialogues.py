@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Iterable
 from itertools import cycle
 
-from mta_sts_lab.attacks.attack import SmtpAttack, complete
-from mta_sts_lab.attacks.instructions import Send, Side
-from mta_sts_lab.attacks.rehearsal import Rehearsal
+from mta_sts_lab.attacks.toolkit.attack import SmtpAttack, complete
+from mta_sts_lab.attacks.toolkit.instructions import Send, Side
 from mta_sts_lab.events import AnyFact, AttackFired, SmtpSaid, TokenRead
+
+from tests.attacks.rehearsal import Rehearsal
 
 TOKEN = "0123456789abcdef"
 MESSAGE = f"Subject: hello\r\nX-Lab-Token: {TOKEN}\r\n\r\n..dots\r\nlab-token:{TOKEN}\r\n.\r\n".encode()

@@ -9,9 +9,9 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from mta_sts_lab.attacks.attack import complete
-from mta_sts_lab.attacks.interpose import HttpsInterposer, SmtpInterposer
-from mta_sts_lab.attacks.registry import ATTACKS
+from mta_sts_lab.attacks.toolkit.attack import complete
+from mta_sts_lab.attacks.toolkit.interpose import HttpsInterposer, SmtpInterposer
+from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.events import AnyFact
 from mta_sts_lab.model import MxHost, PolicyHost
 from mta_sts_lab.record import Recorder

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.attacks import alert_after_220, drop_after_starttls, garbage_after_220
 from mta_sts_lab.attacks.alert_after_220 import ALERT
-from mta_sts_lab.attacks.attack import SmtpAttack
 from mta_sts_lab.attacks.garbage_after_220 import GARBAGE
-from mta_sts_lab.attacks.instructions import Side
+from mta_sts_lab.attacks.toolkit.attack import SmtpAttack
+from mta_sts_lab.attacks.toolkit.instructions import Side
 from mta_sts_lab.events import ClientHelloSeen, SmtpSaid, TlsFailed
 
 from tests.attacks.dialogues import ENVELOPE, HALF_A_HELLO, MESSAGE, TOKEN, Dialogue, client_hello
 
 EACH = pytest.mark.parametrize(
     "attack",
-    [drop_after_starttls.ATTACK, garbage_after_220.ATTACK, alert_after_220.ATTACK],
+    [drop_after_starttls.drop_after_starttls, garbage_after_220.garbage_after_220, alert_after_220.alert_after_220],
     ids=lambda attack: attack.form.name,
 )
 cuts = st.lists(st.integers(1, 60), min_size=1, max_size=10)
@@ -50,10 +50,12 @@ def test_it_fires_once_the_hello_is_there_however_it_is_cut(attack: SmtpAttack, 
     assert len(dialogue.fired) == 1
     assert [fact.sni for fact in dialogue.facts(ClientHelloSeen)] == ["mx1.domain.example"]
     assert dialogue.altered == [("220 2.0.0 Ready to start TLS", "")]
-    assert dialogue.stage.over is (attack is drop_after_starttls.ATTACK)
+    assert dialogue.stage.over is (attack is drop_after_starttls.drop_after_starttls)
 
 
-@pytest.mark.parametrize(("attack", "said"), [(garbage_after_220.ATTACK, GARBAGE), (alert_after_220.ATTACK, ALERT)])
+@pytest.mark.parametrize(
+    ("attack", "said"), [(garbage_after_220.garbage_after_220, GARBAGE), (alert_after_220.alert_after_220, ALERT)]
+)
 def test_what_it_says_is_followed_by_listening_and_an_alert_is_kept(attack: SmtpAttack, said: bytes) -> None:
     dialogue = Dialogue(attack)
     dialogue.say(b"STARTTLS\r\n")
@@ -68,7 +70,11 @@ def test_what_it_says_is_followed_by_listening_and_an_alert_is_kept(attack: Smtp
 
 @pytest.mark.parametrize(
     ("attack", "hello"),
-    [(drop_after_starttls.ATTACK, b""), (garbage_after_220.ATTACK, b""), (garbage_after_220.ATTACK, client_hello())],
+    [
+        (drop_after_starttls.drop_after_starttls, b""),
+        (garbage_after_220.garbage_after_220, b""),
+        (garbage_after_220.garbage_after_220, client_hello()),
+    ],
     ids=["dropped", "garbage", "garbage after a hello"],
 )
 @given(cuts=cuts)

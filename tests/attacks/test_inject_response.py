@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.attacks import inject_response
-from mta_sts_lab.attacks.instructions import Side
+from mta_sts_lab.attacks.toolkit.instructions import Side
 from mta_sts_lab.events import ClientHelloSeen, SmtpSaid
 
 from tests.attacks.dialogues import Dialogue, client_hello
@@ -12,7 +12,7 @@ FORGED = b"250-mx1.domain.example\r\n250-8BITMIME\r\n250 X-INJECTED\r\n550 5.7.1
 
 
 def test_the_forged_replies_share_a_segment_with_the_220() -> None:
-    dialogue = Dialogue(inject_response.ATTACK)
+    dialogue = Dialogue(inject_response.inject_response)
     dialogue.say(b"EHLO a\r\n")
     assert dialogue.fired == []
     dialogue.say(b"STARTTLS\r\n")
@@ -27,7 +27,7 @@ def test_the_forged_replies_share_a_segment_with_the_220() -> None:
 
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=10))
 def test_the_handshake_behind_it_passes_untouched(cuts: list[int]) -> None:
-    dialogue = Dialogue(inject_response.ATTACK, cuts=cuts)
+    dialogue = Dialogue(inject_response.inject_response, cuts=cuts)
     hello = client_hello("mx1.domain.example")
     dialogue.say(b"EHLO a\r\nSTARTTLS\r\n" + hello)
     assert hello in dialogue.stage.said[Side.RECEIVER]
@@ -37,7 +37,7 @@ def test_the_handshake_behind_it_passes_untouched(cuts: list[int]) -> None:
 
 
 def test_a_receiver_without_tls_is_left_alone() -> None:
-    dialogue = Dialogue(inject_response.ATTACK)
+    dialogue = Dialogue(inject_response.inject_response)
     dialogue.receiver._command = lambda line: b"454 not now\r\n"  # type: ignore[method-assign]
     assert dialogue.say(b"STARTTLS\r\n") == b"454 not now\r\n"
     assert dialogue.fired == []
@@ -45,7 +45,7 @@ def test_a_receiver_without_tls_is_left_alone() -> None:
 
 
 def test_a_sender_who_goes_on_in_clear_is_heard_and_gets_nowhere() -> None:
-    dialogue = Dialogue(inject_response.ATTACK)
+    dialogue = Dialogue(inject_response.inject_response)
     dialogue.say(b"EHLO a\r\n")
     dialogue.say(b"STARTTLS\r\n")
     assert dialogue.say(b"MAIL FROM:<a@b.example>\r\n").startswith(b"503 ")
@@ -55,7 +55,7 @@ def test_a_sender_who_goes_on_in_clear_is_heard_and_gets_nowhere() -> None:
 
 
 def test_a_sender_who_leaves_behind_the_220_ends_the_session() -> None:
-    dialogue = Dialogue(inject_response.ATTACK)
+    dialogue = Dialogue(inject_response.inject_response)
     dialogue.say(b"STARTTLS\r\n")
     dialogue.stage.end(Side.SENDER)
     assert dialogue.stage.over

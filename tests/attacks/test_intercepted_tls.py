@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.attacks import downgrade_tls, swap_certificate
-from mta_sts_lab.attacks.attack import SmtpAttack
-from mta_sts_lab.attacks.instructions import SecureReceiver, SecureSender
+from mta_sts_lab.attacks.toolkit.attack import SHOWN_CERTIFICATES, SmtpAttack
+from mta_sts_lab.attacks.toolkit.instructions import SecureReceiver, SecureSender
 from mta_sts_lab.events import SmtpSaid
 from mta_sts_lab.model import CERTIFICATE_VARIANTS
 
 from tests.attacks.dialogues import MESSAGE, TOKEN, Dialogue, client_hello
 
 BOTH = pytest.mark.parametrize(
-    "attack", [swap_certificate.ATTACK, downgrade_tls.ATTACK], ids=lambda attack: attack.form.name
+    "attack", [swap_certificate.swap_certificate, downgrade_tls.downgrade_tls], ids=lambda attack: attack.form.name
 )
 
 
@@ -23,8 +23,8 @@ def tls(dialogue: Dialogue) -> list[SecureSender | SecureReceiver]:
 
 
 def test_swap_takes_every_variant_but_the_valid_one() -> None:
-    assert set(swap_certificate.VARIANTS) == set(CERTIFICATE_VARIANTS) - {"valid"}
-    dialogue = Dialogue(swap_certificate.ATTACK, certificate="expired")
+    assert set(SHOWN_CERTIFICATES) == set(CERTIFICATE_VARIANTS) - {"valid"}
+    dialogue = Dialogue(swap_certificate.swap_certificate, certificate="expired")
     dialogue.say(b"EHLO a\r\nSTARTTLS\r\n")
     secured = tls(dialogue)[0]
     assert isinstance(secured, SecureSender)
@@ -35,7 +35,7 @@ def test_swap_takes_every_variant_but_the_valid_one() -> None:
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_downgrade_shows_a_valid_certificate_under_an_old_version(version: str) -> None:
-    dialogue = Dialogue(downgrade_tls.ATTACK, version=version)
+    dialogue = Dialogue(downgrade_tls.downgrade_tls, version=version)
     dialogue.say(b"EHLO a\r\nSTARTTLS\r\n")
     secured = tls(dialogue)[0]
     assert isinstance(secured, SecureSender)

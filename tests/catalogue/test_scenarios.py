@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import load_catalogue
 from mta_sts_lab.model import Mode, Scenario
 from mta_sts_lab.reference.flaws import FLAWS

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from mta_sts_lab import __version__
-from mta_sts_lab.attacks.controller import AttackController, AttackedWorld
+from mta_sts_lab.attacks.toolkit.controller import AttackController, AttackedWorld
 from mta_sts_lab.backends.docker.folder import read_folder
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import AttackUse

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import load_catalogue
 from mta_sts_lab.model import Grade
 from mta_sts_lab.reference.flaws import FLAWS

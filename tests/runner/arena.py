@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mta_sts_lab.attacks.controller import AttackController
-from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.attacks.toolkit.controller import AttackController
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue, load_catalogue
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.judge import judge

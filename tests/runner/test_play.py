@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.attacks import clear_text
-from mta_sts_lab.attacks.controller import AttackController, AttackedWorld
-from mta_sts_lab.attacks.instructions import Steps
-from mta_sts_lab.attacks.registry import ATTACKS
-from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.attacks.toolkit.controller import AttackController, AttackedWorld
+from mta_sts_lab.attacks.toolkit.instructions import Steps
+from mta_sts_lab.attacks.toolkit.registry import ATTACKS
+from mta_sts_lab.attacks.toolkit.relays import relay_in_clear
+from mta_sts_lab.attacks.toolkit.session import Session
+from mta_sts_lab.attacks.toolkit.smtp import Edit
 from mta_sts_lab.events import (
     AttackFired,
     CaseBegan,
@@ -124,13 +125,13 @@ async def test_an_attacker_that_dies_behind_its_first_blow_proves_nothing(
 ) -> None:
     """It takes the offer away and hangs up: nobody could have sent anything there, policy or no policy."""
 
-    def dies(session: Session, edit: clear_text.Edit, detail: str) -> Steps[None]:
+    def dies(session: Session, edit: Edit, detail: str) -> Steps[None]:
         yield from session.relay_greeting()
         command = yield from session.read_command()
         assert command is not None
-        yield from clear_text.relay_one_in_clear(session, command, edit, detail)
+        yield from relay_in_clear(session, command, edit, detail)
 
-    monkeypatch.setattr("mta_sts_lab.attacks.strip_starttls.relay_in_clear", dies)
+    monkeypatch.setattr("mta_sts_lab.attacks.strip_starttls.relay_to_the_end_in_clear", dies)
     played = await Arena(tmp_path, flaws=flaws).play(STRIP)
     assert played.grade(ENFORCE) == ("fail" if flaws else "inconclusive"), (
         "what fails is the report of the flawed sender"

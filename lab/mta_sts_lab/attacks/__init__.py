@@ -1,1 +1,1 @@
-"""What the attacker does: one file an attack, pure scripts that run without a socket; `interpose` plays them."""
+"""The attacks: each module here is one, found by its place. `toolkit` is what they are made with."""

@@ -13,22 +13,14 @@ A careful sender that holds an enforce policy does not try again in clear, and k
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.fake_go_ahead import answer_client_hello
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.relays import answer_client_hello
 
 #: A record of type alert, of two octets: fatal, handshake_failure.
 ALERT = b"\x15\x03\x03\x00\x02\x02\x28"
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("says 220 to STARTTLS and answers the ClientHello with a fatal alert")
+def alert_after_220(session: Session, parameters: Parameters) -> Script:
     """Relay until the ClientHello, then answer it with an alert."""
     yield from answer_client_hello(session, ALERT, "answered the ClientHello with a fatal alert")
-
-
-ATTACK = SmtpAttack(
-    AttackForm("alert_after_220", "smtp", "says 220 to STARTTLS and answers the ClientHello with a fatal alert"),
-    play,
-)

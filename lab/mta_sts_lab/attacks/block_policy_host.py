@@ -13,18 +13,10 @@ without MTA-STS.
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Block, HttpsAttack, Parameters
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Block, Parameters, https_attack
 
 
-def tampering(parameters: Parameters) -> Block:
+@https_attack("lets nobody reach the policy host", {"how": ("refuse", "reset", "stall")})
+def block_policy_host(parameters: Parameters) -> Block:
     """Block it that way."""
     return Block(str(parameters["how"]))
-
-
-ATTACK = HttpsAttack(
-    AttackForm(
-        "block_policy_host", "https", "lets nobody reach the policy host", {"how": ("refuse", "reset", "stall")}
-    ),
-    tampering,
-)

@@ -14,26 +14,14 @@ clear under an enforce policy, and keeps the message.
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.instructions import Script, Shown
-from mta_sts_lab.attacks.intercepted_tls import intercept
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.instructions import Shown
+from mta_sts_lab.attacks.toolkit.relays import intercept
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("offers nothing newer than TLS 1.0 or 1.1, with a valid certificate", {"version": ("1.0", "1.1")})
+def downgrade_tls(session: Session, parameters: Parameters) -> Script:
     """Intercept with an obsolete version."""
     version = str(parameters["version"])
     detail = f"offered no other version than TLS {version}"
     yield from intercept(session, Shown("valid", detail, only_version=version, fires_on_answer=True))
-
-
-ATTACK = SmtpAttack(
-    AttackForm(
-        "downgrade_tls",
-        "smtp",
-        "offers nothing newer than TLS 1.0 or 1.1, with a valid certificate",
-        {"version": ("1.0", "1.1")},
-    ),
-    play,
-)

@@ -12,20 +12,12 @@ under testing it may deliver in clear after a retry, and reports a failure (RFC 
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.fake_go_ahead import relay_until_client_hello
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.relays import relay_until_client_hello
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("says 220 to STARTTLS and closes after the ClientHello")
+def drop_after_starttls(session: Session, parameters: Parameters) -> Script:
     """Relay until the ClientHello, then hang up."""
     if (yield from relay_until_client_hello(session)) is not None:
         session.fire("closed the connection after the ClientHello")
-
-
-ATTACK = SmtpAttack(
-    AttackForm("drop_after_starttls", "smtp", "says 220 to STARTTLS and closes after the ClientHello"),
-    play,
-)

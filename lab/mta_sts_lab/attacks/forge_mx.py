@@ -12,26 +12,17 @@ section 5); under testing it delivers and reports the failure (RFC 8460, section
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import DnsAttack, DnsScene
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import DnsScene, dns_attack
 from mta_sts_lab.world.zone import Answer, Question, Record
 
 
-def tamper(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+@dns_attack(
+    "answers the MX query with the attacker's own host",
+    lambda scene: f"answered the MX query with {scene.attacker_mx}, the attacker's own host",
+    needs_attacker_mx=True,
+)
+def forge_mx(scene: DnsScene, question: Question, answer: Answer) -> Answer:
     """Answer the domain's MX query with the attacker's host."""
     if (question.name, question.type) != (scene.domain, "MX"):
         return answer
-    return Answer("NOERROR", (Record(scene.domain, "MX", f"10 {scene.attacker_mx}"),), tampered_by=ATTACK.form.name)
-
-
-def detail(scene: DnsScene) -> str:
-    """Say what was done."""
-    return f"answered the MX query with {scene.attacker_mx}, the attacker's own host"
-
-
-ATTACK = DnsAttack(
-    AttackForm("forge_mx", "dns", "answers the MX query with the attacker's own host"),
-    tamper,
-    detail,
-    needs_attacker_mx=True,
-)
+    return Answer("NOERROR", (Record(scene.domain, "MX", f"10 {scene.attacker_mx}"),), tampered_by="forge_mx")

@@ -15,8 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from mta_sts_lab.attacks.attack import DnsAttack, DnsScene
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import DnsScene, dns_attack
 from mta_sts_lab.world.zone import Answer, Question
 
 #: Legal (RFC 8461, section 3.1: up to 32 letters and digits), and none that the lab ever publishes.
@@ -25,7 +24,11 @@ FORGED_ID = "forged20991231T235959Z"
 _ID = re.compile(r"(?<![A-Za-z0-9])id=[A-Za-z0-9]*")
 
 
-def tamper(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+@dns_attack(
+    "announces a policy id that the domain does not have",
+    lambda scene: f"announced the policy id {FORGED_ID} in the place of the genuine one",
+)
+def forge_policy_id(scene: DnsScene, question: Question, answer: Answer) -> Answer:
     """Put the forged id in the place of the genuine one."""
     if (question.name, question.type) != (f"_mta-sts.{scene.domain}", "TXT"):
         return answer
@@ -33,16 +36,4 @@ def tamper(scene: DnsScene, question: Question, answer: Answer) -> Answer:
         replace(record, data=_ID.sub(f"id={FORGED_ID}", record.data)) if record.type == "TXT" else record
         for record in answer.records
     )
-    return answer if records == answer.records else replace(answer, records=records, tampered_by=ATTACK.form.name)
-
-
-def detail(scene: DnsScene) -> str:
-    """Say what was done."""
-    return f"announced the policy id {FORGED_ID} in the place of the genuine one"
-
-
-ATTACK = DnsAttack(
-    AttackForm("forge_policy_id", "dns", "announces a policy id that the domain does not have"),
-    tamper,
-    detail,
-)
+    return answer if records == answer.records else replace(answer, records=records, tampered_by="forge_policy_id")

@@ -14,23 +14,15 @@ A careful sender that holds an enforce policy does not try again in clear, and k
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.fake_go_ahead import answer_client_hello
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.relays import answer_client_hello
 
 #: Fixed, so that every run fails alike. The first octet is no TLS record type, and enough of them follow for any
 #: library to look at a whole record header.
 GARBAGE = b"\x7f" + b"these octets are no ServerHello"
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("says 220 to STARTTLS and answers the ClientHello with garbage")
+def garbage_after_220(session: Session, parameters: Parameters) -> Script:
     """Relay until the ClientHello, then answer it with garbage."""
     yield from answer_client_hello(session, GARBAGE, "answered the ClientHello with octets that are no TLS")
-
-
-ATTACK = SmtpAttack(
-    AttackForm("garbage_after_220", "smtp", "says 220 to STARTTLS and answers the ClientHello with garbage"),
-    play,
-)

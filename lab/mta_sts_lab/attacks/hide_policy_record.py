@@ -13,33 +13,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mta_sts_lab.attacks.attack import DnsAttack, DnsScene
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import DnsScene, dns_attack
 from mta_sts_lab.world.zone import Answer, Question
 
 
-def tamper(scene: DnsScene, question: Question, answer: Answer) -> Answer:
-    """Let the name of the policy record vanish. Where it does not exist there is nothing to hide."""
+def _detail(scene: DnsScene) -> str:
+    how = scene.parameters["how"]
+    done = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
+    return f"{done} the query for _mta-sts.{scene.domain}"
+
+
+@dns_attack("hides the TXT record that announces the policy", _detail, {"how": ("NXDOMAIN", "SERVFAIL", "TIMEOUT")})
+def hide_policy_record(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+    """Hide the name of the policy record. Where it does not exist there is nothing to hide."""
     how = str(scene.parameters["how"])
     if question.name != f"_mta-sts.{scene.domain}" or (how == "NXDOMAIN" and answer.rcode == "NXDOMAIN"):
         return answer
-    return replace(answer, rcode=how, records=(), tampered_by=ATTACK.form.name)
-
-
-def detail(scene: DnsScene) -> str:
-    """Say what was done."""
-    how = scene.parameters["how"]
-    told = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
-    return f"{told} the query for _mta-sts.{scene.domain}"
-
-
-ATTACK = DnsAttack(
-    AttackForm(
-        "hide_policy_record",
-        "dns",
-        "hides the TXT record that announces the policy",
-        {"how": ("NXDOMAIN", "SERVFAIL", "TIMEOUT")},
-    ),
-    tamper,
-    detail,
-)
+    return replace(answer, rcode=how, records=(), tampered_by="hide_policy_record")

@@ -15,12 +15,8 @@ A careful sender ignores the forged lines and delivers inside TLS, or gives up t
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.edits import Line
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.attacks.smtp import Reply, reply
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.smtp import Line, Reply, reply
 
 #: A word that no host of the lab says: whoever repeats it (in a bounce, in a log) has read a forged reply.
 CANARY = "X-INJECTED"
@@ -30,7 +26,8 @@ def _forged(host: str) -> tuple[Reply, Reply]:
     return reply(250, host, "8BITMIME", CANARY), reply(550, f"5.7.1 {CANARY}: not wanted here")
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("glues forged replies behind the 220, then lets TLS through")
+def inject_response(session: Session, parameters: Parameters) -> Script:
     """Relay, with forged replies behind the 220, and let the TLS behind them through."""
     yield from session.relay_greeting()
     while (command := (yield from session.read_command())) is not None:
@@ -52,9 +49,3 @@ def play(session: Session, parameters: Parameters) -> Script:
             # The receiver waits for TLS, and could not answer what is said in clear.
             yield from session.hear_out()
         return
-
-
-ATTACK = SmtpAttack(
-    AttackForm("inject_response", "smtp", "glues forged replies behind the 220, then lets TLS through"),
-    play,
-)

@@ -13,38 +13,14 @@ reports `starttls-not-supported` (RFC 8460, section 4.3.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.clear_text import offers_starttls, relay_in_clear
-from mta_sts_lab.attacks.edits import Line, untouched
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.attacks.smtp import Reply, keyword
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.relays import change_offer, relay_to_the_end_in_clear
 
 _MASK = "X" * len("STARTTLS")
 
 
-def mask_starttls(genuine: Reply) -> Iterator[Line]:
-    """Overwrite the keyword wherever it is offered."""
-    if not offers_starttls(genuine):
-        yield from untouched(genuine)
-        return
-    yield Line(genuine.lines[0])
-    for line in genuine.lines[1:]:
-        if keyword(line) == "STARTTLS":
-            yield Line(line[:4] + _MASK + line[4 + len(_MASK) :], altered=True, instead_of=line)
-        else:
-            yield Line(line)
-
-
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack(f"overwrites STARTTLS with {_MASK} in the reply to EHLO")
+def mask_starttls(session: Session, parameters: Parameters) -> Script:
     """Relay with the offer masked."""
-    yield from relay_in_clear(session, mask_starttls, f"overwrote STARTTLS with {_MASK} in the reply to EHLO")
-
-
-ATTACK = SmtpAttack(
-    AttackForm("mask_starttls", "smtp", f"overwrites STARTTLS with {_MASK} in the reply to EHLO"),
-    play,
-)
+    masked = change_offer(lambda line: line[:4] + _MASK + line[4 + len(_MASK) :])
+    yield from relay_to_the_end_in_clear(session, masked, f"overwrote STARTTLS with {_MASK} in the reply to EHLO")

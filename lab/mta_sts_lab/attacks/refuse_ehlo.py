@@ -12,25 +12,11 @@ A careful sender that holds an enforce policy may say HELO, but no MAIL: without
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.clear_text import NOT_IMPLEMENTED, relay_one_in_clear
-from mta_sts_lab.attacks.edits import untouched
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.relays import NOT_IMPLEMENTED, relay_with_answer
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("answers EHLO with 502, so that the sender falls back to HELO")
+def refuse_ehlo(session: Session, parameters: Parameters) -> Script:
     """Relay, with every EHLO refused."""
-    yield from session.relay_greeting()
-    while (command := (yield from session.read_command())) is not None:
-        if command.verb == "EHLO":
-            yield from session.speak(NOT_IMPLEMENTED, detail="answered EHLO with 502, so that only HELO is left")
-        elif (yield from relay_one_in_clear(session, command, untouched, "")) is None:
-            return
-
-
-ATTACK = SmtpAttack(
-    AttackForm("refuse_ehlo", "smtp", "answers EHLO with 502, so that the sender falls back to HELO"),
-    play,
-)
+    yield from relay_with_answer(session, "EHLO", NOT_IMPLEMENTED, "answered EHLO with 502, so that only HELO is left")

@@ -11,30 +11,17 @@ A careful sender goes on to the next host, or tries again later. A report may le
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.attacks.smtp import reply
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.smtp import reply
 
 _BUSY = reply(421, "4.3.2 Too busy, try again later")
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("takes the connection and says 421, or nothing, in the place of a greeting", {"how": ("421", "silent")})
+def refuse_greeting(session: Session, parameters: Parameters) -> Script:
     """Say 421 and close, or nothing."""
     if parameters["how"] == "421":
         yield from session.speak(_BUSY, detail="said 421 in the place of the greeting")
         return
     session.fire("took the connection and never greeted")
     yield from session.hear_out(answers=0)
-
-
-ATTACK = SmtpAttack(
-    AttackForm(
-        "refuse_greeting",
-        "smtp",
-        "takes the connection and says 421, or nothing, in the place of a greeting",
-        {"how": ("421", "silent")},
-    ),
-    play,
-)

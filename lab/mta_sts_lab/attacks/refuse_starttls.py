@@ -15,13 +15,9 @@ it delivers as its own rules say and reports `starttls-not-supported` (RFC 8460,
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.clear_text import relay_one_in_clear
-from mta_sts_lab.attacks.edits import untouched
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.attacks.smtp import reply
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.relays import relay_with_answer
+from mta_sts_lab.attacks.toolkit.smtp import reply
 
 _ANSWERS = {
     454: reply(454, "4.7.0 TLS not available due to temporary reason"),
@@ -30,23 +26,8 @@ _ANSWERS = {
 }
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("offers STARTTLS and then refuses it", {"code": tuple(_ANSWERS)})
+def refuse_starttls(session: Session, parameters: Parameters) -> Script:
     """Relay, with STARTTLS answered by the attacker."""
     answer = _ANSWERS[int(parameters["code"])]
-    yield from session.relay_greeting()
-    while (command := (yield from session.read_command())) is not None:
-        if command.verb == "STARTTLS":
-            yield from session.speak(answer, detail=f"answered STARTTLS with {answer.code}")
-        elif (yield from relay_one_in_clear(session, command, untouched, "")) is None:
-            return
-
-
-ATTACK = SmtpAttack(
-    AttackForm(
-        "refuse_starttls",
-        "smtp",
-        "offers STARTTLS and then refuses it",
-        {"code": tuple(_ANSWERS)},
-    ),
-    play,
-)
+    yield from relay_with_answer(session, "STARTTLS", answer, f"answered STARTTLS with {answer.code}")

@@ -12,33 +12,12 @@ A careful sender that holds an enforce policy sends no MAIL, leaves, tries other
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.clear_text import offers_starttls, relay_in_clear
-from mta_sts_lab.attacks.edits import Line, untouched
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.attacks.smtp import Reply, keyword
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.relays import change_offer, relay_to_the_end_in_clear
 
 
-def remove_starttls(genuine: Reply) -> Iterator[Line]:
-    """Leave out every line that offers STARTTLS."""
-    if not offers_starttls(genuine):
-        yield from untouched(genuine)
-        return
-    yield Line(genuine.lines[0])
-    for line in genuine.lines[1:]:
-        yield Line("", altered=True, instead_of=line) if keyword(line) == "STARTTLS" else Line(line)
-
-
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("removes STARTTLS from the reply to EHLO")
+def strip_starttls(session: Session, parameters: Parameters) -> Script:
     """Relay with the offer removed."""
-    yield from relay_in_clear(session, remove_starttls, "removed STARTTLS from the reply to EHLO")
-
-
-ATTACK = SmtpAttack(
-    AttackForm("strip_starttls", "smtp", "removes STARTTLS from the reply to EHLO"),
-    play,
-)
+    removed = change_offer(lambda line: "")
+    yield from relay_to_the_end_in_clear(session, removed, "removed STARTTLS from the reply to EHLO")

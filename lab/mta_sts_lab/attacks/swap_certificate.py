@@ -14,30 +14,15 @@ testing it delivers all the same and reports the reason: `certificate-not-truste
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.instructions import Script, Shown
-from mta_sts_lab.attacks.intercepted_tls import intercept
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.model import CERTIFICATE_VARIANTS, AttackForm
-
-#: Of these only the default is sure to be refused by everybody who verifies. A wildcard is a valid certificate, shown
-#: by the wrong host; nobody can refuse it.
-VARIANTS = ("untrusted", *(variant for variant in CERTIFICATE_VARIANTS if variant not in ("valid", "untrusted")))
+from mta_sts_lab.attacks.toolkit.attack import SHOWN_CERTIFICATES, Parameters, Script, Session, smtp_attack
+from mta_sts_lab.attacks.toolkit.instructions import Shown
+from mta_sts_lab.attacks.toolkit.relays import intercept
 
 
-def play(session: Session, parameters: Parameters) -> Script:
+@smtp_attack("ends TLS at the attacker and shows a certificate that is not valid", {"certificate": SHOWN_CERTIFICATES})
+def swap_certificate(session: Session, parameters: Parameters) -> Script:
     """Intercept with another certificate."""
     certificate = str(parameters["certificate"])
-    detail = f"ended TLS at the attacker and showed a certificate: {certificate}"
-    yield from intercept(session, Shown(certificate, detail))
-
-
-ATTACK = SmtpAttack(
-    AttackForm(
-        "swap_certificate",
-        "smtp",
-        "ends TLS at the attacker and shows a certificate that is not valid",
-        {"certificate": VARIANTS},
-    ),
-    play,
-)
+    yield from intercept(
+        session, Shown(certificate, f"ended TLS at the attacker and showed a certificate: {certificate}")
+    )

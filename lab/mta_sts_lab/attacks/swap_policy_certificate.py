@@ -13,22 +13,13 @@ without one it delivers as without MTA-STS.
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.attack import HttpsAttack, Parameters, ShowCertificate
-from mta_sts_lab.attacks.swap_certificate import VARIANTS
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.attack import SHOWN_CERTIFICATES, Parameters, ShowCertificate, https_attack
 
 
-def tampering(parameters: Parameters) -> ShowCertificate:
+@https_attack(
+    "ends HTTPS to the policy host at the attacker, with a certificate that is not valid",
+    {"certificate": SHOWN_CERTIFICATES},
+)
+def swap_policy_certificate(parameters: Parameters) -> ShowCertificate:
     """Show that certificate."""
     return ShowCertificate(str(parameters["certificate"]))
-
-
-ATTACK = HttpsAttack(
-    AttackForm(
-        "swap_policy_certificate",
-        "https",
-        "ends HTTPS to the policy host at the attacker, with a certificate that is not valid",
-        {"certificate": VARIANTS},
-    ),
-    tampering,
-)

@@ -12,7 +12,7 @@ from pathlib import Path
 from mta_sts_lab.adapter_check import AdapterView, why_not_ready
 from mta_sts_lab.adapter_check.observed import CheckedTarget, ObservedTarget
 from mta_sts_lab.adapter_check.probes import HONEST, probes_before_a_run, probes_for, probes_of
-from mta_sts_lab.attacks.controller import AttackController
+from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.model import About, Case
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.flaws import parse_flaws

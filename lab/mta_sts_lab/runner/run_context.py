@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from mta_sts_lab.attacks.controller import AttackController
+from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.model import About
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.queue_watch import QueueWatch

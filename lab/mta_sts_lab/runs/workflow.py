@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mta_sts_lab.adapter_check import is_probe
-from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.backends.docker.engine import EngineError
 from mta_sts_lab.backends.docker.folder import TargetFolder, find_target
 from mta_sts_lab.catalogue import Catalogue, NothingSelected, load_catalogue

@@ -1,4 +1,4 @@
-"""What an attack is, by the channel on which it acts. The registry collects them, the controller puts them in place."""
+"""What an attack is, by the channel on which it acts, and how a function becomes one."""
 
 from __future__ import annotations
 
@@ -6,16 +6,43 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mta_sts_lab.attacks.instructions import Script
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.attacks.toolkit.instructions import Script
+from mta_sts_lab.attacks.toolkit.session import Session
+from mta_sts_lab.model import CERTIFICATE_VARIANTS, AttackForm
 from mta_sts_lab.world.zone import Answer, Question
 
+__all__ = [
+    "HOST",
+    "SHOWN_CERTIFICATES",
+    "Attack",
+    "Block",
+    "DnsAttack",
+    "DnsScene",
+    "HttpsAttack",
+    "Parameters",
+    "Script",
+    "Session",
+    "ShowCertificate",
+    "SmtpAttack",
+    "UnknownParameter",
+    "complete",
+    "dns_attack",
+    "https_attack",
+    "smtp_attack",
+]
+
 Parameters: TypeAlias = Mapping[str, str | int]
+
+#: The values that each parameter may have; the first is the default.
+Choices: TypeAlias = Mapping[str, tuple[str | int, ...]]
 
 #: The parameter that every attack on SMTP takes beside its own: the relative name of the one MX host that is attacked.
 #: Without it all MX hosts of the domain are.
 HOST = "host"
+
+#: Certificates that an attacker can show. Of these only the default is sure to be refused by everybody who verifies. A
+#: wildcard is a valid certificate, shown by the wrong host; nobody can refuse it.
+SHOWN_CERTIFICATES = ("untrusted", *(kind for kind in CERTIFICATE_VARIANTS if kind not in ("valid", "untrusted")))
 
 
 class UnknownParameter(ValueError):
@@ -41,11 +68,14 @@ class DnsScene:
 
 @dataclass(frozen=True, slots=True)
 class DnsAttack:
-    """An attack on DNS answers. `tamper` returns another answer, or the very same object to leave it alone."""
+    """An attack on DNS answers.
+
+    `tamper` returns another answer, or the very same object to leave it alone. `detail` says what was done once it has
+    taken effect.
+    """
 
     form: AttackForm
     tamper: Callable[[DnsScene, Question, Answer], Answer]
-    #: What to say of it when it has taken effect.
     detail: Callable[[DnsScene], str]
     needs_attacker_mx: bool = False
 
@@ -73,6 +103,32 @@ class HttpsAttack:
 
 
 Attack: TypeAlias = SmtpAttack | DnsAttack | HttpsAttack
+
+
+def smtp_attack(
+    summary: str, parameters: Choices | None = None
+) -> Callable[[Callable[[Session, Parameters], Script]], SmtpAttack]:
+    """Return a decorator that makes a script an attack, called after its function."""
+    return lambda play: SmtpAttack(AttackForm(play.__name__, "smtp", summary, parameters or {}), play)
+
+
+def dns_attack(
+    summary: str,
+    detail: Callable[[DnsScene], str],
+    parameters: Choices | None = None,
+    needs_attacker_mx: bool = False,
+) -> Callable[[Callable[[DnsScene, Question, Answer], Answer]], DnsAttack]:
+    """Return a decorator that makes a change of answers an attack, called after its function."""
+    return lambda tamper: DnsAttack(
+        AttackForm(tamper.__name__, "dns", summary, parameters or {}), tamper, detail, needs_attacker_mx
+    )
+
+
+def https_attack(
+    summary: str, parameters: Choices | None = None
+) -> Callable[[Callable[[Parameters], Block | ShowCertificate]], HttpsAttack]:
+    """Return a decorator that makes a function an attack on the policy host, called after it."""
+    return lambda tampering: HttpsAttack(AttackForm(tampering.__name__, "https", summary, parameters or {}), tampering)
 
 
 def complete(form: AttackForm, given: Parameters) -> dict[str, str | int]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.attacks.smtp import (
+from mta_sts_lab.attacks.toolkit.smtp import (
     LONGEST_LINE,
     LONGEST_REPLY,
     Command,

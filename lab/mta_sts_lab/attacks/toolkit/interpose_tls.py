@@ -20,8 +20,8 @@ from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import tls
 from OpenSSL import SSL
 
-from mta_sts_lab.attacks.instructions import Shown
-from mta_sts_lab.attacks.tls_wire import alert_words, answers_with_certificate
+from mta_sts_lab.attacks.toolkit.instructions import Shown
+from mta_sts_lab.attacks.toolkit.tls_wire import alert_words, answers_with_certificate
 from mta_sts_lab.events import AnyFact, TlsEstablished, TlsFailed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.world.path import Accepted, Host

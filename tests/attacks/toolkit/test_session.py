@@ -5,9 +5,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.attacks.cleartext_monitor import MOST_OVERHEARD
-from mta_sts_lab.attacks.edits import Line
-from mta_sts_lab.attacks.instructions import (
+from mta_sts_lab.attacks.toolkit.cleartext_monitor import MOST_OVERHEARD
+from mta_sts_lab.attacks.toolkit.instructions import (
     FinishSending,
     LeaveTls,
     Reset,
@@ -17,12 +16,12 @@ from mta_sts_lab.attacks.instructions import (
     Shown,
     Side,
 )
-from mta_sts_lab.attacks.rehearsal import Rehearsal
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.attacks.smtp import LONGEST_LINE, reply
+from mta_sts_lab.attacks.toolkit.session import Session
+from mta_sts_lab.attacks.toolkit.smtp import LONGEST_LINE, Line, reply
 from mta_sts_lab.events import AttackFired, ClientHelloSeen, SmtpSaid, TlsFailed, TokenRead
 
 from tests.attacks.dialogues import ENVELOPE, MESSAGE, TOKEN, client_hello
+from tests.attacks.rehearsal import Rehearsal
 
 
 def rehearse(play: Callable[[Session], Script]) -> Rehearsal:

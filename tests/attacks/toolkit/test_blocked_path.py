@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from mta_sts_lab.attacks.blocked_path import BlockedPath
+from mta_sts_lab.attacks.toolkit.controller import BlockedPath
 from mta_sts_lab.events import AttackFired, ConnectionClosed, ConnectionDenied, DeadlinePassed, LabFailed
 from mta_sts_lab.timeouts import Deadline
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from mitmproxy import options
 from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy import context, events
-from mta_sts_lab.attacks.instructions import Arrived, LeaveTls, Receive, Script, Side
-from mta_sts_lab.attacks.interpose_tls import Handshake
-from mta_sts_lab.attacks.script_layer import ScriptLayer, ScriptRunner
+from mta_sts_lab.attacks.toolkit.instructions import Arrived, LeaveTls, Receive, Script, Side
+from mta_sts_lab.attacks.toolkit.interpose_tls import Handshake
+from mta_sts_lab.attacks.toolkit.script_layer import ScriptLayer, ScriptRunner
 
 
 class ProxyHost:

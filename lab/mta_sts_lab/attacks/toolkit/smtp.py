@@ -7,8 +7,9 @@ view.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 #: Octets. RFC 5321, section 4.5.3.1 lets a line have 1000; extensions raise it. Whoever sends more without a line end
 #: is not speaking SMTP to us, and must not fill our memory.
@@ -62,6 +63,35 @@ class Reply:
     def raw(self) -> bytes:
         """The reply as octets."""
         return b"".join(line.encode("latin-1") + b"\r\n" for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a reply on its way to the sender. Nothing `said` is a line removed; `altered`: by the attacker."""
+
+    said: str
+    altered: bool = False
+    instead_of: str = ""
+
+
+#: What an attack makes of a genuine reply.
+Edit: TypeAlias = Callable[[Reply], Iterable[Line]]
+
+
+def untouched(genuine: Reply) -> list[Line]:
+    """Return the lines of a reply as they are."""
+    return [Line(line) for line in genuine.lines]
+
+
+def punctuate(lines: list[Line]) -> list[Line]:
+    """Put a space behind the code of the last line that is said, a hyphen behind every other (RFC 5321, 4.2.1)."""
+    last = max((number for number, line in enumerate(lines) if line.said), default=-1)
+    return [
+        replace(line, said=line.said[:3] + (" " if number == last else "-") + line.said[4:])
+        if len(line.said) > 3
+        else line
+        for number, line in enumerate(lines)
+    ]
 
 
 def reply(code: int, *texts: str) -> Reply:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mta_sts_lab.attacks.instructions import Arrived, Instruction, Receive, Script, SecureSender, Send, Side
-from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.attacks.toolkit.instructions import Arrived, Instruction, Receive, Script, SecureSender, Send, Side
+from mta_sts_lab.attacks.toolkit.session import Session
 from mta_sts_lab.events import AnyFact
 
 

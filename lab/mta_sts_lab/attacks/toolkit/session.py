@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from mta_sts_lab.attacks.cleartext_monitor import ClearLines, ClearTextFinder
-from mta_sts_lab.attacks.edits import Edit, Line, punctuate, untouched
-from mta_sts_lab.attacks.instructions import (
+from mta_sts_lab.attacks.toolkit.cleartext_monitor import ClearLines, ClearTextFinder
+from mta_sts_lab.attacks.toolkit.instructions import (
     Arrived,
     FinishSending,
     LeaveTls,
@@ -26,8 +25,21 @@ from mta_sts_lab.attacks.instructions import (
     Side,
     Steps,
 )
-from mta_sts_lab.attacks.smtp import Command, LineBuffer, MessageEnd, NotSmtp, Reply, TokenScanner, as_text, reply
-from mta_sts_lab.attacks.tls_wire import ClientHello, NotTls, looks_like_tls, parse_client_hello
+from mta_sts_lab.attacks.toolkit.smtp import (
+    Command,
+    Edit,
+    Line,
+    LineBuffer,
+    MessageEnd,
+    NotSmtp,
+    Reply,
+    TokenScanner,
+    as_text,
+    punctuate,
+    reply,
+    untouched,
+)
+from mta_sts_lab.attacks.toolkit.tls_wire import ClientHello, NotTls, looks_like_tls, parse_client_hello
 from mta_sts_lab.events import AnyFact, AttackFired, ClientHelloSeen, SmtpSaid, TlsFailed, TokenRead
 
 #: Lines in clear that are answered where TLS belongs. Enough for any dialogue; the lines of a message that follows

@@ -5,18 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mta_sts_lab.attacks
+import mta_sts_lab.attacks.toolkit
 import pytest
-from mta_sts_lab.attacks.attack import UnknownParameter, complete
-from mta_sts_lab.attacks.registry import ATTACK_FORMS, ATTACKS
+from mta_sts_lab.attacks.toolkit.attack import UnknownParameter, complete
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS, ATTACKS
 
-SCRIPTS = Path(mta_sts_lab.attacks.__file__).parent
+TOOLKIT = Path(mta_sts_lab.attacks.toolkit.__file__).parent
 
 
 @pytest.mark.parametrize("name", ATTACK_FORMS)
 def test_each_attack_is_a_module_whose_docstring_begins_with_its_name(name: str) -> None:
     module = importlib.import_module(f"mta_sts_lab.attacks.{name}")
-    assert module.ATTACK is ATTACKS[name]
+    assert getattr(module, name) is ATTACKS[name]
     assert (module.__doc__ or "").startswith(f"{name}: ")
     for promised in ("On the wire", "What it proves", "A careful sender"):
         assert promised in (module.__doc__ or "")
@@ -41,14 +41,14 @@ def test_parameters_are_checked() -> None:
         complete(ATTACK_FORMS["forge_mx"], {"host": "mx1"})
 
 
-def test_importing_the_registry_and_the_campaign_leaves_mitmproxy_alone() -> None:
-    program = "import sys, mta_sts_lab.attacks.controller; sys.exit(any(name.split('.')[0] == 'mitmproxy' for name in sys.modules))"
+def test_importing_the_registry_and_the_controller_leaves_mitmproxy_alone() -> None:
+    program = "import sys, mta_sts_lab.attacks.toolkit.controller; sys.exit(any(name.split('.')[0] == 'mitmproxy' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
 
 
 def test_only_interpose_imports_mitmproxy() -> None:
-    importers = {path.stem for path in SCRIPTS.glob("*.py") if "mitmproxy" in _imports(path)}
-    assert importers == {"interpose", "interpose_stage", "interpose_tls"}
+    importers = {path.stem for path in TOOLKIT.parent.rglob("*.py") if "mitmproxy" in _imports(path)}
+    assert importers == {"interpose", "interpose_tls", "script_layer"}
 
 
 def _imports(path: Path) -> set[str]:

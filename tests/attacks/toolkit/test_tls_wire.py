@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.attacks.tls_wire import (
+from mta_sts_lab.attacks.toolkit.tls_wire import (
     LARGEST_HELLO,
     NotTls,
     alert_words,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.attacks import cleartext_monitor
-from mta_sts_lab.attacks.cleartext_monitor import MOST_OVERHEARD, ClearLines, ClearTextFinder
-from mta_sts_lab.attacks.smtp import LONGEST_LINE
-from mta_sts_lab.attacks.tls_wire import record_ahead
+from mta_sts_lab.attacks.toolkit import cleartext_monitor
+from mta_sts_lab.attacks.toolkit.cleartext_monitor import MOST_OVERHEARD, ClearLines, ClearTextFinder
+from mta_sts_lab.attacks.toolkit.smtp import LONGEST_LINE
+from mta_sts_lab.attacks.toolkit.tls_wire import record_ahead
 
 from tests.attacks.dialogues import ENVELOPE, MESSAGE, client_hello
 

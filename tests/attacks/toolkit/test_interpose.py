@@ -8,12 +8,12 @@ import ssl
 import struct
 
 import pytest
-from mta_sts_lab.attacks.attack import SmtpAttack
 from mta_sts_lab.attacks.garbage_after_220 import GARBAGE
-from mta_sts_lab.attacks.instructions import Script, Shown
-from mta_sts_lab.attacks.interpose import SmtpInterposer
-from mta_sts_lab.attacks.session import Session
-from mta_sts_lab.attacks.smtp import reply
+from mta_sts_lab.attacks.toolkit.attack import SmtpAttack
+from mta_sts_lab.attacks.toolkit.instructions import Script, Shown
+from mta_sts_lab.attacks.toolkit.interpose import SmtpInterposer
+from mta_sts_lab.attacks.toolkit.session import Session
+from mta_sts_lab.attacks.toolkit.smtp import reply
 from mta_sts_lab.events import (
     AttackFired,
     ClientHelloSeen,

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from mta_sts_lab.attacks.attack import UnknownParameter
-from mta_sts_lab.attacks.controller import AttackController, ConflictingAttacks, UnknownHost
 from mta_sts_lab.attacks.forge_policy_id import FORGED_ID
+from mta_sts_lab.attacks.toolkit.attack import UnknownParameter
+from mta_sts_lab.attacks.toolkit.controller import AttackController, ConflictingAttacks, UnknownHost
 from mta_sts_lab.events import AttackFired, ConnectionClosed, ConnectionDenied, LabFailed, SmtpSaid
 from mta_sts_lab.model import AttackUse, Case, Mode, MxHost, Step, World
 from mta_sts_lab.record import Recorder

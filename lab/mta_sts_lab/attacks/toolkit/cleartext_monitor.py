@@ -6,8 +6,8 @@ are told from clear text by their headers alone, without a key.
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.smtp import LineBuffer, NotSmtp, as_text
-from mta_sts_lab.attacks.tls_wire import plain_alert, record_ahead
+from mta_sts_lab.attacks.toolkit.smtp import LineBuffer, NotSmtp, as_text
+from mta_sts_lab.attacks.toolkit.tls_wire import plain_alert, record_ahead
 
 #: Octets that are put on record of what one session says in clear where TLS belongs: a whole message and much more
 #: (those of the lab have less than 2 KiB, 64 KiB with a long body). The search for canaries goes on behind it.

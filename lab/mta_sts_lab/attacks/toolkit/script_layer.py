@@ -7,7 +7,7 @@ from typing import Protocol
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, context, events, layer
 
-from mta_sts_lab.attacks.instructions import (
+from mta_sts_lab.attacks.toolkit.instructions import (
     Arrived,
     FinishSending,
     LeaveTls,
@@ -20,7 +20,7 @@ from mta_sts_lab.attacks.instructions import (
     Shown,
     Side,
 )
-from mta_sts_lab.attacks.interpose_tls import Handshake, ReceiverTls, TargetTls
+from mta_sts_lab.attacks.toolkit.interpose_tls import Handshake, ReceiverTls, TargetTls
 
 
 class ProxyHost(Protocol):

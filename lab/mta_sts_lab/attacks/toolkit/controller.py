@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mta_sts_lab.attacks.attack import (
+from mta_sts_lab.attacks.toolkit.attack import (
     HOST,
     Block,
     DnsAttack,
@@ -17,19 +17,19 @@ from mta_sts_lab.attacks.attack import (
     SmtpAttack,
     complete,
 )
-from mta_sts_lab.attacks.blocked_path import BlockedPath
-from mta_sts_lab.attacks.registry import ATTACKS
-from mta_sts_lab.events import AttackFired
+from mta_sts_lab.attacks.toolkit.registry import ATTACKS
+from mta_sts_lab.events import AttackFired, ConnectionDenied, DeadlinePassed
 from mta_sts_lab.model import AttackUse
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
-from mta_sts_lab.world.path import Path, StraightPath
+from mta_sts_lab.timeouts import ATTACK_SESSION, STALL, Deadline
+from mta_sts_lab.world.network import reset
+from mta_sts_lab.world.path import Accepted, Host, Path, StraightPath
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.zone import Answer, Question, Tamper
 
 
 class AttackedHost(Protocol):
-    """A host of a case, as far as a attack_controller handles it."""
+    """A host of a case, as far as an attack controller handles it."""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class AttackedHost(Protocol):
 
 
 class AttackedWorld(Protocol):
-    """The world of one case, as far as a attack_controller handles it."""
+    """The world of one case, as far as an attack controller handles it."""
 
     @property
     def case(self) -> str:
@@ -84,9 +84,75 @@ class Interposed(Path, Protocol):
         """End them all, and return when nothing is left of them."""
 
 
+_BLOCKED = {
+    "reset": "accepted the connection and broke it with a reset",
+    "stall": "accepted the connection and says nothing",
+}
+
+
+class BlockedPath:
+    """Blocks a host: `how` is refuse, reset or stall.
+
+    With `refuse` the host does not listen, and no connection ever comes here.
+    """
+
+    def __init__(self, attack: str, how: str, recorder: Recorder, deadline: Deadline = STALL) -> None:
+        self.refuses = how == "refuse"
+        self._attack = attack
+        self._how = how
+        self._recorder = recorder
+        self._deadline = deadline
+        self._released = asyncio.Event()
+        self._held: set[asyncio.Future[None]] = set()
+
+    async def take(self, accepted: Accepted, host: Host) -> None:
+        """See `mta_sts_lab.world.path.Path`."""
+        if self._how == "reset" or self.refuses:
+            # A connection that was on its way when the host stopped listening is no exception to its refusal.
+            self._deny(accepted, "reset")
+            reset(accepted.sock)
+            return
+        self._deny(accepted, "stalled")
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held.add(over)
+        try:
+            async with asyncio.timeout(self._deadline.seconds):
+                await self._released.wait()
+        except TimeoutError:
+            name, seconds = self._deadline.name, self._deadline.seconds
+            waited_for = f"the end of the step that stalls {accepted.host}"
+            self._recorder.write(DeadlinePassed(deadline=name, seconds=seconds, waited_for=waited_for), accepted.case)
+        finally:
+            reset(accepted.sock)
+            self._held.discard(over)
+            over.set_result(None)
+
+    def _deny(self, accepted: Accepted, how: str) -> None:
+        self._recorder.write(
+            ConnectionDenied(
+                session=accepted.session,
+                role=accepted.role,
+                host=accepted.host,
+                address=accepted.address,
+                port=accepted.port,
+                how=how,
+            ),
+            accepted.case,
+        )
+        detail = _BLOCKED["stall" if how == "stalled" else how]
+        fact = AttackFired(attack=self._attack, channel="https", detail=detail, session=accepted.session)
+        self._recorder.write(fact, accepted.case)
+
+    async def close(self) -> None:
+        """Let go of what is stalled."""
+        self._released.set()
+        if self._held:
+            await asyncio.wait(set(self._held))
+
+
 @dataclass(slots=True)
 class _Positions:
-    """What a attack_controller has put in place in one case."""
+    """What the controller has put in place in one case."""
 
     hosts: list[AttackedHost] = field(default_factory=list)
     paths: list[Interposed] = field(default_factory=list)
@@ -164,7 +230,7 @@ class AttackController:
 
     def _man_in_the_middle(self, attack: SmtpAttack, parameters: Parameters) -> Interposed:
         # Here and below: mitmproxy takes 0.2 s to import, and most of what the program does needs none of it.
-        from mta_sts_lab.attacks.interpose import SmtpInterposer
+        from mta_sts_lab.attacks.toolkit.interpose import SmtpInterposer
 
         return SmtpInterposer(attack, parameters, self._recorder, self._authority, self._deadline)
 
@@ -172,7 +238,7 @@ class AttackController:
         tampering = attack.tampering(parameters)
         if isinstance(tampering, Block):
             return BlockedPath(attack.form.name, tampering.how, self._recorder)
-        from mta_sts_lab.attacks.interpose import HttpsInterposer
+        from mta_sts_lab.attacks.toolkit.interpose import HttpsInterposer
 
         name = attack.form.name
         return HttpsInterposer(name, tampering.certificate, self._recorder, self._authority, self._deadline)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from mitmproxy import connection, options
 from mitmproxy.proxy import commands, context, events, layer
 from mitmproxy.proxy.layers import tls
-from mta_sts_lab.attacks.interpose_tls import ReceiverTls, client_connection
+from mta_sts_lab.attacks.toolkit.interpose_tls import ReceiverTls, client_connection
 
 
 class _PassesOn(layer.Layer):

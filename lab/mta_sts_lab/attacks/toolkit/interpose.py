@@ -1,7 +1,7 @@
 """Plays attack scripts on real connections, with mitmproxy's layers and without mitmproxy's application.
 
 One `LiveConnectionHandler` for each connection that a host of the lab accepted: no Master, no addons, no certificates
-on disk, no state outside the handler. With `interpose_stage` and `interpose_tls` this is the only place that imports
+on disk, no state outside the handler. With `script_layer` and `interpose_tls` this is the only place that imports
 `mitmproxy.proxy`.
 """
 
@@ -24,11 +24,11 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, context, mode_specs, server, server_hooks
 from mitmproxy.proxy.layers import http, tls
 
-from mta_sts_lab.attacks.attack import Parameters, SmtpAttack
-from mta_sts_lab.attacks.instructions import Script, Shown
-from mta_sts_lab.attacks.interpose_tls import Handshake, Scene, TargetTls, client_connection
-from mta_sts_lab.attacks.script_layer import ScriptLayer, ScriptRunner
-from mta_sts_lab.attacks.session import Session
+from mta_sts_lab.attacks.toolkit.attack import Parameters, SmtpAttack
+from mta_sts_lab.attacks.toolkit.instructions import Script, Shown
+from mta_sts_lab.attacks.toolkit.interpose_tls import Handshake, Scene, TargetTls, client_connection
+from mta_sts_lab.attacks.toolkit.script_layer import ScriptLayer, ScriptRunner
+from mta_sts_lab.attacks.toolkit.session import Session
 from mta_sts_lab.events import AttackFired, ClientHelloSeen, DeadlinePassed, SenderLeft
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
@@ -129,7 +129,7 @@ class _Handler(server.LiveConnectionHandler):
 
     @property
     def ended(self) -> bool:
-        """See `interpose_stage.ProxyHost`."""
+        """See `script_layer.ProxyHost`."""
         return self._ended or self.client.state is ConnectionState.CLOSED
 
     def abort(self) -> None:
@@ -137,30 +137,30 @@ class _Handler(server.LiveConnectionHandler):
         self._writer.transport.abort()
 
     def failed(self, where: str, error: BaseException) -> None:
-        """See `interpose_stage.ProxyHost`. What fails behind the first failure follows from it, and is not recorded."""
+        """See `script_layer.ProxyHost`. What fails behind the first failure follows from it, and is not recorded."""
         if not self._broken:
             self._broken = True
             self.scene.failed(where, error)
 
     def secure(self, shown: Shown) -> Handshake:
-        """See `interpose_stage.ProxyHost`."""
+        """See `script_layer.ProxyHost`."""
         assert self._session is not None
         self._handshake = Handshake(self.scene, self._session.attack, shown, self._session.fire)
         return self._handshake
 
     def overhear(self, octets: bytes) -> None:
-        """See `interpose_stage.ProxyHost`."""
+        """See `script_layer.ProxyHost`."""
         assert self._session is not None
         self._session.overhear(octets)
 
     def sender_left(self) -> None:
-        """See `interpose_stage.ProxyHost`. The end of a session that was ended from outside is nobody's leaving."""
+        """See `script_layer.ProxyHost`. The end of a session that was ended from outside is nobody's leaving."""
         if not self._ended and not self._sender_left:
             self._sender_left = True
             self.scene.witness(SenderLeft(session=self.scene.accepted.session))
 
     def reset(self) -> None:
-        """See `interpose_stage.ProxyHost`."""
+        """See `script_layer.ProxyHost`."""
         sock = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()

@@ -12,7 +12,7 @@ import pytest
 from mta_sts_lab.events import AttackFired, LabFailed, MessageAccepted, PolicyRequested, TlsEstablished, TokenRead
 
 from tests.attacks.grounds import client_context, deliver_in_thread, grounds
-from tests.attacks.test_interpose_https import fetch
+from tests.attacks.toolkit.test_interpose_https import fetch
 
 
 async def test_one_strip() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.attacks.registry import ATTACK_FORMS
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue, CatalogueError, load_catalogue
 from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import load_requirements

@@ -42,8 +42,9 @@ async def test_an_attack_in_a_file_of_its_own_is_found_and_played(
 
     scenario = tmp_path / "scenarios" / "starttls" / "renamed.toml"
     scenario.parent.mkdir(parents=True)
-    shutil.copy(SCENARIOS / "starttls" / "strip.toml", scenario)
-    scenario.write_text(scenario.read_text(encoding="utf-8").replace('"strip_starttls"', '"rename_offer"'))
+    shutil.copy(SCENARIOS / "starttls" / "family.toml", scenario.parent)
+    like = (SCENARIOS / "starttls" / "strip.toml").read_text(encoding="utf-8")
+    scenario.write_text(like.replace('"strip_starttls"', '"rename_offer"'), encoding="utf-8")
     forms = {name: attack.form for name, attack in attacks.items()}
     catalogue = load_catalogue(tmp_path / "scenarios", forms, load_requirements(), FLAWS)
 

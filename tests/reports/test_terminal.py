@@ -112,7 +112,7 @@ def test_a_known_deviation_stays_a_finding_and_gives_its_reason() -> None:
     shown = rendered(findings(_VERDICTS, _EVIDENCE, REQUIREMENTS, accounts))
     assert "FAIL  starttls/strip[enforce]" in shown
     assert "known       not implemented" in shown
-    assert "DEVIATION  tls/*" in shown
+    assert "KNOWN FAILURE  tls/*" in shown
     assert "step        recover" in shown
     assert "expected    fail (delivered-clear): old OpenSSL" in shown
     assert "no longer occurs" in shown
@@ -151,7 +151,7 @@ def test_one_line_counts_everything() -> None:
     )
     assert ", 1 without a verdict." in summary_line(_summary(unjudged=("x",))).plain
     assert summary_line(_summary(complete=False)).plain.endswith("; the run was interrupted.")
-    assert "(1 of them known deviations)" in summary_line(_summary(known=("x",))).plain
+    assert "(1 of them known failures)" in summary_line(_summary(known=("x",))).plain
     assert summary_line(_summary(cases=1, counts={Grade.PASS: 1})).plain.startswith("1 case: 1 pass.")
     assert_fits(rendered(summary_line(_summary(known=("x",), unjudged=("x",), complete=False))))
 

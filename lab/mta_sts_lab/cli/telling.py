@@ -31,7 +31,7 @@ def tell_reports(screen: Console, finished: RunResult, most: int | None = None) 
 
 def tell_findings(screen: Console, finished: RunResult) -> None:
     """Print a block a finding, and the line that counts."""
-    from mta_sts_lab.reports.terminal import Evidence, findings, summary_line
+    from mta_sts_lab.reports.terminal import Evidence, findings, summary_page
     from mta_sts_lab.requirements import load_requirements
 
     screen.print(
@@ -42,7 +42,7 @@ def tell_findings(screen: Console, finished: RunResult) -> None:
             finished.accounts,
         )
     )
-    screen.print(summary_line(finished.summary))
+    screen.print(summary_page(finished.summary))
     aside(screen, f"record and verdicts: {finished.folder}/")
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rich.text import Text
-
 from mta_sts_lab.model import Grade, Harm, Requirement
-from mta_sts_lab.reports.layout import Hanging
 
 #: Best first; every report counts in this order.
 GRADES: Mapping[Grade, str] = {
@@ -51,23 +48,24 @@ COVERAGE: Mapping[str, tuple[str, str]] = {
 }
 
 
-def level_meaning(level: str) -> str:
-    """Return what a level means and how breaking it is graded: `"should" in lower case; broken: weak`."""
-    grade = Requirement("", "", "", level, "", "", "").grade_when_broken
-    return f"{LEVELS.get(level, level)}; broken: {grade.value}"
+#: The steps that most scenarios have.
+STEPS: Mapping[str, str] = {
+    "prime": "honest mail before the attack, so that the sender can fetch the policy",
+    "attack": "a message is sent while the attack is active",
+    "recover": "the attack has ended, and the sender tries again what it still holds",
+}
 
 
 def level_phrase(level: str) -> str:
-    """Return a level with its meaning where the level is not a key word of RFC 2119: `lc-may: "may" in lower case`."""
-    return f"{level}: {LEVELS[level]}" if (level in LEVELS and not level.isupper()) or level == "DEFN" else level
+    """Return a level with its meaning, where it is no key word of RFC 2119: `lc-may: "may" in lower case`."""
+    return f"{level}: {LEVELS[level]}" if level == "DEFN" or level.startswith("lc-") else level
 
 
-def explained(words: Mapping[str, str] | Mapping[Grade, str]) -> Hanging:
-    """Return one dim paragraph that explains some words."""
-    return Hanging(Text(), Text("  ".join(f"{word}: {meaning}." for word, meaning in words.items()), style="dim"))
-
-
-def explained_levels(levels: Iterable[str]) -> Hanging:
-    """Return a paragraph that explains the levels that occur, strictest first."""
+def levels_explained(levels: Iterable[str]) -> dict[str, str]:
+    """Return the meaning of some levels and how breaking one is graded, strictest first."""
     found = set(levels)
-    return explained({level: level_meaning(level) for level in LEVELS if level in found})
+    return {
+        level: f"{meaning}; if broken: {Requirement('', '', '', level, '', '', '').grade_when_broken.value}"
+        for level, meaning in LEVELS.items()
+        if level in found
+    }

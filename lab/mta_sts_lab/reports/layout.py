@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions
@@ -82,6 +82,11 @@ def labelled(label: str, text: str | Text, indent: int = 2, width: int = 12, sty
     """Return a labelled paragraph: the label in the gutter, the text hanging beside it."""
     gutter = Text(" " * indent + label.ljust(width - 1) + " ", style="bold")
     return Hanging(gutter, text if isinstance(text, Text) else Text(text, style=style))
+
+
+def explained(words: Mapping[str, str]) -> Hanging:
+    """Return one dim paragraph that says what some words of the output mean."""
+    return paragraph("  ".join(f"{word}: {meaning}." for word, meaning in words.items()), style="dim")
 
 
 def paragraphs(text: str) -> list[str]:

@@ -17,8 +17,8 @@ from mta_sts_lab.events import CaseEnded, Event, LabFailed, StepBegan, TargetFai
 from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, Scenario, Verdict
 from mta_sts_lab.reports.case_outcome import CaseOutcome, case_outcome
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
-from mta_sts_lab.reports.glossary import GRADES, explained
-from mta_sts_lab.reports.layout import Hanging, Rule, gutter_line, labelled, paragraph, paragraphs
+from mta_sts_lab.reports.glossary import GRADES, STEPS
+from mta_sts_lab.reports.layout import Hanging, Rule, explained, gutter_line, labelled, paragraph, paragraphs
 from mta_sts_lab.reports.timeline import Emphasis, Line, Timeline, Topic
 
 #: From the weakest protection to the strongest.
@@ -35,13 +35,6 @@ _MODES = {
     Mode.NONE: "the domain publishes a policy in mode none",
     Mode.TESTING: "the domain publishes a policy in mode testing",
     Mode.ENFORCE: "the domain publishes a policy in mode enforce",
-}
-
-#: The steps that most scenarios have.
-_STEPS = {
-    "prime": "honest mail before the attack, so that the sender can fetch the policy",
-    "attack": "a message is sent while the attack is active",
-    "recover": "the attack has ended, and the sender tries again what it still holds",
 }
 
 
@@ -111,7 +104,7 @@ class Narrator:
         self._put(Text(), Text("Side by side", style="bold"), Rule())
         for start in range(0, len(outcomes), _SIDE_BY_SIDE):
             self._put(_side_by_side(outcomes[start : start + _SIDE_BY_SIDE], labels), Text())
-        grades = {grade: GRADES[grade] for grade in Grade if grade.value in {one.verdict for one in outcomes}}
+        grades = {grade.value: GRADES[grade] for grade in Grade if grade in [one.verdict for one in outcomes]}
         if grades:
             self._put(explained(grades), Text())
         self._put(*(labelled(labels[one.case], one.sentence, style=_style_of(one)) for one in outcomes))
@@ -129,7 +122,7 @@ class Narrator:
         if demands:
             head = "What must happen under each policy mode (absent: no policy is published)"
             self._put(Text(), Text(head, style="bold"), *demands)
-        played = {step.name: _STEPS[step.name] for case in cases for step in case.steps if step.name in _STEPS}
+        played = {step.name: STEPS[step.name] for case in cases for step in case.steps if step.name in STEPS}
         if played:
             self._put(Text(), Text("The steps of a case", style="bold"))
             self._put(*(labelled(name, meaning) for name, meaning in played.items()))

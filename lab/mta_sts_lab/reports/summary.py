@@ -1,27 +1,17 @@
-"""A run in numbers: how many cases got which verdict, and the exit code that follows from them."""
+"""A run in numbers: how many cases got which verdict, what became of mail, and the exit code that follows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model import Grade, Harm, Mode, Outcome, Verdict
 from mta_sts_lab.record import Record
+from mta_sts_lab.reports.glossary import GRADES
 
-#: Best first; every report counts in this order.
-WORDS = (
-    Grade.PASS,
-    Grade.INFO,
-    Grade.WEAK,
-    Grade.UNSUPPORTED,
-    Grade.INCONCLUSIVE,
-    Grade.LAB_ERROR,
-    Grade.FAIL,
-)
-
-#: What is shown in full. The rest is silent: a reader looks for what went wrong.
+#: The grades whose cases are printed in full.
 FINDINGS = (Grade.WEAK, Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.FAIL)
 
 AS_EXPECTED = 0
@@ -40,11 +30,11 @@ EXIT_MEANINGS: Mapping[int, str] = {
     NOTHING_SELECTED: "nothing was selected",
 }
 
-#: The other way to a status of 5: something was selected, and nothing of it is what this target is asked about.
+#: Also a status of 5: something was selected, and the target claims to do nothing of it.
 NOTHING_JUDGED = "nothing was judged: all that was selected is unsupported"
 
-#: The worst first, for several runs that are told as one: a failure that was seen outranks what could not be judged, as
-#: it does inside one run. Whatever is not listed (what was typed cannot be done) comes before all of these.
+#: The worst first, for several runs that share one exit code. A failure outranks what could not be judged, as it does
+#: inside one run. A code that is not listed (such as USAGE) comes before all of these.
 EXIT_ORDER = (FINDING, LAB_ERROR, INCONCLUSIVE, NOTHING_SELECTED, AS_EXPECTED)
 
 
@@ -55,7 +45,7 @@ def worst_exit(codes: Iterable[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`counts` and `cases` leave supporting cases out: nobody selected them. `unjudged` are cases without a verdict."""
+    """`counts` and `cases` leave control cases out that nobody selected. `unjudged` are cases without a verdict."""
 
     counts: Mapping[Grade, int]
     cases: int
@@ -63,8 +53,12 @@ class Summary:
     unjudged: tuple[str, ...]
     complete: bool
     exit_code: int
-    #: Findings of the target that are on its list of known deviations, as case ids.
+    #: Findings that are on the target's list of known failures, as case ids.
     known: tuple[str, ...] = ()
+    #: In how many cases under enforce mail was held in a step with an attack.
+    held: int = 0
+    #: In how many cases there is a finding that does each harm to mail.
+    harms: Mapping[Harm, int] = field(default_factory=dict)
 
     @property
     def meaning(self) -> str:
@@ -75,7 +69,7 @@ class Summary:
 
 
 def summarise(record: Record, verdicts: Sequence[Verdict], accounts: KnownComparison | None = None) -> Summary:
-    """Count the verdicts of a run, and set them against what was known of the target."""
+    """Count the verdicts of a run. `accounts` compares them with the known failures of the target."""
     selected = [verdict for verdict in verdicts if not verdict.supporting]
     counted = Counter(verdict.grade for verdict in selected)
     judged = {verdict.case for verdict in verdicts}
@@ -83,21 +77,43 @@ def summarise(record: Record, verdicts: Sequence[Verdict], accounts: KnownCompar
     known = accounts.known if accounts else {}
     complete = record.footer.complete
     return Summary(
-        counts={word: counted[word] for word in WORDS},
+        counts={word: counted[word] for word in GRADES},
         cases=len(selected) + len(unjudged),
         supporting=len(verdicts) - len(selected),
         unjudged=unjudged,
         complete=complete,
         exit_code=_exit_code(selected, accounts, complete and not unjudged),
         known=tuple(verdict.case for verdict in selected if verdict.case in known),
+        held=_held_under_enforce(record, selected),
+        harms=Counter(harm for verdict in selected for harm in harms_of(verdict)),
+    )
+
+
+def harms_of(verdict: Verdict) -> set[Harm]:
+    """Return what the findings of a case mean for mail."""
+    return {one.harm for one in verdict.judgements if one.grade in (Grade.FAIL, Grade.WEAK)} - {Harm.NONE}
+
+
+def _held_under_enforce(record: Record, selected: Sequence[Verdict]) -> int:
+    attacked = {
+        case.id: {step.name for step in case.steps if step.attacks}
+        for case in record.header.cases
+        if case.mode is Mode.ENFORCE
+    }
+    return sum(
+        any(
+            result.outcome is Outcome.DEFERRED and result.step in attacked.get(verdict.case, ())
+            for result in verdict.steps
+        )
+        for verdict in selected
     )
 
 
 def _exit_code(selected: Sequence[Verdict], accounts: KnownComparison | None, whole: bool) -> int:
-    """A failure that was seen outranks everything; what was not played or not judged never leaves a zero.
+    """Return the exit code. A failure outranks everything; what was not played or not judged never leads to 0.
 
-    A known deviation is as expected; one that has vanished, or fits no case, is news and therefore a finding. Where all
-    cases are unsupported there is nothing that could be as expected: it is as if none had been selected.
+    A known failure is as expected; one that no longer occurs, or fits no case, is a finding. Where all cases are
+    unsupported, it is as if none had been selected.
     """
     known = accounts.known if accounts else {}
     grades = {verdict.grade for verdict in selected if verdict.case not in known}

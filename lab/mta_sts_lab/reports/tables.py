@@ -12,19 +12,9 @@ from rich.text import Text
 
 from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, World
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
-from mta_sts_lab.reports.layout import Hanging, Rule, labelled, paragraph, paragraphs
+from mta_sts_lab.reports.glossary import COVERAGE, LEVELS, STEPS, level_phrase, levels_explained
+from mta_sts_lab.reports.layout import Hanging, Rule, explained, labelled, paragraph, paragraphs
 from mta_sts_lab.reports.narration import demanded
-
-#: In the order of the columns; the words of `Requirement.status` and what a reader is told.
-COVERAGE = {
-    "covered": "covered",
-    "not-yet": "not yet",
-    "not-observable": "not observable",
-    "out-of-scope": "out of scope",
-}
-
-#: Strictest first.
-LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "DEFN", "lc-must", "lc-should", "lc-may", "lc-info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +59,10 @@ def scenario_page(
         parts.append(labelled("obligation", _obligation(id_, requirements), indent=0))
     if scenario.path:
         parts.append(labelled("file", escape_unprintable(scenario.path), indent=0))
-    for case in scenario.cases if cases is None else cases:
+    shown = scenario.cases if cases is None else cases
+    steps = {step.name for case in shown for step in case.steps}
+    parts += [Text(), explained({name: meaning for name, meaning in STEPS.items() if name in steps})]
+    for case in shown:
         parts += [Text(), Text(escape_unprintable(case.id), style="bold")]
         parts += [row for step in case.steps for row in _step(step)]
     return Group(*parts)
@@ -80,7 +73,7 @@ def requirements_table(requirements: Iterable[Requirement]) -> RenderableType:
     rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for requirement in requirements:
         rows[requirement.rfc, requirement.level][requirement.status] += 1
-    table = _table("RFC", "level", *COVERAGE.values(), "all", numbers_from=2)
+    table = _table("RFC", "level", *(name for name, _ in COVERAGE.values()), "all", numbers_from=2)
     total: Counter[str] = Counter()
     for rfc, level in sorted(rows, key=lambda key: (int(key[0]) if key[0].isdigit() else 0, _rank(key[1]))):
         counted = rows[rfc, level]
@@ -88,20 +81,24 @@ def requirements_table(requirements: Iterable[Requirement]) -> RenderableType:
         table.add_row(*_texts(f"RFC {rfc}", level, *_counts(counted)))
     table.add_section()
     table.add_row(*_texts("all", "", *_counts(total)), style="bold")
-    return table
+    return Group(
+        table,
+        *_meanings("What the levels mean", levels_explained(level for _, level in rows)),
+        *_meanings("What the columns count", dict(COVERAGE.values())),
+    )
 
 
 def requirement_page(requirement: Requirement, scenarios: Iterable[Scenario]) -> RenderableType:
     """Return one obligation, and the scenarios that cover it (or the reason why none does)."""
-    where = f"RFC {requirement.rfc}, section {requirement.section}"
+    where, level = f"RFC {requirement.rfc}, section {requirement.section}", requirement.level
     parts: list[RenderableType] = [
         Hanging(
             Text(escape_unprintable(requirement.id) + "  ", style="bold"), Text(escape_unprintable(requirement.text))
         ),
         labelled("from", escape_unprintable(where)),
-        labelled("level", escape_unprintable(requirement.level)),
-        labelled("binds", escape_unprintable(requirement.binds)),
-        labelled("status", COVERAGE.get(requirement.status, escape_unprintable(requirement.status))),
+        labelled("level", escape_unprintable("; ".join([level, *levels_explained([level]).values()]))),
+        labelled("applies to", escape_unprintable(requirement.binds)),
+        labelled("status", escape_unprintable(": ".join(COVERAGE.get(requirement.status, (requirement.status,))))),
     ]
     if requirement.reason:
         parts.append(labelled("reason", escape_unprintable(requirement.reason)))
@@ -145,8 +142,13 @@ def _counts(counted: Counter[str]) -> list[str]:
     return [str(counted[status]) for status in COVERAGE] + [str(counted.total())]
 
 
+def _meanings(title: str, words: Mapping[str, str]) -> list[RenderableType]:
+    width = max(map(len, words), default=0) + 2
+    return [Text(), Text(title, style="bold"), *(labelled(word, words[word], width=width) for word in words)]
+
+
 def _rank(level: str) -> int:
-    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
+    return list(LEVELS).index(level) if level in LEVELS else len(LEVELS)
 
 
 def _cases_in_short(scenario: Scenario) -> str:
@@ -158,7 +160,9 @@ def _cases_in_short(scenario: Scenario) -> str:
 
 def _obligation(id_: str, requirements: Mapping[str, Requirement]) -> str:
     requirement = requirements.get(id_)
-    return escape_unprintable(f"{id_} ({requirement.level}): {requirement.text}" if requirement else id_)
+    if requirement is None:
+        return escape_unprintable(id_)
+    return escape_unprintable(f"{id_} ({level_phrase(requirement.level)}): {requirement.text}")
 
 
 def step_rows(step: Step) -> list[tuple[str, str]]:
@@ -168,10 +172,10 @@ def step_rows(step: Step) -> list[tuple[str, str]]:
     before += [f"advance the clock by {step.advance} s"] if step.advance else []
     rows += [("target", ", ".join(before)), ("message", "" if step.send else "none sent")]
     rows += [("must be", _expectation(step.expect))] if step.expect else []
-    rows += [("also", "what was held arrives")] if step.recovers else []
+    rows += [("also", "held mail arrives")] if step.recovers else []
     rows += [("also", "TLS-RPT reports are asked for")] if step.reports else []
     told = [(label, text) for label, text in rows if text]
-    return told or [("world", "everything as it should be")]
+    return told or [("world", "nothing unusual")]
 
 
 def _step(step: Step) -> list[RenderableType]:

@@ -1,13 +1,13 @@
-"""What a run says in the terminal when it has ended: a block for each finding, and one line that counts everything.
+"""What is printed when a run has ended: its TLS reports, a block for each finding, and a summary.
 
-Passes are silent. A block answers what a reader asks of a finding: which obligation, what was expected, what happened,
-whose fault it is, where that can be looked up, and how to repeat just this case.
+A block says which obligation was broken, what was expected and observed, who is to blame, where the evidence is, and
+how to repeat just this case. Nothing is printed of a case that passed.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -18,17 +18,18 @@ from rich.text import Text
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.comparison import Comparison
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
+from mta_sts_lab.model import Grade, Harm, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
-from mta_sts_lab.reports.layout import Hanging, Rule, gutter_line, labelled, paragraph
+from mta_sts_lab.reports.glossary import GRADES, HARMS, level_phrase
+from mta_sts_lab.reports.layout import Hanging, Rule, explained, gutter_line, labelled, paragraph
 from mta_sts_lab.reports.summary import FINDINGS, Summary
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
 
 RECORD_FILE = "record.jsonl"
 
-#: Lines of the record that a block quotes for one judgement; the numbers of all are given.
+#: Lines of the record that a block quotes for one judgement; the numbers of all are printed.
 _QUOTED = 5
 
 #: Cells of an expectation or observation: six lines of the page. `verdicts.json` has the whole text.
@@ -73,7 +74,7 @@ class Evidence:
 
 
 def is_finding(verdict: Verdict) -> bool:
-    """Whether a verdict gets a block. What went wrong in a supporting case shows in the case that it supports."""
+    """Whether a verdict gets a block. What went wrong in a control case shows in the case that it controls."""
     return verdict.grade in FINDINGS and not verdict.supporting
 
 
@@ -88,8 +89,8 @@ def findings(
     known = accounts.known if accounts else {}
     blocks = [finding_block(verdict, evidence, requirements, known.get(verdict.case, ())) for verdict in found]
     if accounts:
-        blocks += [deviation_block(deviation, "no longer occurs") for deviation in accounts.vanished]
-        blocks += [deviation_block(deviation, "fits no case of the catalogue") for deviation in accounts.unmatched]
+        blocks += [_known_failure(failure, "no longer occurs") for failure in accounts.vanished]
+        blocks += [_known_failure(failure, "fits no case of the catalogue") for failure in accounts.unmatched]
     return Group(*(part for block in blocks for part in (block, Text())))
 
 
@@ -117,17 +118,17 @@ def finding_block(
     return Group(*parts)
 
 
-def deviation_block(deviation: KnownFailure, what: str) -> RenderableType:
-    """Return the block of a known deviation that does not agree with the run."""
-    codes = ", ".join(deviation.codes)
-    return Group(
-        Rule(),
-        Hanging(Text("DEVIATION  ", style=STYLES[Grade.WEAK]), Text(escape_unprintable(deviation.case), style="bold")),
-        labelled("obligation", escape_unprintable(deviation.obligation), width=_LABEL),
-        *([labelled("step", escape_unprintable(deviation.step), width=_LABEL)] if deviation.step else []),
-        labelled("expected", shortened(f"{deviation.result} ({codes}): {deviation.reason}", _LONGEST), width=_LABEL),
-        labelled("observed", f"it {what}: correct the target's list of known deviations", width=_LABEL),
-    )
+def _known_failure(failure: KnownFailure, what: str) -> RenderableType:
+    """Return the block of a known failure that does not agree with the run."""
+    expected = f"{failure.result} ({', '.join(failure.codes)}): {failure.reason}"
+    rows = [("obligation", failure.obligation), ("step", failure.step), ("expected", expected)]
+    rows.append(("observed", f"it {what}: correct the target's list of known failures"))
+    head = Text("KNOWN FAILURE  ", style=STYLES[Grade.WEAK])
+    return Group(Rule(), Hanging(head, Text(escape_unprintable(failure.case), style="bold")), *_rows(rows))
+
+
+def _rows(rows: Iterable[tuple[str, str]]) -> list[Hanging]:
+    return [labelled(label, shortened(text, _LONGEST), width=_LABEL) for label, text in rows if text]
 
 
 def repeat_command(case: str, options: Sequence[str] = ()) -> str:
@@ -149,9 +150,31 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
 _DECIDING = ("--target", "--flaw")
 
 
+def summary_page(summary: Summary) -> RenderableType:
+    """Return what a run comes to: what became of mail, the line that counts, and what the words in them mean."""
+    words = {grade.value: GRADES[grade] for grade, count in summary.counts.items() if count}
+    words |= {HARMS[harm][0]: HARMS[harm][1] for harm in HARMS if summary.harms.get(harm)}
+    mail = mail_line(summary)
+    parts: list[RenderableType] = [Hanging(Text(), Text(mail, style="bold"))] if mail else []
+    return Group(*parts, Hanging(Text(), summary_line(summary)), *([explained(words)] if words else []))
+
+
+def mail_line(summary: Summary) -> str:
+    """Return what became of mail: `Mail let out in 2 cases.` Empty if nothing is on record."""
+    said = [f"Mail held under enforce while attacked in {_cases(summary.held)}."] if summary.held else []
+    for harm in (harm for harm in HARMS if summary.harms.get(harm)):
+        what = HARMS[harm][0] if harm is Harm.UNTRUE_REPORT else f"mail {HARMS[harm][0]}"
+        said.append(f"{what[:1].upper()}{what[1:]} in {_cases(summary.harms[harm])}.")
+    return " ".join(said)
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"
+
+
 def summary_line(summary: Summary) -> Text:
     """Return the one line that counts: `72 cases: 60 pass, 2 weak, 10 fail. Findings: at least one case failed.`"""
-    line = Text(f"{summary.cases} case{'' if summary.cases == 1 else 's'}", style="bold")
+    line = Text(_cases(summary.cases), style="bold")
     counted = [(word, count) for word, count in summary.counts.items() if count]
     for number, (word, count) in enumerate(counted):
         line.append(", " if number else ": ", style="none")
@@ -159,7 +182,7 @@ def summary_line(summary: Summary) -> Text:
     if summary.unjudged:
         line.append(f", {len(summary.unjudged)} without a verdict", style=STYLES[Grade.INCONCLUSIVE])
     if summary.known:
-        line.append(f" ({len(summary.known)} of them known deviations)")
+        line.append(f" ({len(summary.known)} of them known failures)")
     line.append(f". {summary.meaning[:1].upper()}{summary.meaning[1:]}")
     line.append("." if summary.complete else "; the run was interrupted.")
     return line
@@ -171,8 +194,8 @@ def _judgement(
     requirement = requirements.get(judgement.obligation)
     rows: list[tuple[str, str]] = []
     if requirement:
-        told = f"{requirement.id} ({requirement.level}, RFC {requirement.rfc} section {requirement.section})"
-        rows.append(("obligation", f"{told}: {requirement.text}"))
+        where = f"{level_phrase(requirement.level)}, RFC {requirement.rfc} section {requirement.section}"
+        rows.append(("obligation", f"{requirement.id} ({where}): {requirement.text}"))
     elif judgement.obligation:
         rows.append(("obligation", judgement.obligation))
     grade = f"{judgement.grade.value}: " if other_grade else ""
@@ -181,9 +204,7 @@ def _judgement(
     rows.append(("to blame", _BLAMED.get(judgement.blame, judgement.blame)))
     numbers = ", ".join(str(number) for number in judgement.evidence)
     rows.append(("events", f"{numbers} of the record" if numbers else ""))
-    parts: list[RenderableType] = [
-        labelled(label, shortened(text, _LONGEST), width=_LABEL) for label, text in rows if text
-    ]
+    parts: list[RenderableType] = [*_rows(rows)]
     quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
     parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
     return parts
@@ -194,7 +215,7 @@ _LONGEST_FIELD = 60
 
 
 def report_page(comparisons: Sequence[Comparison]) -> RenderableType:
-    """Return a block for each report. Foreign text is made visible here."""
+    """Return a block for each TLS report: every field beside what the lab saw."""
     parts: list[RenderableType] = []
     for comparison in comparisons:
         parts += [Text(), Rule(), Text(f"Report  {escape_unprintable(comparison.case)}", style="bold")]
@@ -204,6 +225,9 @@ def report_page(comparisons: Sequence[Comparison]) -> RenderableType:
             parts += [
                 paragraph(f'It tells the domain: "{escape_unprintable(comparison.lesson)}."', indent=2, style="bold")
             ]
+    if parts:
+        found = {field.grade for comparison in comparisons for field in comparison.fields}
+        parts += [Text(), explained({grade.value: GRADES[grade] for grade in GRADES if grade in found}), Text()]
     return Group(*parts)
 
 

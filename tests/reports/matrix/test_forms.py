@@ -61,7 +61,7 @@ class TestTerminal:
         )
         assert re.search(r"^starttls +1  2$", text, re.M)
         assert "1 more case: pass or unsupported in every column" in text
-        assert " 1  exim: 4 cases: 2 fail, 1 weak, 1 pass (1 known deviation)" in text
+        assert " 1  exim: 4 cases: 2 fail, 1 weak, 1 pass (1 known failure)" in text
         assert lines[-1] == " 2  postfix: 3 cases: 1 unsupported, 1 pass, 1 without a verdict"
         assert text.index("strip[enforce]") < text.index("order[enforce]"), "the family with more failures stands first"
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from hypothesis import given
 from mta_sts_lab.model import Grade
+from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.matrix.table import (
     LETTERS,
-    MEANINGS,
     SEVERITY,
     State,
     family_of,
@@ -150,7 +150,7 @@ def test_no_runs_make_an_empty_matrix() -> None:
 
 
 def test_each_verdict_has_its_own_letter_and_colour() -> None:
-    for words in (LETTERS, COLOURS, MEANINGS):
+    for words in (LETTERS, COLOURS, GRADES):
         assert set(words) == set(Grade)
         assert len(set(words.values())) == len(Grade)
     assert all(len(letter) == 1 for letter in LETTERS.values())

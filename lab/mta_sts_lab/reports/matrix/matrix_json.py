@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mta_sts_lab.model import Grade
-from mta_sts_lab.reports.matrix.table import LETTERS, MEANINGS, Cell, Column, Family, Matrix, Totals
+from mta_sts_lab.reports.glossary import GRADES
+from mta_sts_lab.reports.matrix.table import LETTERS, Cell, Column, Family, Matrix, Totals
 from mta_sts_lab.reports.matrix.words import COLOURS
-from mta_sts_lab.reports.summary import WORDS
 
 #: Raised with any change that a reader of the older document would stumble over.
 FORMAT = 2
@@ -17,14 +17,14 @@ def matrix_document(matrix: Matrix) -> dict[str, Any]:
     """Return the matrix as plain data, in its own order: the worst first."""
     return {
         "format": FORMAT,
-        "verdicts": {word.value: _word(word) for word in WORDS},
+        "verdicts": {word.value: _word(word) for word in GRADES},
         "columns": [_column(column) for column in matrix.columns],
         "families": [_family(family) for family in matrix.families],
     }
 
 
 def _word(word: Grade) -> dict[str, str]:
-    return {"letter": LETTERS[word], "colour": COLOURS[word], "meaning": MEANINGS[word]}
+    return {"letter": LETTERS[word], "colour": COLOURS[word], "meaning": GRADES[word]}
 
 
 def _column(column: Column) -> dict[str, Any]:

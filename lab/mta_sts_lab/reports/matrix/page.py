@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mta_sts_lab import __version__
 from mta_sts_lab.model import Requirement
 from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.glossary import level_phrase
 from mta_sts_lab.reports.matrix.table import LETTERS, Matrix, Row
 from mta_sts_lab.reports.matrix.words import HARM, counted, date_of, harm, legend, reservations, versions_of
 
@@ -95,7 +96,7 @@ def _data(matrix: Matrix, obligations: Iterable[str], requirements: Mapping[str,
     for name in sorted(obligations):
         requirement = requirements.get(name)
         if requirement:
-            where = f"{requirement.level}, RFC {requirement.rfc} section {requirement.section}"
+            where = f"{level_phrase(requirement.level)}, RFC {requirement.rfc} section {requirement.section}"
             told[name] = [where, requirement.text]
     return {
         "block": BLOCK,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mta_sts_lab.model import MERGE_ORDER, Grade, Verdict
+from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.matrix.harm import Harm, harm_of
-from mta_sts_lab.reports.summary import WORDS
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 
 #: Worst first: what puts one row, column or family before another. What passes does not, nor what was not claimed.
@@ -33,16 +33,6 @@ LETTERS: Mapping[Grade, str] = {
 
 #: The letter of a case that was played and never judged, and what stands behind the letter of a known deviation.
 UNJUDGED_LETTER, KNOWN_MARK = "?", "*"
-
-MEANINGS: Mapping[Grade, str] = {
-    Grade.PASS: "as demanded, and proved",
-    Grade.INFO: "nothing that an RFC demands or forbids",
-    Grade.WEAK: "advice (SHOULD) was not followed",
-    Grade.UNSUPPORTED: "the target does not claim to do it",
-    Grade.INCONCLUSIVE: "nothing is proved either way",
-    Grade.LAB_ERROR: "an error in the lab, not in the target",
-    Grade.FAIL: "a MUST was broken",
-}
 
 
 class State(StrEnum):
@@ -232,7 +222,7 @@ def _totals(cells: Iterable[Cell]) -> Totals:
     counted = Counter(cell.grade for cell in listed)
     states = Counter(cell.state for cell in listed)
     return Totals(
-        counts={word: counted[word] for word in WORDS},
+        counts={word: counted[word] for word in GRADES},
         unjudged=states[State.UNJUDGED],
         not_run=states[State.NOT_RUN],
         known=sum(cell.known for cell in listed),

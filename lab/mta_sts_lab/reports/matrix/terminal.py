@@ -1,7 +1,7 @@
-"""The matrix in a terminal: a legend of the targets, a line a case with a letter for each, and the totals.
+"""The matrix in a terminal: the targets, the legend, a line for each case with a letter for each target, the totals.
 
-Columns are numbered, so that twenty of them fit into a terminal. Cases in which nobody has anything but a pass are one
-line a family unless all are asked for.
+Columns are numbered, so that twenty of them fit. Cases that pass in every column are one line for each family unless
+all are asked for.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
-from mta_sts_lab.reports.layout import Hanging, Rule
+from mta_sts_lab.reports.layout import Hanging, Rule, paragraph
 from mta_sts_lab.reports.matrix.table import Cell, Column, Family, Matrix, Row, State
 from mta_sts_lab.reports.matrix.words import (
     HARM,
+    REASONS,
     counted,
     date_of,
     folded,
@@ -39,7 +40,7 @@ _COLUMN = 3
 def matrix_page(matrix: Matrix, every_case: bool = False, brief: bool = False) -> RenderableType:
     """Return the whole matrix. `brief` leaves out the cases and shows a line a family."""
     parts: list[RenderableType] = [_head(column) for column in matrix.columns]
-    parts += [Text(), _legend(matrix)]
+    parts += [Text(), *_legend(matrix, brief)]
     width = min(max((len(_name(row)) for row in matrix.rows), default=0), _CASE) + 2
     for family in matrix.families:
         parts += [Text(), *(_brief(matrix, family) if brief else _family(matrix, family, width, every_case))]
@@ -58,15 +59,13 @@ def _head(column: Column) -> RenderableType:
     return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)
 
 
-def _legend(matrix: Matrix) -> RenderableType:
-    told = Text()
+def _legend(matrix: Matrix, brief: bool) -> list[RenderableType]:
+    rows: list[RenderableType] = []
     for letter, grade, meaning in legend(matrix):
-        told.append("   " if told else "")
-        if letter:
-            told.append(letter, style=STYLES[grade] if grade else "bold")
-            told.append(" ")
-        told.append(meaning, style="dim")
-    return Hanging(Text(), told)
+        rows.append(
+            Hanging(Text(letter.ljust(3), style=STYLES[grade] if grade else "bold"), Text(meaning, style="dim"))
+        )
+    return rows if brief else [*rows, paragraph(REASONS, style="dim")]
 
 
 def _family(matrix: Matrix, family: Family, width: int, every_case: bool) -> list[RenderableType]:
@@ -143,7 +142,7 @@ def _total(column: Column) -> RenderableType:
         word = grade.value if grade else "without a verdict"
         told.append(f"{count} {word}", style=STYLES[grade] if grade else "bold")
     if column.totals.known:
-        told.append(f" ({column.totals.known} known deviation{'' if column.totals.known == 1 else 's'})", style="none")
+        told.append(f" ({column.totals.known} known failure{'' if column.totals.known == 1 else 's'})", style="none")
     if harm(column.totals):
         told.append(f"; {harm(column.totals)}", style="bold")
     return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)

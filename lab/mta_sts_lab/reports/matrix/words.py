@@ -1,4 +1,4 @@
-"""What all forms of the matrix say in the same words."""
+"""The words that all forms of the matrix share: legend, versions, dates, totals."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model import Grade, Harm
 from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.glossary import GRADES, HARMS
 from mta_sts_lab.reports.matrix.table import (
     KNOWN_MARK,
     LETTERS,
-    MEANINGS,
     UNJUDGED_LETTER,
     Column,
     Matrix,
@@ -19,7 +19,6 @@ from mta_sts_lab.reports.matrix.table import (
     Totals,
     rank,
 )
-from mta_sts_lab.reports.summary import WORDS
 from mta_sts_lab.reports.terminal import deciding_options
 
 #: The colour of each verdict, by name; each form shows it by its own means.
@@ -33,13 +32,10 @@ COLOURS: Mapping[Grade, str] = {
     Grade.FAIL: "red",
 }
 
-KNOWN = f"{KNOWN_MARK} known before, with a reason, and a finding all the same"
-UNJUDGED = f"{UNJUDGED_LETTER} played, without a verdict"
-EMPTY = "empty: not run in that column"
-HARM = (
-    "Let out: delivered, or read on the way, against an enforced policy. "
-    "Kept back: held, returned or lost where nothing asked for that."
-)
+HARM = f"Let out: delivered, or read on the way, against an enforced policy. Kept back: {HARMS[Harm.KEPT_BACK][1]}."
+
+#: How to read a line of a case.
+REASONS = "Behind a case: the judge's reason for each finding, and in brackets the columns that have it."
 
 
 def versions_of(column: Column) -> str:
@@ -78,16 +74,16 @@ def reservations(column: Column) -> str:
 
 def legend(matrix: Matrix) -> tuple[tuple[str, Grade | None, str], ...]:
     """Return letter, verdict and meaning of whatever occurs in a matrix, and of what is special in it."""
-    found = [word for word in reversed(WORDS) if any(column.totals.counts[word] for column in matrix.columns)]
+    found = [word for word in reversed(list(GRADES)) if any(column.totals.counts[word] for column in matrix.columns)]
     rows: list[tuple[str, Grade | None, str]] = [
-        (LETTERS[word], word, f"{word.value}: {MEANINGS[word]}") for word in found
+        (LETTERS[word], word, f"{word.value}: {GRADES[word]}") for word in found
     ]
     if any(column.totals.known for column in matrix.columns):
-        rows.append((KNOWN_MARK, None, KNOWN.removeprefix(f"{KNOWN_MARK} ")))
+        rows.append((KNOWN_MARK, None, "on the list of known failures of this target, with the reason"))
     if any(column.totals.unjudged for column in matrix.columns):
-        rows.append((UNJUDGED_LETTER, None, UNJUDGED.removeprefix(f"{UNJUDGED_LETTER} ")))
+        rows.append((UNJUDGED_LETTER, None, "played, without a verdict"))
     if matrix.uneven:
-        rows.append(("", None, EMPTY))
+        rows.append(("", None, "empty: not run in that column"))
     return tuple(rows)
 
 
@@ -107,7 +103,9 @@ def folded(rows: Sequence[Row]) -> tuple[tuple[Row, ...], str]:
     rest = [row for row in rows if row.silent]
     if not rest:
         return told, ""
-    words = dict.fromkeys(word.value for word in WORDS if any(cell.grade is word for row in rest for cell in row.cells))
+    words = dict.fromkeys(
+        word.value for word in GRADES if any(cell.grade is word for row in rest for cell in row.cells)
+    )
     which = f"{len(rest)} {'more ' if told else ''}case{'' if len(rest) == 1 else 's'}"
     return told, f"{which}: {' or '.join(words)} in every column"
 
@@ -115,7 +113,7 @@ def folded(rows: Sequence[Row]) -> tuple[tuple[Row, ...], str]:
 def counted(totals: Totals) -> tuple[tuple[str, Grade | None, int], ...]:
     """Return what a column counts, worst first: letter, verdict, and how many; nothing that does not occur."""
     found: list[tuple[str, Grade | None, int]] = [
-        (LETTERS[word], word, totals.counts[word]) for word in reversed(WORDS) if totals.counts[word]
+        (LETTERS[word], word, totals.counts[word]) for word in reversed(list(GRADES)) if totals.counts[word]
     ]
     return (*found, (UNJUDGED_LETTER, None, totals.unjudged)) if totals.unjudged else tuple(found)
 

@@ -1,8 +1,7 @@
 """`junit.xml` for continuous integration: a suite for each family of scenarios, a test case for each case.
 
-A failure stays a failure. What the lab could not prove is an error, so that no build turns green on it; advice that was
-not followed passes and says so; what the target does not claim is skipped. Supporting cases are left out: they count
-through the cases that need them.
+What the lab could not prove is an error, so that no build turns green on it. Advice that was not followed (weak) passes
+and is named in system-out. What the target does not claim is skipped. Control cases that nobody selected are left out.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from xml.etree import ElementTree as ET
 from mta_sts_lab.model import Case, Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.glossary import level_phrase
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
-#: How each verdict is told in the words of JUnit; the others pass.
+#: The element of JUnit for each grade; the others pass.
 _ELEMENTS = {
     Grade.FAIL: "failure",
     Grade.LAB_ERROR: "error",
@@ -24,7 +24,7 @@ _ELEMENTS = {
     Grade.UNSUPPORTED: "skipped",
 }
 
-_PASSING_WITH_A_WORD = (Grade.WEAK, Grade.INFO)
+_PASSING_WITH_OUTPUT = (Grade.WEAK, Grade.INFO)
 
 
 @writer
@@ -36,7 +36,7 @@ def junit(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
 def junit_xml(
     record: Record, verdicts: Sequence[Verdict], requirements: Mapping[str, Requirement] | None = None
 ) -> bytes:
-    """Return the file. Foreign text is made visible first, because XML cannot hold control characters at all."""
+    """Return the file. Unprintable characters are escaped: XML cannot hold control characters."""
     cases = {case.id: case for case in record.header.cases}
     suites: dict[str, list[ET.Element]] = defaultdict(list)
     for verdict in verdicts:
@@ -103,7 +103,7 @@ def _test_case(verdict: Verdict, case: Case | None, requirements: Mapping[str, R
         message = f"{verdict.grade.value}: {worst.reason if worst else 'nothing was proved'}"
         element = ET.SubElement(test, tag, message=escape_unprintable(message), type=verdict.grade.value)
         element.text = told or None
-    elif verdict.grade in _PASSING_WITH_A_WORD or told:
+    elif verdict.grade in _PASSING_WITH_OUTPUT or told:
         ET.SubElement(test, "system-out").text = f"{verdict.grade.value}\n{told}"
     return test
 
@@ -112,7 +112,7 @@ def _lines(judgement: Judgement, requirements: Mapping[str, Requirement]) -> str
     requirement = requirements.get(judgement.obligation)
     parts = [("check", judgement.check), ("result", f"{judgement.grade.value}: {judgement.reason}")]
     if requirement:
-        parts.append(("obligation", f"{requirement.id} ({requirement.level}): {requirement.text}"))
+        parts.append(("obligation", f"{requirement.id} ({level_phrase(requirement.level)}): {requirement.text}"))
     elif judgement.obligation:
         parts.append(("obligation", judgement.obligation))
     parts += [("step", judgement.step), ("expected", judgement.expected), ("observed", judgement.observed)]

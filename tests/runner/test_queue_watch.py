@@ -57,7 +57,7 @@ class Listing:
 class Watching:
     """A watch that is started and stopped around a test."""
 
-    def __init__(self, listing: Listing, flush_pause: float = 0.0) -> None:
+    def __init__(self, listing: Listing, flush_pause: float = 0.0, while_active: float = 0.0) -> None:
         self.recorder = Recorder()
         self.listing = listing
         self.watch = QueueWatch(
@@ -65,6 +65,7 @@ class Watching:
             self.recorder,
             Deadline("queue-poll", 0.001),
             flush_pause=Deadline("flush-pause", flush_pause),
+            flush_while_active=Deadline("flush-while-active", while_active),
         )
 
     async def __aenter__(self) -> Watching:
@@ -277,21 +278,57 @@ async def test_it_stops_when_it_is_told_to() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_a_target_that_is_at_work_is_not_asked_again_at_once() -> None:
+async def test_no_flush_while_a_watched_message_is_active() -> None:
     busy = [held("active"), held(recipient="other@domain.example")]
     listing = Listing(*[busy] * 8, [held(), held(recipient="other@domain.example")])
-    async with Watching(listing, flush_pause=3600) as watching:
+    async with Watching(listing, while_active=3600) as watching:
         watching.watch.follow(TOKEN, CASE, RECIPIENT)
         watching.watch.follow("another", "another/case[enforce]", "other@domain.example")
         await listing.looked(2)
         watching.watch.retry("another")
         await listing.looked(5)
-        assert listing.flushes == 1
+        assert listing.flushes == 1, "nothing was asked for yet, so nothing is known to be under way"
         watching.watch.retry("another")
         await listing.looked(8)
         assert listing.flushes == 1
         await listing.looked(12)
         assert listing.flushes == 2
+
+
+class RetriesWhatWasFlushedMeanwhile(Listing):
+    """A queue that tries a message again at once when it was flushed while its attempt lasted.
+
+    An attempt lasts 0.1 s, and others ask for attempts far more often.
+    """
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self._ends, self._again = 0.0, False
+
+    async def flush(self) -> None:
+        self.flushes += 1
+        self._again = True
+
+    async def queue(self) -> tuple[Held, ...]:
+        now = asyncio.get_running_loop().time()
+        if now >= self._ends and self._again:
+            self._ends, self._again = now + 0.1, False
+        state = "active" if now < self._ends else "deferred"
+        self.answers = [[held(state), held(recipient="other@domain.example")]]
+        return await super().queue()
+
+
+async def test_a_message_whose_attempts_are_slow_is_seen_at_rest_although_others_ask_for_attempts() -> None:
+    listing = RetriesWhatWasFlushedMeanwhile()
+    async with Watching(listing, while_active=3600) as watching:
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        watching.watch.follow("another", "another/case[enforce]", "other@domain.example")
+        async with asyncio.timeout(5):
+            while [state for state, _ in watching.seen()].count("deferred") < 6:
+                watching.watch.retry("another")
+                watching.recorder.write(ConnectionClosed(session="s1"), CASE)
+                await listing.looked(listing.looks + 1)
+    assert listing.flushes > 1
 
 
 async def test_one_that_shows_no_queue_is_not_asked_again_at_once_either() -> None:
@@ -309,7 +346,7 @@ async def test_one_that_shows_no_queue_is_not_asked_again_at_once_either() -> No
 
 async def test_one_that_stays_at_work_is_asked_again_after_a_pause() -> None:
     listing = Listing([held("active")])
-    async with Watching(listing, flush_pause=0.005) as watching:
+    async with Watching(listing, while_active=0.005) as watching:
         watching.watch.follow(TOKEN, CASE, RECIPIENT)
         for flushes in (1, 2):
             watching.watch.retry(TOKEN)

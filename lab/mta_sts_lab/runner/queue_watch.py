@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from mta_sts_lab.events import QueueSeen, TargetFailed, TargetFlushed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.targets.contract import Held, NotNow, NotOffered, Target, TargetError
-from mta_sts_lab.timeouts import FLUSH_PAUSE, QUEUE_LOOK, Deadline
+from mta_sts_lab.timeouts import FLUSH_PAUSE, FLUSH_WHILE_ACTIVE, QUEUE_LOOK, Deadline
 
 #: Looks without a message before it counts as gone. A queue listing is not a snapshot: a message that moves from one
 #: directory to another in mid-listing is in neither.
@@ -45,12 +45,14 @@ class QueueWatch:
         pause: Deadline,
         look: Deadline = QUEUE_LOOK,
         flush_pause: Deadline = FLUSH_PAUSE,
+        flush_while_active: Deadline = FLUSH_WHILE_ACTIVE,
     ) -> None:
         self._target = target
         self._recorder = recorder
         self.pause = pause
         self._longest = look
         self._flush_pause = flush_pause
+        self._flush_while_active = flush_while_active
         self._watched: dict[str, _Watched] = {}
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -157,9 +159,12 @@ class QueueWatch:
         self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
 
     def _too_early(self) -> bool:
-        """Whether the target may still be at work on what the last request has set going."""
-        busy = not self.offered or any(watched.state == "active" for watched in self._watched.values())
-        return busy and time.monotonic() - self._asked_at < self._flush_pause.seconds
+        """Whether the target may still be at work on what an earlier request started."""
+        since = time.monotonic() - self._asked_at
+        if not self.offered:
+            return since < self._flush_pause.seconds
+        active = any(watched.state == "active" for watched in self._watched.values())
+        return active and since < self._flush_while_active.seconds
 
     def _note(self, held: tuple[Held, ...], began: float, there_before: Mapping[str, int]) -> None:
         """Note what a look showed; `there_before` says of each message how many events its case had when it began."""

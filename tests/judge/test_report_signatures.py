@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from mta_sts_lab.events import ReportReceived
 from mta_sts_lab.model import Case, Grade, Reports, Verdict
-from mta_sts_lab.world.report_places import ReportPlaces
+from mta_sts_lab.rfc.published import ReportPlaces
 
 from tests.judge.stories import ABSENT, CASES, DOMAIN, ENFORCE, record, taken_in, verdict
 from tests.judge.test_reports import CLAIMS, content, found, owing, story

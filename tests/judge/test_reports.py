@@ -32,9 +32,8 @@ from mta_sts_lab.judge.report_window import Calendar, Window
 from mta_sts_lab.judge.witness import known_sessions
 from mta_sts_lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
 from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.rfc.published import ReportPlaces, served_policy
 from mta_sts_lab.tlsrpt import Range, parse_report
-from mta_sts_lab.world.policy_host import served_policy
-from mta_sts_lab.world.report_places import ReportPlaces
 
 from tests.judge.stories import (
     ABSENT,

@@ -35,7 +35,7 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
-from mta_sts_lab.world.report_places import MAILBOX
+from mta_sts_lab.rfc.published import MAILBOX
 
 from tests.judge.stories import (
     ABSENT,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from mta_sts_lab.model import Grade
+from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt import KnownSessions, Range, against_sessions, parse_report, right_result_types
 from mta_sts_lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions
-from mta_sts_lab.tlsrpt.report import RESULT_TYPES
 
 from .builder import REQUIREMENTS, changed, good, short, text
 

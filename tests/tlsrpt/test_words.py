@@ -13,7 +13,6 @@ from mta_sts_lab.tlsrpt.names import (
     canonical,
     domain_of,
     is_addr_spec,
-    is_domain,
     is_uri,
     read_file_name,
     read_moment,
@@ -112,43 +111,6 @@ def test_spellings_of_one_address_are_equal() -> None:
     assert canonical("[IPv6:2001:DB8:0::1]") == canonical("2001:db8::1")
     assert canonical("192.000.2.010") == "192.0.2.10"
     assert canonical("a host") == "a host"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a",
-        "a.example",
-        "a.example.",
-        "_dmarc.a.example",
-        "xn--bcher-kva.example",
-        "1.2.3.example",
-        "a" * 63 + ".example",
-    ],
-)
-def test_domains(text: str) -> None:
-    assert is_domain(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        ".",
-        ".a",
-        "a..b",
-        "a b",
-        "-a.example",
-        "a-.example",
-        "bücher.example",
-        "*.a.example",
-        "a" * 64,
-        "a.example\n",
-        ".".join(["abcdefgh"] * 30),
-    ],
-)
-def test_no_domains(text: str) -> None:
-    assert not is_domain(text)
 
 
 def test_within() -> None:

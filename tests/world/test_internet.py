@@ -20,11 +20,11 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.model import Case, Dns, Expectation, Mode, MxHost, Policy, PolicyHost, Step, World
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.domain_names import POLICY_PATH
 from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet, NoAddressLeft
 from mta_sts_lab.world.message import probe_message
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
-from mta_sts_lab.world.policy_host import WELL_KNOWN
 from mta_sts_lab.world.zone import Answer, Question
 
 from tests.world.clients import SmtpClient, ask, request, trusting
@@ -56,7 +56,7 @@ async def policy_of(internet: Internet, world: CaseWorld) -> list[str]:
     name = f"mta-sts.{world.domain}"
     (address,) = await texts(internet, name, "A")
     where = internet.network.where(address, 443)
-    status, _, body = await request(where, name, trusting(internet.authority), WELL_KNOWN)
+    status, _, body = await request(where, name, trusting(internet.authority), POLICY_PATH)
     assert status == 200
     return body.decode().split("\r\n")
 

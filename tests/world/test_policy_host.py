@@ -15,11 +15,12 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
-from mta_sts_lab.model import Policy, PolicyHost
+from mta_sts_lab.model import PolicyHost
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.domain_names import POLICY_PATH
 from mta_sts_lab.world.host import Ground
 from mta_sts_lab.world.pki import Authority
-from mta_sts_lab.world.policy_host import WELL_KNOWN, PolicyServer, PolicySettings, policy_body, policy_id
+from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
 
 from tests.world.clients import careless, request, trusting
 from tests.world.watching import facts, seen
@@ -29,39 +30,6 @@ NAME = "mta-sts.c0ffee.example"
 ADDRESS = "198.18.64.4"
 BODY = b"version: STSv1\r\nmode: enforce\r\nmx: mx1.c0ffee.example\r\nmax_age: 604800\r\n"
 ID = "abc123"
-
-
-def test_the_canonical_policy() -> None:
-    assert policy_body(Policy(), "enforce", ["mx1.c0ffee.example"]) == BODY
-
-
-def test_every_pattern_has_its_own_line() -> None:
-    body = policy_body(Policy(max_age=86400), "testing", ["mx1.a.example", "*.mail.a.example"])
-    assert body.decode().split("\r\n") == [
-        "version: STSv1",
-        "mode: testing",
-        "mx: mx1.a.example",
-        "mx: *.mail.a.example",
-        "max_age: 86400",
-        "",
-    ]
-
-
-def test_bodies_that_are_wrong_on_purpose() -> None:
-    lines = ("mode: {mode}", "x-{brace}: kept", "mx : {mx}", "max_age: -{max_age}", "", "grüße: 1")
-    assert policy_body(Policy(lines=lines), "none", ["a", "b"]).decode() == (
-        "mode: none\r\nx-{brace}: kept\r\nmx : a\r\nmx : b\r\nmax_age: -604800\r\n\r\ngrüße: 1\r\n"
-    )
-
-
-def test_an_id_changes_with_the_revision_and_with_nothing_else() -> None:
-    first = policy_id(Policy(), "c0ffee.example")
-    assert first.isalnum()
-    assert first.isascii()
-    assert 1 <= len(first) <= 32
-    assert policy_id(Policy(mode="none", max_age=1, mx=("x",)), "c0ffee.example") == first
-    assert policy_id(Policy(revision=2), "c0ffee.example") != first
-    assert policy_id(Policy(), "beef.example") != first
 
 
 @pytest.fixture
@@ -76,7 +44,7 @@ async def test_an_honest_fetch(ground: Ground, server: PolicyServer, recorder: R
     where = ground.network.where(ADDRESS, 443)
     context = trusting(authority, strict=True)
     context.set_alpn_protocols(["h2", "http/1.1"])
-    status, headers, body = await request(where, NAME, context, WELL_KNOWN, headers=("User-Agent: tester/1",))
+    status, headers, body = await request(where, NAME, context, POLICY_PATH, headers=("User-Agent: tester/1",))
     assert (status, headers["content-type"], body) == (200, "text/plain", BODY)
     (closed,) = await seen(recorder, ConnectionClosed, CASE)
     (accepted,) = facts(recorder, ConnectionAccepted, CASE)
@@ -88,7 +56,7 @@ async def test_an_honest_fetch(ground: Ground, server: PolicyServer, recorder: R
             session=closed.session,
             host=NAME,
             method="GET",
-            path=WELL_KNOWN,
+            path=POLICY_PATH,
             sni=NAME,
             status=200,
             policy_id=ID,
@@ -103,7 +71,7 @@ async def test_the_matching_chain_or_none(
 ) -> None:
     """RFC 8461, section 7.1."""
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
-        await request(ground.network.where(ADDRESS, 443), sni, careless(), WELL_KNOWN)
+        await request(ground.network.where(ADDRESS, 443), sni, careless(), POLICY_PATH)
     (failed,) = await seen(recorder, TlsFailed, CASE)
     assert failed.certificate == ""
     assert facts(recorder, ClientHelloSeen, CASE)[0].sni == (sni or "")
@@ -117,9 +85,9 @@ async def test_a_bad_certificate_is_shown(
     server.arrange(PolicySettings(PolicyHost(certificate=variant), BODY, ID))
     where = ground.network.where(ADDRESS, 443)
     with pytest.raises(ssl.SSLCertVerificationError):
-        await request(where, NAME, trusting(authority), WELL_KNOWN)
+        await request(where, NAME, trusting(authority), POLICY_PATH)
     assert facts(recorder, PolicyRequested, CASE) == []
-    assert (await request(where, NAME, careless(), WELL_KNOWN))[0] == 200
+    assert (await request(where, NAME, careless(), POLICY_PATH))[0] == 200
     assert facts(recorder, TlsEstablished, CASE)[0].certificate == variant
 
 
@@ -129,7 +97,7 @@ async def test_under_a_wrong_status_the_body_is_valid_all_the_same(
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(status=status), BODY, ID))
     where = ground.network.where(ADDRESS, 443)
-    got, headers, body = await request(where, NAME, trusting(authority), WELL_KNOWN)
+    got, headers, body = await request(where, NAME, trusting(authority), POLICY_PATH)
     assert (got, body) == (status, BODY)
     assert "location" not in headers
     assert facts(recorder, PolicyRequested, CASE)[0].status == status
@@ -140,7 +108,7 @@ async def test_some_statuses_have_no_body(
     ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority, status: int
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(status=status), BODY, ID))
-    got, _, body = await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), WELL_KNOWN)
+    got, _, body = await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), POLICY_PATH)
     assert (got, body) == (status, b"")
     assert facts(recorder, PolicyRequested, CASE)[0].policy_id == ""
 
@@ -152,11 +120,11 @@ async def test_a_redirect_and_whoever_follows_it(
     where = ground.network.where(ADDRESS, 443)
     context = trusting(authority)
     assert (await request(where, NAME, context, "/elsewhere.txt"))[0] == 200
-    status, headers, _ = await request(where, NAME, context, WELL_KNOWN)
+    status, headers, _ = await request(where, NAME, context, POLICY_PATH)
     assert (status, headers["location"]) == (302, "/elsewhere.txt")
     assert (await request(where, NAME, context, "/elsewhere.txt"))[2] == BODY
     found = [(fact.path, fact.status, fact.redirected) for fact in facts(recorder, PolicyRequested, CASE)]
-    assert found == [("/elsewhere.txt", 200, False), (WELL_KNOWN, 302, False), ("/elsewhere.txt", 200, True)]
+    assert found == [("/elsewhere.txt", 200, False), (POLICY_PATH, 302, False), ("/elsewhere.txt", 200, True)]
 
 
 async def test_other_documents_and_methods(
@@ -166,8 +134,8 @@ async def test_other_documents_and_methods(
     context = trusting(authority)
     assert (await request(where, NAME, context, "/"))[0] == 404
     assert (await request(where, NAME, context, "/.well-known/MTA-STS.txt"))[0] == 404
-    assert (await request(where, NAME, context, WELL_KNOWN, method="POST", body=b"x"))[0] == 405
-    head = await request(where, NAME, context, WELL_KNOWN, method="HEAD")
+    assert (await request(where, NAME, context, POLICY_PATH, method="POST", body=b"x"))[0] == 405
+    head = await request(where, NAME, context, POLICY_PATH, method="HEAD")
     assert (head[0], head[1]["content-length"], head[2]) == (200, str(len(BODY)), b"")
     found = [(fact.method, fact.status, fact.policy_id) for fact in facts(recorder, PolicyRequested, CASE)]
     assert found == [("GET", 404, ""), ("GET", 404, ""), ("POST", 405, ""), ("HEAD", 200, ID)]
@@ -177,7 +145,7 @@ async def test_a_conditional_request_is_seen_and_answered_in_full(
     ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
     where = ground.network.where(ADDRESS, 443)
-    status, _, body = await request(where, NAME, trusting(authority), WELL_KNOWN, headers=('If-None-Match: "x"',))
+    status, _, body = await request(where, NAME, trusting(authority), POLICY_PATH, headers=('If-None-Match: "x"',))
     assert (status, body) == (200, BODY)
     assert facts(recorder, PolicyRequested, CASE)[0].conditional
 
@@ -185,15 +153,15 @@ async def test_a_conditional_request_is_seen_and_answered_in_full(
 async def test_content_type_and_reachability(ground: Ground, server: PolicyServer, authority: Authority) -> None:
     server.arrange(PolicySettings(PolicyHost(content_type="text/html"), BODY, ID))
     where = ground.network.where(ADDRESS, 443)
-    assert (await request(where, NAME, trusting(authority), WELL_KNOWN))[1]["content-type"] == "text/html"
+    assert (await request(where, NAME, trusting(authority), POLICY_PATH))[1]["content-type"] == "text/html"
     server.arrange(PolicySettings(PolicyHost(reachable=False), BODY, ID))
     with pytest.raises(ConnectionRefusedError):
-        await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), WELL_KNOWN)
+        await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), POLICY_PATH)
 
 
 async def test_a_back_door(ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority) -> None:
     where = await server.back_door("s5")
-    assert (await request(where, NAME, trusting(authority), WELL_KNOWN))[2] == BODY
+    assert (await request(where, NAME, trusting(authority), POLICY_PATH))[2] == BODY
     assert facts(recorder, ConnectionAccepted, CASE)[0].via == "s5"
 
 
@@ -209,7 +177,7 @@ async def test_nonsense_inside_tls_is_survived(
         else:
             assert b"400" in await reader.readline()
             writer.transport.abort()
-    assert (await request(where, NAME, trusting(authority), WELL_KNOWN))[2] == BODY
+    assert (await request(where, NAME, trusting(authority), POLICY_PATH))[2] == BODY
 
 
 async def test_closing_ends_sessions(

@@ -9,10 +9,10 @@ import pytest
 from mta_sts_lab.events import DeadlinePassed, MessageAccepted, ReportReceived
 from mta_sts_lab.model import Case, Mode, Reports, Step, World
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.published import place_of
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world import report_sink
 from mta_sts_lab.world.internet import CaseWorld, Internet
-from mta_sts_lab.world.report_places import place_of
 from mta_sts_lab.world.report_sink import LARGEST_REPORT, MOST_KEPT, MOST_REPORTS, ReportDesk
 
 from tests.world.clients import SmtpClient, request, trusting

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.world.zone import Answer, Question, Record, Zone, canonical
+from mta_sts_lab.model import Reports
+from mta_sts_lab.rfc.domain_names import canonical
+from mta_sts_lab.world.zone import Answer, Question, Record, Zone, report_records
 
 DOMAIN = "c0ffee.example"
 
@@ -120,3 +122,23 @@ def test_any_name_gets_some_answer(name: str, kind: str) -> None:
     zone.publish(DOMAIN, [Record(f"alias.{DOMAIN}", "CNAME", "elsewhere.test")], case="c")
     answer = zone.answer(Question(canonical(name), kind))
     assert answer.rcode in ("NOERROR", "NXDOMAIN", "REFUSED", "SERVFAIL")
+
+
+def test_the_strings_of_a_record_are_as_long_as_it_says() -> None:
+    (record,) = report_records(DOMAIN, Reports(string_length=9))
+    assert (record.name, record.string_length) == (f"_smtp._tls.{DOMAIN}", 9)
+
+
+def test_a_record_can_stand_where_an_alias_leads() -> None:
+    alias, record = report_records(DOMAIN, Reports(alias=True))
+    assert (alias.name, alias.type, alias.data) == (f"_smtp._tls.{DOMAIN}", "CNAME", record.name)
+    assert (record.type, record.name) == ("TXT", f"tls-reporting.{DOMAIN}")
+
+
+def test_reports_can_be_asked_for_at_the_mail_hosts_too() -> None:
+    reports = Reports(at_mx=("v=TLSRPTv1; rua={https}/mx",))
+    records = list(report_records(DOMAIN, reports, ["mx1.c0ffee.example", "mx2.c0ffee.example"]))
+    assert [(one.name, one.data) for one in records[1:]] == [
+        (f"_smtp._tls.mx{number}.c0ffee.example", "v=TLSRPTv1; rua=https://reports.lab.example/v1/c0ffee/mx")
+        for number in (1, 2)
+    ]

@@ -16,6 +16,7 @@ import re
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsScene, dns_attack
+from mta_sts_lab.rfc.domain_names import policy_record_name
 from mta_sts_lab.world.zone import Answer, Question
 
 #: Legal (RFC 8461, section 3.1: up to 32 letters and digits), and none that the lab ever publishes.
@@ -30,7 +31,7 @@ _ID = re.compile(r"(?<![A-Za-z0-9])id=[A-Za-z0-9]*")
 )
 def forge_policy_id(scene: DnsScene, question: Question, answer: Answer) -> Answer:
     """Put the forged id in the place of the genuine one."""
-    if (question.name, question.type) != (f"_mta-sts.{scene.domain}", "TXT"):
+    if (question.name, question.type) != (policy_record_name(scene.domain), "TXT"):
         return answer
     records = tuple(
         replace(record, data=_ID.sub(f"id={FORGED_ID}", record.data)) if record.type == "TXT" else record

@@ -22,6 +22,7 @@ from mta_sts_lab.model import (
     Scenario,
     Step,
 )
+from mta_sts_lab.rfc.result_types import RESULT_TYPES
 
 #: Every attack on SMTP can be confined to one MX host, named as in `[[world.mx]]`.
 HOST = "host"
@@ -31,21 +32,6 @@ _DELIVERED, _AS_ABSENT, _ANY = "delivered", "as-absent", "any"
 _OUTCOMES = tuple(outcome.value for outcome in Outcome if outcome is not Outcome.UNSETTLED)
 _WORDS = (*_OUTCOMES, _DELIVERED, _AS_ABSENT, _ANY)
 _DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered or outcome is Outcome.DEFERRED}
-
-#: RFC 8460, section 4.3, and the IANA registry of result types.
-RESULT_TYPES = (
-    "starttls-not-supported",
-    "certificate-host-mismatch",
-    "certificate-expired",
-    "certificate-not-trusted",
-    "validation-failure",
-    "tlsa-invalid",
-    "dnssec-invalid",
-    "dane-required",
-    "sts-policy-fetch-error",
-    "sts-policy-invalid",
-    "sts-webpki-invalid",
-)
 
 #: What an expectation can say of a report instead of result types.
 _REPORT_WORDS = ("success", "any", "none")

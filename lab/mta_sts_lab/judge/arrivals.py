@@ -9,9 +9,9 @@ from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, Event, Repo
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.report_window import Day, Window, answered, clock_began, clock_of
 from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.rfc.domain_names import a_labels
+from mta_sts_lab.rfc.published import ReportPlaces, place_of, wanted_places
 from mta_sts_lab.tlsrpt import ParsedReport, parse_report
-from mta_sts_lab.tlsrpt.names import plain
-from mta_sts_lab.world.report_places import ReportPlaces, place_of, wanted_places
 
 #: What a request without a Content-Type is told to have: an empty hint would say that it is a file.
 NO_MEDIA_TYPE = "none"
@@ -66,7 +66,7 @@ class Arrival:
 
     def is_about(self, domain: str) -> bool:
         """Whether one of its blocks is about a domain."""
-        return any(plain(name) == plain(domain) for name in self.parsed.policy_domains)
+        return any(a_labels(name) == a_labels(domain) for name in self.parsed.policy_domains)
 
     def told(self) -> str:
         """Say in a few words what it is and where it came."""

@@ -12,8 +12,9 @@ from mta_sts_lab.judge.report_window import clock_of
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.judge.witness import known_sessions
 from mta_sts_lab.model import Grade, Judgement, merge
+from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt import KnownSessions
-from mta_sts_lab.tlsrpt.report import RESULT_TYPES, Policy
+from mta_sts_lab.tlsrpt.report import Policy
 
 #: The fields, and the obligations under which each is judged.
 _FIELDS = (

@@ -36,7 +36,8 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.model import Outcome
-from mta_sts_lab.world.report_places import MAILBOX
+from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_record_name
+from mta_sts_lab.rfc.published import MAILBOX
 
 _Fact = TypeVar("_Fact", bound=Fact)
 
@@ -127,8 +128,8 @@ class CaseFacts:
 
     def _is_contact(self, fact: Fact) -> bool:
         if isinstance(fact, DnsAnswered):
-            name = fact.name.lower().rstrip(".")
-            return (fact.type, name) in (("MX", self.domain), ("TXT", f"_mta-sts.{self.domain}"))
+            asked = fact.type, canonical(fact.name)
+            return asked in (("MX", self.domain), ("TXT", policy_record_name(self.domain)))
         if isinstance(fact, ConnectionAccepted):
             return fact.role in RECEIVING and not fact.via
         return isinstance(fact, ConnectionDenied) and fact.role in RECEIVING
@@ -168,15 +169,13 @@ class CaseFacts:
 
     def owns(self, host: str) -> bool:
         """Whether a host is one of the case's own domain."""
-        return host == self.domain or host.endswith(f".{self.domain}")
+        return is_within(host, self.domain)
 
     def policy_asked(self) -> list[Event]:
         """Return the TXT queries for the policy record."""
-        name = f"_mta-sts.{self.domain}"
+        name = policy_record_name(self.domain)
         return [
-            event
-            for event, fact in self.of_kind(DnsAnswered)
-            if fact.type == "TXT" and fact.name.lower().rstrip(".") == name
+            event for event, fact in self.of_kind(DnsAnswered) if fact.type == "TXT" and canonical(fact.name) == name
         ]
 
     def policy_host_reached(self) -> list[Event]:

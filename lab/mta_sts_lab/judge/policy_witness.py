@@ -17,9 +17,9 @@ from mta_sts_lab.judge.handshakes import facts_of, handshake
 from mta_sts_lab.judge.report_window import COUNTED_WITHIN, Window
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Mode, PolicyHost, Step, World
-from mta_sts_lab.reference.policy import Policy, PolicyInvalid, parse_policy
-from mta_sts_lab.world.policy_host import served_policy
-from mta_sts_lab.world.zone import absolute
+from mta_sts_lab.rfc.domain_names import absolute, policy_host_name
+from mta_sts_lab.rfc.policy import Policy, body_lines, read_policy
+from mta_sts_lab.rfc.published import served_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _policy_host_was_away(view: CaseView, events: list[Event]) -> bool:
     if any(fact.role == "policy-host" for fact in facts_of(events, ConnectionDenied)):
         return True
     away = {step.name for step in view.case.steps if not step.world.policy_host.reachable}
-    name = f"mta-sts.{view.facts.domain}"
+    name = policy_host_name(view.facts.domain)
     asked = [event.step for event in events if isinstance(event.fact, DnsAnswered) and event.fact.name == name]
     return any(step in away for step in asked)
 
@@ -74,10 +74,8 @@ def _is_broken(view: CaseView, step: Step) -> bool:
 
 def _valid(body: bytes) -> Policy | None:
     """Return the policy in a body; None if it is no valid policy (RFC 8461, section 3.2)."""
-    try:
-        return parse_policy(body)
-    except PolicyInvalid:
-        return None
+    policy = read_policy(body)
+    return policy if policy.valid else None
 
 
 def _served(view: CaseView, world: World) -> bytes:
@@ -89,11 +87,7 @@ def published(view: CaseView) -> tuple[tuple[str, ...], ...]:
     if view.case.mode is Mode.ABSENT:
         return ()
     bodies = [_served(view, step.world) for step in view.case.steps]
-    return tuple(dict.fromkeys(_lines(body) for body in reversed(bodies)))
-
-
-def _lines(body: bytes) -> tuple[str, ...]:
-    return tuple(body.decode(errors="replace").splitlines())
+    return tuple(dict.fromkeys(body_lines(body) for body in reversed(bodies)))
 
 
 def fetched_policies(view: CaseView, until: float) -> list[Fetched]:
@@ -107,7 +101,7 @@ def fetched_policies(view: CaseView, until: float) -> list[Fetched]:
         body = _served(view, step.world)
         tampered = any(attack.channel == "https" for attack in step.attacks)
         plainly = step.world.policy_host == PolicyHost() and not fact.redirected and not tampered
-        found.append(Fetched(event.at, _lines(body), _valid(body), plainly))
+        found.append(Fetched(event.at, body_lines(body), _valid(body), plainly))
     return found
 
 

@@ -13,8 +13,9 @@ from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, RECEIVING
 from mta_sts_lab.judge.handshakes import handshake
 from mta_sts_lab.judge.report_window import Window
 from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions
-from mta_sts_lab.tlsrpt.names import canonical, plain
+from mta_sts_lab.tlsrpt.names import canonical
 
 #: What a certificate variant is called among the troubles that a report can name.
 _BAD_CERTIFICATE = {
@@ -167,7 +168,7 @@ def failed_sessions(
         if (session.accepted.host, "") in failing:
             _count(failing, session.accepted.host, "", _types_of("mx-outside-policy"))
     for (host, address), one in failing.items():
-        hosts = frozenset({plain(host), *_names_of(view, address)})
+        hosts = frozenset({a_labels(host), *_names_of(view, address)})
         yield FailedSessions(hosts, address, frozenset(one.result_types), one.most)
 
 
@@ -185,8 +186,8 @@ def _types_of(trouble: str) -> frozenset[str]:
 def _names_of(view: CaseView, address: str) -> Iterator[str]:
     """Yield the names of receiving hosts to which DNS gave an address: by such a name the target knows who is there."""
     answered = [fact for _, fact in view.facts.of_kind(DnsAnswered)] if address else []
-    receiving = {plain(name) for fact in answered if fact.type == "MX" for name in named_in(fact)} | {view.facts.domain}
+    named = {a_labels(name) for fact in answered if fact.type == "MX" for name in named_in(fact)}
     for fact in answered:
         found = fact.type in ("A", "AAAA") and canonical(address) in map(canonical, fact.answers)
-        if found and plain(fact.name) in receiving:
-            yield plain(fact.name)
+        if found and a_labels(fact.name) in {*named, view.facts.domain}:
+            yield a_labels(fact.name)

@@ -24,6 +24,7 @@ from mta_sts_lab.judge.report_sessions import Session, failed_sessions, named_in
 from mta_sts_lab.judge.report_window import Window
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Grade, Mode
+from mta_sts_lab.rfc.policy import lists, values_of
 from mta_sts_lab.tlsrpt import KnownSessions, Range, right_result_types
 from mta_sts_lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES
 
@@ -128,23 +129,13 @@ def _outside_the_policy(view: CaseView, events: list[Event]) -> list[tuple[str, 
     """
     if view.case.mode not in (Mode.ENFORCE, Mode.TESTING):
         return []
-    policies = [patterns for policy in published(view) if (patterns := _patterns(policy))] or [set()]
+    policies = [patterns for lines in published(view) if (patterns := values_of(lines, "mx"))] or [()]
     answers = [fact for fact in facts_of(events, DnsAnswered) if fact.type == "MX"]
     named = [
-        tuple(name for name in named_in(answer) if any(not _allowed(name, patterns) for patterns in policies))
+        tuple(name for name in named_in(answer) if any(not lists(patterns, name) for patterns in policies))
         for answer in answers
     ]
     return [names for names in named if names]
-
-
-def _patterns(policy: tuple[str, ...]) -> set[str]:
-    lines = [line.partition(":") for line in policy]
-    return {value.strip().lower() for key, _, value in lines if key.strip() == "mx"}
-
-
-def _allowed(name: str, patterns: set[str]) -> bool:
-    """RFC 8461, section 4.1: a wildcard stands for the whole left-most label."""
-    return name in patterns or f"*.{name.partition('.')[2]}" in patterns
 
 
 def _result_types(

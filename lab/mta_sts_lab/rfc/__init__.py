@@ -1,1 +1,1 @@
-"""Pure grammars and registries of the RFCs, without input or output, for every part that needs the same fact."""
+"""Grammars and registries of RFC 8461 and RFC 8460. Pure: no I/O, and nothing of the mail server under test."""

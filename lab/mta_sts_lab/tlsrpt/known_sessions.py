@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from mta_sts_lab.model import Grade
-from mta_sts_lab.tlsrpt.names import plain
+from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.report import Failure, ParsedReport, Policy
 
 COUNTED = "reporters count sessions differently: one at least, and no more than the attempts that were seen"
@@ -142,8 +142,8 @@ class KnownSessions:
 
     def blocks(self, report: ParsedReport) -> tuple[Policy, ...]:
         """Return the blocks about the domain. For DANE and for no policy the name of an MX host is right too."""
-        hosts, domain = set(map(plain, self.mx_hosts)), plain(self.policy_domain)
-        named = ((policy, plain(policy.policy_domain or "")) for policy in report.policies)
+        hosts, domain = set(map(a_labels, self.mx_hosts)), a_labels(self.policy_domain)
+        named = ((policy, a_labels(policy.policy_domain or "")) for policy in report.policies)
         return tuple(
             policy
             for policy, name in named

@@ -7,16 +7,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
+from mta_sts_lab.rfc.domain_names import a_labels, is_within
+
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = rf"{_ATOM}(?:\.{_ATOM})*"
 _ADDR_SPEC = re.compile(rf'(?:{_DOT_ATOM}|"(?:[ !#-\[\]-~]|\\[ -~])*")@(?:{_DOT_ATOM}|\[[!-Z^-~]*\])', re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _PADDED_QUAD = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
-
-#: Octets of a domain name in text form (RFC 1035, section 2.3.4).
-_LONGEST_DOMAIN = 253
 
 LEADING_ZEROS = "leading-zeros"
 NOT_AN_ADDRESS = "not-an-address"
@@ -26,20 +23,9 @@ NOT_CANONICAL = "not-rfc-5952"
 _MIXED = (ipaddress.IPv6Network("::ffff:0:0/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 
 
-def is_domain(text: str) -> bool:
-    """Whether it is a domain name of letters, digits, hyphens and underscores; a root dot may end it."""
-    return len(text.removesuffix(".")) <= _LONGEST_DOMAIN and _DOMAIN.fullmatch(text) is not None
-
-
-def plain(name: str) -> str:
-    """Return a name in the form in which two spellings of it are equal: small letters, A-labels, no root dot."""
-    text = name.removesuffix(".").lower()
-    return text if text.isascii() or len(text) > _LONGEST_DOMAIN else ".".join(map(_a_label, text.split(".")))
-
-
 def within(name: str, domain: str) -> bool:
     """Whether a name is a domain or lies below it."""
-    return plain(name) == plain(domain) or plain(name).endswith("." + plain(domain))
+    return is_within(a_labels(name), a_labels(domain))
 
 
 def is_addr_spec(text: str) -> bool:
@@ -82,14 +68,6 @@ def canonical(text: str) -> str:
         return str(ipaddress.ip_address(bare.partition("%")[0]))
     except ValueError:
         return text
-
-
-def _a_label(label: str) -> str:
-    """Return a label as DNS has it (RFC 5890, section 2.3.2.1); one that has no such form stays as it is."""
-    try:
-        return label.encode("idna").decode("ascii")
-    except UnicodeError:
-        return label
 
 
 def _spellings(address: ipaddress.IPv6Address) -> tuple[str, ...]:

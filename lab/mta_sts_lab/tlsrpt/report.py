@@ -5,34 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mta_sts_lab.rfc.policy import values_of
 from mta_sts_lab.tlsrpt.departures import Departure
 from mta_sts_lab.tlsrpt.mail import Message
 from mta_sts_lab.tlsrpt.names import Moment, domain_of
-
-#: The registered result types (RFC 8460, sections 4.3.1 to 4.3.2.2; the IANA registry still has these eleven), and the
-#: obligation that defines each.
-RESULT_TYPES = {
-    "starttls-not-supported": "RPT-4.3.1-01",
-    "certificate-host-mismatch": "RPT-4.3.1-02",
-    "certificate-expired": "RPT-4.3.1-03",
-    "certificate-not-trusted": "RPT-4.3.1-04",
-    "validation-failure": "RPT-4.3.1-06",
-    "tlsa-invalid": "RPT-4.3.2.1-01",
-    "dnssec-invalid": "RPT-4.3.2.1-02",
-    "dane-required": "RPT-4.3.2.1-03",
-    "sts-policy-fetch-error": "RPT-4.3.2.2-01",
-    "sts-policy-invalid": "RPT-4.3.2.2-02",
-    "sts-webpki-invalid": "RPT-4.3.2.2-03",
-}
-
-POLICY_TYPES = ("sts", "tlsa", "no-policy-found")
-
-#: Failures to learn an MTA-STS policy: there may be none to quote, and no connection yet.
-STS_DISCOVERY_FAILURES = frozenset({"sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"})
-#: The same for DANE.
-DANE_DISCOVERY_FAILURES = frozenset({"tlsa-invalid", "dnssec-invalid", "dane-required"})
-#: Failures that nobody can have without a connection.
-CONNECTED_FAILURES = frozenset({"starttls-not-supported", "certificate-expired", "certificate-not-trusted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +54,7 @@ class Policy:
 
     def lines_of(self, key: str) -> tuple[str, ...]:
         """Return the values that an MTA-STS policy's lines give to a key, blanks around them left out."""
-        pairs = (line.partition(":") for line in self.policy_string or ())
-        return tuple(value.strip(" \t") for name, colon, value in pairs if colon and name.strip(" \t") == key)
+        return values_of(self.policy_string or (), key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ import dnslib
 
 from mta_sts_lab.events import DnsAnswered
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.domain_names import canonical
 from mta_sts_lab.timeouts import SESSION_IDLE
 from mta_sts_lab.world.network import Listener, Network
-from mta_sts_lab.world.zone import Answer, Question, Record, Zone, canonical, start_of_authority
+from mta_sts_lab.world.zone import Answer, Question, Record, Zone, start_of_authority
 
 PORT = 53
 

@@ -15,25 +15,26 @@ from typing import Any
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
 from mta_sts_lab.model import Case, Mode, MxHost, World
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
+from mta_sts_lab.rfc.published import (
+    LAB_DOMAIN,
+    REPORT_HOST,
+    REPORT_MX,
+    ReportPlaces,
+    policy_id,
+    served_policy,
+)
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost, Ground
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.network import Network
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
-from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings, policy_id, served_policy
-from mta_sts_lab.world.report_places import (
-    LAB_DOMAIN,
-    REPORT_HOST,
-    REPORT_MX,
-    ReportPlaces,
-    place_records,
-    report_records,
-)
+from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
 from mta_sts_lab.world.report_sink import ReportDesk, ReportMx, ReportServer
 from mta_sts_lab.world.smtp_session import Delivery
 from mta_sts_lab.world.tls import Certificates
-from mta_sts_lab.world.zone import Record, Tamper, Zone, absolute, canonical, is_within
+from mta_sts_lab.world.zone import Record, Tamper, Zone, place_records, report_records
 
 #: Where the messages that the lab injects come from, and where their bounces arrive.
 SENDER_DOMAIN = "sender.example"
@@ -175,7 +176,7 @@ class Internet:
         while (label := f"{self._chance.getrandbits(48):012x}") in self._names:
             pass
         self._names.add(label)
-        return f"{f'{_UMLAUT}-{label}'.encode('idna').decode('ascii') if internationalised else label}.example"
+        return a_labels(f"{_UMLAUT}-{label}.example" if internationalised else f"{label}.example")
 
     def _remember_token(self, event: Event) -> None:
         if isinstance(event.fact, MessageInjected):
@@ -208,7 +209,7 @@ class CaseWorld:
         self._address = internet.next_address()
         self._hosts: dict[str, MxServer] = {}
         self._attacker: MxServer | None = None
-        self.policy_server = PolicyServer(internet.ground, case.id, f"mta-sts.{domain}", self._address)
+        self.policy_server = PolicyServer(internet.ground, case.id, policy_host_name(domain), self._address)
         self.zone.publish(domain, (), case.id)
         self._places = ReportPlaces(domain)
         self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.address), case.id)
@@ -296,7 +297,7 @@ class CaseWorld:
             return
         identity = policy_id(world.policy, self.domain)
         for text in world.dns.sts_records:
-            yield Record(f"_mta-sts.{self.domain}", "TXT", text.replace("{id}", identity))
+            yield Record(policy_record_name(self.domain), "TXT", text.replace("{id}", identity))
         yield Record(self.policy_server.name, "A", self.policy_server.address)
 
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 from mta_sts_lab.events import BounceReceived, MessageAccepted, TokenRead
 from mta_sts_lab.model import MxHost
+from mta_sts_lab.rfc.domain_names import canonical, is_within
+from mta_sts_lab.rfc.published import MAILBOX
 from mta_sts_lab.world.host import AcceptingHost, Ground
 from mta_sts_lab.world.message import body_digest, bounces_in, token_of_address, tokens_in, tokens_of_message
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
-from mta_sts_lab.world.report_places import MAILBOX
 from mta_sts_lab.world.smtp_session import Delivery, SmtpSession
-from mta_sts_lab.world.zone import canonical, is_within
 
 PORT = 25
 
@@ -58,7 +58,7 @@ class MxServer(AcceptingHost):
 
     def choose_credentials(self, settings: MxHost, sni: str) -> Credentials:
         """Return what is shown for a server name. A client is never refused over it (RFC 8461, section 7.1)."""
-        unnamed = settings.sni_required and sni.rstrip(".") != self.name
+        unnamed = settings.sni_required and canonical(sni) != self.name
         variant = "wrong-name" if unnamed else settings.certificate
         return self._ground.certificates.authority.credentials(variant, self.name)
 

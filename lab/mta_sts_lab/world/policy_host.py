@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from mta_sts_lab.events import PolicyRequested
-from mta_sts_lab.model import Policy, PolicyHost, World
+from mta_sts_lab.model import PolicyHost
+from mta_sts_lab.rfc.domain_names import POLICY_PATH
 from mta_sts_lab.world.host import Ground
 from mta_sts_lab.world.https import PORT, HttpsHost
 from mta_sts_lab.world.path import Accepted
-from mta_sts_lab.world.zone import absolute
-
-WELL_KNOWN = "/.well-known/mta-sts.txt"
 
 #: Answers that have no body at all (RFC 9110, sections 15.3.5 and 15.4.5).
 _WITHOUT_BODY = (204, 304)
@@ -31,31 +27,6 @@ class PolicySettings:
     host: PolicyHost = field(default_factory=PolicyHost)
     body: bytes = b""
     policy_id: str = ""
-
-
-def policy_id(policy: Policy, domain: str) -> str:
-    """Return the id that the domain's TXT record gives its policy: 16 letters and digits (RFC 8461, section 3.1).
-
-    It depends on the policy's revision and on nothing else, so that a body can change behind an unchanged id. Ids have
-    no order, and these have none either.
-    """
-    return hashlib.sha256(f"{domain} {policy.revision}".encode()).hexdigest()[:16]
-
-
-def policy_body(policy: Policy, mode: str, mx_patterns: Sequence[str]) -> bytes:
-    """Return the policy's text with CRLF line ends (RFC 8461, section 3.2). `mode` and the patterns are absolute."""
-    lines = policy.lines or ("version: STSv1", "mode: {mode}", "mx: {mx}", "max_age: {max_age}")
-    filled: list[str] = []
-    for line in lines:
-        known = line.replace("{mode}", mode).replace("{max_age}", str(policy.max_age))
-        filled += [known.replace("{mx}", pattern) for pattern in mx_patterns] if "{mx}" in known else [known]
-    return "".join(f"{line}\r\n" for line in filled).encode()
-
-
-def served_policy(world: World, mode: str, domain: str) -> bytes:
-    """Return the policy that a domain serves in a world; `mode` is the case's, unless the world has another one."""
-    patterns = world.policy.mx or tuple(mx.name for mx in world.mx)
-    return policy_body(world.policy, world.policy.mode or mode, [absolute(pattern, domain) for pattern in patterns])
 
 
 class PolicyServer(HttpsHost):
@@ -103,11 +74,11 @@ class PolicyServer(HttpsHost):
         """
         settings = self._settings
         location = settings.host.location
-        if path not in (WELL_KNOWN, urlsplit(location).path or WELL_KNOWN):
+        if path not in (POLICY_PATH, urlsplit(location).path or POLICY_PATH):
             return web.Response(status=404, text="There is no such document.\n"), False
         if method not in ("GET", "HEAD"):
             return web.Response(status=405, headers={"Allow": "GET, HEAD"}), False
-        status = settings.host.status if path == WELL_KNOWN else 200
+        status = settings.host.status if path == POLICY_PATH else 200
         headers = {"Content-Type": settings.host.content_type}
         if location and 300 <= status < 400:
             headers["Location"] = location

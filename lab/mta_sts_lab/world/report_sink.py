@@ -17,13 +17,13 @@ from aiohttp import web
 from mta_sts_lab.events import DeadlinePassed, ReportReceived
 from mta_sts_lab.model import Reports
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.published import REPORT_HOST, posted_name
 from mta_sts_lab.timeouts import REPORT_BODY, STALL
 from mta_sts_lab.world.host import Ground
 from mta_sts_lab.world.https import PORT, HttpsHost
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
-from mta_sts_lab.world.report_places import REPORT_HOST, name_of_case
 from mta_sts_lab.world.smtp_session import Delivery
 
 #: Octets of one report that are kept. One for 84 domains had 60 KiB of JSON before it was packed; RFC 8460 names no
@@ -157,7 +157,7 @@ class ReportServer(HttpsHost):
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         host = _PORT.sub("", request.headers.get("Host", ""))
-        case = self._desk.case_of(name_of_case(host, request.path))
+        case = self._desk.case_of(posted_name(host, request.path))
         settings = self._desk.settings_of(case)
         moved = bool(settings.location) and request.path.endswith(settings.location)
         status = (_TAKEN if moved else self._desk.status_for(case)) if request.method == "POST" else 405

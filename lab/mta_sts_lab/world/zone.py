@@ -5,8 +5,12 @@ Pure: the wire is `mta_sts_lab.world.dns`. Names are stored in lower case withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+
+from mta_sts_lab.model import Reports
+from mta_sts_lab.rfc.domain_names import canonical, is_within, report_record_name
+from mta_sts_lab.rfc.published import REPORT_MX, ReportPlaces, places_for
 
 #: Seconds. Every record can change between two steps, and no resolver may still know the old one then. With a second, a
 #: policy daemon that holds answers for their TTL was seen to miss a new policy id.
@@ -140,21 +144,32 @@ class Zone:
         )
 
 
-def canonical(name: str) -> str:
-    """Return a name as it is stored: lower case, no final dot."""
-    return name.rstrip(".").lower()
-
-
-def absolute(name: str, domain: str) -> str:
-    """Return the full name of what a scenario names relative to a domain; the empty name is the domain itself."""
-    return f"{name}.{domain}" if name else domain
-
-
-def is_within(name: str, domain: str) -> bool:
-    """Whether a name is a domain or lies below it. Both canonical."""
-    return name == domain or name.endswith("." + domain)
-
-
 def start_of_authority(domain: str) -> Record:
     """Return the SOA record that goes with a negative answer: forgotten at once (RFC 2308, section 5)."""
     return Record(canonical(domain), "SOA", _START_OF_AUTHORITY)
+
+
+def report_records(domain: str, reports: Reports, mx_hosts: Sequence[str] = ()) -> Iterator[Record]:
+    """Return what the domain itself publishes about reports, at its own name and at those of its MX hosts."""
+    places, name = places_for(domain, reports), report_record_name(domain)
+    if reports.alias:
+        alias, name = name, f"tls-reporting.{domain}"
+        yield Record(alias, "CNAME", name)
+    for text in reports.records:
+        yield Record(name, "TXT", places.fill_in(text), string_length=reports.string_length)
+    for host in mx_hosts:
+        for text in reports.at_mx:
+            yield Record(report_record_name(host), "TXT", places.fill_in(text))
+
+
+def place_records(places: ReportPlaces, address: str) -> tuple[Record, ...]:
+    """Return what the mail domain of the places publishes.
+
+    It wants reports itself: whoever counts the sessions in which it mailed reports (RFC 8460, section 3) is found out.
+    """
+    name = places.mail_domain
+    return (
+        Record(name, "A", address),
+        Record(name, "MX", f"10 {REPORT_MX}"),
+        Record(report_record_name(name), "TXT", f"v=TLSRPTv1; rua={places.https}"),
+    )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested, SmtpSaid
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement
-from mta_sts_lab.world.policy_host import WELL_KNOWN
+from mta_sts_lab.rfc.domain_names import POLICY_PATH
 
 REQUEST_FORM = "STS-3.2-01"
 CONDITIONAL = "STS-3.3-10"
@@ -28,10 +28,10 @@ def the_policy_is_asked_for_as_laid_down(view: CaseView) -> Iterator[Judgement]:
     """
     check = "the-policy-is-asked-for-as-laid-down"
     asked = [(event, fact) for event, fact in view.facts.of_kind(PolicyRequested) if not fact.redirected]
-    odd = [(event, fact) for event, fact in asked if (fact.method, fact.path) != ("GET", WELL_KNOWN)]
+    odd = [(event, fact) for event, fact in asked if (fact.method, fact.path) != ("GET", POLICY_PATH)]
     if odd:
         said = f"{odd[0][1].method} {odd[0][1].path}"
-        yield _broken(view, check, REQUEST_FORM, "odd-policy-request", f"GET {WELL_KNOWN}", said, odd)
+        yield _broken(view, check, REQUEST_FORM, "odd-policy-request", f"GET {POLICY_PATH}", said, odd)
     conditional = [(event, fact) for event, fact in asked if fact.conditional]
     if conditional:
         expected, said = "a request without conditions", "a request with a condition (If-None-Match or the like)"

@@ -21,10 +21,10 @@ from mta_sts_lab.judge.arrivals import (
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.witness import before_any_connection, known_sessions
 from mta_sts_lab.model import Expectation, Grade, Judgement, Mode, Step
+from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
 from mta_sts_lab.tlsrpt.checks.failures import UNDER_NONE
 from mta_sts_lab.tlsrpt.departures import Departure, finding
-from mta_sts_lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES
 
 CAPABILITY = "tls-rpt"
 

@@ -27,7 +27,7 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, CaseFacts, not_killed
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
-from mta_sts_lab.world.zone import absolute
+from mta_sts_lab.rfc.domain_names import absolute
 
 #: The name of the check that compares a message's outcome with the demanded one.
 FARED = "the-message-fared-as-demanded"

@@ -11,17 +11,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.rfc.domain_names import a_labels, is_domain
+from mta_sts_lab.rfc.result_types import DANE_DISCOVERY_FAILURES, POLICY_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import names
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
-from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec, is_domain, plain
+from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec
 from mta_sts_lab.tlsrpt.registry import Scope, check
-from mta_sts_lab.tlsrpt.report import (
-    DANE_DISCOVERY_FAILURES,
-    POLICY_TYPES,
-    STS_DISCOVERY_FAILURES,
-    ParsedReport,
-    Policy,
-)
+from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
 
 NO_24_HOURS = "the 24:00 of the RFC's prose cannot be written in RFC 3339; 23:59:59 or the next midnight can"
 ADVISED_RANGE = "a range other than one UTC day is advised against, not forbidden"
@@ -133,8 +129,8 @@ def mx_patterns_match_policy(parsed: ParsedReport) -> Iterator[Departure]:
     for policy in parsed.policies if parsed.complete else ():
         if policy.policy_type != "sts" or not policy.policy_string or "sts-policy-invalid" in policy.result_types:
             continue
-        quoted_lines = {plain(value) for value in policy.lines_of("mx")}
-        patterns = {plain(pattern) for pattern in policy.mx_host or ()}
+        quoted_lines = {a_labels(value) for value in policy.lines_of("mx")}
+        patterns = {a_labels(pattern) for pattern in policy.mx_host or ()}
         if patterns and quoted_lines < patterns:
             observed = f"no line for {', '.join(sorted(patterns - quoted_lines))}"
             where = f"{policy.where}.policy.policy-string"
@@ -193,7 +189,7 @@ def sts_policies_share_a_domain(parsed: ParsedReport) -> Iterator[Departure]:
         if policy.policy_type != "sts" or not policy.policy_domain:
             continue
         first = first or policy.policy_domain
-        if plain(policy.policy_domain) != plain(first):
+        if a_labels(policy.policy_domain) != a_labels(first):
             note = "only who knows what the report was made for can tell which of them does not belong here"
             where, observed = f"{policy.where}.policy.policy-domain", quoted(policy.policy_domain)
             yield Departure("RPT-4.4-08", "another-domain", where, quoted(first), observed, Grade.INFO, note)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.rfc.domain_names import is_domain
+from mta_sts_lab.rfc.result_types import (
+    CONNECTED_FAILURES,
+    DANE_DISCOVERY_FAILURES,
+    FITTING,
+    RESULT_TYPES,
+    STS_DISCOVERY_FAILURES,
+)
 from mta_sts_lab.tlsrpt import names
 from mta_sts_lab.tlsrpt.content import UNKNOWN_YET
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
 from mta_sts_lab.tlsrpt.registry import Scope, check
-from mta_sts_lab.tlsrpt.report import (
-    CONNECTED_FAILURES,
-    DANE_DISCOVERY_FAILURES,
-    RESULT_TYPES,
-    STS_DISCOVERY_FAILURES,
-    Failure,
-    ParsedReport,
-    Policy,
-)
+from mta_sts_lab.tlsrpt.report import Failure, ParsedReport, Policy
 
 COUNTED_ONCE = "reporters count sessions differently, but an entry stands for one at least"
 COUNT_OPEN = "reporters count sessions differently; exact equality is only noted"
@@ -30,12 +30,6 @@ LONGEST_REASON = 512
 NO_REFRESH_UNDER_NONE = "STS-6-02"
 NO_FAILURE_UNDER_NONE = "STS-6-03"
 UNDER_NONE = (NO_REFRESH_UNDER_NONE, NO_FAILURE_UNDER_NONE)
-
-_FITTING = {
-    "sts": frozenset(RESULT_TYPES) - DANE_DISCOVERY_FAILURES,
-    "tlsa": frozenset(RESULT_TYPES) - STS_DISCOVERY_FAILURES,
-    "no-policy-found": frozenset(RESULT_TYPES) - {"tlsa-invalid", "dnssec-invalid"},
-}
 
 
 @check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-14",))
@@ -69,7 +63,7 @@ def failures_under_an_unknown_mode(parsed: ParsedReport) -> bool:
 def result_types_fit_policy(parsed: ParsedReport) -> Iterator[Departure]:
     """A failure of DANE stands under a DANE policy, one of MTA-STS under an MTA-STS policy."""
     for policy, failure in _entries(parsed):
-        fitting = _FITTING.get(policy.policy_type or "")
+        fitting = FITTING.get(policy.policy_type or "")
         if fitting and failure.result_type in RESULT_TYPES and failure.result_type not in fitting:
             note = "only the record of sessions can tell whether the type of the policy or that of the result is wrong"
             where = f"{failure.where}.result-type"
@@ -126,7 +120,7 @@ def receiving_host_is_a_name(parsed: ParsedReport) -> Iterator[Departure]:
         if not name:
             continue
         address = names.address_fault(names.canonical(name)) == ""
-        if address or not names.is_domain(name):
+        if address or not is_domain(name):
             where = f"{failure.where}.receiving-mx-hostname"
             yield Departure("RPT-4.4-16", "not-a-host-name", where, "the name in the MX record", quoted(name))
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
 from mta_sts_lab.tlsrpt.mail import subject_of
-from mta_sts_lab.tlsrpt.names import FileName, Moment, Subject, plain, read_file_name, read_subject
+from mta_sts_lab.tlsrpt.names import FileName, Moment, Subject, read_file_name, read_subject
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
@@ -26,7 +27,7 @@ def submitter_is_the_contact_domain(parsed: ParsedReport) -> Iterator[Departure]
     """TLS-Report-Submitter is the domain of contact-info."""
     submitter = parsed.message.first("tls-report-submitter") if parsed.message else None
     contact = parsed.contact_domain
-    if submitter and contact and plain(submitter) != plain(contact):
+    if submitter and contact and a_labels(submitter) != a_labels(contact):
         where = "TLS-Report-Submitter"
         yield Departure("RPT-5.3-06", "submitter-differs", where, contact, quoted(submitter))
 
@@ -48,7 +49,7 @@ def subject_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
     if subject is None:
         return
     contact = parsed.contact_domain
-    if contact and plain(subject.submitter) != plain(contact):
+    if contact and a_labels(subject.submitter) != a_labels(contact):
         yield _contradiction("Subject", "submitter-differs", contact, subject.submitter)
     if not _names_a_policy(parsed, subject.domain):
         yield _another_domain(parsed, "Subject", subject.domain)
@@ -71,7 +72,7 @@ def file_name_has_the_sender(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name begins with the domain of contact-info."""
     name = read_file_name(parsed.file_name)
     contact = parsed.contact_domain
-    if name and contact and plain(name.sender) != plain(contact):
+    if name and contact and a_labels(name.sender) != a_labels(contact):
         observed = quoted(name.sender)
         yield Departure("RPT-5.1-02", "sender-differs", "file name", contact, observed, Grade.WEAK, JSON_DECIDES)
 
@@ -102,8 +103,8 @@ def _subject(parsed: ParsedReport) -> Subject | None:
 
 def _names_a_policy(parsed: ParsedReport, domain: str) -> bool:
     """Whether a domain is a policy-domain of the report; without any in the report nothing can disagree."""
-    known = {plain(name) for name in parsed.policy_domains}
-    return not known or plain(domain) in known
+    known = {a_labels(name) for name in parsed.policy_domains}
+    return not known or a_labels(domain) in known
 
 
 def _may_be_another(parsed: ParsedReport) -> bool:

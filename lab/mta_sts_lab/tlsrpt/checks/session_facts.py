@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.rfc.domain_names import a_labels
+from mta_sts_lab.rfc.policy import values_of
+from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt.checks.failures import COUNT_OPEN, FREE_COUNT
 from mta_sts_lab.tlsrpt.departures import Departure, listed, quoted
 from mta_sts_lab.tlsrpt.known_sessions import COUNTED, NOTES, KnownSessions, Range
-from mta_sts_lab.tlsrpt.names import plain
 from mta_sts_lab.tlsrpt.registry import Scope, session_check
-from mta_sts_lab.tlsrpt.report import RESULT_TYPES, STS_DISCOVERY_FAILURES, ParsedReport, Policy
+from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
 
 NOT_OWED = "nothing obliges a reporter to report this"
 TYPE_OPEN = "which policy type is right is partly open"
@@ -84,7 +86,7 @@ def mx_patterns_are_true(report: ParsedReport, known: KnownSessions) -> Iterator
     """mx-host has the patterns of the published MTA-STS policy."""
     for policy in known.blocks(report):
         published = [_mx_patterns(lines) for lines in _published(policy, known)[1]]
-        told = frozenset(plain(pattern) for pattern in policy.mx_host or ())
+        told = frozenset(a_labels(pattern) for pattern in policy.mx_host or ())
         if policy.policy_type == "sts" and published and told and told not in published:
             where = f"{policy.where}.policy.mx-host"
             yield Departure("RPT-4.4-10", "mx-host-untrue", where, listed(published[0]) or "none", listed(told))
@@ -204,8 +206,7 @@ def _published(policy: Policy, known: KnownSessions) -> tuple[str, tuple[tuple[s
 
 
 def _mx_patterns(lines: tuple[str, ...]) -> frozenset[str]:
-    pairs = (line.partition(":") for line in lines)
-    return frozenset(plain(value.strip()) for key, _, value in pairs if key.strip() == "mx")
+    return frozenset(map(a_labels, values_of(lines, "mx")))
 
 
 def _totals(report: ParsedReport, known: KnownSessions, counter: str) -> tuple[int, int] | None:

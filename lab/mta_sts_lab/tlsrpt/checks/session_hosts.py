@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.rfc.domain_names import a_labels
+from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt.departures import Departure, listed, quoted
 from mta_sts_lab.tlsrpt.known_sessions import COUNTED, FailedSessions, KnownSessions
-from mta_sts_lab.tlsrpt.names import canonical, plain
+from mta_sts_lab.tlsrpt.names import canonical
 from mta_sts_lab.tlsrpt.registry import Scope, session_check
-from mta_sts_lab.tlsrpt.report import RESULT_TYPES, Failure, ParsedReport
+from mta_sts_lab.tlsrpt.report import Failure, ParsedReport
 
 #: A reply code and what joins it to the name behind it.
 _HELLO = re.compile(r"(?m)^\d{3}[ -]")
@@ -38,10 +40,10 @@ def addresses_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[D
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-16",))
 def receiving_hosts_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
     """receiving-mx-hostname is a host that was dialled."""
-    hosts = frozenset(map(plain, known.mx_hosts))
+    hosts = frozenset(map(a_labels, known.mx_hosts))
     for failure in known.failures(report):
         told = failure.receiving_mx_hostname
-        if told and hosts and plain(told) not in hosts:
+        if told and hosts and a_labels(told) not in hosts:
             where = f"{failure.where}.receiving-mx-hostname"
             yield Departure("RPT-4.4-16", "host-untrue", where, listed(hosts), quoted(told))
 
@@ -83,12 +85,12 @@ def host_failure_counts_are_true(report: ParsedReport, known: KnownSessions) -> 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-17",))
 def greetings_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
     """receiving-mx-helo, which may be left out, is the name by which such a host introduced itself."""
-    right = frozenset(map(plain, known.mx_greetings))
+    right = frozenset(map(a_labels, known.mx_greetings))
     for failure in known.failures(report):
         told, where = failure.receiving_mx_helo, f"{failure.where}.receiving-mx-helo"
-        if not told or not right or plain(told) in right:
+        if not told or not right or a_labels(told) in right:
             continue
-        if right & set(map(plain, _HELLO.sub(" ", told).split())):
+        if right & set(map(a_labels, _HELLO.sub(" ", told).split())):
             yield Departure("RPT-4.4-17", "more-than-the-name", where, listed(right), quoted(told), Grade.INFO, WHOLE)
         else:
             yield Departure("RPT-4.4-17", "host-untrue", where, listed(right), quoted(told))
@@ -105,7 +107,7 @@ def _meant(failure: Failure, sessions: tuple[FailedSessions, ...]) -> tuple[Fail
 
 
 def _at_host(failure: Failure, sessions: FailedSessions) -> bool:
-    return not failure.receiving_mx_hostname or plain(failure.receiving_mx_hostname) in map(plain, sessions.hosts)
+    return not failure.receiving_mx_hostname or a_labels(failure.receiving_mx_hostname) in map(a_labels, sessions.hosts)
 
 
 def _at_address(failure: Failure, sessions: FailedSessions) -> bool:
@@ -115,8 +117,8 @@ def _at_address(failure: Failure, sessions: FailedSessions) -> bool:
 
 def _is_known_to(failure: Failure, known: KnownSessions) -> bool:
     host, address = failure.receiving_mx_hostname, failure.receiving_ip
-    hosts, addresses = map(plain, known.mx_hosts), map(canonical, known.receiving_ips)
-    return (not host or plain(host) in hosts) and (not address or canonical(address) in addresses)
+    hosts, addresses = map(a_labels, known.mx_hosts), map(canonical, known.receiving_ips)
+    return (not host or a_labels(host) in hosts) and (not address or canonical(address) in addresses)
 
 
 def _untrue(failure: Failure, fitting: tuple[FailedSessions, ...], known: KnownSessions) -> Departure:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.checks.mail import REPORT_FIELDS
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
 from mta_sts_lab.tlsrpt.limits import MOST_SIGNATURES
 from mta_sts_lab.tlsrpt.mail import Message
-from mta_sts_lab.tlsrpt.names import plain, within
+from mta_sts_lab.tlsrpt.names import within
 from mta_sts_lab.tlsrpt.registry import KeyLookup, Scope, check, key_check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 from mta_sts_lab.tlsrpt.verification import OBSOLETE_ALGORITHM, Validity, point_in_time, tags_of, verify_with
@@ -230,7 +231,7 @@ def _only_obsolete(parsed: ParsedReport) -> bool:
 
 def _submitter(parsed: ParsedReport) -> str:
     named = parsed.message.first("tls-report-submitter") if parsed.message else None
-    return plain(named or parsed.contact_domain)
+    return a_labels(named or parsed.contact_domain)
 
 
 def _lacking(signature: Signature) -> tuple[str, ...]:

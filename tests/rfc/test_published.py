@@ -1,10 +1,10 @@
-"""Where reports may go: each record of a scenario, and what a reader of RFC 8460 makes of it."""
+"""What a scenario publishes: its policy and id, its places for reports, and which of them a record names."""
 
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.model import REPORT_PLACES, Reports
-from mta_sts_lab.world.report_places import ReportPlaces, name_of_case, place_of, report_records, wanted_places
+from mta_sts_lab.model import REPORT_PLACES, Policy, Reports
+from mta_sts_lab.rfc.published import ReportPlaces, place_of, policy_body, policy_id, posted_name, wanted_places
 
 DOMAIN = "c0ffee.example"
 HTTPS = "https://reports.lab.example/v1/c0ffee"
@@ -59,17 +59,6 @@ def test_a_bad_certificate_has_a_host_of_its_own() -> None:
     assert wanted("v=TLSRPTv1; rua={https}", certificate="expired") == ("https://c0ffee.reports.lab.example/v1/c0ffee",)
 
 
-def test_the_strings_of_a_record_are_as_long_as_it_says() -> None:
-    (record,) = report_records(DOMAIN, Reports(string_length=9))
-    assert (record.name, record.string_length) == (f"_smtp._tls.{DOMAIN}", 9)
-
-
-def test_a_record_can_stand_where_an_alias_leads() -> None:
-    alias, record = report_records(DOMAIN, Reports(alias=True))
-    assert (alias.name, alias.type, alias.data) == (f"_smtp._tls.{DOMAIN}", "CNAME", record.name)
-    assert (record.type, record.name) == ("TXT", f"tls-reporting.{DOMAIN}")
-
-
 @pytest.mark.parametrize(
     ("host", "path", "name"),
     [
@@ -81,13 +70,39 @@ def test_a_record_can_stand_where_an_alias_leads() -> None:
     ],
 )
 def test_a_request_names_a_case(host: str, path: str, name: str) -> None:
-    assert name_of_case(host, path) == name
+    assert posted_name(host, path) == name
 
 
-def test_a_wish_can_stand_at_the_mail_hosts_too() -> None:
-    wishes = Reports(at_mx=("v=TLSRPTv1; rua={https}/mx",))
-    records = list(report_records(DOMAIN, wishes, ["mx1.c0ffee.example", "mx2.c0ffee.example"]))
-    assert [(one.name, one.data) for one in records[1:]] == [
-        (f"_smtp._tls.mx{number}.c0ffee.example", f"v=TLSRPTv1; rua={HTTPS}/mx") for number in (1, 2)
+def test_the_canonical_policy() -> None:
+    assert policy_body(Policy(), "enforce", ["mx1.c0ffee.example"]) == (
+        b"version: STSv1\r\nmode: enforce\r\nmx: mx1.c0ffee.example\r\nmax_age: 604800\r\n"
+    )
+
+
+def test_every_pattern_has_its_own_line() -> None:
+    body = policy_body(Policy(max_age=86400), "testing", ["mx1.a.example", "*.mail.a.example"])
+    assert body.decode().split("\r\n") == [
+        "version: STSv1",
+        "mode: testing",
+        "mx: mx1.a.example",
+        "mx: *.mail.a.example",
+        "max_age: 86400",
+        "",
     ]
-    assert wanted_places(DOMAIN, wishes) == (HTTPS,)
+
+
+def test_bodies_that_are_wrong_on_purpose() -> None:
+    lines = ("mode: {mode}", "x-{brace}: kept", "mx : {mx}", "max_age: -{max_age}", "", "grüße: 1")
+    assert policy_body(Policy(lines=lines), "none", ["a", "b"]).decode() == (
+        "mode: none\r\nx-{brace}: kept\r\nmx : a\r\nmx : b\r\nmax_age: -604800\r\n\r\ngrüße: 1\r\n"
+    )
+
+
+def test_an_id_changes_with_the_revision_and_with_nothing_else() -> None:
+    first = policy_id(Policy(), "c0ffee.example")
+    assert first.isalnum()
+    assert first.isascii()
+    assert 1 <= len(first) <= 32
+    assert policy_id(Policy(mode="none", max_age=1, mx=("x",)), "c0ffee.example") == first
+    assert policy_id(Policy(revision=2), "c0ffee.example") != first
+    assert policy_id(Policy(), "beef.example") != first

@@ -1,0 +1,94 @@
+"""Names: which are domains, which are equal, and what an mx pattern matches."""
+
+from __future__ import annotations
+
+import pytest
+from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_domain, is_mx_pattern, is_within, matches
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "a.example",
+        "a.example.",
+        "_dmarc.a.example",
+        "xn--bcher-kva.example",
+        "1.2.3.example",
+        "a" * 63 + ".example",
+    ],
+)
+def test_domains(text: str) -> None:
+    assert is_domain(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        ".a",
+        "a..b",
+        "a b",
+        "-a.example",
+        "a-.example",
+        "bücher.example",
+        "*.a.example",
+        "a" * 64,
+        "a.example\n",
+        ".".join(["abcdefgh"] * 30),
+    ],
+)
+def test_no_domains(text: str) -> None:
+    assert not is_domain(text)
+
+
+def test_spellings_of_one_name_are_equal() -> None:
+    assert canonical("Mx1.A.example.") == "mx1.a.example"
+    assert a_labels("B\u00fcro.example.") == "xn--bro-hoa.example"
+    assert canonical("b\u00fcro.example") == "b\u00fcro.example", "DNS has no U-labels: it is another name"
+    assert a_labels("a" * 64 + "\u00fc.example") == "a" * 64 + "\u00fc.example", "it has no A-label"
+
+
+def test_names_below_a_domain() -> None:
+    assert absolute("mx1", "a.example") == "mx1.a.example"
+    assert absolute("", "a.example") == "a.example"
+    assert is_within("mx1.a.example", "a.example")
+    assert is_within("a.example", "a.example")
+    assert not is_within("ba.example", "a.example")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "expected"),
+    [
+        ("mx1.a.example", "MX1.a.example.", True),
+        ("*.a.example", "mx1.a.example", True),
+        ("*.A.example", "mx1.a.example", True),
+        ("*.a.example", "a.example", False),
+        ("*.a.example", "x.mx1.a.example", False),
+        ("*.a.example", ".a.example", False),
+        ("mx1.a.example", "evilmx1.a.example", False),
+        ("*.example", "evilexample", False),
+        ("m*.a.example", "mx1.a.example", False),
+        ("mx1.*.example", "mx1.a.example", False),
+        ("*.*.example", "mx1.a.example", False),
+        ("b\u00fcro.example", "xn--bro-hoa.example", False),
+        ("*", "example", False),
+        ("", "", False),
+    ],
+)
+def test_a_wildcard_is_one_whole_label_at_the_left(pattern: str, host: str, expected: bool) -> None:
+    assert matches(pattern, host) is expected
+
+
+@pytest.mark.parametrize("text", ["mx1.a.example", "*.a.example", "*.example", "localhost", "xn--bro-hoa.example"])
+def test_mx_patterns(text: str) -> None:
+    assert is_mx_pattern(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "*", "*.", "*.*.example", "m*.a.example", "mx_1.example", "a.example.", "b\u00fcro.example", "a..example"],
+)
+def test_no_mx_patterns(text: str) -> None:
+    assert not is_mx_pattern(text)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Put the program's own output into the documents: whatever they show was printed by the program as it stands.
+"""Put the program's own output into the documents.
 
 A code block that follows a line like `<!-- printed by: sts-lab lint -->` is replaced by what that command prints.
-`--check` changes nothing and says which blocks differ; it leaves out blocks marked `<!-- printed once by: ... -->`,
-which hold random names and times.
+`--check` changes nothing and names the documents with blocks that differ. Blocks marked `<!-- printed once by: ... -->`
+hold random names and times, or need Docker: they are left alone unless `--once` asks for them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,16 @@ def main() -> int:
     """Replace or check every block of every document; return the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--check", action="store_true", help="only say what differs")
-    arguments.add_argument("--once", action="store_true", help="also renew the blocks with random names and times")
+    arguments.add_argument(
+        "--once",
+        nargs="?",
+        const="",
+        metavar="TEXT",
+        help="also renew the blocks with random names and times; with TEXT those whose command contains it",
+    )
     wanted = arguments.parse_args()
     stale = 0
-    for document in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]):
+    for document in sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")]):
         text = document.read_text(encoding="utf-8")
         renewed = BLOCK.sub(lambda found: _renewed(found, wanted.once), text)
         if renewed != text:
@@ -42,8 +48,8 @@ def main() -> int:
     return 1 if wanted.check and stale else 0
 
 
-def _renewed(found: re.Match[str], once: bool) -> str:
-    if found["once"] and not once:
+def _renewed(found: re.Match[str], once: str | None) -> str:
+    if found["once"] and (once is None or once not in found["command"]):
         return found[0]
     printed = _printed(found["command"])
     if found["lines"]:
@@ -65,7 +71,7 @@ def _excerpt(printed: str, lines: str) -> str:
 
 
 def _printed(command: str) -> str:
-    """Run a command as a reader would, in a pipe of 80 columns, and return what it prints."""
+    """Run a command in a pipe of 80 columns, and return what it prints."""
     environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(  # noqa: S603 - the documents' own commands

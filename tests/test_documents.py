@@ -1,0 +1,47 @@
+"""Links inside the documents, and from the program's messages to them, lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md")))
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def _anchors(document: Path) -> set[str]:
+    """Return the anchors that GitHub and GitLab give to the headings of a document, and the short names in its tables."""
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ +(.+)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for place, anchor in LINK.findall(FENCE.sub("", document.read_text(encoding="utf-8"))):
+        target = (document.parent / place).resolve() if place else document
+        assert target.exists(), f"{document.name}: {place}"
+        assert not anchor or anchor in _anchors(target), f"{document.name}: {place}#{anchor}"
+
+
+def test_messages_name_ambiguities_that_are_written_down() -> None:
+    written = _anchors(ROOT / "docs" / "ambiguities.md")
+    sources = [*(ROOT / "lab").rglob("*.py"), *(ROOT / "scenarios").rglob("*.toml")]
+    named = {
+        name
+        for path in sources
+        for name in re.findall(r"ambiguities\.md#([a-z0-9-]+)", path.read_text(encoding="utf-8"))
+    }
+    assert named <= written
+
+
+def test_messages_name_documents_that_exist() -> None:
+    sources = [*(ROOT / "lab").rglob("*.py"), *(ROOT / "docker").rglob("*.toml")]
+    named = {name for path in sources for name in re.findall(r"\bdocs/([\w-]+\.md)", path.read_text(encoding="utf-8"))}
+    assert named <= {path.name for path in DOCUMENTS}
+    assert named

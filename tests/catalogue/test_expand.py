@@ -187,30 +187,18 @@ def test_what_a_file_says_of_an_expectation_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
-        (
-            GOOD + '[[vector]]\nname = "v"\n#\n[[vector]]\nname = "v" # again\n',
-            "# again",
-            "the vector `v` is there twice",
-        ),
+        (GOOD + '[[vector]]\nname = "v"\n#\n[[vector]]\nname = "v" # again\n', "# again", "the vector `v` is there twice"),
         (GOOD + '[[vector]]\nname = "a,b"\n', "a,b", "cannot be part of a case id"),
-        (
-            GOOD + '[[step]]\nname = "attack"\n[[step]]\nname = "attack" # 2\n',
-            "# 2",
-            "the step `attack` is there twice",
-        ),
+        (GOOD + '[[step]]\nname = "attack"\n[[step]]\nname = "attack" # 2\n', "# 2", "the step `attack` is there twice"),
         (GOOD + '[[step]]\nname = "attack"\nworld = "keep"\n', '"keep"', "no world to keep"),
         (GOOD + '[[step]]\nname = "attack"\nadvance = -1\n', "-1", "only moved forward"),
         (HEAD + ATTACK, "title", "makes no case"),
         (GOOD.replace('"strip_starttls"', "{ code = 3 }"), "{ code", "a table with a name"),
         (GOOD.replace('"strip_starttls"', '{ name = "strip_starttls", optional = 1 }'), "{ name", "true or false"),
         (GOOD.replace('"strip_starttls"', '{ name = "strip_starttls", host = 1.5 }'), "{ name", "a word or a number"),
-        (
-            HEAD + ATTACK + '[[step]]\nname = "strike"\nexpect.absent.outcome = "delivered"\n',
-            "[attack]",
-            "[attack] belongs to the step `attack`, and there is none",
-        ),
+        (HEAD + ATTACK + '[[step]]\nname = "strike"\nexpect.absent.outcome = "delivered"\n', "[attack]", "[attack] belongs to the step `attack`, and there is none"),
     ],
-)
+)  # fmt: skip
 def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path, text: str, words: str, message: str) -> None:
     found = complaints(tmp_path, text)
     assert [line for line, said in found if message in said] == [line_with(text, words)]

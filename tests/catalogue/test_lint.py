@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
-from mta_sts_lab.catalogue.lint import lint
-from mta_sts_lab.reference.flaws import FLAWS
-from mta_sts_lab.requirements import load_requirements
 
 from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load
 
@@ -42,24 +37,13 @@ REFUSED = [
     (GOOD.replace('outcome = "delivered"', 'outcome = "as-absent" # here'), "# here", "compared with itself"),
     # what cannot fire
     (GOOD.replace('"strip_starttls"', '{ name = "strip_starttls", host = "mx9" }'), "smtp =", "unknown MX host `mx9`"),
-    (
-        HEAD + '[attack]\nhttps = "block_policy_host"\n[expect.absent]\noutcome = "delivered"\n',
-        "https =",
-        "no mode of the scenario publishes a policy",
-    ),
-    (
-        GOOD + '[[step]]\nname = "attack"\n[[step]]\nname = "idle"\nsend = false\nattack = "keep"\n',
-        "smtp =",
-        "nothing is sent in the step `idle`",
-    ),
-    (
-        HEAD + '[attack]\nhttps = "block_policy_host"\n' + EXPECT,
-        "[attack]",
-        "without a policy nothing is attacked",
-    ),
+    (HEAD + '[attack]\nhttps = "block_policy_host"\n[expect.absent]\noutcome = "delivered"\n', "https =", "no mode of the scenario publishes a policy"),
+    (GOOD + '[[step]]\nname = "attack"\n[[step]]\nname = "idle"\nsend = false\nattack = "keep"\n', "smtp =", "nothing is sent in the step `idle`"),
+    (HEAD + '[attack]\nhttps = "block_policy_host"\n' + EXPECT, "[attack]", "without a policy nothing is attacked"),
     # what is missing, twice, or out of place
     (HEAD.replace('"An effect."', '" "') + ATTACK + EXPECT, "effect", "`effect` is empty"),
     (HEAD.replace('"STS-5-05",', '"STS-5-03",') + ATTACK + EXPECT, "requirements", "STS-5-03 is listed twice"),
+    (GOOD.replace('["STS-5-03", "STS-5-05", "STS-5-06"]', "[]"), "requirements", "`requirements` is empty"),
     (HEAD.replace('kills = ["sends_clear_without_starttls"]', "kills = []") + ATTACK + EXPECT, "kills", "`kills` is empty"),
     (HEAD.replace('kills = [', 'kills = ["sends_clear_without_starttls", ') + ATTACK + EXPECT, "kills",
      "the flaw sends_clear_without_starttls is listed twice"),
@@ -70,16 +54,8 @@ REFUSED = [
     (GOOD + '[[world.mx]]\nname = "a"\n[[world.mx]]\nname = "a"\n', "[[world.mx]]", "the MX host `a` is there twice"),
     (GOOD + "[world]\nmx = []\n", "mx = []", "a domain without MX hosts"),
     (_enforce('outcome = "deferred"\nobligation = "STS-4-02"'), "STS-4-02", "not among `requirements`"),
-    (
-        _enforce('outcome = "deferred"\nobligation = "RPT-4.3.1-01"').replace('"STS-5-05",', '"STS-5-05", "RPT-4.3.1-01",'),
-        "obligation =",
-        "RPT-4.3.1-01 does not bind the sender",
-    ),
-    (
-        GOOD + '[[step]]\nname = "attack"\nsend = false\nrecovers = true\n',
-        "[expect.enforce]",
-        "nothing to expect: the step `attack` sends no message",
-    ),
+    (_enforce('outcome = "deferred"\nobligation = "RPT-4.3.1-01"').replace('"STS-5-05",', '"STS-5-05", "RPT-4.3.1-01",'), "obligation =", "RPT-4.3.1-01 does not bind the sender"),
+    (GOOD + '[[step]]\nname = "attack"\nsend = false\nrecovers = true\n', "[expect.enforce]", "nothing to expect: the step `attack` sends no message"),
 ]  # fmt: skip
 
 
@@ -90,25 +66,59 @@ def test_what_proves_nothing_is_refused_with_its_line(tmp_path: Path, text: str,
     assert lines[0] == line_with(text, words)
 
 
-def test_a_good_scenario_is_clean(tmp_path: Path) -> None:
-    (scenario,) = load(tmp_path, GOOD).scenarios
-    assert lint(scenario, ATTACK_FORMS, load_requirements(), FLAWS) == []
-
-
 def test_a_mistake_that_vectors_inherit_is_said_once(tmp_path: Path) -> None:
     text = GOOD.replace("strip_starttls", "strip") + '[[vector]]\nname = "a"\n[[vector]]\nname = "b"\n'
     assert len(complaints(tmp_path, text)) == 1
 
 
-def test_an_empty_list_of_requirements_is_refused(tmp_path: Path) -> None:
-    (scenario,) = load(tmp_path, GOOD).scenarios
-    messages = [
-        problem.message
-        for problem in lint(replace(scenario, requirements=()), ATTACK_FORMS, load_requirements(), FLAWS)
-    ]
-    assert any("`requirements` is empty" in message for message in messages)
-
-
 def test_any_outcome_will_do_where_something_else_is_judged(tmp_path: Path) -> None:
     text = _enforce('outcome = "any"\npolicy_requests = { most = 1 }')
     assert "family/name[enforce]" in load(tmp_path, text).cases
+
+
+def _with(extra: str, enforce: str = "") -> str:
+    text = GOOD.replace('["STS-5-03"', '["STS-5-03", "STS-6-03", "RPT-3-15"')
+    return text.replace("[expect.enforce]\n", f"[expect.enforce]\n{enforce}\n") + extra
+
+
+ASKING = '[[step]]\nname = "prime"\nlearns_policy = true\n[[step]]\nname = "attack"\n[[step]]\nname = "r"\nsend = false\nreports = true\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _with("", 'report = "starttls-not-supported"'),
+        _with("", 'report = "none"'),
+        _with(ASKING, 'report = ["validation-failure", "starttls-not-supported"]\nreport_optional = true'),
+        _with(
+            '[world.reports]\nrecords = ["v=TLSRPTv1; rua={https},{mailto},{own},mailto:x@{report_domain}"]\nstatus = 0\n'
+        ),
+    ],
+)
+def test_what_may_be_said_of_reports(tmp_path: Path, text: str) -> None:
+    load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (_with("", 'report = "starttls-not-suported"'), "did you mean `starttls-not-supported`"),
+        (_with("", 'report = ["none", "validation-failure"]'), "`none` stands alone"),
+        (_with("", 'report = "none"\nreport_optional = true'), "about a report that would be right"),
+        (_with("", 'report = "success"'), "RPT-4.2.1-01 is judged"),
+        (_with(ASKING), "nothing is expected of them"),
+        (_with(ASKING.replace("send = false\n", "send = false\nadvance = 5\n").replace("reports = true\n", ""), 'report = "none"'), "nobody asks for the report"),
+        (_with('[world.reports]\nrecords = ["v=TLSRPTv1; rua={htps}"]\n'), "did you mean `https`"),
+        (_with("[world.reports]\nstatus = 42\n"), "`status` is an HTTP status"),
+        (_with("[world.reports]\nmail_reply = 354\n"), "`mail_reply` is one of 250, 451, 550"),
+        (_with("[world.reports]\nstring_length = 256\n"), "at most 255 octets"),
+        (_with('[world.reports]\nat_mx = ["v=TLSRPTv1; rua={htps}"]\n'), "did you mean `https`"),
+        (_with('[world.reports]\nstatus = 200\nlocation = "/moved"\n'), "needs a `status` that points to it"),
+        (_with('[world.reports]\nstatus = 307\nlocation = "moved"\n'), "`location` is a path"),
+        (_with('[world.reports]\ncertificate = "old"\n'), "unknown certificate variant"),
+        (_with("").replace("title =", 'needs = "tlsrpt"\ntitle =', 1), "did you mean `tls-rpt`"),
+        (_with("[world.reports]\nrua = 1\n"), "unknown key `rua`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_about_reports_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert any(message in said for _, said in complaints(tmp_path, text))

@@ -133,14 +133,12 @@ def _defaults(family: dict[str, Any], expect: dict[str, Any]) -> dict[str, Any]:
 def _vector_names(source: Source) -> Iterator[Problem]:
     seen: set[str] = set()
     for number, vector in enumerate(source.raw.get("vector", ())):
-        name = vector["name"]
+        name, at = vector["name"], ("vector", number, "name")
         if name in seen:
-            yield Problem(f"the vector `{name}` is there twice", ("vector", number, "name"))
+            yield Problem(f"the vector `{name}` is there twice", at)
         elif not _VECTOR_NAME.match(name):
-            yield Problem(
-                f"the vector `{name}` cannot be part of a case id: use lower-case letters, digits, - and .",
-                ("vector", number, "name"),
-            )
+            message = f"the vector `{name}` cannot be part of a case id: use lower-case letters, digits, - and ."
+            yield Problem(message, at)
         seen.add(name)
 
 

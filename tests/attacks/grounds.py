@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from mta_sts_lab.attacks.toolkit.attack import complete
-from mta_sts_lab.attacks.toolkit.interpose import HttpsInterposer, SmtpInterposer
+from mta_sts_lab.attacks.toolkit.interpose import Interposer, play_script, show_certificate
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.events import AnyFact
 from mta_sts_lab.model import MxHost, PolicyHost
@@ -47,16 +47,16 @@ class Grounds:
         self.mx = MxServer(ground, CASE, "mx", MX_NAME, "198.18.0.1", DOMAIN)
         self.policy_server = PolicyServer(ground, CASE, POLICY_NAME, "198.18.0.2")
 
-    def attack(self, name: str, deadline: Deadline = ATTACK_SESSION, **parameters: str | int) -> SmtpInterposer:
+    def attack(self, name: str, deadline: Deadline = ATTACK_SESSION, **parameters: str | int) -> Interposer:
         """Let an attacker stand in front of the MX host."""
         attack = ATTACKS[name]
-        path = SmtpInterposer(attack, complete(attack.form, parameters), self.recorder, AUTHORITY, deadline)
+        path = Interposer(play_script(attack, complete(attack.form, parameters)), self.recorder, AUTHORITY, deadline)
         self.mx.path = path
         return path
 
-    def attack_policy_host(self, certificate: str) -> HttpsInterposer:
+    def attack_policy_host(self, certificate: str) -> Interposer:
         """Let an attacker stand in front of the policy host."""
-        path = HttpsInterposer("swap_policy_certificate", certificate, self.recorder, AUTHORITY)
+        path = Interposer(show_certificate("swap_policy_certificate", certificate), self.recorder, AUTHORITY)
         self.policy_server.path = path
         return path
 
@@ -93,7 +93,7 @@ async def grounds() -> AsyncIterator[Grounds]:
     finally:
         for host in (here.mx, here.policy_server):
             path: Path = host.path
-            if isinstance(path, SmtpInterposer | HttpsInterposer):
+            if isinstance(path, Interposer):
                 await path.close()
             await host.close()
         left = asyncio.all_tasks() - before

@@ -11,12 +11,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 from mta_sts_lab import __version__
-from mta_sts_lab.attacks.toolkit.controller import AttackController, AttackedWorld
+from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.backends.docker.folder import read_folder
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import AttackUse
 from mta_sts_lab.record import read_record
 from mta_sts_lab.runs.writing import keep_deviations, kept_deviations
+from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.policy_host import PolicyServer
 
 from tests.cli.program import Shell, end, start
@@ -69,7 +70,7 @@ class TestRun:
 
     def test_inconclusive(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         class Idle(AttackController):
-            async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
+            async def begin(self, world: CaseWorld, attacks: Sequence[AttackUse]) -> None:
                 await self.end(world)
 
         monkeypatch.setattr("mta_sts_lab.runner.run.AttackController", Idle)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.attacks.toolkit.controller import AttackController, AttackedWorld
+from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.attacks.toolkit.instructions import Steps
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.attacks.toolkit.relays import relay_in_clear
@@ -38,6 +38,7 @@ from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Held, InjectionRefusedError, NotOffered, TargetError
 from mta_sts_lab.timeouts import Deadline
+from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.policy_host import PolicyServer
 
 from tests.runner.arena import IMPATIENT, QUICK, Arena, Around, cases_of, with_expectation
@@ -143,7 +144,7 @@ async def test_an_attacker_that_dies_behind_its_first_blow_proves_nothing(
 class Idle(AttackController):
     """An attacker who is paid and does nothing."""
 
-    async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
+    async def begin(self, world: CaseWorld, attacks: Sequence[AttackUse]) -> None:
         await self.end(world)
 
 
@@ -189,7 +190,7 @@ async def test_an_exception_in_one_case_leaves_the_others_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stumbling(AttackController):
-        async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
+        async def begin(self, world: CaseWorld, attacks: Sequence[AttackUse]) -> None:
             if attacks and world.case == TESTING:
                 raise RuntimeError("no path here")
             await super().begin(world, attacks)
@@ -635,7 +636,7 @@ async def test_what_is_not_offered_is_not_offered_in_any_arm(tmp_path: Path, nam
 
 async def test_an_arm_that_breaks_off_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
     class Stumbling(AttackController):
-        async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
+        async def begin(self, world: CaseWorld, attacks: Sequence[AttackUse]) -> None:
             if world.case.endswith("[absent]"):
                 raise RuntimeError("no path here")
             await super().begin(world, attacks)

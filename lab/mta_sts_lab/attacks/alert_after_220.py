@@ -1,14 +1,12 @@
-"""alert_after_220: the handshake is refused in the language of TLS.
+"""alert_after_220: the handshake is refused with a TLS alert.
 
-On the wire: everything passes untouched until STARTTLS; the attacker answers it with 220 himself, waits for the whole
-ClientHello, sends a fatal alert, handshake_failure (RFC 8446, section 6.2), in the place of the ServerHello, and
-listens until the sender hangs up. The receiver never hears of STARTTLS.
+On the wire: as `garbage_after_220`, but the attacker sends a fatal alert, handshake_failure (RFC 8446, section 6.2), in
+the place of the ServerHello.
 
-What it proves: as `garbage_after_220`, with a failure that nothing about it shows to be an attack: it is what a host
-says that shares no version or cipher with the sender, and some senders send in clear text to such hosts.
+What it proves: as `garbage_after_220`, with a failure that does not look like an attack: a host that shares no version
+or cipher with the sender says this, and some senders send in clear text to such hosts.
 
-A careful sender that holds an enforce policy does not try again in clear, and keeps the message (RFC 8461, section
-5); under testing it may deliver in clear after a retry, and reports a failure (RFC 8460, section 4.3.1).
+A careful sender behaves as under `drop_after_starttls`.
 """
 
 from __future__ import annotations

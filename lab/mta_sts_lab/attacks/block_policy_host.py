@@ -1,14 +1,14 @@
 """block_policy_host: nobody reaches the policy host.
 
-On the wire, by `how`: with `refuse` nobody listens on its port 443, and the connection is refused; with `reset` the
-connection is accepted and broken with a TCP reset; with `stall` it is accepted and nothing is ever said.
+On the wire, by `how`: with `refuse` a connection to port 443 is refused; with `reset` it is accepted and broken with a
+TCP reset; with `stall` it is accepted and nothing is ever said.
 
 What it proves: whether a cached policy outlives its host, whether the sender waits for a fetch for ever, and whether it
-asks again and again. Whoever can strip STARTTLS can also block HTTPS.
+asks again and again. An attacker who can strip STARTTLS can also block HTTPS.
 
-A careful sender that holds an unexpired policy goes on honouring it (RFC 8461, section 3.3), does not wait longer than
-its mail can (a minute is suggested there) and then leaves the host alone for five; without a policy it delivers as
-without MTA-STS.
+A careful sender with an unexpired policy goes on honouring it (RFC 8461, section 3.3), does not wait longer than its
+mail can (a minute is suggested there) and then leaves the host alone for five; without a policy it delivers as without
+MTA-STS.
 """
 
 from __future__ import annotations

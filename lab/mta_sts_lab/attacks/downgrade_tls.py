@@ -1,4 +1,4 @@
-"""downgrade_tls: nothing newer than an obsolete TLS version is to be had.
+"""downgrade_tls: nothing newer than an obsolete TLS version is offered.
 
 On the wire: everything passes untouched until STARTTLS; then the attacker is the sender's TLS server and accepts
 `version` and no other, with every cipher suite that goes with it (OpenSSL's security level 0). He shows a certificate
@@ -8,8 +8,8 @@ and passes on.
 What it proves: the oldest version that the sender takes. TLS 1.0 and 1.1 must not be negotiated (RFC 9325, section
 3.1.1), which RFC 8461, section 7.2 points to as advice; opportunistic senders may be laxer (RFC 9325, section 5.2).
 
-A careful sender ends the handshake with the alert `protocol_version`, or takes this attacker's, sends nothing in
-clear under an enforce policy, and keeps the message.
+A careful sender ends the handshake with the alert `protocol_version`, or takes this attacker's, sends nothing in clear
+under an enforce policy, and keeps the message.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """forge_mx: the domain's MX record names the attacker's own host.
 
 On the wire: the answer to the MX query of the recipient's domain holds one record, for the attacker's host. That host
-exists, has an address and a certificate that is valid for its own name, offers STARTTLS, and keeps what it is given.
+exists, has a certificate that is valid for its own name, offers STARTTLS, and keeps what it is given.
 
-What it proves: whether the sender matches MX names against the policy (RFC 8461, section 4.1). The certificate is no
-help here: it verifies, for the name that the attacker chose. DNS without DNSSEC is the attacker's to write.
+What it proves: whether the sender matches MX names against the policy (RFC 8461, section 4.1). The certificate does
+not help here: it verifies, for the name that the attacker chose.
 
-A careful sender that holds an enforce policy does not deliver to a host outside it, and keeps the message (RFC 8461,
-section 5); under testing it delivers and reports the failure (RFC 8460, section 4.3.2; several result types fit).
+A careful sender with an enforce policy does not deliver to a host outside it, and keeps the message (RFC 8461, section
+5); under testing it delivers and reports the failure (RFC 8460, section 4.3.2; several result types fit).
 """
 
 from __future__ import annotations

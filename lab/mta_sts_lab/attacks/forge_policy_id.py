@@ -1,7 +1,6 @@
 """forge_policy_id: the TXT record announces another policy id than the domain does.
 
-On the wire: answers for _mta-sts.<domain> TXT hold the domain's own records with another legal `id`, always the same
-one.
+On the wire: answers for _mta-sts.<domain> TXT hold the domain's own records with another legal `id`, always the same.
 
 What it proves: little alone, since the sender fetches and gets the genuine policy. Together with `block_policy_host`
 it makes a sender believe that its cached policy is out of date and that the new one cannot be had.

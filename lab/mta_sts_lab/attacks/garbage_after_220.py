@@ -1,15 +1,13 @@
 """garbage_after_220: the handshake is answered with octets that are no TLS.
 
-On the wire: everything passes untouched until STARTTLS; the attacker answers it with 220 himself, waits for the whole
-ClientHello, sends 32 fixed octets in the place of the ServerHello, and listens until the sender hangs up. An alert that
-the sender still sends is recorded, and so is whatever it says in clear on the same connection, which is answered with
-503. The receiver never hears of STARTTLS.
+On the wire: as `drop_after_starttls`, but the attacker sends 32 fixed octets in the place of the ServerHello, and
+listens until the sender hangs up. An alert that the sender still sends is recorded, and so is whatever it says in clear
+on the same connection, which is answered with 503.
 
 What it proves: as `drop_after_starttls`, with a failure that looks like a broken TLS library instead of a broken
-network: some senders treat the two differently and retry in clear text only when "TLS is broken".
+network: some senders retry in clear text only when "TLS is broken".
 
-A careful sender that holds an enforce policy does not try again in clear, and keeps the message (RFC 8461, section
-5); under testing it may deliver in clear after a retry, and reports a failure (RFC 8460, section 4.3.1).
+A careful sender behaves as under `drop_after_starttls`.
 """
 
 from __future__ import annotations

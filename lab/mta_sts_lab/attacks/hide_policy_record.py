@@ -2,11 +2,10 @@
 
 On the wire: every query for _mta-sts.<domain> is answered with NXDOMAIN or SERVFAIL, or (TIMEOUT) not at all.
 
-What it proves: whether a cached policy outlives its announcement. The record is unprotected without DNSSEC; if hiding
-it were enough, MTA-STS would protect against nobody who can touch DNS.
+What it proves: whether a cached policy outlives its announcement, which is unprotected without DNSSEC.
 
-A careful sender that holds an unexpired policy goes on honouring it (RFC 8461, section 3.3); one that has never seen
-the domain delivers as without MTA-STS: that first contact is open by design (RFC 8461, section 10.1).
+A careful sender with an unexpired policy goes on honouring it (RFC 8461, section 3.3); one that has never seen the
+domain delivers as without MTA-STS: that first contact is open by design (RFC 8461, section 10.1).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""inject_response: forged replies are glued behind the 220, in clear, to be taken for replies from inside TLS.
+"""inject_response: forged replies follow the 220 in clear, to be taken for replies from inside TLS.
 
 On the wire: STARTTLS reaches the receiver, and its 220 reaches the sender in one segment with two forged replies behind
 it: one to EHLO, which offers X-INJECTED and neither STARTTLS nor PIPELINING, and a 550, which refuses for good. Then
@@ -7,8 +7,8 @@ cannot read the message. A sender that keeps what it had read before TLS takes t
 EHLO and the other for the answer to MAIL FROM, and returns the message to its author.
 
 What it proves: whether the sender throws away everything it has read before the handshake (RFC 3207, sections 4.2 and
-6; CVE-2011-0411 and its kin on the client's side). The 550 is there because it shows from outside: a sender that reads
-on under a forged EHLO reply alone gets out of step and gives up, which a careful one may do as well.
+6; CVE-2011-0411 on the client's side). The 550 is there because it shows from outside: a sender that reads on under a
+forged EHLO reply alone gets out of step and gives up, which a careful one may do as well.
 
 A careful sender ignores the forged lines and delivers inside TLS, or gives up the session and tries again.
 """

@@ -1,14 +1,12 @@
 """mask_starttls: the offer of STARTTLS is overwritten with XXXXXXXX.
 
-On the wire: in every reply to EHLO the word STARTTLS becomes XXXXXXXX, octet for octet, as some firewalls with "SMTP
-inspection" do; nothing changes its length, so it works on single packets. Everything else passes untouched, in clear
-text, and is read. A STARTTLS sent all the same (such a sender knows the trick) is answered with 502: the firewalls
-overwrite the command as well, which draws the same answer from the host.
+On the wire: in every reply to EHLO the word STARTTLS becomes XXXXXXXX, as some firewalls with "SMTP inspection" do; no
+length changes, so it works on single packets. Everything else passes untouched, in clear text, and is read. A STARTTLS
+sent all the same is answered with 502, which is what the firewalls bring about, too: they overwrite the command.
 
 What it proves: the same as `strip_starttls`, against senders that count lines or look for STARTTLS by its place.
 
-A careful sender that holds an enforce policy keeps the message (RFC 8461, section 5); under testing it delivers and
-reports `starttls-not-supported` (RFC 8460, section 4.3.1).
+A careful sender behaves as under `strip_starttls`.
 """
 
 from __future__ import annotations

@@ -3,11 +3,10 @@
 On the wire: every EHLO is answered with 502 by the attacker; the receiver never sees it. HELO and everything behind
 it pass untouched, in clear text, and are read. STARTTLS without an EHLO is answered with 502 as well.
 
-What it proves: the fall-back to HELO that RFC 5321, section 3.2 asks for is a way to lose every extension, TLS
-included.
+What it proves: the fall-back to HELO (RFC 5321, section 3.2) loses every extension, TLS included.
 
-A careful sender that holds an enforce policy may say HELO, but no MAIL: without STARTTLS it keeps the message
-(RFC 8461, section 5); under testing it delivers and reports `starttls-not-supported` (RFC 8460, section 4.3.1).
+A careful sender with an enforce policy may say HELO, but no MAIL: it keeps the message (RFC 8461, section 5); under
+testing it delivers and reports `starttls-not-supported` (RFC 8460, section 4.3.1).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""refuse_greeting: the connection comes about, and no session does.
+"""refuse_greeting: the connection is accepted, and no session begins.
 
-On the wire: the sender's connection is taken. With `how = "421"` the attacker says 421 in the place of the receiver's
-greeting, as a busy host does (RFC 5321, section 3.8), and closes; with `how = "silent"` he says nothing until the
-sender hangs up. Nothing that the sender says reaches the receiver.
+On the wire: with `how = "421"` the attacker says 421 in the place of the receiver's greeting, as a busy host does (RFC
+5321, section 3.8), and closes; with `how = "silent"` he says nothing until the sender hangs up. Nothing that the sender
+says reaches the receiver.
 
 What it proves: whether a reporter can tell a host with which it never spoke from one that has no STARTTLS.
 

@@ -2,15 +2,14 @@
 
 On the wire: replies to EHLO pass untouched, with the offer; STARTTLS is answered by the attacker with `code`, and the
 receiver never sees it. What the sender says then passes in clear text and is read. The codes: 454 is "TLS not
-available" of RFC 3207, section 4; 502 is "not implemented"; 200 is no legal answer at all, but begins with the digit
-of success (the vector of the striptls tool, and of CVE-2016-0772 where a library went on in clear).
+available" of RFC 3207, section 4; 502 is "not implemented"; 200 is no legal answer, but begins with the digit of
+success (the vector of the striptls tool, and of CVE-2016-0772 where a library went on in clear).
 
-What it proves: an offer is no promise. Anything but a 220 means that there is no TLS, and the sender must not go on
-as if there were. A sender that takes the 200 for a 220 begins a handshake, which nobody answers: the attacker hangs
-up.
+What it proves: whether the sender takes anything but a 220 for success. One that takes the 200 for a 220 begins a
+handshake, which is not answered: the attacker hangs up.
 
-A careful sender that holds an enforce policy sends no MAIL and keeps the message (RFC 8461, section 5); under testing
-it delivers as its own rules say and reports `starttls-not-supported` (RFC 8460, section 4.3.1).
+A careful sender with an enforce policy sends no MAIL and keeps the message (RFC 8461, section 5); under testing it
+delivers as its own rules say and reports `starttls-not-supported` (RFC 8460, section 4.3.1).
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """swap_certificate: TLS ends at the attacker, who shows a certificate that is not valid for the host.
 
 On the wire: everything passes untouched until STARTTLS; then the attacker is the sender's TLS server, with the
-certificate variant `certificate`, and the receiver's TLS client. What the sender says inside TLS is read and passed
-on.
+certificate variant `certificate`, and the receiver's TLS client. What the sender says inside TLS is read and passed on.
 
 What it proves: whether the sender verifies (RFC 8461, section 4.2: a valid chain to a trusted root, a DNS-ID that
-matches the MX host's name, in date). TLS without verification keeps out listeners, not attackers.
+matches the MX host's name, in date).
 
-A careful sender that holds an enforce policy refuses before MAIL and keeps the message (RFC 8461, section 5); under
-testing it delivers all the same and reports the reason: `certificate-not-trusted`, `certificate-expired`,
-`certificate-host-mismatch` (RFC 8460, section 4.3.1).
+A careful sender with an enforce policy refuses before MAIL and keeps the message (RFC 8461, section 5); under testing
+it delivers all the same and reports `certificate-not-trusted`, `certificate-expired` or `certificate-host-mismatch`
+(RFC 8460, section 4.3.1).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """swap_policy_certificate: HTTPS to the policy host ends at the attacker, who shows a certificate that is not valid.
 
 On the wire: the attacker is the TLS server of mta-sts.<domain>, with the certificate variant `certificate`. Requests
-of a client that accepts it are passed on to the genuine policy host, over a TLS connection of the attacker's own, and
-answered with the genuine policy.
+of a client that accepts it are passed on to the genuine policy host, over TLS of the attacker's own, and answered with
+the genuine policy.
 
 What it proves: whether the fetch verifies (RFC 8461, section 3.3: a chain to a trusted root, a DNS-ID for the policy
 host, in date). A fetch that does not would take any policy from anybody.

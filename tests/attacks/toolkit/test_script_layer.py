@@ -30,9 +30,6 @@ class ProxyHost:
     def overhear(self, octets: bytes) -> None:
         raise NotImplementedError
 
-    def reset(self) -> None:
-        raise NotImplementedError
-
 
 def test_a_script_that_leaves_tls_is_not_resumed_inside_it() -> None:
     answers: list[object] = []

@@ -9,7 +9,6 @@ from mta_sts_lab.attacks.toolkit.cleartext_monitor import MOST_OVERHEARD
 from mta_sts_lab.attacks.toolkit.instructions import (
     FinishSending,
     LeaveTls,
-    Reset,
     Script,
     SecureReceiver,
     SecureSender,
@@ -255,14 +254,14 @@ def test_the_hello_is_waited_for() -> None:
 
     def play(session: Session) -> Script:
         found.append((yield from session.read_client_hello()))
-        yield from session.reset()
+        yield FinishSending(Side.SENDER)
 
     stage = rehearse(play)
     stage.hear(Side.SENDER, hello[:20])
     assert not found
     stage.hear(Side.SENDER, hello[20:])
     assert found[0].sni == "mx1.domain.example"
-    assert stage.done == [Reset()]
+    assert stage.done == [FinishSending(Side.SENDER)]
     assert said(stage) == []
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from mta_sts_lab.attacks.toolkit.attack import (
@@ -16,57 +17,19 @@ from mta_sts_lab.attacks.toolkit.attack import (
     Parameters,
     SmtpAttack,
     complete,
+    fire_once,
 )
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.events import AttackFired, ConnectionDenied, DeadlinePassed
 from mta_sts_lab.model import AttackUse
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, STALL, Deadline
+from mta_sts_lab.world.host import AcceptingHost
+from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.network import reset
 from mta_sts_lab.world.path import Accepted, Host, Path, StraightPath
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.zone import Answer, Question, Tamper
-
-
-class AttackedHost(Protocol):
-    """A host of a case, as far as an attack controller handles it."""
-
-    @property
-    def name(self) -> str:
-        """Its full name."""
-
-    @property
-    def path(self) -> Path:
-        """Who stands in front of it."""
-
-    @path.setter
-    def path(self, path: Path) -> None: ...
-
-
-class AttackedWorld(Protocol):
-    """The world of one case, as far as an attack controller handles it."""
-
-    @property
-    def case(self) -> str:
-        """The id of the case."""
-
-    @property
-    def domain(self) -> str:
-        """The recipient's domain."""
-
-    @property
-    def mx(self) -> Sequence[AttackedHost]:
-        """Its MX hosts."""
-
-    @property
-    def policy_server(self) -> AttackedHost:
-        """Its policy host."""
-
-    def set_tamper(self, tamper: Tamper | None) -> None:
-        """Let someone change the answers about the domain, or nobody."""
-
-    async def attacker_mx(self) -> AttackedHost:
-        """Return the attacker's own MX host for this case, which comes up on first use."""
 
 
 class ConflictingAttacks(ValueError):
@@ -154,7 +117,7 @@ class BlockedPath:
 class _Positions:
     """What the controller has put in place in one case."""
 
-    hosts: list[AttackedHost] = field(default_factory=list)
+    hosts: list[AcceptingHost] = field(default_factory=list)
     paths: list[Interposed] = field(default_factory=list)
     taken: dict[str, str] = field(default_factory=dict)
     tampers: list[Tamper] = field(default_factory=list)
@@ -169,7 +132,7 @@ class AttackController:
         self._deadline = deadline
         self._positions: dict[str, _Positions] = {}
 
-    async def begin(self, world: AttackedWorld, attacks: Sequence[AttackUse]) -> None:
+    async def begin(self, world: CaseWorld, attacks: Sequence[AttackUse]) -> None:
         """Put a step's attacks in place; those of an earlier step are ended first.
 
         Attacks on DNS work one after the other, in the order given, each on what the one before has left. Raises
@@ -188,7 +151,7 @@ class AttackController:
         if positions.tampers:
             world.set_tamper(_one_after_the_other(positions.tampers))
 
-    async def end(self, world: AttackedWorld) -> None:
+    async def end(self, world: CaseWorld) -> None:
         """Take every attack of the case away and end its live sessions. Without any, nothing happens."""
         positions = self._positions.pop(world.case, None)
         if positions is None:
@@ -205,7 +168,7 @@ class AttackController:
         for positions in left.values():
             await asyncio.gather(*(path.close() for path in positions.paths))
 
-    async def _place(self, world: AttackedWorld, use: AttackUse, positions: _Positions) -> None:
+    async def _place(self, world: CaseWorld, use: AttackUse, positions: _Positions) -> None:
         attack = ATTACKS[use.name]
         parameters = complete(attack.form, use.parameters)
         match attack:
@@ -220,7 +183,7 @@ class AttackController:
                 if attack.tampering(parameters) == Block("refuse"):
                     positions.tampers.append(self._refusal_watcher(world, use.name))
 
-    def _stand(self, host: AttackedHost, attack: str, path: Interposed, positions: _Positions) -> None:
+    def _stand(self, host: AcceptingHost, attack: str, path: Interposed, positions: _Positions) -> None:
         if host.name in positions.taken:
             raise ConflictingAttacks(f"{attack} and {positions.taken[host.name]} both stand in front of {host.name}")
         positions.taken[host.name] = attack
@@ -230,21 +193,21 @@ class AttackController:
 
     def _man_in_the_middle(self, attack: SmtpAttack, parameters: Parameters) -> Interposed:
         # Here and below: mitmproxy takes 0.2 s to import, and most of what the program does needs none of it.
-        from mta_sts_lab.attacks.toolkit.interpose import SmtpInterposer
+        from mta_sts_lab.attacks.toolkit.interpose import Interposer, play_script
 
-        return SmtpInterposer(attack, parameters, self._recorder, self._authority, self._deadline)
+        return Interposer(play_script(attack, parameters), self._recorder, self._authority, self._deadline)
 
     def _at_the_policy_host(self, attack: HttpsAttack, parameters: Parameters) -> Interposed:
         tampering = attack.tampering(parameters)
         if isinstance(tampering, Block):
             return BlockedPath(attack.form.name, tampering.how, self._recorder)
-        from mta_sts_lab.attacks.toolkit.interpose import HttpsInterposer
+        from mta_sts_lab.attacks.toolkit.interpose import Interposer, show_certificate
 
-        name = attack.form.name
-        return HttpsInterposer(name, tampering.certificate, self._recorder, self._authority, self._deadline)
+        begin = show_certificate(attack.form.name, tampering.certificate)
+        return Interposer(begin, self._recorder, self._authority, self._deadline)
 
-    def _forger(self, world: AttackedWorld, attack: DnsAttack, scene: DnsScene) -> Tamper:
-        fire = self._once(world.case, attack.form.name, "dns")
+    def _forger(self, world: CaseWorld, attack: DnsAttack, scene: DnsScene) -> Tamper:
+        fire = fire_once(partial(self._recorder.write, case=world.case), attack.form.name, "dns")
 
         def tamper(question: Question, answer: Answer) -> Answer:
             forged = attack.tamper(scene, question, answer)
@@ -254,10 +217,10 @@ class AttackController:
 
         return tamper
 
-    def _refusal_watcher(self, world: AttackedWorld, attack: str) -> Tamper:
+    def _refusal_watcher(self, world: CaseWorld, attack: str) -> Tamper:
         """A connection that the kernel refuses leaves no trace, so the question for the host's address has to do."""
         host = world.policy_server.name
-        fire = self._once(world.case, attack, "https")
+        fire = fire_once(partial(self._recorder.write, case=world.case), attack, "https")
 
         def watch(question: Question, answer: Answer) -> Answer:
             if question.name == host and any(record.type in ("A", "AAAA") for record in answer.records):
@@ -266,23 +229,11 @@ class AttackController:
 
         return watch
 
-    def _once(self, case: str, attack: str, channel: str) -> Callable[[str], None]:
-        """Return what puts the attack on record the first time, and does nothing from then on."""
-        fired = False
 
-        def fire(detail: str) -> None:
-            nonlocal fired
-            if not fired:
-                fired = True
-                self._recorder.write(AttackFired(attack=attack, channel=channel, detail=detail), case)
-
-        return fire
-
-
-def _attacked(world: AttackedWorld, use: AttackUse) -> list[AttackedHost]:
+def _attacked(world: CaseWorld, use: AttackUse) -> Sequence[AcceptingHost]:
     """Return the MX hosts that an attack on SMTP stands in front of. Raises `UnknownHost`."""
     if HOST not in use.parameters:
-        return list(world.mx)
+        return world.mx
     relative = str(use.parameters[HOST])
     name = f"{relative}.{world.domain}" if relative else world.domain
     found = [host for host in world.mx if host.name == name]

@@ -1,4 +1,4 @@
-"""What a script can tell whoever plays it: wait, send, start and leave TLS, finish, break the connection.
+"""What a script can tell whoever plays it: wait, send, start and leave TLS, finish.
 
 A script is a generator of these instructions. It is resumed with what came of each; when it returns, both connections
 are closed.
@@ -91,12 +91,7 @@ class FinishSending:
     side: Side
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """Break the sender's connection with a TCP reset."""
-
-
-Instruction: TypeAlias = Receive | Send | SecureSender | SecureReceiver | LeaveTls | FinishSending | Reset
+Instruction: TypeAlias = Receive | Send | SecureSender | SecureReceiver | LeaveTls | FinishSending
 _Result = TypeVar("_Result")
 
 #: A piece of a script. What an instruction is answered with depends on the instruction, hence `Any`.

@@ -12,8 +12,6 @@ import contextlib
 import functools
 import ipaddress
 import logging
-import socket
-import struct
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -24,12 +22,12 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, context, mode_specs, server, server_hooks
 from mitmproxy.proxy.layers import http, tls
 
-from mta_sts_lab.attacks.toolkit.attack import Parameters, SmtpAttack
+from mta_sts_lab.attacks.toolkit.attack import Parameters, SmtpAttack, fire_once
 from mta_sts_lab.attacks.toolkit.instructions import Script, Shown
 from mta_sts_lab.attacks.toolkit.interpose_tls import Handshake, Scene, TargetTls, client_connection
 from mta_sts_lab.attacks.toolkit.script_layer import ScriptLayer, ScriptRunner
 from mta_sts_lab.attacks.toolkit.session import Session
-from mta_sts_lab.events import AttackFired, ClientHelloSeen, DeadlinePassed, SenderLeft
+from mta_sts_lab.events import ClientHelloSeen, DeadlinePassed, SenderLeft
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
 from mta_sts_lab.world.path import Accepted, Host
@@ -159,12 +157,6 @@ class _Handler(server.LiveConnectionHandler):
             self._sender_left = True
             self.scene.witness(SenderLeft(session=self.scene.accepted.session))
 
-    def reset(self) -> None:
-        """See `script_layer.ProxyHost`."""
-        sock = self._writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.abort()
-
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Answer what mitmproxy's layers ask. An exception here would leave the layer waiting for ever."""
         try:
@@ -218,12 +210,22 @@ class _Handler(server.LiveConnectionHandler):
             connection.handler.cancel("the lab failed")
 
 
-class _Interposer:
-    """Stands on the path to one host and deals with every connection that arrives there, until it is closed."""
+class Interposer:
+    """Stands on the path to one host and deals with every connection that arrives there, until it is closed.
+
+    `begin` says what is done with each: `play_script` or `show_certificate`.
+    """
 
     refuses = False
 
-    def __init__(self, recorder: Recorder, authority: Authority, deadline: Deadline = ATTACK_SESSION) -> None:
+    def __init__(
+        self,
+        begin: Callable[[_Handler], None],
+        recorder: Recorder,
+        authority: Authority,
+        deadline: Deadline = ATTACK_SESSION,
+    ) -> None:
+        self._begin = begin
         self._recorder = recorder
         self._authority = authority
         self._deadline = deadline
@@ -248,9 +250,6 @@ class _Interposer:
         finally:
             del self._live[over]
             over.set_result(None)
-
-    def _begin(self, handler: _Handler) -> None:
-        raise NotImplementedError
 
     async def _to_the_end(self, handler: _Handler) -> None:
         running = asyncio.ensure_future(handler.run())
@@ -277,55 +276,26 @@ class _Interposer:
             await asyncio.wait(set(live))
 
 
-class SmtpInterposer(_Interposer):
-    """A man in the middle of SMTP who plays one attack script."""
+def play_script(attack: SmtpAttack, parameters: Parameters) -> Callable[[_Handler], None]:
+    """Return what makes connections those of a man in the middle of SMTP."""
 
-    def __init__(
-        self,
-        attack: SmtpAttack,
-        parameters: Parameters,
-        recorder: Recorder,
-        authority: Authority,
-        deadline: Deadline = ATTACK_SESSION,
-    ) -> None:
-        super().__init__(recorder, authority, deadline)
-        self._attack = attack
-        self._parameters = parameters
-
-    def _begin(self, handler: _Handler) -> None:
+    def begin(handler: _Handler) -> None:
         scene = handler.scene
-        session = Session(self._attack.form.name, scene.accepted.session, scene.host.name, scene.witness)
-        handler.play(session, session.whole(self._attack.play(session, self._parameters)))
+        session = Session(attack.form.name, scene.accepted.session, scene.host.name, scene.witness)
+        handler.play(session, session.whole(attack.play(session, parameters)))
+
+    return begin
 
 
-class HttpsInterposer(_Interposer):
-    """A man in the middle of HTTPS who shows another certificate and passes requests on."""
+def show_certificate(attack: str, certificate: str) -> Callable[[_Handler], None]:
+    """Return what ends HTTPS with another certificate, and passes requests on."""
 
-    def __init__(
-        self,
-        attack: str,
-        certificate: str,
-        recorder: Recorder,
-        authority: Authority,
-        deadline: Deadline = ATTACK_SESSION,
-    ) -> None:
-        super().__init__(recorder, authority, deadline)
-        self._attack = attack
-        self._certificate = certificate
+    def begin(handler: _Handler) -> None:
+        fire = fire_once(handler.scene.witness, attack, "https", handler.scene.accepted.session)
+        shown = Shown(certificate, f"ended HTTPS at the attacker and showed a certificate: {certificate}")
+        handler.intercept_http(attack, shown, fire)
 
-    def _begin(self, handler: _Handler) -> None:
-        scene = handler.scene
-        fired = False
-
-        def fire(detail: str) -> None:
-            nonlocal fired
-            if not fired:
-                fired = True
-                session = scene.accepted.session
-                scene.witness(AttackFired(attack=self._attack, channel="https", detail=detail, session=session))
-
-        shown = Shown(self._certificate, f"ended HTTPS at the attacker and showed a certificate: {self._certificate}")
-        handler.intercept_http(self._attack, shown, fire)
+    return begin
 
 
 async def _handler(scene: Scene) -> _Handler:

@@ -12,7 +12,6 @@ from mta_sts_lab.attacks.toolkit.instructions import (
     FinishSending,
     LeaveTls,
     Receive,
-    Reset,
     Script,
     SecureReceiver,
     SecureSender,
@@ -41,9 +40,6 @@ class ProxyHost(Protocol):
 
     def sender_left(self) -> None:
         """The target ended its connection, before the script had ended it."""
-
-    def reset(self) -> None:
-        """Break the target's connection with a TCP reset."""
 
 
 class ScriptRunner:
@@ -150,10 +146,6 @@ class ScriptLayer(layer.Layer):
                     yield commands.SendData(self._connection(side), octets)
                 case FinishSending(side):
                     yield commands.CloseTcpConnection(self._connection(side), half_close=True)
-                case Reset():
-                    self._player.proxy_host.reset()
-                    yield from self._close()
-                    return
                 case SecureSender(shown, leftover):
                     handshake = self._player.proxy_host.secure(shown)
                     self._player.proxy_host.overhear(leftover)

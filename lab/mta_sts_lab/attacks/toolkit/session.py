@@ -16,7 +16,6 @@ from mta_sts_lab.attacks.toolkit.instructions import (
     FinishSending,
     LeaveTls,
     Receive,
-    Reset,
     Script,
     SecureReceiver,
     SecureSender,
@@ -269,14 +268,6 @@ class Session:
         self.fire(detail)
         yield Send(Side.SENDER, octets)
 
-    def finish_sending(self) -> Steps[None]:
-        """Let the sender see the end of the connection, and go on listening."""
-        yield FinishSending(Side.SENDER)
-
-    def reset(self) -> Steps[None]:
-        """Break the sender's connection."""
-        yield Reset()
-
     # -- passing on
 
     def relay_greeting(self) -> Steps[Reply | None]:
@@ -350,7 +341,7 @@ class Session:
                 if octets:
                     yield Send(side.other, octets)
             if Side.RECEIVER in self._ended:
-                yield from self.finish_sending()
+                yield FinishSending(Side.SENDER)
                 yield from self.hear_out(answers=0)
                 return
             if self._ended:

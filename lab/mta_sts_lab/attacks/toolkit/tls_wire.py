@@ -6,6 +6,7 @@ A passive look that holds no key: enough for attackers that only watch, cut or d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ssl import AlertDescription
 
 _ALERT = 21
 _HANDSHAKE = 22
@@ -25,35 +26,14 @@ LARGEST_HELLO = 65536
 #: yet.
 _RETRY_RANDOM = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 
-#: The descriptions of alerts (RFC 8446, section 6) in the last words of OpenSSL's own wording, which is what the record
-#: shows for every host of the lab.
+#: The descriptions of alerts (RFC 8446, section 6) in OpenSSL's own wording, which is what the record shows for every
+#: host of the lab: those that Python knows, and those that it does not know or spells in another way.
 ALERTS = {
-    0: "close notify",
-    10: "unexpected message",
-    20: "bad record mac",
-    22: "record overflow",
-    40: "handshake failure",
-    42: "bad certificate",
-    43: "unsupported certificate",
-    44: "certificate revoked",
-    45: "certificate expired",
-    46: "certificate unknown",
-    47: "illegal parameter",
-    48: "unknown ca",
-    49: "access denied",
-    50: "decode error",
-    51: "decrypt error",
-    70: "protocol version",
-    71: "insufficient security",
-    80: "internal error",
+    alert.value: alert.name.removeprefix("ALERT_DESCRIPTION_").replace("_", " ").lower() for alert in AlertDescription
+} | {
     86: "inappropriate fallback",
     90: "user canceled",
-    100: "no renegotiation",
     109: "missing extension",
-    110: "unsupported extension",
-    112: "unrecognized name",
-    113: "bad certificate status response",
-    115: "unknown psk identity",
     116: "certificate required",
     120: "no application protocol",
 }

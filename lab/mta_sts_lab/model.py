@@ -411,15 +411,17 @@ class Harm(StrEnum):
     UNTRUE_REPORT = "untrue-report"
 
 
+_WORST_HARM_FIRST = (Harm.LET_OUT, Harm.READ, Harm.KEPT_BACK, Harm.UNTRUE_REPORT)
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The judge's word on one check of one case.
+    """What one check found in one case.
 
     `reason` is a stable code (`delivered-in-clear`, `policy-never-fetched`); `evidence` are numbers of events in the
     record; `blame` is target, lab or nobody.
     """
 
-    check: str
     grade: Grade
     reason: str
     obligation: str = ""
@@ -429,6 +431,8 @@ class Judgement:
     blame: str = "nobody"
     evidence: tuple[int, ...] = ()
     harm: Harm = Harm.NONE
+    #: The id of the check. The judge sets it.
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,5 +457,11 @@ class Verdict:
     judgements: tuple[Judgement, ...]
     began: float
     ended: float
-    #: True for a control arm that was not selected and only played because another case needs it.
+    #: True for a control case that was not selected and only played because another case needs it.
     supporting: bool = False
+
+    @property
+    def harm(self) -> Harm:
+        """The worst harm that the failures of the case did; what got out cannot be called back."""
+        found = {judgement.harm for judgement in self.judgements if judgement.grade is Grade.FAIL}
+        return next((harm for harm in _WORST_HARM_FIRST if harm in found), Harm.NONE)

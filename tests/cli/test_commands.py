@@ -112,7 +112,7 @@ class TestRun:
 
     def test_one_mode_brings_its_control_arm_along(self, shell: Shell) -> None:
         document = json.loads(shell("run", STRIP, "--mode", "enforce", "--json").out)
-        assert [(case["mode"], case["supporting"]) for case in document["cases"]] == [
+        assert [(case["mode"], case["control_only"]) for case in document["cases"]] == [
             ("enforce", False),
             ("absent", True),
         ]
@@ -393,7 +393,7 @@ class TestJudgeAndWhatIsKnown:
         record.write_text("".join([json.dumps(header) + "\n", *others]))
         answer = shell("judge", place.name)
         assert answer.status == 1
-        assert json.loads((place / "verdicts.json").read_text())["deviations"]["vanished"] == []
+        assert json.loads((place / "verdicts.json").read_text())["known_failures"]["vanished"] == []
 
     def test_where_no_list_was_kept_it_is_said(self, shell: Shell, place: Path) -> None:
         assert "no known deviations were kept" not in shell("judge", place.name).out

@@ -25,11 +25,11 @@ def read(path: Path, text: str) -> tuple[KnownFailure, ...]:
     return read_deviations(path / "known-deviations.toml")
 
 
-NOT_OFFERED = Judgement("the-target-offers-what-the-case-needs", Grade.UNSUPPORTED, "not-offered", step="lapse")
+NOT_OFFERED = Judgement(Grade.UNSUPPORTED, "not-offered", step="lapse")
 
 
 def weak(case: str, reason: str = "failure-not-reported", step: str = "attack") -> Verdict:
-    judgement = Judgement("the-target-reports", Grade.WEAK, reason, obligation="STS-5-04", step=step)
+    judgement = Judgement(Grade.WEAK, reason, obligation="STS-5-04", step=step)
     return Verdict(case, Grade.WEAK, (), (judgement,), 0.0, 1.0)
 
 
@@ -72,7 +72,7 @@ class TestClaims:
 
     def test_a_case_that_became_unsupported_no_longer_shows_its_deviation(self, tmp_path: Path) -> None:
         known = read(tmp_path, ENTRY.format(case='"a/x[testing]"'))
-        lacking = Judgement("the-target-claims-what-is-needed", Grade.UNSUPPORTED, "not-claimed")
+        lacking = Judgement(Grade.UNSUPPORTED, "not-claimed")
         verdict = Verdict("a/x[testing]", Grade.UNSUPPORTED, (), (lacking,), 0.0, 0.0)
         found = compare_with_known([verdict], known, ["a/x[testing]"])
         assert [deviation.case for deviation in found.vanished] == ["a/x[testing]"]

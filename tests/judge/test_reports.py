@@ -30,7 +30,7 @@ from mta_sts_lab.judge.policy_witness import policy_troubles
 from mta_sts_lab.judge.report_sessions import sessions_in
 from mta_sts_lab.judge.report_window import Calendar, Window
 from mta_sts_lab.judge.witness import known_sessions
-from mta_sts_lab.model import Case, Expectation, Grade, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
+from mta_sts_lab.model import Case, Expectation, Grade, Harm, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.published import ReportPlaces, served_policy
 from mta_sts_lab.tlsrpt import Range, parse_report
@@ -180,6 +180,7 @@ class TestOwed:
         report = content()
         policy(report)["policy"]["policy-type"] = "no-policy-found"
         (told,) = (one for one in judged(posted(report)).judgements if one.reason == "failure-not-reported")
+        assert told.harm is Harm.UNTRUE_REPORT
         assert told.expected.endswith("names starttls-not-supported under the domain's policy (policy-type sts)")
         assert told.observed.endswith("naming starttls-not-supported under policy-type no-policy-found")
 
@@ -488,7 +489,7 @@ class TestSentAgain:
 
     def told(self, made: Verdict) -> set[tuple[str, Grade]]:
         """Return what was said of the pauses."""
-        check = "the-pauses-between-attempts-grow"
+        check = "report-retry-pauses-grow"
         return {(one.reason, one.grade) for one in made.judgements if one.check == check}
 
     @pytest.mark.parametrize("pauses", [(), (0,), (0, 600), (0, 600, 600), (0, 600, 400)])

@@ -34,7 +34,7 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
-from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
+from mta_sts_lab.model import Case, Expectation, Grade, Harm, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
 from mta_sts_lab.rfc.published import MAILBOX
 
 from tests.judge.stories import (
@@ -70,6 +70,7 @@ def test_a_sender_that_holds_and_then_delivers_passes() -> None:
     found = verdict(record(resisted(), taken_in()))
     assert found.grade is Grade.PASS, found.judgements
     assert [step.outcome for step in found.steps] == [Outcome.DELIVERED_AUTHENTICATED, Outcome.DEFERRED, None]
+    assert {judgement.harm for judgement in found.judgements} == {Harm.NONE}
 
 
 def test_a_sender_that_delivers_in_clear_fails_for_the_scenarios_obligation() -> None:
@@ -77,6 +78,8 @@ def test_a_sender_that_delivers_in_clear_fails_for_the_scenarios_obligation() ->
     assert found.grade is Grade.FAIL
     assert ("delivered-clear", "STS-5-03") in {(item.reason, item.obligation) for item in found.judgements}
     assert {"read-in-clear", "envelope-in-clear"} <= reasons(found)
+    assert found.harm is Harm.LET_OUT
+    assert {Harm.LET_OUT, Harm.READ} <= {item.harm for item in found.judgements}
     assert all(item.blame == "target" for item in found.judgements if item.grade is Grade.FAIL)
 
 
@@ -223,12 +226,13 @@ class TestAbsenceIsProved:
         found = verdict(record(lines, taken_in()))
         assert found.grade is Grade.FAIL
         assert "arrived-delivered-clear" in reasons(found)
+        assert found.harm is Harm.LET_OUT
 
     def test_arrived_twice_afterwards(self) -> None:
         lines = [*resisted(), (ENFORCE, "recover", accepted(ENFORCE, "attack", "honest-3"))]
         found = verdict(record(lines, taken_in()))
         assert found.grade is Grade.FAIL
-        assert reasons(found) == {"arrived-twice"}
+        assert (reasons(found), found.harm) == ({"arrived-twice"}, Harm.NONE)
 
     def test_arrived_with_another_body(self) -> None:
         lines = [
@@ -319,7 +323,7 @@ class TestToTheEnd:
         cut = len(lines) - len(recovered(ENFORCE))
         story = [*lines[:cut], *((ENFORCE, "middle", fact) for fact in [*lost, ended]), *lines[cut:]]
         found = verdict(record(story, taken_in(), cases=(longer, CASES[ABSENT])))
-        assert found.grade is Grade.FAIL
+        assert (found.grade, found.harm) == (Grade.FAIL, Harm.KEPT_BACK)
         assert "lost" in reasons(found)
 
     def test_what_happens_at_another_cases_host_counts(self) -> None:
@@ -428,7 +432,7 @@ class TestControlArm:
         assert verdict(record(taken_in(TESTING), taken_in()), TESTING).grade is Grade.PASS
         worse = case(Mode.TESTING, ("as-absent",), grade=Grade.FAIL)
         found = verdict(record(resisted(TESTING), taken_in(), cases=(worse, CASES[ABSENT])), TESTING)
-        assert found.grade is Grade.FAIL
+        assert (found.grade, found.harm) == (Grade.FAIL, Harm.KEPT_BACK)
         assert "worse-than-without-policy" in reasons(found)
 
     def test_testing_that_fares_as_badly_as_without_a_policy_passes(self) -> None:
@@ -439,12 +443,12 @@ class TestControlArm:
     def test_one_that_held_for_a_reason_on_record_is_a_finding_against_the_target(self) -> None:
         made = record(resisted(TESTING), resisted(ENFORCE), resisted(ABSENT))
         alone = verdict(made, ABSENT)
-        assert (alone.grade, alone.judgements[-1].blame) == (Grade.FAIL, "target")
+        assert (alone.grade, alone.judgements[-1].blame, alone.harm) == (Grade.FAIL, "target", Harm.KEPT_BACK)
         assert reasons(alone) == {"held-without-a-policy"}
 
     def test_testing_fails_with_it(self) -> None:
         found = verdict(record(resisted(TESTING), resisted(ABSENT)), TESTING)
-        assert found.grade is Grade.FAIL
+        assert (found.grade, found.harm) == (Grade.FAIL, Harm.KEPT_BACK)
         assert reasons(found) == {"held-as-without-a-policy"}
 
     def test_a_policy_that_had_to_be_let_go_is_not_blamed_for_a_hold_without_one(self) -> None:
@@ -541,7 +545,7 @@ class TestCanary:
             TokenRead(session="attacked-1", token=token(ENFORCE, "attack"), secured=False, reader="attacker"),
         )
         found = verdict(record([*story[:spot], read, *story[spot:]], taken_in()))
-        assert found.grade is Grade.FAIL
+        assert (found.grade, found.harm) == (Grade.FAIL, Harm.READ)
         assert reasons(found) == {"read-in-clear"}
 
     def test_an_earlier_message_counts_too(self) -> None:
@@ -627,7 +631,8 @@ class TestCanary:
         ]
         found = verdict(record(story[:spot] + leak + story[spot:], taken_in()))
         assert found.grade is Grade.WEAK
-        assert [item.obligation for item in found.judgements if item.grade is Grade.WEAK] == ["STLS-4.1-02"]
+        leaks = [(item.obligation, item.harm) for item in found.judgements if item.grade is Grade.WEAK]
+        assert (leaks, found.harm) == ([("STLS-4.1-02", Harm.READ)], Harm.NONE)
         leak.append((ENFORCE, "attack", SmtpSaid(session="attacked-1", speaker="mx", line="354 go on", secured=True)))
         found = verdict(record(story[:spot] + leak + story[spot:], taken_in()))
         assert found.grade is Grade.FAIL
@@ -647,7 +652,7 @@ class TestRightReason:
             return [(name, step, fact), (name, step, reply)]
 
         told = {
-            what: next(one.observed for one in found.judgements if one.check == "the-message-fared-as-demanded")
+            what: next(one.observed for one in found.judgements if one.check == "message-outcome")
             for what, found in {
                 "nothing": verdict(record(resisted(), taken_in())),
                 "offered": verdict(record([new for line in resisted() for new in offering(*line)], taken_in())),

@@ -19,6 +19,7 @@ from mta_sts_lab.model import (
     Case,
     Expectation,
     Grade,
+    Harm,
     Judgement,
     Mode,
     Outcome,
@@ -332,7 +333,7 @@ def strip_verdicts(record: Record, leaking_enforce: bool = False) -> list[Verdic
         broken = mode is Mode.ENFORCE and leaking_enforce
         evidence = (number_of(record, case_id(mode), facts.TokenRead),) if leaked else ()
         judgement = Judgement(
-            check="no-message-was-read",
+            check="no-message-read",
             grade=Grade.FAIL if broken else Grade.PASS,
             reason="read-in-clear" if broken else "as-demanded",
             obligation="STS-5-03",
@@ -341,6 +342,7 @@ def strip_verdicts(record: Record, leaking_enforce: bool = False) -> list[Verdic
             observed="the attacker read the whole message in clear" if leaked else "nobody read it",
             blame="target" if broken else "nobody",
             evidence=evidence,
+            harm=Harm.READ if broken else Harm.NONE,
         )
         outcome = Outcome.DELIVERED_CLEAR if leaked else Outcome.DEFERRED
         verdicts.append(

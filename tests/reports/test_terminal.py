@@ -47,7 +47,7 @@ def test_a_block_answers_what_a_reader_asks() -> None:
     for words in (
         "FAIL  starttls/strip[enforce]",
         "STS-5-03 (MUST NOT, RFC 8461 section 5): Under enforce",
-        "no-message-was-read (read-in-clear)",
+        "no-message-read (read-in-clear)",
         "expected    nobody but the genuine host can read the message",
         "observed    the attacker read the whole message in clear",
         "to blame    the mail server under test",
@@ -102,7 +102,7 @@ def test_lesser_findings_of_the_same_case_say_what_they_are() -> None:
     verdict = replace(_VERDICTS[0], judgements=(weak, *_VERDICTS[0].judgements))
     shown = rendered(finding_block(verdict, _EVIDENCE, REQUIREMENTS))
     assert "weak: a-report-came" in shown
-    assert shown.index("no-message-was-read") < shown.index("a-report-came")
+    assert shown.index("no-message-read") < shown.index("a-report-came")
     assert "obligation  RPT-0" in shown
 
 
@@ -122,7 +122,9 @@ def test_a_known_deviation_stays_a_finding_and_gives_its_reason() -> None:
 
 def test_hostile_words_do_nothing() -> None:
     record = record_of(hostile_events(_RECORD.events), _RECORD.header.cases)
-    bad = Judgement(HOSTILE, Grade.FAIL, HOSTILE, HOSTILE, HOSTILE, HOSTILE * 20, HOSTILE, HOSTILE, (5, 66, 99999))
+    bad = Judgement(
+        Grade.FAIL, HOSTILE, HOSTILE, HOSTILE, HOSTILE * 20, HOSTILE, HOSTILE, (5, 66, 99999), check=HOSTILE
+    )
     verdict = replace(_VERDICTS[0], case=HOSTILE, judgements=(bad, replace(bad, obligation="X")))
     requirements = {"X": Requirement(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)}
     block = finding_block(verdict, Evidence.of(record, PurePath(HOSTILE.replace("\x00", ""))), requirements, (HOSTILE,))

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from mta_sts_lab.judge.known_failures import KnownComparison
+from mta_sts_lab.model import Harm
+from mta_sts_lab.old_check_ids import OLD_CHECK_IDS
 from mta_sts_lab.reports.verdicts_reading import VerdictsError, parse_verdicts, read_verdicts
 from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document
 
@@ -101,7 +103,7 @@ def _cases(document: dict[str, Any]) -> None:
 
 
 def _supporting(document: dict[str, Any]) -> None:
-    document["summary"]["supporting"] += 1
+    document["summary"]["control_only"] += 1
 
 
 def _news(document: dict[str, Any]) -> None:
@@ -120,7 +122,7 @@ def _more(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_other_version, "version 1 of the format, and this program reads 2"),
+        (_other_version, "version 1 of the format, and this program reads 2 and 3"),
         (_no_case, "damaged .*cases"),
         (_word, r"damaged .*verdict"),
         (_evidence, "damaged .*evidence"),
@@ -141,3 +143,49 @@ def test_a_damaged_document(damage: Callable[[dict[str, Any]], None], message: s
     damage(document)
     with pytest.raises(VerdictsError, match=f"here: .*{message}.*`sts-lab judge`"):
         parse_verdicts(json.dumps(document).encode(), "here")
+
+
+def _in_format_2(check: str, reason: str, outcome: str, mode: str = "enforce", result: str = "fail") -> bytes:
+    document = _document()
+    document |= {"format": 2, "deviations": document.pop("known_failures")}
+    document["summary"]["supporting"] = document["summary"].pop("control_only")
+    for case in document["cases"]:
+        del case["harm"]
+        case["supporting"] = case.pop("control_only")
+        for judgement in case["judgements"]:
+            del judgement["harm"]
+    first = document["cases"][0]
+    first["mode"] = mode
+    first["steps"][1]["outcome"] = outcome
+    first["judgements"][0] |= {"check": check, "reason": reason, "result": result}
+    first["verdict"] = result
+    document["summary"]["verdicts"] = {"pass": 3, result: 1}
+    return json.dumps(document).encode()
+
+
+_OUTCOME = "the-message-fared-as-demanded"
+
+
+@pytest.mark.parametrize(
+    ("check", "reason", "outcome", "mode", "harm"),
+    [
+        (_OUTCOME, "delivered-clear", "delivered-clear", "enforce", Harm.LET_OUT),
+        (_OUTCOME, "delivered-clear", "delivered-clear", "testing", Harm.NONE),
+        (_OUTCOME, "held-without-a-policy", "deferred", "absent", Harm.KEPT_BACK),
+        (_OUTCOME, "lost", "lost", "enforce", Harm.KEPT_BACK),
+        ("no-message-was-read", "read-in-clear", "delivered-clear", "enforce", Harm.READ),
+        ("what-was-held-arrived", "arrived-delivered-clear", "deferred", "enforce", Harm.LET_OUT),
+        ("what-was-held-arrived", "lost-instead-of-retried", "deferred", "enforce", Harm.KEPT_BACK),
+        ("nothing-vanished-in-between", "lost", "lost", "testing", Harm.KEPT_BACK),
+        ("no-message-arrived-twice", "arrived-twice", "delivered-clear", "enforce", Harm.NONE),
+    ],
+)
+def test_format_2_is_read_with_the_ids_of_today_and_its_harm(
+    check: str, reason: str, outcome: str, mode: str, harm: Harm
+) -> None:
+    run = parse_verdicts(_in_format_2(check, reason, outcome, mode), "here")
+    (judgement,) = run.verdicts[0].judgements
+    assert judgement.check == OLD_CHECK_IDS[check]
+    assert run.verdicts[0].harm is harm
+    weak = parse_verdicts(_in_format_2(check, reason, outcome, mode, "weak"), "here")
+    assert weak.verdicts[0].harm is Harm.NONE

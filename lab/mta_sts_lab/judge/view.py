@@ -7,8 +7,20 @@ from dataclasses import dataclass, replace
 
 from mta_sts_lab.events import Event, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
-from mta_sts_lab.judge.older_policy import older_policy
-from mta_sts_lab.model import About, Case, Expectation, Grade, Judgement, Mode, Outcome, Requirement, Step, Verdict
+from mta_sts_lab.judge.policy_lookups import older_policy
+from mta_sts_lab.model import (
+    About,
+    Case,
+    Expectation,
+    Grade,
+    Harm,
+    Judgement,
+    Mode,
+    Outcome,
+    Requirement,
+    Step,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +86,17 @@ class CaseView:
         return requirement.grade_when_broken if requirement else Grade.FAIL
 
     def broken(
-        self, check: str, obligation: str, reason: str, step: str, expected: str, observed: str, evidence: list[Event]
+        self,
+        obligation: str,
+        reason: str,
+        step: str,
+        expected: str,
+        observed: str,
+        evidence: list[Event],
+        harm: Harm = Harm.NONE,
     ) -> Judgement:
         """Return a finding against the target: an obligation that it broke in a step, as grave as its level has it."""
         return Judgement(
-            check,
             self.grade_of(obligation),
             reason,
             obligation=obligation,
@@ -87,6 +105,7 @@ class CaseView:
             observed=observed,
             blame="target",
             evidence=numbers(evidence),
+            harm=harm,
         )
 
     def not_primed(self, message: MessageFacts) -> bool:
@@ -126,9 +145,9 @@ class CaseView:
         return bool(judged) and set(judged[-1].outcome) <= {"deferred", "delivered-authenticated"}
 
 
-def inconclusive(check: str, reason: str, observed: str, step: str = "", blame: str = "nobody") -> Judgement:
+def inconclusive(reason: str, observed: str, step: str = "", blame: str = "nobody") -> Judgement:
     """Return a judgement that says: something needed for a proof is missing."""
-    return Judgement(check, Grade.INCONCLUSIVE, reason, step=step, observed=observed, blame=blame)
+    return Judgement(Grade.INCONCLUSIVE, reason, step=step, observed=observed, blame=blame)
 
 
 def numbers(events: list[Event]) -> tuple[int, ...]:

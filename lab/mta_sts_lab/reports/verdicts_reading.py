@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from mta_sts_lab.judge.verdicts import word_of
-from mta_sts_lab.model import Grade, Judgement, Outcome, StepResult, Verdict, merge
+from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, StepResult, Verdict, merge
+from mta_sts_lab.old_check_ids import current_check_id
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDINGS
 from mta_sts_lab.reports.writers.verdicts_json import FORMAT
 
@@ -51,7 +52,7 @@ class JudgedRun:
     unjudged: tuple[str, ...] = ()
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
 
 
@@ -73,6 +74,7 @@ class _Judgement(_Strict, frozen=True):
     expected: str
     observed: str
     blame: str
+    harm: Harm
     evidence: tuple[int, ...]
 
 
@@ -83,7 +85,8 @@ class _Case(_Strict, frozen=True):
     vector: str
     verdict: Grade
     known: tuple[str, ...]
-    supporting: bool
+    harm: Harm
+    control_only: bool
     began: float
     ended: float
     steps: tuple[_Step, ...]
@@ -105,12 +108,12 @@ class _Exit(_Strict, frozen=True):
 class _Summary(_Strict, frozen=True):
     cases: int
     verdicts: dict[Grade, int]
-    supporting: int
+    control_only: int
     unjudged: tuple[str, ...]
 
 
 class _Document(_Strict, frozen=True):
-    format: Literal[2]
+    format: int
     run: str
     started: str
     complete: bool
@@ -121,8 +124,30 @@ class _Document(_Strict, frozen=True):
     target: _Target
     exit: _Exit
     summary: _Summary
-    deviations: dict[str, Any]
+    known_failures: dict[str, Any]
     cases: tuple[_Case, ...]
+
+
+class _Judgement2(_Judgement, frozen=True, kw_only=True):
+    harm: Harm = Harm.NONE
+
+
+class _Case2(_Case, frozen=True, kw_only=True, rename={"control_only": "supporting"}):
+    control_only: bool
+    harm: Harm = Harm.NONE
+    judgements: tuple[_Judgement2, ...]
+
+
+class _Summary2(_Summary, frozen=True, kw_only=True, rename={"control_only": "supporting"}):
+    control_only: int
+
+
+class _Document2(_Document, frozen=True, kw_only=True, rename={"known_failures": "deviations"}):
+    """Format 2: other names for two members, the old ids of checks, and no harm."""
+
+    known_failures: dict[str, Any]
+    summary: _Summary2
+    cases: tuple[_Case2, ...]
 
 
 class _AnyFormat(msgspec.Struct, frozen=True):
@@ -151,9 +176,9 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
     """Turn the document into what was judged; see `read_verdicts`. `where` is named in messages."""
     again = "`sts-lab judge` writes it anew from the record"
     version = _decoded(octets, _AnyFormat, f"{where}: no verdicts of a run", again).format
-    if version != FORMAT:
-        raise VerdictsError(f"{where}: version {version} of the format, and this program reads {FORMAT}; {again}")
-    document = _decoded(octets, _Document, f"{where}: damaged", again)
+    if version not in (2, FORMAT):
+        raise VerdictsError(f"{where}: version {version} of the format, and this program reads 2 and {FORMAT}; {again}")
+    document = _decoded(octets, _Document2 if version == 2 else _Document, f"{where}: damaged", again)
     for contradiction in _contradictions(document):
         raise VerdictsError(f"{where}: damaged ({contradiction}); {again}")
     try:
@@ -186,13 +211,13 @@ def _contradictions(document: _Document) -> Iterator[str]:
         # A step that nothing was found out about makes a case inconclusive without a judgement that says so.
         if case.verdict not in (word, merge([word, Grade.INCONCLUSIVE])):
             yield f"{case.id} is {case.verdict.value}, and its judgements come to {word.value}"
-    selected = [case for case in document.cases if not case.supporting]
+    selected = [case for case in document.cases if not case.control_only]
     counted = Counter(case.verdict for case in selected)
     told = document.summary
     if (
         {word: count for word, count in told.verdicts.items() if count} != counted
         or told.cases != len(selected) + len(told.unjudged)
-        or told.supporting != len(ids) - len(selected)
+        or told.control_only != len(ids) - len(selected)
     ):
         yield "the summary does not add up to the cases"
     if document.exit.code == AS_EXPECTED and any(case.verdict in FINDINGS and not case.known for case in selected):
@@ -211,16 +236,18 @@ def _verdict(case: _Case) -> Verdict:
         case=case.id,
         grade=case.verdict,
         steps=tuple(StepResult(step.name, step.outcome, step.began, step.ended, step.detail) for step in case.steps),
-        judgements=tuple(_judgement(judgement) for judgement in case.judgements),
+        judgements=tuple(_judgement(judgement, case) for judgement in case.judgements),
         began=case.began,
         ended=case.ended,
-        supporting=case.supporting,
+        supporting=case.control_only,
     )
 
 
-def _judgement(judgement: _Judgement) -> Judgement:
+def _judgement(judgement: _Judgement, case: _Case) -> Judgement:
+    check = current_check_id(judgement.check)
+    old = isinstance(judgement, _Judgement2)
     return Judgement(
-        check=judgement.check,
+        check=check,
         grade=judgement.result,
         reason=judgement.reason,
         obligation=judgement.obligation,
@@ -229,4 +256,27 @@ def _judgement(judgement: _Judgement) -> Judgement:
         observed=judgement.observed,
         blame=judgement.blame,
         evidence=judgement.evidence,
+        harm=_harm_in_format_2(check, judgement, case) if old else judgement.harm,
     )
+
+
+def _harm_in_format_2(check: str, judgement: _Judgement, case: _Case) -> Harm:
+    """Return the harm of a failure, which format 2 does not say: the check tells it, and the outcome of the step."""
+    if judgement.result is not Grade.FAIL:
+        return Harm.NONE
+    if check == "message-outcome":
+        outcome = next((step.outcome for step in case.steps if step.name == judgement.step), None)
+        if outcome is not None and not outcome.delivered:
+            return Harm.KEPT_BACK
+        return Harm.LET_OUT if case.mode == Mode.ENFORCE.value else Harm.NONE
+    if check == "held-message-arrives":
+        lost = judgement.reason in ("lost-instead-of-retried", "bounced-instead-of-retried")
+        return Harm.KEPT_BACK if lost else Harm.LET_OUT
+    return _HARM_IN_FORMAT_2.get(check, Harm.NONE)
+
+
+_HARM_IN_FORMAT_2 = {
+    "no-message-read": Harm.READ,
+    "no-message-under-bad-certificate": Harm.READ,
+    "no-message-lost-between-steps": Harm.KEPT_BACK,
+}

@@ -53,9 +53,9 @@ def test_a_target_does_what_is_known_of_it_and_nothing_else(
     answer = play(tmp_path, "run", "--json", "--target", name, longest=WHOLE_CATALOGUE)
     assert answer.out, answer.err
     document = json.loads(answer.out)
-    found = [case for case in document["cases"] if case["verdict"] in ("fail", "weak") and not case["supporting"]]
+    found = [case for case in document["cases"] if case["verdict"] in ("fail", "weak") and not case["control_only"]]
     assert [case["id"] for case in found if not case["known"]] == []
-    assert document["deviations"] == {"vanished": [], "unmatched": []}
+    assert document["known_failures"] == {"vanished": [], "unmatched": []}
     counts = document["summary"]["verdicts"]
     assert (counts["inconclusive"], counts["lab-error"]) == (0, 0)
     assert document["summary"]["cases"] == len(catalogue().cases)
@@ -108,7 +108,7 @@ def test_the_policies_of_sendmail_live_in_a_daemon_that_can_be_restarted_and_mov
     names = ("policy/cache-survives-restart", "policy/max-age-lapses")
     answer = play(tmp_path, "run", *names, "--mode", "enforce", "--json", "--target", "sendmail")
     assert answer.status == 0, answer.err
-    cases = [case for case in json.loads(answer.out)["cases"] if not case["supporting"]]
+    cases = [case for case in json.loads(answer.out)["cases"] if not case["control_only"]]
     assert [case["verdict"] for case in cases] == ["pass", "pass"]
     outcomes = {case["id"]: [step["outcome"] for step in case["steps"]] for case in cases}
     assert outcomes == {

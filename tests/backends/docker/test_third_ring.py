@@ -107,10 +107,10 @@ def test_postfix_does_what_is_known_of_it_and_nothing_else(engine: docker.Docker
     news = [
         case["id"]
         for case in document["cases"]
-        if case["verdict"] in ("fail", "weak") and not case["known"] and not case["supporting"]
+        if case["verdict"] in ("fail", "weak") and not case["known"] and not case["control_only"]
     ]
     assert news == []
-    assert document["deviations"] == {"vanished": [], "unmatched": []}
+    assert document["known_failures"] == {"vanished": [], "unmatched": []}
     counts = document["summary"]["verdicts"]
     assert (counts["inconclusive"], counts["lab-error"]) == (0, 0)
     assert document["summary"]["cases"] == len(catalogue().cases)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
-from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.model import Grade, Harm, Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.matrix.table import State
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, parse_verdicts
@@ -16,10 +16,13 @@ from tests.reports.records import REQUIREMENTS, strip_record, strip_verdicts
 CASES = tuple(f"{family}/{name}[enforce]" for family in ("starttls", "mx", "policy") for name in ("a", "b", "c", "d"))
 
 
-def verdict(case: str, grade: Grade, reason: str = "", supporting: bool = False) -> Verdict:
+def verdict(case: str, grade: Grade, reason: str = "", supporting: bool = False, harm: Harm = Harm.NONE) -> Verdict:
     """A verdict of one judgement, behind one that passed."""
     code = reason or f"{grade.value}-code"
-    judgements = (Judgement("first", Grade.PASS, "as-demanded"), Judgement("second", grade, code))
+    judgements = (
+        Judgement(Grade.PASS, "as-demanded", check="first"),
+        Judgement(grade, code, check="second", harm=harm),
+    )
     return Verdict(case, grade, (), judgements, 0.0, 1.0, supporting)
 
 

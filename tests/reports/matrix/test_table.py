@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 from hypothesis import given
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model import Grade, Harm
 from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.matrix.table import (
     LETTERS,
@@ -18,7 +18,7 @@ from mta_sts_lab.reports.matrix.table import (
     reason_of,
     severity,
 )
-from mta_sts_lab.reports.matrix.words import COLOURS
+from mta_sts_lab.reports.matrix.words import COLOURS, harm
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 
 from tests.reports.matrix.judged import judged, runs, states, verdict
@@ -160,3 +160,21 @@ def test_unsupported_is_no_finding_and_does_not_move_a_row() -> None:
     assert set(SEVERITY) == set(Grade) - {Grade.PASS, Grade.UNSUPPORTED}
     assert rank(Grade.FAIL) == 0
     assert rank(Grade.PASS) == rank(Grade.UNSUPPORTED) == rank(None) == len(SEVERITY)
+
+
+def test_totals_count_harm_and_say_it() -> None:
+    out = [verdict(f"mx/{harm.value}[enforce]", Grade.FAIL, harm=harm) for harm in (Harm.LET_OUT, Harm.READ)]
+    kept = verdict("mx/k[absent]", Grade.FAIL, harm=Harm.KEPT_BACK)
+    weak = verdict("mx/w[absent]", Grade.WEAK, harm=Harm.KEPT_BACK)
+    untrue = verdict("mx/u[enforce]", Grade.FAIL, harm=Harm.UNTRUE_REPORT)
+    bad, good = matrix_of([judged([*out, kept, weak, untrue], target="one"), judged([], target="two")]).columns
+    assert (bad.totals.let_out, bad.totals.kept_back) == (2, 1)
+    assert harm(bad.totals) == "let mail out in 2, kept mail back in 1"
+    assert harm(good.totals) == ""
+
+
+def test_who_lets_mail_out_stands_before_who_keeps_more_of_it_back() -> None:
+    out = [verdict("mx/o[enforce]", Grade.FAIL, harm=Harm.LET_OUT)]
+    kept = [verdict(f"mx/{name}[absent]", Grade.FAIL, harm=Harm.KEPT_BACK) for name in "abc"]
+    columns = matrix_of([judged(kept, target="careful"), judged(out, target="careless")]).columns
+    assert [column.label for column in columns] == ["careless", "careful"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested, SmtpSaid
+from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
@@ -21,36 +22,36 @@ EHLO_INSIDE_TLS = "STLS-4.2-02"
 STARTTLS_INSIDE_TLS = "STLS-4.2-03"
 
 
-def the_policy_is_asked_for_as_laid_down(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(REQUEST_FORM, CONDITIONAL))
+def policy_request_form(view: CaseView) -> Iterator[Judgement]:
     """GET for the well-known path, and never "only if it changed" (RFC 8461, sections 3.2 and 3.3).
 
     A request for the target of a redirect is judged as that (`no_redirect_was_followed`).
     """
-    check = "the-policy-is-asked-for-as-laid-down"
     asked = [(event, fact) for event, fact in view.facts.of_kind(PolicyRequested) if not fact.redirected]
     odd = [(event, fact) for event, fact in asked if (fact.method, fact.path) != ("GET", POLICY_PATH)]
     if odd:
         said = f"{odd[0][1].method} {odd[0][1].path}"
-        yield _broken(view, check, REQUEST_FORM, "odd-policy-request", f"GET {POLICY_PATH}", said, odd)
+        yield _broken(view, REQUEST_FORM, "odd-policy-request", f"GET {POLICY_PATH}", said, odd)
     conditional = [(event, fact) for event, fact in asked if fact.conditional]
     if conditional:
         expected, said = "a request without conditions", "a request with a condition (If-None-Match or the like)"
-        yield _broken(view, check, CONDITIONAL, "conditional-request", expected, said, conditional)
+        yield _broken(view, CONDITIONAL, "conditional-request", expected, said, conditional)
 
 
-def starttls_is_said_as_laid_down(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(STARTTLS_ARGUMENT, EHLO_INSIDE_TLS, STARTTLS_INSIDE_TLS))
+def starttls_dialogue(view: CaseView) -> Iterator[Judgement]:
     """RFC 3207, sections 4 and 4.2: STARTTLS alone on its line, once, and a new beginning with EHLO inside TLS."""
-    check = "starttls-is-said-as-laid-down"
     lines = _said_by_the_target(view)
     said = [(event, fact) for event, fact in lines if fact.line.upper().startswith("STARTTLS")]
     argued = [(event, fact) for event, fact in said if not fact.secured and fact.line.strip().upper() != "STARTTLS"]
     if argued:
         line = argued[0][1].line
-        yield _broken(view, check, STARTTLS_ARGUMENT, "starttls-with-argument", "STARTTLS", line, argued)
+        yield _broken(view, STARTTLS_ARGUMENT, "starttls-with-argument", "STARTTLS", line, argued)
     again = [(event, fact) for event, fact in said if fact.secured]
     if again:
         expected, line = "no STARTTLS inside TLS", again[0][1].line
-        yield _broken(view, check, STARTTLS_INSIDE_TLS, "starttls-inside-tls", expected, line, again)
+        yield _broken(view, STARTTLS_INSIDE_TLS, "starttls-inside-tls", expected, line, again)
     openings: dict[str, tuple[Event, SmtpSaid]] = {}
     for event, fact in lines:
         if fact.secured:
@@ -59,7 +60,7 @@ def starttls_is_said_as_laid_down(view: CaseView) -> Iterator[Judgement]:
     odd = [one for one in openings.values() if not one[1].line.upper().startswith(("EHLO", "QUIT"))]
     if odd:
         expected, line = "EHLO first inside TLS", odd[0][1].line
-        yield _broken(view, check, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, odd)
+        yield _broken(view, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, odd)
 
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
@@ -75,7 +76,6 @@ def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
 
 def _broken(
     view: CaseView,
-    check: str,
     obligation: str,
     reason: str,
     expected: str,
@@ -83,4 +83,4 @@ def _broken(
     found: Sequence[tuple[Event, object]],
 ) -> Judgement:
     events = [event for event, _ in found]
-    return view.broken(check, obligation, reason, events[0].step, expected, observed, events)
+    return view.broken(obligation, reason, events[0].step, expected, observed, events)

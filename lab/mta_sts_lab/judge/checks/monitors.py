@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.events import DeadlinePassed, MessageAccepted, MessageInjected, NotSupported, PolicyRequested, SmtpSaid
-from mta_sts_lab.judge.checks.expectations import LOST
+from mta_sts_lab.events import (
+    DeadlinePassed,
+    Event,
+    MessageAccepted,
+    MessageInjected,
+    NotSupported,
+    PolicyRequested,
+    SmtpSaid,
+)
+from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.checks.outcome import LOST
 from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
-from mta_sts_lab.judge.returned import BEFORE_POLICY_CHECK, policy_checks
+from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
-from mta_sts_lab.model import Grade, Judgement, Mode, Outcome, Step
+from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
 from mta_sts_lab.timeouts import ATTACK_SESSION, HAND_OVER
 
 ENVELOPE_IN_CLEAR = "STS-5-03"
@@ -26,7 +35,8 @@ _CUTS_OFF = (HAND_OVER.name, ATTACK_SESSION.name)
 _ENVELOPE = ("MAIL", "RCPT", "DATA", "BDAT")
 
 
-def no_message_was_read(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.EVERY_STEP, obligations=(READ_IN_CLEAR, READ_UNDER_A_BAD_CERTIFICATE))
+def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The canary: where clear text is forbidden, no outsider may see a message's token, on any leg of the target's."""
     if not view.forbids_clear(step):
         return
@@ -35,7 +45,6 @@ def no_message_was_read(view: CaseView, step: Step) -> Iterator[Judgement]:
             readings = [event for event in message.readings(secured) if event.step == step.name]
             if readings:
                 yield Judgement(
-                    "no-message-was-read",
                     view.grade_of(obligation),
                     "read-under-a-bad-certificate" if secured else "read-in-clear",
                     obligation=_principal(step, obligation),
@@ -45,6 +54,7 @@ def no_message_was_read(view: CaseView, step: Step) -> Iterator[Judgement]:
                     + (" inside TLS that ended at the attacker" if secured else " in clear"),
                     blame="target",
                     evidence=numbers(readings),
+                    harm=Harm.READ,
                 )
 
 
@@ -58,6 +68,7 @@ def _messages(view: CaseView) -> list[MessageFacts]:
     ]
 
 
+@check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR,))
 def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Sender and recipients are the policy's to protect, too: no MAIL, RCPT or DATA outside TLS under enforce."""
     if not view.forbids_clear(step):
@@ -70,26 +81,36 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     ]
     if said:
         yield view.broken(
-            "no-envelope-in-clear",
             ENVELOPE_IN_CLEAR,
             "envelope-in-clear",
             step.name,
             "no MAIL, RCPT or DATA outside TLS",
             said[0][1].line,
             [event for event, _ in said],
+            Harm.READ,
         )
 
 
-def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_UNAUTHENTICATED,))
+def no_envelope_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
     """A client that is not content with the handshake leaves before it says who writes to whom (RFC 3207, 4.1)."""
-    if not view.forbids_clear(step):
-        return
-    leaked = [
-        (event, fact)
-        for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT"))
-        if not _authenticated(view, fact) and fact.session not in view.facts.carried_reports()
-    ]
-    sessions = {fact.session for _, fact in leaked}
+    leaked = _envelopes_under_bad_certificate(view, step)
+    if leaked:
+        yield view.broken(
+            ENVELOPE_UNAUTHENTICATED,
+            "envelope-under-a-bad-certificate",
+            step.name,
+            "QUIT or close directly after a handshake that does not authenticate the host",
+            leaked[0][1].line,
+            [event for event, _ in leaked],
+            Harm.READ,
+        )
+
+
+@check(scope=Scope.EVERY_STEP, obligations=(READ_UNDER_A_BAD_CERTIFICATE,))
+def no_message_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """No message content goes to a host that the handshake did not authenticate."""
+    sessions = {fact.session for _, fact in _envelopes_under_bad_certificate(view, step)}
     content = [
         event
         for event, fact in view.facts.of_kind(SmtpSaid, step.name)
@@ -97,7 +118,6 @@ def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[
     ]
     if content:
         yield Judgement(
-            "no-message-under-a-bad-certificate",
             Grade.FAIL,
             "message-sent-under-a-bad-certificate",
             obligation=_principal(step, READ_UNDER_A_BAD_CERTIFICATE),
@@ -106,17 +126,20 @@ def no_envelope_under_a_bad_certificate(view: CaseView, step: Step) -> Iterator[
             observed="DATA was sent, and answered with 354",
             blame="target",
             evidence=numbers(content),
+            harm=Harm.READ,
         )
-    if leaked:
-        yield view.broken(
-            "no-envelope-under-a-bad-certificate",
-            ENVELOPE_UNAUTHENTICATED,
-            "envelope-under-a-bad-certificate",
-            step.name,
-            "QUIT or close directly after a handshake that does not authenticate the host",
-            leaked[0][1].line,
-            [event for event, _ in leaked],
-        )
+
+
+def _envelopes_under_bad_certificate(view: CaseView, step: Step) -> list[tuple[Event, SmtpSaid]]:
+    """Return the MAIL and RCPT that the target said under a certificate that does not authenticate the host."""
+    if not view.forbids_clear(step):
+        return []
+    reports = view.facts.carried_reports()
+    return [
+        (event, fact)
+        for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT"))
+        if not _authenticated(view, fact) and fact.session not in reports
+    ]
 
 
 def _authenticated(view: CaseView, said: SmtpSaid) -> bool:
@@ -127,7 +150,8 @@ def _authenticated(view: CaseView, said: SmtpSaid) -> bool:
     return tls.certificate in CERTIFICATES_THAT_VERIFY and tls.shown_by in ("", leg.host) and leg.role == "mx"
 
 
-def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(ARRIVED_TWICE,))
+def no_duplicate_delivery(view: CaseView) -> Iterator[Judgement]:
     """The lab answers every final dot, so a second copy is the target's own doing.
 
     Unless the lab may have cut the reply off: behind an attacker, when it no longer waited for the target to let go of
@@ -145,10 +169,9 @@ def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
         ]
         if cut:
             told = f"{len(copies)} copies, and between them {cut[0][1].deadline} passed: the lab may have caused this"
-            yield inconclusive("no-message-arrived-twice", "cut-off-by-the-lab", told, step.name, "lab")
+            yield inconclusive("cut-off-by-the-lab", told, step.name, "lab")
         else:
             yield view.broken(
-                "no-message-arrived-twice",
                 ARRIVED_TWICE,
                 "arrived-twice",
                 step.name,
@@ -158,7 +181,8 @@ def no_message_arrived_twice(view: CaseView) -> Iterator[Judgement]:
             )
 
 
-def no_delivered_message_was_given_up(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(BEFORE_POLICY_CHECK, FALSE_NOTICE))
+def no_failure_notice_after_delivery(view: CaseView) -> Iterator[Judgement]:
     """A message that arrived has not failed: nobody may be told that it did."""
     for step in view.case.steps:
         message = view.message_at_the_end(step)
@@ -167,7 +191,6 @@ def no_delivered_message_was_given_up(view: CaseView) -> Iterator[Judgement]:
         unasked = view.case.mode is Mode.ENFORCE and policy_checks(message).obligation == BEFORE_POLICY_CHECK
         obligation = BEFORE_POLICY_CHECK if unasked else FALSE_NOTICE
         yield view.broken(
-            "no-delivered-message-was-given-up",
             obligation,
             "failure-notice-for-a-delivered-message",
             step.name,
@@ -177,14 +200,14 @@ def no_delivered_message_was_given_up(view: CaseView) -> Iterator[Judgement]:
         )
 
 
-def the_target_let_go_of_what_it_delivered(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def delivered_message_leaves_queue(view: CaseView) -> Iterator[Judgement]:
     """A queue that still lists a delivered message may send it once more when the lab has gone."""
     for step in view.case.steps:
         message = view.message_at_the_end(step)
         seen = message.queue() if message else []
         if message and message.copies() and seen and seen[-1][1].state != "gone":
             yield inconclusive(
-                "the-target-let-go-of-what-it-delivered",
                 "still-queued-after-delivery",
                 f"the queue still says: {seen[-1][1].state}",
                 step.name,
@@ -192,29 +215,30 @@ def the_target_let_go_of_what_it_delivered(view: CaseView) -> Iterator[Judgement
             )
 
 
-def nothing_vanished_in_between(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(LOST,))
+def no_message_lost_between_steps(view: CaseView) -> Iterator[Judgement]:
     """Steps that demand nothing of their own message are no licence to lose it, or to give it up."""
     for step in view.case.steps[1:]:
         message = view.message(step)
         if step.expect is not None or message is None or message.outcome() not in (Outcome.LOST, Outcome.BOUNCED):
             continue
         yield view.broken(
-            "nothing-vanished-in-between",
             LOST,
             message.outcome().value,
             step.name,
             "delivered or held",
             message.outcome().value,
             message.bounces() + [event for event, _ in message.queue()[-1:]],
+            Harm.KEPT_BACK,
         )
 
 
-def no_redirect_was_followed(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(REDIRECT_FOLLOWED,))
+def no_redirect_followed(view: CaseView) -> Iterator[Judgement]:
     """RFC 8461, section 3.3: 3xx answers are not followed."""
     followed = [event for event, fact in view.facts.of_kind(PolicyRequested) if fact.redirected]
     if followed:
         yield view.broken(
-            "no-redirect-was-followed",
             REDIRECT_FOLLOWED,
             "redirect-followed",
             followed[0].step,
@@ -224,7 +248,8 @@ def no_redirect_was_followed(view: CaseView) -> Iterator[Judgement]:
         )
 
 
-def what_was_held_arrived(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(LOST, READ_IN_CLEAR))
+def held_message_arrives(view: CaseView) -> Iterator[Judgement]:
     """After the attack exactly one copy arrives, at the right host, as well protected as the policy demands."""
     for step in view.case.steps:
         then, now = view.message(step), view.message_at_the_end(step)
@@ -234,21 +259,20 @@ def what_was_held_arrived(view: CaseView) -> Iterator[Judgement]:
 
 
 def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Iterator[Judgement]:
-    check = "what-was-held-arrived"
     copies, outcome = message.copies(), message.outcome()
     if not copies:
         if outcome in (Outcome.LOST, Outcome.BOUNCED):
             yield view.broken(
-                check,
                 LOST,
                 f"{outcome.value}-instead-of-retried",
                 step.name,
                 "a held message arrives once the attack is over",
                 outcome.value,
                 message.bounces() + [event for event, _ in message.queue()[-1:]],
+                Harm.KEPT_BACK,
             )
         elif not view.facts.of_kind(NotSupported):
-            yield inconclusive(check, "not-recovered", "the message was still held when the case ended", step.name)
+            yield inconclusive("not-recovered", "the message was still held when the case ended", step.name)
         return
     arrived, copy = copies[0]
     kind = message.kind_of(copy)
@@ -258,7 +282,6 @@ def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Iterator[Judg
         and not _may_be_less(view, arrived.step)
     ):
         yield Judgement(
-            check,
             Grade.FAIL,
             f"arrived-{kind.value}",
             obligation=step.expect.obligation if step.expect else READ_IN_CLEAR,
@@ -267,10 +290,10 @@ def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Iterator[Judg
             observed=kind.value,
             blame="target",
             evidence=(arrived.number,),
+            harm=Harm.LET_OUT,
         )
     else:
         yield Judgement(
-            check,
             Grade.PASS,
             "arrived",
             obligation=LOST,
@@ -287,12 +310,11 @@ def _may_be_less(view: CaseView, step_name: str) -> bool:
     return step is not None and not view.forbids_clear(step)
 
 
-def every_copy_was_untouched(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def body_unchanged(view: CaseView) -> Iterator[Judgement]:
     """What arrived is what was sent. Whoever changed it, the case no longer tells the story it is named for."""
     sent = {fact.token: fact.body_digest for _, fact in view.facts.of_kind(MessageInjected)}
     for event, fact in view.facts.of_kind(MessageAccepted):
         for token in fact.tokens:
             if token in sent and fact.role != "sender-mx" and fact.body_digest != sent[token]:
-                yield inconclusive(
-                    "every-copy-was-untouched", "body-changed", f"the copy at {fact.host} differs", event.step
-                )
+                yield inconclusive("body-changed", f"the copy at {fact.host} differs", event.step)

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from mta_sts_lab.events import ReportsAsked, ReportsLeft
 from mta_sts_lab.judge.arrivals import Arrival, about_the_case, arrivals, window_of
+from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.reports import CAPABILITY, comparable
 from mta_sts_lab.judge.report_window import clock_of
 from mta_sts_lab.judge.view import CaseView, numbers
@@ -30,13 +31,12 @@ _FEWEST_PAUSES = 3
 #: The clock runs on while the lab moves it: an even pause is seen to be longer by some tenths of a second.
 _HARDLY_LONGER = 1.05
 
-_PAUSES = "the-pauses-between-attempts-grow"
-
 #: Seconds from its first attempt on in which a report is tried again (RFC 8460, section 5.5).
 _DAY = 86400.0
 
 
-def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(ONE_REPORT_A_DAY,))
+def one_report_a_day(view: CaseView) -> Iterator[Judgement]:
     """Between two calls for reports a day has one report, however many places get a copy of it."""
     days: dict[tuple[object, ...], dict[str, Arrival]] = {}
     for arrival in _all_about(view):
@@ -47,7 +47,6 @@ def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
         if len(same_day) > 1:
             yield _broken(
                 view,
-                "a-day-has-one-report",
                 "two-reports-for-a-day",
                 ONE_REPORT_A_DAY,
                 "one report about one day",
@@ -56,7 +55,8 @@ def a_day_has_one_report(view: CaseView) -> Iterator[Judgement]:
             )
 
 
-def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(UNIQUE_ID,))
+def unique_report_id(view: CaseView) -> Iterator[Judgement]:
     """Reports on different days have different identifiers."""
     by_id: dict[str, dict[tuple[float | str, float | str], Arrival]] = {}
     for arrival in _all_about(view):
@@ -66,7 +66,6 @@ def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
         if len(days) > 1:
             yield _broken(
                 view,
-                "every-report-has-an-id-of-its-own",
                 "id-used-twice",
                 UNIQUE_ID,
                 "an identifier of its own for each report",
@@ -75,7 +74,8 @@ def every_report_has_an_id_of_its_own(view: CaseView) -> Iterator[Judgement]:
             )
 
 
-def a_report_sent_again_keeps_its_id(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(SAME_ID_AGAIN,))
+def resent_report_keeps_id(view: CaseView) -> Iterator[Judgement]:
     """A report that was refused comes again under its own identifier, by which its readers know it."""
     days: dict[tuple[float | str, float | str], list[Arrival]] = {}
     for arrival in _all_about(view):
@@ -87,7 +87,6 @@ def a_report_sent_again_keeps_its_id(view: CaseView) -> Iterator[Judgement]:
         if not first.taken and again and first.report_id not in again:
             yield _broken(
                 view,
-                "a-report-sent-again-keeps-its-id",
                 "sent-again-under-another-id",
                 SAME_ID_AGAIN,
                 f"{first.report_id} again",
@@ -96,7 +95,8 @@ def a_report_sent_again_keeps_its_id(view: CaseView) -> Iterator[Judgement]:
             )
 
 
-def the_pauses_between_attempts_grow(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(GROWING_PAUSES,))
+def report_retry_pauses_grow(view: CaseView) -> Iterator[Judgement]:
     """Who is refused several times waits longer each time (RFC 8460, section 5.5), by the target's own clock.
 
     A longer pause shows in few attempts, too: the lab sees each pause rounded up to its next call, and that makes no
@@ -118,15 +118,14 @@ def the_pauses_between_attempts_grow(view: CaseView) -> Iterator[Judgement]:
         elif pauses and max(pauses) > pauses[0] * _HARDLY_LONGER:
             continue
         elif len(refused) > _FEWEST_PAUSES:
-            yield _broken(
-                view, _PAUSES, "pauses-do-not-grow", GROWING_PAUSES, "each pause longer than the last", told, refused
-            )
+            yield _broken(view, "pauses-do-not-grow", GROWING_PAUSES, "each pause longer than the last", told, refused)
         elif _watches_the_pauses(view):
             few = f"{len(refused)} refused attempts, {told}"
             yield replace(_recorded(view, "too-few-attempts", few, attempts), grade=Grade.INCONCLUSIVE)
 
 
-def a_report_is_given_up_after_a_day(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(TRIED_FOR_A_DAY,))
+def report_retry_ends(view: CaseView) -> Iterator[Judgement]:
     """Who was refused stops a day after the first attempt (RFC 8460, section 5.5), by the target's own clock.
 
     The lab moves that clock in leaps, and an attempt that fell due on the way may still be made behind one. So the day
@@ -149,7 +148,6 @@ def a_report_is_given_up_after_a_day(view: CaseView) -> Iterator[Judgement]:
             after = (clock.passed(late[-1].event.at) - began) / 3600
             yield _broken(
                 view,
-                "a-report-is-given-up-after-a-day",
                 "still-tried-after-a-day",
                 TRIED_FOR_A_DAY,
                 "no attempt later than 24 hours after the first",
@@ -174,7 +172,6 @@ def _paced_by_the_calls(view: CaseView, attempts: list[Arrival]) -> bool:
 
 def _recorded(view: CaseView, reason: str, told: str, found: list[Arrival]) -> Judgement:
     return Judgement(
-        _PAUSES,
         Grade.INFO,
         reason,
         obligation=GROWING_PAUSES,
@@ -185,14 +182,14 @@ def _recorded(view: CaseView, reason: str, told: str, found: list[Arrival]) -> J
     )
 
 
-def no_report_is_about_report_mail(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(NO_REPORT_ON_REPORTS,))
+def no_report_on_report_mail(view: CaseView) -> Iterator[Judgement]:
     """The domain of the report mailbox gets no mail but reports: a report about it counts their sessions."""
     mail_domain = ReportPlaces(view.facts.domain).mail_domain
     about = [arrival for arrival in arrivals(view) if arrival.is_about(mail_domain)]
     if about and comparable(view):
         yield _broken(
             view,
-            "no-report-is-about-report-mail",
             "report-on-reports",
             NO_REPORT_ON_REPORTS,
             "no report about the domain of the report mailbox",
@@ -206,12 +203,11 @@ def _all_about(view: CaseView) -> list[Arrival]:
 
 
 def _broken(
-    view: CaseView, check: str, reason: str, obligation: str, expected: str, observed: str, found: list[Arrival]
+    view: CaseView, reason: str, obligation: str, expected: str, observed: str, found: list[Arrival]
 ) -> Judgement:
     full = view.grade_of(obligation)
     graded = full if CAPABILITY in view.case.needs else Grade.INFO
     return Judgement(
-        check,
         graded,
         reason,
         obligation=obligation,

@@ -7,6 +7,7 @@ owed, whether it came to where it was wanted, and how much of what is wrong with
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mta_sts_lab.events import LabFailed
 from mta_sts_lab.judge.arrivals import (
@@ -18,17 +19,16 @@ from mta_sts_lab.judge.arrivals import (
     wanted,
     window_of,
 )
+from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.witness import before_any_connection, known_sessions
-from mta_sts_lab.model import Expectation, Grade, Judgement, Mode, Step
+from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Step
 from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
 from mta_sts_lab.tlsrpt.checks.failures import UNDER_NONE
 from mta_sts_lab.tlsrpt.departures import Departure, finding
 
 CAPABILITY = "tls-rpt"
-
-REPORTED = "the-target-reports"
 
 #: The reason where no failure that the report names is one under the domain's policy.
 FILED_ELSEWHERE = "failure-not-reported"
@@ -49,11 +49,11 @@ _OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-0
 _WORDS = ("success", "any", "none")
 
 
-def reports_could_be_asked_for(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def reports_can_be_requested(view: CaseView) -> Iterator[Judgement]:
     """A case that expects something of a report is no pass while a target that claims reports was not asked for any."""
     if view.case.judges_reports and CAPABILITY in view.about.set_aside:
         yield Judgement(
-            "reports-could-be-asked-for",
             Grade.INFO,
             "reports-not-asked-for",
             expected="a target that claims TLS-RPT is asked for its reports",
@@ -61,7 +61,8 @@ def reports_could_be_asked_for(view: CaseView) -> Iterator[Judgement]:
         )
 
 
-def the_target_reports(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def report_arrives(view: CaseView) -> Iterator[Judgement]:
     """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened.
 
     Nothing is said of a target that does not claim TLS-RPT: cases that are about nothing else are not played on it.
@@ -74,7 +75,7 @@ def the_target_reports(view: CaseView) -> Iterator[Judgement]:
         if times is None or not comparable(view):
             continue
         if not reports_left(view, times[0]):
-            yield inconclusive(REPORTED, "reports-never-left", "the target was not asked, or did not answer", step.name)
+            yield inconclusive("reports-never-left", "the target was not asked, or did not answer", step.name)
         else:
             yield _reported(view, step, expect)
 
@@ -86,17 +87,18 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     here = wanted(view)
     right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
     if not found and (why := _unmet(view)):
-        return inconclusive(REPORTED, "nothing-to-tell", why, step.name)
+        return inconclusive("nothing-to-tell", why, step.name)
     if not right:
         return _judged(view, step, expect, _why_none(view, found), found, bad=True)
     if any(arrival.fact.size > len(arrival.fact.octets) for arrival in right):
-        return inconclusive(REPORTED, "report-too-large", "the report was too large to be kept", step.name)
+        return inconclusive("report-too-large", "the report was too large to be kept", step.name)
     if expect.report[0] in _WORDS:
         return _judged(view, step, expect, "reported", right, bad=False)
     told = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
     if told & set(expect.report):
         return _judged(view, step, expect, "reported", right, bad=False)
-    return _judged(view, step, expect, "reported-as-something-else" if told else FILED_ELSEWHERE, right, bad=True)
+    reason = "reported-as-something-else" if told else FILED_ELSEWHERE
+    return replace(_judged(view, step, expect, reason, right, bad=True), harm=Harm.UNTRUE_REPORT)
 
 
 def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
@@ -157,7 +159,6 @@ def _judged(
     if reason == FILED_ELSEWHERE and _is_under_policy(view) and not set(expect.report) <= STS_DISCOVERY_FAILURES:
         named += " under the domain's policy (policy-type sts)"
     return Judgement(
-        REPORTED,
         grade_if_bad if bad else Grade.PASS,
         reason,
         obligation=expect.report_obligation,
@@ -191,57 +192,64 @@ def _observed(found: list[Arrival]) -> str:
 # The report itself
 
 
-def the_report_is_well_made(view: CaseView) -> Iterator[Judgement]:
-    """Everything that a report shows by itself: its JSON, its fields, its mail, its signature.
-
-    Where it cannot be told whether a mailed report is signed validly, a case that is about reports is no pass.
-    """
-
-    def key(name: str) -> bytes | None:
-        text = view.about.dkim_records.get(name)
-        return None if text is None else text.encode()
-
+@check(scope=Scope.CASE)
+def report_is_well_made(view: CaseView) -> Iterator[Judgement]:
+    """Everything that a report shows by itself: its JSON, its fields, its mail, its signature."""
     found: dict[tuple[str, Finding], list[Arrival]] = {}
     for arrival in judged_arrivals(view):
         arrived = arrived_at(view, arrival)
         early = before_any_connection(view, window_of(view, arrival))
-        for one in (*grade(arrival.parsed, view.requirements, key, arrived), *_unverified(view, arrival, key)):
+        for one in grade(arrival.parsed, view.requirements, _dkim_keys(view), arrived):
             if not (early and one.reason == "perhaps-missing"):
                 found.setdefault((arrival.report_id, one), []).append(arrival)
     # What is wrong with all copies of a report is said once.
     yield from (_finding(view, copies, one) for (_, one), copies in found.items())
 
 
-def _unverified(view: CaseView, arrival: Arrival, key: KeyLookup) -> Iterator[Finding]:
-    why = unverified(arrival.parsed, key, arrived_at(view, arrival))
-    if why and _in_full(view, SIGNED):
-        expected = "a signature that verifies"
-        departure = Departure(SIGNED, "not-verified", "DKIM-Signature", expected, why, Grade.INCONCLUSIVE)
-        yield finding(departure, "signature-is-valid", view.requirements)
+@check(scope=Scope.CASE, obligations=(SIGNED,))
+def report_signature_can_be_verified(view: CaseView) -> Iterator[Judgement]:
+    """Where it cannot be told whether a mailed report is signed validly, a case that is about reports is no pass."""
+    for arrival in judged_arrivals(view):
+        why = unverified(arrival.parsed, _dkim_keys(view), arrived_at(view, arrival))
+        if why and _in_full(view, SIGNED):
+            expected = "a signature that verifies"
+            departure = Departure(SIGNED, "not-verified", "DKIM-Signature", expected, why, Grade.INCONCLUSIVE)
+            yield _finding(view, [arrival], finding(departure, "", view.requirements))
 
 
-def the_report_is_true(view: CaseView) -> Iterator[Judgement]:
+def _dkim_keys(view: CaseView) -> KeyLookup:
+    """Return the look-up of the keys that the lab published."""
+
+    def key(name: str) -> bytes | None:
+        text = view.about.dkim_records.get(name)
+        return None if text is None else text.encode()
+
+    return key
+
+
+@check(scope=Scope.CASE)
+def report_is_true(view: CaseView) -> Iterator[Judgement]:
     """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
     expected, optional = expected_types(view)
     for copies in judged_reports(view):
         known = known_sessions(view, window_of(view, copies[0]), expected, optional)
         untrue = against_sessions(copies[0].parsed, known, view.requirements)
-        yield from (_finding(view, copies, one) for one in untrue)
+        yield from (_finding(view, copies, one, Harm.UNTRUE_REPORT) for one in untrue)
 
 
-def the_report_names_the_day_of_its_sessions(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(TRUE_DAY,))
+def report_names_right_day(view: CaseView) -> Iterator[Judgement]:
     """The date range of a report has a part in the time in which the target had something to count."""
     for copies in judged_reports(view):
         if names_a_day_without_sessions(view, copies[0]):
             note = "by the clock of the target, as far as the record knows it"
             told = " to ".join(copies[0].written_day)
             departure = Departure(TRUE_DAY, "another-day", "date-range", "the day of the sessions", told, note=note)
-            yield _finding(
-                view, copies, finding(departure, "the-report-names-the-day-of-its-sessions", view.requirements)
-            )
+            yield _finding(view, copies, finding(departure, "", view.requirements), Harm.UNTRUE_REPORT)
 
 
-def the_copies_of_a_report_say_the_same(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE, obligations=(COPIES,))
+def report_copies_agree(view: CaseView) -> Iterator[Judgement]:
     """What comes under one identifier about one day is one report, wherever, however and how often it comes."""
     by_id: dict[tuple[object, ...], list[Arrival]] = {}
     for copies in judged_reports(view):
@@ -251,9 +259,7 @@ def the_copies_of_a_report_say_the_same(view: CaseView) -> Iterator[Judgement]:
         if len(different) > 1:
             told = f"{len(different)} different ones as {different[0].report_id}"
             departure = Departure(COPIES, "copies-differ", "report-id", "one report under one identifier", told)
-            yield _finding(
-                view, different, finding(departure, "the-copies-of-a-report-say-the-same", view.requirements)
-            )
+            yield _finding(view, different, finding(departure, "", view.requirements))
 
 
 def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
@@ -294,11 +300,10 @@ def _in_full(view: CaseView, obligation: str) -> bool:
     return CAPABILITY in view.case.needs or obligation in _OF_THE_STORY
 
 
-def _finding(view: CaseView, copies: list[Arrival], found: Finding) -> Judgement:
+def _finding(view: CaseView, copies: list[Arrival], found: Finding, harm: Harm = Harm.NONE) -> Judgement:
     told = found.grade is Grade.INCONCLUSIVE or _in_full(view, found.obligation)
     graded = found.grade if told else Grade.INFO
     return Judgement(
-        found.check,
         graded,
         found.reason,
         obligation=found.obligation,
@@ -307,4 +312,6 @@ def _finding(view: CaseView, copies: list[Arrival], found: Finding) -> Judgement
         observed=found.observed + (f" ({found.note})" if found.note else ""),
         blame="target" if graded in (Grade.FAIL, Grade.WEAK) else "nobody",
         evidence=numbers([arrival.event for arrival in copies]),
+        harm=harm,
+        check=found.check,
     )

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mta_sts_lab.model import MERGE_ORDER, Grade, Verdict
+from mta_sts_lab.model import MERGE_ORDER, Grade, Harm, Verdict
 from mta_sts_lab.reports.glossary import GRADES
-from mta_sts_lab.reports.matrix.harm import Harm, harm_of
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 
 #: Worst first: what puts one row, column or family before another. What passes does not, nor what was not claimed.
@@ -73,7 +72,7 @@ NOT_RUN = Cell(State.NOT_RUN)
 class Totals:
     """Cells counted. All of them together are `cells`; `known` are some of those with a verdict.
 
-    `let_out` and `kept_back` say in how many cases mail came to harm (`mta_sts_lab.reports.matrix.harm`).
+    `let_out` and `kept_back` say in how many cases mail came to harm; what an outsider read was let out, too.
     """
 
     counts: Mapping[Grade, int]
@@ -190,7 +189,7 @@ def reason_of(verdict: Verdict) -> str:
 def _cells(run: JudgedRun) -> dict[str, Cell]:
     """The cells of one column, in the run's own order."""
     cells = {
-        verdict.case: Cell(State.JUDGED, verdict.grade, reason_of(verdict), verdict.case in run.known, harm_of(verdict))
+        verdict.case: Cell(State.JUDGED, verdict.grade, reason_of(verdict), verdict.case in run.known, verdict.harm)
         for verdict in run.verdicts
         if not verdict.supporting
     }
@@ -232,7 +231,7 @@ def _totals(cells: Iterable[Cell]) -> Totals:
 
 
 def _let_out(cells: Iterable[Cell]) -> int:
-    return sum(cell.harm is Harm.LET_OUT for cell in cells)
+    return sum(cell.harm in (Harm.LET_OUT, Harm.READ) for cell in cells)
 
 
 def _labels(runs: Sequence[JudgedRun]) -> list[str]:

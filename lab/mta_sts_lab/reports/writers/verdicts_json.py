@@ -13,7 +13,7 @@ from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: Raised with any change that a reader of the older document would stumble over.
-FORMAT = 2
+FORMAT = 3
 
 
 class UnknownCase(Exception):
@@ -56,7 +56,7 @@ def verdicts_document(
         "target": _target(header),
         "exit": {"code": summary.exit_code, "meaning": summary.meaning},
         "summary": _summary(summary),
-        "deviations": {
+        "known_failures": {
             "vanished": [_deviation(deviation) for deviation in accounts.vanished] if accounts else [],
             "unmatched": [_deviation(deviation) for deviation in accounts.unmatched] if accounts else [],
         },
@@ -85,7 +85,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
     return {
         "cases": summary.cases,
         "verdicts": {word.value: count for word, count in summary.counts.items()},
-        "supporting": summary.supporting,
+        "control_only": summary.supporting,
         "unjudged": list(summary.unjudged),
     }
 
@@ -112,7 +112,8 @@ def _case(
         "vector": case.vector,
         "verdict": verdict.grade.value,
         "known": list(known.get(case.id, ())),
-        "supporting": verdict.supporting,
+        "harm": verdict.harm.value,
+        "control_only": verdict.supporting,
         "began": verdict.began,
         "ended": verdict.ended,
         "steps": [
@@ -141,5 +142,6 @@ def _judgement(judgement: Judgement, requirements: Mapping[str, Requirement]) ->
         "expected": judgement.expected,
         "observed": judgement.observed,
         "blame": judgement.blame,
+        "harm": judgement.harm.value,
         "evidence": list(judgement.evidence),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import (
     AttackFired,
     ConnectionAccepted,
@@ -24,30 +25,37 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
+from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.checks.outcome import control_outcome, message_outcome
 from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, CaseFacts, not_killed
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
 from mta_sts_lab.rfc.domain_names import absolute
 
-#: The name of the check that compares a message's outcome with the demanded one.
-FARED = "the-message-fared-as-demanded"
-
-#: The reasons of a sender that holds mail, or returns it, although the arm without a policy demands delivery. They are
-#: findings, and no doubt: the attack took effect on it, or it would have delivered.
-WITHOUT_A_POLICY = {
-    Outcome.DEFERRED: "held-without-a-policy",
-    Outcome.BOUNCED: "returned-without-a-policy",
-}
-
 #: Attacks on the learning of a policy: where no policy is published there is nothing for them to bite on.
 _POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
 
 
-def the_lab_worked(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.SUPPORT)
+def capability_claimed(view: CaseView) -> Iterator[Judgement]:
+    """A case that is about something that the target does not claim to do is not played."""
+    lacking = [one for one in view.case.needs if one not in view.about.capabilities]
+    if lacking:
+        hidden = set(lacking) & set(view.about.set_aside)
+        why = "was played as a black box, and not asked about" if hidden else "does not claim"
+        yield Judgement(
+            Grade.UNSUPPORTED,
+            "not-claimed",
+            expected=", ".join(view.case.needs),
+            observed=f"the target {why} {', '.join(lacking)}",
+        )
+
+
+@check(scope=Scope.CASE)
+def no_lab_error(view: CaseView) -> Iterator[Judgement]:
     """An exception in the lab, in this case or in the run as a whole, is never a verdict on the target."""
     for event, fact in view.facts.of_kind(LabFailed) + view.of_run.of_kind(LabFailed):
         yield Judgement(
-            "the-lab-worked",
             Grade.LAB_ERROR,
             "lab-failed",
             step=event.step,
@@ -58,11 +66,11 @@ def the_lab_worked(view: CaseView) -> Iterator[Judgement]:
         )
 
 
-def the_case_was_played_to_its_end(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def case_complete(view: CaseView) -> Iterator[Judgement]:
     """A case that was cut short (an interrupt, a dead target) proves nothing."""
     for event, failure in view.facts.of_kind(TargetFailed) + view.of_run.of_kind(TargetFailed):
         yield Judgement(
-            "the-case-was-played-to-its-end",
             Grade.INCONCLUSIVE,
             "target-failed",
             step=event.step,
@@ -74,17 +82,17 @@ def the_case_was_played_to_its_end(view: CaseView) -> Iterator[Judgement]:
     if view.facts.of_kind(NotSupported):
         return
     if not view.facts.ended:
-        yield inconclusive("the-case-was-played-to-its-end", "not-played-to-the-end", "the record stops in mid-case")
+        yield inconclusive("not-played-to-the-end", "the record stops in mid-case")
     played = [event.step for event, _ in view.facts.of_kind(StepBegan)]
     if view.facts.ended and played != [step.name for step in view.case.steps]:
-        yield inconclusive("the-case-was-played-to-its-end", "steps-missing", f"played: {', '.join(played)}")
+        yield inconclusive("steps-missing", f"played: {', '.join(played)}")
 
 
-def the_target_offers_what_the_case_needs(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def needed_parts_offered(view: CaseView) -> Iterator[Judgement]:
     """A case that restarts the target, or moves its clock, is beyond a target that offers neither."""
     for event, fact in view.facts.of_kind(NotSupported):
         yield Judgement(
-            "the-target-offers-what-the-case-needs",
             Grade.UNSUPPORTED,
             "not-offered",
             step=event.step,
@@ -94,7 +102,8 @@ def the_target_offers_what_the_case_needs(view: CaseView) -> Iterator[Judgement]
         )
 
 
-def the_target_was_restarted(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def restart_done(view: CaseView) -> Iterator[Judgement]:
     """A target that was not killed has kept its memory for no merit of its own: its word for it is not enough."""
     restarts = view.of_run.of_kind(TargetRestarted)
     for step in view.case.steps:
@@ -105,7 +114,6 @@ def the_target_was_restarted(view: CaseView) -> Iterator[Judgement]:
         if made and not any(not_killed(fact) for _, fact in made):
             continue
         yield Judgement(
-            "the-target-was-restarted",
             Grade.INCONCLUSIVE,
             "restart-not-done",
             step=step.name,
@@ -116,11 +124,11 @@ def the_target_was_restarted(view: CaseView) -> Iterator[Judgement]:
         )
 
 
-def the_target_took_every_message(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def message_injected(view: CaseView) -> Iterator[Judgement]:
     """A step that sends needs a message inside the target."""
     for event, refusal in view.facts.of_kind(InjectionRefused):
         yield Judgement(
-            "the-target-took-every-message",
             Grade.INCONCLUSIVE,
             "injection-refused",
             step=event.step,
@@ -133,10 +141,11 @@ def the_target_took_every_message(view: CaseView) -> Iterator[Judgement]:
     refused = {event.step for event, _ in view.facts.of_kind(InjectionRefused)}
     for step in view.case.steps:
         if step.send and step.name not in sent | refused and view.offered(step):
-            yield inconclusive("the-target-took-every-message", "nothing-sent", "no message in this step", step.name)
+            yield inconclusive("nothing-sent", "no message in this step", step.name)
 
 
-def the_honest_message_arrived(view: CaseView) -> Iterator[Judgement]:
+@check(scope=Scope.CASE)
+def prime_delivered(view: CaseView) -> Iterator[Judgement]:
     """The step before the attack shows that this target, this hour, delivers to this domain at all."""
     first = view.case.steps[0]
     if not first.send or first.expect is not None:
@@ -144,14 +153,14 @@ def the_honest_message_arrived(view: CaseView) -> Iterator[Judgement]:
     message = view.message(first)
     if message is not None and not message.outcome().delivered:
         yield inconclusive(
-            "the-honest-message-arrived",
             "prime-not-delivered",
             f"before the attack the message was {message.outcome().value}",
             first.name,
         )
 
 
-def the_target_used_this_cases_names(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.STEP)
+def target_contact(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Contact: without a query or a connection of its own the target has decided nothing about this case.
 
     It may come before the injection is on record: a quick sender is at work before its reply has been read.
@@ -161,18 +170,18 @@ def the_target_used_this_cases_names(view: CaseView, step: Step) -> Iterator[Jud
         return
     if not message.contacts():
         yield inconclusive(
-            "the-target-used-this-cases-names",
             "no-contact",
             "no query and no connection since the step began",
             step.name,
         )
 
 
-def every_attack_fired(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.STEP)
+def attack_fired(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The tampering has to be on record, or nothing was resisted."""
     for attack in step.attacks:
         if _must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
-            yield inconclusive("every-attack-fired", "attack-not-fired", f"{attack.name} never took effect", step.name)
+            yield inconclusive("attack-not-fired", f"{attack.name} never took effect", step.name)
 
 
 def _must_fire(view: CaseView, attack: AttackUse) -> bool:
@@ -185,10 +194,11 @@ def _must_fire(view: CaseView, attack: AttackUse) -> bool:
 _RESISTED = (Outcome.DEFERRED, Outcome.BOUNCED, Outcome.DELIVERED_AUTHENTICATED)
 
 
-def every_defect_was_met(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.STEP)
+def defect_met(view: CaseView, step: Step) -> Iterator[Judgement]:
     """A host's bad certificate has to have been shown, and a missing STARTTLS seen, or nothing was resisted.
 
-    An attack on the way to the host answers for itself (`every_attack_fired`): it may be all that the target meets.
+    An attack on the way to the host answers for itself (`attack_fired`): it may be all that the target meets.
     """
     message = view.message(step)
     if message is None or message.outcome() not in _RESISTED or any(use.channel == "smtp" for use in step.attacks):
@@ -199,41 +209,38 @@ def every_defect_was_met(view: CaseView, step: Step) -> Iterator[Judgement]:
     wanted = {host.certificate for host in offering} - set(CERTIFICATES_THAT_VERIFY)
     if wanted and not wanted & shown:
         what = f"no host showed a certificate of the kind {' or '.join(sorted(wanted))} in this step"
-        yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
+        yield inconclusive("defect-not-met", what, step.name)
     bare = [host for host in step.world.mx if host.reachable and not host.starttls]
     without = {absolute(host.name, view.facts.domain) for host in bare}
     greeted = {fact.session for _, fact in view.facts.of_kind(SmtpSaid, step.name) if fact.speaker == "sender"}
     met = {fact.host for _, fact in view.facts.of_kind(ConnectionAccepted, step.name) if fact.session in greeted}
     if without and not without & met:
         what = "the target spoke to no host without STARTTLS in this step"
-        yield inconclusive("every-defect-was-met", "defect-not-met", what, step.name)
+        yield inconclusive("defect-not-met", what, step.name)
 
 
-def the_arm_without_a_policy_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.STEP)
+def control_case_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The control arm must prove its own point: it was played, the attack took effect there, and it fared as expected.
 
     Otherwise the attacker may be broken, and whatever the target did under a policy proves nothing.
     """
     if view.case.mode is Mode.ABSENT or not _compares(view, step):
         return
-    check = "the-arm-without-a-policy-is-sound"
     if view.control is None or view.control_verdict is None or not _played_past(view.control, step):
-        yield inconclusive(check, "control-missing", "the arm without a policy was not played", step.name)
+        yield inconclusive("control-missing", "the control case was not played", step.name)
         return
+    # A control case that held or returned the message is no doubt: the attack took effect on it.
+    kept = control_outcome(view, step) in (Outcome.DEFERRED, Outcome.BOUNCED)
     doubts = [
-        judgement
-        for judgement in view.control_verdict.judgements
-        if judgement.grade in (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
-        or (
-            judgement.check == FARED
-            and judgement.step == step.name
-            and judgement.grade is Grade.FAIL
-            and judgement.reason not in WITHOUT_A_POLICY.values()
-        )
+        one
+        for one in view.control_verdict.judgements
+        if one.grade in (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
+        or (one.check == check_id(message_outcome) and one.step == step.name and one.grade is Grade.FAIL and not kept)
     ]
     if doubts:
-        said = "; ".join(dict.fromkeys(judgement.reason for judgement in doubts))
-        yield inconclusive(check, "control-not-sound", f"the arm without a policy: {said}", step.name)
+        said = "; ".join(dict.fromkeys(one.reason for one in doubts))
+        yield inconclusive("control-not-sound", f"the control case: {said}", step.name)
 
 
 def _played_past(control: CaseFacts, step: Step) -> bool:
@@ -246,17 +253,16 @@ def _compares(view: CaseView, step: Step) -> bool:
     return bool(step.attacks) or (step.expect is not None and "as-absent" in step.expect.outcome)
 
 
-def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.STEP)
+def attack_degrades_control_case(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The control arm: where no policy is in the way the attack must worsen the delivery, or the attacker is broken."""
     if view.case.mode is Mode.ABSENT or not view.case.degrades or not step.attacks:
         return
     if control_outcome(view, step) is not Outcome.DELIVERED_AUTHENTICATED:
         return
-    check = "the-attack-bites-without-a-policy"
     attacked = _left_to_the_attacker(view.control, step) if view.control else []
     if attacked:
         yield Judgement(
-            check,
             Grade.INFO,
             "attacked-host-left-without-a-policy",
             step=step.name,
@@ -264,7 +270,7 @@ def the_attack_bites_without_a_policy(view: CaseView, step: Step) -> Iterator[Ju
             evidence=numbers(attacked),
         )
         return
-    yield inconclusive(check, "control-not-degraded", "without a policy the message arrived unharmed", step.name, "lab")
+    yield inconclusive("control-not-degraded", "without a policy the message arrived unharmed", step.name, "lab")
 
 
 def _left_to_the_attacker(control: CaseFacts, step: Step) -> list[Event]:
@@ -284,23 +290,8 @@ def _hands_over(said: SmtpSaid) -> bool:
     return said.speaker == "sender" and said.line.upper().startswith(("MAIL", "RCPT", "DATA"))
 
 
-def control_outcome(view: CaseView, step: Step) -> Outcome | None:
-    """Return what became of the control arm's message of the same step."""
-    found = view.control_verdict.steps if view.control_verdict else ()
-    return next((result.outcome for result in found if result.step == step.name), None)
-
-
-def control_against_all_advice(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:
-    """Return the finding that the arm without a policy held, or returned, a step's message where delivery is demanded.
-
-    None if it did not; `outcome` says which of the two is meant.
-    """
-    found = view.control_verdict.judgements if view.control_verdict else ()
-    reason = WITHOUT_A_POLICY.get(outcome)
-    return next((one for one in found if reason and one.reason == reason and one.step == step.name), None)
-
-
-def the_message_settled(view: CaseView, step: Step) -> Iterator[Judgement]:
+@check(scope=Scope.STEP)
+def message_settled(view: CaseView, step: Step) -> Iterator[Judgement]:
     """A message that is neither delivered nor provably held has no outcome yet."""
     message = view.message(step)
     if message is None or message.outcome() is not Outcome.UNSETTLED:
@@ -308,7 +299,6 @@ def the_message_settled(view: CaseView, step: Step) -> Iterator[Judgement]:
     passed = [(event, fact) for event, fact in view.facts.of_kind(DeadlinePassed, step.name)]
     waited = "; ".join(f"{fact.deadline} ({fact.seconds:g} s) passed: {fact.waited_for}" for _, fact in passed)
     yield Judgement(
-        "the-message-settled",
         Grade.INCONCLUSIVE,
         "not-settled",
         step=step.name,

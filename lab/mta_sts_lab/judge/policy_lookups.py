@@ -1,19 +1,41 @@
-"""Mail that was returned: what the target asked DNS for that message's sake before it gave it up.
+"""Whether the target looked for a newer policy when it had to, or would have seen one.
 
 RFC 8461, section 5: no permanent failure before DNS was asked whether there is a newer policy. Asking at the beginning
 of the attempt that failed is enough: the text demands a look, not a second one. Holding is then only advised (SHOULD).
+
+Section 5.1: while a cached policy lasts a sender uses it, and may look for a newer one with every message. So one that
+did not look since the policy was replaced breaks no MUST by keeping the older. But domains are told that a new id is
+seen once the record's TTL has passed (section 8.1), and senders are not to wait until a policy expires (section 10.2).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mta_sts_lab.events import Event, MessageInjected
-from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.events import Event, MessageInjected, StepBegan
+from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.model import Case, Policy
 
-#: The obligations of RFC 8461, section 5 that a returned message breaks.
+#: The advice that a sender does not follow that did not look since the policy was replaced.
+LOOKS_IN_TIME = "STS-10.2-01"
+
+#: The obligations that a returned message breaks.
 BEFORE_POLICY_CHECK = "STS-5-07"
 AFTER_POLICY_CHECK = "STS-5-08"
+
+
+def older_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> Policy | None:
+    """Return the policy that the target fetched last, if it was replaced before a message and nobody looked since."""
+    served = {step.name: step.world.policy for step in case.steps}
+    fetched = facts.policy_fetched(message.until)
+    held = served.get(fetched[-1].step) if fetched else None
+    if held is None:
+        return None
+    began = [event for event, _ in facts.of_kind(StepBegan) if fetched[-1].at < event.at <= message.until]
+    replaced = next((event.at for event in began if served.get(event.step) not in (None, held)), None)
+    if replaced is None or any(replaced < event.at <= message.until for event in facts.policy_asked()):
+        return None
+    return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +63,7 @@ class PolicyChecks:
 
 
 def policy_checks(message: MessageFacts) -> PolicyChecks:
-    """Return the looks at the policy record that may have been for the sake of a message that was returned.
+    """Return the looks at the policy record that may have been for a message that was returned.
 
     They lie between the beginning of its injection and the time when the target had given it up: its notice arrived,
     or a look at its queue began that no longer showed the message. A look behind the last session counts as well: a
@@ -51,9 +73,8 @@ def policy_checks(message: MessageFacts) -> PolicyChecks:
     given_up = min([*_missed(message), *(event.at for event in message.bounces())], default=message.until)
     asked = [event for event in facts.policy_asked() if message.handed_over_since() < event.at < given_up]
     waiting = _waits_of_older_messages(message)
-    for_another = [event for event in asked if any(since < event.at < until for since, until in waiting)]
-    own = [event for event in asked if event not in for_another]
-    return PolicyChecks(tuple(own), tuple(for_another))
+    for_another = tuple(event for event in asked if any(since < event.at < until for since, until in waiting))
+    return PolicyChecks(tuple(event for event in asked if event not in for_another), for_another)
 
 
 def _missed(message: MessageFacts) -> list[float]:
@@ -66,10 +87,10 @@ def _missed(message: MessageFacts) -> list[float]:
 def _waits_of_older_messages(message: MessageFacts) -> list[tuple[float, float]]:
     """Return from when until when each older message of the case was in the target's hands."""
     facts = message.facts
-    older = [(event, fact) for event, fact in facts.of_kind(MessageInjected) if event.at < message.injected]
     waits = []
-    for event, fact in older:
-        other = MessageFacts(facts, fact.token, event.at, message.until)
-        ends = [one.at for one, _ in other.copies()] + [one.at for one in other.bounces()]
-        waits.append((event.at, min(ends, default=message.until)))
+    for event, fact in facts.of_kind(MessageInjected):
+        if event.at < message.injected:
+            other = MessageFacts(facts, fact.token, event.at, message.until)
+            ends = [*(one.at for one, _ in other.copies()), *(one.at for one in other.bounces())]
+            waits.append((event.at, min(ends, default=message.until)))
     return waits

@@ -1,0 +1,309 @@
+"""The outcome of a step's message: whether it is what the scenario demands, and for the right reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mta_sts_lab.check_registry import check_id
+from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested
+from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
+from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
+from mta_sts_lab.judge.why_held import why_held
+from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, Step
+
+#: What a message that is lost breaks in every case.
+LOST = "SMTP-4.5.4.1-01"
+
+#: The reasons of a sender that holds mail, or returns it, although the control case demands delivery. They are
+#: findings, and no doubt: the attack took effect on it, or it would have delivered.
+_WITHOUT_A_POLICY = {Outcome.DEFERRED: "held-without-a-policy", Outcome.BOUNCED: "returned-without-a-policy"}
+
+#: Held, or returned, under a policy that asks for delivery, because this sender does so with or without a policy.
+_AS_WITHOUT_A_POLICY = {
+    Outcome.DEFERRED: "held-as-without-a-policy",
+    Outcome.BOUNCED: "returned-as-without-a-policy",
+}
+
+#: How bad an outcome is for the mail: without a policy a message may fare no better than with one.
+_LOSS = {
+    Outcome.DELIVERED_AUTHENTICATED: 0,
+    Outcome.DELIVERED_UNAUTHENTICATED: 0,
+    Outcome.DELIVERED_CLEAR: 0,
+    Outcome.DEFERRED: 1,
+    Outcome.BOUNCED: 2,
+    Outcome.LOST: 2,
+}
+
+NEVER_ASKED = "policy-never-asked"
+
+_MISSING = {
+    NEVER_ASKED: "the target never looked for an MTA-STS record of this domain",
+    "policy-host-never-reached": "the target never reached out for the policy that it had to refuse",
+}
+
+
+@check(scope=Scope.STEP, obligations=(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08"))
+def message_outcome(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Compare the outcome of a step's message with what the scenario demands of it."""
+    expect, message = step.expect, view.message(step)
+    if expect is None or message is None:
+        return
+    outcome = message.outcome()
+    if outcome is Outcome.UNSETTLED:
+        return
+    if outcome is Outcome.LOST and _arrived_later(view, step):
+        observed = "the target's queue no longer held the message, and yet it arrived later: its view proves nothing"
+        yield inconclusive("queue-belied", observed, step.name, blame="target")
+    elif _came_over_an_older_connection(view, step, message):
+        observed = f"{outcome.value} over a connection that the target had opened before this step"
+        yield inconclusive("not-met-by-the-attack", observed, step.name)
+    elif "as-absent" in expect.outcome:
+        yield _not_worse_than_without_a_policy(view, step, expect, message)
+    elif "any" in expect.outcome:
+        yield _judged(step, Grade.INFO, "recorded-only", expect, message)
+    elif _admits(expect.outcome, outcome):
+        yield from _as_demanded(view, step, expect, message)
+    elif outcome.delivered and view.case.mode is Mode.ENFORCE and view.not_primed(message):
+        observed = f"{outcome.value}; the target had asked for the policy, but its fetch never came to an end"
+        yield inconclusive("not-primed", observed, step.name)
+    else:
+        yield _otherwise(view, step, expect, message)
+
+
+def control_outcome(view: CaseView, step: Step) -> Outcome | None:
+    """Return what became of the control case's message of the same step."""
+    found = view.control_verdict.steps if view.control_verdict else ()
+    return next((result.outcome for result in found if result.step == step.name), None)
+
+
+def kept_back_in_control(view: CaseView, step: Step) -> Judgement | None:
+    """Return the finding that the control case held or returned a step's message where delivery is demanded."""
+    if control_outcome(view, step) not in _WITHOUT_A_POLICY or view.control_verdict is None:
+        return None
+    found = (one for one in view.control_verdict.judgements if one.check == check_id(message_outcome))
+    return next((one for one in found if one.step == step.name and one.harm is Harm.KEPT_BACK), None)
+
+
+def _arrived_later(view: CaseView, step: Step) -> bool:
+    message = view.message_at_the_end(step)
+    return message is not None and bool(message.copies())
+
+
+def _came_over_an_older_connection(view: CaseView, step: Step, message: MessageFacts) -> bool:
+    """Whether every copy came over a connection from before the step: what the step is about cannot have met it."""
+    times = view.step_times(step.name)
+    sessions = {copy.via or copy.session for _, copy in message.copies()}
+    opened = {fact.session: event.at for event, fact in view.facts.of_kind(ConnectionAccepted)}
+    return bool(sessions and times) and all(opened.get(name, math.inf) < times[0] for name in sessions if times)
+
+
+def _admits(words: tuple[str, ...], outcome: Outcome) -> bool:
+    return outcome.value in words or (outcome.delivered and "delivered" in words)
+
+
+def _judged(
+    step: Step,
+    grade: Grade,
+    reason: str,
+    expect: Expectation,
+    message: MessageFacts,
+    obligation: str = "",
+    harm: Harm = Harm.NONE,
+) -> Judgement:
+    evidence = [
+        *(event for event, _ in message.copies()),
+        *message.bounces(),
+        *(one for one, _ in message.queue()[-1:]),
+    ]
+    return Judgement(
+        grade,
+        reason,
+        obligation=obligation or expect.obligation,
+        step=step.name,
+        expected=" or ".join(expect.outcome) + (f" ({expect.note})" if expect.note else ""),
+        observed=message.outcome().value,
+        blame="target" if grade in (Grade.FAIL, Grade.WEAK) else "nobody",
+        evidence=numbers(evidence),
+        harm=harm,
+    )
+
+
+def _broken(
+    view: CaseView,
+    step: Step,
+    reason: str,
+    expect: Expectation,
+    message: MessageFacts,
+    obligation: str = "",
+    grade: Grade | None = None,
+) -> Judgement:
+    """Return the finding that an outcome is not what is demanded."""
+    obligation = obligation or expect.obligation
+    grade = grade or view.grade_of(obligation, expect if obligation == expect.obligation else None)
+    if not message.outcome().delivered:
+        harm = Harm.KEPT_BACK
+    else:
+        harm = Harm.LET_OUT if view.case.mode is Mode.ENFORCE else Harm.NONE
+    return _judged(step, grade, reason, expect, message, obligation, harm)
+
+
+def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Iterator[Judgement]:
+    outcome = message.outcome()
+    if outcome.delivered and view.case.mode is not Mode.ABSENT:
+        missing = _policy_contact_missing(view, expect)
+        if missing and outcome is not Outcome.DELIVERED_AUTHENTICATED and "deferred" in expect.outcome:
+            # Delivery is let pass for a target that had lost what it knew; this one never set out to know.
+            yield _broken(view, step, f"{outcome.value}-{missing}", expect, message, grade=Grade.FAIL)
+            return
+        if missing:
+            yield _policy_had_no_part(view, step, missing)
+    if expect.should and not _admits(expect.should, outcome):
+        yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
+    elif outcome is Outcome.DEFERRED:
+        yield _held_for_the_right_reason(view, step, expect, message)
+    else:
+        yield _judged(step, Grade.PASS, outcome.value, expect, message)
+
+
+def _policy_had_no_part(view: CaseView, step: Step, missing: str) -> Judgement:
+    """Delivered as demanded, but not because of the policy.
+
+    Of a sender without MTA-STS nothing else can be expected: that it follows no policy shows elsewhere. Of any other
+    sender it is a doubt.
+    """
+    if missing == NEVER_ASKED and "mta-sts" not in view.about.capabilities:
+        return Judgement(Grade.INFO, missing, step=step.name, observed=_MISSING[missing])
+    return inconclusive(missing, _MISSING[missing], step.name)
+
+
+def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
+    """Return what shows that a target cannot have refused, or kept, a policy: it never asked for it."""
+    if not view.facts.policy_asked():
+        return NEVER_ASKED
+    no_request_wanted = expect.policy_requests is not None and expect.policy_requests.most == 0
+    if not no_request_wanted and not view.facts.policy_host_reached():
+        return "policy-host-never-reached"
+    return ""
+
+
+def _otherwise(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    outcome = message.outcome()
+    if outcome in _WITHOUT_A_POLICY and view.case.mode is Mode.ABSENT:
+        return _kept_back_without_a_policy(view, step, expect, message)
+    if outcome is Outcome.BOUNCED:
+        return _bounced(view, step, expect, message)
+    if outcome is Outcome.LOST:
+        return _broken(view, step, "lost", expect, message, LOST, view.grade_of(LOST))
+    if outcome is Outcome.DEFERRED and (there := _kept_back_there_too(view, step, outcome)):
+        # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
+        return _broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
+    if older_policy(view.case, view.facts, message) is not None:
+        grade = view.grade_of(LOOKS_IN_TIME)
+        return _broken(view, step, "lived-by-an-older-policy", expect, message, LOOKS_IN_TIME, grade)
+    reason = outcome.value
+    if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
+        reason += "-policy-never-fetched"
+    return _broken(view, step, reason, expect, message)
+
+
+def _kept_back_there_too(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:
+    return kept_back_in_control(view, step) if control_outcome(view, step) is outcome else None
+
+
+def _kept_back_without_a_policy(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    """A sender that holds mail, or returns it, where nobody asked for that, and is seen to do it because of the attack.
+
+    That is its own doing, and no doubt about the attacker: the attack took effect, and the record shows what the sender
+    would not accept. A hold that nothing on record explains may as well be the lab's.
+    """
+    why, evidence = why_held(message)
+    sessions = view.facts.receiving_sessions(message.step_began(), message.until)
+    if not why or not view.facts.target_left(sessions, message.until):
+        return _no_reason_on_record(step)
+    grade = Grade.FAIL if expect.grade is Grade.INCONCLUSIVE else None
+    found = _broken(view, step, _WITHOUT_A_POLICY[message.outcome()], expect, message, grade=grade)
+    return _because(found, why, evidence)
+
+
+def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    """No permanent failure before DNS was asked for a newer policy; see `mta_sts_lab.judge.policy_lookups`."""
+    policy_forbids_delivery = "deferred" in expect.outcome and "delivered-authenticated" not in expect.outcome
+    if view.case.mode is not Mode.ENFORCE or not policy_forbids_delivery:
+        # The policy is not what stood in the way: the bounce breaks what the scenario is about.
+        return _broken(view, step, "bounced", expect, message)
+    checks = policy_checks(message)
+    found = _broken(view, step, checks.reason, expect, message, checks.obligation, view.grade_of(checks.obligation))
+    if checks.own or not checks.for_another:
+        return found
+    return _because(found, "an older message waited, and the look may have been for its sake", list(checks.for_another))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Held for the right reason
+
+
+def _held_for_the_right_reason(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
+    """Holding counts only if a policy was there to be kept, and the record shows what the target did not accept."""
+    why, evidence = why_held(message)
+    grade, reason = Grade.PASS, "deferred"
+    if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.until):
+        if view.facts.policy_asked() or "mta-sts" in view.about.capabilities:
+            observed = "the target held the message but had never fetched this domain's policy"
+            return inconclusive("held-without-policy", observed, step.name)
+        # A sender without MTA-STS: the mail is safe this time, and the policy had no part in it.
+        grade, reason = Grade.INFO, "held-for-another-reason"
+    if not why:
+        return _no_reason_on_record(step)
+    return _because(_judged(step, grade, reason, expect, message), why, evidence)
+
+
+def _no_reason_on_record(step: Step) -> Judgement:
+    return inconclusive("no-reason-on-record", "nothing on record shows what the target refused", step.name)
+
+
+def _because(found: Judgement, why: str, evidence: list[Event]) -> Judgement:
+    return replace(found, observed=f"{found.observed}: {why}", evidence=found.evidence + numbers(evidence))
+
+
+def _not_worse_than_without_a_policy(
+    view: CaseView, step: Step, expect: Expectation, message: MessageFacts
+) -> Judgement:
+    control = control_outcome(view, step)
+    if control is None or control is Outcome.UNSETTLED:
+        return inconclusive("control-not-settled", "there is no control case to compare with", step.name)
+    outcome = message.outcome()
+    if outcome is Outcome.LOST or _LOSS[outcome] > _LOSS[control]:
+        obligation = LOST if outcome is Outcome.LOST else ""
+        return _broken(view, step, "worse-than-without-policy", expect, message, obligation)
+    with_tls = (Outcome.DELIVERED_AUTHENTICATED, Outcome.DELIVERED_UNAUTHENTICATED)
+    if outcome is Outcome.DELIVERED_CLEAR and control in with_tls:
+        return _judged(step, Grade.WEAK, "in-clear-although-tls-was-to-be-had", expect, message)
+    if there := _kept_back_there_too(view, step, outcome):
+        return _broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
+    return _judged(step, Grade.PASS, f"as-without-policy-{outcome.value}", expect, message)
+
+
+@check(scope=Scope.STEP)
+def policy_request_count(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Count a step's policy requests against the scenario's bounds."""
+    bounds = step.expect.policy_requests if step.expect else None
+    if bounds is None:
+        return
+    requests = [event for event, _ in view.facts.of_kind(PolicyRequested, None if bounds.whole_case else step.name)]
+    most = len(requests) if bounds.most is None else bounds.most
+    within = bounds.least <= len(requests) <= most
+    reason = "requested-too-often" if len(requests) > most else "requested-too-seldom"
+    yield Judgement(
+        Grade.PASS if within else view.grade_of(bounds.obligation),
+        "as-often-as-demanded" if within else reason,
+        obligation=bounds.obligation,
+        step=step.name,
+        expected=f"{bounds.least} to {bounds.most if bounds.most is not None else 'any number of'} policy requests",
+        observed=f"{len(requests)} policy requests",
+        blame="nobody" if within else "target",
+        evidence=numbers(requests),
+    )

@@ -1,0 +1,66 @@
+"""Why the target held a message: what it met in its attempts and did not accept, as the record shows it."""
+
+from __future__ import annotations
+
+from mta_sts_lab.events import (
+    ConnectionAccepted,
+    ConnectionDenied,
+    DnsAnswered,
+    Event,
+    SmtpSaid,
+    TlsEstablished,
+    TlsFailed,
+)
+from mta_sts_lab.judge.facts import RECEIVING, CaseFacts, MessageFacts
+
+
+def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
+    """Say what the target met in its attempts and did not accept, with the events that show it.
+
+    Empty if nothing does. A quick sender's first attempt begins before its reply to the injection is read.
+    """
+    facts = message.facts
+    window = [event for event in facts.events if message.step_began() < event.at <= message.until]
+    for event in reversed(window):
+        if isinstance(event.fact, TlsFailed) and _is_receiving(facts, event.fact.session):
+            return f"TLS failed ({event.fact.alert or 'no alert'})", [event]
+    sessions = [
+        (event, event.fact.session)
+        for event in window
+        if isinstance(event.fact, ConnectionAccepted) and _is_receiving(facts, event.fact.session)
+    ]
+    for accepted, session in reversed(sessions):
+        why, evidence = _why_left(window, accepted, session)
+        if why:
+            return why, evidence
+    if sessions or any(isinstance(one.fact, ConnectionDenied) and one.fact.role != "policy-host" for one in window):
+        return "", []
+    for event in reversed(window):
+        if isinstance(event.fact, DnsAnswered) and event.fact.type == "MX" and event.fact.answers:
+            return "it did not connect to the MX host that DNS named", [event]
+    return "", []
+
+
+def _is_receiving(facts: CaseFacts, session: str) -> bool:
+    leg = facts.leg_of(session)
+    return leg is not None and leg.role in RECEIVING and not leg.via
+
+
+def _why_left(window: list[Event], accepted: Event, session: str) -> tuple[str, list[Event]]:
+    """Read from a session's dialogue why the target left without handing over the message."""
+    said = [event for event in window if isinstance(event.fact, SmtpSaid) and event.fact.session == session]
+    lines = [event.fact for event in said if isinstance(event.fact, SmtpSaid)]
+    spoken = [one.line.upper() for one in lines if one.speaker == "sender"]
+    evidence = [accepted, *said[-1:]]
+    if any(line.startswith("DATA") for line in spoken):
+        return "", []
+    if any(isinstance(event.fact, TlsEstablished) and event.fact.session == session for event in window):
+        return "it left after the handshake, before DATA", evidence
+    if any(line.startswith("STARTTLS") for line in spoken):
+        return "STARTTLS did not lead to TLS, and it left", evidence
+    if any(line.startswith(("EHLO", "HELO")) for line in spoken):
+        # A sender may come back in clear after a broken handshake: then it was offered, and not taken up.
+        replies = [one.line for one in lines if one.speaker != "sender"]
+        offered = any(line[:3] == "250" and line[4:].strip().upper() == "STARTTLS" for line in replies)
+        return f"STARTTLS was {'offered, and not taken up' if offered else 'not offered'}, and it left", evidence
+    return "", []

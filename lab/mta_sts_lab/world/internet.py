@@ -26,13 +26,12 @@ from mta_sts_lab.rfc.published import (
 )
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost, Ground
-from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.network import Network
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
 from mta_sts_lab.world.report_sink import ReportDesk, ReportMx, ReportServer
-from mta_sts_lab.world.smtp_session import Delivery
 from mta_sts_lab.world.tls import Certificates
 from mta_sts_lab.world.zone import Record, Tamper, Zone, place_records, report_records
 

@@ -19,12 +19,10 @@ from mta_sts_lab.model import Reports
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import REPORT_HOST, posted_name
 from mta_sts_lab.timeouts import REPORT_BODY, STALL
-from mta_sts_lab.world.host import Ground
-from mta_sts_lab.world.https import PORT, HttpsHost
-from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.host import HTTPS_PORT, Ground, HttpsHost
+from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
-from mta_sts_lab.world.smtp_session import Delivery
 
 #: Octets of one report that are kept. One for 84 domains had 60 KiB of JSON before it was packed; RFC 8460 names no
 #: bound. As much as aiohttp reads of a request at all.
@@ -143,7 +141,7 @@ class ReportServer(HttpsHost):
     """The report host of a run: all cases share it, and tell their reports apart by the path."""
 
     def __init__(self, ground: Ground, name: str, address: str, desk: ReportDesk) -> None:
-        super().__init__(ground, "", "report-host", name, address, PORT)
+        super().__init__(ground, "", "report-host", name, address, HTTPS_PORT)
         self._desk = desk
 
     def _choose_credentials(self, sni: str) -> Credentials | None:

@@ -1,8 +1,8 @@
 """The server's side of TLS on one connection, with everything that the client shows of itself on record.
 
-This stands on asyncio's own TLS layer and mends what would change what a target sees: asyncio drops the alert that
-tells a client why its handshake failed (cpython issue 98078). Every connection has a context of its own, so that
-OpenSSL's server name callback knows which one it is about and no session is ever resumed.
+It stands on `ssl.MemoryBIO`. asyncio's TLS drops the alert that tells a client why its handshake failed (cpython issue
+98078). Every connection has a context of its own, so that OpenSSL's server name callback knows which one it is about
+and no session is ever resumed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 import re
 import ssl
-from asyncio import sslproto
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from mta_sts_lab.events import ClientHelloSeen, TlsEstablished, TlsFailed
 from mta_sts_lab.record import Recorder
@@ -22,6 +22,9 @@ from mta_sts_lab.world.pki import Authority, Credentials, context_without_certif
 
 #: Chooses what to show to a client that asks for a server name (empty: it names none); None aborts the handshake.
 ChooseCredentials = Callable[[str], Credentials | None]
+
+#: Octets that are decrypted at a time.
+_READ = 32 * 1024
 
 _ALERT = re.compile(r"(?:^|_)ALERT_(?P<wording>\w+)$")
 
@@ -49,11 +52,11 @@ class Certificates:
         return self._contexts[credentials]
 
 
-class ServerTls(sslproto.SSLProtocol):  # type: ignore[misc, unused-ignore]  # asyncio's, but in no documented module
-    """A protocol between a transport and a server's own protocol, which it gives a transport once TLS is up."""
+class ServerTls(asyncio.Protocol, asyncio.Transport):
+    """TLS between a transport and a server's own protocol: a protocol to the one, a transport to the other.
 
-    #: Octets of the read buffer. asyncio's own 256 KiB would be most of what a case costs.
-    max_size = 32 * 1024
+    The server's protocol gets it as its transport once the handshake is complete.
+    """
 
     def __init__(
         self,
@@ -68,32 +71,112 @@ class ServerTls(sslproto.SSLProtocol):  # type: ignore[misc, unused-ignore]  # a
         #: Whether TLS came up.
         self.established = False
         self.closed = asyncio.Event()
+        self._application = application
         self._certificates = certificates
         self._choose = choose
         self._witness = witness
-        self._outcome_known = False
-        self._given_up = False
-        loop = asyncio.get_running_loop()
-        self._finished: asyncio.Future[None] = loop.create_future()
-        super().__init__(
-            loop,
-            application,
-            context_without_certificate(alpn, self._on_client_hello),
-            self._finished,
-            server_side=True,
-            ssl_handshake_timeout=int(SESSION_IDLE.seconds),
-            ssl_shutdown_timeout=int(TLS_CLOSE.seconds),
-        )
+        self._outcome_known = self._given_up = self._closing = self._paused = False
+        self._handshake_ended = asyncio.Event()
+        self._raw: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._error: ssl.SSLError | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._context = context_without_certificate(alpn, self._on_client_hello)
+        self._ssl = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        super().__init__(extra={"sslcontext": self._context, "ssl_object": self._ssl})
 
     async def handshake(self) -> bool:
         """Wait until the handshake has ended. False if it failed; the failure is on record then."""
-        with contextlib.suppress(OSError):
-            await self._finished
+        await self._handshake_ended.wait()
         return self.established
 
     def give_up(self) -> None:
         """Say that the lab itself is about to cut the connection, which is no failure of TLS."""
         self._given_up = True
+
+    # The protocol, to the transport below.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the client hello."""
+        # A cast, because asyncio's own transports need not derive from it.
+        self._raw = cast(asyncio.Transport, transport)
+        self._timer = asyncio.get_running_loop().call_later(SESSION_IDLE.seconds, self._handshake_timed_out)
+
+    def data_received(self, data: bytes) -> None:
+        """Go on with the handshake, or pass on what was decrypted."""
+        self._incoming.write(data)
+        if self._closing:
+            self._say_goodbye()
+        elif self.established or self._shake_hands():
+            self._read()
+
+    def eof_received(self) -> bool:
+        """Pass on that the client has ended the connection; the transport closes itself then."""
+        if self.established and not self._closing:
+            self._application.eof_received()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on that the connection is gone; before TLS was up that is a failed handshake."""
+        self._stop_timer()
+        self._closing = True
+        if self.established:
+            self._application.connection_lost(exc or self._error)
+        else:
+            self._fail(exc)
+        self._context.sni_callback = None  # ends the circle of references between the context and this protocol
+        self._handshake_ended.set()
+        self.closed.set()
+
+    def pause_writing(self) -> None:
+        """Tell the server's protocol that the client reads too slowly."""
+        if self.established:
+            self._application.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Tell it to go on."""
+        if self.established:
+            self._application.resume_writing()
+
+    # The transport, to the server's protocol above.
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See `asyncio.BaseTransport`."""
+        return super().get_extra_info(name) or self._raw.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        """See `asyncio.BaseTransport`."""
+        return self._closing or self._raw.is_closing()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """See `asyncio.WriteTransport`."""
+        if data and not self.is_closing():
+            self._ssl.write(data)
+            self._flush()
+
+    def pause_reading(self) -> None:
+        """See `asyncio.ReadTransport`."""
+        self._paused = True
+        self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See `asyncio.ReadTransport`."""
+        self._paused = False
+        self._raw.resume_reading()
+        asyncio.get_running_loop().call_soon(self._read)
+
+    def close(self) -> None:
+        """Say close_notify, and close when the client has said it too, at the latest after `TLS_CLOSE`."""
+        if not self.is_closing():
+            self._closing = True
+            self._timer = asyncio.get_running_loop().call_later(TLS_CLOSE.seconds, self._raw.abort)
+            self._say_goodbye()
+
+    def abort(self) -> None:
+        """See `asyncio.WriteTransport`."""
+        self._raw.abort()
+
+    # What both need.
 
     def _on_client_hello(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> int | None:
         """Called by OpenSSL, which turns an exception into an alert: it must be put on record here."""
@@ -109,50 +192,101 @@ class ServerTls(sslproto.SSLProtocol):  # type: ignore[misc, unused-ignore]  # a
             return ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
         return None
 
-    # From here on: asyncio's own methods, extended.
-
-    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
-        if handshake_exc is None:
-            self._outcome_known = self.established = True
-            version = str(self._sslobj.version())  # type: ignore[attr-defined, unused-ignore]
-            variant = self.shown.variant if self.shown else ""
-            self._write(
-                TlsEstablished(session=self._witness.session, version=version, certificate=variant, sni=self.sni)
+    def _shake_hands(self) -> bool:
+        """Go on with the handshake; return whether it is complete."""
+        try:
+            self._ssl.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return False
+        except ssl.SSLError as error:
+            self._flush()  # the alert
+            self._fail(error)
+            self._raw.close()
+            return False
+        self._stop_timer()
+        self._flush()
+        self._outcome_known = self.established = True
+        self._write(
+            TlsEstablished(
+                session=self._witness.session,
+                version=str(self._ssl.version()),
+                certificate=self._shown_variant(),
+                sni=self.sni,
             )
+        )
+        self._application.connection_made(self)
+        self._handshake_ended.set()
+        return True
+
+    def _handshake_timed_out(self) -> None:
+        self._fail(TimeoutError())
+        self._raw.abort()
+
+    def _read(self) -> None:
+        while not self._paused and not self.is_closing():
+            try:
+                data = self._ssl.read(_READ)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError as error:
+                self._break(error)
+                return
+            if not data:
+                self._application.eof_received()
+                self.close()
+                return
+            self._application.data_received(data)
+        self._flush()
+
+    def _break(self, error: ssl.SSLError) -> None:
+        """End a connection whose TLS broke after the handshake."""
+        if _ALERT.search(error.reason or ""):
+            self._write_failure(error)  # a client that judges the certificate only after the handshake
+        self._error = error
+        self._flush()
+        self._raw.abort()
+
+    def _say_goodbye(self) -> None:
+        """Say close_notify, leave unread what still comes, and close once the client has said it too."""
+        try:
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                while self._ssl.read(_READ):
+                    pass
+            self._ssl.unwrap()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError:
+            self._raw.abort()
         else:
-            # The alert, which asyncio leaves behind.
-            self._process_outgoing()  # type: ignore[attr-defined, unused-ignore]
-            self._fail(handshake_exc)
-        super()._on_handshake_complete(handshake_exc)
+            self._flush()
+            self._raw.close()
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """See `asyncio.BaseProtocol`."""
-        if not self._outcome_known:
-            self._fail(exc)
-            # asyncio would report success here if the connection was merely cut.
-            self._wakeup_waiter(exc or ConnectionResetError("cut during the handshake"))
-        elif self.established and isinstance(exc, ssl.SSLError) and _ALERT.search(exc.reason or ""):
-            self._write_failure(exc)  # a client that judges the certificate only after the handshake
-        super().connection_lost(exc)
-        self._sslcontext.sni_callback = None  # ends the circle of references between the context and this protocol
-        if self._finished.done() and not self._finished.cancelled():
-            self._finished.exception()  # whether anybody waited or not, the failure is on record
-        self.closed.set()
+    def _flush(self) -> None:
+        if self._outgoing.pending and not self._raw.is_closing():
+            self._raw.write(self._outgoing.read())
 
-    def _fail(self, error: BaseException | type[BaseException] | None) -> None:
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _shown_variant(self) -> str:
+        return self.shown.variant if self.shown else ""
+
+    def _fail(self, error: BaseException | None) -> None:
         if not self._outcome_known and not self._given_up:
             self._outcome_known = True
             self._write_failure(error)
 
-    def _write_failure(self, error: BaseException | type[BaseException] | None) -> None:
-        variant = self.shown.variant if self.shown else ""
-        self._write(TlsFailed(session=self._witness.session, alert=wording(error), certificate=variant))
+    def _write_failure(self, error: BaseException | None) -> None:
+        fact = TlsFailed(session=self._witness.session, alert=wording(error), certificate=self._shown_variant())
+        self._write(fact)
 
     def _write(self, fact: ClientHelloSeen | TlsEstablished | TlsFailed) -> None:
         self._witness.recorder.write(fact, self._witness.case)
 
 
-def wording(error: BaseException | type[BaseException] | None) -> str:
+def wording(error: BaseException | None) -> str:
     """Say in a few words why a handshake failed: the client's alert as OpenSSL words it, cut to its end.
 
     For example `unknown ca`, `bad certificate`, `certificate expired`; without an alert what was wrong with what the
@@ -161,4 +295,4 @@ def wording(error: BaseException | type[BaseException] | None) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         alert = _ALERT.search(error.reason)
         return (alert["wording"] if alert else error.reason).replace("_", " ").lower()
-    return "timed out" if isinstance(error, ConnectionAbortedError) else "connection closed"
+    return "timed out" if isinstance(error, TimeoutError) else "connection closed"

@@ -16,7 +16,7 @@ from mta_sts_lab.backends.docker.folder import read_folder
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import AttackUse
 from mta_sts_lab.record import read_record
-from mta_sts_lab.runs.writing import keep_deviations, kept_deviations
+from mta_sts_lab.runs.writing import keep_known_failures, kept_known_failures
 from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.policy_host import PolicyServer
 
@@ -370,13 +370,13 @@ class TestJudgeAndWhatIsKnown:
             case for case in json.loads((place / "verdicts.json").read_text())["cases"] if case["verdict"] == "fail"
         ]
         entries = [
-            f'[[deviation]]\ncase = "{case["id"]}"\nobligation = "{one["obligation"]}"\nresult = "{one["result"]}"\n'
+            f'[[known-failure]]\ncase = "{case["id"]}"\nobligation = "{one["obligation"]}"\nresult = "{one["result"]}"\n'
             f'codes = ["{one["reason"]}"]\nreason = "It has no policy."\nevidence = "Seen."\n'
             for one in case["judgements"]
             if one["result"] in ("fail", "weak")
         ]
         assert entries
-        (place / "target" / "known-deviations.toml").write_text("\n".join(dict.fromkeys(entries)))
+        (place / "target" / "known-failures.toml").write_text("\n".join(dict.fromkeys(entries)))
 
     def test_the_kept_list_makes_a_finding_known(self, shell: Shell, place: Path) -> None:
         self.write_known(place)
@@ -396,15 +396,15 @@ class TestJudgeAndWhatIsKnown:
         assert json.loads((place / "verdicts.json").read_text())["known_failures"]["vanished"] == []
 
     def test_where_no_list_was_kept_it_is_said(self, shell: Shell, place: Path) -> None:
-        assert "no known deviations were kept" not in shell("judge", place.name).out
-        (place / "target" / "known-deviations.toml").unlink()
+        assert "no known failures were kept" not in shell("judge", place.name).out
+        (place / "target" / "known-failures.toml").unlink()
         answer = shell("judge", place.name)
         assert answer.status == 1
-        assert "no known deviations were kept in " in answer.out
+        assert "no known failures were kept in " in answer.out
 
     def test_a_broken_list_is_a_message(self, shell: Shell, place: Path) -> None:
-        (place / "target" / "known-deviations.toml").write_text("[[deviation]]\n")
-        assert "known-deviations.toml: " in shell("judge", place.name).message(2)
+        (place / "target" / "known-failures.toml").write_text("[[known-failure]]\n")
+        assert "known-failures.toml: " in shell("judge", place.name).message(2)
 
     @pytest.mark.parametrize("content", [b"# nothing yet\n", None])
     def test_a_run_keeps_the_list_of_its_own_target(self, tmp_path: Path, content: bytes | None) -> None:
@@ -412,10 +412,10 @@ class TestJudgeAndWhatIsKnown:
         folder.mkdir()
         (folder / "target.toml").write_text('name = "exim"\ntitle = "Mine"\ndescription = "A fork."\n')
         if content is not None:
-            (folder / "known-deviations.toml").write_bytes(content)
+            (folder / "known-failures.toml").write_bytes(content)
         (tmp_path / "run" / "target").mkdir(parents=True)
-        keep_deviations(read_folder(folder).deviations, tmp_path / "run")
-        assert kept_deviations(tmp_path / "run").read_bytes() == (content or b"")
+        keep_known_failures(read_folder(folder).known_failures, tmp_path / "run")
+        assert kept_known_failures(tmp_path / "run").read_bytes() == (content or b"")
 
 
 class TestDemo:

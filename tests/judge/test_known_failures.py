@@ -1,4 +1,4 @@
-"""Known deviations: what a file may say, and what becomes of what it says."""
+"""Known failures: what a file may say, and what becomes of what it says."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.judge.known_failures import KnownFailure, KnownFailuresError, compare_with_known, read_deviations
+from mta_sts_lab.judge.known_failures import (
+    KnownFailure,
+    KnownFailuresError,
+    compare_with_known,
+    known_failures_file,
+    read_known_failures,
+)
 from mta_sts_lab.model import Grade, Judgement, Verdict
 
 ENTRY = """
-[[deviation]]
+[[known-failure]]
 case = {case}
 obligation = "STS-5-04"
 result = "weak"
@@ -21,8 +27,8 @@ evidence = "The report."
 
 
 def read(path: Path, text: str) -> tuple[KnownFailure, ...]:
-    (path / "known-deviations.toml").write_text(text)
-    return read_deviations(path / "known-deviations.toml")
+    (path / "known-failures.toml").write_text(text)
+    return read_known_failures(path / "known-failures.toml")
 
 
 NOT_OFFERED = Judgement(Grade.UNSUPPORTED, "not-offered", step="lapse")
@@ -35,7 +41,7 @@ def weak(case: str, reason: str = "failure-not-reported", step: str = "attack") 
 
 def test_one_cause_has_one_entry_for_all_its_cases(tmp_path: Path) -> None:
     found = read(tmp_path, ENTRY.format(case='["a/x[testing]", "a/y[testing]"]') + ENTRY.format(case='"b/*"'))
-    assert [deviation.case for deviation in found] == ["a/x[testing]", "a/y[testing]", "b/*"]
+    assert [one.case for one in found] == ["a/x[testing]", "a/y[testing]", "b/*"]
     assert {(one.obligation, one.codes, one.reason) for one in found} == {
         ("STS-5-04", ("failure-not-reported",), "It has no policy.")
     }
@@ -46,8 +52,8 @@ def test_each_of_its_cases_has_to_occur(tmp_path: Path) -> None:
     passed = Verdict("a/y[testing]", Grade.PASS, (), (), 0.0, 1.0)
     found = compare_with_known([weak("a/x[testing]"), passed], known, ["a/x[testing]", "a/y[testing]"])
     assert found.known == {"a/x[testing]": ("It has no policy.",)}
-    assert [deviation.case for deviation in found.vanished] == ["a/y[testing]"]
-    assert [deviation.case for deviation in found.unmatched] == ["a/z[testing]"]
+    assert [one.case for one in found.vanished] == ["a/y[testing]"]
+    assert [one.case for one in found.unmatched] == ["a/z[testing]"]
 
 
 def test_another_reason_is_news(tmp_path: Path) -> None:
@@ -70,22 +76,22 @@ def test_a_case_that_was_played_in_part_is_known_for_what_it_shows_and_hides_not
 class TestClaims:
     """What a target no longer offers can no longer be seen, and that is news as well."""
 
-    def test_a_case_that_became_unsupported_no_longer_shows_its_deviation(self, tmp_path: Path) -> None:
+    def test_a_case_that_became_unsupported_no_longer_shows_its_known_failure(self, tmp_path: Path) -> None:
         known = read(tmp_path, ENTRY.format(case='"a/x[testing]"'))
         lacking = Judgement(Grade.UNSUPPORTED, "not-claimed")
         verdict = Verdict("a/x[testing]", Grade.UNSUPPORTED, (), (lacking,), 0.0, 0.0)
         found = compare_with_known([verdict], known, ["a/x[testing]"])
-        assert [deviation.case for deviation in found.vanished] == ["a/x[testing]"]
+        assert [one.case for one in found.vanished] == ["a/x[testing]"]
         assert found.known == {}
 
     def test_what_a_later_step_showed_is_missed_where_that_step_is_no_longer_offered(self, tmp_path: Path) -> None:
-        """Otherwise a target that drops its clock would drop its deviations with it, and nobody would be told."""
+        """Otherwise a target that drops its clock would drop its known failures with it, and nobody would be told."""
         early, late = (ENTRY.format(case='"a/x[testing]"') + f'step = "{step}"\n' for step in ("attack", "lapse"))
         known = read(tmp_path, early + late)
         whole = weak("a/x[testing]")
         verdict = replace(whole, judgements=(*whole.judgements, NOT_OFFERED))
         found = compare_with_known([verdict], known, ["a/x[testing]"])
-        assert [deviation.step for deviation in found.vanished] == ["lapse"]
+        assert [one.step for one in found.vanished] == ["lapse"]
 
     @pytest.mark.parametrize("grade", [Grade.INCONCLUSIVE, Grade.LAB_ERROR])
     def test_a_doubt_says_nothing(self, tmp_path: Path, grade: Grade) -> None:
@@ -104,7 +110,7 @@ class TestCodes:
 
     def test_one_of_two_is_not_enough(self, known: tuple[KnownFailure, ...]) -> None:
         found = compare_with_known([weak("a/x[testing]", "no-report")], known, ["a/x[testing]"])
-        assert [deviation.codes for deviation in found.vanished] == [("failure-not-reported",)]
+        assert [one.codes for one in found.vanished] == [("failure-not-reported",)]
         assert found.known == {"a/x[testing]": ("It has no policy.",)}
 
     def test_all_of_them_are(self, known: tuple[KnownFailure, ...]) -> None:
@@ -118,7 +124,7 @@ class TestCodes:
         strangers = replace(judgement, obligation="STS-6-01"), replace(judgement, grade=Grade.FAIL)
         found = compare_with_known([replace(verdict, judgements=strangers)], known, ["a/x[testing]"])
         assert found.known == {}
-        assert [deviation.codes for deviation in found.vanished] == [known[0].codes]
+        assert [one.codes for one in found.vanished] == [known[0].codes]
 
     @pytest.mark.parametrize("line", ["codes = []", "case = []", "step = []"])
     def test_an_entry_that_could_never_be_missed_is_refused(self, tmp_path: Path, line: str) -> None:
@@ -143,13 +149,13 @@ class TestStep:
         named = read(tmp_path, f'{entry}step = ["attack", "{step}"]\n')
         assert compare_with_known([verdict], named, ["a/x[testing]"]).known
         found = compare_with_known([attacked], named, ["a/x[testing]"])
-        assert [deviation.step for deviation in found.vanished] == [step]
+        assert [one.step for one in found.vanished] == [step]
 
     def test_a_step_that_is_named_is_the_only_one(self, tmp_path: Path) -> None:
         known = read(tmp_path, ENTRY.format(case='"a/x[testing]"') + 'step = "report"\n')
         found = compare_with_known([weak("a/x[testing]")], known, ["a/x[testing]"])
         assert found.known == {}
-        assert [deviation.step for deviation in found.vanished] == ["report"]
+        assert [one.step for one in found.vanished] == ["report"]
 
 
 class TestPattern:
@@ -162,14 +168,14 @@ class TestPattern:
         passed = Verdict("b/y[enforce]", Grade.PASS, (), (), 0.0, 1.0)
         found = compare_with_known([weak("b/x[enforce]"), passed], known, self.IDS)
         assert found.known == {"b/x[enforce]": ("It has no policy.",)}
-        assert [deviation.case for deviation in found.vanished] == ["b/y[enforce]"]
+        assert [one.case for one in found.vanished] == ["b/y[enforce]"]
         assert found.unmatched == ()
 
     def test_a_case_that_shows_something_else_is_named(self, tmp_path: Path) -> None:
         known = read(tmp_path, ENTRY.format(case='"b/*"'))
         found = compare_with_known([weak("b/x[enforce]"), weak("b/y[enforce]", "no-report")], known, self.IDS)
         assert list(found.known) == ["b/x[enforce]"]
-        assert [deviation.case for deviation in found.vanished] == ["b/y[enforce]"]
+        assert [one.case for one in found.vanished] == ["b/y[enforce]"]
 
     def test_entries_that_overlap_all_occur(self, tmp_path: Path) -> None:
         narrow = ENTRY.format(case='"b/x[enforce]"').replace("It has no policy.", "Only here.")
@@ -181,5 +187,25 @@ class TestPattern:
 
 @pytest.mark.parametrize("case", ["7", '["a", 7]', "{a = 1}"])
 def test_a_case_is_a_pattern_or_several(tmp_path: Path, case: str) -> None:
-    with pytest.raises(KnownFailuresError, match=r"known-deviations\.toml: Expected"):
+    with pytest.raises(KnownFailuresError, match=r"known-failures\.toml: Expected"):
         read(tmp_path, ENTRY.format(case=case))
+
+
+class TestTheNameOfBefore:
+    """Lists in kept runs and in people's own folders were called known-deviations.toml, their entries deviations."""
+
+    def test_an_old_list_is_found_and_read(self, tmp_path: Path) -> None:
+        old = tmp_path / "known-deviations.toml"
+        old.write_text(ENTRY.format(case='"a/x[testing]"').replace("known-failure", "deviation"))
+        assert known_failures_file(tmp_path) == old
+        assert [one.case for one in read_known_failures(old)] == ["a/x[testing]"]
+
+    def test_the_new_name_is_looked_for_first(self, tmp_path: Path) -> None:
+        (tmp_path / "known-deviations.toml").write_text("")
+        assert known_failures_file(tmp_path).name == "known-deviations.toml"
+        (tmp_path / "known-failures.toml").write_text("")
+        assert known_failures_file(tmp_path).name == "known-failures.toml"
+
+    def test_without_either_it_is_the_new_name(self, tmp_path: Path) -> None:
+        assert known_failures_file(tmp_path) == tmp_path / "known-failures.toml"
+        assert read_known_failures(known_failures_file(tmp_path)) == ()

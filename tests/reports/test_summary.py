@@ -12,7 +12,7 @@ from .records import record_of, strip_record, strip_verdicts
 
 _RECORD = strip_record()
 _VERDICTS = strip_verdicts(_RECORD)
-_DEVIATION = KnownFailure("a/*", "STS-5-03", "fail", ("delivered-clear",), "known", "a link")
+_KNOWN = KnownFailure("a/*", "STS-5-03", "fail", ("delivered-clear",), "known", "a link")
 
 
 def _with(*grades: Grade) -> list[Verdict]:
@@ -48,7 +48,7 @@ def test_only_unsupported_cases_are_not_success_and_told_apart_from_an_empty_sel
 
 
 def test_what_a_target_no_longer_claims_is_a_finding_where_it_was_known_for_it() -> None:
-    accounts = KnownComparison(known={}, vanished=(_DEVIATION,), unmatched=())
+    accounts = KnownComparison(known={}, vanished=(_KNOWN,), unmatched=())
     assert summarise(_RECORD, _with(*[Grade.UNSUPPORTED] * 4), accounts).exit_code == summary.FINDING
 
 
@@ -69,7 +69,7 @@ def test_supporting_cases_are_not_counted() -> None:
     assert told.exit_code == summary.AS_EXPECTED
 
 
-def test_a_known_deviation_is_as_expected_and_still_counted() -> None:
+def test_a_known_failure_is_as_expected_and_still_counted() -> None:
     verdicts = _with(Grade.FAIL, Grade.WEAK, Grade.PASS, Grade.PASS)
     known = {verdicts[0].case: ("known",), verdicts[1].case: ("known",)}
     told = summarise(_RECORD, verdicts, KnownComparison(known=known, vanished=(), unmatched=()))
@@ -79,6 +79,6 @@ def test_a_known_deviation_is_as_expected_and_still_counted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["vanished", "unmatched"])
-def test_a_list_of_deviations_that_is_wrong_is_a_finding(kind: str) -> None:
+def test_a_list_of_known_failures_that_is_wrong_is_a_finding(kind: str) -> None:
     accounts = KnownComparison(known={}, vanished=(), unmatched=())
-    assert summarise(_RECORD, _VERDICTS, replace(accounts, **{kind: (_DEVIATION,)})).exit_code == summary.FINDING
+    assert summarise(_RECORD, _VERDICTS, replace(accounts, **{kind: (_KNOWN,)})).exit_code == summary.FINDING

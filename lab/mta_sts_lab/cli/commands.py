@@ -177,7 +177,7 @@ def judge(
     It says which verdicts changed.
     """
     from mta_sts_lab.runs.workflow import find_run, finish, verdicts_before
-    from mta_sts_lab.runs.writing import kept_deviations
+    from mta_sts_lab.runs.writing import kept_known_failures
 
     place = find_run(run_, out)
     before = verdicts_before(place)
@@ -186,8 +186,8 @@ def judge(
         say(finished.document.decode())
     else:
         tell_findings(console(), finished)
-        if not kept_deviations(place).exists():
-            aside(console(), f"no known deviations were kept in {place}/target/: every finding counts as news")
+        if not kept_known_failures(place).exists():
+            aside(console(), f"no known failures were kept in {place}/target/: every finding counts as news")
         tell_changes(console(), before, finished)
     raise typer.Exit(finished.summary.exit_code)
 

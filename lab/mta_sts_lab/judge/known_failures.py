@@ -1,8 +1,7 @@
-"""Known deviations: what a target is known to do wrong, each with its reason. They are run and judged all the same.
+"""Known failures: what a target is known to do wrong, each with its reason. They are run and judged all the same.
 
-Nothing is rewritten: a finding stays a finding. A deviation only says that it was expected, so that a run tells news
-from what is known. One that no longer occurs, in whichever of its cases and with whichever of its codes, is itself
-news, and one that fits no case is a mistake in the file.
+A finding that is known stays a finding; the list only tells it from news. A known failure that no longer occurs, in any
+of its cases or with any of its codes, is news too, and one that fits no case is a mistake in the file.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from mta_sts_lab.model import Grade, Judgement, Verdict
 FINDINGS = (Grade.FAIL, Grade.WEAK)
 
 #: The steps before and after the attack. What goes wrong in an honest world is another matter than what an attack
-#: brings about, so a deviation has to name such a step to speak of it. (`recover` is where most reports arrive.)
+#: brings about, so a known failure has to name such a step. (`recover` is where most reports arrive.)
 HONEST_STEPS = ("prime", "recover")
 
 #: At least one: an entry without any could neither be seen nor be missed.
@@ -30,11 +29,11 @@ _Some = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class KnownFailuresError(Exception):
-    """A file of known deviations that cannot be used; the message says where and why."""
+    """A file of known failures that cannot be used; the message says where and why."""
 
 
 class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing that a target is known to do otherwise. `case` is a pattern over case ids (`*` and `?`)."""
+    """One thing that a target is known to do wrong. `case` is a pattern over case ids (`*` and `?`)."""
 
     case: str
     obligation: str
@@ -48,7 +47,7 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step: str = ""
 
     def covers(self, judgement: Judgement) -> bool:
-        """Whether a finding in one of its cases is what the deviation speaks of."""
+        """Whether a finding in one of its cases is the known one."""
         return judgement.reason in self.codes and self._is_about(judgement)
 
     def missing_from(self, findings: Iterable[Judgement]) -> tuple[str, ...]:
@@ -65,7 +64,7 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A deviation as it is written down: one cause, every case that shows it, and every step if it names any."""
+    """A known failure as it is written down: one cause, every case that shows it, and every step if it names any."""
 
     case: str | _Some
     obligation: str
@@ -75,8 +74,8 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: str
     step: str | _Some = ""
 
-    def deviations(self) -> Iterator[KnownFailure]:
-        """Yield one for each case and step: each of them has to occur."""
+    def each(self) -> Iterator[KnownFailure]:
+        """Yield one known failure for each case and step: each of them has to occur."""
         for case, step in product(_several(self.case), _several(self.step)):
             yield KnownFailure(case, self.obligation, self.result, self.codes, self.reason, self.evidence, step)
 
@@ -85,7 +84,9 @@ def _several(said: str | tuple[str, ...]) -> tuple[str, ...]:
     return (said,) if isinstance(said, str) else said
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    known_failure: tuple[_Entry, ...] = ()
+    #: The same by the name of before.
     deviation: tuple[_Entry, ...] = ()
 
 
@@ -95,9 +96,9 @@ class KnownComparison:
 
     #: Cases whose findings are all known, with the reasons.
     known: dict[str, tuple[str, ...]]
-    #: Deviations that a case did not show, each with that case's id and with the codes that were missing.
+    #: Those that a case did not show, each with that case's id and with the codes that were missing.
     vanished: tuple[KnownFailure, ...]
-    #: Deviations that fit no case of the catalogue.
+    #: Those that fit no case of the catalogue.
     unmatched: tuple[KnownFailure, ...]
 
 
@@ -107,23 +108,30 @@ def matches(pattern: str, case: str) -> bool:
     return re.fullmatch(expression, case) is not None
 
 
-def read_deviations(path: Path) -> tuple[KnownFailure, ...]:
-    """Read a target's file of known deviations; none if there is no file. Raises `KnownFailuresError`."""
+def known_failures_file(folder: Path) -> Path:
+    """Return where a folder's list of known failures is, which need not be there; lists had another name before."""
+    old = folder / "known-deviations.toml"
+    new = folder / "known-failures.toml"
+    return old if old.exists() and not new.exists() else new
+
+
+def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
+    """Read a target's list of known failures; none if there is no file. Raises `KnownFailuresError`."""
     if not path.exists():
         return ()
     try:
         file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise KnownFailuresError(f"{path}: {error}") from error
-    return tuple(deviation for entry in file.deviation for deviation in entry.deviations())
+    return tuple(one for entry in (*file.known_failure, *file.deviation) for one in entry.each())
 
 
 def compare_with_known(
-    verdicts: Sequence[Verdict], deviations: Sequence[KnownFailure], catalogue: Iterable[str]
+    verdicts: Sequence[Verdict], listed: Sequence[KnownFailure], catalogue: Iterable[str]
 ) -> KnownComparison:
     """Compare what was found with what was known.
 
-    A pattern speaks for each case that it fits: every one of them that was selected has to show the deviation, with all
+    A pattern speaks for each case that it fits: every one of them that was selected has to show the failure, with all
     of its codes. A case that the target no longer offers anything for shows nothing, and that is news.
     """
     known: dict[str, tuple[str, ...]] = {}
@@ -131,23 +139,17 @@ def compare_with_known(
     for verdict in verdicts:
         if _unproved(verdict):
             continue
-        speaking = [deviation for deviation in deviations if matches(deviation.case, verdict.case)]
+        mine = [one for one in listed if matches(one.case, verdict.case)]
         findings = findings_of(verdict)
-        covering = [[one for one in speaking if one.covers(finding)] for finding in findings]
+        covering = [[one for one in mine if one.covers(finding)] for finding in findings]
         if findings and all(covering):
             known[verdict.case] = tuple(dict.fromkeys(one.reason for some in covering for one in some))
-        for one in speaking:
-            missing = one.missing_from(findings)
-            if missing:
+        for one in mine:
+            if missing := one.missing_from(findings):
                 vanished.append(msgspec.structs.replace(one, case=verdict.case, codes=missing))
     ids = list(catalogue)
-    return KnownComparison(
-        known=known,
-        vanished=tuple(vanished),
-        unmatched=tuple(
-            deviation for deviation in deviations if not any(matches(deviation.case, case) for case in ids)
-        ),
-    )
+    unmatched = tuple(one for one in listed if not any(matches(one.case, case) for case in ids))
+    return KnownComparison(known, tuple(vanished), unmatched)
 
 
 def findings_of(verdict: Verdict) -> list[Judgement]:

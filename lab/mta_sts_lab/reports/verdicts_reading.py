@@ -31,7 +31,7 @@ class VerdictsError(Exception):
 class JudgedRun:
     """What was judged of one run.
 
-    `known` gives the reasons of known deviations by case; they are findings all the same. `unjudged` are cases of the
+    `known` gives the reasons of known failures by case; they are findings all the same. `unjudged` are cases of the
     record without a verdict.
     """
 

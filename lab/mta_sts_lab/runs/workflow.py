@@ -14,7 +14,7 @@ from mta_sts_lab.backends.docker.folder import TargetFolder, find_target
 from mta_sts_lab.catalogue import Catalogue, NothingSelected, load_catalogue
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge
-from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_deviations
+from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
 from mta_sts_lab.model import Case, Mode, Verdict
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reference.flaws import FLAWS, parse_flaws
@@ -27,8 +27,8 @@ from mta_sts_lab.runs.trouble import RunBroken, UsageError
 from mta_sts_lab.runs.writing import (
     RunWriter,
     interruptible,
-    keep_deviations,
-    kept_deviations,
+    keep_known_failures,
+    kept_known_failures,
     make_folder,
     record_in,
     run_interruptibly,
@@ -107,7 +107,7 @@ def carry_out(wish: RunRequest, watcher: Watcher) -> RunResult:
     place = make_folder(wish.out, plan.run)
     with interruptible(place):
         with record_in(place) as file:
-            keep_deviations(folder.deviations if folder else None, place)
+            keep_known_failures(folder.known_failures if folder else None, place)
             watcher.planned(plan)
             keeping = RunWriter(file, place / "target" / "log.txt", watcher.event)
             _play(plan, folder, frozenset(wish.flaws), place, keeping, watcher.say)
@@ -133,7 +133,7 @@ def check_target(wish: RunRequest) -> TargetFolder | None:
     if folder is not None and wish.flaws and "LAB_FLAWS" not in folder.file.environment:
         raise UsageError(f"--flaw is for the reference sender; {folder.name} has only the flaws it has")
     if folder is not None:
-        read_deviations(folder.deviations)
+        read_known_failures(folder.known_failures)
     return folder
 
 
@@ -146,10 +146,10 @@ def finish(place: Path) -> RunResult:
     hold(place)
     if any(is_probe(case.id) for case in record.header.cases):
         raise UsageError(f"{place}: the record of a target-check, which has no verdicts; repeat it with target-check")
-    deviations = read_deviations(kept_deviations(place))
+    known = read_known_failures(kept_known_failures(place))
     requirements = load_requirements()
     verdicts = tuple(judge(record, requirements))
-    accounts = compare_with_known(verdicts, deviations, catalogue().cases)
+    accounts = compare_with_known(verdicts, known, catalogue().cases)
     if record.header.black_box:
         # A black box shows less than its target could: what is known and did not show is no news.
         accounts = replace(accounts, vanished=())

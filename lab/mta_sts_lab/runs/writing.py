@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from mta_sts_lab.events import Event
+from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import RecordFile
 from mta_sts_lab.reports.writers import write_whole
 from mta_sts_lab.runner.outlet import Outlet
@@ -34,21 +35,21 @@ def make_folder(out: Path, run: str) -> Path:
     return place
 
 
-def keep_deviations(known: Path | None, place: Path) -> None:
+def keep_known_failures(known: Path | None, place: Path) -> None:
     """Keep what is known of the target with the run, as it is now. Raises `UsageError`.
 
     A run that is judged again is measured by the same list. The target's name would not do to find it: it is the target
     that says it, and a mail server from elsewhere may have the name of one of ours.
     """
     try:
-        write_whole(kept_deviations(place), known.read_bytes() if known is not None and known.exists() else b"")
+        write_whole(kept_known_failures(place), known.read_bytes() if known is not None and known.exists() else b"")
     except OSError as error:
-        raise UsageError(f"{error.filename or place}: the known deviations cannot be kept: {error.strerror}") from error
+        raise UsageError(f"{error.filename or place}: the known failures cannot be kept: {error.strerror}") from error
 
 
-def kept_deviations(place: Path) -> Path:
-    """Return where the known deviations of a run's target are. Empty: none are known; missing: none were kept."""
-    return place / "target" / "known-deviations.toml"
+def kept_known_failures(place: Path) -> Path:
+    """Return where the known failures of a run's target are. Empty: none are known; missing: none were kept."""
+    return known_failures_file(place / "target")
 
 
 class RunWriter:
@@ -111,7 +112,7 @@ def record_in(place: Path) -> Iterator[RecordFile]:
             file.close()
         if not file.begun:
             path.unlink(missing_ok=True)
-            kept_deviations(place).unlink(missing_ok=True)
+            kept_known_failures(place).unlink(missing_ok=True)
             if not (place / "target" / "log.txt").exists():
                 shutil.rmtree(place, ignore_errors=True)
 

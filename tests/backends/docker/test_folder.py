@@ -24,7 +24,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert (found.file.inject, found.file.contract.port) == (Inject(port=25), 8025)
     assert found.file.capabilities_needed == ()
     assert found.file.ready_seconds == TARGET_READY.seconds
-    assert found.deviations == tmp_path / "known-deviations.toml"
+    assert found.known_failures == tmp_path / "known-failures.toml"
 
 
 def test_submission(tmp_path: Path) -> None:

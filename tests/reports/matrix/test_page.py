@@ -123,7 +123,7 @@ class TestEvidence:
         source = replace(source, judged=replace(source.judged, verdicts=(mixed, *others)))
         assert [one["grade"] for one in _evidence(source)[LEAKING]["judgements"]] == ["fail", "weak", "pass"]
 
-    def test_a_known_deviation_has_its_reason(self) -> None:
+    def test_a_known_failure_has_its_reason(self) -> None:
         source = _source()
         source = replace(source, judged=replace(source.judged, known={LEAKING: ("it was told",)}))
         assert _evidence(source)[LEAKING]["known"] == ["it was told"]

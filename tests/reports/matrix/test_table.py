@@ -132,7 +132,7 @@ def test_a_case_that_was_only_played_for_another_one_is_not_run() -> None:
     assert not alone.uneven
 
 
-def test_a_known_deviation_is_marked_and_stays_a_failure() -> None:
+def test_a_known_failure_is_marked_and_stays_a_failure() -> None:
     failing = [verdict("mx/a[enforce]", Grade.FAIL, "delivered-clear")]
     (row,) = matrix_of([judged(failing, known={"mx/a[enforce]": ("no reason",)})]).rows
     (cell,) = row.cells

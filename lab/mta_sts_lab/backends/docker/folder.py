@@ -1,4 +1,4 @@
-"""A target's folder: `target.toml` beside its Dockerfile, hooks and known deviations.
+"""A target's folder: `target.toml` beside its Dockerfile, hooks and known failures.
 
 Adding a mail server to the lab is adding a folder.
 """
@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 
+from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import PORT
 from mta_sts_lab.targets.injection import Inject
@@ -73,9 +74,9 @@ class TargetFolder:
         return self.file.name
 
     @property
-    def deviations(self) -> Path:
-        """Where the target's known deviations are written down, if it has any."""
-        return self.path / "known-deviations.toml"
+    def known_failures(self) -> Path:
+        """Where the target's known failures are written down, if it has any."""
+        return known_failures_file(self.path)
 
     @property
     def shipped(self) -> bool:

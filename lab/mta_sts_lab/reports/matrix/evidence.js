@@ -41,7 +41,7 @@ async function evidenceOf(row, column) {
 /** Return everything that stands behind a cell, as elements; `open` shows another case of the same column. */
 function evidencePage(told, open) {
   const parts = [make("p", "happened", capital(told.happened), ".")];
-  for (const reason of told.known) parts.push(make("p", "known-reason", make("b", "", "Known deviation: "), reason));
+  for (const reason of told.known) parts.push(make("p", "known-reason", make("b", "", "Known failure: "), reason));
   parts.push(...expectedPart(told, open), ...judgedPart(told), ...happenedPart(told), ...logPart(told.log));
   parts.push(heading("Play it again"), make("pre", "command", told.repeat));
   parts.push(heading("Where it is kept"), rowsList([

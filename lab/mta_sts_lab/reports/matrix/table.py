@@ -2,7 +2,7 @@
 
 Worst first, everywhere: the targets from left to right, the families and the cases in them from top to bottom. A
 failure weighs more than any number of lesser findings, and among targets mail that got out against an enforced policy
-more than any other failure; a known deviation is a failure like any other.
+more than any other failure; a known failure is a failure like any other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LETTERS: Mapping[Grade, str] = {
     Grade.FAIL: "F",
 }
 
-#: The letter of a case that was played and never judged, and what stands behind the letter of a known deviation.
+#: The letter of a case that was played and never judged, and what stands behind the letter of a known failure.
 UNJUDGED_LETTER, KNOWN_MARK = "?", "*"
 
 

@@ -35,7 +35,7 @@ def verdicts_document(
 ) -> dict[str, Any]:
     """Return the document as plain data, in the order of the verdicts.
 
-    `requirements` gives the judgements' obligations their levels; `accounts` tells known deviations from news. Raises
+    `requirements` gives the judgements' obligations their levels; `accounts` tells known failures from news. Raises
     `UnknownCase`.
     """
     header = record.header
@@ -57,8 +57,8 @@ def verdicts_document(
         "exit": {"code": summary.exit_code, "meaning": summary.meaning},
         "summary": _summary(summary),
         "known_failures": {
-            "vanished": [_deviation(deviation) for deviation in accounts.vanished] if accounts else [],
-            "unmatched": [_deviation(deviation) for deviation in accounts.unmatched] if accounts else [],
+            "vanished": [_known_failure(one) for one in accounts.vanished] if accounts else [],
+            "unmatched": [_known_failure(one) for one in accounts.unmatched] if accounts else [],
         },
         "cases": [
             _case(cases[verdict.case], verdict, requirements or {}, accounts.known if accounts else {})
@@ -90,15 +90,15 @@ def _summary(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _deviation(deviation: KnownFailure) -> dict[str, Any]:
+def _known_failure(known: KnownFailure) -> dict[str, Any]:
     return {
-        "case": deviation.case,
-        "step": deviation.step,
-        "obligation": deviation.obligation,
-        "result": deviation.result,
-        "codes": list(deviation.codes),
-        "reason": deviation.reason,
-        "evidence": deviation.evidence,
+        "case": known.case,
+        "step": known.step,
+        "obligation": known.obligation,
+        "result": known.result,
+        "codes": list(known.codes),
+        "reason": known.reason,
+        "evidence": known.evidence,
     }
 
 

@@ -50,16 +50,17 @@ def legal_json(document: Mapping[str, Any]) -> str:
     Foreign text can hold half a surrogate pair, which is no Unicode (RFC 7493, section 2.1): it is written out as plain
     text (`\\ud800`).
     """
-    return json.dumps(_without_surrogates(document), indent=2, ensure_ascii=True, allow_nan=False)
+    return json.dumps(plain_data(document), indent=2, ensure_ascii=True, allow_nan=False)
 
 
-def _without_surrogates(value: object) -> object:
+def plain_data(value: Any) -> Any:
+    """Return a document without half surrogate pairs, its tuples as lists."""
     match value:
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
         case Mapping():
-            return {_without_surrogates(name): _without_surrogates(one) for name, one in value.items()}
+            return {plain_data(name): plain_data(one) for name, one in value.items()}
         case list() | tuple():
-            return [_without_surrogates(one) for one in value]
+            return [plain_data(one) for one in value]
         case _:
             return value

@@ -1,4 +1,4 @@
-"""`verdicts.json` read back into the words of the model; or a message that says what is wrong with it."""
+"""Reads `verdicts.json`, this format and the one before it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -17,7 +17,8 @@ from mta_sts_lab.old_check_ids import current_check_id
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDINGS
 from mta_sts_lab.reports.writers.verdicts_json import FORMAT
 
-_Kind = TypeVar("_Kind")
+#: What decoding a document that somebody else may have written can raise.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 #: Octets. The whole catalogue leaves about 400 KiB; a file beyond this is not ours.
 LARGEST_DOCUMENT = 1 << 28
@@ -56,20 +57,20 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pass
 
 
-class _Step(_Strict, frozen=True):
-    name: str
+class _Step(_Strict, frozen=True, rename={"step": "name"}):
+    step: str
     outcome: Outcome | None
     detail: str
     began: float
     ended: float
 
 
-class _Judgement(_Strict, frozen=True):
+class _Judgement(_Strict, frozen=True, rename={"grade": "result"}):
     check: str
     step: str
     obligation: str
     level: str | None
-    result: Grade
+    grade: Grade
     reason: str
     expected: str
     observed: str
@@ -128,28 +129,6 @@ class _Document(_Strict, frozen=True):
     cases: tuple[_Case, ...]
 
 
-class _Judgement2(_Judgement, frozen=True, kw_only=True):
-    harm: Harm = Harm.NONE
-
-
-class _Case2(_Case, frozen=True, kw_only=True, rename={"control_only": "supporting"}):
-    control_only: bool
-    harm: Harm = Harm.NONE
-    judgements: tuple[_Judgement2, ...]
-
-
-class _Summary2(_Summary, frozen=True, kw_only=True, rename={"control_only": "supporting"}):
-    control_only: int
-
-
-class _Document2(_Document, frozen=True, kw_only=True, rename={"known_failures": "deviations"}):
-    """Format 2: other names for two members, the old ids of checks, and no harm."""
-
-    known_failures: dict[str, Any]
-    summary: _Summary2
-    cases: tuple[_Case2, ...]
-
-
 class _AnyFormat(msgspec.Struct, frozen=True):
     """What every version of the document has in common."""
 
@@ -160,7 +139,7 @@ def read_verdicts(path: Path) -> JudgedRun:
     """Read a `verdicts.json`. Raises `VerdictsError`."""
     try:
         if path.stat().st_size > LARGEST_DOCUMENT:
-            raise VerdictsError(f"{path}: larger than {LARGEST_DOCUMENT} octets; this is not a document of ours")
+            raise VerdictsError(f"{path}: larger than {LARGEST_DOCUMENT} octets; this is no verdicts.json")
         octets = path.read_bytes()
     except FileNotFoundError as error:
         raise VerdictsError(
@@ -175,10 +154,17 @@ def read_verdicts(path: Path) -> JudgedRun:
 def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
     """Turn the document into what was judged; see `read_verdicts`. `where` is named in messages."""
     again = "`sts-lab judge` writes it anew from the record"
-    version = _decoded(octets, _AnyFormat, f"{where}: no verdicts of a run", again).format
+    try:
+        version = msgspec.json.decode(octets, type=_AnyFormat).format
+    except _UNREADABLE as error:
+        raise VerdictsError(f"{where}: no verdicts of a run ({error}); {again}") from error
     if version not in (2, FORMAT):
         raise VerdictsError(f"{where}: version {version} of the format, and this program reads 2 and {FORMAT}; {again}")
-    document = _decoded(octets, _Document2 if version == 2 else _Document, f"{where}: damaged", again)
+    try:
+        members = msgspec.json.decode(octets)
+        document = msgspec.convert(_from_format_2(members) if version == 2 else members, _Document, str_keys=True)
+    except _UNREADABLE as error:
+        raise VerdictsError(f"{where}: damaged ({error}); {again}") from error
     for contradiction in _contradictions(document):
         raise VerdictsError(f"{where}: damaged ({contradiction}); {again}")
     try:
@@ -202,12 +188,12 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
 
 
 def _contradictions(document: _Document) -> Iterator[str]:
-    """Yield where the document disagrees with itself: nobody is to be praised or blamed for what was edited by hand."""
+    """Yield where the document disagrees with itself, as one that was edited by hand does."""
     ids = [case.id for case in document.cases]
     if len({*ids, *document.summary.unjudged}) != len(ids) + len(document.summary.unjudged):
         yield "a case is there twice"
     for case in document.cases:
-        word = word_of([judgement.result for judgement in case.judgements])
+        word = word_of([judgement.grade for judgement in case.judgements])
         # A step that nothing was found out about makes a case inconclusive without a judgement that says so.
         if case.verdict not in (word, merge([word, Grade.INCONCLUSIVE])):
             yield f"{case.id} is {case.verdict.value}, and its judgements come to {word.value}"
@@ -224,55 +210,53 @@ def _contradictions(document: _Document) -> Iterator[str]:
         yield "exit 0 beside findings that nobody knew of"
 
 
-def _decoded(octets: bytes, kind: type[_Kind], trouble: str, advice: str) -> _Kind:
-    try:
-        return msgspec.json.decode(octets, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise VerdictsError(f"{trouble} ({error}); {advice}") from error
-
-
 def _verdict(case: _Case) -> Verdict:
     return Verdict(
         case=case.id,
         grade=case.verdict,
-        steps=tuple(StepResult(step.name, step.outcome, step.began, step.ended, step.detail) for step in case.steps),
-        judgements=tuple(_judgement(judgement, case) for judgement in case.judgements),
+        steps=tuple(StepResult(**msgspec.structs.asdict(step)) for step in case.steps),
+        judgements=tuple(map(_judgement, case.judgements)),
         began=case.began,
         ended=case.ended,
         supporting=case.control_only,
     )
 
 
-def _judgement(judgement: _Judgement, case: _Case) -> Judgement:
-    check = current_check_id(judgement.check)
-    old = isinstance(judgement, _Judgement2)
-    return Judgement(
-        check=check,
-        grade=judgement.result,
-        reason=judgement.reason,
-        obligation=judgement.obligation,
-        step=judgement.step,
-        expected=judgement.expected,
-        observed=judgement.observed,
-        blame=judgement.blame,
-        evidence=judgement.evidence,
-        harm=_harm_in_format_2(check, judgement, case) if old else judgement.harm,
-    )
+def _judgement(judgement: _Judgement) -> Judgement:
+    members = msgspec.structs.asdict(judgement)
+    del members["level"]
+    return Judgement(**members | {"check": current_check_id(judgement.check)})
 
 
-def _harm_in_format_2(check: str, judgement: _Judgement, case: _Case) -> Harm:
-    """Return the harm of a failure, which format 2 does not say: the check tells it, and the outcome of the step."""
-    if judgement.result is not Grade.FAIL:
+# ---------------------------------------------------------------------------------------------------------------------
+# Format 2 has other names for two members, the old ids of checks, and no harm
+
+
+def _from_format_2(members: dict[str, Any]) -> dict[str, Any]:
+    """Return a document of format 2 as one of today. Raises `KeyError`, `TypeError` and `AttributeError`."""
+    members["known_failures"] = members.pop("deviations")
+    members["summary"]["control_only"] = members["summary"].pop("supporting")
+    for case in members["cases"]:
+        case |= {"control_only": case.pop("supporting"), "harm": ""}
+        for judgement in case["judgements"]:
+            judgement["check"] = current_check_id(judgement["check"])
+            judgement["harm"] = _harm_in_format_2(judgement, case)
+    return members
+
+
+def _harm_in_format_2(judgement: Mapping[str, Any], case: Mapping[str, Any]) -> Harm:
+    """Return the harm of a failure: the check tells it, and the outcome of the step."""
+    if judgement["result"] != Grade.FAIL.value:
         return Harm.NONE
-    if check == "message-outcome":
-        outcome = next((step.outcome for step in case.steps if step.name == judgement.step), None)
-        if outcome is not None and not outcome.delivered:
+    if judgement["check"] == "message-outcome":
+        outcome = next((step["outcome"] for step in case["steps"] if step["name"] == judgement["step"]), None)
+        if outcome is not None and not Outcome(outcome).delivered:
             return Harm.KEPT_BACK
-        return Harm.LET_OUT if case.mode == Mode.ENFORCE.value else Harm.NONE
-    if check == "held-message-arrives":
-        lost = judgement.reason in ("lost-instead-of-retried", "bounced-instead-of-retried")
+        return Harm.LET_OUT if case["mode"] == Mode.ENFORCE.value else Harm.NONE
+    if judgement["check"] == "held-message-arrives":
+        lost = judgement["reason"] in ("lost-instead-of-retried", "bounced-instead-of-retried")
         return Harm.KEPT_BACK if lost else Harm.LET_OUT
-    return _HARM_IN_FORMAT_2.get(check, Harm.NONE)
+    return _HARM_IN_FORMAT_2.get(judgement["check"], Harm.NONE)
 
 
 _HARM_IN_FORMAT_2 = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Case, Judgement, Requirement, Verdict
-from mta_sts_lab.record import Header, Record
-from mta_sts_lab.reports.escaping import legal_json
-from mta_sts_lab.reports.summary import Summary, summarise
+import msgspec
+
+from mta_sts_lab.judge.known_failures import KnownComparison
+from mta_sts_lab.model import Case, Judgement, Requirement, StepResult, Verdict
+from mta_sts_lab.record import Record
+from mta_sts_lab.reports.escaping import legal_json, plain_data
+from mta_sts_lab.reports.summary import summarise
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: Raised with any change that a reader of the older document would stumble over.
@@ -44,7 +46,7 @@ def verdicts_document(
     if strangers:
         raise UnknownCase(f"not in this record: {', '.join(strangers)}; the verdicts are of another record")
     summary = summarise(record, verdicts, accounts)
-    return {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "run": header.run,
         "started": header.started,
@@ -53,53 +55,34 @@ def verdicts_document(
         "command": list(header.command),
         "versions": dict(header.versions),
         "seed": header.seed,
-        "target": _target(header),
+        "target": {
+            "name": header.about.name,
+            "versions": dict(header.about.versions),
+            "capabilities": list(header.about.capabilities),
+            "retry_seconds": header.about.retry_seconds,
+        },
         "exit": {"code": summary.exit_code, "meaning": summary.meaning},
-        "summary": _summary(summary),
+        "summary": {
+            "cases": summary.cases,
+            "verdicts": {grade.value: count for grade, count in summary.counts.items()},
+            "control_only": summary.supporting,
+            "unjudged": list(summary.unjudged),
+        },
         "known_failures": {
-            "vanished": [_known_failure(one) for one in accounts.vanished] if accounts else [],
-            "unmatched": [_known_failure(one) for one in accounts.unmatched] if accounts else [],
+            "vanished": msgspec.to_builtins(accounts.vanished if accounts else ()),
+            "unmatched": msgspec.to_builtins(accounts.unmatched if accounts else ()),
         },
         "cases": [
             _case(cases[verdict.case], verdict, requirements or {}, accounts.known if accounts else {})
             for verdict in verdicts
         ],
     }
+    return {name: plain_data(value) for name, value in document.items()}
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
     """Return the document as JSON that every reader takes, in ASCII."""
     return (legal_json(document) + "\n").encode("ascii")
-
-
-def _target(header: Header) -> dict[str, Any]:
-    return {
-        "name": header.about.name,
-        "versions": dict(header.about.versions),
-        "capabilities": list(header.about.capabilities),
-        "retry_seconds": header.about.retry_seconds,
-    }
-
-
-def _summary(summary: Summary) -> dict[str, Any]:
-    return {
-        "cases": summary.cases,
-        "verdicts": {word.value: count for word, count in summary.counts.items()},
-        "control_only": summary.supporting,
-        "unjudged": list(summary.unjudged),
-    }
-
-
-def _known_failure(known: KnownFailure) -> dict[str, Any]:
-    return {
-        "case": known.case,
-        "step": known.step,
-        "obligation": known.obligation,
-        "result": known.result,
-        "codes": list(known.codes),
-        "reason": known.reason,
-        "evidence": known.evidence,
-    }
 
 
 def _case(
@@ -116,32 +99,17 @@ def _case(
         "control_only": verdict.supporting,
         "began": verdict.began,
         "ended": verdict.ended,
-        "steps": [
-            {
-                "name": result.step,
-                "outcome": result.outcome.value if result.outcome else None,
-                "detail": result.detail,
-                "began": result.began,
-                "ended": result.ended,
-            }
-            for result in verdict.steps
-        ],
+        "steps": [_renamed(result, "step", "name") for result in verdict.steps],
         "judgements": [_judgement(judgement, requirements) for judgement in verdict.judgements],
     }
 
 
 def _judgement(judgement: Judgement, requirements: Mapping[str, Requirement]) -> dict[str, Any]:
     requirement = requirements.get(judgement.obligation)
-    return {
-        "check": judgement.check,
-        "step": judgement.step,
-        "obligation": judgement.obligation,
-        "level": requirement.level if requirement else None,
-        "result": judgement.grade.value,
-        "reason": judgement.reason,
-        "expected": judgement.expected,
-        "observed": judgement.observed,
-        "blame": judgement.blame,
-        "harm": judgement.harm.value,
-        "evidence": list(judgement.evidence),
-    }
+    return _renamed(judgement, "grade", "result") | {"level": requirement.level if requirement else None}
+
+
+def _renamed(value: StepResult | Judgement, name: str, other: str) -> dict[str, Any]:
+    """Return a value as plain data, one member under another name."""
+    members: dict[str, Any] = msgspec.to_builtins(value)
+    return members | {other: members.pop(name)}

@@ -389,7 +389,7 @@ class TestJudgeAndWhatIsKnown:
         record = place / "record.jsonl"
         first, *others = record.read_text().splitlines(keepends=True)
         header = json.loads(first)
-        header["target"]["name"] = "exim"
+        header["about"]["name"] = "exim"
         record.write_text("".join([json.dumps(header) + "\n", *others]))
         answer = shell("judge", place.name)
         assert answer.status == 1

@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     import docker
+
+# How long an example takes depends on what else the machine does, and is no finding.
+settings.register_profile("lab", deadline=None)
+settings.load_profile("lab")
 
 #: Set where a missing engine must fail the tests instead of skipping them: in continuous integration.
 REQUIRED = "LAB_REQUIRE_DOCKER"

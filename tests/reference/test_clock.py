@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from mta_sts_lab.reference.clock import VirtualClock
+from mta_sts_lab.reference.retry_scheduler import VirtualClock
 
 
 def test_it_runs_ahead_by_what_was_advanced() -> None:

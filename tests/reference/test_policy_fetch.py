@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.reference.policy_fetch import LARGEST_BODY
+from mta_sts_lab.reference.https_client import LARGEST_BODY
 
 from tests.reference.standin import Internet, sender, settle
 

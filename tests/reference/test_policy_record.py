@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.reference.flaws import parse_flaws
-from mta_sts_lab.reference.policy_record import NoPolicyRecord, PolicyRecord, parse_record, select_record
+from mta_sts_lab.reference.policy import NoPolicyRecord, PolicyRecord, parse_record, select_record
 
 IDS = st.text(string.ascii_letters + string.digits, min_size=1, max_size=32)
 

@@ -8,8 +8,7 @@ import pytest
 from mta_sts_lab.reference.flaws import FLAWS, Flaws
 from mta_sts_lab.reference.report import build_report
 from mta_sts_lab.reference.report_counts import NO_POLICY, CountedDay
-from mta_sts_lab.reference.report_mail import build_report_mail
-from mta_sts_lab.reference.report_signature import ReportSigner
+from mta_sts_lab.reference.report_mail import ReportSigner, build_report_mail
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.tlsrpt.grading import grade
 from mta_sts_lab.tlsrpt.parser import parse_report

@@ -16,8 +16,7 @@ import pytest
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.report import build_report
 from mta_sts_lab.reference.report_counts import CountedDay
-from mta_sts_lab.reference.report_mail import build_report_mail
-from mta_sts_lab.reference.report_signature import ReportSigner
+from mta_sts_lab.reference.report_mail import ReportSigner, build_report_mail
 
 from tests.reference.reports import DAY_BEGINS, a_day, dkim_key
 

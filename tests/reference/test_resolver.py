@@ -6,11 +6,14 @@ from mta_sts_lab.reference.resolver import (
     LookupFailure,
     MxRecord,
     NoData,
+    NoRoute,
     NoSuchName,
     Resolver,
+    Route,
     ascii_domain,
+    find_route,
+    recipient_domain,
 )
-from mta_sts_lab.reference.routing import NoRoute, Route, find_route, recipient_domain
 
 from tests.reference.standin import DNS, Internet
 

@@ -6,8 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from mta_sts_lab.reference.clock import VirtualClock
-from mta_sts_lab.reference.retry_scheduler import RetryScheduler
+from mta_sts_lab.reference.retry_scheduler import RetryScheduler, VirtualClock
 
 #: When the frozen clock below stands, in seconds since 1970.
 NOW = 1_000_000.0

@@ -15,8 +15,7 @@ from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import load_catalogue
 from mta_sts_lab.model import Case, World
 from mta_sts_lab.reference.flaws import FLAWS
-from mta_sts_lab.reference.policy import Policy, PolicyInvalid, matches, parse_policy
-from mta_sts_lab.reference.policy_record import PolicyRecord, select_record
+from mta_sts_lab.reference.policy import Policy, PolicyInvalid, PolicyRecord, matches, parse_policy, select_record
 from mta_sts_lab.reference.report_record import Mailbox, report_addresses
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc import domain_names

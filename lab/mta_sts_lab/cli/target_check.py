@@ -12,12 +12,13 @@ from mta_sts_lab.backends.docker.folder import TargetFolder, find_target
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reference.flaws import parse_flaws
-from mta_sts_lab.reports.writers import write_files, write_whole
+from mta_sts_lab.reports.writers import write_files
 from mta_sts_lab.reports.writers.mitm import flow_files
 from mta_sts_lab.runner.plan import Plan, plan_check
 from mta_sts_lab.runs.trouble import RunBroken, UsageError
 from mta_sts_lab.runs.workflow import IN_PROCESS
 from mta_sts_lab.runs.writing import RunWriter, interruptible, make_folder, record_in, run_interruptibly
+from mta_sts_lab.whole_files import write_whole
 
 CONTAINER = "container"
 

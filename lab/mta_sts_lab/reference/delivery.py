@@ -8,10 +8,16 @@ from dataclasses import dataclass, replace
 from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy
-from mta_sts_lab.reference.report_counts import NO_POLICY, ReportCounts, applied
-from mta_sts_lab.reference.report_records import ReportRecords
-from mta_sts_lab.reference.resolver import Resolver
-from mta_sts_lab.reference.routing import NoRoute, find_addresses, find_route, literal_address, recipient_domain
+from mta_sts_lab.reference.report_counts import NO_POLICY, ReportCounts, SessionTally, applied
+from mta_sts_lab.reference.report_record import ReportRecords
+from mta_sts_lab.reference.resolver import (
+    NoRoute,
+    Resolver,
+    find_addresses,
+    find_route,
+    literal_address,
+    recipient_domain,
+)
 from mta_sts_lab.reference.session import (
     Accepted,
     Destination,
@@ -21,7 +27,6 @@ from mta_sts_lab.reference.session import (
     Unreachable,
     is_self_signed,
 )
-from mta_sts_lab.reference.session_tally import SessionTally
 from mta_sts_lab.reference.smtp_client import Envelope
 
 

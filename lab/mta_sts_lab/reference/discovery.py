@@ -1,20 +1,86 @@
-"""Which policy holds for a delivery: the TXT record, the cache and the fetch put together (RFC 8461, 3.3 and 5.1)."""
+"""Which policy holds for a delivery: record, cache and fetch put together (RFC 8461, sections 3.3 and 5.1).
+
+The cache is kept on disk. A policy that is found and unexpired counts whatever happens to DNS or HTTPS afterwards: only
+its expiry, or a newer policy that was fetched and validated, takes it away.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from mta_sts_lab.reference.clock import VirtualClock
+import msgspec
+
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.policy import Policy
-from mta_sts_lab.reference.policy_cache import CachedPolicy, PolicyCache
-from mta_sts_lab.reference.policy_fetch import PolicyFetcher, PolicyProblem
-from mta_sts_lab.reference.policy_record import NoPolicyRecord, PolicyRecord, select_record
+from mta_sts_lab.reference.https_client import PolicyFetcher, PolicyProblem
+from mta_sts_lab.reference.policy import (
+    NoPolicyRecord,
+    Policy,
+    PolicyInvalid,
+    PolicyRecord,
+    parse_policy,
+    select_record,
+)
 from mta_sts_lab.reference.resolver import Found, LookupFailure, Resolver
+from mta_sts_lab.reference.retry_scheduler import VirtualClock
 from mta_sts_lab.reference.settings import DAY
+from mta_sts_lab.reference.store import JsonFolder
+
+
+class CachedPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A policy, the id under which it was announced, and when it was fetched (virtual seconds since 1970)."""
+
+    domain: str
+    id: str
+    fetched_at: float
+    policy: Policy
+
+    @property
+    def expires_at(self) -> float:
+        """When it ends: max_age counts from the latest fetch (RFC 8461, section 3.2)."""
+        return self.fetched_at + self.policy.max_age
+
+
+class PolicyCache:
+    """Cached policies by domain. `log` takes a line for the administrator."""
+
+    def __init__(self, directory: Path, log: Callable[[str], None]) -> None:
+        self._kept = JsonFolder(directory, CachedPolicy, "policy cache", log)
+        self._log = log
+        self._entries: dict[str, CachedPolicy] = {}
+
+    def load(self) -> None:
+        """Read what an earlier life of the sender left."""
+        for entry in self._kept.load():
+            try:
+                parse_policy("\n".join(entry.policy.lines).encode())
+            except PolicyInvalid as error:
+                self._log(f"policy cache: the policy of {entry.domain} is left out: {error}")
+            else:
+                self._entries[entry.domain] = entry
+
+    def get(self, domain: str) -> CachedPolicy | None:
+        """Return the entry of a domain, expired or not."""
+        return self._entries.get(domain)
+
+    def put(self, entry: CachedPolicy) -> None:
+        """Keep a policy."""
+        self._entries[entry.domain] = entry
+        self._kept.keep(_file_name(entry.domain), entry)
+
+    def drop(self, domain: str) -> None:
+        """Forget a domain."""
+        self._entries.pop(domain, None)
+        self._kept.remove(_file_name(domain))
+
+
+def _file_name(domain: str) -> str:
+    return hashlib.sha256(domain.encode()).hexdigest()[:32]
+
 
 #: Virtual seconds. After a failed fetch the same id is left alone so long (RFC 8461, section 3.3).
 PAUSE_AFTER_FAILURE = 300.0

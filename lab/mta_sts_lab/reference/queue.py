@@ -1,20 +1,134 @@
-"""The queue: tries what is due, keeps what cannot be delivered yet, gives up after its lifetime (RFC 5321, 4.5.4)."""
+"""The queue: its spool on disk, its attempts, and the notice that a message was given up.
+
+It tries what is due, keeps what cannot be delivered yet, and gives up after a message's lifetime (RFC 5321, section
+4.5.4). A message is on disk before it is answered for (section 4.2.5).
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage, Message
+from email.utils import formatdate, make_msgid
+from pathlib import Path
 
 import msgspec
 
-from mta_sts_lab.reference.bounce import build_bounce
-from mta_sts_lab.reference.clock import VirtualClock
 from mta_sts_lab.reference.delivery import Deferred, Delivered, Failed, Result
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.retry_scheduler import RetryScheduler
+from mta_sts_lab.reference.retry_scheduler import RetryScheduler, VirtualClock
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope
-from mta_sts_lab.reference.spool import Spool, Spooled
+from mta_sts_lab.reference.store import JsonFolder
+
+#: Octets of the returned message's header section.
+LARGEST_HEADER = 16 * 1024
+
+
+def build_bounce(failed: Envelope, reason: str, status: str, hostname: str, now: float) -> Envelope:
+    """Return the notification that a message was given up, with the null reverse-path (RFC 5321, section 6.1)."""
+    report = EmailMessage(policy=policy.SMTP)
+    report["From"] = f"Mail Delivery System <mailer-daemon@{hostname}>"
+    report["To"] = _header_text(failed.sender)
+    report["Subject"] = "Undelivered Mail Returned to Sender"
+    report["Date"] = formatdate(now)
+    report["Message-ID"] = make_msgid(domain=hostname)
+    report["Auto-Submitted"] = "auto-replied"
+    report["Content-Type"] = 'multipart/report; report-type=delivery-status; boundary="=_reference_sender_report"'
+    report["MIME-Version"] = "1.0"
+    said = _header_text(reason)
+    explanation = EmailMessage(policy=policy.SMTP)
+    explanation.set_content(f"Your message to {_header_text(failed.recipient)} was given up.\n\n{said}\n")
+    report.attach(explanation)
+    report.attach(_delivery_status(failed, said, status, hostname))
+    header = EmailMessage(policy=policy.SMTP)
+    header["Content-Type"] = "text/rfc822-headers"
+    header.set_payload(_header_section(failed.message))
+    report.attach(header)
+    return Envelope("", failed.sender, report.as_bytes())
+
+
+def _delivery_status(failed: Envelope, said: str, status: str, hostname: str) -> EmailMessage:
+    of_message, of_recipient = Message(), Message()
+    of_message["Reporting-MTA"] = f"dns; {hostname}"
+    of_recipient["Final-Recipient"] = f"rfc822; {_header_text(failed.recipient)}"
+    of_recipient["Action"] = "failed"
+    of_recipient["Status"] = status
+    of_recipient["Diagnostic-Code"] = f"X-Reference-Sender; {said}"
+    part = EmailMessage(policy=policy.SMTP)
+    part["Content-Type"] = "message/delivery-status"
+    part.set_payload([of_message, of_recipient])
+    return part
+
+
+def _header_text(text: str) -> str:
+    """Text that can stand in a header: one line of printable ASCII, bounded."""
+    return "".join(character if " " <= character <= "~" else "?" for character in text)[:400]
+
+
+def _header_section(message: bytes) -> str:
+    section = message.replace(b"\r\n", b"\n").partition(b"\n\n")[0][:LARGEST_HEADER]
+    return section.decode("ascii", "replace").replace("�", "?") + "\n"
+
+
+class Spooled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of a message beside its text. Times are virtual seconds since 1970."""
+
+    id: str
+    sender: str
+    recipient: str
+    received_at: float
+    next_try: float
+    attempts: int = 0
+    reason: str = ""
+
+
+class Spool:
+    """A directory of messages: `<id>.eml` is the text, `<id>.json` the rest, written last and removed first."""
+
+    def __init__(self, directory: Path, log: Callable[[str], None]) -> None:
+        self._directory = directory
+        self._log = log
+        self._facts = JsonFolder(directory, Spooled, "spool", log)
+
+    def add(self, envelope: Envelope, now: float) -> Spooled:
+        """Keep a new message, due at once. Raises `OSError`; nothing is left behind then."""
+        entry = Spooled(secrets.token_hex(8), envelope.sender, envelope.recipient, received_at=now, next_try=now)
+        text = self._text(entry)
+        try:
+            text.write_bytes(envelope.message)
+            self._facts.write(entry.id, entry)
+        except OSError:
+            text.unlink(missing_ok=True)
+            raise
+        return entry
+
+    def update(self, entry: Spooled) -> None:
+        """Write what has changed, if the disk allows it."""
+        self._facts.keep(entry.id, entry)
+
+    def envelope(self, entry: Spooled) -> Envelope:
+        """Return the message with its envelope. Raises `OSError`."""
+        return Envelope(entry.sender, entry.recipient, self._text(entry).read_bytes())
+
+    def remove(self, entry: Spooled) -> None:
+        """Forget a message. From the first of these lines on it will not be delivered again."""
+        self._facts.remove(entry.id)
+        self._text(entry).unlink(missing_ok=True)
+
+    def load(self) -> list[Spooled]:
+        """Return all messages that an earlier life of the sender left."""
+        entries = self._facts.load()
+        for entry in entries:
+            if not self._text(entry).exists():
+                self._log(f"spool: the text of {entry.id} is missing")
+        return [entry for entry in entries if self._text(entry).exists()]
+
+    def _text(self, entry: Spooled) -> Path:
+        return self._directory / f"{entry.id}.eml"
+
 
 #: Seconds that running deliveries get to end when the sender is stopped gently.
 GRACE = 5.0
@@ -129,10 +243,7 @@ class Queue:
         )
         self._entries[entry.id] = kept
         self._log(f"{entry.id} to {entry.recipient}: deferred: {reason}")
-        try:
-            self._spool.update(kept)
-        except OSError as error:
-            self._log(f"{entry.id}: the spool could not be written: {error}")
+        self._spool.update(kept)
 
     def _return(self, entry: Spooled, envelope: Envelope, reason: str, status: str) -> None:
         """Give up: tell the sender, unless the message is itself a notification (RFC 5321, section 4.5.5)."""

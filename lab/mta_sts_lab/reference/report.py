@@ -1,4 +1,4 @@
-"""A TLS-RPT report as JSON (RFC 8460, section 4.4), and its file name (section 5.1). Pure."""
+"""A TLS-RPT report as JSON (RFC 8460, section 4.4), its file name (5.1), and what flaws make of its text. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,116 @@ import hashlib
 import json
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.reference.report_counts import AppliedPolicy, CountedDay, FailureKey, PolicyCounts
-from mta_sts_lab.reference.report_spoiled import spoil
+
+#: How much too high the flaw of that name counts. Above the attempts that any honest story makes a sender make.
+_TOO_HIGH = 1000
+
+
+def spoil(report: dict[str, Any], flaws: Flaws) -> None:
+    """Change a report in place, as the flaws say."""
+    if flaws.writes_null_contact:
+        report["contact-info"] = None
+    if flaws.ends_day_at_24:
+        end = report["date-range"]["end-datetime"]
+        report["date-range"]["end-datetime"] = end[: end.index("T")] + "T24:00:00Z"
+    if flaws.writes_times_without_zone:
+        report["date-range"] = {name: moment.rstrip("Z") for name, moment in report["date-range"].items()}
+    if flaws.mixes_policies_of_a_day:
+        _mix([block["policy"] for block in report["policies"] if block["policy"]["policy-type"] == "sts"])
+    for block in report["policies"]:
+        _spoil_list(block, flaws)
+        _spoil_counts(block, flaws)
+        _spoil_policy(block["policy"], block.get("failure-details", []), flaws)
+        for details in block.get("failure-details", []):
+            _spoil_failure(details, flaws)
+    if flaws.adds_block_for_the_mx:
+        report["policies"] += [_under_the_mx(block) for block in report["policies"] if block["policy"].get("mx-host")]
+    if flaws.writes_policies_as_object and len(report["policies"]) == 1:
+        [report["policies"]] = report["policies"]
+
+
+def in_u_labels(name: str) -> str:
+    """Return a name as people read it."""
+    return name.encode("ascii").decode("idna")
+
+
+def _under_the_mx(block: dict[str, Any]) -> dict[str, Any]:
+    return block | {"policy": block["policy"] | {"policy-domain": block["policy"]["mx-host"][0]}}
+
+
+def _mix(policies: list[dict[str, Any]]) -> None:
+    lines = list(dict.fromkeys(line for policy in policies for line in policy["policy-string"]))
+    for policy in policies:
+        policy["policy-string"] = lines
+
+
+def _spoil_list(block: dict[str, Any], flaws: Flaws) -> None:
+    entries = block.get("failure-details", [])
+    if flaws.tells_first_trouble_only and entries:
+        entries[0]["failed-session-count"] = sum(entry["failed-session-count"] for entry in entries)
+        block["failure-details"] = entries[:1]
+    if flaws.lists_every_session and entries:
+        block["failure-details"] = [
+            entry | {"failed-session-count": 1} for entry in entries for _ in range(entry["failed-session-count"])
+        ]
+
+
+def _spoil_counts(block: dict[str, Any], flaws: Flaws) -> None:
+    summary, entries = block["summary"], block.get("failure-details", [])
+    if flaws.counts_every_session_as_successful:
+        summary["total-successful-session-count"] += summary["total-failure-session-count"]
+    for entry in entries:
+        if flaws.counts_all_failures_in_each_entry:
+            entry["failed-session-count"] = summary["total-failure-session-count"]
+        if flaws.lays_all_failures_to_last_host and "receiving-mx-hostname" in entry:
+            entry["receiving-mx-hostname"] = block["policy"].get("mx-host", [entry["receiving-mx-hostname"]])[-1]
+
+
+def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:
+    if policy["policy-type"] != "sts":
+        return
+    failed_refresh = any(one["result-type"].startswith("sts-") for one in failures)
+    if flaws.denies_policy_after_failed_refresh and failed_refresh:
+        domain = policy["policy-domain"]
+        policy.clear()
+        policy |= {"policy-type": "no-policy-found", "policy-domain": domain}
+        return
+    if flaws.writes_policy_domain_in_u_labels:
+        policy["policy-domain"] = in_u_labels(policy["policy-domain"])
+    if flaws.writes_mx_host_in_u_labels:
+        policy["mx-host"] = [in_u_labels(pattern) for pattern in policy["mx-host"]]
+    if flaws.names_mx_as_policy_domain:
+        hosts = [one["receiving-mx-hostname"] for one in failures if "receiving-mx-hostname" in one]
+        policy["policy-domain"] = (hosts or policy["mx-host"] or [policy["policy-domain"]])[0]
+    if flaws.cuts_policy_string:
+        policy["policy-string"] = [line for line in policy["policy-string"] if not line.startswith("mx:")]
+    if flaws.writes_policy_string_as_string:
+        policy["policy-string"] = "\n".join(policy["policy-string"])
+    if flaws.leaves_out_policy_string:
+        del policy["policy-string"]
+    if flaws.writes_mx_host_as_string:
+        policy["mx-host"] = ",".join(policy["mx-host"])
+
+
+def _spoil_failure(details: dict[str, Any], flaws: Flaws) -> None:
+    if flaws.names_wrong_result_type and details["result-type"] == "starttls-not-supported":
+        details["result-type"] = "validation-failure"
+    if flaws.reports_invalid_policy_as_fetch_error and details["result-type"] == "sts-policy-invalid":
+        details["result-type"] = "sts-policy-fetch-error"
+    if flaws.reports_untrusted_policy_host_as_fetch_error and details["result-type"] == "sts-webpki-invalid":
+        details["result-type"] = "sts-policy-fetch-error"
+    if flaws.counts_too_high:
+        details["failed-session-count"] *= _TOO_HIGH
+    if flaws.counts_zero:
+        details["failed-session-count"] = 0
+    if flaws.leaves_out_reason and details["result-type"] == "certificate-not-trusted":
+        details.pop("failure-reason-code", None)
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from mta_sts_lab.reference.atomic import write_atomically
+from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy
+from mta_sts_lab.reference.session import Destination, Unprotected
+from mta_sts_lab.reference.store import JsonFolder
 
 #: Days of domains. Beyond that the oldest are dropped, so that hostile input cannot fill memory or disk.
 MOST_DAYS = 10_000
@@ -90,21 +92,14 @@ class ReportCounts:
     def __init__(
         self, directory: Path, now: Callable[[], float], log: Callable[[str], None], *, zone_seconds: int = 0
     ) -> None:
-        self._directory = directory
+        self._kept = JsonFolder(directory, _Kept, "report counters", log)
         self._now = now
-        self._log = log
         self._zone_seconds = zone_seconds
         self._days: dict[tuple[int, str], CountedDay] = {}
-        directory.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> None:
         """Read what an earlier life of the sender left."""
-        for path in sorted(self._directory.glob("*.json")):
-            try:
-                day = _day(msgspec.json.decode(path.read_bytes(), type=_Kept))
-            except (OSError, msgspec.MsgspecError) as error:
-                self._log(f"report counters: {path.name} cannot be read and is left out: {error}")
-                continue
+        for day in map(_day, self._kept.load()):
             known = self._days.setdefault((day.begins, day.domain), day)
             if known is not day:
                 # The day was being reported when the process ended: one report says it all.
@@ -133,7 +128,7 @@ class ReportCounts:
 
     def forget(self, day: CountedDay) -> None:
         """Remove from disk what is reported, or need not be."""
-        self._path(day).unlink(missing_ok=True)
+        self._kept.remove(day.id)
 
     def _today(self, domain: str) -> CountedDay:
         begins = int(self._now() + self._zone_seconds) // _DAY * _DAY - self._zone_seconds
@@ -146,13 +141,7 @@ class ReportCounts:
         return fresh
 
     def _write(self, day: CountedDay) -> None:
-        try:
-            write_atomically(self._path(day), msgspec.json.encode(_kept(day)))
-        except OSError as error:
-            self._log(f"report counters: those of {day.domain} could not be written: {error}")
-
-    def _path(self, day: CountedDay) -> Path:
-        return self._directory / f"{day.id}.json"
+        self._kept.keep(day.id, _kept(day))
 
 
 def _kept(day: CountedDay) -> _Kept:
@@ -176,3 +165,69 @@ def _add(to: CountedDay, more: CountedDay) -> None:
         current.successful += counts.successful
         current.failed += counts.failed
         current.failures.update(counts.failures)
+
+
+#: Characters. RFC 8460, section 4.3.3 speaks of a short text.
+LONGEST_REASON = 200
+
+
+class SessionTally:
+    """Counts the sessions of one delivery under one policy. Without `counts` nothing is counted.
+
+    `failures` is false where failures are nobody's business: under a policy of mode none (RFC 8461, section 6).
+    """
+
+    def __init__(
+        self,
+        counts: ReportCounts | None,
+        domain: str,
+        policy: AppliedPolicy,
+        flaws: Flaws,
+        *,
+        failures: bool = True,
+    ) -> None:
+        self._counts = counts
+        self._domain = domain
+        self._policy = policy
+        self._flaws = flaws
+        self._failures = failures
+        self._last: FailureKey | None = None
+        self._sessions = 0
+
+    def succeeded(self) -> None:
+        """Note a session in which TLS was as the policy wants it."""
+        self._session(None)
+
+    def failed(self, result_type: str, mx_host: str = "", *, reason: str = "") -> None:
+        """Note a failure before any connection: at discovery or at the MX match."""
+        self._count(FailureKey(result_type, mx_host, reason=reason[:LONGEST_REASON]))
+
+    def unprotected(self, to: Destination, failure: Unprotected) -> None:
+        """Note a session that did not get the TLS it needs."""
+        unfinished = failure.handshake and failure.verify_code is None
+        if self._flaws.counts_failures_as_successes or (
+            unfinished and self._flaws.counts_unfinished_handshakes_as_successes
+        ):
+            self._session(None)
+            return
+        reason = failure.reason[:LONGEST_REASON]
+        self._session(FailureKey(failure.result_type, to.host, to.address, failure.local_address, reason))
+
+    def close(self) -> None:
+        """The delivery is over."""
+        if self._flaws.counts_messages and self._sessions:
+            self._count(self._last)
+
+    def _session(self, failure: FailureKey | None) -> None:
+        self._last = failure
+        self._sessions += 1
+        if not self._flaws.counts_messages:
+            self._count(failure)
+
+    def _count(self, failure: FailureKey | None) -> None:
+        if self._counts is None:
+            return
+        if failure is None:
+            self._counts.succeeded(self._domain, self._policy)
+        elif self._failures:
+            self._counts.failed(self._domain, self._policy, failure)

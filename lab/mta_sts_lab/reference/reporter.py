@@ -1,25 +1,105 @@
-"""Sends TLS-RPT reports, and sends them again for a day if nobody takes them (RFC 8460, sections 4.1 and 5.5)."""
+"""Sends TLS-RPT reports, and sends them again for a day if nobody takes them (RFC 8460, sections 4.1, 5.3 to 5.5)."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import aiohttp
 import msgspec
+from yarl import URL
 
-from mta_sts_lab.reference.clock import VirtualClock
+from mta_sts_lab.reference.delivery import Deferred, Delivered, Delivery, Failed
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.report import build_report, emptied, renewed
+from mta_sts_lab.reference.report import Report, build_report, contact, emptied, renewed
 from mta_sts_lab.reference.report_counts import CountedDay, ReportCounts
-from mta_sts_lab.reference.report_record import ReportAddress
-from mta_sts_lab.reference.report_records import ReportRecords
-from mta_sts_lab.reference.report_sender import Receipt, ReportSender
-from mta_sts_lab.reference.report_spool import PendingReport, ReportSpool
+from mta_sts_lab.reference.report_mail import ReportSigner, build_report_mail
+from mta_sts_lab.reference.report_record import Mailbox, ReportAddress, ReportRecords, WebPlace
 from mta_sts_lab.reference.resolver import LookupFailure
-from mta_sts_lab.reference.retry_scheduler import RetryScheduler
+from mta_sts_lab.reference.retry_scheduler import RetryScheduler, VirtualClock
 from mta_sts_lab.reference.settings import DAY, Settings
+from mta_sts_lab.reference.smtp_client import Envelope
+from mta_sts_lab.reference.store import JsonFolder
+
+
+class PendingReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A report with the history of its attempts. Times are virtual seconds since 1970."""
+
+    report: Report
+    begun_at: float
+    next_try: float
+    attempts: int = 0
+
+    @property
+    def file_name(self) -> str:
+        """What it is kept under."""
+        return self.report.id.partition("@")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one attempt. `never` tells that another one is of no use; `what` is a line for the log."""
+
+    taken: bool
+    what: str
+    never: bool = False
+
+
+class ReportSender:
+    """Carries reports. `hostname` is the sender's own name."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        delivery: Delivery,
+        signer: ReportSigner,
+        clock: VirtualClock,
+        hostname: str,
+        flaws: Flaws,
+    ) -> None:
+        self._session = session
+        self._delivery = delivery
+        self._signer = signer
+        self._clock = clock
+        self._hostname = hostname
+        self._flaws = flaws
+
+    async def bring(self, report: Report, to: ReportAddress) -> Receipt:
+        """Make one attempt. Whatever goes wrong is in the receipt."""
+        match to:
+            case WebPlace(uri):
+                return await self._post(report, uri)
+            case Mailbox(address):
+                return await self._mail(report, address)
+
+    async def _post(self, report: Report, uri: str) -> Receipt:
+        """POST; any status but 2xx is a failure that may pass (RFC 8460, section 5.4 leaves it to local policy)."""
+        media_type = "application/gzip" if self._flaws.posts_wrong_media_type else "application/tlsrpt+gzip"
+        content = report.text if self._flaws.posts_plain_as_gzip else report.packed
+        try:
+            async with self._session.post(
+                URL(uri, encoded=True), data=content, headers={"Content-Type": media_type}, allow_redirects=False
+            ) as response:
+                return Receipt(200 <= response.status < 300, f"HTTP status {response.status}")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Receipt(False, f"{error or type(error).__name__}")
+
+    async def _mail(self, report: Report, address: str) -> Receipt:
+        try:
+            mail = build_report_mail(report, address, self._hostname, self._clock.now(), self._flaws)
+            signed = self._signer.signed(mail)
+        except OSError as error:
+            return Receipt(False, f"the mail cannot be signed: {error}")
+        match await self._delivery.deliver_report(Envelope(contact(report.submitter), address, signed)):
+            case Delivered(detail):
+                return Receipt(True, f"delivered to {detail}")
+            case Deferred(reason):
+                return Receipt(False, reason)
+            case Failed(reason):
+                return Receipt(False, reason, never=True)
+
 
 #: Virtual seconds by which the last attempt may come late: the clock's timer never fires early.
 _LATE = 60.0
@@ -31,7 +111,7 @@ class Reporter:
     def __init__(
         self,
         counts: ReportCounts,
-        spool: ReportSpool,
+        spool: JsonFolder[PendingReport],
         records: ReportRecords,
         report_sender: ReportSender,
         clock: VirtualClock,
@@ -160,8 +240,8 @@ class Reporter:
         pause = self._settings.retry_seconds * (1 if even else 2 ** min(pending.attempts, 16))
         kept = msgspec.structs.replace(pending, attempts=pending.attempts + 1, next_try=min(now + pause, last))
         self._pending[kept.report.id] = kept
-        self._spool.keep(kept)
+        self._spool.keep(kept.file_name, kept)
 
     def _drop(self, pending: PendingReport) -> None:
         self._pending.pop(pending.report.id, None)
-        self._spool.remove(pending)
+        self._spool.remove(pending.file_name)

@@ -10,25 +10,21 @@ from pathlib import Path
 
 import aiohttp
 
-from mta_sts_lab.reference.clock import VirtualClock
 from mta_sts_lab.reference.delivery import Delivery
-from mta_sts_lab.reference.discovery import Discovery
+from mta_sts_lab.reference.discovery import Discovery, PolicyCache
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
-from mta_sts_lab.reference.https_client import open_session
-from mta_sts_lab.reference.policy_cache import PolicyCache
-from mta_sts_lab.reference.policy_fetch import PolicyFetcher
-from mta_sts_lab.reference.queue import Entry, Queue
+from mta_sts_lab.reference.https_client import PolicyFetcher, open_session
+from mta_sts_lab.reference.queue import Entry, Queue, Spool
 from mta_sts_lab.reference.report_counts import ReportCounts
-from mta_sts_lab.reference.report_records import ReportRecords
-from mta_sts_lab.reference.report_sender import ReportSender
-from mta_sts_lab.reference.report_signature import ReportSigner
-from mta_sts_lab.reference.report_spool import ReportSpool
-from mta_sts_lab.reference.reporter import Reporter
+from mta_sts_lab.reference.report_mail import ReportSigner
+from mta_sts_lab.reference.report_record import ReportRecords
+from mta_sts_lab.reference.reporter import PendingReport, Reporter, ReportSender
 from mta_sts_lab.reference.resolver import Resolver
+from mta_sts_lab.reference.retry_scheduler import VirtualClock
 from mta_sts_lab.reference.session import Sessions
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_server import SmtpServer
-from mta_sts_lab.reference.spool import Spool
+from mta_sts_lab.reference.store import JsonFolder
 from mta_sts_lab.reference.tls import TlsContexts
 from mta_sts_lab.world.network import Network
 
@@ -161,9 +157,8 @@ class ReferenceSender:
         settings, network, flaws = self.settings, self._network, self.flaws
         resolver = Resolver(network, self._dns, settings.lookup_seconds)
         cache = PolicyCache(self._directory / "policies", self.log)
-        if flaws.forgets_cache_at_restart:
-            cache.forget_all()
-        cache.load()
+        if not flaws.forgets_cache_at_restart:
+            cache.load()
         fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds)
         reporting = open_session(resolver, network, self._contexts.verifying(), settings.report_seconds)
         discovery = Discovery(resolver, PolicyFetcher(fetching, flaws), cache, self.clock, flaws, self.log)
@@ -175,7 +170,7 @@ class ReferenceSender:
         spool = Spool(self._directory / "spool", self.log)
         queue = Queue(spool, delivery.deliver, self.clock, settings, flaws, self.log, self._failed)
         report_sender = ReportSender(reporting, delivery, self.signer, self.clock, settings.hostname, flaws)
-        kept = ReportSpool(self._directory / "reports", self.log)
+        kept = JsonFolder(self._directory / "reports", PendingReport, "reports", self.log)
         reporter = Reporter(counts, kept, records, report_sender, self.clock, settings, flaws, self.log, self._failed)
         server = SmtpServer(settings.hostname, queue.take)
         return _Life(queue, sessions, reporter, server, (fetching, reporting))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from mta_sts_lab.reference import certificate
 from mta_sts_lab.reference.channel import HandshakeFailed
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope, Reply, SmtpBroken, SmtpClient, SmtpRefused, StarttlsRefused
-from mta_sts_lab.reference.tls import EXPIRED, SELF_SIGNED, WRONG_NAME, TlsContexts
+from mta_sts_lab.reference.tls import EXPIRED, SELF_SIGNED, WRONG_NAME, TlsContexts, covers, expired, self_signed
 from mta_sts_lab.world.network import Network, UnsafeAddress
 
 
@@ -133,8 +132,8 @@ class Sessions:
         try:
             await self._encrypt(client, to)
             shown, ours = client.channel.peer_certificate(), client.channel.local_address
-            named = certificate.self_signed(shown) and certificate.covers(shown, to.host)
-            if not named or certificate.expired(shown):
+            named = self_signed(shown) and covers(shown, to.host)
+            if not named or expired(shown):
                 raise Unprotected("certificate-not-trusted", "not self-signed for this host", ours)
             return await self._hand_over(client, envelope)
         finally:

@@ -1,13 +1,57 @@
-"""What the sender asks of TLS, as one SSL context a kind: loading a CA costs milliseconds, so it is done once."""
+"""What the sender asks of TLS, as one SSL context a kind, and certificates looked at by hand for the flaws."""
 
 from __future__ import annotations
 
 import ssl
 import warnings
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from mta_sts_lab.reference import certificate
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
 from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.policy import matches
+
+
+def covers(der: bytes, host: str) -> bool:
+    """Whether a subjectAltName DNS-ID names the host (RFC 9525, section 6.3). The common name never counts."""
+    return any(matches(name, host) for name in _names(der))
+
+
+def has_wildcard(der: bytes) -> bool:
+    """Whether a subjectAltName DNS-ID of the certificate begins with a wildcard."""
+    return any(name.startswith("*.") for name in _names(der))
+
+
+def begun(der: bytes) -> bool:
+    """Whether the certificate's first day has come."""
+    return x509.load_der_x509_certificate(der).not_valid_before_utc <= datetime.now(UTC)
+
+
+def expired(der: bytes) -> bool:
+    """Whether the certificate's last day has passed."""
+    return x509.load_der_x509_certificate(der).not_valid_after_utc < datetime.now(UTC)
+
+
+def self_signed(der: bytes) -> bool:
+    """Whether the certificate is signed with its own key."""
+    certificate = x509.load_der_x509_certificate(der)
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _names(der: bytes) -> list[str]:
+    """The certificate's subjectAltName DNS-IDs; none if it has no such extension that can be read."""
+    try:
+        extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return extension.value.get_values_for_type(x509.DNSName)
+
 
 #: OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name.
 _NO_CHECK_TIME = 0x200000
@@ -46,14 +90,14 @@ class TlsContexts:
         """What OpenSSL was told not to look at and a correct sender would mind. Without flaws: nothing."""
         flaws = self._flaws
         by_hand = flaws.sends_no_server_name or flaws.accepts_untrusted
-        if by_hand and not flaws.accepts_wrong_name and not certificate.covers(der, host):
+        if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
-        if flaws.refuses_wildcard_certificates and certificate.has_wildcard(der):
+        if flaws.refuses_wildcard_certificates and has_wildcard(der):
             return Problem(WRONG_NAME, f"a wildcard is not {host}")
-        if (flaws.accepts_expired or flaws.accepts_untrusted) and not certificate.begun(der):
+        if (flaws.accepts_expired or flaws.accepts_untrusted) and not begun(der):
             return Problem(NOT_YET_VALID, "the certificate is not yet valid")
         undated = flaws.accepts_untrusted or flaws.accepts_not_yet_valid
-        if undated and not flaws.accepts_expired and certificate.expired(der):
+        if undated and not flaws.accepts_expired and expired(der):
             return Problem(EXPIRED, "the certificate has expired")
         return None
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import RecordFile
-from mta_sts_lab.reports.writers import write_whole
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runs.leftovers import hold
 from mta_sts_lab.runs.trouble import Interrupted, RunBroken, UsageError
+from mta_sts_lab.whole_files import write_whole
 
 _Piece = TypeVar("_Piece")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.model import Requirement, Verdict
 from mta_sts_lab.record import Record
+from mta_sts_lab.whole_files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,3 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all. Raises `OSError`."""
-    draft = path.with_name(path.name + ".part")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise

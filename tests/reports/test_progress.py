@@ -5,11 +5,13 @@ from mta_sts_lab.events import Event
 from mta_sts_lab.model import Mode
 from mta_sts_lab.reports.progress import Progress
 
-from .records import HOSTILE, assert_fits, console, printed, strip_events, strip_record
+from .records import HOSTILE, MODES, assert_fits, case_id, console, printed, strip_events, strip_record
+
+CASES = [case_id(mode) for mode in MODES]
 
 
 def test_cases_are_counted_as_they_begin_and_end() -> None:
-    progress = Progress(console(), 4)
+    progress = Progress(console(), CASES)
     for event in strip_events(Mode.ENFORCE):
         if event.step == "attack":
             break
@@ -23,7 +25,7 @@ def test_cases_are_counted_as_they_begin_and_end() -> None:
 
 def test_a_pipe_stays_quiet() -> None:
     on = console(terminal=False)
-    with Progress(on, 4) as progress:
+    with Progress(on, CASES) as progress:
         for event in strip_record().events:
             progress.on_event(event)
     assert printed(on) == ""
@@ -31,7 +33,7 @@ def test_a_pipe_stays_quiet() -> None:
 
 def test_a_terminal_shows_the_line_and_takes_it_away() -> None:
     on = console(terminal=True)
-    with Progress(on, 4) as progress:
+    with Progress(on, CASES) as progress:
         for event in strip_record().events:
             progress.on_event(event)
     assert "4 of 4 cases" in printed(on)
@@ -39,7 +41,7 @@ def test_a_terminal_shows_the_line_and_takes_it_away() -> None:
 
 
 def test_trouble_shows_at_once_and_cannot_break_the_line() -> None:
-    progress = Progress(console(), 300)
+    progress = Progress(console(), [str(number) for number in range(300)])
     for number, fact in enumerate((facts.LabFailed(where=HOSTILE, error="x"), facts.TargetFailed(what=HOSTILE * 9)), 1):
         progress.on_event(Event(number=number, at=0.1, fact=fact))
         assert "failed" in progress.line().plain or "error in the lab" in progress.line().plain
@@ -47,7 +49,7 @@ def test_trouble_shows_at_once_and_cannot_break_the_line() -> None:
 
 
 def test_many_steps_at_once_fit_into_the_line() -> None:
-    progress = Progress(console(), 300)
+    progress = Progress(console(), [str(number) for number in range(300)])
     for number in range(60):
         case = str(number)
         progress.on_event(Event(number=number, at=0.1, fact=facts.CaseBegan(domain="d", mode="enforce"), case=case))
@@ -57,5 +59,14 @@ def test_many_steps_at_once_fit_into_the_line() -> None:
 
 
 def test_one_of_several_runs_says_which() -> None:
-    progress = Progress(console(), 4, "postfix, 2 of 3")
+    progress = Progress(console(), CASES, "postfix, 2 of 3")
     assert progress.line().plain.startswith("postfix, 2 of 3: 0 of 4 cases")
+
+
+def test_only_the_cases_of_the_run_are_counted_and_all_probes() -> None:
+    began = Event(number=1, at=0.1, fact=facts.CaseBegan(domain="d", mode="enforce"), case="adapter/up")
+    run, check = Progress(console(), CASES), Progress(console())
+    run.on_event(began)
+    check.on_event(began)
+    assert (run.begun, check.begun) == (0, 1)
+    assert check.line().plain.startswith("0 of 1 probes (begun 1)")

@@ -268,7 +268,7 @@ def target_check(
     from mta_sts_lab.reports.progress import Progress
 
     screen = console(stderr=True)
-    with Progress(screen, probes=True) as progress:
+    with Progress(screen) as progress:
         onlooker = Onlooker(progress.on_event, lambda text: aside(screen, text))
         checked = check_target(target, flaw or (), out, seed, ("sts-lab", *sys.argv[1:]), onlooker)
     if json:

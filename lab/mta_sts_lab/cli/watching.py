@@ -25,7 +25,7 @@ def watched(screen: Console, target: str = "", place: str = "") -> Iterator[Watc
 
         def planned(plan: Plan) -> None:
             title = f"{target}, {place}" if target else ""
-            shown.append(stack.enter_context(Progress(screen, len(plan.cases), title)))
+            shown.append(stack.enter_context(Progress(screen, {case.id for case in plan.cases}, title)))
 
         def seen(event: Event) -> None:
             shown[0].on_event(event)

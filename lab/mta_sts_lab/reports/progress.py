@@ -1,33 +1,24 @@
-"""How a run is going, while it is going: one live line on a terminal, and nothing at all in a pipe."""
+"""How a run is going, while it is going: one live line on a terminal, and nothing in a pipe."""
 
 from __future__ import annotations
 
 from collections import Counter
-from types import TracebackType
+from collections.abc import Collection
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from mta_sts_lab.adapter_check import is_probe
 from mta_sts_lab.events import CaseBegan, CaseEnded, Event, LabFailed, StepBegan, TargetFailed
 from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.layout import page_width
 
-#: A second. Quick enough to look alive, and far below what a terminal over a slow line takes.
-_REFRESHES = 8
 
-
-class Progress:
+class Progress(Live):
     """Counts cases as they begin and end. Use it as a context manager and feed it every event of the run."""
 
-    def __init__(self, console: Console, cases: int = 0, title: str = "", *, probes: bool = False) -> None:
-        """`cases` is how many will be played, supporting ones too; with `probes` those of an adapter are counted.
-
-        `title` stands before all else.
-        """
-        self._probes = probes
-        self._console = console
+    def __init__(self, console: Console, cases: Collection[str] | None = None, title: str = "") -> None:
+        """`cases` are the ids that are counted; None counts the probes of an adapter. `title` stands before all."""
         self._cases = cases
         self._title = f"{title}: " if title else ""
         self._steps: dict[str, str] = {}
@@ -35,40 +26,31 @@ class Progress:
         self.begun = 0
         self.ended = 0
         self.trouble = ""
-        self._live: Live | None = None
+        super().__init__(
+            console=console,
+            refresh_per_second=8,
+            transient=True,
+            get_renderable=self.line,
+            # Others may write to these while the line is shown.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def __enter__(self) -> Progress:
         """Start the live line, where there is a terminal for it."""
-        if self._console.is_terminal:
-            self._live = Live(
-                console=self._console,
-                refresh_per_second=_REFRESHES,
-                transient=True,
-                get_renderable=self.line,
-                # What others write meanwhile is theirs.
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
+        if self.console.is_terminal:
+            self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the live line away."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     @property
     def phases(self) -> dict[str, int]:
         """How many of the cases under way are in which step."""
-        return dict(Counter(self._steps.values()))
+        return dict(Counter(list(self._steps.values())))
 
     def on_event(self, event: Event) -> None:
         """Take the next event of the run in."""
         self._at = event.at
-        if is_probe(event.case) and not self._probes:
+        if event.case and self._cases is not None and event.case not in self._cases:
             return
         match event.fact:
             case CaseBegan():
@@ -87,17 +69,16 @@ class Progress:
                 pass
 
     def line(self) -> Text:
-        """Return the line as it stands."""
-        # The display is refreshed from a thread of its own, while events come in: it works on a copy.
-        phases = Counter(list(self._steps.values()))
-        told = f"{self._title}{self.ended} of {self._cases} cases"
-        if self._probes:
-            told = f"{self.ended} of {self.begun} probes" if self.begun else "waiting until the target is up"
-        if phases:
-            told += " (" + ", ".join(f"{step} {count}" for step, count in phases.most_common(4)) + ")"
-        told += f"  {self._at:.1f} s"
-        room = page_width(self._console.width) - 1
-        line = Text(shortened(told, room), no_wrap=True, overflow="ignore")
+        """Return the line as it stands. A thread of rich calls this while events come in."""
+        if self._cases is not None:
+            text = f"{self._title}{self.ended} of {len(self._cases)} cases"
+        else:
+            text = f"{self.ended} of {self.begun} probes" if self.begun else "waiting until the target is up"
+        if phases := self.phases:
+            text += " (" + ", ".join(f"{step} {count}" for step, count in Counter(phases).most_common(4)) + ")"
+        text += f"  {self._at:.1f} s"
+        room = page_width(self.console.width) - 1
+        line = Text(shortened(text, room), no_wrap=True, overflow="ignore")
         if self.trouble:
             line.append(shortened(f"  {self.trouble}", max(room - line.cell_len, 0)), style="yellow")
         return line

@@ -57,7 +57,7 @@ class Summary:
     known: tuple[str, ...] = ()
     #: In how many cases under enforce mail was held in a step with an attack.
     held: int = 0
-    #: In how many cases there is a finding that does each harm to mail.
+    #: In how many cases each harm is the worst that was done to mail.
     harms: Mapping[Harm, int] = field(default_factory=dict)
 
     @property
@@ -85,13 +85,8 @@ def summarise(record: Record, verdicts: Sequence[Verdict], accounts: KnownCompar
         exit_code=_exit_code(selected, accounts, complete and not unjudged),
         known=tuple(verdict.case for verdict in selected if verdict.case in known),
         held=_held_under_enforce(record, selected),
-        harms=Counter(harm for verdict in selected for harm in harms_of(verdict)),
+        harms=Counter(verdict.harm for verdict in selected if verdict.harm),
     )
-
-
-def harms_of(verdict: Verdict) -> set[Harm]:
-    """Return what the findings of a case mean for mail."""
-    return {one.harm for one in verdict.judgements if one.grade in (Grade.FAIL, Grade.WEAK)} - {Harm.NONE}
 
 
 def _held_under_enforce(record: Record, selected: Sequence[Verdict]) -> int:

@@ -122,7 +122,7 @@ def test_a_target_from_somebodys_own_folder_is_told_from_the_shipped_one_whose_n
 def test_every_form_says_that_a_run_was_a_black_box() -> None:
     hidden, seen = judged([verdict(FAILING, Grade.FAIL)], run="1"), judged([verdict(FAILING, Grade.FAIL)], run="2")
     matrix = matrix_of([replace(hidden, black_box=True), seen])
-    assert [text.count("black box: nothing but mail was asked of it") for text in _readable(matrix)] == [1, 1, 1]
+    assert [text.count("black box: no hook of the target was used") for text in _readable(matrix)] == [1, 1, 1]
     assert [column["black_box"] for column in matrix_document(matrix)["columns"]] == [True, False]
 
 

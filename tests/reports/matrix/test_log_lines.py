@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.reports.matrix.log_lines import log_by_case
+from mta_sts_lab.reports.matrix.evidence import log_by_case
 
 #: What mail servers say when they take a message, and what their logs call it.
 REPLIES = [

@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from mta_sts_lab.model import Grade, Harm
 from mta_sts_lab.reports.glossary import GRADES
+from mta_sts_lab.reports.matrix.matrix_json import COLOURS
 from mta_sts_lab.reports.matrix.table import (
     LETTERS,
     SEVERITY,
@@ -18,7 +19,6 @@ from mta_sts_lab.reports.matrix.table import (
     reason_of,
     severity,
 )
-from mta_sts_lab.reports.matrix.words import COLOURS, harm
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 
 from tests.reports.matrix.judged import judged, runs, states, verdict
@@ -169,8 +169,8 @@ def test_totals_count_harm_and_say_it() -> None:
     untrue = verdict("mx/u[enforce]", Grade.FAIL, harm=Harm.UNTRUE_REPORT)
     bad, good = matrix_of([judged([*out, kept, weak, untrue], target="one"), judged([], target="two")]).columns
     assert (bad.totals.let_out, bad.totals.kept_back) == (2, 1)
-    assert harm(bad.totals) == "let mail out in 2, kept mail back in 1"
-    assert harm(good.totals) == ""
+    assert bad.totals.harm == "let mail out in 2, kept mail back in 1"
+    assert good.totals.harm == ""
 
 
 def test_who_lets_mail_out_stands_before_who_keeps_more_of_it_back() -> None:

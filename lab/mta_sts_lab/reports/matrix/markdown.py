@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.reports.escaping import escape_unprintable
-from mta_sts_lab.reports.matrix.table import KNOWN_MARK, Cell, Family, Matrix, State, Totals
-from mta_sts_lab.reports.matrix.words import HARM, counted, date_of, folded, harm, legend, reservations, versions_of
+from mta_sts_lab.reports.matrix.table import HARM, KNOWN_MARK, Cell, Family, Matrix, State, Totals, folded
 
 #: Markdown has no colours; these squares have, in every viewer.
 SQUARES: Mapping[Grade, str] = {
@@ -51,16 +50,16 @@ def code(text: str) -> str:
 def _targets(matrix: Matrix) -> str:
     rows = []
     for column in matrix.columns:
-        told = "; ".join(part for part in map(escaped, (versions_of(column), reservations(column))) if part)
-        cells = [f"**{escaped(column.label)}**", told, date_of(column), str(column.totals.run), _counts(column.totals)]
-        cells.append(harm(column.totals))
+        told = "; ".join(part for part in map(escaped, (column.versions, column.reservations)) if part)
+        cells = [f"**{escaped(column.label)}**", told, column.date, str(column.totals.run), _counts(column.totals)]
+        cells.append(column.totals.harm)
         rows.append(cells)
     return _table(["target", "versions", "run on", "cases", "verdicts", "mail"], rows)
 
 
 def _legend(matrix: Matrix) -> str:
     told = []
-    for letter, grade, meaning in legend(matrix):
+    for letter, grade, meaning in matrix.legend:
         square = f"{SQUARES[grade]} " if grade else ""
         shown = _STAR if letter == KNOWN_MARK else letter
         told.append(f"{square}{shown} {meaning}".strip())
@@ -92,7 +91,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _counts(totals: Totals) -> str:
-    shown = [f"{SQUARES[grade] if grade else ''} {count} {letter}".strip() for letter, grade, count in counted(totals)]
+    shown = [f"{SQUARES[grade] if grade else ''} {count} {letter}".strip() for letter, grade, count in totals.counted]
     if totals.known:
         shown.append(f"({totals.known} known)")
     return " ".join(shown)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.matrix.table import LETTERS, Cell, Column, Family, Matrix, Totals
-from mta_sts_lab.reports.matrix.words import COLOURS
+
+#: The colour of each verdict, by name; each form shows it by its own means.
+COLOURS: Mapping[Grade, str] = {
+    Grade.PASS: "green",
+    Grade.INFO: "blue",
+    Grade.WEAK: "yellow",
+    Grade.UNSUPPORTED: "grey",
+    Grade.INCONCLUSIVE: "purple",
+    Grade.LAB_ERROR: "brown",
+    Grade.FAIL: "red",
+}
 
 #: Raised with any change that a reader of the older document would stumble over.
 FORMAT = 2

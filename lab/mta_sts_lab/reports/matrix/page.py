@@ -22,8 +22,7 @@ from mta_sts_lab import __version__
 from mta_sts_lab.model import Requirement
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import level_phrase
-from mta_sts_lab.reports.matrix.table import LETTERS, Matrix, Row
-from mta_sts_lab.reports.matrix.words import HARM, counted, date_of, harm, legend, reservations, versions_of
+from mta_sts_lab.reports.matrix.table import HARM, LETTERS, Matrix, Row
 
 #: Cases in one block of evidence. More compress little better (1 % from 25 to 50) and take longer to open.
 BLOCK = 25
@@ -70,13 +69,7 @@ def matrix_html(matrix: Matrix, evidence: EvidenceOf, requirements: Mapping[str,
         blocks=blocks,
         data=_data(matrix, obligations, requirements),
         many=len(matrix.columns) >= MANY_COLUMNS,
-        legend=legend(matrix),
-        versions_of=versions_of,
-        date_of=date_of,
-        reservations=reservations,
-        counted=counted,
-        harm=harm,
-        harm_meaning=HARM if any(harm(column.totals) for column in matrix.columns) else "",
+        harm_meaning=HARM if any(column.totals.harm for column in matrix.columns) else "",
         made_by=f"mta-sts-lab {__version__}",
     )
 
@@ -102,7 +95,7 @@ def _data(matrix: Matrix, obligations: Iterable[str], requirements: Mapping[str,
         "block": BLOCK,
         "cases": [row.case for row in matrix.rows],
         "columns": [
-            [escape_unprintable(column.label), escape_unprintable(versions_of(column)), column.run.run]
+            [escape_unprintable(column.label), escape_unprintable(column.versions), column.run.run]
             for column in matrix.columns
         ],
         "letters": {grade.value: letter for grade, letter in LETTERS.items()},

@@ -1,8 +1,8 @@
-"""The matrix itself, before anything of it is shown: columns, rows by family, their order, and what they add up to.
+"""The matrix: columns, rows by family, their order, what they add up to, and the words that all its forms share.
 
-Worst first, everywhere: the targets from left to right, the families and the cases in them from top to bottom. A
-failure weighs more than any number of lesser findings, and among targets mail that got out against an enforced policy
-more than any other failure; a known failure is a failure like any other.
+Targets, families and cases are sorted with the worst first. A failure weighs more than any number of lesser findings;
+among targets, mail that got out against an enforced policy weighs more than any other failure. A known failure counts
+like any other.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 
 from mta_sts_lab.model import MERGE_ORDER, Grade, Harm, Verdict
-from mta_sts_lab.reports.glossary import GRADES
+from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.glossary import GRADES, HARMS
+from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 
-#: Worst first: what puts one row, column or family before another. What passes does not, nor what was not claimed.
+#: The grades by which rows, columns and families are sorted, worst first.
 SEVERITY = tuple(grade for grade in reversed(MERGE_ORDER) if grade is not Grade.PASS)
 
 #: A verdict in one letter. `N` stands for "nothing proved".
@@ -32,6 +36,11 @@ LETTERS: Mapping[Grade, str] = {
 
 #: The letter of a case that was played and never judged, and what stands behind the letter of a known failure.
 UNJUDGED_LETTER, KNOWN_MARK = "?", "*"
+
+HARM = f"Let out: delivered, or read on the way, against an enforced policy. Kept back: {HARMS[Harm.KEPT_BACK][1]}."
+
+#: How to read a line of a case.
+REASONS = "Behind a case: the judge's reason for each finding, and in brackets the columns that have it."
 
 
 class State(StrEnum):
@@ -92,6 +101,21 @@ class Totals:
         """How many cells were counted."""
         return self.run + self.not_run
 
+    @property
+    def counted(self) -> tuple[tuple[str, Grade | None, int], ...]:
+        """Letter, verdict and count of whatever occurs, worst first."""
+        found: list[tuple[str, Grade | None, int]] = [
+            (LETTERS[grade], grade, self.counts[grade]) for grade in reversed(list(GRADES)) if self.counts[grade]
+        ]
+        return (*found, (UNJUDGED_LETTER, None, self.unjudged)) if self.unjudged else tuple(found)
+
+    @property
+    def harm(self) -> str:
+        """In how many cases mail came to harm, in words; empty if in none."""
+        said = [f"let mail out in {self.let_out}"] if self.let_out else []
+        said += [f"kept mail back in {self.kept_back}"] if self.kept_back else []
+        return ", ".join(said)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -104,6 +128,15 @@ class Row:
     def silent(self) -> bool:
         """Whether no column has anything to say of the case."""
         return all(cell.silent for cell in self.cells)
+
+    @property
+    def reasons(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Each reason code and the keys of the columns that have it, the worst verdict's first."""
+        found: dict[str, list[int]] = {}
+        for key, cell in sorted(enumerate(self.cells, start=1), key=lambda pair: rank(pair[1].grade)):
+            if cell.reason:
+                found.setdefault(cell.reason, []).append(key)
+        return tuple((reason, tuple(sorted(keys))) for reason, keys in found.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +157,27 @@ class Column:
     run: JudgedRun
     totals: Totals
 
+    @property
+    def versions(self) -> str:
+        """What the target's parts are, as it says itself: `postfix 3.10.13, openssl 3.5.9`."""
+        return ", ".join(f"{part} {version}" for part, version in self.run.versions.items())
+
+    @property
+    def date(self) -> str:
+        """When the run began, to the minute, in the time zone of its record."""
+        return f"{datetime.fromisoformat(self.run.started):%Y-%m-%d %H:%M}"
+
+    @property
+    def reservations(self) -> str:
+        """What has to be known of a run before its verdicts are read; empty for a whole one."""
+        folder = folder_of(self.run.command)
+        said = [f"the folder {escape_unprintable(folder)}"] if folder else []
+        said += [] if self.run.complete else ["interrupted: not every case was played"]
+        said += ["black box: no hook of the target was used"] if self.run.black_box else []
+        if missing := self.totals.not_run:
+            said.append(f"{missing} {'case of others was' if missing == 1 else 'cases of others were'} not run")
+        return "; ".join(said)
+
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
@@ -142,9 +196,24 @@ class Matrix:
         """Whether some case was run in one column and not in another."""
         return any(column.totals.not_run for column in self.columns)
 
+    @property
+    def legend(self) -> tuple[tuple[str, Grade | None, str], ...]:
+        """Letter, verdict and meaning of whatever occurs in the matrix."""
+        totals = [column.totals for column in self.columns]
+        rows: list[tuple[str, Grade | None, str]] = [
+            (LETTERS[grade], grade, f"{grade.value}: {GRADES[grade]}")
+            for grade in reversed(list(GRADES))
+            if any(one.counts[grade] for one in totals)
+        ]
+        if any(one.known for one in totals):
+            rows.append((KNOWN_MARK, None, "on the list of known failures of this target, with the reason"))
+        if any(one.unjudged for one in totals):
+            rows.append((UNJUDGED_LETTER, None, "played, without a verdict"))
+        return (*rows, ("", None, "empty: not run in that column")) if self.uneven else tuple(rows)
+
 
 def matrix_of(runs: Sequence[JudgedRun]) -> Matrix:
-    """Put runs beside each other. A control arm that nobody selected, only played for another case, makes no row."""
+    """Put runs beside each other. A control case that nobody selected makes no row."""
     cells = [_cells(run) for run in runs]
     order = sorted(range(len(runs)), key=lambda number: _column_key(runs, cells, number))
     runs, cells = [runs[number] for number in order], [cells[number] for number in order]
@@ -247,3 +316,27 @@ def _labels(runs: Sequence[JudgedRun]) -> list[str]:
 
 def _moments(run: JudgedRun) -> tuple[str, str]:
     return run.started[:10], run.started[:19].replace("T", " ")
+
+
+def folder_of(command: Sequence[str]) -> str:
+    """Return the folder that a run's target was typed as; empty for one that came with the lab and has a name.
+
+    The matrix calls a target by what it says itself, and somebody's own folder may say anything.
+    """
+    options = list(deciding_options(command))
+    typed = [word.partition("=")[2] for word in options if word.startswith("--target=")]
+    typed += [name for option, name in pairwise(options) if option == "--target"]
+    return next((name for name in typed if "/" in name or name.startswith(".")), "")
+
+
+def folded(rows: Sequence[Row]) -> tuple[tuple[Row, ...], str]:
+    """Return the rows that have something to say, and a sentence on the rest; empty where there is no rest."""
+    told = tuple(row for row in rows if not row.silent)
+    rest = [row for row in rows if row.silent]
+    if not rest:
+        return told, ""
+    words = dict.fromkeys(
+        word.value for word in GRADES if any(cell.grade is word for row in rest for cell in row.cells)
+    )
+    which = f"{len(rest)} {'more ' if told else ''}case{'' if len(rest) == 1 else 's'}"
+    return told, f"{which}: {' or '.join(words)} in every column"

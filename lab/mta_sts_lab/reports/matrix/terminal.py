@@ -15,19 +15,7 @@ from rich.text import Text
 
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.layout import Hanging, Rule, paragraph
-from mta_sts_lab.reports.matrix.table import Cell, Column, Family, Matrix, Row, State
-from mta_sts_lab.reports.matrix.words import (
-    HARM,
-    REASONS,
-    counted,
-    date_of,
-    folded,
-    harm,
-    legend,
-    reasons,
-    reservations,
-    versions_of,
-)
+from mta_sts_lab.reports.matrix.table import HARM, REASONS, Cell, Column, Family, Matrix, Row, State, folded
 from mta_sts_lab.reports.terminal import STYLES
 
 #: Cells. The longest case is "certificate-failures[enforce,missing-intermediate]", below the name of its family.
@@ -45,23 +33,23 @@ def matrix_page(matrix: Matrix, every_case: bool = False, brief: bool = False) -
     for family in matrix.families:
         parts += [Text(), *(_brief(matrix, family) if brief else _family(matrix, family, width, every_case))]
     parts += [Text(), Rule(), *(_total(column) for column in matrix.columns)]
-    if any(harm(column.totals) for column in matrix.columns):
+    if any(column.totals.harm for column in matrix.columns):
         parts += [Text(), Hanging(Text(), Text(HARM, style="dim"))]
     return Group(*parts)
 
 
 def _head(column: Column) -> RenderableType:
     told = Text(escape_unprintable(column.label), style="bold")
-    told.append(f"  {escape_unprintable(versions_of(column))}", style="none")
-    told.append(f"  {date_of(column)}, run {escape_unprintable(column.run.run)}", style="dim")
-    if reservations(column):
-        told.append(f"  {reservations(column)}", style="yellow")
+    told.append(f"  {escape_unprintable(column.versions)}", style="none")
+    told.append(f"  {column.date}, run {escape_unprintable(column.run.run)}", style="dim")
+    if column.reservations:
+        told.append(f"  {column.reservations}", style="yellow")
     return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)
 
 
 def _legend(matrix: Matrix, brief: bool) -> list[RenderableType]:
     rows: list[RenderableType] = []
-    for letter, grade, meaning in legend(matrix):
+    for letter, grade, meaning in matrix.legend:
         rows.append(
             Hanging(Text(letter.ljust(3), style=STYLES[grade] if grade else "bold"), Text(meaning, style="dim"))
         )
@@ -104,7 +92,7 @@ def _row(row: Row, width: int) -> RenderableType:
     line = Text("  " + shortened(_name(row), width - 2).ljust(width), no_wrap=True, overflow="ignore")
     for cell in row.cells:
         line.append(cell.letter.ljust(_COLUMN), style=_style(cell))
-    said = (f"{escape_unprintable(reason)}{_columns(keys, len(row.cells))}" for reason, keys in reasons(row))
+    said = (f"{escape_unprintable(reason)}{_columns(keys, len(row.cells))}" for reason, keys in row.reasons)
     return _RowLine(line, "; ".join(said))
 
 
@@ -127,7 +115,7 @@ def _brief(matrix: Matrix, family: Family) -> list[RenderableType]:
     ]
     for column, totals in zip(matrix.columns, family.totals, strict=True):
         line = Text(f"  {column.key:>2}  ")
-        for letter, grade, count in counted(totals):
+        for letter, grade, count in totals.counted:
             line.append(f"{letter} {count}".ljust(7), style=STYLES[grade] if grade else "bold")
         line.rstrip()
         parts.append(line if totals.run else Text(f"  {column.key:>2}  not run", style="dim"))
@@ -137,14 +125,14 @@ def _brief(matrix: Matrix, family: Family) -> list[RenderableType]:
 def _total(column: Column) -> RenderableType:
     told = Text(f"{escape_unprintable(column.label)}: ", style="bold")
     told.append(f"{column.totals.run} cases", style="none")
-    for number, (_, grade, count) in enumerate(counted(column.totals)):
+    for number, (_, grade, count) in enumerate(column.totals.counted):
         told.append(", " if number else ": ", style="none")
         word = grade.value if grade else "without a verdict"
         told.append(f"{count} {word}", style=STYLES[grade] if grade else "bold")
     if column.totals.known:
         told.append(f" ({column.totals.known} known failure{'' if column.totals.known == 1 else 's'})", style="none")
-    if harm(column.totals):
-        told.append(f"; {harm(column.totals)}", style="bold")
+    if column.totals.harm:
+        told.append(f"; {column.totals.harm}", style="bold")
     return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)
 
 

@@ -6,7 +6,6 @@ at its end might have been the clear text that fails a case.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections import Counter, defaultdict
@@ -14,12 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import msgspec
 
 from mta_sts_lab.events import AnyFact, Event, LabFailed
 from mta_sts_lab.model import About, Case
+
+if TYPE_CHECKING:
+    import asyncio
 
 _Kind = TypeVar("_Kind")
 
@@ -191,6 +193,8 @@ class Recorder:
 
     async def changed(self, case: str, seconds: float) -> bool:
         """Wait until the case's next event. Return False when none came within so many seconds."""
+        import asyncio  # here, because half the time that it takes to load the judge would be asyncio's
+
         waiter = self._changed.setdefault(case, asyncio.Event())
         waiter.clear()
         try:

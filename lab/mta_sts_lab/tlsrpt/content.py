@@ -13,9 +13,16 @@ from mta_sts_lab.tlsrpt.limits import MOST_FAILURES, MOST_POLICIES, BeyondLimit
 from mta_sts_lab.tlsrpt.names import Moment, read_moment
 from mta_sts_lab.tlsrpt.report import Failure, Policy, Report
 
-UNKNOWN_YET = "what cannot be known before a connection may be absent or empty"
-STRING_IN_APPENDIX = "the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241, held)"
-STRING_IN_SECTION_4 = "section 4 speaks of a string, sections 4.4 and 4.5 define an array; a minor failure"
+UNKNOWN_YET = (
+    "what cannot be known before a connection may be absent or empty; docs/ambiguities.md#fields-before-a-connection"
+)
+STRING_IN_APPENDIX = (
+    "the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241, held); "
+    "docs/ambiguities.md#mx-host-as-string"
+)
+STRING_IN_SECTION_4 = (
+    "section 4 speaks of a string, sections 4.4 and 4.5 define an array; docs/ambiguities.md#policy-string-as-string"
+)
 
 
 def read_content(value: Value, complete: bool, notes: Notes) -> Report | None:

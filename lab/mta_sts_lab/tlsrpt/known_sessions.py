@@ -15,15 +15,20 @@ from mta_sts_lab.model import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.report import Failure, ParsedReport, Policy
 
-COUNTED = "reporters count sessions differently: one at least, and no more than the attempts that were seen"
+COUNTED = (
+    "reporters count sessions differently: one at least, and no more than the attempts that were seen; "
+    "docs/ambiguities.md#what-is-a-session"
+)
 
 _PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
 
 #: Why a result type is only tolerated, by the type and its grade.
 NOTES = MappingProxyType(
     {
-        ("validation-failure", _INFO): "the definition speaks of support, the appendix of replies to STARTTLS",
-        ("validation-failure", _WEAK): "certificate-not-trusted is explicit for a self-signed certificate",
+        ("validation-failure", _INFO): "the definition speaks of support, the appendix of replies to STARTTLS"
+        "; docs/ambiguities.md#type-for-starttls-refused",
+        ("validation-failure", _WEAK): "certificate-not-trusted is explicit for a self-signed certificate"
+        "; docs/ambiguities.md#type-for-self-signed",
     }
 )
 

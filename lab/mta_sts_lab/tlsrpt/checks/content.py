@@ -19,10 +19,18 @@ from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
 
-NO_24_HOURS = "the 24:00 of the RFC's prose cannot be written in RFC 3339; 23:59:59 or the next midnight can"
-ADVISED_RANGE = "a range other than one UTC day is advised against, not forbidden"
-MAY_SPLIT = "nothing says whether one policy has one block"
-ANY_ORDER = "spelling and order of the lines are free, leaving mx lines out is not"
+NO_24_HOURS = (
+    "the 24:00 of the RFC's prose cannot be written in RFC 3339; 23:59:59 or the next midnight can; "
+    "docs/ambiguities.md#end-of-day"
+)
+ADVISED_RANGE = (
+    "a range other than one UTC day is advised against, not forbidden; docs/ambiguities.md#range-not-one-day"
+)
+MAY_SPLIT = "nothing says whether one policy has one block; docs/ambiguities.md#policy-changed-during-the-day"
+ANY_ORDER = (
+    "spelling and order of the lines are free, leaving mx lines out is not; "
+    "docs/ambiguities.md#spelling-of-policy-lines"
+)
 
 _TLSA_RECORD = re.compile(r"\d{1,3} \d{1,3} \d{1,3} (?:[0-9A-Fa-f]{2})+", re.ASCII)
 _DAY = timedelta(days=1)

@@ -16,9 +16,17 @@ from mta_sts_lab.tlsrpt.names import FileName, Moment, Subject, read_file_name, 
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
-SAME_DAY = "one second tells the end of a day from the next midnight, and both mean the same day"
-ID_FORMS_DIFFER = "the Subject wants the form of a message identifier, the JSON any text"
-EITHER_DOMAIN = "about DANE, or without a policy, the recipient domain and another one are both right"
+SAME_DAY = (
+    "one second tells the end of a day from the next midnight, and both mean the same day; "
+    "docs/ambiguities.md#end-of-day"
+)
+ID_FORMS_DIFFER = (
+    "the Subject wants the form of a message identifier, the JSON any text; docs/ambiguities.md#report-id-in-subject"
+)
+EITHER_DOMAIN = (
+    "about DANE, or without a policy, the recipient domain and another one are both right; "
+    "docs/ambiguities.md#name-of-the-policy-domain"
+)
 JSON_DECIDES = "the JSON is authoritative (RFC 8460, section 5.6), so that nobody who obeys is misled"
 
 

@@ -19,9 +19,14 @@ from mta_sts_lab.tlsrpt.registry import KeyLookup, Scope, check, key_check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 from mta_sts_lab.tlsrpt.verification import OBSOLETE_ALGORITHM, Validity, point_in_time, tags_of, verify_with
 
-WHO_SIGNS = "the signing domain has to be the submitter or a parent of it"
-NO_SERVICE = "tlsrpt was never registered as a service type (errata 5889 and 8303)"
-UNUSABLE_FOR_MAIL = "as RFC 8460 wants it; but by RFC 6376 an ordinary verifier has to ignore such a key"
+WHO_SIGNS = "the signing domain has to be the submitter or a parent of it; docs/ambiguities.md#signing-domain"
+NO_SERVICE = (
+    "tlsrpt was never registered as a service type (errata 5889 and 8303); docs/ambiguities.md#key-service-type"
+)
+UNUSABLE_FOR_MAIL = (
+    "as RFC 8460 wants it; but by RFC 6376 an ordinary verifier has to ignore such a key; "
+    "docs/ambiguities.md#key-service-type"
+)
 
 
 #: Characters of the name of a key that are told: DNS has 253 of them.

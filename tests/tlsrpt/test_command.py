@@ -48,11 +48,12 @@ def folder(tmp_path: Path) -> Path:
         (["bad.json"], 1),
         (["noise"], 2),
         (["missing"], 2),
-        (["."], 2),
+        (["."], 1),
         (["deep.json"], 2),
-        (["empty"], 5),
-        (["letter.eml"], 5),
-        (["good.eml", "empty"], 5),
+        (["empty"], 2),
+        (["letter.eml"], 2),
+        (["good.eml", "letter.eml"], 0),
+        (["good.eml", "empty"], 2),
         (["good.eml", "empty", "noise"], 2),
         (["noise", "empty", "bad.json"], 1),
     ],
@@ -64,14 +65,14 @@ def test_exit_status(folder: Path, names: list[str], status: int) -> None:
     assert "Traceback" not in shown.output
     document = json.loads(_check("--json", *arguments).stdout)
     assert document["exit_code"] == status
-    assert len(document["reports"]) == len(names)
+    assert len(document["reports"]) == (7 if names == ["."] else len(names))
 
 
 def test_a_block_says_which_rule_where_and_how_bad(folder: Path) -> None:
     shown = _check(str(folder / "bad.json")).output
     for words in (
         "FAIL  members-have-their-types (null)",
-        "RPT-4.4-04 (DEFN, RFC 8460 section 4.4):",
+        "RFC 8460, section 4.4 (RPT-4.4-04):",
         "where       contact-info",
         "observed    null",
         "1 report: 1 fail.",
@@ -80,10 +81,12 @@ def test_a_block_says_which_rule_where_and_how_bad(folder: Path) -> None:
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
-def test_what_is_not_judged_is_listed_by_name(folder: Path) -> None:
-    shown = " ".join(_check(str(folder / "bad.json")).output.split())
+def test_what_is_not_judged_is_listed_on_demand(folder: Path) -> None:
+    path = str(folder / "bad.json")
+    shown = " ".join(_check("--verbose", path).output.split())
     assert "not judged needs the record of sessions: RPT-4.2.1-01, RPT-4.3.1-01" in shown
     assert "not judged this is not a mail message: DKIM-3.5-01" in shown
+    assert "not judged" not in _check(path).output
 
 
 def test_json_has_everything_and_nothing_else(folder: Path) -> None:
@@ -109,14 +112,14 @@ def test_standard_input() -> None:
 
 def test_a_key_that_is_given_is_used(folder: Path) -> None:
     path, key = str(folder / "good.eml"), f"{KEY_NAME}={key_record().decode()}"
-    assert "the signature was not verified" in " ".join(_check(path).output.split())
-    assert "the signature was not verified" not in " ".join(_check(path, "--dkim-key", key).output.split())
+    assert "the signature was not verified" in " ".join(_check("-v", path).output.split())
+    assert "the signature was not verified" not in " ".join(_check("-v", path, "--dkim-key", key).output.split())
     forged = folder / "forged.eml"
     forged.write_bytes(GOOD.replace(b"programs", b"machines"))
     shown = _check(str(forged), "--dkim-key", key)
     assert shown.exit_code == 1
     assert "invalid-signature" in shown.output
-    other = _check(path, "--dkim-key", key.replace("reports.", "other."))
+    other = _check("-v", path, "--dkim-key", key.replace("reports.", "other."))
     assert other.exit_code == 0
     assert "is not known" in " ".join(other.output.split())
 
@@ -183,7 +186,7 @@ def test_equal_findings_are_told_once_and_counted(folder: Path) -> None:
     shown = " ".join(_check(str(path)).output.split())
     assert shown.count("(no-reason)") == 1
     assert "failure-details[3].failure-reason-code" in shown
-    assert "and 6 more places" in shown
+    assert "and 6 more" in shown
 
 
 def test_help_loads_neither_the_grader_nor_the_verifier() -> None:

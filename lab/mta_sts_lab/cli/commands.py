@@ -59,6 +59,16 @@ _NOT_ONE_DOCUMENT = (
 )
 
 
+_REPORT_EXAMPLES = """Examples:
+
+sts-lab report-check report.json.gz
+
+sts-lab report-check ~/Maildir 'archive/2026-*.zip' --html reports.html
+
+sts-lab report-check --json inbox.mbox | jq '.summary.failures[] | [.sessions, .result_type, .host]'
+"""
+
+
 @app.callback(invoke_without_command=True)
 def _version(
     version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
@@ -279,10 +289,17 @@ def target_check(
     raise typer.Exit(exit_code(checked.findings))
 
 
-@app.command("report-check", epilog="Example: sts-lab report-check report.json.gz mail.eml")
+@app.command("report-check", epilog=_REPORT_EXAMPLES)
 def report_check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Mail, gzip or JSON; - for standard input.")],
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Files, folders, Maildirs or globs; - for standard input."),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, and nothing else.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Also write the summary as one HTML page.")] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also each clean report, and what a report alone does not show.")
+    ] = False,
     media_type: Annotated[
         str | None, typer.Option("--media-type", help="The files are bodies of HTTP requests of this Content-Type.")
     ] = None,
@@ -290,17 +307,22 @@ def report_check(
         list[str] | None, typer.Option("--dkim-key", help="A DKIM key: 'selector._domainkey.domain=RECORD'.")
     ] = None,
 ) -> None:
-    """Grade TLS reports (RFC 8460) that you have.
+    """Read TLS reports (RFC 8460) that you have: which failures, at which host, why, how often; and check their form.
 
-    Each finding says what is wrong, which rule it breaks, and how bad that is.
+    Takes JSON, gzip, whole mails, mailboxes (mbox, Maildir), zip and tar archives, also inside one another.
+
+    Exit status: 0 clean, 1 findings, 2 something could not be read or there is no report.
     """
-    from mta_sts_lab.cli.report_check import check_files, document, exit_status, show
+    from mta_sts_lab.cli.report_check import check_files, exit_status, show, write_page
+    from mta_sts_lab.reports.tls_reports.document import document
 
     checked = check_files(files, media_type, dkim_key or ())
+    if html is not None:
+        write_page(html, checked)
     if json:
-        say(document(checked))
+        say(document(checked, exit_status(checked)))
     else:
-        show(console(), checked)
+        show(console(), checked, verbose)
     raise typer.Exit(exit_status(checked))
 
 

@@ -34,3 +34,18 @@ FITTING = {
     "tlsa": frozenset(RESULT_TYPES) - STS_DISCOVERY_FAILURES,
     "no-policy-found": frozenset(RESULT_TYPES) - {"tlsa-invalid", "dnssec-invalid"},
 }
+
+#: What each result type means, in words for people.
+RESULT_MEANINGS = {
+    "starttls-not-supported": "the host did not offer STARTTLS",
+    "certificate-host-mismatch": "the certificate is for another host name",
+    "certificate-expired": "the certificate had expired",
+    "certificate-not-trusted": "the certificate has no trusted issuer",
+    "validation-failure": "TLS failed for another reason",
+    "tlsa-invalid": "the TLSA records cannot be used",
+    "dnssec-invalid": "the DNS answers failed DNSSEC validation",
+    "dane-required": "the sender demands DANE and found no TLSA records",
+    "sts-policy-fetch-error": "the MTA-STS policy could not be fetched",
+    "sts-policy-invalid": "the MTA-STS policy has an error in it",
+    "sts-webpki-invalid": "the certificate of the policy host is not valid",
+}

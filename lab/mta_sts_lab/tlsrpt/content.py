@@ -25,6 +25,27 @@ STRING_IN_SECTION_4 = (
 )
 
 
+#: Every member that RFC 8460, section 4.4, defines, in whatever object.
+MEMBERS = frozenset(
+    (
+        *("organization-name", "date-range", "start-datetime", "end-datetime", "contact-info", "report-id", "policies"),
+        *("policy", "policy-type", "policy-string", "policy-domain", "mx-host", "summary", "failure-details"),
+        *("total-successful-session-count", "total-failure-session-count", "result-type", "sending-mta-ip"),
+        *("receiving-mx-hostname", "receiving-mx-helo", "receiving-ip", "failed-session-count"),
+        *("additional-information", "failure-reason-code"),
+    )
+)
+#: What early drafts of RFC 8460 called some members.
+DRAFT_NAMES = {
+    "mx-host-pattern": "mx-host",
+    "session-count": "failed-session-count",
+    "additional-info-uri": "additional-information",
+}
+_MOST_UNKNOWN = 5
+#: Members of a report whose names are kept.
+_MOST_MEMBERS = 100
+
+
 def read_content(value: Value, complete: bool, notes: Notes) -> Report | None:
     """Read a report; None for JSON that is no object at all. Nothing is missing from a text that was cut short.
 
@@ -43,6 +64,7 @@ def read_content(value: Value, complete: bool, notes: Notes) -> Report | None:
         contact_info=members.name("contact-info", "RPT-4.4-04"),
         report_id=members.name("report-id", "RPT-4.4-05"),
         policies=tuple(_policies(members)),
+        members=tuple(sorted(value)[:_MOST_MEMBERS]),
     )
 
 
@@ -103,7 +125,16 @@ class _Members:
     def missing(self, obligation: str, name: str, expected: str, also: tuple[str, ...] = ()) -> None:
         """Note that a member is missing, unless the rest of the text is missing as well."""
         if self._complete:
-            self.note(obligation, "missing", name, expected, "no such member", also)
+            self.note(obligation, "missing", name, expected, f"absent{self._beside(name)}", also)
+
+    def _beside(self, name: str) -> str:
+        """Say which members stand where a missing one should be: misspelt, of a draft, or in the wrong place."""
+        if name == "policy" and "policy-type" in self._members:
+            return "; its members stand beside summary instead"
+        unknown = [one for one in self._members if one not in MEMBERS]
+        draft = [f"{quoted(one)}, its name in an early draft" for one in unknown if DRAFT_NAMES.get(one) == name]
+        shown = draft or [quoted(one) for one in unknown[:_MOST_UNKNOWN]]
+        return f"; instead there is {', '.join(shown)}" if shown else ""
 
     def inner(self, name: str, obligation: str, also: tuple[str, ...] = ()) -> _Members | None:
         """Read an obligatory object."""
@@ -207,6 +238,7 @@ def _policy(block: _Members, room: int) -> Policy:
         successful=summary.count("total-successful-session-count", "RPT-4.4-12") if summary else None,
         failed=summary.count("total-failure-session-count", "RPT-4.4-13") if summary else None,
         failures=_failures(block, room),
+        draft_names=_draft_names(policy) if policy else (),
     )
 
 
@@ -277,6 +309,10 @@ def _failures(block: _Members, room: int) -> tuple[Failure, ...] | None:
     return tuple(failures)
 
 
+def _draft_names(members: _Members) -> tuple[str, ...]:
+    return tuple(old for old, new in DRAFT_NAMES.items() if members.has(old) and not members.has(new))
+
+
 def _failure(entry: _Members, members: dict[str, Value]) -> Failure:
     rest = {name: value for name, value in members.items() if name != "failed-session-count"}
     return Failure(
@@ -290,5 +326,6 @@ def _failure(entry: _Members, members: dict[str, Value]) -> Failure:
         failed_session_count=entry.count("failed-session-count", "RPT-4.4-19"),
         additional_information=entry.text("additional-information", "RPT-4.4-20", obligatory=False),
         failure_reason_code=entry.text("failure-reason-code", "RPT-4.4-21", obligatory=False),
+        draft_names=_draft_names(entry),
         identity=repr(sorted(rest.items(), key=lambda item: item[0])),
     )

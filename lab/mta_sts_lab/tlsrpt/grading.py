@@ -13,7 +13,16 @@ from mta_sts_lab.model import Grade, Requirement
 from mta_sts_lab.tlsrpt.checks import failures, signature
 from mta_sts_lab.tlsrpt.departures import Departure, Finding, finding, listed
 from mta_sts_lab.tlsrpt.known_sessions import KnownSessions
-from mta_sts_lab.tlsrpt.registry import KeyLookup, Scope, Scopes, check, key_check, reading_check, session_check
+from mta_sts_lab.tlsrpt.registry import (
+    KeyLookup,
+    Scope,
+    Scopes,
+    check,
+    hint_check,
+    key_check,
+    reading_check,
+    session_check,
+)
 from mta_sts_lab.tlsrpt.report import Kind, ParsedReport
 from mta_sts_lab.tlsrpt.verification import Validity
 
@@ -39,18 +48,23 @@ def grade(
     requirements: Mapping[str, Requirement],
     find_key: KeyLookup | None = None,
     arrived: float | None = None,
+    now: float | None = None,
 ) -> tuple[Finding, ...]:
     """Judge a report by everything that it shows itself, the gravest findings first.
 
     `find_key` gives the DKIM keys; without it no signature is verified, which `not_judged` says. `arrived` is when the
-    report did, in seconds since 1970, if that is known. A report that the lab did not read to its end because of its
-    own bounds has an `inconclusive` finding; no findings mean a clean report.
+    report did, in seconds since 1970, if that is known. With `now` the hints for people are given
+    as well. A report that the lab did not read to its end because of its own bounds has an `inconclusive` finding; no
+    findings mean a clean report.
     """
     found = [finding(one, each.id, requirements) for each in reading_check for one in each.function(parsed)]
     found += [finding(one, "report-is-readable", requirements) for one in _unread(parsed)]
     for each in check:
         if not _lacking(parsed, each.scope):
             found += [finding(one, each.id, requirements) for one in each.function(parsed)]
+    for hint in hint_check if now is not None else ():
+        if now is not None and not _lacking(parsed, hint.scope):
+            found += [finding(one, hint.id, requirements) for one in hint.function(parsed, now)]
     if find_key is not None and parsed.message is not None:
         for with_key in key_check:
             departures = with_key.function(parsed, find_key, arrived)

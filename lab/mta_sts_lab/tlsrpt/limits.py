@@ -10,6 +10,17 @@ from __future__ import annotations
 LARGEST_INPUT = 16 << 20
 LARGEST_TEXT = 16 << 20
 
+#: Octets of a mailbox or an archive, and of what it unpacks to in all.
+LARGEST_FILE = 256 << 20
+
+#: Archives, mailboxes and forwarded mail inside one another, and reports and messages in one file.
+DEEPEST_FILE = 8
+MOST_PIECES = 20_000
+
+#: Files of one call, and seconds of processor time that it may take.
+MOST_FILES = 100_000
+LONGEST_CALL = 600.0
+
 #: Unpacked octets for each packed one. Reports pack 5 to 20 times, a bomb 1000 times.
 HIGHEST_RATIO = 200
 

@@ -200,7 +200,8 @@ class _Splitter:
             if found[1]:
                 return spans, True
             opened = found.end()
-        if opened >= 0:
+        # A last delimiter without its two hyphens opens a part with nothing in it: that is one fault, not a part.
+        if opened >= 0 and (not spans or self._octets[opened:end].strip()):
             spans.append((opened, end))
         return spans, False
 

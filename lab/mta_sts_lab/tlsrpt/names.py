@@ -13,6 +13,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = rf"{_ATOM}(?:\.{_ATOM})*"
 _ADDR_SPEC = re.compile(rf'(?:{_DOT_ATOM}|"(?:[ !#-\[\]-~]|\\[ -~])*")@(?:{_DOT_ATOM}|\[[!-Z^-~]*\])', re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
+_TLSA_RECORD = re.compile(r"\d{1,3} \d{1,3} \d{1,3} (?:[0-9A-Fa-f]{2})+", re.ASCII)
 _PADDED_QUAD = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
 
 LEADING_ZEROS = "leading-zeros"
@@ -26,6 +27,15 @@ _MIXED = (ipaddress.IPv6Network("::ffff:0:0/96"), ipaddress.IPv6Network("64:ff9b
 def within(name: str, domain: str) -> bool:
     """Whether a name is a domain or lies below it."""
     return is_within(a_labels(name), a_labels(domain))
+
+
+def tlsa_fields(line: str) -> tuple[int, int, int, str] | None:
+    """Return the four fields of a TLSA record as RFC 8460, section 4.5, writes it; None if it is written otherwise."""
+    if not _TLSA_RECORD.fullmatch(line):
+        return None
+    usage, selector, matching, data = line.split(" ")
+    numbers = int(usage), int(selector), int(matching)
+    return (*numbers, data) if max(numbers) <= 255 else None
 
 
 def is_addr_spec(text: str) -> bool:

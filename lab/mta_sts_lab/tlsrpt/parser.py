@@ -67,7 +67,7 @@ def _with(parsed: ParsedReport, data: _Data) -> ParsedReport:
 
 
 def _with_message(parsed: ParsedReport, message: Message, notes: Notes) -> ParsedReport:
-    ranked = [(part, rank) for part in message.top.leaves() if (rank := _rank(message, part))]
+    ranked = [(part, rank) for part in message.top.leaves() if (rank := rank_of(message, part))]
     if not ranked:
         trouble = "the message has no part that looks like a report"
         return replace(parsed, message=message, trouble=trouble)
@@ -87,7 +87,7 @@ def _with_message(parsed: ParsedReport, message: Message, notes: Notes) -> Parse
         return replace(parsed, trouble=str(limit), beyond_limit=True)
 
 
-def _rank(message: Message, part: Part) -> int:
+def rank_of(message: Message, part: Part) -> int:
     """Say how much a part looks like the report: 3 by its media type, 2 by a likely type or name, 1 by its content."""
     if part.media_type in REPORT_TYPES:
         return 3

@@ -35,6 +35,9 @@ Scopes: TypeAlias = tuple[Scope, ...]
 check: CheckRegistry[Callable[[ParsedReport], Iterator[Departure]], Scopes] = CheckRegistry()
 #: Checks that return what the parser noted under their obligations. They run whatever was read.
 reading_check: CheckRegistry[Callable[[ParsedReport], Iterator[Departure]], Scopes] = CheckRegistry()
+#: Hints for people who look at a report outside a run of the lab, at some time (seconds since 1970). A report in a run
+#: is about a day that may not be over, and its policy may be wrong on purpose.
+hint_check: CheckRegistry[Callable[[ParsedReport, float], Iterator[Departure]], Scopes] = CheckRegistry()
 #: Checks that also need the DKIM keys, and when the report arrived (seconds since 1970, None if unknown).
 key_check: CheckRegistry[Callable[[ParsedReport, KeyLookup, float | None], Iterator[Departure]], Scopes] = (
     CheckRegistry()

@@ -10,12 +10,16 @@ from mta_sts_lab.tlsrpt.departures import Departure
 from mta_sts_lab.tlsrpt.mail import Message
 from mta_sts_lab.tlsrpt.names import Moment, domain_of
 
+#: The members of a report itself, all obligatory.
+TOP_MEMBERS = ("organization-name", "date-range", "contact-info", "report-id", "policies")
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One element of failure-details (RFC 8460, section 4.4). None: not there, or of no use.
 
-    `identity` is equal for two entries that differ in their count alone.
+    `identity` is equal for two entries that differ in their count alone. `draft_names` are members under the names that
+    early drafts gave them.
     """
 
     where: str
@@ -27,6 +31,7 @@ class Failure:
     failed_session_count: int | None = None
     additional_information: str | None = None
     failure_reason_code: str | None = None
+    draft_names: tuple[str, ...] = ()
     identity: str = ""
 
 
@@ -46,6 +51,7 @@ class Policy:
     successful: int | None = None
     failed: int | None = None
     failures: tuple[Failure, ...] | None = None
+    draft_names: tuple[str, ...] = ()
 
     @property
     def result_types(self) -> frozenset[str]:
@@ -59,7 +65,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The JSON of a report."""
+    """The JSON of a report. `members` are the names of its own members, sorted, as many as are looked at."""
 
     organization_name: str | None = None
     start: Moment | None = None
@@ -67,6 +73,7 @@ class Report:
     contact_info: str | None = None
     report_id: str | None = None
     policies: tuple[Policy, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 class Kind(StrEnum):

@@ -27,15 +27,15 @@ class Unpacked:
     complete: bool
 
 
-def unpack(octets: bytes, notes: Notes) -> Unpacked:
-    """Unpack gzip data as far as it goes, and note what is wrong with it. Raises `BeyondLimit`."""
+def unpack(octets: bytes, notes: Notes, most: int = LARGEST_TEXT) -> Unpacked:
+    """Unpack gzip data as far as it goes, `most` octets, and note what is wrong with it. Raises `BeyondLimit`."""
     found = bytearray()
     at, members = 0, 0
     while octets.startswith(GZIP_MAGIC, at):
         members += 1
         if members > MOST_GZIP_MEMBERS:
             raise BeyondLimit(f"the gzip data has more than {MOST_GZIP_MEMBERS} members")
-        at, trouble = _unpack_member(octets, at, found)
+        at, trouble = _unpack_member(octets, at, found, most)
         if trouble:
             observed = f"{trouble}, after {len(found)} octets of text"
             reason = "gzip-cut-short" if trouble == _CUT_SHORT else "broken-gzip"
@@ -49,30 +49,30 @@ def unpack(octets: bytes, notes: Notes) -> Unpacked:
     return Unpacked(bytes(found), complete=True)
 
 
-def _unpack_member(packed: bytes, begin: int, found: bytearray) -> tuple[int, str]:
+def _unpack_member(packed: bytes, begin: int, found: bytearray, most: int) -> tuple[int, str]:
     """Unpack the member at an offset into what was found so far; return where it ends, and what is wrong with it."""
     unpacker = zlib.decompressobj(_GZIP_WINDOW)
     for at in range(begin, len(packed), _STEP):
         before, known = unpacker.copy(), len(found)
         try:
-            _feed(unpacker, packed[at : at + _STEP], found, len(packed))
+            _feed(unpacker, packed[at : at + _STEP], found, len(packed), most)
         except zlib.error as error:
             del found[known:]
-            _feed_until_broken(before, packed[at : at + _STEP], found, len(packed))
+            _feed_until_broken(before, packed[at : at + _STEP], found, len(packed), most)
             return at, str(error)
         if unpacker.eof:
             return min(at + _STEP, len(packed)) - len(unpacker.unused_data), ""
     return len(packed), _CUT_SHORT
 
 
-def _feed(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int) -> None:
+def _feed(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int, most: int) -> None:
     """Unpack a piece of a member. Raises `BeyondLimit` as soon as it is too much."""
     rest = packed
     while not unpacker.eof:
         piece = unpacker.decompress(rest, _STEP)
         found += piece
-        if len(found) > LARGEST_TEXT:
-            raise BeyondLimit(f"the report unpacks to more than {LARGEST_TEXT >> 20} MiB")
+        if len(found) > most:
+            raise BeyondLimit(f"the report unpacks to more than {most >> 20} MiB")
         if len(found) > RATIO_MATTERS_ABOVE and len(found) > HIGHEST_RATIO * size:
             raise BeyondLimit(f"the report unpacks to more than {HIGHEST_RATIO} times its size")
         rest = unpacker.unconsumed_tail
@@ -80,11 +80,11 @@ def _feed(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int
             return
 
 
-def _feed_until_broken(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int) -> None:
+def _feed_until_broken(unpacker: zlib._Decompress, packed: bytes, found: bytearray, size: int, most: int) -> None:
     """Unpack octet by octet: zlib gives nothing of a piece that has an error in it, not even what comes before."""
     with contextlib.suppress(zlib.error):
         for at in range(len(packed)):
-            _feed(unpacker, packed[at : at + 1], found, size)
+            _feed(unpacker, packed[at : at + 1], found, size, most)
 
 
 def _note(notes: Notes, obligation: str, reason: str, expected: str, observed: str, grade: Grade | None = None) -> None:

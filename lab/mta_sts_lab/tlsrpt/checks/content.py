@@ -6,7 +6,6 @@ noted by the parser already.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -15,7 +14,7 @@ from mta_sts_lab.rfc.domain_names import a_labels, is_domain
 from mta_sts_lab.rfc.result_types import DANE_DISCOVERY_FAILURES, POLICY_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import names
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
-from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec
+from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec, tlsa_fields
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
 
@@ -32,7 +31,6 @@ ANY_ORDER = (
     "docs/ambiguities.md#spelling-of-policy-lines"
 )
 
-_TLSA_RECORD = re.compile(r"\d{1,3} \d{1,3} \d{1,3} (?:[0-9A-Fa-f]{2})+", re.ASCII)
 _DAY = timedelta(days=1)
 
 
@@ -96,7 +94,7 @@ def policy_is_quoted(parsed: ParsedReport) -> Iterator[Departure]:
             observed = f"{len(policy.policy_string)} lines"
             yield Departure("RPT-4.4-07", "policy-without-policy", where, "none", observed, Grade.INFO, note)
         if policy.policy_type in ("sts", "tlsa") and not policy.policy_string and not _nothing_learnt(policy):
-            observed = "no such member" if policy.policy_string is None else "an empty array"
+            observed = "absent" if policy.policy_string is None else "an empty array"
             yield Departure("RPT-4.4-07", "policy-not-quoted", where, "the lines of the policy", observed)
 
 
@@ -146,7 +144,8 @@ def mx_patterns_match_policy(parsed: ParsedReport) -> Iterator[Departure]:
         elif quoted_lines != patterns:
             where = f"{policy.where}.policy.mx-host"
             expected = ", ".join(sorted(quoted_lines)) or "no pattern"
-            observed = ", ".join(sorted(patterns)) or "no pattern"
+            empty = "mx-host is absent" if policy.mx_host is None else "no pattern"
+            observed = ", ".join(sorted(patterns)) or empty
             yield Departure("RPT-4.4-10", "mx-host-not-the-policys", where, expected, observed)
 
 
@@ -154,9 +153,7 @@ def mx_patterns_match_policy(parsed: ParsedReport) -> Iterator[Departure]:
 def tlsa_records_are_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """Each string of a DANE policy is one TLSA record in presentation form."""
     for where, _, line in _lines(parsed, "tlsa"):
-        fields = line.split(" ")
-        in_range = all(int(field) <= 255 for field in fields[:3]) if _TLSA_RECORD.fullmatch(line) else False
-        if not in_range:
+        if tlsa_fields(line) is None:
             expected = "usage, selector, matching type and unbroken hex, one space between them"
             yield Departure("RPT-4.5-01", "not-a-tlsa-record", where, expected, quoted(line))
 

@@ -91,7 +91,7 @@ def failures_name_their_hosts(parsed: ParsedReport) -> Iterator[Departure]:
             where = f"{failure.where}.{name}"
             if value or where in noted:
                 continue
-            observed = "no such member" if value is None else "an empty string"
+            observed = "absent" if value is None else "an empty string"
             if failure.result_type in CONNECTED_FAILURES:
                 yield Departure(obligation, "missing", where, "a string: there was a connection", observed)
             elif failure.result_type in ("certificate-host-mismatch", "validation-failure"):
@@ -191,7 +191,7 @@ def failures_have_details(parsed: ParsedReport) -> Iterator[Departure]:
     for policy in parsed.policies if parsed.complete else ():
         where = f"{policy.where}.failure-details"
         if policy.failed and not policy.failures and where not in noted:
-            observed = "no such member" if policy.failures is None else "an empty array"
+            observed = "absent" if policy.failures is None else "an empty array"
             yield Departure("RPT-4-05", "failures-without-details", where, f"{policy.failed} failures", observed)
         if policy.failed == 0:
             yield from _details_without_failures(policy)
@@ -228,7 +228,7 @@ def _unexplained(
     for _, failure in _entries(parsed) if parsed.complete else ():
         if failure.result_type == result_type and not (failure.failure_reason_code or "").strip():
             where = f"{failure.where}.failure-reason-code"
-            observed = "no such member" if failure.failure_reason_code is None else "an empty string"
+            observed = "absent" if failure.failure_reason_code is None else "an empty string"
             yield Departure(obligation, "no-reason", where, "an error code or text", observed, also=also)
 
 

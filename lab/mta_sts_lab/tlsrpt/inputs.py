@@ -1,0 +1,81 @@
+"""The files of a call: single files, folders with everything below them, Maildirs, globs and standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_sts_lab.tlsrpt.limits import LARGEST_FILE, MOST_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file that was read, or `trouble` in words. `named` is False for one that was found in a folder."""
+
+    name: str
+    octets: bytes = b""
+    trouble: str = ""
+    named: bool = True
+
+
+def read_inputs(names: Sequence[str]) -> Iterator[Input]:
+    """Read what is named, each file once. Never raises: what cannot be read is said in `trouble`."""
+    seen: set[str] = set()
+    for name in names:
+        for path, named in _paths(name):
+            key = path if path == "-" else os.path.realpath(path)
+            if key in seen:
+                continue
+            seen.add(key)
+            if len(seen) > MOST_FILES:
+                yield Input(path, trouble=f"more than {MOST_FILES} files: the rest was not read")
+                return
+            yield _read(path, named)
+
+
+def _paths(name: str) -> Iterator[tuple[str, bool]]:
+    """Yield the files that a name stands for, and whether it is a file that was named itself."""
+    if name == "-":
+        yield name, True
+    elif os.path.isdir(name):
+        yield from ((path, False) for path in _below(name))
+    elif os.path.lexists(name) or not glob.has_magic(name):
+        yield name, True
+    else:
+        found = sorted(glob.iglob(name, recursive=True))
+        for path in found:
+            yield from ((one, False) for one in _below(path)) if os.path.isdir(path) else [(path, True)]
+        if not found:
+            yield name, True
+
+
+def _below(folder: str) -> Iterator[str]:
+    """Yield the regular files below a folder in order. Of a Maildir `tmp` is left out: mail in it is not whole."""
+    for place, folders, files in os.walk(folder, onerror=None):
+        if {"cur", "new", "tmp"} <= set(folders):
+            folders.remove("tmp")
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(place, name)
+            if not name.startswith(".") and stat.S_ISREG(os.lstat(path).st_mode):
+                yield path
+
+
+def _read(path: str, named: bool) -> Input:
+    try:
+        if path == "-":
+            octets = sys.stdin.buffer.read(LARGEST_FILE + 1)
+        else:
+            with Path(path).open("rb") as file:
+                octets = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return Input(path, trouble=f"cannot be read: {reason}", named=named)
+    if len(octets) > LARGEST_FILE:
+        return Input(path, trouble=f"more than {LARGEST_FILE >> 20} MiB: split it first", named=named)
+    return Input(path, octets, named=named)

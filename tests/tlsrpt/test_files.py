@@ -1,0 +1,263 @@
+"""Which reports are found in a file, and what everything else in it is called."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mta_sts_lab.tlsrpt import files, inputs
+from mta_sts_lab.tlsrpt.files import DMARC, NOT_A_REPORT, pieces
+from mta_sts_lab.tlsrpt.inputs import read_inputs
+
+from .builder import Mail, changed, good, text
+
+REPORT = text(good())
+OTHER = text(changed(lambda report: report.update({"report-id": "another@sender.example"})))
+MAIL = Mail().octets().replace(b"\r\n", b"\n")
+LETTER = b"From: a@b.example\nTo: c@b.example\nSubject: lunch?\n\nAt noon.\n\nFrom now on at one.\n"
+DMARC_XML = b'<?xml version="1.0"?>\n<feedback><report_metadata><org_name>x</org_name></report_metadata></feedback>'
+
+
+def _mbox(*messages: bytes) -> bytes:
+    return b"".join(b"From a@b.example Mon Mar  2 03:00:00 2026\n" + message + b"\n" for message in messages)
+
+
+def _zip(**entries: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, octets in entries.items():
+            archive.writestr(name, octets)
+    return packed.getvalue()
+
+
+def _tar(**entries: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, octets in entries.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(octets)
+            archive.addfile(entry, io.BytesIO(octets))
+    return packed.getvalue()
+
+
+def _attached(octets: bytes, kind: str = "application/octet-stream", name: str = "attached") -> bytes:
+    head = b"From: a@b.example\nSubject: Fwd: a report\nMIME-Version: 1.0\n"
+    head += b'Content-Type: multipart/mixed; boundary="forwarded"\n\n--forwarded\n\nlook\n--forwarded\n'
+    head += f'Content-Type: {kind}\nContent-Disposition: attachment; filename="{name}"\n'.encode()
+    return head + b"Content-Transfer-Encoding: binary\n\n" + octets + b"\n--forwarded--\n"
+
+
+def _found(octets: bytes) -> list[tuple[str, bytes]]:
+    """Return the reports and where they were; nothing else may have been in the file."""
+    found = list(pieces(octets))
+    assert not [one for one in found if one.other or one.unreadable]
+    return [(one.place, one.octets) for one in found]
+
+
+def _named(octets: bytes) -> list[str]:
+    return [one.other or one.unreadable or "a report" for one in pieces(octets)]
+
+
+class TestMailboxes:
+    def test_an_mbox_gives_all_its_messages(self) -> None:
+        found = _found(_mbox(MAIL, MAIL, MAIL))
+        assert [place for place, _ in found] == ["message 1", "message 2", "message 3"]
+        assert {octets.strip() for _, octets in found} == {MAIL.strip()}
+
+    def test_an_mbox_of_one_message_is_that_message(self) -> None:
+        assert [(place, octets.strip()) for place, octets in _found(_mbox(MAIL))] == [("", MAIL.strip())]
+
+    def test_text_for_people_does_not_end_a_message(self) -> None:
+        assert _named(_mbox(LETTER, MAIL)) == [NOT_A_REPORT, "a report"]
+
+    def test_what_the_mailbox_quoted_is_unquoted(self) -> None:
+        quoted = MAIL.replace(b"A report for programs", b">From here a report for programs")
+        (one,) = _found(_mbox(quoted))
+        assert b"\nFrom here a report" in one[1]
+
+
+class TestArchives:
+    @pytest.mark.parametrize("packed", [_zip(a=REPORT, b=MAIL), _tar(a=REPORT, b=MAIL)], ids=["zip", "tar"])
+    def test_each_member_is_found(self, packed: bytes) -> None:
+        assert _found(packed) == [("a", REPORT), ("b", MAIL)]
+        assert _found(gzip.compress(packed)) == [("a", REPORT), ("b", MAIL)]
+
+    @pytest.mark.parametrize(
+        ("octets", "found"),
+        [
+            (MAIL, [("", MAIL)]),
+            (_mbox(MAIL, LETTER), None),
+            (REPORT + b"\n" + OTHER, [("report 1", REPORT), ("report 2", OTHER)]),
+        ],
+        ids=["mail", "mbox", "lines"],
+    )
+    def test_gzip_around_other_things_than_a_report(self, octets: bytes, found: list[tuple[str, bytes]] | None) -> None:
+        if found is None:
+            assert _named(gzip.compress(octets)) == ["a report", NOT_A_REPORT]
+        else:
+            assert _found(gzip.compress(octets)) == found
+
+    def test_a_packed_report_is_left_to_the_parser(self) -> None:
+        assert _found(gzip.compress(REPORT, mtime=0)) == [("", gzip.compress(REPORT, mtime=0))]
+
+    def test_the_names_in_an_archive_are_kept(self) -> None:
+        name = "sender.example!a.example!1772409600!1772495999.json"
+        (one,) = pieces(_zip(**{f"folder/{name}": REPORT}))
+        assert (one.place, one.file_name) == (f"folder/{name}", name)
+
+    def test_an_encrypted_member_is_named(self) -> None:
+        octets = bytearray(_zip(a=REPORT))
+        octets[octets.index(b"PK\x01\x02") + 8] |= 1
+        octets[6] |= 1
+        assert _named(bytes(octets)) == ["encrypted: unpack it first"]
+
+    @pytest.mark.parametrize("octets", [_zip(a=REPORT)[:-30], _zip(a=REPORT * 9)[:90], _tar(a=REPORT * 9)[:700]])
+    def test_a_damaged_archive_is_named(self, octets: bytes) -> None:
+        assert "damaged" in " ".join(_named(octets))
+
+
+class TestMail:
+    def test_a_report_in_a_forwarded_message_is_found(self) -> None:
+        assert [octets.strip() for _, octets in _found(_attached(MAIL, "message/rfc822", "report.eml"))] == [
+            MAIL.strip()
+        ]
+
+    def test_a_report_in_an_attached_archive_is_found(self) -> None:
+        (one,) = _found(_attached(_zip(a=REPORT), "application/zip", "reports.zip"))
+        assert one == ("attached reports.zip, a", REPORT)
+
+    def test_a_mail_that_claims_to_be_a_report_is_one(self) -> None:
+        assert _found(MAIL) == [("", MAIL)]
+
+    @pytest.mark.parametrize(
+        "octets",
+        [DMARC_XML, gzip.compress(DMARC_XML), _zip(a=DMARC_XML), _attached(gzip.compress(DMARC_XML), "application/gzip"),
+         _attached(DMARC_XML, "text/xml"), _attached(_zip(a=DMARC_XML), "application/zip")],
+        ids=["xml", "gz", "zip", "mail gz", "mail xml", "mail zip"],
+    )  # fmt: skip
+    def test_a_dmarc_report_is_named_as_such(self, octets: bytes) -> None:
+        assert _named(octets) == [DMARC]
+
+    def test_other_mail_is_named(self) -> None:
+        bounce = LETTER.replace(
+            b"Subject", b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\nSubject"
+        )
+        assert _named(LETTER) == [NOT_A_REPORT]
+        assert "delivery status" in _named(bounce)[0]
+
+
+class TestJson:
+    def test_json_lines_are_as_many_reports(self) -> None:
+        assert _found(REPORT + b"\n" + OTHER + b"\n") == [("report 1", REPORT), ("report 2", OTHER)]
+
+    def test_an_array_of_reports_is_as_many_reports(self) -> None:
+        found = list(pieces(b"[" + REPORT + b", " + OTHER + b"]"))
+        assert [one.octets for one in found] == [REPORT, OTHER]
+        assert all("an array of 2 JSON objects" in one.note for one in found)
+
+    def test_brackets_in_strings_count_for_nothing(self) -> None:
+        report = json.dumps({"organization-name": 'a ] } { [ " \\'}).encode()
+        assert _found(b"[" + report + b"]") == [("report 1", report)]
+
+    @pytest.mark.parametrize("octets", [REPORT, REPORT[:-1], b"[1, 2]", b"[" + REPORT, REPORT + b"}"])
+    def test_anything_else_is_left_to_the_parser(self, octets: bytes) -> None:
+        assert _found(octets) == [("", octets)]
+
+    def test_json_out_of_a_web_page_is_named(self) -> None:
+        assert "&quot;" in _named(REPORT.replace(b'"', b"&quot;"))[0]
+
+
+class TestEncodings:
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    @pytest.mark.parametrize("mail", [MAIL, _mbox(MAIL)], ids=["mail", "mbox"])
+    def test_mail_that_an_editor_saved_is_read(self, mail: bytes, encoding: str) -> None:
+        (one,) = pieces(mail.decode().encode(encoding))
+        assert one.octets.strip() == MAIL.strip()
+        assert "byte order mark" in one.note
+
+    def test_json_keeps_its_mark_for_the_grader(self) -> None:
+        octets = REPORT.decode().encode("utf-16")
+        assert _found(octets) == [("", octets)]
+
+
+class TestBounds:
+    def test_depth(self) -> None:
+        octets = REPORT
+        for _ in range(files.DEEPEST_FILE + 2):
+            octets = _zip(a=octets)
+        assert "packed or forwarded more than" in _named(octets)[-1]
+
+    def test_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(files, "MOST_PIECES", 3)
+        assert "more than 3 reports" in _named(_mbox(*[MAIL] * 5))[-1]
+        assert len(_named(_mbox(*[MAIL] * 5))) == 4
+
+    def test_size_of_everything_together(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(files, "LARGEST_FILE", 3 << 20)
+        blanks = b" " * (1 << 20)
+        assert "MiB" in _named(_zip(a=blanks, b=blanks, c=blanks, d=blanks))[-1]
+        assert "MiB" in _named(gzip.compress(_mbox(LETTER + random.Random(1).randbytes(4 << 20).hex().encode())))[-1]
+
+    @pytest.mark.parametrize(
+        "octets",
+        [b"From " * 400_000, b"[" * 1_000_000, b'[{"' * 400_000, b"{}" * 400_000, b"From a 03:00\n\n" * 100_000],
+        ids=["From", "brackets", "strings", "objects", "messages"],
+    )  # fmt: skip
+    def test_time(self, octets: bytes) -> None:
+        began = time.process_time()
+        assert len(_named(octets)) <= files.MOST_PIECES + 1
+        assert time.process_time() - began < 30
+
+    @given(st.sampled_from([MAIL, _mbox(MAIL, LETTER), _zip(a=REPORT), _tar(a=REPORT), gzip.compress(_mbox(MAIL))]),
+           st.integers(0, 4000), st.binary(max_size=8))  # fmt: skip
+    def test_damage_never_raises(self, octets: bytes, at: int, noise: bytes) -> None:
+        assert _named(octets[:at] + noise + octets[at + len(noise) :])
+
+
+class TestInputs:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for name in ("cur/1:2,S", "new/2", "tmp/3", ".Sent/cur/4", "a.json", "b.json", ".hidden"):
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        return tmp_path
+
+    def _names(self, folder: Path, *names: str) -> list[str]:
+        found = list(read_inputs([str(folder / name) for name in names]))
+        assert all(one.octets.decode() in one.name for one in found)
+        return [one.octets.decode() for one in found]
+
+    def test_folders_and_maildirs_are_read_with_all_below_them(self, folder: Path) -> None:
+        assert self._names(folder, ".") == ["a.json", "b.json", ".Sent/cur/4", "cur/1:2,S", "new/2"]
+
+    def test_globs_that_no_shell_expanded(self, folder: Path) -> None:
+        assert self._names(folder, "*.json") == ["a.json", "b.json"]
+
+    def test_each_file_is_read_once(self, folder: Path) -> None:
+        assert self._names(folder, "a.json", "*.json", "a.json") == ["a.json", "b.json"]
+
+    def test_what_cannot_be_read_is_said_and_stops_nothing(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inputs, "LARGEST_FILE", 8 << 20)
+        (folder / "big").write_bytes(bytes((8 << 20) + 1))
+        found = list(read_inputs([str(folder / name) for name in ("none", "none-*.json", "big", "a.json")]))
+        assert ["No such file" in one.trouble for one in found[:2]] == [True, True]
+        assert found[2].trouble == "more than 8 MiB: split it first"
+        assert (found[3].octets, found[3].trouble) == (b"a.json", "")
+
+    def test_the_number_of_files_is_bounded(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inputs, "MOST_FILES", 2)
+        assert [one.trouble for one in read_inputs([str(folder)])] == [
+            "",
+            "",
+            "more than 2 files: the rest was not read",
+        ]

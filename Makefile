@@ -9,8 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 TARGET ?= reference
 ARGS ?=
+JOBS ?= $(shell nproc)
 
-.PHONY: help setup test test-fast targets images base-image documents bench clean
+.PHONY: help setup test checks test-fast test-docker targets images base-image documents bench clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -29,17 +30,31 @@ $(VENV)/.ready: pyproject.toml
 scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' $(ARGS)
 
-test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+test: checks test-fast test-docker ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+
+checks: $(VENV)/.ready ## Run the linters, and compare the documents with what the program prints
 	$(BIN)/ruff check lab tests docker docs
 	$(BIN)/ruff format --check lab tests docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/sts-lab lint
 	$(BIN)/python docs/print_outputs.py --check
-	$(BIN)/python -m pytest $(ARGS)
+
+# Tests marked `alone` play the whole catalogue: what they show rests on waits, so nothing runs beside them. Where ARGS
+# select tests of one kind only, the other parts have none (status 5).
+PYTEST = $(BIN)/python -m pytest
+OR_NONE = || [ $$? -eq 5 -a -n "$(ARGS)" ]
 
 test-fast: $(VENV)/.ready ## Run the tests that need no Docker
-	$(BIN)/python -m pytest -m 'not docker' $(ARGS)
+	$(PYTEST) --numprocesses $(JOBS) --dist loadgroup -m 'not docker and not alone and not thorough' \
+	  $(ARGS) $(OR_NONE)
+	$(PYTEST) -m 'alone and not docker and not thorough' $(ARGS) $(OR_NONE)
+
+# Containers wait more than they work, so there is one more at once than there are processors.
+test-docker: $(VENV)/.ready ## Run the tests that need Docker, without those that take minutes for each target
+	$(PYTEST) --numprocesses $$(($(JOBS) + 1)) --dist loadgroup --maxschedchunk 1 \
+	  -m 'docker and not alone and not thorough' $(ARGS) $(OR_NONE)
+	$(PYTEST) -m 'docker and alone and not thorough' $(ARGS) $(OR_NONE)
 
 targets: $(VENV)/.ready ## Play the whole catalogue against every target, and all else that takes minutes of Docker
 	$(BIN)/python -m pytest -m 'docker and (thorough or target_exim or target_chasquid)' tests/backends/docker $(ARGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,3 +33,18 @@ def engine() -> Iterator[docker.DockerClient]:
         pytest.skip("no Docker engine answers: the third ring was not run")
     yield client
     client.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test with Docker that was skipped fail where an engine is required."""
+    report = yield
+    if (
+        report.skipped
+        and not hasattr(report, "wasxfail")
+        and os.environ.get(REQUIRED) == "1"
+        and item.get_closest_marker("docker")
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRED}=1, and this test was skipped: {report.longrepr}"
+    return report

@@ -62,6 +62,7 @@ def _told(verdicts: Iterable[Verdict]) -> str:
     )
 
 
+@pytest.mark.alone
 async def test_the_correct_sender_passes_everything(tmp_path: Path) -> None:
     played = await play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path)
     assert {verdict.case for verdict in played.verdicts} == set(CATALOGUE.cases)

@@ -19,6 +19,8 @@ import docker
 from tests.cli.program import ROOT
 from tests.tlsrpt.builder import good, text
 
+pytestmark = pytest.mark.xdist_group("wheel")
+
 #: Seconds that a command may take; the longest builds an image and plays a target's self-test.
 LONGEST = 240.0
 

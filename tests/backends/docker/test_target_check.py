@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from mta_sts_lab.backends.docker.images import lab_image, target_image
 
 import docker
 from tests.backends.docker.throw_away import ThrowAway, play
-from tests.cli.program import ROOT, Answer
+from tests.cli.program import Answer
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -122,16 +121,3 @@ def test_a_folder_outside_the_checkout_finds_the_contract_server(throw_away: Thr
     answer = throw_away.check(tmp_path / "place")
     assert codes(answer) == ["container-ended"]
     assert "a file of the folder's own" in observed(answer, "container-ended")
-
-
-def test_the_guides_own_example_is_followed(engine: docker.DockerClient, tmp_path: Path) -> None:
-    """What docs/adding-an-mta.md has its readers type, in a folder of their own, outside the checkout."""
-    folder = tmp_path / "my-mta"
-    shutil.copytree(ROOT / "docs" / "my-mta", folder)
-    answer = play(tmp_path / "place", "target-check", "--json", str(folder), longest=180)
-    assert answer.status == 0, answer.out
-    words = {finding["part"]: finding["result"] for finding in json.loads(answer.out)["findings"]}
-    assert words["GET /queue"] == words["POST /flush"] == words["honest delivery"] == "ok"
-    verdicts = json.loads(play(tmp_path / "place", "run", "starttls/strip", "--json", "--target", str(folder)).out)
-    (enforce,) = [case for case in verdicts["cases"] if case["mode"] == "enforce"]
-    assert enforce["verdict"] == "fail", "it knows no policies"

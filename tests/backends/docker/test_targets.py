@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from mta_sts_lab.backends.docker.folder import find_target
 from mta_sts_lab.backends.docker.images import lab_image, target_image
-from mta_sts_lab.runs.workflow import catalogue
 
 import docker
-from tests.backends.docker.test_third_ring import ours, run_of
-from tests.backends.docker.throw_away import WHOLE_CATALOGUE, play
+from tests.backends.docker.test_third_ring import ours
+from tests.backends.docker.throw_away import WHOLE_CATALOGUE, FinishedRun, nothing_but_what_is_known, play
 
 # Three times what the slowest run of these took on two busy cores (OpenSMTPD with TLS required, 124 s).
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(380)]
+pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(380)]
 
 _THOROUGH = pytest.mark.thorough
 
@@ -50,21 +49,11 @@ def test_a_target_does_what_is_known_of_it_and_nothing_else(
 ) -> None:
     lab_image(engine, print)
     target_image(engine, find_target(name), print)
-    answer = play(tmp_path, "run", "--json", "--target", name, longest=WHOLE_CATALOGUE)
-    assert answer.out, answer.err
-    document = json.loads(answer.out)
-    found = [case for case in document["cases"] if case["verdict"] in ("fail", "weak") and not case["control_only"]]
-    assert [case["id"] for case in found if not case["known"]] == []
-    assert document["known_failures"] == {"vanished": [], "unmatched": []}
-    counts = document["summary"]["verdicts"]
-    assert (counts["inconclusive"], counts["lab-error"]) == (0, 0)
-    assert document["summary"]["cases"] == len(catalogue().cases)
-    assert answer.status == 0
+    run = FinishedRun(play(tmp_path, "run", "--json", "--target", name, longest=WHOLE_CATALOGUE), tmp_path)
+    nothing_but_what_is_known(run)
     if name in CONTROLS:
-        _keeps_no_policy(document["cases"])
-    run = run_of(tmp_path)
-    assert (tmp_path / "runs" / run / "target" / "configuration.txt").read_text()
-    assert ours(engine, run) == []
+        _keeps_no_policy(run.document["cases"])
+    assert ours(engine, run.folder.name) == []
 
 
 def _keeps_no_policy(cases: list[dict[str, Any]]) -> None:

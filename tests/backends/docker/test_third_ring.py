@@ -26,7 +26,7 @@ from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs.workflow import catalogue
 
 import docker
-from tests.backends.docker.throw_away import WHOLE_CATALOGUE, ThrowAway, play
+from tests.backends.docker.throw_away import FinishedRun, ThrowAway, nothing_but_what_is_known, play
 from tests.cli.program import Answer, end, record_in, start, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -99,25 +99,13 @@ def test_a_flaw_is_found_in_a_container_too(tmp_path: Path) -> None:
     assert json.loads(answer.out)["target"]["name"] == "reference (ignores_policy)"
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(380)
-def test_postfix_does_what_is_known_of_it_and_nothing_else(engine: docker.DockerClient, tmp_path: Path) -> None:
-    target_image(engine, find_target("postfix"), print)
-    answer = play(tmp_path, "run", "--json", "--target", "postfix", longest=WHOLE_CATALOGUE)
-    document = json.loads(answer.out)
-    news = [
-        case["id"]
-        for case in document["cases"]
-        if case["verdict"] in ("fail", "weak") and not case["known"] and not case["control_only"]
-    ]
-    assert news == []
-    assert document["known_failures"] == {"vanished": [], "unmatched": []}
-    counts = document["summary"]["verdicts"]
-    assert (counts["inconclusive"], counts["lab-error"]) == (0, 0)
-    assert document["summary"]["cases"] == len(catalogue().cases)
-    assert answer.status == 0
-    run = run_of(tmp_path)
-    assert (tmp_path / "runs" / run / "target" / "configuration.txt").read_text()
-    assert ours(engine, run) == []
+def test_postfix_does_what_is_known_of_it_and_nothing_else(
+    engine: docker.DockerClient, postfix_run: FinishedRun
+) -> None:
+    nothing_but_what_is_known(postfix_run)
+    assert ours(engine, postfix_run.folder.name) == []
 
 
 # -- safety

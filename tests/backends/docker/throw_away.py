@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mta_sts_lab.backends.docker.images import BASE_IMAGE
+from mta_sts_lab.runs.workflow import catalogue
 
 import docker
 from tests.cli.program import LONGEST, Answer, end, start
@@ -19,6 +22,31 @@ def play(folder: Path, *arguments: str, longest: float = LONGEST) -> Answer:
     """Run the program in a folder, to its end."""
     folder.mkdir(exist_ok=True)
     return end(start(folder, *arguments), longest)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run with `--json` that has ended, and the folder that it was started in."""
+
+    answer: Answer
+    place: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run itself."""
+        (folder,) = (self.place / "runs").iterdir()
+        return folder
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What it printed."""
+        assert self.answer.out, self.answer.err
+        return dict(json.loads(self.answer.out))
+
+    def case(self, name: str) -> dict[str, Any]:
+        """Return one case of what it printed."""
+        (found,) = [case for case in self.document["cases"] if case["id"] == name]
+        return dict(found)
 
 
 @dataclass
@@ -52,3 +80,16 @@ class ThrowAway:
             for tag in image.tags:
                 if tag.startswith(f"mta-sts-lab/{self.name}:"):
                     self.engine.images.remove(tag)
+
+
+def nothing_but_what_is_known(run: FinishedRun) -> None:
+    """Check that a run of the whole catalogue found what is known of its target, and nothing else."""
+    document = run.document
+    found = [case for case in document["cases"] if case["verdict"] in ("fail", "weak") and not case["supporting"]]
+    assert [case["id"] for case in found if not case["known"]] == []
+    assert document["deviations"] == {"vanished": [], "unmatched": []}
+    counts = document["summary"]["verdicts"]
+    assert (counts["inconclusive"], counts["lab-error"]) == (0, 0)
+    assert document["summary"]["cases"] == len(catalogue().cases)
+    assert run.answer.status == 0
+    assert (run.folder / "target" / "configuration.txt").read_text()

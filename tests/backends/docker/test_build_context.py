@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,20 @@ def test_links_and_private_files_of_a_folder_of_ones_own_are_kept(tmp_path: Path
     assert inside["spool"].isdir()
     assert inside["link"].linkname == "nowhere"
     assert "docker/common/contract_server.py" in inside
+
+
+def test_two_builds_of_one_image_wait_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").touch()
+    order: list[str] = []
+
+    def build() -> None:
+        with foreign_context(tmp_path, (), "Dockerfile").locked():
+            order.append("second")
+
+    with foreign_context(tmp_path, (), "Dockerfile").locked():
+        second = threading.Thread(target=build)
+        second.start()
+        second.join(0.2)
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mta_sts_lab.backends.docker.engine import EngineError
 from mta_sts_lab.shipped_files import below, shipped_files, source_files
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
 
 #: Names a folder of certificates (*.crt, PEM) that builds trust beside the public ones. It is for an installed package;
 #: a checkout may keep them in docker/extra-ca/.
@@ -58,6 +64,21 @@ class BuildContext:
             for name, path in (*_extra_certificates(), *self.members):
                 archive.add(path, name, recursive=False, filter=self._plain)
         return buffer.getvalue()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the Dockerfile for one build: who wants the same image meanwhile waits, and finds it made.
+
+        Where files cannot be locked nobody waits, and the image is made twice.
+        """
+        path = dict(self.members).get(self.dockerfile)
+        if fcntl is None or path is None:
+            yield
+            return
+        with path.open("rb") as dockerfile:
+            with contextlib.suppress(OSError):
+                fcntl.flock(dockerfile, fcntl.LOCK_EX)
+            yield
 
     def _plain(self, member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0

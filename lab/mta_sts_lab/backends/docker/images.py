@@ -64,7 +64,9 @@ def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
 def _image(client: docker.DockerClient, name: str, context: BuildContext, say: Callable[[str], None]) -> str:
     image = f"mta-sts-lab/{name}:{context.digest()}"
     if not _exists(client, image):
-        _build(client, image, context, say)
+        with context.locked():
+            if not _exists(client, image):
+                _build(client, image, context, say)
     return image
 
 

@@ -108,7 +108,7 @@ class Dialogue:
         return [done.octets for done in self.stage.done if isinstance(done, Send) and done.side is Side.SENDER]
 
     def facts(self, kind: type[AnyFact]) -> list[AnyFact]:
-        """What was witnessed of one kind."""
+        """What was recorded of one kind."""
         return [fact for fact in self.stage.facts if isinstance(fact, kind)]
 
     @property

@@ -16,7 +16,7 @@ from mta_sts_lab.events import AnyFact
 class Rehearsal:
     """Plays a script and keeps everything that it did.
 
-    `said` is what each side was told so far, `facts` what was witnessed, `done` every instruction but `Receive`, `over`
+    `said` is what each side was told so far, `facts` what was recorded, `done` every instruction but `Receive`, `over`
     whether the script has returned.
     """
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from mta_sts_lab.attacks import forge_mx, forge_policy_id, hide_policy_record
-from mta_sts_lab.attacks.toolkit.attack import DnsAttack, DnsScene, complete
+from mta_sts_lab.attacks.toolkit.attack import DnsAttack, DnsContext, complete
 from mta_sts_lab.world.zone import Answer, Question, Record
 
 DOMAIN = "domain.example"
@@ -15,17 +15,17 @@ MX = Answer("NOERROR", (Record(DOMAIN, "MX", f"10 mx1.{DOMAIN}"), Record(DOMAIN,
 TXT = Answer("NOERROR", (Record(POLICY_NAME, "TXT", "v=STSv1; id=0123456789abcdef;"),))
 
 
-def scene(attack: DnsAttack, **parameters: str) -> DnsScene:
-    return DnsScene(DOMAIN, complete(attack.form, parameters), "mx.attacker.example")
+def context(attack: DnsAttack, **parameters: str) -> DnsContext:
+    return DnsContext(DOMAIN, complete(attack.form, parameters), "mx.attacker.example")
 
 
 def test_forge_mx_leaves_only_the_attacker() -> None:
     attack = forge_mx.forge_mx
-    forged = attack.tamper(scene(attack), Question(DOMAIN, "MX"), MX)
+    forged = attack.tamper(context(attack), Question(DOMAIN, "MX"), MX)
     assert [record.data for record in forged.records] == ["10 mx.attacker.example"]
     assert forged.tampered_by == "forge_mx"
     assert attack.needs_attacker_mx
-    assert "mx.attacker.example" in attack.detail(scene(attack))
+    assert "mx.attacker.example" in attack.detail(context(attack))
 
 
 @pytest.mark.parametrize(
@@ -33,27 +33,27 @@ def test_forge_mx_leaves_only_the_attacker() -> None:
 )
 def test_forge_mx_touches_nothing_else(question: Question) -> None:
     attack = forge_mx.forge_mx
-    assert attack.tamper(scene(attack), question, MX) is MX
+    assert attack.tamper(context(attack), question, MX) is MX
 
 
 @pytest.mark.parametrize("how", ["NXDOMAIN", "SERVFAIL", "TIMEOUT"])
 def test_hide_policy_record(how: str) -> None:
     attack = hide_policy_record.hide_policy_record
-    hidden = attack.tamper(scene(attack, how=how), Question(POLICY_NAME, "TXT"), TXT)
+    hidden = attack.tamper(context(attack, how=how), Question(POLICY_NAME, "TXT"), TXT)
     assert hidden == Answer(how, (), "hide_policy_record")
-    assert POLICY_NAME in attack.detail(scene(attack, how=how))
-    assert attack.tamper(scene(attack, how=how), Question(DOMAIN, "MX"), MX) is MX
+    assert POLICY_NAME in attack.detail(context(attack, how=how))
+    assert attack.tamper(context(attack, how=how), Question(DOMAIN, "MX"), MX) is MX
 
 
 def test_what_does_not_exist_is_not_hidden() -> None:
     attack = hide_policy_record.hide_policy_record
     honest = Answer("NXDOMAIN")
-    assert attack.tamper(scene(attack), Question(POLICY_NAME, "TXT"), honest) is honest
+    assert attack.tamper(context(attack), Question(POLICY_NAME, "TXT"), honest) is honest
 
 
 def test_forge_policy_id_changes_the_id_and_nothing_else() -> None:
     attack = forge_policy_id.forge_policy_id
-    forged = attack.tamper(scene(attack), Question(POLICY_NAME, "TXT"), TXT)
+    forged = attack.tamper(context(attack), Question(POLICY_NAME, "TXT"), TXT)
     assert forged.records[0].data == f"v=STSv1; id={forge_policy_id.FORGED_ID};"
     assert re.fullmatch("[A-Za-z0-9]{1,32}", forge_policy_id.FORGED_ID)
     assert forged.tampered_by == "forge_policy_id"
@@ -64,9 +64,9 @@ def test_forge_policy_id_changes_the_id_and_nothing_else() -> None:
 )
 def test_forge_policy_id_needs_an_id(honest: Answer) -> None:
     attack = forge_policy_id.forge_policy_id
-    assert attack.tamper(scene(attack), Question(POLICY_NAME, "TXT"), honest) is honest
+    assert attack.tamper(context(attack), Question(POLICY_NAME, "TXT"), honest) is honest
 
 
 def test_forge_policy_id_leaves_other_names_alone() -> None:
     attack = forge_policy_id.forge_policy_id
-    assert attack.tamper(scene(attack), Question(DOMAIN, "TXT"), TXT) is TXT
+    assert attack.tamper(context(attack), Question(DOMAIN, "TXT"), TXT) is TXT

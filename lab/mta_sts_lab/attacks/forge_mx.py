@@ -12,17 +12,17 @@ A careful sender with an enforce policy does not deliver to a host outside it, a
 
 from __future__ import annotations
 
-from mta_sts_lab.attacks.toolkit.attack import DnsScene, dns_attack
+from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
 from mta_sts_lab.world.zone import Answer, Question, Record
 
 
 @dns_attack(
     "answers the MX query with the attacker's own host",
-    lambda scene: f"answered the MX query with {scene.attacker_mx}, the attacker's own host",
+    lambda attacked: f"answered the MX query with {attacked.attacker_mx}, the attacker's own host",
     needs_attacker_mx=True,
 )
-def forge_mx(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+def forge_mx(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Answer the domain's MX query with the attacker's host."""
-    if (question.name, question.type) != (scene.domain, "MX"):
+    if (question.name, question.type) != (attacked.domain, "MX"):
         return answer
-    return Answer("NOERROR", (Record(scene.domain, "MX", f"10 {scene.attacker_mx}"),), tampered_by="forge_mx")
+    return Answer("NOERROR", (Record(attacked.domain, "MX", f"10 {attacked.attacker_mx}"),), tampered_by="forge_mx")

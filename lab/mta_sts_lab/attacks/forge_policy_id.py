@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from mta_sts_lab.attacks.toolkit.attack import DnsScene, dns_attack
+from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
 from mta_sts_lab.rfc.domain_names import policy_record_name
 from mta_sts_lab.world.zone import Answer, Question
 
@@ -26,11 +26,11 @@ _ID = re.compile(r"(?<![A-Za-z0-9])id=[A-Za-z0-9]*")
 
 @dns_attack(
     "announces a policy id that the domain does not have",
-    lambda scene: f"announced the policy id {FORGED_ID} in the place of the genuine one",
+    lambda attacked: f"announced the policy id {FORGED_ID} in the place of the genuine one",
 )
-def forge_policy_id(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+def forge_policy_id(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Put the forged id in the place of the genuine one."""
-    if (question.name, question.type) != (policy_record_name(scene.domain), "TXT"):
+    if (question.name, question.type) != (policy_record_name(attacked.domain), "TXT"):
         return answer
     records = tuple(
         replace(record, data=_ID.sub(f"id={FORGED_ID}", record.data)) if record.type == "TXT" else record

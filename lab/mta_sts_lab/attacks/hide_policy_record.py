@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mta_sts_lab.attacks.toolkit.attack import DnsScene, dns_attack
+from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
 from mta_sts_lab.rfc.domain_names import policy_record_name
 from mta_sts_lab.world.zone import Answer, Question
 
 
-def _detail(scene: DnsScene) -> str:
-    how = scene.parameters["how"]
+def _detail(attacked: DnsContext) -> str:
+    how = attacked.parameters["how"]
     done = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
-    return f"{done} the query for {policy_record_name(scene.domain)}"
+    return f"{done} the query for {policy_record_name(attacked.domain)}"
 
 
 @dns_attack("hides the TXT record that announces the policy", _detail, {"how": ("NXDOMAIN", "SERVFAIL", "TIMEOUT")})
-def hide_policy_record(scene: DnsScene, question: Question, answer: Answer) -> Answer:
+def hide_policy_record(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Hide the name of the policy record. Where it does not exist there is nothing to hide."""
-    how = str(scene.parameters["how"])
-    if question.name != policy_record_name(scene.domain) or (how == "NXDOMAIN" and answer.rcode == "NXDOMAIN"):
+    how = str(attacked.parameters["how"])
+    if question.name != policy_record_name(attacked.domain) or (how == "NXDOMAIN" and answer.rcode == "NXDOMAIN"):
         return answer
     return replace(answer, rcode=how, records=(), tampered_by="hide_policy_record")

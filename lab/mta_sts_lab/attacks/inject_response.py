@@ -47,5 +47,5 @@ def inject_response(session: Session, parameters: Parameters) -> Script:
             yield from session.pipe()
         else:
             # The receiver waits for TLS, and could not answer what is said in clear.
-            yield from session.hear_out()
+            yield from session.listen_to_the_end()
         return

@@ -24,4 +24,4 @@ def refuse_greeting(session: Session, parameters: Parameters) -> Script:
         yield from session.speak(_BUSY, detail="said 421 in the place of the greeting")
         return
     session.fire("took the connection and never greeted")
-    yield from session.hear_out(answers=0)
+    yield from session.listen_to_the_end(answers=0)

@@ -7,22 +7,22 @@ from mta_sts_lab.attacks.toolkit.controller import BlockedPath
 from mta_sts_lab.events import AttackFired, ConnectionClosed, ConnectionDenied, DeadlinePassed, LabFailed
 from mta_sts_lab.timeouts import Deadline
 
-from tests.attacks.grounds import POLICY_NAME, Grounds, grounds
+from tests.attacks.loopback_hosts import POLICY_NAME, LoopbackHosts, loopback_hosts
 
 
-async def dial(here: Grounds) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def dial(here: LoopbackHosts) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(*here.policy_at)
 
 
 async def test_refused_connections_find_no_listener() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.policy_server.path = BlockedPath("block_policy_host", "refuse", here.recorder)
         with pytest.raises(ConnectionRefusedError):
             await dial(here)
 
 
 async def test_reset_connections_are_reset() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.policy_server.path = BlockedPath("block_policy_host", "reset", here.recorder)
         reader, writer = await dial(here)
         with pytest.raises(ConnectionResetError):
@@ -35,7 +35,7 @@ async def test_reset_connections_are_reset() -> None:
 
 
 async def test_a_stalled_connection_lasts_until_the_step_ends() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         path = BlockedPath("block_policy_host", "stall", here.recorder)
         here.policy_server.path = path
         reader, writer = await dial(here)
@@ -53,7 +53,7 @@ async def test_a_stalled_connection_lasts_until_the_step_ends() -> None:
 
 
 async def test_a_stall_has_a_deadline() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.policy_server.path = BlockedPath("block_policy_host", "stall", here.recorder, Deadline("stall", 0.1))
         reader, writer = await dial(here)
         with pytest.raises(ConnectionResetError):

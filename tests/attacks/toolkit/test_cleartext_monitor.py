@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.attacks.toolkit import cleartext_monitor
-from mta_sts_lab.attacks.toolkit.cleartext_monitor import MOST_OVERHEARD, ClearLines, ClearTextFinder
+from mta_sts_lab.attacks.toolkit.cleartext_monitor import MOST_CLEAR_OCTETS, ClearLines, ClearTextFinder
 from mta_sts_lab.attacks.toolkit.smtp import LONGEST_LINE
 from mta_sts_lab.attacks.toolkit.tls_wire import record_ahead
 
@@ -73,8 +73,8 @@ def test_a_whole_message_fits_and_no_flood_does(monkeypatch: pytest.MonkeyPatch)
     lines.feed(body)
     assert lines.full
     assert lines.feed(b"more\r\n") == []
-    monkeypatch.setattr(cleartext_monitor, "MOST_OVERHEARD_LINES", 3)
+    monkeypatch.setattr(cleartext_monitor, "MOST_CLEAR_LINES", 3)
     many = ClearLines()
     assert many.feed(b"\n" * 5) == ["", "", ""]
     assert many.full
-    assert MOST_OVERHEARD == 1 << 20
+    assert MOST_CLEAR_OCTETS == 1 << 20

@@ -17,13 +17,13 @@ from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.path import StraightPath
 from mta_sts_lab.world.zone import Answer, Question
 
-from tests.attacks.grounds import AUTHORITY
+from tests.attacks.loopback_hosts import AUTHORITY
 
 WORLD = World(mx=(MxHost("mx1", 10), MxHost("mx2", 20)))
 
 
 @dataclass
-class Field:
+class AttackedCase:
     internet: Internet
     world: CaseWorld
     attack_controller: AttackController
@@ -62,7 +62,7 @@ class Field:
 
 
 @contextlib.asynccontextmanager
-async def battlefield() -> AsyncIterator[Field]:
+async def attacked_case() -> AsyncIterator[AttackedCase]:
     before = asyncio.all_tasks()
     recorder = Recorder()
     internet = await Internet.open(LoopbackNetwork(), AUTHORITY, recorder)
@@ -70,7 +70,7 @@ async def battlefield() -> AsyncIterator[Field]:
     world = await internet.add_case(case)
     attack_controller = AttackController(recorder, AUTHORITY)
     try:
-        yield Field(internet, world, attack_controller, recorder)
+        yield AttackedCase(internet, world, attack_controller, recorder)
     finally:
         await attack_controller.end(world)
         await internet.close()
@@ -80,7 +80,7 @@ async def battlefield() -> AsyncIterator[Field]:
 
 
 async def test_smtp_attacks_stand_in_front_of_every_mx_host_and_leave_again() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         assert b"STARTTLS" in await field.ehlo(0)
         await field.attack_controller.begin(field.world, (AttackUse("strip_starttls", "smtp"),))
         assert b"STARTTLS" not in await field.ehlo(0)
@@ -91,7 +91,7 @@ async def test_smtp_attacks_stand_in_front_of_every_mx_host_and_leave_again() ->
 
 
 async def test_the_parameter_host_limits_an_attack_to_one_mx_host() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         attacks = (
             AttackUse("strip_starttls", "smtp", {"host": "mx1"}),
             AttackUse("mask_starttls", "smtp", {"host": "mx2"}),
@@ -113,7 +113,7 @@ async def test_the_parameter_host_limits_an_attack_to_one_mx_host() -> None:
     ],
 )
 async def test_what_cannot_be_put_in_place_leaves_nothing_in_place(attacks: tuple[AttackUse, ...], error: type) -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         with pytest.raises(error):
             await field.attack_controller.begin(field.world, attacks)
         assert all(isinstance(host.path, StraightPath) for host in (*field.world.mx, field.world.policy_server))
@@ -121,7 +121,7 @@ async def test_what_cannot_be_put_in_place_leaves_nothing_in_place(attacks: tupl
 
 
 async def test_ending_a_step_ends_its_live_sessions() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         await field.attack_controller.begin(field.world, (AttackUse("strip_starttls", "smtp"),))
         host = field.world.mx[0]
         reader, writer = await asyncio.open_connection(*field.internet.network.where(host.address, host.port))
@@ -135,7 +135,7 @@ async def test_ending_a_step_ends_its_live_sessions() -> None:
 
 
 async def test_a_new_step_replaces_the_attacks_of_the_old_one() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         await field.attack_controller.begin(field.world, (AttackUse("hide_policy_record", "dns"),))
         assert field.ask(field.policy_name, "TXT").rcode == "NXDOMAIN"
         await field.attack_controller.begin(field.world, (AttackUse("mask_starttls", "smtp"),))
@@ -144,7 +144,7 @@ async def test_a_new_step_replaces_the_attacks_of_the_old_one() -> None:
 
 
 async def test_forge_mx_leads_to_the_attackers_own_host() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         await field.attack_controller.begin(field.world, (AttackUse("forge_mx", "dns"),))
         assert field.fired() == []
         answer = field.ask(field.world.domain, "MX")
@@ -156,7 +156,7 @@ async def test_forge_mx_leads_to_the_attackers_own_host() -> None:
 
 
 async def test_dns_attacks_work_one_after_the_other() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         both = (AttackUse("forge_policy_id", "dns"), AttackUse("hide_policy_record", "dns", {"how": "SERVFAIL"}))
         await field.attack_controller.begin(field.world, both)
         assert field.ask(field.policy_name, "TXT").rcode == "SERVFAIL"
@@ -167,14 +167,14 @@ async def test_dns_attacks_work_one_after_the_other() -> None:
 
 
 async def test_forged_ids_reach_the_wire_of_the_zone() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         await field.attack_controller.begin(field.world, (AttackUse("forge_policy_id", "dns"),))
         (record,) = field.ask(field.policy_name, "TXT").records
         assert FORGED_ID in record.data
 
 
 async def test_a_refusing_policy_host_fires_when_its_address_is_given_out() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         server = field.world.policy_server
         await field.attack_controller.begin(field.world, (AttackUse("block_policy_host", "https", {"how": "refuse"}),))
         with pytest.raises(ConnectionRefusedError):
@@ -189,7 +189,7 @@ async def test_a_refusing_policy_host_fires_when_its_address_is_given_out() -> N
 
 @pytest.mark.parametrize(("how", "denied"), [("reset", "reset"), ("stall", "stalled")])
 async def test_a_blocked_policy_host_denies_connections(how: str, denied: str) -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         server = field.world.policy_server
         await field.attack_controller.begin(field.world, (AttackUse("block_policy_host", "https", {"how": how}),))
         _, writer = await asyncio.open_connection(*field.internet.network.where(server.address, server.port))
@@ -202,6 +202,6 @@ async def test_a_blocked_policy_host_denies_connections(how: str, denied: str) -
 
 
 async def test_ending_what_never_began_is_nothing() -> None:
-    async with battlefield() as field:
+    async with attacked_case() as field:
         await field.attack_controller.end(field.world)
         assert not field.facts(SmtpSaid)

@@ -32,33 +32,33 @@ from mta_sts_lab.model import AttackForm, MxHost
 from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
 from mta_sts_lab.world.path import Accepted
 
-from tests.attacks.grounds import (
+from tests.attacks.loopback_hosts import (
     AUTHORITY,
     CASE,
     MESSAGE,
     MX_NAME,
     TOKEN,
-    Grounds,
+    LoopbackHosts,
     client_context,
     deliver_in_thread,
-    grounds,
+    loopback_hosts,
 )
 
 
-def of_target(here: Grounds, kind: type) -> list:
+def of_target(here: LoopbackHosts, kind: type) -> list:
     """Facts of one kind on the target's own leg."""
     legs = {fact.session for fact in here.facts(ConnectionAccepted) if not fact.via}
     return [fact for fact in here.facts(kind) if fact.session in legs]
 
 
-async def until_target(here: Grounds, kind: type) -> list:
+async def until_target(here: LoopbackHosts, kind: type) -> list:
     """Wait for a fact of one kind on the target's own leg."""
     while not (found := of_target(here, kind)):
         assert await here.recorder.changed(CASE, 10), f"no {kind.__name__}"
     return found
 
 
-def play(here: Grounds, script, deadline: Deadline = ATTACK_SESSION) -> Interposer:
+def play(here: LoopbackHosts, script, deadline: Deadline = ATTACK_SESSION) -> Interposer:
     """Put a script of the test's own in front of the MX host."""
     attack = SmtpAttack(AttackForm("test_attack", "smtp", ""), lambda session, parameters: script(session))
     path = Interposer(play_script(attack, {}), here.recorder, AUTHORITY, deadline)
@@ -66,7 +66,7 @@ def play(here: Grounds, script, deadline: Deadline = ATTACK_SESSION) -> Interpos
     return path
 
 
-async def dial(here: Grounds) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def dial(here: LoopbackHosts) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(*here.mx_at)
 
 
@@ -77,7 +77,7 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_strip_reaches_an_opportunistic_sender_in_clear() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
         assert await deliver_in_thread(here, client_context(verifies=True)) is False
         (accepted,) = await here.until(MessageAccepted)
@@ -96,7 +96,7 @@ async def test_strip_reaches_an_opportunistic_sender_in_clear() -> None:
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_a_sender_who_verifies_refuses_and_its_alert_is_on_record(newest: ssl.TLSVersion) -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate", certificate="untrusted")
         context = client_context(verifies=True)
         context.maximum_version = newest
@@ -114,7 +114,7 @@ async def test_a_sender_who_verifies_refuses_and_its_alert_is_on_record(newest: 
 
 
 async def test_who_hung_up_is_on_record_only_if_it_was_the_sender() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
         reader, writer = await asyncio.open_connection(*here.mx_at)
         assert await reader.readline()
@@ -122,7 +122,7 @@ async def test_who_hung_up_is_on_record_only_if_it_was_the_sender() -> None:
         (left,) = await here.until(SenderLeft)
         ends = await here.until(ConnectionClosed, 2)
         assert left.session in {fact.session for fact in ends}
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("drop_after_starttls")
         reader, writer = await asyncio.open_connection(*here.mx_at)
         assert await reader.readline()
@@ -147,7 +147,7 @@ async def test_who_hung_up_is_on_record_only_if_it_was_the_sender() -> None:
     [("expired", "certificate expired"), ("wrong-name", "bad certificate"), ("self-signed", "unknown ca")],
 )
 async def test_the_alert_tells_what_was_wrong(certificate: str, alert: str) -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate", certificate=certificate)
         with pytest.raises(ssl.SSLCertVerificationError):
             await deliver_in_thread(here, client_context(verifies=True))
@@ -156,7 +156,7 @@ async def test_the_alert_tells_what_was_wrong(certificate: str, alert: str) -> N
 
 
 async def test_a_sender_who_does_not_verify_is_read_inside_tls() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate", certificate="self-signed")
         assert await deliver_in_thread(here, client_context(verifies=False)) is True
         (accepted,) = await here.until(MessageAccepted)
@@ -179,7 +179,7 @@ async def test_a_sender_who_does_not_verify_is_read_inside_tls() -> None:
 
 
 async def test_a_sender_who_wants_more_than_tls_1_0_sees_protocol_version() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("downgrade_tls", version="1.0")
         with pytest.raises(ssl.SSLError) as refused:
             await deliver_in_thread(here, client_context(verifies=True))
@@ -197,7 +197,7 @@ async def test_a_sender_who_wants_more_than_tls_1_0_sees_protocol_version() -> N
     ("version", "name", "oldest"), [("1.0", "TLSv1", ssl.TLSVersion.TLSv1), ("1.1", "TLSv1.1", ssl.TLSVersion.TLSv1_1)]
 )
 async def test_a_sender_who_takes_an_old_version_gets_it(version: str, name: str, oldest: ssl.TLSVersion) -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("downgrade_tls", version=version)
         assert await deliver_in_thread(here, client_context(verifies=True, oldest=oldest)) is True
         (established,) = of_target(here, TlsEstablished)
@@ -206,7 +206,7 @@ async def test_a_sender_who_takes_an_old_version_gets_it(version: str, name: str
 
 
 async def test_a_strict_client_sees_close_notify_after_the_221() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         assert await asyncio.to_thread(_quit_strictly, here.mx_at) == b""
 
@@ -223,7 +223,7 @@ def _quit_strictly(at: tuple[str, int]) -> bytes:
 
 
 async def test_a_pipelined_client_hello_is_not_lost() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         reader, writer = await dial(here)
         await reader.readline()
@@ -244,7 +244,7 @@ async def test_a_pipelined_client_hello_is_not_lost() -> None:
 
 async def test_an_alert_after_the_handshake_is_on_record_too() -> None:
     """Under TLS 1.3 a client may finish its handshake and complain then (RFC 8446, section 4.4.2.4; GnuTLS does)."""
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         reader, writer = await dial(here)
         await reader.readline()
@@ -275,7 +275,7 @@ IN_CLEAR = b"MAIL FROM:<a@sender.example>\r\n"
 ALL_IN_CLEAR = IN_CLEAR + b"RCPT TO:<c@domain.example>\r\nDATA\r\n" + MESSAGE.encode() + b".\r\n"
 
 
-async def start(here: Grounds) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def start(here: LoopbackHosts) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Dial, and say STARTTLS."""
     reader, writer = await dial(here)
     await reader.readline()
@@ -284,7 +284,7 @@ async def start(here: Grounds) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
     return reader, writer
 
 
-async def go_on_in_clear(here: Grounds, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def go_on_in_clear(here: LoopbackHosts, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Say an envelope and a message in clear, first waiting for a reply; both must be on record."""
     writer.write(IN_CLEAR)
     # Behind what was left of TLS, if anything was: tickets, close_notify.
@@ -312,7 +312,7 @@ def begin_handshake(verifies: bool) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.M
 
 @pytest.mark.parametrize("name", ["drop_after_starttls", "garbage_after_220", "swap_certificate", "downgrade_tls"])
 async def test_a_sender_who_says_no_hello_but_goes_on_in_clear_is_read(name: str) -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack(name)
         await go_on_in_clear(here, *await start(here))
         assert not here.facts(AttackFired)
@@ -321,7 +321,7 @@ async def test_a_sender_who_says_no_hello_but_goes_on_in_clear_is_read(name: str
 
 
 async def test_a_sender_who_goes_on_in_clear_after_garbage_is_read() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("garbage_after_220")
         reader, writer = await start(here)
         client, incoming, outgoing = begin_handshake(verifies=True)
@@ -336,7 +336,7 @@ async def test_a_sender_who_goes_on_in_clear_after_garbage_is_read() -> None:
 
 @pytest.mark.parametrize("pipelined", [False, True])
 async def test_a_sender_who_refuses_the_certificate_and_goes_on_in_clear_is_read(pipelined: bool) -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         reader, writer = await start(here)
         client, incoming, outgoing = begin_handshake(verifies=True)
@@ -352,7 +352,7 @@ async def test_a_sender_who_refuses_the_certificate_and_goes_on_in_clear_is_read
 
 
 async def test_a_sender_who_gets_an_alert_and_goes_on_in_clear_is_read() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("downgrade_tls", version="1.0")
         reader, writer = await start(here)
         client, incoming, outgoing = begin_handshake(verifies=True)
@@ -367,7 +367,7 @@ async def test_a_sender_who_gets_an_alert_and_goes_on_in_clear_is_read() -> None
 @pytest.mark.parametrize("how", ["close_notify", "alert"])
 async def test_a_sender_who_ends_tls_and_goes_on_in_clear_is_read(how: str) -> None:
     """A client that looks at the certificate only when the handshake is finished."""
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         reader, writer = await start(here)
         client, incoming, outgoing = begin_handshake(verifies=False)
@@ -388,7 +388,7 @@ async def test_a_sender_who_ends_tls_and_goes_on_in_clear_is_read(how: str) -> N
 
 
 async def test_a_sender_who_goes_on_in_clear_in_the_middle_of_tls_is_read() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         reader, writer = await start(here)
         client, incoming, outgoing = begin_handshake(verifies=False)
@@ -404,7 +404,7 @@ async def test_a_sender_who_goes_on_in_clear_in_the_middle_of_tls_is_read() -> N
 
 
 async def test_a_sender_who_refuses_the_genuine_host_and_goes_on_in_clear_is_read() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("inject_response")
         reader, writer = await dial(here)
         await reader.readline()
@@ -422,7 +422,7 @@ async def test_a_sender_who_refuses_the_genuine_host_and_goes_on_in_clear_is_rea
 
 
 async def test_a_client_that_leaves_within_the_handshake_is_on_record() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         reader, writer = await dial(here)
         await reader.readline()
@@ -436,7 +436,7 @@ async def test_a_client_that_leaves_within_the_handshake_is_on_record() -> None:
 
 
 async def test_injected_lines_do_not_hurt_a_careful_sender() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("inject_response")
         reader, writer = await dial(here)
         await reader.readline()
@@ -457,7 +457,7 @@ async def test_injected_lines_do_not_hurt_a_careful_sender() -> None:
 
 
 async def test_drop_closes_without_a_word() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("drop_after_starttls")
         with pytest.raises((ssl.SSLError, OSError)):
             await deliver_in_thread(here, client_context(verifies=True))
@@ -467,7 +467,7 @@ async def test_drop_closes_without_a_word() -> None:
 
 
 async def test_garbage_is_answered_with_an_error_at_once() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("garbage_after_220")
         with pytest.raises(ssl.SSLError, match=r"(?i)wrong.version|unknown|record"):
             await deliver_in_thread(here, client_context(verifies=True))
@@ -480,7 +480,7 @@ async def test_garbage_is_answered_with_an_error_at_once() -> None:
     ("name", "parameters"), [("refuse_starttls", {"code": 454}), ("mask_starttls", {}), ("refuse_ehlo", {})]
 )
 async def test_the_other_attacks_deliver_in_clear(name: str, parameters: dict) -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack(name, **parameters)
         if name == "refuse_starttls":
             with pytest.raises(smtplib.SMTPResponseException) as refused:
@@ -495,7 +495,7 @@ async def test_the_other_attacks_deliver_in_clear(name: str, parameters: dict) -
 
 
 async def test_a_receiver_without_starttls_is_only_read() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.mx.arrange(MxHost(starttls=False))
         here.attack("swap_certificate")
         assert await deliver_in_thread(here, client_context(verifies=True)) is False
@@ -507,7 +507,7 @@ async def test_an_exception_in_a_script_is_a_fault_of_the_lab_and_ends_the_sessi
         yield from session.relay_greeting()
         raise RuntimeError("a mistake in a script")
 
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         play(here, broken)
         reader, writer = await dial(here)
         assert (await reader.readline()).startswith(b"220 ")
@@ -524,7 +524,7 @@ async def test_an_exception_in_a_script_inside_tls_is_one_too() -> None:
         yield from session.end_tls(Shown("untrusted", "x"))
         raise RuntimeError("a mistake in a script")
 
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         play(here, broken)
         reader, writer = await dial(here)
         writer.write(b"STARTTLS\r\n")
@@ -542,7 +542,7 @@ async def test_a_certificate_that_cannot_be_issued_is_a_fault_of_the_lab() -> No
         yield from session.speak(reply(220, "go"))
         yield from session.end_tls(Shown("no such variant", "x"))
 
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         play(here, broken)
         reader, writer = await dial(here)
         writer.write(b"STARTTLS\r\n")
@@ -556,7 +556,7 @@ async def test_a_certificate_that_cannot_be_issued_is_a_fault_of_the_lab() -> No
 
 
 async def test_a_genuine_host_out_of_reach_is_a_fault_of_the_lab() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
 
         async def nowhere(via: str) -> tuple[str, int]:
@@ -570,7 +570,7 @@ async def test_a_genuine_host_out_of_reach_is_a_fault_of_the_lab() -> None:
 
 
 async def test_attackers_connect_to_nothing_but_loopback() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
 
         async def elsewhere(via: str) -> tuple[str, int]:
@@ -585,7 +585,7 @@ async def test_attackers_connect_to_nothing_but_loopback() -> None:
 
 
 async def test_an_exception_on_the_way_to_the_host_is_a_fault_of_the_lab() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
 
         async def broken(via: str) -> tuple[str, int]:
@@ -600,7 +600,7 @@ async def test_an_exception_on_the_way_to_the_host_is_a_fault_of_the_lab() -> No
 
 
 async def test_a_silent_session_ends_with_its_deadline() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls", deadline=Deadline("attack-session", 0.2))
         reader, writer = await dial(here)
         await reader.readline()
@@ -614,7 +614,7 @@ async def test_a_silent_session_ends_with_its_deadline() -> None:
 
 
 async def test_closing_ends_live_sessions_and_leaves_no_task() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         path = here.attack("strip_starttls")
         before = asyncio.all_tasks()
         clients = [await dial(here) for _ in range(5)]
@@ -632,7 +632,7 @@ async def test_closing_ends_live_sessions_and_leaves_no_task() -> None:
 
 
 async def test_closing_just_after_a_connection_arrived_ends_it_too() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         path = here.attack("strip_starttls")
         reader, writer = await dial(here)
         await here.until(ConnectionAccepted)
@@ -645,7 +645,7 @@ async def test_closing_just_after_a_connection_arrived_ends_it_too() -> None:
 
 
 async def test_a_connection_that_arrives_after_the_end_is_not_served() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         path = here.attack("strip_starttls")
         await path.close()
         reader, writer = await dial(here)
@@ -657,7 +657,7 @@ async def test_a_connection_that_arrives_after_the_end_is_not_served() -> None:
 
 
 async def test_closing_within_a_handshake_leaves_no_task() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         path = here.attack("swap_certificate")
         reader, writer = await dial(here)
         await reader.readline()
@@ -671,7 +671,7 @@ async def test_closing_within_a_handshake_leaves_no_task() -> None:
 
 
 async def test_closing_while_tls_with_the_receiver_begins_is_no_fault_of_the_lab() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         path = here.attack("swap_certificate")
 
         async def never_finishes(accepted: Accepted, via: str) -> None:
@@ -702,7 +702,7 @@ async def test_closing_while_tls_with_the_receiver_begins_is_no_fault_of_the_lab
 
 
 async def test_a_target_that_only_knocks_is_no_fault_of_the_lab() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
         for _ in range(5):
             _, writer = await dial(here)
@@ -714,7 +714,7 @@ async def test_a_target_that_only_knocks_is_no_fault_of_the_lab() -> None:
 
 
 async def test_a_host_that_closes_takes_its_attacker_along() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
         reader, writer = await dial(here)
         await reader.readline()
@@ -724,7 +724,7 @@ async def test_a_host_that_closes_takes_its_attacker_along() -> None:
 
 
 async def test_a_target_that_resets_the_connection_is_no_fault_of_the_lab() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         reader, writer = await dial(here)
         await reader.readline()
@@ -737,7 +737,7 @@ async def test_a_target_that_resets_the_connection_is_no_fault_of_the_lab() -> N
 
 
 async def test_many_sessions_at_once_are_kept_apart() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate")
         await asyncio.gather(*(deliver_in_thread(here, client_context(verifies=False)) for _ in range(8)))
         assert len(here.facts(MessageAccepted)) == 8

@@ -18,7 +18,7 @@ from mta_sts_lab.events import (
     TlsFailed,
 )
 
-from tests.attacks.grounds import POLICY_NAME, Grounds, client_context, grounds
+from tests.attacks.loopback_hosts import POLICY_NAME, LoopbackHosts, client_context, loopback_hosts
 
 PATH = "/.well-known/mta-sts.txt"
 
@@ -45,12 +45,14 @@ def get(
         connection.close()
 
 
-async def fetch(here: Grounds, verifies: bool, times: int = 1, body: bytes | None = None) -> list[tuple[int, bytes]]:
+async def fetch(
+    here: LoopbackHosts, verifies: bool, times: int = 1, body: bytes | None = None
+) -> list[tuple[int, bytes]]:
     return await asyncio.to_thread(get, here.policy_at, client_context(verifies), times, body)
 
 
 async def test_a_fetcher_who_verifies_refuses_and_the_genuine_host_hears_nothing() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack_policy_host("untrusted")
         with pytest.raises(ssl.SSLCertVerificationError):
             await fetch(here, verifies=True)
@@ -65,7 +67,7 @@ async def test_a_fetcher_who_verifies_refuses_and_the_genuine_host_hears_nothing
 
 
 async def test_a_fetcher_who_does_not_verify_gets_the_genuine_policy() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack_policy_host("wrong-name")
         assert await fetch(here, verifies=False) == [(200, b"version: STSv1\r\n")]
         (asked,) = here.facts(PolicyRequested)
@@ -81,7 +83,7 @@ async def test_a_fetcher_who_does_not_verify_gets_the_genuine_policy() -> None:
 
 
 async def test_several_requests_over_one_connection_are_all_passed_on() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack_policy_host("expired")
         assert await fetch(here, verifies=False, times=3) == [(200, b"version: STSv1\r\n")] * 3
         assert len(here.facts(PolicyRequested)) == 3
@@ -90,7 +92,7 @@ async def test_several_requests_over_one_connection_are_all_passed_on() -> None:
 
 
 async def test_a_request_of_any_size_is_no_fault_of_the_lab() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack_policy_host("expired")
         try:
             ((status, _),) = await fetch(here, verifies=False, body=bytes(8 << 20))
@@ -102,7 +104,7 @@ async def test_a_request_of_any_size_is_no_fault_of_the_lab() -> None:
 
 
 async def test_closing_ends_a_connection_that_says_nothing() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         path = here.attack_policy_host("expired")
         _, writer = await asyncio.open_connection(*here.policy_at)
         await here.until(ConnectionAccepted)

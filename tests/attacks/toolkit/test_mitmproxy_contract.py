@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.events import AttackFired, LabFailed, MessageAccepted, PolicyRequested, TlsEstablished, TokenRead
 
-from tests.attacks.grounds import client_context, deliver_in_thread, grounds
+from tests.attacks.loopback_hosts import client_context, deliver_in_thread, loopback_hosts
 from tests.attacks.toolkit.test_interpose_https import fetch
 
 
 async def test_one_strip() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("strip_starttls")
         assert await deliver_in_thread(here, client_context(verifies=True)) is False
         assert [fact.secured for fact in here.facts(TokenRead)] == [False]
@@ -26,7 +26,7 @@ async def test_one_strip() -> None:
 
 
 async def test_one_swap() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate", certificate="untrusted")
         with pytest.raises(ssl.SSLCertVerificationError):
             await deliver_in_thread(here, client_context(verifies=True))
@@ -38,7 +38,7 @@ async def test_one_swap() -> None:
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_one_downgrade() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("downgrade_tls", version="1.0")
         with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
             await deliver_in_thread(here, client_context(verifies=True))
@@ -48,7 +48,7 @@ async def test_one_downgrade() -> None:
 
 
 async def test_one_policy_fetch() -> None:
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack_policy_host("untrusted")
         assert await fetch(here, verifies=False) == [(200, b"version: STSv1\r\n")]
         assert len(here.facts(PolicyRequested)) == 1
@@ -57,7 +57,7 @@ async def test_one_policy_fetch() -> None:
 
 async def test_nothing_is_written_to_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    async with grounds() as here:
+    async with loopback_hosts() as here:
         here.attack("swap_certificate", certificate="untrusted")
         await deliver_in_thread(here, client_context(verifies=False))
     assert list(tmp_path.iterdir()) == []

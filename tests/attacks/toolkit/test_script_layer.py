@@ -27,7 +27,7 @@ class ProxyHost:
     def secure(self, shown: object) -> Handshake:
         raise NotImplementedError
 
-    def overhear(self, octets: bytes) -> None:
+    def take_from_wire(self, octets: bytes) -> None:
         raise NotImplementedError
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.attacks.toolkit.cleartext_monitor import MOST_OVERHEARD
+from mta_sts_lab.attacks.toolkit.cleartext_monitor import MOST_CLEAR_OCTETS
 from mta_sts_lab.attacks.toolkit.instructions import (
     FinishSending,
     LeaveTls,
@@ -292,7 +292,7 @@ def test_clear_text_behind_a_hello_is_on_record() -> None:
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=10))
 def test_who_goes_on_in_clear_is_heard_out_however_it_is_cut(sizes: list[int]) -> None:
-    stage = rehearse(lambda session: session.hear_out(witness_alerts=True))
+    stage = rehearse(lambda session: session.listen_to_the_end(record_alerts=True))
     octets = b"\x15\x03\x01\x00\x02\x02\x46" + ENVELOPE + MESSAGE + b"QUIT\r\nnever heard\r\n"
     turn = 0
     while octets:
@@ -311,12 +311,12 @@ def test_who_goes_on_in_clear_is_heard_out_however_it_is_cut(sizes: list[int]) -
 
 
 def test_who_never_stops_is_answered_for_a_while_and_heard_up_to_a_bound() -> None:
-    stage = rehearse(lambda session: session.hear_out())
+    stage = rehearse(lambda session: session.listen_to_the_end())
     stage.hear(Side.SENDER, b"NOOP\r\n" * 500)
     assert stage.said[Side.SENDER].count(b"503 ") == 100
     assert len([line for speaker, line in said(stage) if speaker == "sender"]) == 500
     assert not stage.over
-    stage.hear(Side.SENDER, b"x" * MOST_OVERHEARD)
+    stage.hear(Side.SENDER, b"x" * MOST_CLEAR_OCTETS)
     assert stage.over
 
 
@@ -384,7 +384,7 @@ def test_clear_text_on_the_wire_of_tls_is_in_clear() -> None:
         yield from session.relay_to_the_end()
 
     stage = rehearse(play)
-    stage.session.overhear(b"\x17\x03\x03\x00\x04abcd" + ENVELOPE + MESSAGE)
+    stage.session.take_from_wire(b"\x17\x03\x03\x00\x04abcd" + ENVELOPE + MESSAGE)
     assert read(stage) == [(TOKEN, False)]
     heard = [fact for fact in stage.facts if isinstance(fact, SmtpSaid)]
     assert heard[0].line == "MAIL FROM:<a@b.example>"
@@ -395,7 +395,7 @@ def test_a_sender_who_ends_tls_is_heard_in_clear() -> None:
     def play(session: Session) -> Script:
         yield from session.end_tls(Shown("untrusted", "shown"))
         yield from session.relay_to_the_end()
-        yield from session.hear_out_behind_tls()
+        yield from session.listen_behind_tls()
 
     stage = rehearse(play)
     stage.end(Side.SENDER)

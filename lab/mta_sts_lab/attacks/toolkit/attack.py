@@ -18,7 +18,7 @@ __all__ = [
     "Attack",
     "Block",
     "DnsAttack",
-    "DnsScene",
+    "DnsContext",
     "HttpsAttack",
     "Parameters",
     "Script",
@@ -60,7 +60,7 @@ class SmtpAttack:
 
 
 @dataclass(frozen=True, slots=True)
-class DnsScene:
+class DnsContext:
     """What a forger of DNS answers knows: the domain under attack, his parameters, and his own MX host's name."""
 
     domain: str
@@ -77,8 +77,8 @@ class DnsAttack:
     """
 
     form: AttackForm
-    tamper: Callable[[DnsScene, Question, Answer], Answer]
-    detail: Callable[[DnsScene], str]
+    tamper: Callable[[DnsContext, Question, Answer], Answer]
+    detail: Callable[[DnsContext], str]
     needs_attacker_mx: bool = False
 
 
@@ -116,10 +116,10 @@ def smtp_attack(
 
 def dns_attack(
     summary: str,
-    detail: Callable[[DnsScene], str],
+    detail: Callable[[DnsContext], str],
     parameters: Choices | None = None,
     needs_attacker_mx: bool = False,
-) -> Callable[[Callable[[DnsScene, Question, Answer], Answer]], DnsAttack]:
+) -> Callable[[Callable[[DnsContext, Question, Answer], Answer]], DnsAttack]:
     """Return a decorator that makes a change of answers an attack, called after its function."""
     return lambda tamper: DnsAttack(
         AttackForm(tamper.__name__, "dns", summary, parameters or {}), tamper, detail, needs_attacker_mx
@@ -134,7 +134,7 @@ def https_attack(
 
 
 def fire_once(
-    witness: Callable[[AttackFired], object], attack: str, channel: str, session: str = ""
+    record: Callable[[AttackFired], object], attack: str, channel: str, session: str = ""
 ) -> Callable[[str], None]:
     """Return what puts the attack on record the first time, with a detail, and does nothing from then on."""
     fired: list[str] = []
@@ -142,7 +142,7 @@ def fire_once(
     def fire(detail: str) -> None:
         if not fired:
             fired.append(detail)
-            witness(AttackFired(attack=attack, channel=channel, detail=detail, session=session))
+            record(AttackFired(attack=attack, channel=channel, detail=detail, session=session))
 
     return fire
 

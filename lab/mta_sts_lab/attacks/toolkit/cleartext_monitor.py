@@ -11,10 +11,10 @@ from mta_sts_lab.attacks.toolkit.tls_wire import plain_alert, record_ahead
 
 #: Octets that are put on record of what one session says in clear where TLS belongs: a whole message and much more
 #: (those of the lab have less than 2 KiB, 64 KiB with a long body). The search for canaries goes on behind it.
-MOST_OVERHEARD = 1 << 20
+MOST_CLEAR_OCTETS = 1 << 20
 
 #: Lines, for the same reason: a message of that size in lines of usual length has 15 000.
-MOST_OVERHEARD_LINES = 20_000
+MOST_CLEAR_LINES = 20_000
 
 
 class ClearTextFinder:
@@ -76,15 +76,15 @@ class ClearLines:
     @property
     def full(self) -> bool:
         """Whether enough is on record, and nothing more will be."""
-        return self._octets >= MOST_OVERHEARD or self._lines >= MOST_OVERHEARD_LINES
+        return self._octets >= MOST_CLEAR_OCTETS or self._lines >= MOST_CLEAR_LINES
 
     def feed(self, octets: bytes) -> list[str]:
         """Return the lines that are whole now. One that grows beyond every bound is returned as it stands."""
-        taken = octets[: max(0, MOST_OVERHEARD - self._octets)]
+        taken = octets[: max(0, MOST_CLEAR_OCTETS - self._octets)]
         self._octets += len(taken)
         self._buffer.feed(taken)
         lines: list[str] = []
-        while not self._lines >= MOST_OVERHEARD_LINES:
+        while not self._lines >= MOST_CLEAR_LINES:
             try:
                 raw = self._buffer.take_line()
             except NotSmtp:

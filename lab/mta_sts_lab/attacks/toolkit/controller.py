@@ -12,7 +12,7 @@ from mta_sts_lab.attacks.toolkit.attack import (
     HOST,
     Block,
     DnsAttack,
-    DnsScene,
+    DnsContext,
     HttpsAttack,
     Parameters,
     SmtpAttack,
@@ -177,7 +177,7 @@ class AttackController:
                     self._stand(host, use.name, self._man_in_the_middle(attack, parameters), positions)
             case DnsAttack():
                 attacker_mx = (await world.attacker_mx()).name if attack.needs_attacker_mx else ""
-                positions.tampers.append(self._forger(world, attack, DnsScene(world.domain, parameters, attacker_mx)))
+                positions.tampers.append(self._forger(world, attack, DnsContext(world.domain, parameters, attacker_mx)))
             case HttpsAttack():
                 self._stand(world.policy_server, use.name, self._at_the_policy_host(attack, parameters), positions)
                 if attack.tampering(parameters) == Block("refuse"):
@@ -206,13 +206,13 @@ class AttackController:
         begin = show_certificate(attack.form.name, tampering.certificate)
         return Interposer(begin, self._recorder, self._authority, self._deadline)
 
-    def _forger(self, world: CaseWorld, attack: DnsAttack, scene: DnsScene) -> Tamper:
+    def _forger(self, world: CaseWorld, attack: DnsAttack, attacked: DnsContext) -> Tamper:
         fire = fire_once(partial(self._recorder.write, case=world.case), attack.form.name, "dns")
 
         def tamper(question: Question, answer: Answer) -> Answer:
-            forged = attack.tamper(scene, question, answer)
+            forged = attack.tamper(attacked, question, answer)
             if forged is not answer:
-                fire(attack.detail(scene))
+                fire(attack.detail(attacked))
             return forged
 
         return tamper

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers import http, tls
 
 from mta_sts_lab.attacks.toolkit.attack import Parameters, SmtpAttack, fire_once
 from mta_sts_lab.attacks.toolkit.instructions import Script, Shown
-from mta_sts_lab.attacks.toolkit.interpose_tls import Handshake, Scene, TargetTls, client_connection
+from mta_sts_lab.attacks.toolkit.interpose_tls import AttackedConnection, Handshake, TargetTls, client_connection
 from mta_sts_lab.attacks.toolkit.script_layer import ScriptLayer, ScriptRunner
 from mta_sts_lab.attacks.toolkit.session import Session
 from mta_sts_lab.events import ClientHelloSeen, DeadlinePassed, SenderLeft
@@ -72,10 +72,12 @@ def _options() -> options.Options:
 class _Handler(server.LiveConnectionHandler):
     """One connection of the target, and the attacker's own to the genuine host."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scene: Scene) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, attacked: AttackedConnection
+    ) -> None:
         # The mode is only a label here: it chooses nothing, and makes mitmproxy rewrite nothing.
         super().__init__(reader, writer, _options(), mode_specs.ProxyMode.parse("regular"))
-        self.scene = scene
+        self.attacked = attacked
         self._writer = writer
         self._begun = asyncio.Event()
         self._broken = False
@@ -99,7 +101,7 @@ class _Handler(server.LiveConnectionHandler):
     def intercept_http(self, attack: str, shown: Shown, fire: Callable[[str], None]) -> None:
         """Let this session be HTTPS that ends here, with requests passed on over HTTPS."""
         here = self._here
-        self._handshake = Handshake(self.scene, attack, shown, fire)
+        self._handshake = Handshake(self.attacked, attack, shown, fire)
         self.layer = tls.ServerTLSLayer(here)
         self.layer.child_layer = TargetTls(here, self._handshake)
         self.layer.child_layer.child_layer = http.HttpLayer(here, http.HTTPMode.transparent)
@@ -138,24 +140,24 @@ class _Handler(server.LiveConnectionHandler):
         """See `script_layer.ProxyHost`. What fails behind the first failure follows from it, and is not recorded."""
         if not self._broken:
             self._broken = True
-            self.scene.failed(where, error)
+            self.attacked.failed(where, error)
 
     def secure(self, shown: Shown) -> Handshake:
         """See `script_layer.ProxyHost`."""
         assert self._session is not None
-        self._handshake = Handshake(self.scene, self._session.attack, shown, self._session.fire)
+        self._handshake = Handshake(self.attacked, self._session.attack, shown, self._session.fire)
         return self._handshake
 
-    def overhear(self, octets: bytes) -> None:
+    def take_from_wire(self, octets: bytes) -> None:
         """See `script_layer.ProxyHost`."""
         assert self._session is not None
-        self._session.overhear(octets)
+        self._session.take_from_wire(octets)
 
     def sender_left(self) -> None:
         """See `script_layer.ProxyHost`. The end of a session that was ended from outside is nobody's leaving."""
         if not self._ended and not self._sender_left:
             self._sender_left = True
-            self.scene.witness(SenderLeft(session=self.scene.accepted.session))
+            self.attacked.record(SenderLeft(session=self.attacked.accepted.session))
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Answer what mitmproxy's layers ask. An exception here would leave the layer waiting for ever."""
@@ -175,7 +177,7 @@ class _Handler(server.LiveConnectionHandler):
                 data.server.error = None
             case tls.TlsClienthelloHook(data):
                 sni = data.client_hello.sni or ""
-                self.scene.witness(ClientHelloSeen(session=self.scene.accepted.session, sni=sni))
+                self.attacked.record(ClientHelloSeen(session=self.attacked.accepted.session, sni=sni))
             case tls.TlsStartClientHook(data) if self._handshake is not None:
                 data.ssl_conn = self._handshake.connection()
             case tls.TlsStartServerHook(data):
@@ -184,12 +186,12 @@ class _Handler(server.LiveConnectionHandler):
             case tls.TlsEstablishedClientHook(data) if self._handshake is not None:
                 self._handshake.established(data.conn.tls_version or "", data.conn.sni or "")
             case tls.TlsFailedServerHook(data) if not self.ended:
-                raise ConnectionError(f"TLS with {self.scene.host.name}: {data.conn.error}")
+                raise ConnectionError(f"TLS with {self.attacked.host.name}: {data.conn.error}")
 
     async def _back_door(self) -> tuple[str, int]:
-        where = await self.scene.host.back_door(self.scene.accepted.session)
+        where = await self.attacked.host.back_door(self.attacked.accepted.session)
         if not ipaddress.ip_address(where[0]).is_loopback:
-            raise UnsafeUpstream(f"{self.scene.host.name} is said to be at {where[0]}, which is not on loopback")
+            raise UnsafeUpstream(f"{self.attacked.host.name} is said to be at {where[0]}, which is not on loopback")
         return where
 
     def log(
@@ -234,11 +236,11 @@ class Interposer:
 
     async def take(self, accepted: Accepted, host: Host) -> None:
         """See `mta_sts_lab.world.path.Path`. A session that outlives its deadline is ended, and the record says so."""
-        scene = Scene(accepted, host, self._recorder, self._authority)
+        attacked = AttackedConnection(accepted, host, self._recorder, self._authority)
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._live[over] = None
         try:
-            handler = await _handler(scene)
+            handler = await _handler(attacked)
             try:
                 # The step may have ended since the connection was accepted.
                 if not self._closed:
@@ -257,8 +259,8 @@ class Interposer:
             done, _ = await asyncio.wait({running}, timeout=self._deadline.seconds)
             if not done:
                 name, seconds = self._deadline.name, self._deadline.seconds
-                waited_for = f"the end of a session with {handler.scene.host.name}"
-                handler.scene.witness(DeadlinePassed(deadline=name, seconds=seconds, waited_for=waited_for))
+                waited_for = f"the end of a session with {handler.attacked.host.name}"
+                handler.attacked.record(DeadlinePassed(deadline=name, seconds=seconds, waited_for=waited_for))
         finally:
             # mitmproxy's watchdogs stay behind when its tasks are cancelled from outside; `end` lets them go.
             if not running.done():
@@ -280,8 +282,8 @@ def play_script(attack: SmtpAttack, parameters: Parameters) -> Callable[[_Handle
     """Return what makes connections those of a man in the middle of SMTP."""
 
     def begin(handler: _Handler) -> None:
-        scene = handler.scene
-        session = Session(attack.form.name, scene.accepted.session, scene.host.name, scene.witness)
+        attacked = handler.attacked
+        session = Session(attack.form.name, attacked.accepted.session, attacked.host.name, attacked.record)
         handler.play(session, session.whole(attack.play(session, parameters)))
 
     return begin
@@ -291,22 +293,22 @@ def show_certificate(attack: str, certificate: str) -> Callable[[_Handler], None
     """Return what ends HTTPS with another certificate, and passes requests on."""
 
     def begin(handler: _Handler) -> None:
-        fire = fire_once(handler.scene.witness, attack, "https", handler.scene.accepted.session)
+        fire = fire_once(handler.attacked.record, attack, "https", handler.attacked.accepted.session)
         shown = Shown(certificate, f"ended HTTPS at the attacker and showed a certificate: {certificate}")
         handler.intercept_http(attack, shown, fire)
 
     return begin
 
 
-async def _handler(scene: Scene) -> _Handler:
+async def _handler(attacked: AttackedConnection) -> _Handler:
     """Make streams of an accepted socket. Raises `OSError`, with the socket closed."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
-    scene.accepted.sock.setblocking(False)
+    attacked.accepted.sock.setblocking(False)
     try:
-        transport, _ = await loop.connect_accepted_socket(lambda: protocol, scene.accepted.sock)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, attacked.accepted.sock)
     except OSError:
-        scene.accepted.sock.close()
+        attacked.accepted.sock.close()
         raise
-    return _Handler(reader, asyncio.StreamWriter(transport, protocol, reader, loop), scene)
+    return _Handler(reader, asyncio.StreamWriter(transport, protocol, reader, loop), attacked)

@@ -94,15 +94,15 @@ def last_words(error: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """Where an attack takes place: one connection, the genuine host behind it, and who keeps the record."""
+class AttackedConnection:
+    """One connection under attack, the genuine host behind it, the record and the CA."""
 
     accepted: Accepted
     host: Host
     recorder: Recorder
     authority: Authority
 
-    def witness(self, fact: AnyFact) -> None:
+    def record(self, fact: AnyFact) -> None:
         """Put a fact of this case on record."""
         self.recorder.write(fact, self.accepted.case)
 
@@ -112,10 +112,10 @@ class Scene:
 
 
 class Handshake:
-    """The TLS that is played for the target: sets it up, and witnesses what becomes of it. Made when TLS begins."""
+    """The TLS that is played for the target: sets it up, and records what becomes of it. Made when TLS begins."""
 
-    def __init__(self, scene: Scene, attack: str, shown: Shown, fire: Callable[[str], None]) -> None:
-        self._scene = scene
+    def __init__(self, attacked: AttackedConnection, attack: str, shown: Shown, fire: Callable[[str], None]) -> None:
+        self._attacked = attacked
         self._attack = attack
         self._shown = shown
         self._fire = fire
@@ -124,7 +124,7 @@ class Handshake:
 
     def connection(self) -> SSL.Connection:
         """Return the TLS server, for the certificate that is to be shown."""
-        credentials = self._scene.authority.credentials(self._shown.certificate, self._scene.host.name)
+        credentials = self._attacked.authority.credentials(self._shown.certificate, self._attacked.host.name)
         return server_connection(self._shown, credentials, self._alerted)
 
     def answered(self, octets: bytes) -> None:
@@ -134,9 +134,9 @@ class Handshake:
 
     def established(self, version: str, sni: str) -> None:
         """The handshake is finished on this side."""
-        self._scene.witness(
+        self._attacked.record(
             TlsEstablished(
-                session=self._scene.accepted.session,
+                session=self._attacked.accepted.session,
                 version=version,
                 certificate=self._shown.certificate,
                 shown_by=self._attack,
@@ -147,8 +147,8 @@ class Handshake:
     def _alerted(self, words: str) -> None:
         # Under TLS 1.3 the target's verdict on the certificate comes after the handshake (RFC 8446, section 4.4.2.4).
         self._complaints += 1
-        self._scene.witness(
-            TlsFailed(session=self._scene.accepted.session, alert=words, certificate=self._shown.certificate)
+        self._attacked.record(
+            TlsFailed(session=self._attacked.accepted.session, alert=words, certificate=self._shown.certificate)
         )
 
     def handshake_failed(self, reason: str) -> None:
@@ -200,8 +200,8 @@ class TargetTls(_Mended, tls.ClientTLSLayer):
     says that whoever made this layer is to go on in clear.
     """
 
-    def __init__(self, scene: context.Context, handshake: Handshake, stays_open: bool = False) -> None:
-        super().__init__(scene)
+    def __init__(self, here: context.Context, handshake: Handshake, stays_open: bool = False) -> None:
+        super().__init__(here)
         self._handshake = handshake
         self._stays_open = stays_open
         self.failed = False

@@ -65,8 +65,8 @@ def relay_with_answer(session: Session, verb: str, answer: Reply, detail: str) -
 def relay_until_client_hello(session: Session) -> Steps[ClientHello | None]:
     """Relay until STARTTLS, answer it in the receiver's place, and return the ClientHello, or None if none comes.
 
-    A sender that says something in clear instead is heard out. The ClientHello is read before anything else happens: a
-    socket that is closed with unread input is reset, which may overtake the 220, and octets sent straight behind the
+    A sender that says something in clear instead is listened to. The ClientHello is read before anything else happens:
+    a socket that is closed with unread input is reset, which may overtake the 220, and octets sent straight behind the
     220 may be taken for a part of its line.
     """
     yield from session.relay_greeting()
@@ -75,7 +75,7 @@ def relay_until_client_hello(session: Session) -> Steps[ClientHello | None]:
             yield from session.speak(GO_AHEAD)
             hello = yield from session.read_client_hello()
             if hello is None:
-                yield from session.hear_out()
+                yield from session.listen_to_the_end()
             return hello
         if (yield from session.relay(command)) is None:
             break
@@ -83,10 +83,10 @@ def relay_until_client_hello(session: Session) -> Steps[ClientHello | None]:
 
 
 def answer_client_hello(session: Session, octets: bytes, detail: str) -> Script:
-    """Relay until the ClientHello, answer it with octets that are no ServerHello, and hear the sender out."""
+    """Relay until the ClientHello, answer it with octets that are no ServerHello, and listen to the sender."""
     if (yield from relay_until_client_hello(session)) is not None:
         yield from session.say_raw(octets, detail)
-        yield from session.hear_out(witness_alerts=True)
+        yield from session.listen_to_the_end(record_alerts=True)
 
 
 def intercept(session: Session, shown: Shown) -> Script:
@@ -105,7 +105,7 @@ def intercept(session: Session, shown: Shown) -> Script:
             if (yield from session.end_tls(shown)):
                 yield from session.start_tls()
                 yield from session.relay_to_the_end()
-                yield from session.hear_out_behind_tls()
+                yield from session.listen_behind_tls()
             else:
-                yield from session.hear_out()
+                yield from session.listen_to_the_end()
             return

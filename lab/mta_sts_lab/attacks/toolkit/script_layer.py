@@ -35,7 +35,7 @@ class ProxyHost(Protocol):
     def secure(self, shown: Shown) -> Handshake:
         """TLS with the target begins: this is to be shown. Return what keeps the record of it."""
 
-    def overhear(self, octets: bytes) -> None:
+    def take_from_wire(self, octets: bytes) -> None:
         """The target sent these octets while TLS with it was up or beginning: TLS records, or clear text."""
 
     def sender_left(self) -> None:
@@ -67,9 +67,9 @@ class ScriptLayer(layer.Layer):
     the target's handshake fails, or its TLS ends and the script goes on in clear: then it is this stage's turn again.
     """
 
-    def __init__(self, here: context.Context, player: ScriptRunner, first: bool = False) -> None:
+    def __init__(self, here: context.Context, runner: ScriptRunner, first: bool = False) -> None:
         super().__init__(here)
-        self._player = player
+        self._runner = runner
         self._first = first
         self._inner: TargetTls | ReceiverTls | None = None
         self._sender_left = False
@@ -81,7 +81,7 @@ class ScriptLayer(layer.Layer):
             else:
                 yield from self._pass_inside(self._inner, event)
         except Exception as error:  # noqa: BLE001 - recorded; mitmproxy would log it and let the session hang
-            self._player.proxy_host.failed("script", error)
+            self._runner.proxy_host.failed("script", error)
             yield from self._close()
 
     def _pass_inside(self, inner: TargetTls | ReceiverTls, event: events.Event) -> layer.CommandGenerator[None]:
@@ -89,35 +89,35 @@ class ScriptLayer(layer.Layer):
             yield from inner.handle_event(event)
             return
         if isinstance(event, events.DataReceived) and event.connection == self.context.client:
-            self._player.proxy_host.overhear(event.data)
+            self._runner.proxy_host.take_from_wire(event.data)
         elif isinstance(event, events.ConnectionClosed) and event.connection == self.context.client:
             self._sender_left = True
-            if not self._player.over:
-                self._player.proxy_host.sender_left()
+            if not self._runner.over:
+                self._runner.proxy_host.sender_left()
         yield from inner.handle_event(event)
         yield from self._come_back(inner)
 
     def _come_back(self, inner: TargetTls) -> layer.CommandGenerator[None]:
         """Go on in clear where there is no TLS with the target any more."""
-        if self._player.over or not (inner.failed or self._player.leaves_tls):
+        if self._runner.over or not (inner.failed or self._runner.leaves_tls):
             return
         yield from inner.take_leave()
-        self._player.leaves_tls = False
+        self._runner.leaves_tls = False
         self._inner = None
         yield from self._advance(not inner.failed)
-        if self._sender_left and not self._player.over:
+        if self._sender_left and not self._runner.over:
             yield from self._advance(Arrived(Side.SENDER, b""))
 
     def _happened(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if self._player.over or self._player.leaves_tls:
+        if self._runner.over or self._runner.leaves_tls:
             # What else one segment held is inside TLS that the script has left: it waits for the stage around it.
             return
         if isinstance(event, events.Start):
             if self._first:
                 error = yield commands.OpenConnection(self.context.server)
-                if self._player.proxy_host.ended:
+                if self._runner.proxy_host.ended:
                     # The attempt to connect ended with the session.
-                    self._player.finish()
+                    self._runner.finish()
                     return
                 if error:
                     raise ConnectionError(f"the genuine host's back door: {error}")
@@ -127,14 +127,14 @@ class ScriptLayer(layer.Layer):
             yield from self._advance(Arrived(self._side(event.connection), event.data))
         elif isinstance(event, events.ConnectionClosed):
             if self._side(event.connection) is Side.SENDER:
-                self._player.proxy_host.sender_left()
+                self._runner.proxy_host.sender_left()
             yield from self._advance(Arrived(self._side(event.connection), b""))
 
     def _advance(self, answer: Arrived | bool | None) -> layer.CommandGenerator[None]:
         """Play on until the script waits, ends, or starts TLS."""
         while True:
             try:
-                instruction = self._player.script.send(answer)
+                instruction = self._runner.script.send(answer)
             except StopIteration:
                 yield from self._close()
                 return
@@ -147,14 +147,14 @@ class ScriptLayer(layer.Layer):
                 case FinishSending(side):
                     yield commands.CloseTcpConnection(self._connection(side), half_close=True)
                 case SecureSender(shown, leftover):
-                    handshake = self._player.proxy_host.secure(shown)
-                    self._player.proxy_host.overhear(leftover)
+                    handshake = self._runner.proxy_host.secure(shown)
+                    self._runner.proxy_host.take_from_wire(leftover)
                     around = TargetTls(self.context, handshake, stays_open=True)
                     yield from self._descend(around, self.context.client, leftover)
                     yield from self._come_back(around)
                     return
                 case LeaveTls():
-                    self._player.leaves_tls = True
+                    self._runner.leaves_tls = True
                     return
                 case SecureReceiver(leftover):
                     yield from self._descend(ReceiverTls(self.context), self.context.server, leftover)
@@ -164,14 +164,14 @@ class ScriptLayer(layer.Layer):
         self, around: TargetTls | ReceiverTls, secured: Connection, leftover: bytes
     ) -> layer.CommandGenerator[None]:
         """Go on inside TLS. What was read too far is part of the handshake (a pipelined ClientHello)."""
-        around.child_layer = ScriptLayer(self.context, self._player)
+        around.child_layer = ScriptLayer(self.context, self._runner)
         self._inner = around
         yield from around.handle_event(events.Start())
         if leftover:
             yield from around.handle_event(events.DataReceived(secured, leftover))
 
     def _close(self) -> layer.CommandGenerator[None]:
-        self._player.finish()
+        self._runner.finish()
         yield commands.CloseConnection(self.context.server)
         yield commands.CloseConnection(self.context.client)
 

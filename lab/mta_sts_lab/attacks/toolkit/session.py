@@ -1,7 +1,7 @@
 """The attacker's side of an SMTP session, without any socket: what a script can read, say, pass on and start.
 
 A script yields instructions to whoever plays it (`interpose` on real connections, `rehearsal` in tests). `Session` is
-the vocabulary that scripts are written in, and keeps the record: every line the target says or is told is witnessed as
+the vocabulary that scripts are written in, and keeps the record: every line the target says or is told is recorded as
 it goes by.
 """
 
@@ -49,17 +49,17 @@ _MOST_ANSWERS = 100
 class Session:
     """A session between a sender and a receiver, with an attacker in between who plays a script.
 
-    `number` is the session on the target's side, `host` the genuine host's name, and `witness` takes what is to go on
+    `number` is the session on the target's side, `host` the genuine host's name, and `record` takes what is to go on
     record. `secured` says whether the target has TLS up, with this attacker at its other end.
     """
 
-    def __init__(self, attack: str, number: str, host: str, witness: Callable[[AnyFact], None]) -> None:
+    def __init__(self, attack: str, number: str, host: str, record: Callable[[AnyFact], None]) -> None:
         self.attack = attack
         self.number = number
         self.host = host
         self.secured = False
         self.fired = False
-        self.witness = witness
+        self.record = record
         self._from = {side: LineBuffer() for side in Side}
         self._ended: set[Side] = set()
         self._tokens = {secured: TokenScanner() for secured in (False, True)}
@@ -77,16 +77,16 @@ class Session:
     # -- the record
 
     def fire(self, detail: str) -> None:
-        """Witness, once a session, that the tampering goes out on the wire now."""
+        """Record, once a session, that the tampering goes out on the wire now."""
         if not self.fired:
             self.fired = True
-            self.witness(AttackFired(attack=self.attack, channel="smtp", detail=detail, session=self.number))
+            self.record(AttackFired(attack=self.attack, channel="smtp", detail=detail, session=self.number))
 
     def saw_hello(self, hello: ClientHello) -> None:
-        """Witness the target's ClientHello."""
-        self.witness(ClientHelloSeen(session=self.number, sni=hello.sni))
+        """Record the target's ClientHello."""
+        self.record(ClientHelloSeen(session=self.number, sni=hello.sni))
 
-    def overhear(self, octets: bytes) -> None:
+    def take_from_wire(self, octets: bytes) -> None:
         """Take what came from the sender on the wire itself while TLS with it is up or beginning.
 
         TLS records are somebody else's; clear text behind a failed handshake, or behind TLS, is read and recorded.
@@ -113,10 +113,10 @@ class Session:
         for line in self._clear_lines.end():
             self._said("sender", Line(line), secured=False)
         for secured, scanner in self._tokens.items():
-            self._witness_tokens(scanner.end(), secured)
+            self._record_tokens(scanner.end(), secured)
 
     def _said(self, speaker: str, line: Line, secured: bool | None = None) -> None:
-        self.witness(
+        self.record(
             SmtpSaid(
                 session=self.number,
                 speaker=speaker,
@@ -128,11 +128,11 @@ class Session:
         )
 
     def _scan(self, octets: bytes, secured: bool) -> None:
-        self._witness_tokens(self._tokens[secured].feed(octets), secured)
+        self._record_tokens(self._tokens[secured].feed(octets), secured)
 
-    def _witness_tokens(self, tokens: Iterable[str], secured: bool) -> None:
+    def _record_tokens(self, tokens: Iterable[str], secured: bool) -> None:
         for token in tokens:
-            self.witness(TokenRead(session=self.number, token=token, secured=secured, reader="attacker"))
+            self.record(TokenRead(session=self.number, token=token, secured=secured, reader="attacker"))
 
     # -- reading
 
@@ -150,7 +150,7 @@ class Session:
         """Return the sender's next line, or None when there is none to come.
 
         What the receiver says unasked meanwhile (a 421) is passed on. A ClientHello where a command belongs is
-        witnessed and ends the dialogue: the sender has begun TLS without being told to.
+        recorded and ends the dialogue: the sender has begun TLS without being told to.
         """
         sender, receiver = self._from[Side.SENDER], self._from[Side.RECEIVER]
         while True:
@@ -209,17 +209,17 @@ class Session:
             yield from self._receive()
         return looks_like_tls(sender.peek())
 
-    def hear_out(self, answers: int = _MOST_ANSWERS, witness_alerts: bool = False) -> Steps[None]:
+    def listen_to_the_end(self, answers: int = _MOST_ANSWERS, record_alerts: bool = False) -> Steps[None]:
         """Listen to a sender that owes TLS until it leaves: whatever it says in clear is recorded, and gets a 503.
 
         It is answered so that a sender that waits for replies is seen going on. TLS records are passed over;
-        unencrypted alerts among them are witnessed if nobody else does it.
+        unencrypted alerts among them are recorded if nobody else does it.
         """
         sender = self._from[Side.SENDER]
         while True:
             self._listen(sender.take_all())
-            while witness_alerts and self._clear_text.alerts:
-                self.witness(TlsFailed(session=self.number, alert=self._clear_text.alerts.pop(0)))
+            while record_alerts and self._clear_text.alerts:
+                self.record(TlsFailed(session=self.number, alert=self._clear_text.alerts.pop(0)))
             while self._unanswered:
                 command = self._unanswered.popleft()
                 if answers and command.verb == "QUIT":
@@ -327,7 +327,7 @@ class Session:
                 return
 
     def pipe(self) -> Steps[None]:
-        """Pass octets on as they come (somebody else's TLS) until the sender ends. A ClientHello is witnessed.
+        """Pass octets on as they come (somebody else's TLS) until the sender ends. A ClientHello is recorded.
 
         What the sender says outside of TLS records is recorded, also when the receiver has already hung up.
         """
@@ -342,7 +342,7 @@ class Session:
                     yield Send(side.other, octets)
             if Side.RECEIVER in self._ended:
                 yield FinishSending(Side.SENDER)
-                yield from self.hear_out(answers=0)
+                yield from self.listen_to_the_end(answers=0)
                 return
             if self._ended:
                 return
@@ -366,7 +366,7 @@ class Session:
     def end_tls(self, shown: Shown) -> Steps[bool]:
         """Play the TLS server for the sender; return whether the handshake was finished.
 
-        From then on everything with it is inside TLS that ends here. Otherwise it is in clear, and to be heard out.
+        From then on everything with it is inside TLS that ends here. Otherwise it is in clear, and to be listened to.
         """
         self.secured = yield SecureSender(shown, self._from[Side.SENDER].take_all())
         return self.secured
@@ -375,11 +375,11 @@ class Session:
         """Start TLS with the receiver, as its client."""
         yield SecureReceiver(self._from[Side.RECEIVER].take_all())
 
-    def hear_out_behind_tls(self) -> Steps[None]:
+    def listen_behind_tls(self) -> Steps[None]:
         """If it was the sender that ended TLS, hear what it may say in clear on the same connection."""
         if Side.SENDER in self._ended:
             self._record_the_rest()
             yield LeaveTls()
             self.secured = False
             self._ended.discard(Side.SENDER)
-            yield from self.hear_out()
+            yield from self.listen_to_the_end()

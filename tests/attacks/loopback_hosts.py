@@ -36,7 +36,7 @@ AUTHORITY = Authority.create()
 
 
 @dataclass
-class Grounds:
+class LoopbackHosts:
     """One MX host and one policy host, on record."""
 
     recorder: Recorder = field(default_factory=Recorder)
@@ -82,10 +82,10 @@ class Grounds:
 
 
 @contextlib.asynccontextmanager
-async def grounds() -> AsyncIterator[Grounds]:
+async def loopback_hosts() -> AsyncIterator[LoopbackHosts]:
     """Hosts that listen, and nothing of them left afterwards."""
     before = asyncio.all_tasks()
-    here = Grounds()
+    here = LoopbackHosts()
     here.mx.arrange(MxHost())
     here.policy_server.arrange(PolicySettings(PolicyHost(), b"version: STSv1\r\n", "id1"))
     try:
@@ -128,5 +128,5 @@ def deliver(at: tuple[str, int], context: ssl.SSLContext | None, opportunistic: 
         return secured
 
 
-async def deliver_in_thread(here: Grounds, context: ssl.SSLContext | None, opportunistic: bool = True) -> bool:
+async def deliver_in_thread(here: LoopbackHosts, context: ssl.SSLContext | None, opportunistic: bool = True) -> bool:
     return await asyncio.to_thread(deliver, here.mx_at, context, opportunistic)

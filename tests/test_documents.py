@@ -6,6 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+from mta_sts_lab.cli.commands import app
+from ruamel.yaml import YAML
+from typer.core import TyperGroup
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -45,3 +49,29 @@ def test_messages_name_documents_that_exist() -> None:
     named = {name for path in sources for name in re.findall(r"\bdocs/([\w-]+\.md)", path.read_text(encoding="utf-8"))}
     assert named <= {path.name for path in DOCUMENTS}
     assert named
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_exist(document: Path) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, rest in re.findall(r"\bsts-lab ([a-z][a-z-]*)([^\n`|#]*)", document.read_text(encoding="utf-8")):
+        assert name in group.commands, f"sts-lab {name}"
+        options = {option for parameter in group.commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options | {"--help"}, f"sts-lab {name}{rest}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_demonstrations_in_documents_exist(document: Path) -> None:
+    names = {path.stem for path in (ROOT / "scenarios").glob("*/*.toml")}
+    shown = set(re.findall(r"\bmake scenario-([a-z][a-z-]*)", document.read_text(encoding="utf-8")))
+    assert shown <= names
+
+
+def test_the_files_for_ci_are_yaml() -> None:
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "docs" / "author.md").read_text(encoding="utf-8"), re.DOTALL | re.M
+    )
+    github, gitlab = (YAML(typ="safe").load(block) for block in blocks)
+    assert [step for step in github["jobs"]["attacks"]["steps"] if "sts-lab run" in step.get("run", "")]
+    assert any("sts-lab run" in line for line in gitlab["attacks"]["script"])

@@ -261,12 +261,12 @@ class Internet:
         net = self.network
         self._listeners = [
             await net.listen_datagrams(DNS, 53, lambda: self.dns),
-            await net.listen(DNS, 53, self.dns.take_stream),
-            await net.listen(POLICY_HOST, 443, self.web.take),
-            await net.listen(REPORT_HOST, 443, self.reports.take),
+            net.open_port(DNS, 53, self.dns.take_stream),
+            net.open_port(POLICY_HOST, 443, self.web.take),
+            net.open_port(REPORT_HOST, 443, self.reports.take),
         ]
         for address, host in ((MX1, self.mx1), (MX2, self.mx2), (SENDER_MX, self.home)):
-            host.listener = await net.listen(address, 25, host.take)
+            host.listener = net.open_port(address, 25, host.take)
             self._listeners.append(host.listener)
             self._note_sni(host)
         zone = self.dns.zone

@@ -168,7 +168,7 @@ async def test_a_bug_is_told_and_loses_nothing(internet: Internet, tmp_path: Pat
             await asyncio.sleep(0)
             raise RuntimeError("a bug")
 
-        queue._deliver = broken  # type: ignore[assignment]
+        queue.deliver = broken  # type: ignore[assignment]
         assert "a bug" in await settle(target)
         assert told == ["reference sender: delivery: a bug"]
 

@@ -289,13 +289,11 @@ async def test_the_keys_of_report_mail_are_published_within_the_sender_s_domain(
     assert answer.header.rcode == dnslib.RCODE.REFUSED
 
 
-async def test_the_name_server_s_address_can_be_told(authority: Authority) -> None:
-    internet = await Internet.open(
-        LoopbackNetwork(), authority, Recorder(), prefix="198.18.64.0/29", dns_address="198.18.64.2"
-    )
-    assert internet.dns_address == "198.18.64.2"
-    assert (internet.sender_mx.address, internet.reports.address) == ("198.18.64.1", "198.18.64.3")
-    assert await texts(internet, "ns.lab.example", "A") == ["198.18.64.2"]
+async def test_addresses_come_from_the_prefix_until_none_is_left(authority: Authority) -> None:
+    internet = await Internet.open(LoopbackNetwork(), authority, Recorder(), prefix="198.18.64.0/29")
+    assert internet.dns_address == "198.18.64.1"
+    assert (internet.sender_mx.address, internet.reports.address) == ("198.18.64.2", "198.18.64.3")
+    assert await texts(internet, "ns.lab.example", "A") == ["198.18.64.1"]
     for name in "abcd":
         await internet.add_case(case_of(name=name))
     with pytest.raises(NoAddressLeft):

@@ -49,7 +49,7 @@ async def test_any_other_address_is_refused_everywhere(address: str) -> None:
         with pytest.raises(UnsafeAddress):
             network.open_port(address, 25, hang_up)
         with pytest.raises(UnsafeAddress):
-            await network.listen(address, 25, hang_up)
+            network.open_port(address, 25, hang_up)
         with pytest.raises(UnsafeAddress):
             await network.listen_datagrams(address, 53, asyncio.DatagramProtocol)
 
@@ -69,7 +69,7 @@ async def test_a_virtual_address_leads_to_its_listener() -> None:
         await asyncio.get_running_loop().sock_sendall(sock, b"hello")
         sock.close()
 
-    listener = await network.listen(HERE, 25, greet)
+    listener = network.open_port(HERE, 25, greet)
     reader, writer = await asyncio.open_connection(*network.where(HERE, 25))
     assert network.where(HERE, 25)[0] == "127.0.0.1"
     assert await reader.read() == b"hello"

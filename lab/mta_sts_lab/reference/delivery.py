@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.reference.flaws import Flaws
@@ -63,28 +63,19 @@ class _Unused:
     blocked: bool = False
 
 
+@dataclass(eq=False, repr=False)
 class Delivery:
     """Delivers messages, one call each."""
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        discovery: Discovery,
-        sessions: Sessions,
-        counts: ReportCounts,
-        records: ReportRecords,
-        flaws: Flaws,
-        log: Callable[[str], None],
-    ) -> None:
-        self._resolver = resolver
-        self._discovery = discovery
-        self._sessions = sessions
-        self._counts = counts
-        self._records = records
-        self._flaws = flaws
-        self._log = log
-        #: Only for the flaw that gives in at a retry: whose mail was held for the sake of a certificate.
-        self._refused_before: set[str] = set()
+    resolver: Resolver
+    discovery: Discovery
+    sessions: Sessions
+    counts: ReportCounts
+    records: ReportRecords
+    flaws: Flaws
+    log: Callable[[str], None]
+    #: Only for the flaw that gives in at a retry: whose mail was held for the sake of a certificate.
+    _refused_before: set[str] = field(default_factory=set, init=False)
 
     async def deliver(self, envelope: Envelope) -> Result:
         """Try everything once. The policy's TXT record is asked for each time, so also before mail is returned."""
@@ -92,8 +83,8 @@ class Delivery:
             domain = recipient_domain(envelope.recipient)
         except ValueError as error:
             return Failed(str(error), "5.1.2")
-        await self._records.mail_goes_to(domain)
-        return await self._under_policy(envelope, domain, self._counts)
+        await self.records.mail_goes_to(domain)
+        return await self._under_policy(envelope, domain, self.counts)
 
     async def deliver_report(self, envelope: Envelope) -> Result:
         """Deliver report mail once: with TLS where it works, and in spite of any policy or failure of TLS.
@@ -104,28 +95,28 @@ class Delivery:
             domain = recipient_domain(envelope.recipient)
         except ValueError as error:
             return Failed(str(error), "5.1.2")
-        counts = self._counts if self._flaws.reports_on_reports else None
-        if self._flaws.holds_reports_under_attack:
+        counts = self.counts if self.flaws.reports_on_reports else None
+        if self.flaws.holds_reports_under_attack:
             return await self._under_policy(envelope, domain, counts)
-        tally = SessionTally(counts, domain, NO_POLICY, self._flaws)
-        route = await find_route(self._resolver, domain)
+        tally = SessionTally(counts, domain, NO_POLICY, self.flaws)
+        route = await find_route(self.resolver, domain)
         if isinstance(route, NoRoute):
             return Failed(route.reason, route.status) if route.permanent else Deferred(route.reason)
         return await self._to_hosts(envelope, domain, route.hosts, None, tally)
 
     async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
-        found = Discovered(None) if literal_address(domain) else await self._discovery.discover(domain)
+        found = Discovered(None) if literal_address(domain) else await self.discovery.discover(domain)
         if found.hold:
             return Deferred("the policy could not be fetched")
         policy = self._as_treated(found.policy)
         tally = self._tally(domain, policy, counts)
         if policy is not None and policy.mode == "none":
             # It counts as no policy (RFC 8461, section 5). The flaw looks at every session as under a testing one.
-            policy = replace(policy, mode="testing") if self._flaws.reports_failures_under_none else None
+            policy = replace(policy, mode="testing") if self.flaws.reports_failures_under_none else None
         if found.problem is not None and not self._leaves_out_problem(found):
             tally.failed(found.problem.result_type, reason=found.problem.reason)
         try:
-            route = await find_route(self._resolver, domain)
+            route = await find_route(self.resolver, domain)
             if isinstance(route, NoRoute):
                 # A forged "no such domain" must not return mail of a domain that had a policy a moment ago.
                 if route.permanent and (policy is None or policy.mode != "enforce"):
@@ -136,30 +127,30 @@ class Delivery:
             tally.close()
 
     def _leaves_out_problem(self, found: Discovered) -> bool:
-        flaws = self._flaws
+        flaws = self.flaws
         return flaws.leaves_out_failed_fetches if found.policy is None else flaws.leaves_out_failed_refreshes
 
     def _as_treated(self, policy: Policy | None) -> Policy | None:
         """The policy with the mode that it gets: its own, unless a flaw knows better."""
-        if policy is None or self._flaws.ignores_policy:
+        if policy is None or self.flaws.ignores_policy:
             return None
         mode = policy.mode
-        if mode == "testing" and self._flaws.testing_as_enforce:
+        if mode == "testing" and self.flaws.testing_as_enforce:
             mode = "enforce"
-        if mode == "testing" and self._flaws.testing_as_none:
+        if mode == "testing" and self.flaws.testing_as_none:
             mode = "none"
-        elif mode == "none" and self._flaws.none_as_enforce:
+        elif mode == "none" and self.flaws.none_as_enforce:
             mode = "enforce"
         return replace(policy, mode=mode)
 
     def _tally(self, domain: str, policy: Policy | None, counts: ReportCounts | None) -> SessionTally:
         if policy is None:
-            return SessionTally(counts, domain, NO_POLICY, self._flaws)
-        if policy.mode != "none" or self._flaws.reports_failures_under_none:
-            return SessionTally(counts, domain, applied(policy), self._flaws)
-        if self._flaws.reports_nothing_under_none:
+            return SessionTally(counts, domain, NO_POLICY, self.flaws)
+        if policy.mode != "none" or self.flaws.reports_failures_under_none:
+            return SessionTally(counts, domain, applied(policy), self.flaws)
+        if self.flaws.reports_nothing_under_none:
             counts = None
-        return SessionTally(counts, domain, NO_POLICY, self._flaws, failures=False)
+        return SessionTally(counts, domain, NO_POLICY, self.flaws, failures=False)
 
     async def _to_hosts(
         self, envelope: Envelope, domain: str, hosts: tuple[str, ...], policy: Policy | None, tally: SessionTally
@@ -173,9 +164,9 @@ class Delivery:
                 return result
             problems.append(result.reason)
             blocked = blocked or result.blocked
-            if blocked and self._flaws.no_fail_over:
+            if blocked and self.flaws.no_fail_over:
                 break
-        if blocked and self._flaws.bounces_instead_of_deferring:
+        if blocked and self.flaws.bounces_instead_of_deferring:
             return Failed("; ".join(problems), "5.7.10")
         return Deferred("; ".join(problems))
 
@@ -188,7 +179,7 @@ class Delivery:
             tally.failed("validation-failure", host, reason=reason)
             if policy.mode == "enforce":
                 return _Unused(reason, blocked=True)
-        addresses = await find_addresses(self._resolver, host)
+        addresses = await find_addresses(self.resolver, host)
         if isinstance(addresses, str):
             return _Unused(addresses)
         problems: list[str] = []
@@ -202,7 +193,7 @@ class Delivery:
                 problems.append(str(rejected))
             except Unreachable as unreachable:
                 problems.append(str(unreachable))
-                if self._flaws.reports_unreachable_as_no_starttls:
+                if self.flaws.reports_unreachable_as_no_starttls:
                     told = Unprotected("starttls-not-supported", str(unreachable), local_address="")
                     tally.unprotected(Destination(host, address), told)
             except Unprotected as unprotected:
@@ -213,9 +204,9 @@ class Delivery:
         return _Unused("; ".join(problems), blocked)
 
     def _matches(self, policy: Policy, host: str) -> bool:
-        if self._flaws.skips_mx_match:
+        if self.flaws.skips_mx_match:
             return True
-        return policy.allows(host, any_depth=self._flaws.matches_wildcards_at_any_depth)
+        return policy.allows(host, any_depth=self.flaws.matches_wildcards_at_any_depth)
 
     async def _to_address(
         self, envelope: Envelope, to: Destination, policy: Policy | None, tally: SessionTally
@@ -223,14 +214,14 @@ class Delivery:
         if policy is None:
             return await self._without_policy(envelope, to, tally)
         if policy.mode == "testing" and not self._matches(policy, to.host):
-            return await self._sessions.opportunistic(envelope, to)
+            return await self.sessions.opportunistic(envelope, to)
         try:
-            accepted = await self._sessions.verified(envelope, to)
+            accepted = await self.sessions.verified(envelope, to)
         except Unprotected as failure:
             tally.unprotected(to, failure)
-            self._log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
-            if policy.mode == "testing" and not self._flaws.demands_tls_of_everybody:
-                return await self._sessions.opportunistic(envelope, to)
+            self.log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
+            if policy.mode == "testing" and not self.flaws.demands_tls_of_everybody:
+                return await self.sessions.opportunistic(envelope, to)
             return await self._after_violation(envelope, to, failure)
         except (Rejected, Unreachable) as trouble:
             if trouble.secured:
@@ -244,20 +235,20 @@ class Delivery:
 
     async def _after_violation(self, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
         """Under enforce nothing more is said to this host: always raises, unless a flaw knows better."""
-        if self._flaws.retries_in_clear and failure.handshake:
-            return await self._sessions.clear(envelope, to)
-        if self._flaws.accepts_self_signed and is_self_signed(failure):
-            return await self._sessions.to_self_signed(envelope, to)
-        if self._flaws.accepts_refused_on_retry and failure.verify_code is not None:
+        if self.flaws.retries_in_clear and failure.handshake:
+            return await self.sessions.clear(envelope, to)
+        if self.flaws.accepts_self_signed and is_self_signed(failure):
+            return await self.sessions.to_self_signed(envelope, to)
+        if self.flaws.accepts_refused_on_retry and failure.verify_code is not None:
             if envelope.recipient in self._refused_before:
-                return await self._sessions.opportunistic(envelope, to)
+                return await self.sessions.opportunistic(envelope, to)
             self._refused_before.add(envelope.recipient)
-        if self._flaws.sends_envelope_before_check and failure.verify_code is not None:
-            await self._sessions.leak_envelope(envelope, to)
+        if self.flaws.sends_envelope_before_check and failure.verify_code is not None:
+            await self.sessions.leak_envelope(envelope, to)
         raise failure
 
     async def _without_policy(self, envelope: Envelope, to: Destination, tally: SessionTally) -> Accepted:
-        deliver = self._sessions.verified if self._flaws.demands_tls_of_everybody else self._sessions.opportunistic
+        deliver = self.sessions.verified if self.flaws.demands_tls_of_everybody else self.sessions.opportunistic
         try:
             accepted = await deliver(envelope, to)
         except (Rejected, Unreachable) as trouble:

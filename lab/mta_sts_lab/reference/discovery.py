@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -104,32 +104,26 @@ class _Pause:
     problem: PolicyProblem
 
 
+@dataclass(eq=False, repr=False)
 class Discovery:
     """Finds the policy of a domain. One discovery a domain at a time, so that a burst of mail makes one fetch."""
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        fetcher: PolicyFetcher,
-        cache: PolicyCache,
-        clock: VirtualClock,
-        flaws: Flaws,
-        log: Callable[[str], None],
-    ) -> None:
-        self._resolver = resolver
-        self._fetcher = fetcher
-        self._cache = cache
-        self._clock = clock
-        self._flaws = flaws
-        self._log = log
-        self._pauses: dict[str, _Pause] = {}
+    resolver: Resolver
+    fetcher: PolicyFetcher
+    cache: PolicyCache
+    clock: VirtualClock
+    flaws: Flaws
+    log: Callable[[str], None]
+    _pauses: dict[str, _Pause] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def discover(self, domain: str) -> Discovered:
         """Return what holds for mail to this domain."""
         async with self._locks[domain]:
             cached = self._unexpired(domain)
-            if self._flaws.bounces_instead_of_deferring and cached is not None:
+            if self.flaws.bounces_instead_of_deferring and cached is not None:
                 return Discovered(cached.policy)
             record = await self._record(domain)
             if isinstance(record, PolicyRecord):
@@ -137,14 +131,14 @@ class Discovery:
             return self._unannounced(domain, record, cached)
 
     async def _record(self, domain: str) -> PolicyRecord | NoPolicyRecord | LookupFailure:
-        answer = await self._resolver.txt(f"_mta-sts.{domain}")
+        answer = await self.resolver.txt(f"_mta-sts.{domain}")
         if isinstance(answer, Found):
-            return select_record(answer.values, self._flaws)
+            return select_record(answer.values, self.flaws)
         return answer if isinstance(answer, LookupFailure) else NoPolicyRecord("there is no TXT record")
 
     def _unexpired(self, domain: str) -> CachedPolicy | None:
-        cached = self._cache.get(domain)
-        if cached is None or self._clock.now() < cached.expires_at or self._flaws.ignores_max_age:
+        cached = self.cache.get(domain)
+        if cached is None or self.clock.now() < cached.expires_at or self.flaws.ignores_max_age:
             return cached
         return None
 
@@ -155,8 +149,8 @@ class Discovery:
         if cached is None:
             return Discovered(None)
         failed = isinstance(record, LookupFailure)
-        if self._flaws.drops_cache_on_lookup_failure if failed else self._flaws.drops_cache_without_record:
-            self._cache.drop(domain)
+        if self.flaws.drops_cache_on_lookup_failure if failed else self.flaws.drops_cache_without_record:
+            self.cache.drop(domain)
             return Discovered(None)
         return Discovered(cached.policy, PolicyProblem("sts-policy-fetch-error", f"TXT record: {record.reason}"))
 
@@ -165,34 +159,34 @@ class Discovery:
             return Discovered(cached.policy)
         fresh = await self._fetch(domain, record.id)
         if isinstance(fresh, Policy):
-            if self._flaws.ignores_none and fresh.mode == "none" and cached is not None:
+            if self.flaws.ignores_none and fresh.mode == "none" and cached is not None:
                 return Discovered(cached.policy)
-            self._cache.put(CachedPolicy(domain, record.id, self._clock.now(), fresh))
+            self.cache.put(CachedPolicy(domain, record.id, self.clock.now(), fresh))
             return Discovered(fresh)
         if cached is None:
-            return Discovered(None, fresh, hold=self._flaws.holds_without_policy)
-        if self._flaws.drops_cache_when_refresh_fails:
-            self._cache.drop(domain)
+            return Discovered(None, fresh, hold=self.flaws.holds_without_policy)
+        if self.flaws.drops_cache_when_refresh_fails:
+            self.cache.drop(domain)
             return Discovered(None, fresh)
         return Discovered(cached.policy, fresh)
 
     def _wants_fetch(self, record: PolicyRecord, cached: CachedPolicy) -> bool:
-        if self._flaws.never_refetches:
+        if self.flaws.never_refetches:
             return False
-        if record.id != cached.id or self._flaws.refetches_on_every_message:
+        if record.id != cached.id or self.flaws.refetches_on_every_message:
             return True
         # Ahead of expiry: after a day, or half of a shorter life (RFC 8461, section 3.3 suggests a day).
-        return self._clock.now() - cached.fetched_at >= min(DAY, cached.policy.max_age / 2)
+        return self.clock.now() - cached.fetched_at >= min(DAY, cached.policy.max_age / 2)
 
     async def _fetch(self, domain: str, record_id: str) -> Policy | PolicyProblem:
         pause = self._pauses.get(domain)
-        if pause is not None and pause.id == record_id and self._clock.now() < pause.until:
+        if pause is not None and pause.id == record_id and self.clock.now() < pause.until:
             return pause.problem
-        fresh = await self._fetcher.fetch(domain)
+        fresh = await self.fetcher.fetch(domain)
         if isinstance(fresh, Policy):
             self._pauses.pop(domain, None)
-            self._log(f"policy of {domain}: mode {fresh.mode}, id {record_id}")
+            self.log(f"policy of {domain}: mode {fresh.mode}, id {record_id}")
         else:
-            self._pauses[domain] = _Pause(record_id, self._clock.now() + PAUSE_AFTER_FAILURE, fresh)
-            self._log(f"policy of {domain}: not fetched: {fresh.result_type}: {fresh.reason}")
+            self._pauses[domain] = _Pause(record_id, self.clock.now() + PAUSE_AFTER_FAILURE, fresh)
+            self.log(f"policy of {domain}: not fetched: {fresh.result_type}: {fresh.reason}")
         return fresh

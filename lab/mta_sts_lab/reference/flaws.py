@@ -1,7 +1,6 @@
 """Flaws: switches of the reference sender that each break exactly one obligation.
 
-They are the lab's proof that it has teeth: a correct sender has none of them and passes every case, and for each of
-them some case must fail, on the very obligation that is named here.
+A correct sender has none of them and passes every case. For each flaw some case must fail under its obligation.
 """
 
 from __future__ import annotations
@@ -38,73 +37,48 @@ class Flaws:
     ignores_policy: bool = _flaw("STS-4-02", "a policy is found and then not applied to the connection")
     skips_mx_match: bool = _flaw("STS-4-01", "the MX name is not compared with the policy's mx patterns")
     matches_wildcards_at_any_depth: bool = _flaw(
-        "STS-4.1-02", "a wildcard in the policy matches any number of labels, and none at all"
+        "STS-4.1-02", "a wildcard matches any number of labels, none at all too"
     )
     testing_as_enforce: bool = _flaw("STS-5-05", "mode testing holds mail as mode enforce does")
     testing_as_none: bool = _flaw("STS-5-04", "mode testing is neither validated nor reported")
     none_as_enforce: bool = _flaw("STS-5-06", "mode none holds mail as mode enforce does")
 
     # Sessions under mode enforce
-    sends_clear_when_starttls_refused: bool = _flaw(
-        "STS-5-03", "when STARTTLS is answered by anything but 220, mail goes on in clear text on the same connection"
-    )
-    sends_clear_without_starttls: bool = _flaw(
-        "STS-5-03", "when STARTTLS is not offered, mail goes on in clear text on the same connection"
-    )
-    retries_in_clear: bool = _flaw(
-        "STS-5-03", "after a failed handshake mail goes out in clear text on a new connection"
-    )
+    sends_clear_when_starttls_refused: bool = _flaw("STS-5-03", "if STARTTLS is refused, mail goes on in clear text")
+    sends_clear_without_starttls: bool = _flaw("STS-5-03", "if STARTTLS is not offered, mail goes on in clear text")
+    retries_in_clear: bool = _flaw("STS-5-03", "after a failed handshake mail goes out in clear on a new connection")
     sends_envelope_in_clear: bool = _flaw(
-        "STS-5-03", "MAIL FROM and RCPT TO are said in clear text before the missing STARTTLS is noticed"
+        "STS-5-03", "the envelope is said in clear before the missing STARTTLS counts"
     )
-    sends_envelope_before_check: bool = _flaw(
-        "STLS-4.1-02", "MAIL FROM and RCPT TO are said inside TLS to a host whose certificate is not acceptable"
-    )
+    sends_envelope_before_check: bool = _flaw("STLS-4.1-02", "the envelope is said to a host whose certificate is bad")
     takes_bytes_before_tls: bool = _flaw(
-        "STLS-6-06", "octets that came behind the 220, before the handshake, are read as replies inside TLS"
+        "STLS-6-06", "octets behind the 220, before TLS, are read as replies inside it"
     )
     accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
     sends_no_server_name: bool = _flaw("STS-7.1-03", "the TLS client hello to an MX host names no server (no SNI)")
-
-    writes_starttls_argument: bool = _flaw(
-        "STLS-4-01", "STARTTLS is first said with the host's name behind it, and alone only when that was refused"
-    )
+    writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")
     says_helo_inside_tls: bool = _flaw("STLS-4.2-02", "the dialogue inside TLS is opened with HELO")
     asks_starttls_again: bool = _flaw("STLS-4.2-03", "STARTTLS is said once more inside TLS")
 
     # Certificates of MX hosts
-    accepts_untrusted: bool = _flaw(
-        "STS-4.2-02", "an MX certificate of any issuer is accepted, if name and dates are right"
-    )
-    accepts_self_signed: bool = _flaw(
-        "STS-4.2-02", "a self-signed MX certificate is accepted, if name and dates are right"
-    )
-    accepts_refused_on_retry: bool = _flaw(
-        "STS-4.2-02", "after an attempt that refused an MX certificate the next one, on a new connection, accepts any"
-    )
+    accepts_untrusted: bool = _flaw("STS-4.2-02", "an MX certificate of any issuer counts, if name and dates are right")
+    accepts_self_signed: bool = _flaw("STS-4.2-02", "a self-signed MX certificate counts, if name and dates are right")
+    accepts_refused_on_retry: bool = _flaw("STS-4.2-02", "the attempt after a refused MX certificate accepts any")
     accepts_expired: bool = _flaw("STS-4.2-01", "an expired MX certificate is accepted")
     accepts_not_yet_valid: bool = _flaw("PKIX-6.1.3-01", "an MX certificate is accepted before its first day")
-    refuses_wildcard_certificates: bool = _flaw(
-        "ID-6.3-03", "an MX certificate for a wildcard that covers the host is refused"
-    )
+    refuses_wildcard_certificates: bool = _flaw("ID-6.3-03", "a wildcard certificate that covers the MX is refused")
     accepts_wrong_name: bool = _flaw("STS-4.2-03", "an MX certificate for any name is accepted")
     accepts_common_name: bool = _flaw("ID-A-01", "the subject's common name counts where there is no SAN")
 
     # Several hosts, retries, the queue
     no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")
-    bounces_instead_of_deferring: bool = _flaw(
-        "STS-5-07", "mail that the policy blocks is returned at once, without asking DNS for a newer policy"
-    )
+    bounces_instead_of_deferring: bool = _flaw("STS-5-07", "mail that the policy blocks is returned at once")
     loses_message: bool = _flaw("SMTP-4.5.4.1-01", "mail that should be kept for a retry is thrown away")
     delivers_twice: bool = _flaw("SMTP-4.5.4.1-01", "a delivered message stays in the queue and is delivered once more")
 
     # Discovery: the TXT record and the fetch
-    counts_other_records: bool = _flaw(
-        "STS-3.1-10", "a TXT record of another kind beside the policy record counts as a second one"
-    )
-    refuses_unknown_record_fields: bool = _flaw(
-        "STS-3.2-14", "a policy record with a field beside version and id does not count"
-    )
+    counts_other_records: bool = _flaw("STS-3.1-10", "a TXT record of another kind counts as a second policy record")
+    refuses_unknown_record_fields: bool = _flaw("STS-3.2-14", "a policy record with an unknown field does not count")
     accepts_other_record_version: bool = _flaw("STS-3.1-03", "a policy record of any version counts")
     accepts_two_records: bool = _flaw("STS-3.1-11", "of several valid TXT records the first counts, instead of none")
     asks_with_head_first: bool = _flaw("STS-3.2-01", "a HEAD request goes before the GET for the policy")
@@ -118,174 +92,88 @@ class Flaws:
     last_duplicate_wins: bool = _flaw("STS-3.2-16", "of repeated fields the last counts, not the first")
     accepts_bad_policy_host: bool = _flaw("STS-3.3-02", "the policy host may show any certificate")
     accepts_policy_host_expired: bool = _flaw("STS-3.3-03", "the policy host may show an expired certificate")
-    accepts_policy_host_wrong_name: bool = _flaw(
-        "STS-3.3-01", "the policy host may show a certificate for another name"
-    )
-    accepts_policy_host_common_name: bool = _flaw(
-        "STS-3.3-04", "the common name counts where the policy host's certificate has no SAN"
-    )
+    accepts_policy_host_wrong_name: bool = _flaw("STS-3.3-01", "the policy host's certificate may be for another name")
+    accepts_policy_host_common_name: bool = _flaw("STS-3.3-04", "the policy host's common name counts without a SAN")
     holds_without_policy: bool = _flaw("STS-3.3-15", "mail is held when the first fetch of a policy fails")
 
     # The policy cache
-    drops_cache_without_record: bool = _flaw(
-        "STS-3.1-13", "a cached policy is dropped when the TXT record is gone or unusable"
-    )
-    drops_cache_on_lookup_failure: bool = _flaw(
-        "STS-3.3-16", "a cached policy is dropped when the TXT lookup fails (SERVFAIL, timeout)"
-    )
-    drops_cache_when_refresh_fails: bool = _flaw(
-        "STS-3.3-16", "a cached policy is dropped when the fetch of a newer one fails"
-    )
-    never_refetches: bool = _flaw(
-        "STS-3.1-05", "an unexpired policy is never replaced, whatever the TXT record's id says"
-    )
-    refetches_on_every_message: bool = _flaw(
-        "STS-3-01", "every message fetches the policy, although the id is unchanged"
-    )
+    drops_cache_without_record: bool = _flaw("STS-3.1-13", "a cached policy is dropped when the TXT record is unusable")
+    drops_cache_on_lookup_failure: bool = _flaw("STS-3.3-16", "a cached policy is dropped when the TXT lookup fails")
+    drops_cache_when_refresh_fails: bool = _flaw("STS-3.3-16", "a cached policy is dropped when a fetch fails")
+    never_refetches: bool = _flaw("STS-3.1-05", "a cached policy is not replaced before it expires, whatever the id")
+    refetches_on_every_message: bool = _flaw("STS-3-01", "every message fetches the policy under an unchanged id")
     ignores_max_age: bool = _flaw("STS-3.2-09", "a cached policy never expires")
     forgets_cache_at_restart: bool = _flaw("STS-3.3-16", "cached policies do not survive a restart")
     ignores_none: bool = _flaw("STS-8.3-01", "a new policy with mode none does not replace a cached one")
 
     # Without a policy
-    no_opportunistic_tls: bool = _flaw(
-        "STLS-6-02", "without a policy mail goes in clear text although STARTTLS is offered"
-    )
-    demands_tls_of_everybody: bool = _flaw(
-        "STLS-6-02", "mail is held unless the MX host has TLS with a valid certificate, whatever the policy says"
-    )
+    no_opportunistic_tls: bool = _flaw("STLS-6-02", "without a policy mail goes in clear although STARTTLS is offered")
+    demands_tls_of_everybody: bool = _flaw("STLS-6-02", "mail is held without valid TLS, whatever the policy says")
 
     # TLS reports: what is counted
-    counts_failures_as_successes: bool = _flaw(
-        "RPT-4.2.2-01", "sessions that did not get the TLS they need are reported as successful"
-    )
+    counts_failures_as_successes: bool = _flaw("RPT-4.2.2-01", "sessions without the TLS they need count as successes")
     counts_unfinished_handshakes_as_successes: bool = _flaw(
         "RPT-4.2.2-01", "a handshake that was begun and never finished is reported as a successful session"
     )
-    counts_messages: bool = _flaw(
-        "RPT-4.2.2-01", "a message counts once, by its last session: the failed ones before it are not reported"
-    )
-    counts_days_in_local_time: bool = _flaw(
-        "RPT-4.4-03", "a report covers a day of the sender's local time, not of UTC"
-    )
+    counts_messages: bool = _flaw("RPT-4.2.2-01", "a message counts once, by its last session alone")
+    counts_days_in_local_time: bool = _flaw("RPT-4.4-03", "a report covers a day of local time, not of UTC")
     reports_on_reports: bool = _flaw("RPT-3-09", "sessions that carry report mail are in the next report")
-    reports_nothing_under_none: bool = _flaw(
-        "RPT-5-01", "a domain whose policy is of mode none gets no report at all, whatever it asks for"
-    )
+    reports_nothing_under_none: bool = _flaw("RPT-5-01", "a domain whose policy has mode none gets no report")
     reports_failures_under_none: bool = _flaw("STS-6-03", "failures are reported under a policy of mode none")
-
-    leaves_out_failed_fetches: bool = _flaw(
-        "STS-6-01", "a policy that could not be had, where none was known yet, is not reported"
-    )
-    leaves_out_failed_refreshes: bool = _flaw(
-        "STS-6-02", "a newer policy that could not be had is not reported while an older one is in force"
-    )
-    reports_unreachable_as_no_starttls: bool = _flaw(
-        "RPT-4.3.1-01", "a host that does not answer at all is reported as one without STARTTLS"
-    )
+    leaves_out_failed_fetches: bool = _flaw("STS-6-01", "a first policy that could not be fetched is not reported")
+    leaves_out_failed_refreshes: bool = _flaw("STS-6-02", "a failed fetch of a newer policy is not reported")
+    reports_unreachable_as_no_starttls: bool = _flaw("RPT-4.3.1-01", "a host that does not answer has no STARTTLS")
 
     # TLS reports: whether they are sent, and where to
     sends_no_reports: bool = _flaw("RPT-5-01", "no TLS report is ever sent")
     reports_twice: bool = _flaw("RPT-4.1-01", "a domain gets two reports about one day, under two ids")
-    reports_without_record: bool = _flaw(
-        "RPT-3-15", "a domain whose TLS-RPT record is gone still gets the report, where the record used to say"
-    )
+    reports_without_record: bool = _flaw("RPT-3-15", "a report still goes to where a withdrawn record used to say")
     reports_to_two_records: bool = _flaw("RPT-3-15", "of two TLS-RPT records the first counts, instead of none")
     accepts_other_report_version: bool = _flaw("RPT-3-02", "a TLS-RPT record of any version counts")
-    counts_records_of_other_kinds: bool = _flaw(
-        "RPT-3-14", "a TXT record of another kind beside the TLS-RPT record suppresses the report"
-    )
-    joins_record_strings_with_spaces: bool = _flaw(
-        "RPT-3-16", "the strings of a TLS-RPT record are joined with spaces between them"
-    )
+    counts_records_of_other_kinds: bool = _flaw("RPT-3-14", "any other TXT record suppresses the report")
+    joins_record_strings_with_spaces: bool = _flaw("RPT-3-16", "the strings of a record are joined with spaces")
     refuses_unknown_report_fields: bool = _flaw("RPT-3-20", "a TLS-RPT record with an unknown field does not count")
-    stops_at_aliases_of_report_records: bool = _flaw(
-        "RPT-3-01", "a TLS-RPT record that is reached through an alias (CNAME) counts as none"
-    )
-    guesses_report_address: bool = _flaw(
-        "RPT-3-03", "where a TLS-RPT record names no address that can be used, a mailbox at the domain is made up"
-    )
+    stops_at_aliases_of_report_records: bool = _flaw("RPT-3-01", "a record reached through a CNAME counts as none")
+    guesses_report_address: bool = _flaw("RPT-3-03", "without a usable address a mailbox at the domain is made up")
     takes_http_for_https: bool = _flaw("RPT-3-03", "an http address for reports is used as if it said https")
-    decodes_report_record: bool = _flaw(
-        "RPT-3-04", "the percent-encoding of a TLS-RPT record is undone before its fields and addresses are told apart"
-    )
-    asks_for_reports_at_the_mx: bool = _flaw(
-        "RPT-3-01", "the TLS-RPT record is looked for under the name of the MX host instead of the domain's"
-    )
+    decodes_report_record: bool = _flaw("RPT-3-04", "percent-encoding is undone before the addresses are told apart")
+    asks_for_reports_at_the_mx: bool = _flaw("RPT-3-01", "the TLS-RPT record is asked for at the MX host's name")
     keeps_percent_encoding: bool = _flaw("RPT-3-04", "the mailbox of a mailto URI is used with its percent-encoding")
-    holds_reports_under_attack: bool = _flaw(
-        "RPT-3-08", "report mail obeys the policy of its recipient, and is held by the very failure that it reports"
-    )
-    takes_sent_as_delivered: bool = _flaw(
-        "RPT-3-19", "a report is done with once the first address was tried, whatever that one answered"
-    )
+    holds_reports_under_attack: bool = _flaw("RPT-3-08", "report mail is held by the policy of its recipient")
+    takes_sent_as_delivered: bool = _flaw("RPT-3-19", "a report is done with once the first address was tried")
     never_retries_reports: bool = _flaw("RPT-5.5-01", "a report that no address took is thrown away")
-    retries_reports_at_even_pauses: bool = _flaw(
-        "RPT-5.5-02", "a report that is refused is tried again after the same pause each time"
-    )
-    never_gives_up_reports: bool = _flaw(
-        "RPT-5.5-01", "a report that nobody takes is tried again for ever, not for a day"
-    )
+    retries_reports_at_even_pauses: bool = _flaw("RPT-5.5-02", "a refused report is tried again after equal pauses")
+    never_gives_up_reports: bool = _flaw("RPT-5.5-01", "a report that nobody takes is tried for longer than a day")
     renews_report_id: bool = _flaw("RPT-5.3-10", "a report that is sent again has another id each time")
 
     # TLS reports: the text
-    writes_policies_as_object: bool = _flaw(
-        "RPT-4-02", "a single policy is reported as an object, not as an array of one"
-    )
+    writes_policies_as_object: bool = _flaw("RPT-4-02", "a single policy is an object, not an array of one")
     writes_policy_string_as_string: bool = _flaw("RPT-4.4-07", "policy-string is one string instead of an array")
     writes_mx_host_as_string: bool = _flaw("RPT-4.4-10", "mx-host is one string instead of an array")
     leaves_out_policy_string: bool = _flaw("RPT-4.4-07", "reports under a policy do not quote it: no policy-string")
     cuts_policy_string: bool = _flaw("RPT-4.5-02", "the policy is quoted without its mx lines")
-    names_mx_as_policy_domain: bool = _flaw(
-        "RPT-4.4-08", "under a policy, policy-domain is the MX host's name instead of the domain's"
-    )
-    adds_block_for_the_mx: bool = _flaw(
-        "RPT-4.4-08", "beside the block for the domain there is the same once more under the name of its first MX host"
-    )
+    names_mx_as_policy_domain: bool = _flaw("RPT-4.4-08", "policy-domain is the MX host's name, not the domain's")
+    adds_block_for_the_mx: bool = _flaw("RPT-4.4-08", "the domain's block is repeated under the name of its first MX")
     names_wrong_result_type: bool = _flaw("RPT-4.3.1-01", "a missing STARTTLS is reported as validation-failure")
-    reports_invalid_policy_as_fetch_error: bool = _flaw(
-        "RPT-4.3.2.2-02", "a policy that is not valid is reported as one that could not be fetched"
-    )
+    reports_invalid_policy_as_fetch_error: bool = _flaw("RPT-4.3.2.2-02", "an invalid policy is a fetch error")
     reports_untrusted_policy_host_as_fetch_error: bool = _flaw(
         "RPT-4.3.2.2-03", "a bad certificate of the policy host is reported as a policy that could not be fetched"
     )
-    denies_policy_after_failed_refresh: bool = _flaw(
-        "RPT-4.4-06", "where a newer policy could not be had, the one in force is reported as no-policy-found"
-    )
-    tells_first_trouble_only: bool = _flaw(
-        "RPT-4-05", "of several kinds of failure only the first has an entry, with the number of them all"
-    )
+    denies_policy_after_failed_refresh: bool = _flaw("RPT-4.4-06", "after a failed refresh the type is none found")
+    tells_first_trouble_only: bool = _flaw("RPT-4-05", "only the first kind of failure has an entry, with all counts")
     lists_every_session: bool = _flaw("RPT-4-06", "equal failures are not added up: each session has an entry")
-    mixes_policies_of_a_day: bool = _flaw(
-        "RPT-4.5-02", "a policy is quoted with the lines of all policies that the domain had on the day"
-    )
-    leaves_out_reason: bool = _flaw(
-        "RPT-4.3.1-05", "certificate-not-trusted is reported without any failure-reason-code"
-    )
+    mixes_policies_of_a_day: bool = _flaw("RPT-4.5-02", "a policy is quoted with the lines of all policies of the day")
+    leaves_out_reason: bool = _flaw("RPT-4.3.1-05", "certificate-not-trusted comes without a failure-reason-code")
     counts_too_high: bool = _flaw("RPT-4.4-19", "failed-session-count is a thousand times too high")
     counts_zero: bool = _flaw("RPT-4.4-19", "failed-session-count is 0 for failures that happened")
-    lays_all_failures_to_last_host: bool = _flaw(
-        "RPT-4.4-16", "every failure is reported under the name of the last host of the policy, whichever host it met"
-    )
-    counts_all_failures_in_each_entry: bool = _flaw(
-        "RPT-4.4-19", "failed-session-count of each entry is the number of all failures under the policy"
-    )
-    counts_every_session_as_successful: bool = _flaw(
-        "RPT-4.2.1-01", "total-successful-session-count has every session, the failed ones as well"
-    )
+    lays_all_failures_to_last_host: bool = _flaw("RPT-4.4-16", "every failure names the last host of the policy")
+    counts_all_failures_in_each_entry: bool = _flaw("RPT-4.4-19", "each entry counts all failures of its policy")
+    counts_every_session_as_successful: bool = _flaw("RPT-4.2.1-01", "failed sessions count as successes, too")
     reuses_report_id: bool = _flaw("RPT-4.4-05", "the reports on a domain have the same id every day")
-    empties_further_copies: bool = _flaw(
-        "RPT-4.4-05",
-        "the counters go with the first copy: those for further addresses, under the same id, count nothing",
-    )
-    dates_report_by_sending: bool = _flaw(
-        "RPT-4.4-03", "a report names the day on which it is sent, not that of the sessions"
-    )
-    writes_policy_domain_in_u_labels: bool = _flaw(
-        "RPT-4.4-09", "policy-domain is written with the letters that people read, not in A-labels"
-    )
-    writes_mx_host_in_u_labels: bool = _flaw(
-        "RPT-4.4-11", "mx-host is written with the letters that people read, not in A-labels"
-    )
+    empties_further_copies: bool = _flaw("RPT-4.4-05", "the copies for further addresses count nothing")
+    dates_report_by_sending: bool = _flaw("RPT-4.4-03", "a report names the day of its sending, not of the sessions")
+    writes_policy_domain_in_u_labels: bool = _flaw("RPT-4.4-09", "policy-domain is in U-labels, not in A-labels")
+    writes_mx_host_in_u_labels: bool = _flaw("RPT-4.4-11", "mx-host is in U-labels, not in A-labels")
     writes_null_contact: bool = _flaw("RPT-4.4-04", "contact-info is null instead of an address")
     ends_day_at_24: bool = _flaw("DT-5.6-01", "the day of a report ends at 24:00:00")
     writes_times_without_zone: bool = _flaw("DT-5.6-01", "the date range of a report has no time zone")
@@ -295,26 +183,14 @@ class Flaws:
     posts_plain_as_gzip: bool = _flaw("RPT-5.4-02", "plain JSON is posted under the type of a packed report")
     mails_as_mixed: bool = _flaw("RPT-5.3-02", "report mail is multipart/mixed, not multipart/report")
     mails_wrong_media_type: bool = _flaw("RPT-5.3-04", "the report in the mail is of type application/gzip")
-    names_file_badly: bool = _flaw(
-        "RPT-5.1-01", "the file name of a mailed report names neither sender nor domain nor day"
-    )
-    names_file_in_u_labels: bool = _flaw(
-        "RPT-5.1-03", "the file name of a mailed report has the letters that people read, not A-labels"
-    )
-    names_other_submitter: bool = _flaw(
-        "RPT-5.3-06", "TLS-Report-Submitter is the sending host, which is not the domain of contact-info"
-    )
-    leaves_out_report_fields: bool = _flaw(
-        "RPT-5.3-05", "report mail has neither TLS-Report-Domain nor TLS-Report-Submitter"
-    )
+    names_file_badly: bool = _flaw("RPT-5.1-01", "the file name of a mailed report has neither domains nor day")
+    names_file_in_u_labels: bool = _flaw("RPT-5.1-03", "the file name of a mailed report is in U-labels")
+    names_other_submitter: bool = _flaw("RPT-5.3-06", "TLS-Report-Submitter is the host, not contact-info's domain")
+    leaves_out_report_fields: bool = _flaw("RPT-5.3-05", "report mail has no TLS-Report-* fields")
     writes_free_subject: bool = _flaw("RPT-5.3-09", "the Subject of report mail names neither submitter nor report-id")
     sends_unsigned_reports: bool = _flaw("RPT-3-11", "report mail has no DKIM signature")
-    signs_with_length: bool = _flaw(
-        "RPT-3-12", "the DKIM signature of report mail covers only a length of the body (l=)"
-    )
-    signs_without_report_fields: bool = _flaw(
-        "RPT-5.3-08", "the DKIM signature of report mail leaves out TLS-Report-Domain and TLS-Report-Submitter"
-    )
+    signs_with_length: bool = _flaw("RPT-3-12", "the DKIM signature covers only a length of the body (l=)")
+    signs_without_report_fields: bool = _flaw("RPT-5.3-08", "the DKIM signature leaves out the TLS-Report-* fields")
 
 
 FLAWS: Mapping[str, Flaw] = {

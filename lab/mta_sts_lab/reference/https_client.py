@@ -102,12 +102,12 @@ class PolicyProblem:
     reason: str
 
 
+@dataclass(eq=False, repr=False)
 class PolicyFetcher:
     """Fetches policies through one HTTP session."""
 
-    def __init__(self, session: aiohttp.ClientSession, flaws: Flaws) -> None:
-        self._session = session
-        self._flaws = flaws
+    session: aiohttp.ClientSession
+    flaws: Flaws
 
     async def fetch(self, domain: str) -> Policy | PolicyProblem:
         """GET the policy of a policy domain."""
@@ -125,20 +125,20 @@ class PolicyFetcher:
         if isinstance(body, PolicyProblem):
             return body
         try:
-            return parse_policy(body, self._flaws)
+            return parse_policy(body, self.flaws)
         except PolicyInvalid as error:
             return PolicyProblem("sts-policy-invalid", str(error))
 
     async def _body(self, url: URL) -> bytes | PolicyProblem:
-        flaws = self._flaws
+        flaws = self.flaws
         headers = {"If-None-Match": '"known"'} if flaws.asks_conditionally else {}
         if flaws.asks_with_head_first:
-            async with self._session.head(url, allow_redirects=False):
+            async with self.session.head(url, allow_redirects=False):
                 pass
         for _ in range(_MOST_REDIRECTS):
-            async with self._session.get(url, allow_redirects=False, headers=headers) as response:
+            async with self.session.get(url, allow_redirects=False, headers=headers) as response:
                 location = response.headers.get("Location", "")
-                if self._flaws.follows_redirects and 300 <= response.status < 400 and location:
+                if self.flaws.follows_redirects and 300 <= response.status < 400 and location:
                     url = url.join(URL(location))
                     if not is_named_https(url):
                         return PolicyProblem("sts-policy-fetch-error", f"redirected to {url}")
@@ -147,11 +147,11 @@ class PolicyFetcher:
         return PolicyProblem("sts-policy-fetch-error", "redirected too often")
 
     async def _accepted(self, response: aiohttp.ClientResponse) -> bytes | PolicyProblem:
-        if response.status != 200 and not self._flaws.ignores_http_status:
+        if response.status != 200 and not self.flaws.ignores_http_status:
             return PolicyProblem("sts-policy-fetch-error", f"HTTP status {response.status}")
         # Parameters, a charset say, are ignored (RFC 8461, section 3.2).
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media_type != "text/plain" and not self._flaws.ignores_media_type:
+        if media_type != "text/plain" and not self.flaws.ignores_media_type:
             return PolicyProblem("sts-policy-fetch-error", f"media type {media_type or 'missing'}, not text/plain")
         body = bytearray()
         async for chunk in response.content.iter_any():

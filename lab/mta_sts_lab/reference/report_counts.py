@@ -171,27 +171,21 @@ def _add(to: CountedDay, more: CountedDay) -> None:
 LONGEST_REASON = 200
 
 
+@dataclass(eq=False, repr=False)
 class SessionTally:
     """Counts the sessions of one delivery under one policy. Without `counts` nothing is counted.
 
     `failures` is false where failures are nobody's business: under a policy of mode none (RFC 8461, section 6).
     """
 
-    def __init__(
-        self,
-        counts: ReportCounts | None,
-        domain: str,
-        policy: AppliedPolicy,
-        flaws: Flaws,
-        *,
-        failures: bool = True,
-    ) -> None:
-        self._counts = counts
-        self._domain = domain
-        self._policy = policy
-        self._flaws = flaws
-        self._failures = failures
-        self._last: FailureKey | None = None
+    counts: ReportCounts | None
+    domain: str
+    policy: AppliedPolicy
+    flaws: Flaws
+    failures: bool = True
+    _last: FailureKey | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
         self._sessions = 0
 
     def succeeded(self) -> None:
@@ -205,8 +199,8 @@ class SessionTally:
     def unprotected(self, to: Destination, failure: Unprotected) -> None:
         """Note a session that did not get the TLS it needs."""
         unfinished = failure.handshake and failure.verify_code is None
-        if self._flaws.counts_failures_as_successes or (
-            unfinished and self._flaws.counts_unfinished_handshakes_as_successes
+        if self.flaws.counts_failures_as_successes or (
+            unfinished and self.flaws.counts_unfinished_handshakes_as_successes
         ):
             self._session(None)
             return
@@ -215,19 +209,19 @@ class SessionTally:
 
     def close(self) -> None:
         """The delivery is over."""
-        if self._flaws.counts_messages and self._sessions:
+        if self.flaws.counts_messages and self._sessions:
             self._count(self._last)
 
     def _session(self, failure: FailureKey | None) -> None:
         self._last = failure
         self._sessions += 1
-        if not self._flaws.counts_messages:
+        if not self.flaws.counts_messages:
             self._count(failure)
 
     def _count(self, failure: FailureKey | None) -> None:
-        if self._counts is None:
+        if self.counts is None:
             return
         if failure is None:
-            self._counts.succeeded(self._domain, self._policy)
-        elif self._failures:
-            self._counts.failed(self._domain, self._policy, failure)
+            self.counts.succeeded(self.domain, self.policy)
+        elif self.failures:
+            self.counts.failed(self.domain, self.policy, failure)

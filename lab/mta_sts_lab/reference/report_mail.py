@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -76,18 +77,21 @@ _SIGNED_FIELDS = (b"From", b"To", b"Subject", b"Date", b"Message-ID", b"TLS-Requ
 _REPORT_FIELDS = (b"TLS-Report-Domain", b"TLS-Report-Submitter")
 
 
+@dataclass(eq=False, repr=False)
 class ReportSigner:
     """Signs for a domain with a key that is made when it is first needed and then kept in a file.
 
     `key_pem`, if given, is the key instead of the file's (RSA, PEM).
     """
 
-    def __init__(self, domain: str, selector: str, path: Path, key_pem: str, flaws: Flaws) -> None:
-        self._domain = domain
-        self._selector = selector
-        self._path = path
-        self._key_pem = key_pem.encode("ascii")
-        self._flaws = flaws
+    domain: str
+    selector: str
+    path: Path
+    key_pem: str
+    flaws: Flaws
+
+    def __post_init__(self) -> None:
+        self._key_pem = self.key_pem.encode("ascii")
 
     def records(self) -> dict[str, str]:
         """Return the key record to publish: owner name and TXT text, whole. Raises `OSError`.
@@ -100,21 +104,21 @@ class ReportSigner:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         text = f"v=DKIM1; k=rsa; p={base64.b64encode(shown).decode()}"
-        return {f"{self._selector}._domainkey.{self._domain}": text}
+        return {f"{self.selector}._domainkey.{self.domain}": text}
 
     def signed(self, mail: bytes) -> bytes:
         """Return a mail under its signature. Raises `OSError`."""
-        if self._flaws.sends_unsigned_reports:
+        if self.flaws.sends_unsigned_reports:
             return mail
-        fields = _SIGNED_FIELDS if self._flaws.signs_without_report_fields else _SIGNED_FIELDS + _REPORT_FIELDS
+        fields = _SIGNED_FIELDS if self.flaws.signs_without_report_fields else _SIGNED_FIELDS + _REPORT_FIELDS
         signature: bytes = dkim.sign(
             mail,
-            self._selector.encode("ascii"),
-            self._domain.encode("ascii"),
+            self.selector.encode("ascii"),
+            self.domain.encode("ascii"),
             self._key(),
             canonicalize=(b"relaxed", b"relaxed"),
             include_headers=list(fields),
-            length=self._flaws.signs_with_length,
+            length=self.flaws.signs_with_length,
         )
         return signature + mail
 
@@ -125,7 +129,7 @@ class ReportSigner:
 
     def _kept(self) -> bytes:
         try:
-            pem = self._path.read_bytes()
+            pem = self.path.read_bytes()
             serialization.load_pem_private_key(pem, None)
         except (FileNotFoundError, ValueError):
             return b""
@@ -136,6 +140,6 @@ class ReportSigner:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self._path, pem)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, pem)
         return pem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from yarl import URL
@@ -125,39 +125,39 @@ def _mailbox(rest: str, *, decode: bool) -> Mailbox | None:
     return Mailbox(f'"{quoted}"@{domain.lower()}')
 
 
+@dataclass(eq=False, repr=False)
 class ReportRecords:
     """The TLS-RPT records of domains, asked for each time: a domain may have changed its mind."""
 
-    def __init__(self, resolver: Resolver, flaws: Flaws) -> None:
-        self._resolver = resolver
-        self._flaws = flaws
-        self._remembered: dict[str, tuple[ReportAddress, ...]] = {}
+    resolver: Resolver
+    flaws: Flaws
+    _remembered: dict[str, tuple[ReportAddress, ...]] = field(default_factory=dict, init=False)
 
     async def addresses(self, domain: str) -> tuple[ReportAddress, ...] | LookupFailure:
         """Return where a domain wants its reports: nowhere, if it does not ask for any."""
-        strings_apart = self._flaws.joins_record_strings_with_spaces
-        name = await self._first_mx(domain) if self._flaws.asks_for_reports_at_the_mx else domain
-        answer = await self._resolver.txt(
+        strings_apart = self.flaws.joins_record_strings_with_spaces
+        name = await self._first_mx(domain) if self.flaws.asks_for_reports_at_the_mx else domain
+        answer = await self.resolver.txt(
             f"_smtp._tls.{name}",
             joint=b" " if strings_apart else b"",
-            follow=not self._flaws.stops_at_aliases_of_report_records,
+            follow=not self.flaws.stops_at_aliases_of_report_records,
         )
         if isinstance(answer, LookupFailure):
             return answer
         records = answer.values if isinstance(answer, Found) else ()
-        found = report_addresses(records, self._flaws)
-        if not found and self._flaws.guesses_report_address and any(map(_is_tlsrpt, records)):
+        found = report_addresses(records, self.flaws)
+        if not found and self.flaws.guesses_report_address and any(map(_is_tlsrpt, records)):
             return (Mailbox(f"tls-reports@{domain}"),)
         return found or self._remembered.get(domain, ())
 
     async def _first_mx(self, domain: str) -> str:
         """Flaw: the name under which the wish is looked for."""
-        answer = await self._resolver.mx(domain)
+        answer = await self.resolver.mx(domain)
         return min(answer.values, key=lambda mx: mx.preference).host if isinstance(answer, Found) else domain
 
     async def mail_goes_to(self, domain: str) -> None:
         """Flaw: remember what a domain wants while mail goes there, and stick to it when the record is gone."""
-        if self._flaws.reports_without_record:
+        if self.flaws.reports_without_record:
             found = await self.addresses(domain)
             if not isinstance(found, LookupFailure) and found:
                 self._remembered[domain] = found

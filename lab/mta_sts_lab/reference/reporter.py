@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import msgspec
@@ -47,24 +47,16 @@ class Receipt:
     never: bool = False
 
 
+@dataclass(eq=False, repr=False)
 class ReportSender:
     """Carries reports. `hostname` is the sender's own name."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        delivery: Delivery,
-        signer: ReportSigner,
-        clock: VirtualClock,
-        hostname: str,
-        flaws: Flaws,
-    ) -> None:
-        self._session = session
-        self._delivery = delivery
-        self._signer = signer
-        self._clock = clock
-        self._hostname = hostname
-        self._flaws = flaws
+    session: aiohttp.ClientSession
+    delivery: Delivery
+    signer: ReportSigner
+    clock: VirtualClock
+    hostname: str
+    flaws: Flaws
 
     async def bring(self, report: Report, to: ReportAddress) -> Receipt:
         """Make one attempt. Whatever goes wrong is in the receipt."""
@@ -76,10 +68,10 @@ class ReportSender:
 
     async def _post(self, report: Report, uri: str) -> Receipt:
         """POST; any status but 2xx is a failure that may pass (RFC 8460, section 5.4 leaves it to local policy)."""
-        media_type = "application/gzip" if self._flaws.posts_wrong_media_type else "application/tlsrpt+gzip"
-        content = report.text if self._flaws.posts_plain_as_gzip else report.packed
+        media_type = "application/gzip" if self.flaws.posts_wrong_media_type else "application/tlsrpt+gzip"
+        content = report.text if self.flaws.posts_plain_as_gzip else report.packed
         try:
-            async with self._session.post(
+            async with self.session.post(
                 URL(uri, encoded=True), data=content, headers={"Content-Type": media_type}, allow_redirects=False
             ) as response:
                 return Receipt(200 <= response.status < 300, f"HTTP status {response.status}")
@@ -88,11 +80,11 @@ class ReportSender:
 
     async def _mail(self, report: Report, address: str) -> Receipt:
         try:
-            mail = build_report_mail(report, address, self._hostname, self._clock.now(), self._flaws)
-            signed = self._signer.signed(mail)
+            mail = build_report_mail(report, address, self.hostname, self.clock.now(), self.flaws)
+            signed = self.signer.signed(mail)
         except OSError as error:
             return Receipt(False, f"the mail cannot be signed: {error}")
-        match await self._delivery.deliver_report(Envelope(contact(report.submitter), address, signed)):
+        match await self.delivery.deliver_report(Envelope(contact(report.submitter), address, signed)):
             case Delivered(detail):
                 return Receipt(True, f"delivered to {detail}")
             case Deferred(reason):
@@ -105,44 +97,35 @@ class ReportSender:
 _LATE = 60.0
 
 
+@dataclass(eq=False, repr=False)
 class Reporter:
     """Makes reports of what was counted and brings them to their addresses. Call `start` first."""
 
-    def __init__(
-        self,
-        counts: ReportCounts,
-        spool: JsonFolder[PendingReport],
-        records: ReportRecords,
-        report_sender: ReportSender,
-        clock: VirtualClock,
-        settings: Settings,
-        flaws: Flaws,
-        log: Callable[[str], None],
-        on_error: Callable[[str, BaseException], None],
-    ) -> None:
-        self._counts = counts
-        self._spool = spool
-        self._records = records
-        self._report_sender = report_sender
-        self._clock = clock
-        self._settings = settings
-        self._flaws = flaws
-        self._log = log
-        self._on_error = on_error
-        self._pending: dict[str, PendingReport] = {}
-        self._counted: dict[str, CountedDay] = {}
+    counts: ReportCounts
+    spool: JsonFolder[PendingReport]
+    records: ReportRecords
+    report_sender: ReportSender
+    clock: VirtualClock
+    settings: Settings
+    flaws: Flaws
+    log: Callable[[str], None]
+    on_error: Callable[[str, BaseException], None]
+    _pending: dict[str, PendingReport] = field(default_factory=dict, init=False)
+    _counted: dict[str, CountedDay] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
         self._scheduler = RetryScheduler(
             "reference sender reports",
             lambda: {key: pending.next_try for key, pending in self._pending.items()},
             self._attempt,
-            clock,
-            at_once=settings.parallel_deliveries,
+            self.clock,
+            at_once=self.settings.parallel_deliveries,
         )
 
     def start(self) -> None:
         """Read what is kept and begin."""
-        self._counts.load()
-        self._pending = {pending.report.id: pending for pending in self._spool.load()}
+        self.counts.load()
+        self._pending = {pending.report.id: pending for pending in self.spool.load()}
         self._scheduler.start()
 
     async def stop(self) -> None:
@@ -151,7 +134,7 @@ class Reporter:
 
     def flush(self) -> None:
         """Make every report that waits for another attempt due now."""
-        now = self._clock.now()
+        now = self.clock.now()
         self._pending = {
             report_id: msgspec.structs.replace(pending, next_try=now) for report_id, pending in self._pending.items()
         }
@@ -164,23 +147,23 @@ class Reporter:
         report was taken, given up, or waits for its next attempt. What is counted later on the same day makes a report
         of its own.
         """
-        for day in self._counts.take():
+        for day in self.counts.take():
             self._report_on(day)
         return await self._scheduler.finish_what_is_due()
 
     def _report_on(self, day: CountedDay) -> None:
         """Turn a day's counters into a report. They stay on disk until the report's own first attempt is over."""
-        if self._flaws.sends_no_reports:
-            self._counts.forget(day)
+        if self.flaws.sends_no_reports:
+            self.counts.forget(day)
             return
-        now = self._clock.now()
-        if self._flaws.dates_report_by_sending:
+        now = self.clock.now()
+        if self.flaws.dates_report_by_sending:
             day = replace(day, begins=int(now // DAY * DAY))
-        report = build_report(day, self._settings.sender_domain, self._flaws)
+        report = build_report(day, self.settings.sender_domain, self.flaws)
         self._counted[report.id] = day
         self._pending[report.id] = PendingReport(report, now, now)
-        if self._flaws.reports_twice:
-            again = build_report(replace(day, id=f"{day.id}2"), self._settings.sender_domain, self._flaws)
+        if self.flaws.reports_twice:
+            again = build_report(replace(day, id=f"{day.id}2"), self.settings.sender_domain, self.flaws)
             self._pending[again.id] = PendingReport(again, now, now)
         self._scheduler.look()
 
@@ -193,55 +176,55 @@ class Reporter:
                 self._drop(pending)
             else:
                 self._keep(pending)
-            self._log(f"report for {pending.report.domain}: {receipt.what}")
+            self.log(f"report for {pending.report.domain}: {receipt.what}")
             if (day := self._counted.pop(key, None)) is not None:
-                self._counts.forget(day)
+                self.counts.forget(day)
         except Exception as error:  # noqa: BLE001 it must not stop the other reports, and it is told
-            self._on_error("reference sender: report", error)
+            self.on_error("reference sender: report", error)
             self._drop(pending)
             return False
         return receipt.taken
 
     async def _bring(self, pending: PendingReport) -> Receipt:
         """Bring a report to all addresses that the domain names now. It is delivered when one of them has taken it."""
-        if self._clock.now() > pending.begun_at + DAY + _LATE and not self._flaws.never_gives_up_reports:
+        if self.clock.now() > pending.begun_at + DAY + _LATE and not self.flaws.never_gives_up_reports:
             return Receipt(False, "given up after a day", never=True)
-        addresses = await self._records.addresses(pending.report.domain)
+        addresses = await self.records.addresses(pending.report.domain)
         if isinstance(addresses, LookupFailure):
             return Receipt(False, addresses.reason)
         if not addresses:
             return Receipt(False, "the domain asks for none", never=True)
-        if self._flaws.takes_sent_as_delivered:
+        if self.flaws.takes_sent_as_delivered:
             first = await self._to(pending, addresses[0])
             return Receipt(True, first.what)
         further = pending
-        if self._flaws.empties_further_copies:
+        if self.flaws.empties_further_copies:
             further = msgspec.structs.replace(pending, report=emptied(pending.report))
         copies = [pending, *(further for _ in addresses[1:])]
         receipts = await asyncio.gather(*map(self._to, copies, addresses))
         said = "; ".join(receipt.what for receipt in receipts)
-        never = all(receipt.never for receipt in receipts) or self._flaws.never_retries_reports
+        never = all(receipt.never for receipt in receipts) or self.flaws.never_retries_reports
         return Receipt(any(receipt.taken for receipt in receipts), said, never)
 
     async def _to(self, pending: PendingReport, address: ReportAddress) -> Receipt:
-        again = self._flaws.renews_report_id and pending.attempts > 0
-        receipt = await self._report_sender.bring(renewed(pending.report) if again else pending.report, address)
+        again = self.flaws.renews_report_id and pending.attempts > 0
+        receipt = await self.report_sender.bring(renewed(pending.report) if again else pending.report, address)
         return Receipt(receipt.taken, f"to {str(address)[:200]}: {receipt.what}", receipt.never)
 
     def _keep(self, pending: PendingReport) -> None:
         """Plan the next attempt: after twice the last pause, and once more when the day is over."""
-        now, last = self._clock.now(), pending.begun_at + DAY
-        if self._flaws.never_gives_up_reports:
+        now, last = self.clock.now(), pending.begun_at + DAY
+        if self.flaws.never_gives_up_reports:
             last = math.inf
         if now >= last:
             self._drop(pending)
             return
-        even = self._flaws.retries_reports_at_even_pauses
-        pause = self._settings.retry_seconds * (1 if even else 2 ** min(pending.attempts, 16))
+        even = self.flaws.retries_reports_at_even_pauses
+        pause = self.settings.retry_seconds * (1 if even else 2 ** min(pending.attempts, 16))
         kept = msgspec.structs.replace(pending, attempts=pending.attempts + 1, next_try=min(now + pause, last))
         self._pending[kept.report.id] = kept
-        self._spool.keep(kept.file_name, kept)
+        self.spool.keep(kept.file_name, kept)
 
     def _drop(self, pending: PendingReport) -> None:
         self._pending.pop(pending.report.id, None)
-        self._spool.remove(pending.file_name)
+        self.spool.remove(pending.file_name)

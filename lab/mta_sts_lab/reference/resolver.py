@@ -80,13 +80,13 @@ def ascii_domain(domain: str) -> str:
         raise ValueError(f"{domain!r} is no domain name: {error}") from error
 
 
+@dataclass(eq=False, repr=False)
 class Resolver:
     """Asks one recursive name server, at a virtual address."""
 
-    def __init__(self, network: Network, server: str, seconds: float) -> None:
-        self._network = network
-        self._server = server
-        self._seconds = seconds
+    network: Network
+    server: str
+    seconds: float
 
     async def txt(self, name: str, *, joint: bytes = b"", follow: bool = True) -> Answer[bytes]:
         """Look up TXT records; the strings of one are joined with nothing between them (RFC 8461, section 3.1).
@@ -156,14 +156,14 @@ class Resolver:
         return failure
 
     async def _over_wire(self, query: dns.message.Message) -> dns.message.Message:
-        host, port = self._network.where(self._server, 53, "udp")
+        host, port = self.network.where(self.server, 53, "udp")
         response = await dns.asyncquery.udp(
-            query, host, timeout=self._seconds, port=port, ignore_unexpected=True, ignore_errors=True
+            query, host, timeout=self.seconds, port=port, ignore_unexpected=True, ignore_errors=True
         )
         if not response.flags & dns.flags.TC:
             return response
-        host, port = self._network.where(self._server, 53, "tcp")
-        return await dns.asyncquery.tcp(query, host, timeout=self._seconds, port=port)
+        host, port = self.network.where(self.server, 53, "tcp")
+        return await dns.asyncquery.tcp(query, host, timeout=self.seconds, port=port)
 
 
 def _follow(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 
 class VirtualClock:
@@ -50,6 +51,7 @@ class VirtualClock:
             return
 
 
+@dataclass(eq=False, repr=False)
 class RetryScheduler:
     """Tries what is due on the virtual clock, several things at once. Call `start` first.
 
@@ -57,29 +59,23 @@ class RetryScheduler:
     `attempt` tries one and returns whether that succeeded; it plans the next attempt itself, and does not raise.
     """
 
-    def __init__(
-        self,
-        name: str,
-        due: Callable[[], Mapping[str, float]],
-        attempt: Callable[[str], Awaitable[bool]],
-        clock: VirtualClock,
-        *,
-        at_once: int,
-    ) -> None:
-        self._name = name
-        self._due = due
-        self._attempt = attempt
-        self._clock = clock
-        self._slots = asyncio.Semaphore(at_once)
-        self._active: dict[str, asyncio.Task[bool]] = {}
+    name: str
+    due: Callable[[], Mapping[str, float]]
+    attempt: Callable[[str], Awaitable[bool]]
+    clock: VirtualClock
+    at_once: int = field(kw_only=True)
+    _active: dict[str, asyncio.Task[bool]] = field(default_factory=dict, init=False)
+    _runner: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.at_once)
         self._wake = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
         self._end_of_jumps: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin with what is due now."""
-        self._end_of_jumps = self._clock.on_jump(self._wake.set)
-        self._runner = asyncio.create_task(self._run(), name=self._name)
+        self._end_of_jumps = self.clock.on_jump(self._wake.set)
+        self._runner = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self, grace: float = 0.0) -> None:
         """End. What is under way gets `grace` seconds to finish, and then breaks off where it is."""
@@ -112,12 +108,12 @@ class RetryScheduler:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            await self._clock.wait(self._begin_what_is_due(), self._wake)
+            await self.clock.wait(self._begin_what_is_due(), self._wake)
 
     def _begin_what_is_due(self) -> float | None:
         """Return when the next thing becomes due, None if there is none."""
-        now = self._clock.now()
-        waiting = {key: when for key, when in self._due().items() if key not in self._active}
+        now = self.clock.now()
+        waiting = {key: when for key, when in self.due().items() if key not in self._active}
         for key, when in waiting.items():
             if when <= now:
                 self._active[key] = asyncio.create_task(self._try(key))
@@ -126,7 +122,7 @@ class RetryScheduler:
     async def _try(self, key: str) -> bool:
         try:
             async with self._slots:
-                return await self._attempt(key)
+                return await self.attempt(key)
         finally:
             self._active.pop(key, None)
             self._wake.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mta_sts_lab.reference.channel import HandshakeFailed
 from mta_sts_lab.reference.flaws import Flaws
@@ -66,15 +66,15 @@ class Accepted:
     weakness: Unprotected | None = None
 
 
+@dataclass(eq=False, repr=False)
 class Sessions:
     """Makes SMTP sessions. Every method may raise `Unreachable` and `Rejected`."""
 
-    def __init__(self, settings: Settings, network: Network, contexts: TlsContexts, flaws: Flaws) -> None:
-        self._settings = settings
-        self._network = network
-        self._contexts = contexts
-        self._flaws = flaws
-        self._leaving: dict[asyncio.Task[None], SmtpClient] = {}
+    settings: Settings
+    network: Network
+    contexts: TlsContexts
+    flaws: Flaws
+    _leaving: dict[asyncio.Task[None], SmtpClient] = field(default_factory=dict, init=False)
 
     async def stop(self) -> None:
         """Break off the farewells that are still being said."""
@@ -94,7 +94,7 @@ class Sessions:
             except Unprotected as failure:
                 if self._goes_on_in_clear(client):
                     return await self._hand_over(client, envelope, failure)
-                if not failure.handshake and self._flaws.sends_envelope_in_clear:
+                if not failure.handshake and self.flaws.sends_envelope_in_clear:
                     await self._leak(client, envelope)
                 raise
             return await self._hand_over(client, envelope)
@@ -108,7 +108,7 @@ class Sessions:
         broken = False
         try:
             try:
-                if not self._flaws.no_opportunistic_tls:
+                if not self.flaws.no_opportunistic_tls:
                     await self._encrypt(client, to)
             except Unprotected as failure:
                 weakness, broken = failure, failure.handshake
@@ -158,9 +158,9 @@ class Sessions:
 
     async def _open(self, to: Destination) -> SmtpClient:
         try:
-            place = self._network.where(to.address, 25)
+            place = self.network.where(to.address, 25)
             return await SmtpClient.open(
-                place, self._settings.hostname, self._settings.command_seconds, self._settings.connect_seconds
+                place, self.settings.hostname, self.settings.command_seconds, self.settings.connect_seconds
             )
         except (UnsafeAddress, SmtpBroken, SmtpRefused) as error:
             # Before TLS nobody is known to be there, so even a 5xx here is not the domain's word.
@@ -169,7 +169,7 @@ class Sessions:
     async def _secure(self, client: SmtpClient, to: Destination) -> None:
         """Bring up TLS with a certificate that is valid for the host."""
         await self._handshake(client, to, verified=True)
-        problem = self._contexts.problem(client.channel.peer_certificate(), to.host)
+        problem = self.contexts.problem(client.channel.peer_certificate(), to.host)
         if problem is not None:
             raise Unprotected(
                 _result_type(problem.code), problem.text, client.channel.local_address, verify_code=problem.code
@@ -185,10 +185,10 @@ class Sessions:
         ours = client.channel.local_address
         if not client.offers_starttls:
             raise Unprotected("starttls-not-supported", "STARTTLS is not offered", ours)
-        context = self._contexts.verified if verified else self._contexts.opportunistic
-        name, keep_early = self._contexts.server_name(to.host), self._flaws.takes_bytes_before_tls
+        context = self.contexts.verified if verified else self.contexts.opportunistic
+        name, keep_early = self.contexts.server_name(to.host), self.flaws.takes_bytes_before_tls
         try:
-            if self._flaws.writes_starttls_argument:
+            if self.flaws.writes_starttls_argument:
                 await client.ask_in_vain(f"STARTTLS {to.host}")
             await client.start_tls(context, name, keep_early=keep_early)
         except StarttlsRefused as error:
@@ -200,8 +200,8 @@ class Sessions:
 
     async def _hello_again(self, client: SmtpClient, to: Destination) -> None:
         try:
-            await client.hello(plain=self._flaws.says_helo_inside_tls)
-            if self._flaws.asks_starttls_again:
+            await client.hello(plain=self.flaws.says_helo_inside_tls)
+            if self.flaws.asks_starttls_again:
                 await client.ask_in_vain("STARTTLS")
         except (SmtpBroken, SmtpRefused) as error:
             raise Unreachable(f"{to.host}: inside TLS: {error}") from error
@@ -211,8 +211,8 @@ class Sessions:
         if client.tls_attempted:
             return False
         if client.offers_starttls:
-            return self._flaws.sends_clear_when_starttls_refused
-        return self._flaws.sends_clear_without_starttls
+            return self.flaws.sends_clear_when_starttls_refused
+        return self.flaws.sends_clear_without_starttls
 
     async def _hand_over(self, client: SmtpClient, envelope: Envelope, weakness: Unprotected | None = None) -> Accepted:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import cast
 
 from aiosmtpd.smtp import SMTP, Session
@@ -62,20 +63,23 @@ class _Session(SMTP):
         super().connection_lost(error)
 
 
+@dataclass(eq=False, repr=False)
 class SmtpServer:
     """Listens for mail. `take` gets each message once a recipient and returns its id, or raises `OSError`."""
 
-    def __init__(self, hostname: str, take: Callable[[Envelope], str]) -> None:
-        self._hostname = hostname
-        self._intake = _Intake(take)
-        self._server: asyncio.Server | None = None
-        self._open_sessions: set[asyncio.Transport] = set()
+    hostname: str
+    take: Callable[[Envelope], str]
+    _server: asyncio.Server | None = field(default=None, init=False)
+    _open_sessions: set[asyncio.Transport] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._intake = _Intake(self.take)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port (a free one was chosen if 0 was given). Raises `OSError`."""
 
         def session() -> _Session:
-            return _Session(self._intake, self._hostname, self._open_sessions)
+            return _Session(self._intake, self.hostname, self._open_sessions)
 
         self._server = await asyncio.get_running_loop().create_server(session, host, port, backlog=200)
         chosen: int = self._server.sockets[0].getsockname()[1]

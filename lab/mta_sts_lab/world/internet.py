@@ -52,27 +52,19 @@ class Internet:
 
     sender_domain = SENDER_DOMAIN
 
-    def __init__(
-        self,
-        network: Network,
-        authority: Authority,
-        recorder: Recorder,
-        prefix: str = "198.18.64.0/18",
-        dns_address: str = "",
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, network: Network, authority: Authority, recorder: Recorder, prefix: str, seed: int) -> None:
         """Prefer `open`."""
         self.network = network
         self.authority = authority
         self.recorder = recorder
         self.zone = Zone()
         self.ground = Ground(network, recorder, Certificates(authority))
-        self._addresses = _usable_addresses(prefix, dns_address)
+        self._addresses = _usable_addresses(prefix)
         self._chance = random.Random(seed)  # noqa: S311 - a run must be repeatable; the names are no secrets
         self._names: set[str] = set()
         self._cases: dict[str, CaseWorld] = {}
         self._case_of_token: dict[str, str] = {}
-        self.dns_address = dns_address or self.next_address()
+        self.dns_address = self.next_address()
         self._dns = DnsServer(network, self.zone, recorder, self.dns_address)
         self.sender_mx = MxServer(
             self.ground, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_address(), domain=SENDER_DOMAIN
@@ -89,15 +81,14 @@ class Internet:
         authority: Authority,
         recorder: Recorder,
         prefix: str = "198.18.64.0/18",
-        dns_address: str = "",
         seed: int = 0,
     ) -> Internet:
         """Start the name server, the sender's MX and the report host; cases come with `add_case`.
 
-        Hosts get addresses of `prefix`, one after the other; the name server gets the first one unless `dns_address`
-        says where it is. The seed decides the domains' names. Raises `AddressInUse`.
+        Hosts get addresses of `prefix`, one after the other, the name server the first one. The seed decides the
+        domains' names. Raises `AddressInUse`.
         """
-        internet = cls(network, authority, recorder, prefix, dns_address, seed)
+        internet = cls(network, authority, recorder, prefix, seed)
         try:
             await internet._start()
         except BaseException:
@@ -300,8 +291,8 @@ class CaseWorld:
         yield Record(self.policy_server.name, "A", self.policy_server.address)
 
 
-def _usable_addresses(prefix: str, taken: str) -> Iterator[str]:
+def _usable_addresses(prefix: str) -> Iterator[str]:
     """Return the addresses of a prefix, but for those that look like a network's own or its broadcast address."""
     for address in ipaddress.IPv4Network(prefix):
-        if int(address) % 256 not in (0, 255) and str(address) != taken:
+        if int(address) % 256 not in (0, 255):
             yield str(address)

@@ -22,6 +22,8 @@ BENCHMARK_BLOCK = ipaddress.IPv4Network("198.18.0.0/15")
 #: What is called with every TCP connection that arrives. It owns the socket and must close it.
 OnConnection = Callable[[socket.socket], Coroutine[Any, Any, None]]
 
+MakeProtocol = Callable[[], asyncio.DatagramProtocol]
+
 
 class UnsafeAddress(Exception):
     """An address outside the block that the lab may use."""
@@ -50,12 +52,7 @@ class Network(Protocol):
     def open_port(self, address: str, port: int, on_connection: OnConnection) -> Listener:
         """Accept TCP connections at a virtual address, from now on. Raises `AddressInUse`."""
 
-    async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
-        """Do the same as `open_port`."""
-
-    async def listen_datagrams(
-        self, address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
-    ) -> Listener:
+    async def listen_datagrams(self, address: str, port: int, factory: MakeProtocol) -> Listener:
         """Receive UDP datagrams at a virtual address. Raises `AddressInUse`."""
 
 
@@ -103,13 +100,7 @@ class LoopbackNetwork:
 
         return Listener(stop)
 
-    async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
-        """See `Network`."""
-        return self.open_port(address, port, on_connection)
-
-    async def listen_datagrams(
-        self, address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
-    ) -> Listener:
+    async def listen_datagrams(self, address: str, port: int, factory: MakeProtocol) -> Listener:
         """See `Network`."""
         key = self._free_key(address, port, "udp")
         transport = await _bound_datagrams("127.0.0.1", 0, factory)
@@ -148,13 +139,7 @@ class PrefixNetwork:
         require_lab_address(address)
         return _accept(_bound_socket(address, port), on_connection)
 
-    async def listen(self, address: str, port: int, on_connection: OnConnection) -> Listener:
-        """See `Network`."""
-        return self.open_port(address, port, on_connection)
-
-    async def listen_datagrams(
-        self, address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
-    ) -> Listener:
+    async def listen_datagrams(self, address: str, port: int, factory: MakeProtocol) -> Listener:
         """See `Network`."""
         require_lab_address(address)
         transport = await _bound_datagrams(address, port, factory)
@@ -182,9 +167,7 @@ def _bound_socket(address: str, port: int) -> socket.socket:
     return sock
 
 
-async def _bound_datagrams(
-    address: str, port: int, factory: Callable[[], asyncio.DatagramProtocol]
-) -> asyncio.DatagramTransport:
+async def _bound_datagrams(address: str, port: int, factory: MakeProtocol) -> asyncio.DatagramTransport:
     loop = asyncio.get_running_loop()
     try:
         transport, _ = await loop.create_datagram_endpoint(factory, local_addr=(address, port))

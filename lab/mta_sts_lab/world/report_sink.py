@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
 from aiohttp import web
 
 from mta_sts_lab.events import DeadlinePassed, ReportReceived
@@ -90,21 +91,14 @@ class ReportDesk:
         room = min(LARGEST_REPORT, MOST_KEPT - self._kept[case])
         kept = fact.octets if len(fact.octets) <= room else b""
         self._kept[case] += len(kept)
-        self.recorder.write(
-            ReportReceived(
-                session=fact.session,
-                transport=fact.transport,
-                place=fact.place[:_LONGEST_PLACE],
-                octets=kept,
-                size=fact.size,
-                status=fact.status,
-                method=fact.method[:_LONGEST_WORD],
-                media_type=fact.media_type[:_LONGEST_PLACE],
-                mail_from=fact.mail_from,
-                secured=fact.secured,
-            ),
-            case,
+        bounded = msgspec.structs.replace(
+            fact,
+            place=fact.place[:_LONGEST_PLACE],
+            octets=kept,
+            method=fact.method[:_LONGEST_WORD],
+            media_type=fact.media_type[:_LONGEST_PLACE],
         )
+        self.recorder.write(bounded, case)
 
     def take_mail(self, delivery: Delivery, accepted: Accepted, status: int) -> None:
         """Put a report that came by mail on record, once for each of its mailboxes."""

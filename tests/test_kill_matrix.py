@@ -1,4 +1,4 @@
-"""The kill matrix: the lab has teeth, and they bite only who deserves it.
+"""The kill matrix: every flaw is found, and a correct sender passes.
 
 The correct sender passes everything. Every flaw is found by the scenarios that say so (`kills`), for the very obligation
 that the flaw breaks. Every scenario finds a flaw.

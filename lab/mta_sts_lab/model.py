@@ -1,8 +1,8 @@
-"""The words of the lab, as frozen data: no input or output, and each word means one thing.
+"""The words of the lab, as frozen data. Each word means one thing; docs/glossary.md explains them.
 
 A *scenario* is a story. A *case* is a scenario under one policy mode and, where the scenario lists them, one vector. A
-*step* is a phase of a case. An *outcome* is what happened to one message in one step. A *verdict* is the judge's word
-on a case, made of *judgements*, each on one obligation.
+*step* is a phase of a case. An *outcome* is what happened to one message in one step. A *verdict* is the
+result of a case, made of *judgements*, each on one obligation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """What the recipient's domain publishes (RFC 8461, section 5); `absent` is no policy at all, the control arm."""
+    """What the recipient's domain publishes (RFC 8461, section 5); `absent` is no policy, the control case."""
 
     ENFORCE = "enforce"
     TESTING = "testing"
@@ -308,7 +308,7 @@ class Case:
     mode: Mode
     steps: tuple[Step, ...]
     vector: str = ""
-    #: The id of the case that plays the same without a policy; empty for the control arm itself.
+    #: The id of the case that plays the same without a policy; empty for the control case itself.
     control: str = ""
     #: Whether the attack must worsen the delivery without a policy; otherwise the attacker is broken.
     degrades: bool = True
@@ -449,7 +449,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judge's word on a case."""
+    """The result of a case."""
 
     case: str
     grade: Grade

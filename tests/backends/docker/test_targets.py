@@ -57,9 +57,9 @@ def test_a_target_does_what_is_known_of_it_and_nothing_else(
 
 
 def _keeps_no_policy(cases: list[dict[str, Any]]) -> None:
-    """See that a control passes nothing in which a policy is to be kept: a pass would be a case without teeth.
+    """A mail server without MTA-STS passes no case in which a policy has to be kept: such a case would prove nothing.
 
-    What knows no policy either fails there, or is told that what was seen is not its merit.
+    It fails there, or the verdict says that the mail was held for another reason.
     """
     enforced = [case for case in cases if case["mode"] == "enforce" and _reasons(case) != {"not-claimed"}]
     assert len(enforced) > 30

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from mta_sts_lab.reports.escaping import shortened
+from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.timeline import Emphasis, Line
 
 #: Cells. Longer lines than this are hard to follow by eye, also on a projector.
@@ -73,15 +73,20 @@ class Rule:
         yield Text(self.character * page_width(options.max_width), style=self.style, no_wrap=True, overflow="ignore")
 
 
+def escaped(text: str, style: str = "") -> Text:
+    """Return foreign text for the terminal, its unprintable characters written out."""
+    return Text(escape_unprintable(text), style=style)
+
+
 def paragraph(text: str, indent: int = 0, style: str = "") -> Hanging:
-    """Return running text without unprintable characters as an indented paragraph."""
-    return Hanging(Text(" " * indent), Text(text, style=style))
+    """Return running text, escaped, as an indented paragraph."""
+    return Hanging(Text(" " * indent), escaped(text, style))
 
 
 def labelled(label: str, text: str | Text, indent: int = 2, width: int = 12, style: str = "") -> Hanging:
-    """Return a labelled paragraph: the label in the gutter, the text hanging beside it."""
+    """Return a labelled paragraph: the label in the gutter, the text, escaped, hanging beside it."""
     gutter = Text(" " * indent + label.ljust(width - 1) + " ", style="bold")
-    return Hanging(gutter, text if isinstance(text, Text) else Text(text, style=style))
+    return Hanging(gutter, text if isinstance(text, Text) else escaped(text, style))
 
 
 def explained(words: Mapping[str, str]) -> Hanging:

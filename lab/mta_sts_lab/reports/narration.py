@@ -18,7 +18,7 @@ from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, Scenario,
 from mta_sts_lab.reports.case_outcome import CaseOutcome, case_outcome
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import GRADES, STEPS
-from mta_sts_lab.reports.layout import Hanging, Rule, explained, gutter_line, labelled, paragraph, paragraphs
+from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph, paragraphs
 from mta_sts_lab.reports.timeline import Emphasis, Line, Timeline, Topic
 
 #: From the weakest protection to the strongest.
@@ -140,7 +140,7 @@ class Narrator:
         if shown.events and not shown.printed:
             number = list(self._cases).index(shown.case.id) + 1
             title = f"Case {number} of {len(self._cases)}: {_MODES[shown.case.mode]}"
-            self._put(Text(), Text(title, style="bold"), Text(escape_unprintable(shown.case.id), style="dim"), Rule())
+            self._put(Text(), Text(title, style="bold"), escaped(shown.case.id, style="dim"), Rule())
         for event in shown.events[shown.printed :]:
             line = shown.timeline.line(event)
             if isinstance(event.fact, StepBegan) and line is not None:
@@ -164,10 +164,10 @@ def _is_printed(line: Line, full: bool) -> bool:
 
 
 def _opening(scenario: Scenario) -> list[RenderableType]:
-    parts: list[RenderableType] = [Rule("="), paragraph(escape_unprintable(scenario.title), style="bold")]
-    parts += [Text(escape_unprintable(scenario.id), style="dim"), Rule("="), Text()]
+    parts: list[RenderableType] = [Rule("="), paragraph(scenario.title, style="bold")]
+    parts += [escaped(scenario.id, style="dim"), Rule("="), Text()]
     for block in paragraphs(scenario.story):
-        parts += [paragraph(escape_unprintable(block)), Text()]
+        parts += [paragraph(block), Text()]
     if scenario.effect:
         effect = " ".join(escape_unprintable(block) for block in paragraphs(scenario.effect))
         parts.append(labelled("If it works:", effect, indent=0, width=13))

@@ -13,7 +13,7 @@ from rich.text import Text
 from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, World
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import COVERAGE, LEVELS, STEPS, level_phrase, levels_explained
-from mta_sts_lab.reports.layout import Hanging, Rule, explained, labelled, paragraph, paragraphs
+from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, labelled, paragraph, paragraphs
 from mta_sts_lab.reports.narration import demanded
 
 
@@ -34,8 +34,8 @@ def scenarios_table(scenarios: Sequence[Scenario]) -> RenderableType:
     """Return what `list` shows: a paragraph a scenario, and the ids of its cases in short."""
     parts: list[RenderableType] = []
     for scenario in scenarios:
-        parts.append(Text(escape_unprintable(scenario.id), style="bold"))
-        parts.append(paragraph(escape_unprintable(scenario.title), indent=2))
+        parts.append(escaped(scenario.id, style="bold"))
+        parts.append(paragraph(scenario.title, indent=2))
         parts.append(paragraph(_cases_in_short(scenario), indent=2, style="dim"))
     cases = sum(len(scenario.cases) for scenario in scenarios)
     parts += [Text(), Text(f"scenarios: {len(scenarios)}, cases: {cases}", style="bold")]
@@ -47,23 +47,23 @@ def scenario_page(
 ) -> RenderableType:
     """Return what `show` shows: the story, the obligations, and of each case (or of some) the steps."""
     parts: list[RenderableType] = [
-        paragraph(escape_unprintable(scenario.title), style="bold"),
-        Text(escape_unprintable(scenario.id)),
+        paragraph(scenario.title, style="bold"),
+        escaped(scenario.id),
         Rule(),
     ]
     for block in paragraphs(scenario.story):
-        parts += [paragraph(escape_unprintable(block)), Text()]
+        parts += [paragraph(block), Text()]
     if scenario.effect:
         parts.append(labelled("effect", " ".join(escape_unprintable(b) for b in paragraphs(scenario.effect)), indent=0))
     for id_ in scenario.requirements:
         parts.append(labelled("obligation", _obligation(id_, requirements), indent=0))
     if scenario.path:
-        parts.append(labelled("file", escape_unprintable(scenario.path), indent=0))
+        parts.append(labelled("file", scenario.path, indent=0))
     shown = scenario.cases if cases is None else cases
     steps = {step.name for case in shown for step in case.steps}
     parts += [Text(), explained({name: meaning for name, meaning in STEPS.items() if name in steps})]
     for case in shown:
-        parts += [Text(), Text(escape_unprintable(case.id), style="bold")]
+        parts += [Text(), escaped(case.id, style="bold")]
         parts += [row for step in case.steps for row in _step(step)]
     return Group(*parts)
 
@@ -92,19 +92,17 @@ def requirement_page(requirement: Requirement, scenarios: Iterable[Scenario]) ->
     """Return one obligation, and the scenarios that cover it (or the reason why none does)."""
     where, level = f"RFC {requirement.rfc}, section {requirement.section}", requirement.level
     parts: list[RenderableType] = [
-        Hanging(
-            Text(escape_unprintable(requirement.id) + "  ", style="bold"), Text(escape_unprintable(requirement.text))
-        ),
-        labelled("from", escape_unprintable(where)),
+        Hanging(Text(escape_unprintable(requirement.id) + "  ", style="bold"), escaped(requirement.text)),
+        labelled("from", where),
         labelled("level", escape_unprintable("; ".join([level, *levels_explained([level]).values()]))),
-        labelled("applies to", escape_unprintable(requirement.binds)),
+        labelled("applies to", requirement.binds),
         labelled("status", escape_unprintable(": ".join(COVERAGE.get(requirement.status, (requirement.status,))))),
     ]
     if requirement.reason:
-        parts.append(labelled("reason", escape_unprintable(requirement.reason)))
+        parts.append(labelled("reason", requirement.reason))
     covering = [scenario for scenario in scenarios if requirement.id in scenario.requirements]
     for scenario in covering:
-        parts.append(labelled("covered by", escape_unprintable(f"{scenario.id}: {scenario.title}")))
+        parts.append(labelled("covered by", f"{scenario.id}: {scenario.title}"))
     if not covering:
         parts.append(labelled("covered by", "no scenario"))
     return Group(*parts)
@@ -117,11 +115,11 @@ def targets_table(targets: Sequence[TargetSummary]) -> RenderableType:
         parts.append(
             Hanging(
                 Text(escape_unprintable(target.name) + "  ", style="bold"),
-                Text(escape_unprintable(target.where), style="dim"),
+                escaped(target.where, style="dim"),
             )
         )
         if target.summary:
-            parts.append(paragraph(escape_unprintable(target.summary), indent=2))
+            parts.append(paragraph(target.summary, indent=2))
         if target.capabilities:
             parts.append(labelled("claims", ", ".join(escape_unprintable(word) for word in target.capabilities)))
     return Group(*parts)
@@ -135,7 +133,7 @@ def _table(*headings: str, numbers_from: int) -> Table:
 
 
 def _texts(*cells: str) -> list[Text]:
-    return [Text(escape_unprintable(cell)) for cell in cells]
+    return [escaped(cell) for cell in cells]
 
 
 def _counts(counted: Counter[str]) -> list[str]:

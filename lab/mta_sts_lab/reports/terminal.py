@@ -22,7 +22,7 @@ from mta_sts_lab.model import Grade, Harm, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import GRADES, HARMS, level_phrase
-from mta_sts_lab.reports.layout import Hanging, Rule, explained, gutter_line, labelled, paragraph
+from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph
 from mta_sts_lab.reports.summary import FINDINGS, Summary
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
@@ -99,7 +99,7 @@ def finding_block(
 ) -> RenderableType:
     """Return the block of one finding. `known` are the reasons why it was expected of this target, if it was."""
     head = Text(verdict.grade.value.upper(), style=STYLES[verdict.grade])
-    name = Text(escape_unprintable(verdict.case), style="bold")
+    name = escaped(verdict.case, style="bold")
     parts: list[RenderableType] = [Rule(), Hanging(Text.assemble(head, "  "), name)]
     judgements = [judgement for judgement in verdict.judgements if judgement.grade in FINDINGS]
     judgements.sort(key=lambda judgement: FINDINGS.index(judgement.grade), reverse=True)
@@ -111,9 +111,9 @@ def finding_block(
         parts += _judgement(judgement, judgement.grade is not verdict.grade, evidence, requirements)
     parts += [labelled("known", shortened(reason, _LONGEST), width=_LABEL) for reason in known]
     parts.append(Text())
-    parts.append(labelled("record", escape_unprintable(str(evidence.folder / RECORD_FILE)), width=_LABEL))
+    parts.append(labelled("record", str(evidence.folder / RECORD_FILE), width=_LABEL))
     flows = evidence.folder / FLOWS_FOLDER / mitm_name(verdict.case)
-    parts.append(labelled("flows", escape_unprintable(f"{flows} (open with: mitmweb -r)"), width=_LABEL))
+    parts.append(labelled("flows", f"{flows} (open with: mitmweb -r)", width=_LABEL))
     parts.append(labelled("repeat", repeat_command(verdict.case, evidence.options), width=_LABEL))
     return Group(*parts)
 
@@ -124,7 +124,7 @@ def _known_failure(failure: KnownFailure, what: str) -> RenderableType:
     rows = [("obligation", failure.obligation), ("step", failure.step), ("expected", expected)]
     rows.append(("observed", f"it {what}: correct the target's list of known failures"))
     head = Text("KNOWN FAILURE  ", style=STYLES[Grade.WEAK])
-    return Group(Rule(), Hanging(head, Text(escape_unprintable(failure.case), style="bold")), *_rows(rows))
+    return Group(Rule(), Hanging(head, escaped(failure.case, style="bold")), *_rows(rows))
 
 
 def _rows(rows: Iterable[tuple[str, str]]) -> list[Hanging]:
@@ -219,7 +219,7 @@ def report_page(comparisons: Sequence[Comparison]) -> RenderableType:
     parts: list[RenderableType] = []
     for comparison in comparisons:
         parts += [Text(), Rule(), Text(f"Report  {escape_unprintable(comparison.case)}", style="bold")]
-        parts += [paragraph(escape_unprintable(comparison.where), indent=2, style="dim"), _fields(comparison)]
+        parts += [paragraph(comparison.where, indent=2, style="dim"), _fields(comparison)]
         parts += [paragraph(f"also: {escape_unprintable(further)}", indent=2) for further in comparison.further]
         if comparison.lesson:
             parts += [

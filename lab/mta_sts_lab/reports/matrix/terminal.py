@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
-from mta_sts_lab.reports.layout import Hanging, Rule, paragraph
+from mta_sts_lab.reports.layout import Hanging, Rule, escaped, paragraph
 from mta_sts_lab.reports.matrix.table import HARM, REASONS, Cell, Column, Family, Matrix, Row, State, folded
 from mta_sts_lab.reports.terminal import STYLES
 
@@ -39,7 +39,7 @@ def matrix_page(matrix: Matrix, every_case: bool = False, brief: bool = False) -
 
 
 def _head(column: Column) -> RenderableType:
-    told = Text(escape_unprintable(column.label), style="bold")
+    told = escaped(column.label, style="bold")
     told.append(f"  {escape_unprintable(column.versions)}", style="none")
     told.append(f"  {column.date}, run {escape_unprintable(column.run.run)}", style="dim")
     if column.reservations:

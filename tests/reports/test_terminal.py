@@ -6,7 +6,7 @@ from pathlib import PurePath
 import pytest
 from mta_sts_lab.judge.comparison import Comparison, Field
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
+from mta_sts_lab.model import Grade, Harm, Judgement, Requirement, Verdict
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import (
     Evidence,
@@ -176,3 +176,16 @@ def test_foreign_text_of_a_report_is_escaped() -> None:
 
 def test_no_report_prints_nothing() -> None:
     assert rendered(report_page([])) == ""
+
+
+def test_a_finding_says_what_it_means_for_mail() -> None:
+    leak = replace(_VERDICTS[0].judgements[0], harm=Harm.LET_OUT)
+    shown = rendered(finding_block(replace(_VERDICTS[0], judgements=(leak,)), _EVIDENCE, REQUIREMENTS))
+    assert "harm        let out: delivered against the policy in force" in shown
+
+
+def test_the_text_of_an_obligation_is_printed_once() -> None:
+    twice = replace(_VERDICTS[0], judgements=_VERDICTS[0].judgements[:1] * 2)
+    shown = rendered(finding_block(twice, _EVIDENCE, REQUIREMENTS))
+    assert shown.count("obligation  STS-5-03") == 2
+    assert shown.count("Under enforce") == 1

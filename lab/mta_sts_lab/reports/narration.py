@@ -16,7 +16,7 @@ from rich.text import Text
 from mta_sts_lab.events import CaseEnded, Event, LabFailed, StepBegan, TargetFailed
 from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, Scenario, Verdict
 from mta_sts_lab.reports.case_outcome import CaseOutcome, case_outcome
-from mta_sts_lab.reports.escaping import escape_unprintable, shortened
+from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import GRADES, STEPS
 from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph, paragraphs
 from mta_sts_lab.reports.timeline import Emphasis, Line, Timeline, Topic
@@ -144,7 +144,7 @@ class Narrator:
         for event in shown.events[shown.printed :]:
             line = shown.timeline.line(event)
             if isinstance(event.fact, StepBegan) and line is not None:
-                shown.heading = Text(f"Step {escape_unprintable(line.step)}: {line.text}", style="bold")
+                shown.heading = escaped(f"Step {line.step}: {line.text}", "bold")
             elif line is not None and _is_printed(line, shown.full):
                 if shown.heading is not None:
                     self._put(Text(), shown.heading)
@@ -169,8 +169,7 @@ def _opening(scenario: Scenario) -> list[RenderableType]:
     for block in paragraphs(scenario.story):
         parts += [paragraph(block), Text()]
     if scenario.effect:
-        effect = " ".join(escape_unprintable(block) for block in paragraphs(scenario.effect))
-        parts.append(labelled("If it works:", effect, indent=0, width=13))
+        parts.append(labelled("If it works:", " ".join(paragraphs(scenario.effect)), indent=0, width=13))
     return parts
 
 
@@ -181,7 +180,7 @@ def _demands(case: Case, labels: Mapping[str, str]) -> list[Hanging]:
             demands.append(f"{step.name}: {demanded(step.expect)}")
         elif step.recovers:
             demands.append(f"{step.name}: held mail arrives")
-    return [labelled(labels[case.id], escape_unprintable("; ".join(demands)))] if demands else []
+    return [labelled(labels[case.id], "; ".join(demands))] if demands else []
 
 
 def demanded(expectation: Expectation) -> str:
@@ -290,15 +289,14 @@ def _testing(outcomes: Sequence[CaseOutcome]) -> str:
 
 
 def _enforced(one: CaseOutcome) -> list[str]:
-    name = escape_unprintable(one.case)
     if not _sound(one):
-        return [f"{name} allows no conclusion: {_why_unsound(one)}."]
+        return [f"{one.case} allows no conclusion: {_why_unsound(one)}."]
     if one.outcome in _KEPT and not one.read:
         return _stopped(one)
     if one.outcome in (None, Outcome.UNSETTLED, Outcome.LOST) and not one.read:
-        return [f"{name} allows no conclusion: {one.sentence}."]
+        return [f"{one.case} allows no conclusion: {one.sentence}."]
     knew = "although the sender had fetched" if one.policy_learned else "and the sender had not fetched"
-    return [f"Nothing stopped the attack in {name}: {one.sentence}, {knew} the policy in mode enforce before it."]
+    return [f"Nothing stopped the attack in {one.case}: {one.sentence}, {knew} the policy in mode enforce before it."]
 
 
 def _why_unsound(one: CaseOutcome) -> str:
@@ -312,7 +310,7 @@ def _why_unsound(one: CaseOutcome) -> str:
 def _stopped(one: CaseOutcome) -> list[str]:
     if not one.policy_learned:
         return [
-            f"In {escape_unprintable(one.case)} the message was kept safe, but not by the policy: the sender had not"
+            f"In {one.case} the message was kept safe, but not by the policy: the sender had not"
             " fetched it before the attack."
         ]
     cost = "the mail waits" if one.outcome is Outcome.DEFERRED else "the attack fails"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, World
-from mta_sts_lab.reports.escaping import escape_unprintable, shortened
+from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import COVERAGE, LEVELS, STEPS, level_phrase, levels_explained
 from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, labelled, paragraph, paragraphs
 from mta_sts_lab.reports.narration import demanded
@@ -54,7 +54,7 @@ def scenario_page(
     for block in paragraphs(scenario.story):
         parts += [paragraph(block), Text()]
     if scenario.effect:
-        parts.append(labelled("effect", " ".join(escape_unprintable(b) for b in paragraphs(scenario.effect)), indent=0))
+        parts.append(labelled("effect", " ".join(paragraphs(scenario.effect)), indent=0))
     for id_ in scenario.requirements:
         parts.append(labelled("obligation", _obligation(id_, requirements), indent=0))
     if scenario.path:
@@ -92,11 +92,11 @@ def requirement_page(requirement: Requirement, scenarios: Iterable[Scenario]) ->
     """Return one obligation, and the scenarios that cover it (or the reason why none does)."""
     where, level = f"RFC {requirement.rfc}, section {requirement.section}", requirement.level
     parts: list[RenderableType] = [
-        Hanging(Text(escape_unprintable(requirement.id) + "  ", style="bold"), escaped(requirement.text)),
+        Hanging(escaped(f"{requirement.id}  ", "bold"), escaped(requirement.text)),
         labelled("from", where),
-        labelled("level", escape_unprintable("; ".join([level, *levels_explained([level]).values()]))),
+        labelled("level", "; ".join([level, *levels_explained([level]).values()])),
         labelled("applies to", requirement.binds),
-        labelled("status", escape_unprintable(": ".join(COVERAGE.get(requirement.status, (requirement.status,))))),
+        labelled("status", ": ".join(COVERAGE.get(requirement.status, (requirement.status,)))),
     ]
     if requirement.reason:
         parts.append(labelled("reason", requirement.reason))
@@ -112,16 +112,11 @@ def targets_table(targets: Sequence[TargetSummary]) -> RenderableType:
     """Return what `targets` shows."""
     parts: list[RenderableType] = []
     for target in targets:
-        parts.append(
-            Hanging(
-                Text(escape_unprintable(target.name) + "  ", style="bold"),
-                escaped(target.where, style="dim"),
-            )
-        )
+        parts.append(Hanging(escaped(f"{target.name}  ", "bold"), escaped(target.where, "dim")))
         if target.summary:
             parts.append(paragraph(target.summary, indent=2))
         if target.capabilities:
-            parts.append(labelled("claims", ", ".join(escape_unprintable(word) for word in target.capabilities)))
+            parts.append(labelled("claims", ", ".join(target.capabilities)))
     return Group(*parts)
 
 
@@ -153,14 +148,12 @@ def _cases_in_short(scenario: Scenario) -> str:
     modes = dict.fromkeys(case.mode.value for case in scenario.cases)
     vectors = dict.fromkeys(case.vector for case in scenario.cases if case.vector)
     told = ", ".join(modes)
-    return escape_unprintable(f"{told}; each with {', '.join(vectors)}" if vectors else told)
+    return f"{told}; each with {', '.join(vectors)}" if vectors else told
 
 
 def _obligation(id_: str, requirements: Mapping[str, Requirement]) -> str:
     requirement = requirements.get(id_)
-    if requirement is None:
-        return escape_unprintable(id_)
-    return escape_unprintable(f"{id_} ({level_phrase(requirement.level)}): {requirement.text}")
+    return f"{id_} ({level_phrase(requirement.level)}): {requirement.text}" if requirement else id_
 
 
 def step_rows(step: Step) -> list[tuple[str, str]]:
@@ -177,7 +170,7 @@ def step_rows(step: Step) -> list[tuple[str, str]]:
 
 
 def _step(step: Step) -> list[RenderableType]:
-    parts: list[RenderableType] = [Text(f"  {escape_unprintable(step.name)}", style="bold")]
+    parts: list[RenderableType] = [escaped(f"  {step.name}", "bold")]
     parts += [labelled(label, shortened(text, 600), indent=4) for label, text in step_rows(step)]
     return parts
 

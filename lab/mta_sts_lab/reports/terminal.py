@@ -7,7 +7,7 @@ how to repeat just this case. Nothing is printed of a case that passed.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -106,16 +106,19 @@ def finding_block(
     if not judgements:
         parts.append(labelled("observed", "no check of this case came to a result", width=_LABEL))
     for number, judgement in enumerate(judgements):
-        if number:
-            parts.append(Text())
-        parts += _judgement(judgement, judgement.grade is not verdict.grade, evidence, requirements)
-    parts += [labelled("known", shortened(reason, _LONGEST), width=_LABEL) for reason in known]
-    parts.append(Text())
-    parts.append(labelled("record", str(evidence.folder / RECORD_FILE), width=_LABEL))
+        named = any(judgement.obligation == other.obligation for other in judgements[:number])
+        parts += [Text()] if number else []
+        parts += _rows(_judgement_rows(judgement, verdict.grade, {} if named else requirements))
+        quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
+        parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
     flows = evidence.folder / FLOWS_FOLDER / mitm_name(verdict.case)
-    parts.append(labelled("flows", f"{flows} (open with: mitmweb -r)", width=_LABEL))
-    parts.append(labelled("repeat", repeat_command(verdict.case, evidence.options), width=_LABEL))
-    return Group(*parts)
+    where = {
+        "record": str(evidence.folder / RECORD_FILE),
+        "flows": f"{flows} (open with: mitmweb -r)",
+        "repeat": repeat_command(verdict.case, evidence.options),
+    }
+    parts += [*_rows(("known", reason) for reason in known), Text()]
+    return Group(*parts, *(labelled(label, text, width=_LABEL) for label, text in where.items()))
 
 
 def _known_failure(failure: KnownFailure, what: str) -> RenderableType:
@@ -188,26 +191,23 @@ def summary_line(summary: Summary) -> Text:
     return line
 
 
-def _judgement(
-    judgement: Judgement, other_grade: bool, evidence: Evidence, requirements: Mapping[str, Requirement]
-) -> list[RenderableType]:
+def _judgement_rows(
+    judgement: Judgement, grade: Grade, requirements: Mapping[str, Requirement]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is printed of a judgement in a case of some grade. An obligation that is not given has no text."""
     requirement = requirements.get(judgement.obligation)
-    rows: list[tuple[str, str]] = []
     if requirement:
         where = f"{level_phrase(requirement.level)}, RFC {requirement.rfc} section {requirement.section}"
-        rows.append(("obligation", f"{requirement.id} ({where}): {requirement.text}"))
-    elif judgement.obligation:
-        rows.append(("obligation", judgement.obligation))
-    grade = f"{judgement.grade.value}: " if other_grade else ""
-    rows.append(("check", f"{grade}{judgement.check} ({judgement.reason})"))
-    rows += [("step", judgement.step), ("expected", judgement.expected), ("observed", judgement.observed)]
-    rows.append(("to blame", _BLAMED.get(judgement.blame, judgement.blame)))
-    numbers = ", ".join(str(number) for number in judgement.evidence)
-    rows.append(("events", f"{numbers} of the record" if numbers else ""))
-    parts: list[RenderableType] = [*_rows(rows)]
-    quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
-    parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
-    return parts
+        yield "obligation", f"{requirement.id} ({where}): {requirement.text}"
+    else:
+        yield "obligation", judgement.obligation
+    lesser = "" if judgement.grade is grade else f"{judgement.grade.value}: "
+    yield "check", f"{lesser}{judgement.check} ({judgement.reason})"
+    yield from (("step", judgement.step), ("expected", judgement.expected), ("observed", judgement.observed))
+    yield "harm", ": ".join(HARMS.get(judgement.harm, ()))
+    yield "to blame", _BLAMED.get(judgement.blame, judgement.blame)
+    numbers = ", ".join(map(str, judgement.evidence))
+    yield "events", f"{numbers} of the record" if numbers else ""
 
 
 #: Characters of a value in its cell. A domain of the lab's fits twice.
@@ -218,13 +218,11 @@ def report_page(comparisons: Sequence[Comparison]) -> RenderableType:
     """Return a block for each TLS report: every field beside what the lab saw."""
     parts: list[RenderableType] = []
     for comparison in comparisons:
-        parts += [Text(), Rule(), Text(f"Report  {escape_unprintable(comparison.case)}", style="bold")]
+        parts += [Text(), Rule(), escaped(f"Report  {comparison.case}", "bold")]
         parts += [paragraph(comparison.where, indent=2, style="dim"), _fields(comparison)]
-        parts += [paragraph(f"also: {escape_unprintable(further)}", indent=2) for further in comparison.further]
+        parts += [paragraph(f"also: {further}", indent=2) for further in comparison.further]
         if comparison.lesson:
-            parts += [
-                paragraph(f'It tells the domain: "{escape_unprintable(comparison.lesson)}."', indent=2, style="bold")
-            ]
+            parts.append(paragraph(f'It tells the domain: "{comparison.lesson}."', indent=2, style="bold"))
     if parts:
         found = {field.grade for comparison in comparisons for field in comparison.fields}
         parts += [Text(), explained({grade.value: GRADES[grade] for grade in GRADES if grade in found}), Text()]
@@ -236,8 +234,9 @@ def _fields(comparison: Comparison) -> Table:
     for name, width in (("field", 19), ("the lab saw", 25), ("the report says", 24), ("verdict", None)):
         table.add_column(name, width=width, overflow="fold")
     for field in comparison.fields:
-        cells = (
-            Text(shortened(text, _LONGEST_FIELD)) for text in (field.name, field.seen or "-", field.told or "nothing")
+        texts = (field.name, field.seen or "-", field.told or "nothing")
+        table.add_row(
+            *(Text(shortened(text, _LONGEST_FIELD)) for text in texts),
+            Text(field.grade.value, style=STYLES[field.grade]),
         )
-        table.add_row(*cells, Text(field.grade.value, style=STYLES[field.grade]))
     return table

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mta_sts_lab import events as facts
@@ -59,10 +59,6 @@ class Line:
     connection to the receiver, most of which repeats the dialogue in front.
     """
 
-    number: int
-    at: float
-    case: str
-    step: str
     topic: Topic
     actor: str
     text: str
@@ -70,29 +66,17 @@ class Line:
     struck: str = ""
     essential: bool = False
     relayed: bool = False
-
-    @property
-    def note(self) -> str:
-        """What to say of the struck words where nothing can be struck through."""
-        if not self.struck:
-            return ""
-        return f"[instead of: {self.struck}]" if self.text else f"[removed by the attacker: {self.struck}]"
+    number: int = 0
+    at: float = 0.0
+    case: str = ""
+    step: str = ""
 
     @property
     def plain(self) -> str:
-        """The whole line's words without any styling."""
-        return " ".join(part for part in (self.text, self.note) if part)
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    topic: Topic
-    actor: str
-    text: str
-    emphasis: Emphasis = Emphasis.PLAIN
-    struck: str = ""
-    essential: bool = False
-    relayed: bool = False
+        """The whole line without any styling: what is struck through is named as such."""
+        label = "instead of" if self.text else "removed by the attacker"
+        note = f"[{label}: {self.struck}]" if self.struck else ""
+        return " ".join(part for part in (self.text, note) if part)
 
 
 def timeline(events: Iterable[Event]) -> tuple[Line, ...]:
@@ -117,21 +101,18 @@ class Timeline:
         told = self._told(event.fact)
         if told is None:
             return None
-        return Line(
-            event.number,
-            event.at,
-            event.case,
-            event.step,
-            told.topic,
-            escape_unprintable(told.actor),
-            escape_unprintable(told.text),
-            told.emphasis,
-            escape_unprintable(told.struck),
-            told.essential,
-            told.relayed,
+        return replace(
+            told,
+            actor=escape_unprintable(told.actor),
+            text=escape_unprintable(told.text),
+            struck=escape_unprintable(told.struck),
+            number=event.number,
+            at=event.at,
+            case=event.case,
+            step=event.step,
         )
 
-    def _told(self, fact: AnyFact) -> _Told | None:
+    def _told(self, fact: AnyFact) -> Line | None:
         if isinstance(fact, facts.QueueSeen):
             return self._queue_seen(fact)
         for part in (_of_case, _of_mail, _of_names, _of_target, _of_lab):
@@ -140,29 +121,29 @@ class Timeline:
                 return told
         return self._of_connection(fact) or self._of_tls(fact) or self._of_message(fact)
 
-    def _queue_seen(self, fact: facts.QueueSeen) -> _Told | None:
+    def _queue_seen(self, fact: facts.QueueSeen) -> Line | None:
         if self._queue.get(fact.token) == (fact.state, fact.reason):
             return None
         self._queue[fact.token] = (fact.state, fact.reason)
         held = fact.state == "deferred"
         text = f"message {short_token(fact.token)} is {'no longer held' if fact.state == 'gone' else fact.state}"
         text += f": {fact.reason}" if fact.reason else ""
-        return _Told(Topic.QUEUE, "sender's queue", text, Emphasis.TROUBLE if held else Emphasis.QUIET, essential=held)
+        return Line(Topic.QUEUE, "sender's queue", text, Emphasis.TROUBLE if held else Emphasis.QUIET, essential=held)
 
-    def _of_connection(self, fact: AnyFact) -> _Told | None:
+    def _of_connection(self, fact: AnyFact) -> Line | None:
         session = self._sessions.of(getattr(fact, "session", ""))
         actor = f"{session.client} > {session.server}"
         match fact:
             case facts.ConnectionAccepted():
                 verb = "goes on to" if fact.via else "connects to"
-                return _Told(Topic.CONNECTION, actor, f"{verb} {fact.host} ({fact.address} port {fact.port})")
+                return Line(Topic.CONNECTION, actor, f"{verb} {fact.host} ({fact.address} port {fact.port})")
             case facts.ConnectionDenied():
                 text = f"connection to {fact.host} ({fact.address} port {fact.port}) {fact.how}"
-                return _Told(Topic.CONNECTION, actor, text, Emphasis.TROUBLE, essential=True)
+                return Line(Topic.CONNECTION, actor, text, Emphasis.TROUBLE, essential=True)
             case facts.ConnectionClosed():
-                return _Told(Topic.CONNECTION, _both(session), "connection ends", Emphasis.QUIET)
+                return Line(Topic.CONNECTION, _both(session), "connection ends", Emphasis.QUIET)
             case facts.SenderLeft():
-                return _Told(Topic.CONNECTION, actor, "ends the connection", Emphasis.QUIET)
+                return Line(Topic.CONNECTION, actor, "ends the connection", Emphasis.QUIET)
             case facts.SmtpSaid():
                 return _smtp_line(fact, self._sessions)
             case facts.PolicyRequested():
@@ -170,26 +151,26 @@ class Timeline:
             case _:
                 return None
 
-    def _of_tls(self, fact: AnyFact) -> _Told | None:
+    def _of_tls(self, fact: AnyFact) -> Line | None:
         session = self._sessions.of(getattr(fact, "session", ""))
         match fact:
             case facts.ClientHelloSeen():
                 text = f"asks for TLS {f'with {fact.sni}' if fact.sni else 'without naming a server'}"
-                return _Told(Topic.TLS, _both(session), text, Emphasis.QUIET)
+                return Line(Topic.TLS, _both(session), text, Emphasis.QUIET)
             case facts.TlsEstablished():
                 shown = f"certificate {fact.certificate}{f', shown by {fact.shown_by}' if fact.shown_by else ''}"
                 sound = fact.certificate == "valid" and not fact.shown_by
                 emphasis = Emphasis.SECURE if sound else Emphasis.ATTACK if fact.shown_by else Emphasis.TROUBLE
                 text = f"TLS is up: {fact.version}, {shown}"
-                return _Told(Topic.TLS, _both(session), text, emphasis, essential=not session.via)
+                return Line(Topic.TLS, _both(session), text, emphasis, essential=not session.via)
             case facts.TlsFailed():
                 shown = f" (certificate {fact.certificate})" if fact.certificate else ""
                 text = f"TLS failed{shown}: {fact.alert or 'no alert was sent'}"
-                return _Told(Topic.TLS, _both(session), text, Emphasis.TROUBLE, essential=True)
+                return Line(Topic.TLS, _both(session), text, Emphasis.TROUBLE, essential=True)
             case _:
                 return None
 
-    def _of_message(self, fact: AnyFact) -> _Told | None:
+    def _of_message(self, fact: AnyFact) -> Line | None:
         match fact:
             case facts.TokenRead():
                 attacker = fact.reader == "attacker"
@@ -198,18 +179,18 @@ class Timeline:
                     what = "its token at least"
                 text = f"{'' if attacker else 'anyone here '}can read message {short_token(fact.token)}: {what}"
                 text += " (TLS is up, and ends here)" if fact.secured else ""
-                return _Told(Topic.READ, "attacker" if attacker else "path", text, Emphasis.LEAK, essential=True)
+                return Line(Topic.READ, "attacker" if attacker else "path", text, Emphasis.LEAK, essential=True)
             case facts.MessageAccepted():
                 return self._accepted(fact)
             case _:
                 return None
 
-    def _accepted(self, fact: facts.MessageAccepted) -> _Told:
+    def _accepted(self, fact: facts.MessageAccepted) -> Line:
         tokens = ", ".join(short_token(token) for token in fact.tokens) or "without a token"
         # A bounce or a report that arrives at the sender's own domain is no delivery of the message under test.
         if fact.role not in ("mx", "attacker-mx"):
             actor = self._sessions.of(fact.session).server
-            return _Told(Topic.MAIL, actor, f"takes message {tokens}", Emphasis.QUIET)
+            return Line(Topic.MAIL, actor, f"takes message {tokens}", Emphasis.QUIET)
         outcome = MessageFacts(self._facts, "", 0.0, math.inf).kind_of(fact)
         ends_at_attacker = fact.role == "attacker-mx" or bool(fact.via and self._facts.tls_of(fact.via))
         emphasis, how = Emphasis.SECURE, "inside TLS"
@@ -222,7 +203,7 @@ class Timeline:
         if fact.via and not how.endswith("attacker"):
             how += ", passed on by the attacker"
         actor = "attacker" if fact.role == "attacker-mx" else "mx"
-        return _Told(Topic.MAIL, actor, f"takes message {tokens}, sent {how}", emphasis, essential=True)
+        return Line(Topic.MAIL, actor, f"takes message {tokens}, sent {how}", emphasis, essential=True)
 
 
 def _both(session: Session) -> str:
@@ -232,17 +213,17 @@ def _both(session: Session) -> str:
     return f"{session.client} {'=>' if session.secured else '>'} {session.server}"
 
 
-def _policy_requested(fact: facts.PolicyRequested, session: Session) -> _Told:
+def _policy_requested(fact: facts.PolicyRequested, session: Session) -> Line:
     answered = f"answered {fact.status}" if fact.status else "never answered"
     text = f"{fact.method} {fact.path} at {fact.host}: {answered}"
     text += f", policy id {fact.policy_id}" if fact.policy_id else ""
     text += " (the target of a redirect)" if fact.redirected else ""
     emphasis = Emphasis.PLAIN if fact.status == 200 else Emphasis.TROUBLE
     actor = f"{session.client} => {session.server if session.role else 'policy'}"
-    return _Told(Topic.POLICY, actor, text, emphasis, essential=True)
+    return Line(Topic.POLICY, actor, text, emphasis, essential=True)
 
 
-def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> _Told:
+def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> Line:
     session = sessions.of(fact.session)
     # TLS that the attacker only passes on is first read at the far end: there it is the sender's own dialogue.
     passed_on = bool(session.via) and fact.secured and not sessions.of(session.via).secured
@@ -254,7 +235,7 @@ def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> _Told:
         actor = f"attacker {arrow} {client}"
     else:
         actor = f"{'mx' if session.role in ('', 'mx') else session.server} {arrow} {client}"
-    return _Told(
+    return Line(
         Topic.SMTP,
         actor,
         fact.line,
@@ -265,52 +246,52 @@ def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> _Told:
     )
 
 
-def _of_case(fact: AnyFact) -> _Told | None:
+def _of_case(fact: AnyFact) -> Line | None:
     match fact:
         case facts.CaseBegan():
-            return _Told(Topic.CASE, "lab", f"sets up the domain {fact.domain} (policy: {fact.mode})")
+            return Line(Topic.CASE, "lab", f"sets up the domain {fact.domain} (policy: {fact.mode})")
         case facts.CaseEnded():
-            return _Told(Topic.CASE, "lab", "takes the domain down", Emphasis.QUIET)
+            return Line(Topic.CASE, "lab", "takes the domain down", Emphasis.QUIET)
         case facts.StepBegan():
             text = f"attack active: {', '.join(fact.attacks)}" if fact.attacks else "no attack active"
-            return _Told(Topic.STEP, "lab", text)
+            return Line(Topic.STEP, "lab", text)
         case facts.StepEnded():
-            return _Told(Topic.STEP, "lab", "step ends", Emphasis.QUIET)
+            return Line(Topic.STEP, "lab", "step ends", Emphasis.QUIET)
         case _:
             return None
 
 
-def _of_mail(fact: AnyFact) -> _Told | None:
+def _of_mail(fact: AnyFact) -> Line | None:
     match fact:
         case facts.InjectionBegan():
-            return _Told(Topic.MAIL, "lab > sender", f"submits message {short_token(fact.token)}", Emphasis.QUIET)
+            return Line(Topic.MAIL, "lab > sender", f"submits message {short_token(fact.token)}", Emphasis.QUIET)
         case facts.MessageInjected():
             text = f"message {short_token(fact.token)} for {fact.recipient}: {fact.reply}"
-            return _Told(Topic.MAIL, "lab > sender", text)
+            return Line(Topic.MAIL, "lab > sender", text)
         case facts.InjectionRefused():
             text = f"refuses message {short_token(fact.token)} for {fact.recipient}: {fact.reply}"
-            return _Told(Topic.MAIL, "sender > lab", text, Emphasis.TROUBLE, essential=True)
+            return Line(Topic.MAIL, "sender > lab", text, Emphasis.TROUBLE, essential=True)
         case facts.BounceReceived():
             text = f"message {short_token(fact.token)} bounced: {fact.action} {fact.status}"
             text += f" ({fact.diagnostic})" if fact.diagnostic else ""
-            return _Told(Topic.MAIL, "own mx", text, Emphasis.TROUBLE, essential=True)
+            return Line(Topic.MAIL, "own mx", text, Emphasis.TROUBLE, essential=True)
         case facts.AttackFired():
             text = f"{fact.attack}: {fact.detail}" if fact.attack else fact.detail
-            return _Told(Topic.ATTACK, "attacker", text, Emphasis.ATTACK, essential=True)
+            return Line(Topic.ATTACK, "attacker", text, Emphasis.ATTACK, essential=True)
         case _:
             return None
 
 
-def _of_names(fact: AnyFact) -> _Told | None:
+def _of_names(fact: AnyFact) -> Line | None:
     match fact:
         case facts.DnsAnswered():
             text = f"{fact.type} {fact.name}: {', '.join(fact.answers) or fact.rcode}"
             if fact.tampered_by:
                 text += f" [forged by {fact.tampered_by}]"
-                return _Told(Topic.DNS, "attacker > sender", text, Emphasis.ATTACK, essential=True)
-            return _Told(Topic.DNS, "dns > sender", text)
+                return Line(Topic.DNS, "attacker > sender", text, Emphasis.ATTACK, essential=True)
+            return Line(Topic.DNS, "dns > sender", text)
         case facts.ReportReceived():
-            return _Told(Topic.REPORT, "sender > report", _report(fact), essential=True)
+            return Line(Topic.REPORT, "sender > report", _report(fact), essential=True)
         case _:
             return None
 
@@ -335,38 +316,38 @@ def _in_short(parsed: ParsedReport) -> str:
     return f"about {domains}: {good} sessions good, {failed} failed ({types})"
 
 
-def _of_target(fact: AnyFact) -> _Told | None:
+def _of_target(fact: AnyFact) -> Line | None:
     told, asked, said = Topic.TARGET, "lab > sender", "sender > lab"
     match fact:
         case facts.TargetFlushed():
-            return _Told(told, asked, "asks to try the whole queue now")
+            return Line(told, asked, "asks to try the whole queue now")
         case facts.TargetRestarted():
             went_on = "; an SMTP session from before went on" if fact.outlived else ""
-            return _Told(told, asked, f"ended with {fact.signal} and started again{went_on}", essential=True)
+            return Line(told, asked, f"ended with {fact.signal} and started again{went_on}", essential=True)
         case facts.ClockAdvanced():
-            return _Told(told, asked, f"clock moved forward by {fact.seconds} s", essential=True)
+            return Line(told, asked, f"clock moved forward by {fact.seconds} s", essential=True)
         case facts.ReportsAsked():
-            return _Told(told, asked, "asks for TLS-RPT reports now")
+            return Line(told, asked, "asks for TLS-RPT reports now")
         case facts.NotSupported():
-            return _Told(told, "sender", f"does not offer this hook: {fact.what}", essential=True)
+            return Line(told, "sender", f"does not offer this hook: {fact.what}", essential=True)
         case facts.ReportsLeft():
-            return _Told(told, said, "says that all reports have left")
+            return Line(told, said, "says that all reports have left")
         case facts.PartTried(error=error):
             result = error or ("works" if fact.offered else "not offered")
             text = f"tries {f'{fact.part} {fact.argument}'.strip()}: {result}"
-            return _Told(told, asked, text, Emphasis.TROUBLE if error else Emphasis.PLAIN)
+            return Line(told, asked, text, Emphasis.TROUBLE if error else Emphasis.PLAIN)
         case facts.QueueListed():
-            return _Told(told, said, f"lists its queue: {len(fact.rows)} rows", Emphasis.QUIET)
+            return Line(told, said, f"lists its queue: {len(fact.rows)} rows", Emphasis.QUIET)
         case facts.LogRead():
             text = f"shows its log: {fact.characters} characters, {len(fact.lines)} lines about our messages"
-            return _Told(told, said, text, Emphasis.QUIET)
+            return Line(told, said, text, Emphasis.QUIET)
         case facts.TargetFailed():
-            return _Told(told, "sender", f"failed: {fact.what}", Emphasis.TROUBLE, essential=True)
+            return Line(told, "sender", f"failed: {fact.what}", Emphasis.TROUBLE, essential=True)
         case _:
             return None
 
 
-def _of_lab(fact: AnyFact) -> _Told | None:
+def _of_lab(fact: AnyFact) -> Line | None:
     match fact:
         case facts.LabFailed():
             text = f"error in the lab, {fact.where}: {fact.error}"
@@ -374,4 +355,4 @@ def _of_lab(fact: AnyFact) -> _Told | None:
             text = f"deadline {fact.deadline} passed after {fact.seconds:g} s for {fact.waited_for}"
         case _:
             return None
-    return _Told(Topic.LAB, "lab", text, Emphasis.TROUBLE, essential=True)
+    return Line(Topic.LAB, "lab", text, Emphasis.TROUBLE, essential=True)

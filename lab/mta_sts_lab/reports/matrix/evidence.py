@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+import msgspec
+
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
 from mta_sts_lab.model import Case, Judgement, Verdict
 from mta_sts_lab.record import Record
@@ -86,17 +88,9 @@ def _expected(case: Case, verdict: Verdict | None) -> dict[str, Any]:
 
 
 def _judgement(judgement: Judgement) -> dict[str, Any]:
-    return {
-        "grade": judgement.grade.value,
-        "check": _cut(judgement.check),
-        "reason": _cut(judgement.reason),
-        "obligation": _cut(judgement.obligation),
-        "step": _cut(judgement.step),
-        "expected": _cut(judgement.expected),
-        "observed": _cut(judgement.observed),
-        "blame": _cut(judgement.blame),
-        "events": list(judgement.evidence),
-    }
+    members: dict[str, Any] = msgspec.to_builtins(judgement)
+    cut = {name: _cut(value) if isinstance(value, str) else value for name, value in members.items()}
+    return cut | {"events": cut.pop("evidence")}
 
 
 def _timeline(lines: Sequence[Line]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _brief(matrix: Matrix, family: Family) -> list[RenderableType]:
 
 
 def _total(column: Column) -> RenderableType:
-    told = Text(f"{escape_unprintable(column.label)}: ", style="bold")
+    told = escaped(f"{column.label}: ", "bold")
     told.append(f"{column.totals.run} cases", style="none")
     for number, (_, grade, count) in enumerate(column.totals.counted):
         told.append(", " if number else ": ", style="none")

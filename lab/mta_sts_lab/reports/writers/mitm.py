@@ -9,8 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, get_args
@@ -97,18 +96,10 @@ def write_mitm(events: Iterable[Event], started: str = "") -> bytes:
     return stream.getvalue()
 
 
-@dataclass(slots=True)
-class _Conversation:
-    """Everything of one TCP connection, collected before it becomes one or several flows."""
-
-    first: Event
-    events: list[Event] = field(default_factory=list)
-
-
 def _flows(events: list[Event], beginning: float) -> list[flow.Flow]:
     """Build all flows in the order in which they began."""
     sessions = Sessions()
-    conversations: dict[str, _Conversation] = {}
+    conversations: dict[str, list[Event]] = {}
     built: list[tuple[float, flow.Flow]] = []
     for event in events:
         sessions.follow(event)
@@ -116,13 +107,13 @@ def _flows(events: list[Event], beginning: float) -> list[flow.Flow]:
         if isinstance(event.fact, DnsAnswered):
             built.append((event.at, _dns_flow(event, event.fact, beginning)))
         elif name:
-            conversations.setdefault(name, _Conversation(event)).events.append(event)
+            conversations.setdefault(name, []).append(event)
     for name, conversation in conversations.items():
         session = sessions.of(name)
-        fetches = [(e, e.fact) for e in conversation.events if isinstance(e.fact, PolicyRequested)]
+        fetches = [(e, e.fact) for e in conversation if isinstance(e.fact, PolicyRequested)]
         built += [(e.at, _http_flow(e, fact, session, conversation, beginning)) for e, fact in fetches]
-        if not fetches and any(isinstance(event.fact, _SEEN_ON_THE_WIRE) for event in conversation.events):
-            built.append((conversation.first.at, _tcp_flow(session, conversation, beginning)))
+        if not fetches and any(isinstance(event.fact, _SEEN_ON_THE_WIRE) for event in conversation):
+            built.append((conversation[0].at, _tcp_flow(session, conversation, beginning)))
     return [flow for _, flow in sorted(built, key=lambda pair: pair[0])]
 
 
@@ -144,15 +135,14 @@ def _connections(
 
 
 def _conversation_connections(
-    session: Session, conversation: _Conversation, beginning: float
+    session: Session, conversation: list[Event], beginning: float
 ) -> tuple[connection.Client, connection.Server]:
     from mitmproxy import connection
 
-    began = beginning + conversation.first.at
-    client, server = _connections(
-        session.client, (escape_unprintable(session.address or session.host), session.port), began
-    )
-    for event in conversation.events:
+    began = beginning + conversation[0].at
+    address = escape_unprintable(session.address or session.host)
+    client, server = _connections(session.client, (address, session.port), began)
+    for event in conversation:
         fact, at = event.fact, beginning + event.at
         if isinstance(fact, ClientHelloSeen | TlsEstablished) and fact.sni:
             client.sni = escape_unprintable(fact.sni)
@@ -163,10 +153,6 @@ def _conversation_connections(
         elif isinstance(fact, ConnectionClosed):
             client.timestamp_end = server.timestamp_end = at
     return client, server
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# DNS
 
 
 def _dns_flow(event: Event, fact: DnsAnswered, beginning: float) -> dns.DNSFlow:
@@ -211,37 +197,32 @@ def _resource_record(fact: DnsAnswered, answer: str) -> dns.ResourceRecord:
     """Return an answer as a record of its own type; one without a known form holds the text (as the comment does)."""
     from mitmproxy import dns
 
-    name = escape_unprintable(fact.name)
     try:
-        if fact.type == "A":
-            return dns.ResourceRecord.A(name, ipaddress.IPv4Address(answer))
-        if fact.type == "AAAA":
-            return dns.ResourceRecord.AAAA(name, ipaddress.IPv6Address(answer))
-        if fact.type == "CNAME":
-            return dns.ResourceRecord.CNAME(name, answer.rstrip("."))
-        if fact.type == "MX":
-            return _mx_record(name, answer)
+        data = _packed(fact.type, answer)
     except (ValueError, struct.error):
-        pass
-    return dns.ResourceRecord(name, _TYPES.get(fact.type, _ANY), _INTERNET, _TTL, escape_unprintable(answer).encode())
+        data = escape_unprintable(answer).encode()
+    kind = _TYPES.get(fact.type, _ANY)
+    return dns.ResourceRecord(escape_unprintable(fact.name), kind, _INTERNET, _TTL, data)
 
 
-def _mx_record(name: str, answer: str) -> dns.ResourceRecord:
-    """Build the record of `10 mx1.example.`; raises `ValueError` or `struct.error` for anything else."""
-    from mitmproxy import dns
+def _packed(kind: str, answer: str) -> bytes:
+    """Return the RDATA of an answer. Raises `ValueError` or `struct.error` where the text has no known form."""
+    from mitmproxy.net.dns import domain_names
 
-    preference, exchange = answer.split()
-    # CNAME is only borrowed for its way of packing a name.
-    packed = dns.ResourceRecord.CNAME(name, exchange.rstrip(".")).data
-    return dns.ResourceRecord(name, _TYPES["MX"], _INTERNET, _TTL, struct.pack("!H", int(preference)) + packed)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# HTTPS
+    if kind == "A":
+        return ipaddress.IPv4Address(answer).packed
+    if kind == "AAAA":
+        return ipaddress.IPv6Address(answer).packed
+    if kind == "CNAME":
+        return domain_names.pack(answer.rstrip("."))
+    if kind == "MX":
+        preference, exchange = answer.split()
+        return struct.pack("!H", int(preference)) + domain_names.pack(exchange.rstrip("."))
+    raise ValueError(kind)
 
 
 def _http_flow(
-    event: Event, fact: PolicyRequested, session: Session, conversation: _Conversation, beginning: float
+    event: Event, fact: PolicyRequested, session: Session, conversation: list[Event], beginning: float
 ) -> http.HTTPFlow:
     from mitmproxy import flow, http
 
@@ -253,6 +234,7 @@ def _http_flow(
     notes = [f"policy id {escape_unprintable(fact.policy_id)}" if fact.policy_id else ""]
     built.comment = _comment(event, *notes, "Bodies are not in the record.")
     host = escape_unprintable(fact.host)
+    headers = {b"Host": host, b"User-Agent": escape_unprintable(fact.user_agent)}
     built.request = http.Request(
         host=host,
         port=session.port or 443,
@@ -261,7 +243,7 @@ def _http_flow(
         authority=b"",
         path=escape_unprintable(fact.path).encode(),
         http_version=b"HTTP/1.1",
-        headers=_headers({"Host": host, "User-Agent": escape_unprintable(fact.user_agent)}),
+        headers=http.Headers([(name, value.encode()) for name, value in headers.items() if value]),
         content=b"",
         trailers=None,
         timestamp_start=at,
@@ -275,25 +257,15 @@ def _http_flow(
     return built
 
 
-def _headers(fields: Mapping[str, str]) -> http.Headers:
-    from mitmproxy import http
-
-    return http.Headers([(name.encode(), value.encode()) for name, value in fields.items() if value])
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# SMTP, and whatever else reached a host
-
-
-def _tcp_flow(session: Session, conversation: _Conversation, beginning: float) -> tcp.TCPFlow:
+def _tcp_flow(session: Session, conversation: list[Event], beginning: float) -> tcp.TCPFlow:
     from mitmproxy import flow, tcp
 
     message: Any = tcp.TCPMessage
     client, server = _conversation_connections(session, conversation, beginning)
     built = tcp.TCPFlow(client, server)
-    built.timestamp_created = beginning + conversation.first.at
+    built.timestamp_created = beginning + conversation[0].at
     notes = ["the attacker's own connection to the receiver" if session.behind else ""]
-    for event in conversation.events:
+    for event in conversation:
         fact, at = event.fact, beginning + event.at
         if isinstance(fact, SmtpSaid):
             # Octets travel through the record as Latin-1; what is beyond it was never on this wire.
@@ -303,12 +275,11 @@ def _tcp_flow(session: Session, conversation: _Conversation, beginning: float) -
                 built.messages.append(message(fact.speaker == "sender", octets, at))
             if fact.instead_of:
                 changed = f"replaced by {escape_unprintable(fact.line)}" if fact.line else "removed"
-                notes.append(
-                    f"{event.at:.3f} s: changed by the attacker: {escape_unprintable(fact.instead_of)} {changed}"
-                )
+                said = escape_unprintable(fact.instead_of)
+                notes.append(f"{event.at:.3f} s: changed by the attacker: {said} {changed}")
         elif isinstance(fact, TlsFailed):
             built.error = flow.Error(f"TLS failed: {escape_unprintable(fact.alert)}", at)
         elif isinstance(fact, ConnectionDenied):
             built.error = flow.Error(f"connection {escape_unprintable(fact.how)}", at)
-    built.comment = _comment(conversation.first, *notes)
+    built.comment = _comment(conversation[0], *notes)
     return built

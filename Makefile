@@ -11,7 +11,7 @@ TARGET ?= reference
 ARGS ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup test checks test-fast test-docker targets images base-image documents bench clean
+.PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents bench clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -50,8 +50,11 @@ test-fast: $(VENV)/.ready ## Run the tests that need no Docker
 	  $(ARGS) $(OR_NONE)
 	$(PYTEST) -m 'alone and not docker and not thorough' $(ARGS) $(OR_NONE)
 
+test-images: $(VENV)/.ready ## Build the images that the tests need
+	$(BIN)/python -m tests.build_images
+
 # Containers wait more than they work, so there is one more at once than there are processors.
-test-docker: $(VENV)/.ready ## Run the tests that need Docker, without those that take minutes for each target
+test-docker: test-images ## Run the tests that need Docker, without those that take minutes for each target
 	$(PYTEST) --numprocesses $$(($(JOBS) + 1)) --dist loadgroup --maxschedchunk 1 \
 	  -m 'docker and not alone and not thorough' $(ARGS) $(OR_NONE)
 	$(PYTEST) -m 'docker and alone and not thorough' $(ARGS) $(OR_NONE)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from mta_sts_lab.adapter_check import Word
 from mta_sts_lab.cli.commands import app
+from mta_sts_lab.model import Grade, Harm, Mode, Outcome
+from mta_sts_lab.reports.glossary import LEVELS
 from ruamel.yaml import YAML
 from typer.core import TyperGroup
 
@@ -75,3 +78,9 @@ def test_the_files_for_ci_are_yaml() -> None:
     github, gitlab = (YAML(typ="safe").load(block) for block in blocks)
     assert [step for step in github["jobs"]["attacks"]["steps"] if "sts-lab run" in step.get("run", "")]
     assert any("sts-lab run" in line for line in gitlab["attacks"]["script"])
+
+
+def test_the_glossary_has_the_words_of_the_output() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = {*Grade, *(harm for harm in Harm if harm), *Outcome, *Mode, *LEVELS, *Word}
+    assert not {str(word) for word in words if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from mta_sts_lab.events import (
@@ -31,10 +31,10 @@ from mta_sts_lab.events import (
     SmtpSaid,
     StepBegan,
     TargetRestarted,
-    TlsEstablished,
     TlsFailed,
     TokenRead,
 )
+from mta_sts_lab.judge.sessions import Session, Sessions
 from mta_sts_lab.model import Outcome
 from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_record_name
 from mta_sts_lab.rfc.published import MAILBOX
@@ -52,10 +52,6 @@ _FAILURES = ("failed", "unreadable")
 RECEIVING = ("mx", "attacker-mx")
 
 
-def _takes_leave(said: SmtpSaid) -> bool:
-    return said.speaker == "sender" and said.line.upper().startswith("QUIT")
-
-
 def not_killed(restarted: TargetRestarted) -> bool:
     """Whether a target that was to be killed went on: an SMTP session from before was alive afterwards.
 
@@ -64,44 +60,54 @@ def not_killed(restarted: TargetRestarted) -> bool:
     return restarted.signal == "KILL" and restarted.outlived
 
 
-@dataclass(frozen=True, slots=True)
 class CaseFacts:
-    """The events of one case, with the questions that one can ask of them."""
+    """The events of one case, with the questions that one can ask of them. While a case is played more are coming.
 
-    case: str
-    events: Sequence[Event]
-    #: Seconds that the target lets pass, at the least, before it tries a message again.
-    retry_seconds: float = 0.0
-    #: The events by the class of their fact, those that are contacts, and how many there were: while a case is played,
-    #: more are coming.
-    _by_kind: dict[type[Fact], list[Event]] = field(default_factory=dict, repr=False, compare=False)
-    _contacts: list[Event] = field(default_factory=list, repr=False, compare=False)
-    _sorted: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
+    `retry_seconds` is what the target lets pass, at the least, before it tries a message again.
+    """
+
+    def __init__(self, case: str, events: Sequence[Event], retry_seconds: float = 0.0) -> None:
+        self.case = case
+        self.events = events
+        self.retry_seconds = retry_seconds
+        self._taken = 0
+        self._by_kind: dict[type[Fact], list[Event]] = {}
+        self._contacts: list[Event] = []
+        self._sessions = Sessions()
+        self._domain = ""
+
+    def _take(self) -> None:
+        """Sort the events in that came since it was last asked for."""
+        new, self._taken = self.events[self._taken :], len(self.events)
+        for event in new:
+            self._by_kind.setdefault(type(event.fact), []).append(event)
+            self._sessions.follow(event)
+            if isinstance(event.fact, CaseBegan):
+                self._domain = self._domain or event.fact.domain
+            if self._is_contact(event.fact):
+                self._contacts.append(event)
 
     def of_kind(self, kind: type[_Fact], step: str | None = None) -> list[tuple[Event, _Fact]]:
         """Return the events of one kind, in order, optionally of one step only."""
-        self._sort()
-        return [
-            (event, cast(_Fact, event.fact))
-            for event in self._by_kind.get(kind, ())
-            if step is None or event.step == step
-        ]
+        if self._taken < len(self.events):
+            self._take()
+        found = self._by_kind.get(kind, ())
+        return [(event, cast(_Fact, event.fact)) for event in found if step is None or event.step == step]
 
-    def _sort(self) -> None:
-        begin, self._sorted[0] = self._sorted[0], len(self.events)
-        new = self.events[begin : self._sorted[0]]
-        for event in new:
-            self._by_kind.setdefault(type(event.fact), []).append(event)
-        self._contacts.extend(event for event in new if self._is_contact(event.fact))
+    def session(self, name: str) -> Session:
+        """Return what is known of a session."""
+        self._take()
+        return self._sessions.of(name)
 
     @property
     def domain(self) -> str:
         """The case's policy domain."""
-        return next((fact.domain for _, fact in self.of_kind(CaseBegan)), "")
+        self._take()
+        return self._domain
 
     @property
     def supporting(self) -> bool:
-        """Whether the case was only played because another one needs it as its control arm."""
+        """Whether the case was only played because another one needs it as its control case."""
         return any(fact.supporting for _, fact in self.of_kind(CaseBegan))
 
     @property
@@ -123,13 +129,13 @@ class CaseFacts:
         These are the queries for the policy record and the MX record, and connections to receiving hosts: a sender that
         holds a message for want of a policy never gets further than the first.
         """
-        self._sort()
+        self._take()
         return [event for event in self._contacts if event.at > after]
 
     def _is_contact(self, fact: Fact) -> bool:
         if isinstance(fact, DnsAnswered):
             asked = fact.type, canonical(fact.name)
-            return asked in (("MX", self.domain), ("TXT", policy_record_name(self.domain)))
+            return asked in (("MX", self._domain), ("TXT", policy_record_name(self._domain)))
         if isinstance(fact, ConnectionAccepted):
             return fact.role in RECEIVING and not fact.via
         return isinstance(fact, ConnectionDenied) and fact.role in RECEIVING
@@ -143,8 +149,7 @@ class CaseFacts:
         ended = closed & set(sessions)
         left = {fact.session for _, fact in self.of_kind(SenderLeft)}
         left |= {fact.session for _, fact in self.of_kind(TlsFailed) if fact.alert}
-        left |= {fact.session for _, fact in self.of_kind(SmtpSaid) if _takes_leave(fact)}
-        return bool(ended) and ended <= left
+        return bool(ended) and all(name in left or self.session(name).sender_said("QUIT") for name in ended)
 
     def receiving_sessions(self, after: float, before: float) -> list[str]:
         """Return the sessions in which the target came to a receiving host within a time."""
@@ -188,14 +193,6 @@ class CaseFacts:
         """Return the policy requests that were answered with 200 before a point in time."""
         return [event for event, fact in self.of_kind(PolicyRequested) if fact.status == 200 and event.at < before]
 
-    def leg_of(self, session: str) -> ConnectionAccepted | None:
-        """Return how a session began."""
-        return next((fact for _, fact in self.of_kind(ConnectionAccepted) if fact.session == session), None)
-
-    def tls_of(self, session: str) -> TlsEstablished | None:
-        """Return the TLS of a session, if it came up."""
-        return next((fact for _, fact in self.of_kind(TlsEstablished) if fact.session == session), None)
-
     def said(self, step: str, secured: bool, verbs: Iterable[str]) -> list[tuple[Event, SmtpSaid]]:
         """Return what the target said in a step (not what an attacker passed on), by the verbs of SMTP."""
         return [
@@ -204,7 +201,7 @@ class CaseFacts:
             if fact.speaker == "sender"
             and fact.secured is secured
             and fact.line.upper().startswith(tuple(verbs))
-            and not self._behind_an_attacker(fact.session)
+            and not self.session(fact.session).behind
         ]
 
     def carried_reports(self) -> frozenset[str]:
@@ -219,10 +216,6 @@ class CaseFacts:
         ]
         others = {session for session, is_report in named if not is_report}
         return frozenset(session for session, is_report in named if is_report and session not in others)
-
-    def _behind_an_attacker(self, session: str) -> bool:
-        leg = self.leg_of(session)
-        return leg is not None and bool(leg.via)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +274,7 @@ class MessageFacts:
         readings = [fact for _, fact in self.facts.of_kind(TokenRead) if fact.session == copy.via]
         if any(not reading.secured for reading in readings) or not copy.secured:
             return Outcome.DELIVERED_CLEAR
-        if readings or self.facts.tls_of(copy.via) is not None or copy.role != "mx":
+        if readings or self.facts.session(copy.via).established is not None or copy.role != "mx":
             return Outcome.DELIVERED_UNAUTHENTICATED
         if copy.certificate not in CERTIFICATES_THAT_VERIFY or not self.facts.owns(copy.host):
             return Outcome.DELIVERED_UNAUTHENTICATED

@@ -42,7 +42,7 @@ def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
 
 
 def _is_receiving(facts: CaseFacts, session: str) -> bool:
-    leg = facts.leg_of(session)
+    leg = facts.session(session).accepted
     return leg is not None and leg.role in RECEIVING and not leg.via
 
 

@@ -192,7 +192,7 @@ class Timeline:
             actor = self._sessions.of(fact.session).server
             return Line(Topic.MAIL, actor, f"takes message {tokens}", Emphasis.QUIET)
         outcome = MessageFacts(self._facts, "", 0.0, math.inf).kind_of(fact)
-        ends_at_attacker = fact.role == "attacker-mx" or bool(fact.via and self._facts.tls_of(fact.via))
+        ends_at_attacker = fact.role == "attacker-mx" or bool(fact.via and self._facts.session(fact.via).established)
         emphasis, how = Emphasis.SECURE, "inside TLS"
         if outcome is Outcome.DELIVERED_CLEAR:
             emphasis, how = Emphasis.ATTACK, "in clear"

@@ -144,7 +144,8 @@ def _envelopes_under_bad_certificate(view: CaseView, step: Step) -> list[tuple[E
 
 def _authenticated(view: CaseView, said: SmtpSaid) -> bool:
     """Whether the session is one with the genuine host, under a certificate that verifies."""
-    tls, leg = view.facts.tls_of(said.session), view.facts.leg_of(said.session)
+    session = view.facts.session(said.session)
+    tls, leg = session.established, session.accepted
     if tls is None or leg is None:
         return False
     return tls.certificate in CERTIFICATES_THAT_VERIFY and tls.shown_by in ("", leg.host) and leg.role == "mx"

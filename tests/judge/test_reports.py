@@ -26,10 +26,9 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge import views_of
 from mta_sts_lab.judge.arrivals import Arrival
-from mta_sts_lab.judge.policy_witness import policy_troubles
-from mta_sts_lab.judge.report_sessions import sessions_in
-from mta_sts_lab.judge.report_window import Calendar, Window
-from mta_sts_lab.judge.witness import known_sessions
+from mta_sts_lab.judge.ground_truth import known_sessions, sessions_in
+from mta_sts_lab.judge.report_window import TargetClock, Window
+from mta_sts_lab.judge.served_policies import served_policies
 from mta_sts_lab.model import Case, Expectation, Grade, Harm, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.published import ReportPlaces, served_policy
@@ -519,7 +518,9 @@ def witness(lines: list[Line], case: Case | None = None, after: float = -1.0) ->
     made = record(lines, cases=(case or owing(),), capabilities=CLAIMS)
     events = [event for event in made.events if event.case == ENFORCE]
     of_run = CaseFacts("", [event for event in made.events if not event.case])
-    view = CaseView(case or owing(), CaseFacts(ENFORCE, events), of_run, None, None, load_requirements(), CLAIMS)
+    view = CaseView(
+        case or owing(), CaseFacts(ENFORCE, events), of_run, None, None, load_requirements(), made.header.about
+    )
     window = Window(after, 1e9)
     return sessions_in(view, window), known_sessions(view, window, ("starttls-not-supported",), optional=False)
 
@@ -540,7 +541,7 @@ def test_what_happens_while_reports_are_made_may_be_told_in_these_or_in_the_next
 
 def test_a_page_is_turned_some_time_between_the_request_and_the_answer() -> None:
     midnight = 86400.0
-    calendar = Calendar(began=0.0, moves=((100.0, midnight - 100.0),), turned=(110.0,))
+    calendar = TargetClock(began=0.0, moves=((100.0, midnight - 100.0, 110.0),), is_calendar=True)
     before, between, behind = (calendar.shows(at) for at in (50.0, 105.0, 120.0))
     assert before[0] < 50.0 < before[1] < midnight
     assert before[0] < between[0] < 105.0 < midnight < between[1]
@@ -755,7 +756,7 @@ def policy_trouble(**world: Any) -> set[str]:
     )
     made = record([*resisted(), (ENFORCE, "attack", asked)], cases=(case,), capabilities=CLAIMS)
     view = next(iter(views_of(made, load_requirements())))
-    return set(policy_troubles(view, Window(-1.0, 1e9)))
+    return set(served_policies(view, Window(-1.0, 1e9)).troubles)
 
 
 def test_a_policy_is_broken_only_if_it_is_no_policy() -> None:

@@ -19,7 +19,7 @@ from mta_sts_lab.adapter_check.probes import (
     UNTRUSTED,
 )
 from mta_sts_lab.events import NotSupported, ReportReceived, ReportsLeft
-from mta_sts_lab.judge.arrivals import Arrival, read_report
+from mta_sts_lab.judge.arrivals import Arrival, arrival_of
 from mta_sts_lab.model import Case, Outcome
 
 #: What a target can claim and the lab has cases for.
@@ -153,7 +153,7 @@ def _cache(view: AdapterView) -> Finding:
 def _tls_rpt(view: AdapterView) -> Finding:
     part = "claims tls-rpt"
     arrived = [
-        (case, Arrival(event, fact, read_report(fact)))
+        (case, arrival_of(event, fact))
         for case in (REPORTED, KNOWN_POLICY)
         for event, fact in view.facts(case).of_kind(ReportReceived)
     ]

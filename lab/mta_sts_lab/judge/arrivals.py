@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, Event, ReportReceived, ReportsAsked, ReportsLeft
 from mta_sts_lab.judge.facts import RECEIVING
-from mta_sts_lab.judge.report_window import Day, Window, answered, clock_began, clock_of
+from mta_sts_lab.judge.report_window import Day, Window, answered, clock_of
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.rfc.published import ReportPlaces, place_of, wanted_places
@@ -16,17 +17,20 @@ from mta_sts_lab.tlsrpt import ParsedReport, parse_report
 #: What a request without a Content-Type is told to have: an empty hint would say that it is a file.
 NO_MEDIA_TYPE = "none"
 
+_ALWAYS = Window(-math.inf, math.inf)
+
 #: The second with which a day's end is written that is not the next midnight.
 _LAST_SECOND = 59
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One report that reached the lab, whatever it was answered."""
+    """One report that reached the lab, whatever it was answered, and the time that it tells of."""
 
     event: Event
     fact: ReportReceived
     parsed: ParsedReport
+    window: Window = _ALWAYS
 
     @property
     def taken(self) -> bool:
@@ -74,21 +78,31 @@ class Arrival:
         return f"a report {how} {self.fact.place}, answered {self.fact.status or 'nothing'}"
 
 
-def arrivals(view: CaseView) -> list[Arrival]:
-    """Return what arrived at the places of a case, and what arrived elsewhere and is about its domain, in order."""
-    own = [Arrival(event, fact, read_report(fact)) for event, fact in view.facts.of_kind(ReportReceived)]
-    stray = [Arrival(event, fact, read_report(fact)) for event, fact in view.of_run.of_kind(ReportReceived)]
-    about = [arrival for arrival in stray if arrival.is_about(view.facts.domain)]
-    return sorted(own + about, key=lambda arrival: arrival.event.number)
+@lru_cache(maxsize=4)
+def arrivals(view: CaseView) -> tuple[Arrival, ...]:
+    """Return what arrived at the places of a case, and what arrived elsewhere and is about its domain, in order.
+
+    A report that is sent again tells of the time of its first copy.
+    """
+    read = [arrival_of(*one) for one in view.facts.of_kind(ReportReceived)]
+    stray = [arrival_of(*one) for one in view.of_run.of_kind(ReportReceived)]
+    read += [one for one in stray if one.is_about(view.facts.domain)]
+    first: dict[tuple[object, ...], Arrival] = {}
+    found: list[Arrival] = []
+    for one in sorted(read, key=lambda one: one.event.number):
+        copied = first.setdefault((one.report_id, one.day), one) if one.report_id else one
+        found.append(replace(one, window=_window(view, one, copied.event.at)))
+    return tuple(found)
 
 
-def about_the_case(view: CaseView) -> list[Arrival]:
+@lru_cache(maxsize=4)
+def about_the_case(view: CaseView) -> tuple[Arrival, ...]:
     """Return the arrivals without those that are about the domain of the report mailbox instead (RFC 8460, 3).
 
     One that is about both has come all the same: what it has no business to tell is found by the checks.
     """
     mail_domain = ReportPlaces(view.facts.domain).mail_domain
-    return [one for one in arrivals(view) if one.is_about(view.facts.domain) or not one.is_about(mail_domain)]
+    return tuple(one for one in arrivals(view) if one.is_about(view.facts.domain) or not one.is_about(mail_domain))
 
 
 def wanted(view: CaseView) -> frozenset[str]:
@@ -99,53 +113,41 @@ def wanted(view: CaseView) -> frozenset[str]:
 
 def arrived_at(view: CaseView, arrival: Arrival) -> float | None:
     """Return when a report arrived, in seconds since 1970 by the lab's clock; None if the record does not say."""
-    began = clock_began(view)
-    return None if began is None else began + arrival.event.at
+    clock = clock_of(view)
+    return None if clock is None else clock.began + arrival.event.at
 
 
-def window_of(view: CaseView, arrival: Arrival) -> Window:
+def _window(view: CaseView, arrival: Arrival, came: float) -> Window:
     """Return the time that a report tells of: up to the call that it answers, from the call before, and on its day.
 
-    A report that is sent again tells of the time of its first copy. A day on which there was nothing to tell of proves
-    nothing but that it is the wrong one, and is left out.
+    A day on which there was nothing to tell of proves nothing but that it is the wrong one, and is left out.
     """
-    window, day = _between_calls(view, arrival), day_of(view, arrival)
-    dated = replace(window, day=day)
-    return dated if _something_happened(view, dated) else window
-
-
-def day_of(view: CaseView, arrival: Arrival) -> Day | None:
-    """Return the date range of a report; None if it cannot be read, or nothing is known of the target's clock."""
+    window = _between_calls(view, came)
     content, clock = arrival.parsed.content, clock_of(view)
     start = content.start.instant if content and content.start else None
     end = content.end.instant if content and content.end else None
     if clock is None or start is None or end is None or start >= end:
-        return None
-    # The last second of a day is written as 23:59:59 (A50), and it is a whole one.
-    return Day(start.timestamp(), end.timestamp() + 1, clock)
-
-
-def names_a_day_without_sessions(view: CaseView, arrival: Arrival) -> bool:
-    """Whether there is something that a report can tell of, and its date range has no part in it."""
-    window = _between_calls(view, arrival)
-    dated = replace(window, day=day_of(view, arrival))
-    return _something_happened(view, window) and not _something_happened(view, dated)
+        return window
+    # The last second of a day is written as 23:59:59, and it is a whole one.
+    dated = replace(window, day=Day(start.timestamp(), end.timestamp() + 1, clock))
+    if _something_happened(view, dated):
+        return dated
+    return replace(window, wrong_day=_something_happened(view, window))
 
 
 def _something_happened(view: CaseView, window: Window) -> bool:
     """Whether the target came to a receiving host in a time, or asked for the policy."""
-    reached = [event for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in RECEIVING]
-    denied = [event for event, _ in view.facts.of_kind(ConnectionDenied)]
-    return bool(window.of([*reached, *denied, *view.facts.policy_asked()]))
+    reached = [event.at for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in RECEIVING]
+    reached += [event.at for event, _ in view.facts.of_kind(ConnectionDenied)]
+    reached += [event.at for event in view.facts.policy_asked()]
+    return any(window.may_count(at, at) for at in reached)
 
 
-def _between_calls(view: CaseView, arrival: Arrival) -> Window:
-    identity = (arrival.report_id, arrival.day)
-    first = next((one for one in arrivals(view) if one.report_id and (one.report_id, one.day) == identity), arrival)
-    asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at <= first.event.at]
+def _between_calls(view: CaseView, came: float) -> Window:
+    asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked) if event.at <= came]
     if not asked:
-        return Window(-1.0, first.event.at, asked=first.event.at)
-    until = min(first.event.at, answered(view, asked[-1]))
+        return Window(-1.0, came, asked=came)
+    until = min(came, answered(view, asked[-1]))
     if len(asked) == 1:
         return Window(-1.0, until, asked=asked[-1])
     return Window(asked[-2], until, settled=answered(view, asked[-2]), asked=asked[-1])
@@ -158,10 +160,10 @@ def reports_left(view: CaseView, after: float) -> bool:
     return any(at >= asked[0] for at in left) if asked else False
 
 
-def read_report(fact: ReportReceived) -> ParsedReport:
-    """Read what arrived where reports are received, as far as it is one."""
+def arrival_of(event: Event, fact: ReportReceived) -> Arrival:
+    """Read what arrived where reports are received, as far as it is a report."""
     media_type = (fact.media_type or NO_MEDIA_TYPE) if fact.transport == "https" else None
-    return _parsed(fact.octets, media_type)
+    return Arrival(event, fact, _parsed(fact.octets, media_type))
 
 
 @lru_cache(maxsize=512)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mta_sts_lab.judge.arrivals import Arrival, about_the_case, window_of
+from mta_sts_lab.judge.arrivals import Arrival, about_the_case
 from mta_sts_lab.judge.checks.reports import expected_types
+from mta_sts_lab.judge.ground_truth import known_sessions
 from mta_sts_lab.judge.report_window import clock_of
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.judge.witness import known_sessions
 from mta_sts_lab.model import Grade, Judgement, merge
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt import KnownSessions
@@ -63,7 +63,7 @@ def compare_reports(view: CaseView, judgements: Sequence[Judgement]) -> tuple[Co
 
 def _comparison(view: CaseView, arrival: Arrival, judgements: Sequence[Judgement]) -> Comparison:
     expected, optional = expected_types(view)
-    known = known_sessions(view, window_of(view, arrival), expected, optional)
+    known = known_sessions(view, arrival.window, expected, optional)
     mine = [one for one in judgements if arrival.event.number in one.evidence]
     seen, told = _seen(view, arrival, known), _told(arrival)
     fields = tuple(

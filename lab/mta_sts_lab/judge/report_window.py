@@ -7,12 +7,15 @@ knows by how much it has moved the target's since.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
-from mta_sts_lab.events import ClockAdvanced, Event, ReportsAsked, ReportsLeft
+from mta_sts_lab.events import ClockAdvanced, Event, Fact, ReportsAsked, ReportsLeft
 from mta_sts_lab.judge.view import CaseView
+
+_Fact = TypeVar("_Fact", bound=Fact)
 
 #: Seconds within which a sender counts a session that has ended. Milliseconds, unless the machine is very busy.
 COUNTED_WITHIN = 1.0
@@ -27,70 +30,49 @@ _DAY = 86400.0
 class TargetClock:
     """What the clock shows by which the target's reporter names days, as far as the record knows it.
 
-    `began` is in seconds since 1970, and `moves` are the times at which it was moved forward, and by how many seconds.
+    `began` is in seconds since 1970. `moves` say when the clock was moved forward, by how many seconds, and by when
+    that was done. `is_calendar`: it is the calendar of a reporter whose day ends when it is asked for its reports, and
+    at no other time. Once a page was turned, it is known to show a time soon after midnight.
     """
 
     began: float
-    moves: tuple[tuple[float, float], ...] = ()
+    moves: tuple[tuple[float, float, float], ...] = ()
+    is_calendar: bool = False
 
     def passed(self, at: float) -> float:
         """Return the seconds that have passed on the clock since the record's began."""
-        return at + sum(seconds for moved, seconds in self.moves if moved <= at)
+        return at + sum(seconds for moved, seconds, _ in self.moves if moved <= at)
 
     def shows(self, at: float) -> tuple[float, float]:
         """Return between which two times, in seconds since 1970, the clock stood at a point of the record."""
-        time = self.began + self.passed(at)
-        return time - _CLOCKS_DIFFER, time + _CLOCKS_DIFFER
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar(TargetClock):
-    """The clock of a reporter whose day ends when it is asked for its reports, and at no other time.
-
-    `turned` says by when each page was turned: some time between the request and the answer that all reports have left.
-    """
-
-    turned: tuple[float, ...] = ()
-
-    def shows(self, at: float) -> tuple[float, float]:
-        """See `TargetClock`. Once a page was turned, the calendar is known to show a time soon after midnight."""
-        latest = self.began + self.passed(at) + _CLOCKS_DIFFER
-        sure = [move for move, by in zip(self.moves, self.turned, strict=True) if by <= at]
-        earliest = self.began + at + sum(seconds for _, seconds in sure)
-        return earliest if sure else earliest - _CLOCKS_DIFFER, latest
-
-
-def clock_began(view: CaseView) -> float | None:
-    """Return when the clock of the record stood at 0, in seconds since 1970; None if the record does not say."""
-    try:
-        return datetime.fromisoformat(view.clock_began).timestamp()
-    except ValueError:
-        return None
+        earliest = latest = self.began + at
+        turned = False
+        for moved, seconds, done in self.moves:
+            latest += seconds if moved <= at else 0.0
+            earliest += seconds if done <= at else 0.0
+            turned = turned or (self.is_calendar and done <= at)
+        return earliest - (0.0 if turned else _CLOCKS_DIFFER), latest + _CLOCKS_DIFFER
 
 
 def clock_of(view: CaseView) -> TargetClock | None:
     """Return the clock of the target of a run; None if the record does not say when its own began."""
-    began = clock_began(view)
-    if began is None:
+    try:
+        began = datetime.fromisoformat(view.clock_began).timestamp()
+    except ValueError:
         return None
-    if view.about.reports_end_the_day:
-        asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked)]
-        return Calendar(began, tuple(_pages(began, asked)), tuple(answered(view, at) for at in asked))
-    return TargetClock(began, tuple((event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced)))
+    if not view.about.reports_end_the_day:
+        moves = ((event.at, float(fact.seconds), event.at) for event, fact in view.of_run.of_kind(ClockAdvanced))
+        return TargetClock(began, tuple(moves))
+    pages: list[tuple[float, float, float]] = []
+    for event, _ in view.of_run.of_kind(ReportsAsked):
+        to_midnight = _DAY - (began + event.at + sum(seconds for _, seconds, _ in pages)) % _DAY
+        pages.append((event.at, to_midnight, answered(view, event.at)))
+    return TargetClock(began, tuple(pages), is_calendar=True)
 
 
 def answered(view: CaseView, asked: float) -> float:
     """Return when the target said that all reports had left for which it was asked at a time; then, if it never did."""
     return next((event.at for event, _ in view.of_run.of_kind(ReportsLeft) if event.at >= asked), asked)
-
-
-def _pages(began: float, calls: list[float]) -> Iterator[tuple[float, float]]:
-    """Yield when the calendar's pages were turned, and by how many seconds that moved it: to the next midnight."""
-    ahead = 0.0
-    for at in calls:
-        to_midnight = _DAY - (began + at + ahead) % _DAY
-        ahead += to_midnight
-        yield at, to_midnight
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +83,10 @@ class Day:
     ends: float
     clock: TargetClock
 
-    def may_hold(self, at: float) -> bool:
-        """Whether a point of the record may lie within it."""
+    def holds(self, at: float) -> tuple[bool, bool]:
+        """Return whether a point of the record may lie within it, and whether it does for certain."""
         earliest, latest = self.clock.shows(at)
-        return latest >= self.begins and earliest < self.ends
-
-    def holds(self, at: float) -> bool:
-        """Whether a point of the record lies within it for certain."""
-        earliest, latest = self.clock.shows(at)
-        return self.begins <= earliest and latest < self.ends
+        return latest >= self.begins and earliest < self.ends, self.begins <= earliest and latest < self.ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +94,8 @@ class Window:
     """The time of one report: after the reports before it were asked for, before it came, and on its day.
 
     What happens while the target makes its reports may be told in those or in the next ones: only what began after
-    `settled`, and had ended when the report was asked for, has to be told here. Without a `day` it is not known, or
-    proved wrong.
+    `settled`, and had ended when the report was asked for, has to be told here. Without a `day` it is not known, or it
+    is the wrong one.
     """
 
     after: float
@@ -126,19 +103,21 @@ class Window:
     day: Day | None = None
     settled: float = -math.inf
     asked: float = math.inf
+    #: Whether there is something that the report can tell of, and its date range has no part in it.
+    wrong_day: bool = False
 
-    def of(self, events: Iterable[Event]) -> list[Event]:
-        """Return the events that may lie in that time."""
-        return [event for event in events if self.may_count(event.at, event.at)]
+    def within(self, found: Iterable[tuple[Event, _Fact]]) -> list[tuple[Event, _Fact]]:
+        """Return the facts that may lie in that time."""
+        return [one for one in found if self.may_count(one[0].at, one[0].at)]
 
     def may_count(self, began: float, ended: float) -> bool:
         """Whether what began and ended at two points of the record may be told in the report."""
         if began > self.until or ended <= self.after - COUNTED_WITHIN:
             return False
-        return self.day is None or self.day.may_hold(began) or self.day.may_hold(ended + COUNTED_WITHIN)
+        return self.day is None or self.day.holds(began)[0] or self.day.holds(ended + COUNTED_WITHIN)[0]
 
     def counts(self, began: float, ended: float) -> bool:
         """Whether it has to be told there, and nowhere else."""
         if began <= max(self.after, self.settled) or ended > min(self.until, self.asked):
             return False
-        return self.day is None or (self.day.holds(began) and self.day.holds(ended))
+        return self.day is None or (self.day.holds(began)[1] and self.day.holds(ended)[1])

@@ -23,7 +23,7 @@ from mta_sts_lab.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CaseView:
     """Everything that a check may look at."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from mta_sts_lab.events import ReportsAsked, ReportsLeft
-from mta_sts_lab.judge.arrivals import Arrival, about_the_case, arrivals, window_of
+from mta_sts_lab.judge.arrivals import Arrival, about_the_case, arrivals
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.reports import CAPABILITY, comparable
 from mta_sts_lab.judge.report_window import clock_of
@@ -41,8 +41,7 @@ def one_report_a_day(view: CaseView) -> Iterator[Judgement]:
     days: dict[tuple[object, ...], dict[str, Arrival]] = {}
     for arrival in _all_about(view):
         if arrival.report_id:
-            window = window_of(view, arrival)
-            days.setdefault((*arrival.day, window.asked), {}).setdefault(arrival.report_id, arrival)
+            days.setdefault((*arrival.day, arrival.window.asked), {}).setdefault(arrival.report_id, arrival)
     for same_day in days.values():
         if len(same_day) > 1:
             yield _broken(
@@ -198,8 +197,8 @@ def no_report_on_report_mail(view: CaseView) -> Iterator[Judgement]:
         )
 
 
-def _all_about(view: CaseView) -> list[Arrival]:
-    return about_the_case(view) if comparable(view) else []
+def _all_about(view: CaseView) -> tuple[Arrival, ...]:
+    return about_the_case(view) if comparable(view) else ()
 
 
 def _broken(

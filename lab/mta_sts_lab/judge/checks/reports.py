@@ -6,7 +6,7 @@ owed, whether it came to where it was wanted, and how much of what is wrong with
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mta_sts_lab.events import LabFailed
@@ -14,14 +14,12 @@ from mta_sts_lab.judge.arrivals import (
     Arrival,
     about_the_case,
     arrived_at,
-    names_a_day_without_sessions,
     reports_left,
     wanted,
-    window_of,
 )
 from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.ground_truth import before_any_connection, known_sessions
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
-from mta_sts_lab.judge.witness import before_any_connection, known_sessions
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Step
 from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
@@ -142,7 +140,7 @@ def _unmet(view: CaseView) -> str:
     return ""
 
 
-def _why_none(view: CaseView, found: list[Arrival]) -> str:
+def _why_none(view: CaseView, found: Sequence[Arrival]) -> str:
     if not found:
         return "no-report"
     if not any(_in_time(view, arrival) for arrival in found):
@@ -151,7 +149,7 @@ def _why_none(view: CaseView, found: list[Arrival]) -> str:
 
 
 def _judged(
-    view: CaseView, step: Step, expect: Expectation, reason: str, found: list[Arrival], *, bad: bool
+    view: CaseView, step: Step, expect: Expectation, reason: str, found: Sequence[Arrival], *, bad: bool
 ) -> Judgement:
     grade_if_bad = Grade.INFO if expect.report_optional else view.grade_of(expect.report_obligation)
     wishes = {"success": "a report without failures", "any": "a report", "none": "no report"}
@@ -170,7 +168,7 @@ def _judged(
     )
 
 
-def _observed(found: list[Arrival]) -> str:
+def _observed(found: Sequence[Arrival]) -> str:
     """Say what the reports name, and under which policy-type: a failure filed under another one tells nothing."""
     if not found:
         return "no report"
@@ -198,7 +196,7 @@ def report_is_well_made(view: CaseView) -> Iterator[Judgement]:
     found: dict[tuple[str, Finding], list[Arrival]] = {}
     for arrival in judged_arrivals(view):
         arrived = arrived_at(view, arrival)
-        early = before_any_connection(view, window_of(view, arrival))
+        early = before_any_connection(view, arrival.window)
         for one in grade(arrival.parsed, view.requirements, _dkim_keys(view), arrived):
             if not (early and one.reason == "perhaps-missing"):
                 found.setdefault((arrival.report_id, one), []).append(arrival)
@@ -232,7 +230,7 @@ def report_is_true(view: CaseView) -> Iterator[Judgement]:
     """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
     expected, optional = expected_types(view)
     for copies in judged_reports(view):
-        known = known_sessions(view, window_of(view, copies[0]), expected, optional)
+        known = known_sessions(view, copies[0].window, expected, optional)
         untrue = against_sessions(copies[0].parsed, known, view.requirements)
         yield from (_finding(view, copies, one, Harm.UNTRUE_REPORT) for one in untrue)
 
@@ -241,7 +239,7 @@ def report_is_true(view: CaseView) -> Iterator[Judgement]:
 def report_names_right_day(view: CaseView) -> Iterator[Judgement]:
     """The date range of a report has a part in the time in which the target had something to count."""
     for copies in judged_reports(view):
-        if names_a_day_without_sessions(view, copies[0]):
+        if copies[0].window.wrong_day:
             note = "by the clock of the target, as far as the record knows it"
             told = " to ".join(copies[0].written_day)
             departure = Departure(TRUE_DAY, "another-day", "date-range", "the day of the sessions", told, note=note)

@@ -1,0 +1,138 @@
+"""The policies that a report speaks of: what was served, what the target got, and what went wrong on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mta_sts_lab.events import ClockAdvanced, ConnectionAccepted, ConnectionDenied, DnsAnswered, PolicyRequested
+from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, RECEIVING
+from mta_sts_lab.judge.report_window import COUNTED_WITHIN, Window
+from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.model import Mode, PolicyHost
+from mta_sts_lab.rfc.domain_names import policy_host_name
+from mta_sts_lab.rfc.policy import Policy, read_policy
+from mta_sts_lab.rfc.published import served_policy
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A policy text that the target has fetched, and when.
+
+    `plainly` says that nothing about its host or on the way to it gave a reason to refuse it.
+    """
+
+    at: float
+    policy: Policy
+    plainly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPolicies:
+    """The policies of a case, as far as they matter to a report about some time."""
+
+    #: What each step serves; empty where the case has no policy.
+    served: dict[str, Policy]
+    #: The valid policies that a session may have been under, the last one first.
+    in_force: tuple[Fetched, ...]
+    #: The lines of the texts that were fetched and are no policy.
+    refused: tuple[tuple[str, ...], ...]
+    #: What went wrong on the way to the policy, by the problems of `RIGHT_RESULT_TYPES`.
+    troubles: tuple[str, ...]
+    #: Which policy types are right in a report. More than one: a first session may precede the policy.
+    types: frozenset[str]
+
+    @property
+    def published(self) -> tuple[tuple[str, ...], ...]:
+        """The lines of each policy that the case published, the last one first, whether or not it was fetched."""
+        return tuple(dict.fromkeys(policy.lines for policy in reversed(self.served.values())))
+
+
+@lru_cache(maxsize=8)
+def served_policies(view: CaseView, window: Window) -> ServedPolicies:
+    """Return what is on record about the policies of a case, for a report about some time.
+
+    What was fetched before that time began is in force in it until the next valid policy has taken its place.
+    """
+    mode, domain = view.case.mode, view.facts.domain
+    served = {step.name: read_policy(served_policy(step.world, mode.value, domain)) for step in view.case.steps}
+    troubles = policy_troubles(view, window, served)
+    if mode is Mode.ABSENT:
+        return ServedPolicies({}, (), (), troubles, frozenset({"no-policy-found"}))
+    fetched = _fetched(view, served, window.until)
+    valid = [one for one in fetched if one.policy.valid]
+    since = max((one.at for one in valid if one.at < window.after - COUNTED_WITHIN), default=0.0)
+    in_force = tuple(one for one in reversed(valid) if one.at >= since)
+    refused = tuple(dict.fromkeys(one.policy.lines for one in fetched if not one.policy.valid))
+    return ServedPolicies(served, in_force, refused, troubles, _types(view, window, in_force, bool(troubles)))
+
+
+def policy_troubles(view: CaseView, window: Window, served: dict[str, Policy]) -> tuple[str, ...]:
+    """Return what went wrong on the way to the policy in some time."""
+    requested = window.within(view.facts.of_kind(PolicyRequested))
+    answered = {fact.session: fact.status for _, fact in requested}
+    unreachable = any(status != 200 for status in answered.values()) or _policy_host_was_away(view, window)
+    untrusted = False
+    for _, host in window.within(view.facts.of_kind(ConnectionAccepted)):
+        if host.role == "policy-host":
+            session = view.facts.session(host.session)
+            handshake = session.established or session.failed
+            if handshake and handshake.certificate not in ("", *CERTIFICATES_THAT_VERIFY):
+                untrusted = True
+            else:
+                unreachable = unreachable or host.session not in answered
+    # Only what was answered with 200 can have been seen to be no policy.
+    broken = any(
+        not served[event.step].valid for event, fact in requested if fact.status == 200 and event.step in served
+    )
+    found = {"policy-unreachable": unreachable, "policy-host-untrusted": untrusted, "policy-broken": broken}
+    return tuple(trouble for trouble, met in found.items() if met)
+
+
+def _policy_host_was_away(view: CaseView, window: Window) -> bool:
+    """Whether the policy host or its record was kept away. A port that refuses leaves a question for the address."""
+    if any(fact.role == "policy-host" for _, fact in window.within(view.facts.of_kind(ConnectionDenied))):
+        return True
+    away = {step.name for step in view.case.steps if not step.world.policy_host.reachable}
+    name = policy_host_name(view.facts.domain)
+    return any(
+        (fact.name == name and event.step in away) or (fact.tampered_by and fact.name.startswith("_mta-sts."))
+        for event, fact in window.within(view.facts.of_kind(DnsAnswered))
+    )
+
+
+def _fetched(view: CaseView, served: dict[str, Policy], until: float) -> list[Fetched]:
+    """Return the policy texts that the target had fetched by then, in order."""
+    steps = {step.name: step for step in view.case.steps}
+    found: list[Fetched] = []
+    for event, fact in view.facts.of_kind(PolicyRequested):
+        step = steps.get(event.step)
+        if step is not None and fact.status == 200 and event.at < until:
+            tampered = any(attack.channel == "https" for attack in step.attacks)
+            plainly = step.world.policy_host == PolicyHost() and not fact.redirected and not tampered
+            found.append(Fetched(event.at, served[step.name], plainly))
+    return found
+
+
+def _types(view: CaseView, window: Window, in_force: tuple[Fetched, ...], troubled: bool) -> frozenset[str]:
+    """Return which policy types are right.
+
+    A policy that was had stays in force while a newer one cannot be had (RFC 8461, section 5.1): no trouble turns it
+    into one that was not found. Where something was wrong, only what was fetched beyond all doubt was there for
+    certain. A target that was restarted may have forgotten it.
+    """
+    certain = [one for one in in_force if one.plainly or not troubled]
+    either = frozenset({"sts", "no-policy-found"})
+    if not certain or any(one.policy.mode == "none" for one in in_force):
+        return either
+    restarted = any(step.restart for step in view.case.steps)
+    moves = [(event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced)]
+    for event, fact in window.within(view.facts.of_kind(ConnectionAccepted)):
+        ages = (
+            (event.at - one.at + sum(by for moved, by in moves if one.at < moved <= event.at), one.policy.max_age)
+            for one in certain
+            if one.at < event.at
+        )
+        if fact.role in RECEIVING and (restarted or not any(age < most for age, most in ages)):
+            return either
+    return frozenset({"sts"})

@@ -154,6 +154,17 @@ class TestMail:
         assert _named(LETTER) == [NOT_A_REPORT]
         assert "delivery status" in _named(bounce)[0]
 
+    def test_attachments_of_other_mail_are_left_alone(self) -> None:
+        document = _zip(**{"word/document.xml": b"<document/>", "notes.txt": b"notes"})
+        for octets in (document, _zip(a=b"x")[:-30], b'{"name": "a package"}'):
+            assert _named(_attached(octets, "application/json", "x.json")) == [NOT_A_REPORT]
+        many = b"--forwarded\n\nx\n" * 100
+        assert _named(_attached(many, "text/plain")) == [NOT_A_REPORT]
+
+    def test_a_report_as_any_other_attachment_is_graded_with_its_mail(self) -> None:
+        octets = _attached(REPORT, "application/json", "report.json")
+        assert _found(octets) == [("", octets)]
+
 
 class TestJson:
     def test_json_lines_are_as_many_reports(self) -> None:
@@ -204,7 +215,8 @@ class TestBounds:
     def test_size_of_everything_together(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(files, "LARGEST_FILE", 3 << 20)
         blanks = b" " * (1 << 20)
-        assert "MiB" in _named(_zip(a=blanks, b=blanks, c=blanks, d=blanks))[-1]
+        several = _named(_zip(a=blanks, b=blanks, c=blanks, d=blanks, e=blanks))
+        assert [("MiB" in one) for one in several] == [False, False, False, True]
         assert "MiB" in _named(gzip.compress(_mbox(LETTER + random.Random(1).randbytes(4 << 20).hex().encode())))[-1]
 
     @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ class TestTerminal:
     def test_a_clean_report_prints_a_few_lines(self, folder: Path) -> None:
         quiet = folder / "quiet.json"
         quiet.write_bytes(_with(lambda report: report["policies"].__delitem__(slice(0, 2))))
-        shown = _call(str(quiet))
+        shown = _call(str(quiet), columns=100)
         assert shown.exit_code == 0
         assert len(shown.output.splitlines()) <= 12
         assert "RPT-" not in shown.output

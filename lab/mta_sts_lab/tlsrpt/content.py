@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, Notes, quoted
@@ -110,22 +111,19 @@ class _Members:
         """Return a reader for an object below this one."""
         return _Members(members, where, self._complete, self._notes)
 
-    def note(
-        self, obligation: str, reason: str, name: str, expected: str, observed: str, also: tuple[str, ...] = ()
-    ) -> None:
-        """Note what is wrong with a member."""
-        self._notes.add(Departure(obligation, reason, self.path(name), expected, observed, also=also))
+    def note(self, obligation: str, reason: str, name: str, expected: str, observed: str, **more: Any) -> None:
+        """Note what is wrong with a member; `grade` and `note` where something else than the level decides how bad."""
+        self._notes.add(Departure(obligation, reason, self.path(name), expected, observed, **more))
 
-    def eased(
-        self, obligation: str, reason: str, name: str, expected: str, observed: str, grade: Grade, note: str
-    ) -> None:
-        """Note what is wrong with a member where an ambiguity decides how bad that is."""
-        self._notes.add(Departure(obligation, reason, self.path(name), expected, observed, grade, note))
+    def wrong(self, obligation: str, name: str, expected: str, **more: Any) -> None:
+        """Note that a member has another type than it should have, or is null."""
+        value = self.get(name)
+        self.note(obligation, "null" if value is None else "wrong-type", name, expected, told(value), **more)
 
     def missing(self, obligation: str, name: str, expected: str, also: tuple[str, ...] = ()) -> None:
         """Note that a member is missing, unless the rest of the text is missing as well."""
         if self._complete:
-            self.note(obligation, "missing", name, expected, f"absent{self._beside(name)}", also)
+            self.note(obligation, "missing", name, expected, f"absent{self._beside(name)}", also=also)
 
     def _beside(self, name: str) -> str:
         """Say which members stand where a missing one should be: misspelt, of a draft, or in the wrong place."""
@@ -144,7 +142,7 @@ class _Members:
         if not self.has(name):
             self.missing(obligation, name, "an object", also)
         else:
-            self.note(obligation, "wrong-type", name, "an object", told(value), also)
+            self.note(obligation, "wrong-type", name, "an object", told(value), also=also)
         return None
 
     def text(self, name: str, obligation: str, obligatory: bool = True) -> str | None:
@@ -156,7 +154,7 @@ class _Members:
         value = self.get(name)
         if isinstance(value, str):
             return value
-        self.note(obligation, "null" if value is None else "wrong-type", name, "a string", told(value))
+        self.wrong(obligation, name, "a string")
         return value.text if isinstance(value, Number) else None
 
     def name(self, name: str, obligation: str) -> str | None:
@@ -177,7 +175,7 @@ class _Members:
             self.note(obligation, "wrong-type", name, "a JSON number", told(value))
             return int(value)
         if not isinstance(value, Number):
-            self.note(obligation, "null" if value is None else "wrong-type", name, "an integer", told(value))
+            self.wrong(obligation, name, "an integer")
             return None
         return self._integer(value, name, obligation)
 
@@ -191,8 +189,8 @@ class _Members:
             self.note(obligation, "negative", name, "0 or more", told(number))
             return None
         if not number.written_as_integer:
-            reason = "the value is an integer, only its spelling is not"
-            self.eased(obligation, "integer-with-fraction", name, "an integer", told(number), Grade.INFO, reason)
+            easing = {"grade": Grade.INFO, "note": "the value is an integer, only its spelling is not"}
+            self.note(obligation, "integer-with-fraction", name, "an integer", told(number), **easing)
         return count
 
 
@@ -249,10 +247,12 @@ def _policy_string(policy: _Members) -> tuple[str, ...] | None:
     if not policy.has(name):
         return None
     if isinstance(value, str):
-        policy.eased("RPT-4.4-07", "string-for-array", name, expected, told(value), Grade.FAIL, STRING_IN_SECTION_4)
+        policy.note(
+            "RPT-4.4-07", "string-for-array", name, expected, told(value), grade=Grade.FAIL, note=STRING_IN_SECTION_4
+        )
         return tuple(line for line in re.split(r"\r\n|\r|\n", value) if line)
     if not isinstance(value, list):
-        policy.note("RPT-4.4-07", "null" if value is None else "wrong-type", name, expected, told(value))
+        policy.wrong("RPT-4.4-07", name, expected)
         return None
     lines: list[str] = []
     for number, element in enumerate(value):
@@ -273,10 +273,12 @@ def _mx_host(policy: _Members) -> tuple[str, ...] | None:
     if not policy.has(name):
         return None
     if isinstance(value, str):
-        policy.eased("RPT-4.4-10", "string-for-array", name, expected, told(value), Grade.WEAK, STRING_IN_APPENDIX)
+        policy.note(
+            "RPT-4.4-10", "string-for-array", name, expected, told(value), grade=Grade.WEAK, note=STRING_IN_APPENDIX
+        )
         return tuple(pattern for pattern in re.split(r"[\s,;]+", value) if pattern)
     if not isinstance(value, list):
-        policy.note("RPT-4.4-10", "null" if value is None else "wrong-type", name, expected, told(value))
+        policy.wrong("RPT-4.4-10", name, expected)
         return None
     for number, element in enumerate(value):
         if not isinstance(element, str):

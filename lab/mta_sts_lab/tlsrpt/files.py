@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 from mta_sts_lab.tlsrpt.departures import Notes
 from mta_sts_lab.tlsrpt.json_text import look_like_json
@@ -27,6 +29,12 @@ _LONGEST_MBOX_LINE = 1000
 _MBOX_TIME = re.compile(rb"\d\d:\d\d")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _JSON_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
+
+#: What reading a damaged archive may raise beside the errors of its format.
+_DAMAGE = (zlib.error, struct.error, EOFError, ValueError, OSError, RuntimeError, KeyError, OverflowError)
+#: What only a TLS report has in it: in its mail, and at the beginning of its JSON.
+_CLAIM = re.compile(rb"tlsrpt|tls-report", re.IGNORECASE)
+_MEMBER = re.compile(rb'"(?:organization-name|date-range|report-id|policies)"')
 
 _ESCAPED_JSON = (b"{&quot;", b"[{&quot;", b"{&#34;", b"{ &quot;")
 
@@ -159,9 +167,9 @@ class _Reader:
                         yield Piece(where.text, unreadable="compressed in a way that is not read here: unpack it first")
                     else:
                         with archive.open(entry) as file:
-                            content = self._limited(file.read(self._room + 1))
+                            content = self._limited(file)
                         yield from self.read(content, where)
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, *_DAMAGE) as error:
             yield Piece(place.text, unreadable=f"a damaged zip archive ({error})")
 
     def _tar(self, octets: bytes, place: _Place) -> Iterator[Piece]:
@@ -170,9 +178,9 @@ class _Reader:
                 for entry in archive:
                     file = archive.extractfile(entry) if entry.isreg() else None
                     if file is not None:
-                        content = self._limited(file.read(self._room + 1))
+                        content = self._limited(file)
                         yield from self.read(content, place.inner(entry.name, entry.name.rpartition("/")[2]))
-        except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+        except (tarfile.TarError, *_DAMAGE) as error:
             yield Piece(place.text, unreadable=f"a damaged tar archive ({error})")
 
     def _mbox(self, octets: bytes, place: _Place) -> Iterator[Piece]:
@@ -184,7 +192,13 @@ class _Reader:
 
     def _mail(self, octets: bytes, place: _Place) -> Iterator[Piece]:
         """Take a mail for a report if it claims to be one; otherwise look into its attachments."""
-        message = read_message(octets)
+        try:
+            message = read_message(octets)
+        except BeyondLimit:
+            if _CLAIM.search(octets):
+                raise
+            yield Piece(place.text, other=NOT_A_REPORT)
+            return
         report_type = message.top.parameters.get("report-type", "").lower()
         leaves = list(message.top.leaves())
         if _claims_to_be_a_report(message, leaves):
@@ -193,21 +207,25 @@ class _Reader:
             yield Piece(place.text, other=_OTHER_REPORTS[report_type])
         else:
             inside = [piece for leaf in leaves for piece in self._attachment(message, leaf, place)]
-            # Some reporters send the report as any other attachment, so that the mail itself is graded as well.
-            likely = [leaf for leaf in leaves if rank_of(message, leaf) and not _is_archive(decoded(octets, leaf)[0])]
-            if not inside and (likely or "report domain:" in (message.first("subject") or "").lower()):
+            # Some reporters send the report as any other attachment: then the mail is graded as a report as well.
+            if not inside and any(_carries_a_report(message, leaf) for leaf in leaves):
                 yield _whole(octets, place)
             elif not inside:
                 yield Piece(place.text, other=NOT_A_REPORT)
             yield from inside
 
     def _attachment(self, message: Message, leaf: Part, place: _Place) -> Iterator[Piece]:
+        """Yield the reports in an attachment. Of other mail nobody wants to read what else is attached to it."""
         body, _ = decoded(message.octets, leaf)
         where = place.inner(f"attached {leaf.file_name or leaf.place}", leaf.file_name)
         if leaf.media_type in ("message/rfc822", "message/global") or _is_archive(body):
-            yield from self.read(body, where)
+            for piece in self.read(body, where):
+                if piece.other == DMARC or looks_like_mail(piece.octets) or _MEMBER.search(_text_head(piece.octets)):
+                    yield piece
 
-    def _limited(self, octets: bytes) -> bytes:
+    def _limited(self, file: IO[bytes]) -> bytes:
+        # Past the bound the room is negative, and a negative number would have all be read.
+        octets = file.read(max(self._room, 0) + 1)
         self._spend(len(octets))
         return octets
 
@@ -247,6 +265,16 @@ def _is_known(head: bytes) -> bool:
     """Whether unpacked data is something that holds reports, or that has a name of its own."""
     archive = head.startswith((_ZIP_MAGIC, b"From ", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"))
     return archive or head[257:262] == b"ustar" or _is_dmarc(head) or looks_like_mail(head)
+
+
+def _text_head(octets: bytes) -> bytes:
+    """Return the beginning of data, unpacked, and of UTF-16 the letters."""
+    return (_head(octets) if octets.startswith(GZIP_MAGIC) else octets[:4096]).replace(b"\0", b"")
+
+
+def _carries_a_report(message: Message, leaf: Part) -> bool:
+    body, _ = decoded(message.octets, leaf)
+    return not _is_archive(body) and rank_of(message, leaf) > 0 and _MEMBER.search(_text_head(body)) is not None
 
 
 def _is_archive(octets: bytes) -> bool:

@@ -31,19 +31,8 @@ _NO_BASE64 = re.sub(rb"[A-Za-z0-9+/=]", b"", bytes(range(256)))
 #: Fields of which a message that came by mail has at least one.
 _WELL_KNOWN = frozenset(
     (
-        "from",
-        "to",
-        "subject",
-        "date",
-        "received",
-        "return-path",
-        "message-id",
-        "mime-version",
-        "content-type",
-        "delivered-to",
-        "dkim-signature",
-        "tls-report-domain",
-        "tls-report-submitter",
+        *("from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version", "content-type"),
+        *("delivered-to", "dkim-signature", "tls-report-domain", "tls-report-submitter"),
     )
 )
 

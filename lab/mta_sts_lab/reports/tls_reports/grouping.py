@@ -32,7 +32,7 @@ def grouped(checked: Sequence[Checked]) -> list[FindingGroup]:
             key = (finding.check, finding.obligation, finding.reason, finding.grade)
             group = groups.setdefault(key, FindingGroup(finding, several))
             for kept, value in (
-                (group.places, finding.where),
+                (group.places, "the whole text" if finding.where == "$" else finding.where),
                 (group.observed, finding.observed),
                 (group.reports, one.name),
             ):

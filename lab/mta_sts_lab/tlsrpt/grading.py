@@ -5,10 +5,12 @@ That list is computed from what the checks registered, so that silence never loo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
+from mta_sts_lab.check_registry import Check
 from mta_sts_lab.model import Grade, Requirement
 from mta_sts_lab.tlsrpt.checks import failures, signature
 from mta_sts_lab.tlsrpt.departures import Departure, Finding, finding, listed
@@ -91,24 +93,36 @@ def not_judged(
     parsed: ParsedReport, requirements: Mapping[str, Requirement], find_key: KeyLookup | None = None
 ) -> tuple[NotJudged, ...]:
     """Return the obligations of a report that `grade` said nothing about, in the order of the catalogue, and why."""
-    rows = (row for name, row in requirements.items() if name.startswith(IN_SCOPE))
-    return tuple(found for row in rows if (found := _not_judged(parsed, row, find_key)))
+    rows = [row for name, row in requirements.items() if name.startswith(IN_SCOPE)]
+    needs, with_sessions = needs_by_obligation(), _obligations(session_check)
+    found: list[NotJudged | None] = []
+    for row in rows:
+        if row.id not in needs:
+            found.append(NotJudged(row.id, _why_never(row, row.id in with_sessions)))
+        elif row.id in _obligations(key_check):
+            found.append(_signature_not_judged(parsed, row.id, find_key))
+        else:
+            found.append(_not_judged(parsed, row.id, needs[row.id], row.id in with_sessions))
+    return tuple(one for one in found if one)
 
 
-def needs_of(identifier: str) -> list[Scopes]:
+def needs_by_obligation() -> Mapping[str, Sequence[Scopes]]:
     """Return the scope of every check of a report that can find an obligation broken."""
-    registered = ((each.scope, each.obligations) for each in (*reading_check, *check))
-    with_key = ((each.scope, each.obligations) for each in key_check)
-    return [scope for scope, obligations in chain(registered, with_key) if identifier in obligations]
+    needs: dict[str, list[Scopes]] = {}
+    registries: tuple[Iterable[Check[Any, Scopes]], ...] = (reading_check, check, key_check)
+    for each in chain.from_iterable(registries):
+        for identifier in each.obligations:
+            needs.setdefault(identifier, []).append(each.scope)
+    return needs
 
 
-def _not_judged(parsed: ParsedReport, row: Requirement, find_key: KeyLookup | None) -> NotJudged | None:
-    identifier, needs = row.id, needs_of(row.id)
-    with_sessions = any(identifier in each.obligations for each in session_check)
-    if not needs:
-        return NotJudged(identifier, _why_never(row, with_sessions))
-    if any(identifier in each.obligations for each in key_check):
-        return _signature_not_judged(parsed, identifier, find_key)
+def _obligations(checks: Iterable[Check[Any, Scopes]]) -> set[str]:
+    return {identifier for each in checks for identifier in each.obligations}
+
+
+def _not_judged(
+    parsed: ParsedReport, identifier: str, needs: Sequence[Scopes], with_sessions: bool
+) -> NotJudged | None:
     lacking = [scopes for one in needs if (scopes := _lacking(parsed, one))]
     if lacking:
         return NotJudged(identifier, str(lacking[0][0]), in_part=len(lacking) < len(needs))
@@ -132,7 +146,7 @@ def _signature_not_judged(parsed: ParsedReport, identifier: str, find_key: KeyLo
     if parsed.message is None:
         return NotJudged(identifier, str(Scope.MAIL))
     # That there is a signature, and whose, shows without a key.
-    in_part = any(identifier in each.obligations for each in check)
+    in_part = identifier in _obligations(check)
     if not signature.signatures(parsed.message):
         return None if in_part else NotJudged(identifier, "there is no signature")
     if find_key is None:

@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,6 @@ import dnslib
 import trustme
 from aiosmtpd.smtp import SMTP
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.policy import format_policy
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.world.network import Listener, LoopbackNetwork
@@ -230,6 +229,12 @@ class WebHost:
             writer.write("\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode() + body)
             await writer.drain()
             writer.close()
+
+
+def format_policy(mode: str, max_age: int, mx: Sequence[str]) -> bytes:
+    """The usual body of a policy."""
+    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {pattern}" for pattern in mx), f"max_age: {max_age}"]
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 class Internet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.rfc.policy import LONGEST_MAX_AGE, body_lines, format_policy, lists, read_policy, values_of
+from mta_sts_lab.rfc.policy import LONGEST_MAX_AGE, body_lines, lists, read_policy, values_of
 
 BODY = b"version: STSv1\nmode: enforce\nmx: mx.example\nmax_age: 60\n"
 
@@ -13,7 +13,7 @@ def test_a_valid_policy() -> None:
     assert policy.valid
     assert (policy.mode, policy.max_age, policy.mx) == ("enforce", 60, ("mx.example",))
     assert policy.lines == ("version: STSv1", "mode: enforce", "mx: mx.example", "max_age: 60")
-    assert read_policy(format_policy("enforce", 60, ["mx.example"])) == policy
+    assert read_policy(BODY.replace(b"\n", b"\r\n")) == policy
 
 
 @pytest.mark.parametrize(

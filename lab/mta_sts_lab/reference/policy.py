@@ -70,12 +70,6 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
     return _policy(known, patterns, lines)
 
 
-def format_policy(mode: str, max_age: int, mx: Sequence[str]) -> bytes:
-    """Return the canonical body of a policy."""
-    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {pattern}" for pattern in mx), f"max_age: {max_age}"]
-    return "".join(f"{line}\r\n" for line in lines).encode()
-
-
 def matches(pattern: str, host: str, *, any_depth: bool = False) -> bool:
     """Whether an MX name fits one pattern: label by label, in any case, a wildcard for exactly one left-most label."""
     wanted, given = pattern.lower(), host.lower().removesuffix(".")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import re
 import ssl
@@ -142,15 +141,6 @@ class SmtpClient:
         except TimeoutError as error:
             raise SmtpBroken("the handshake was not finished in time") from error
 
-    async def log_in(self, user: str, password: str) -> None:
-        """Say AUTH PLAIN (RFC 4954, RFC 4616). Raises `SmtpRefused`; no error shows name or password."""
-        if "PLAIN" not in self.extensions.get("AUTH", "").upper().split():
-            raise SmtpBroken("AUTH PLAIN is not offered")
-        response = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        reply = await self._command(f"AUTH PLAIN {response}", shown="AUTH PLAIN")
-        if reply.code != 235:
-            raise SmtpRefused("AUTH PLAIN", reply)
-
     async def send(self, envelope: Envelope) -> Reply:
         """Hand over a message; return the reply to its final dot. Raises `SmtpRefused`."""
         await self.say_envelope(envelope)
@@ -195,20 +185,19 @@ class SmtpClient:
             raise SmtpRefused(command.partition(":")[0], reply)
         return reply
 
-    async def _command(self, command: str, shown: str = "") -> Reply:
-        """Say a command and return its reply; `shown` stands for it in an error, where it holds a secret."""
+    async def _command(self, command: str) -> Reply:
         if "\r" in command or "\n" in command:
             raise SmtpBroken(f"a line end inside a command: {command[:80]!r}")
-        return await self._exchange(command.encode("utf-8", "surrogateescape") + b"\r\n", shown)
+        return await self._exchange(command.encode("utf-8", "surrogateescape") + b"\r\n")
 
-    async def _exchange(self, octets: bytes, shown: str = "") -> Reply:
+    async def _exchange(self, octets: bytes) -> Reply:
         try:
             async with asyncio.timeout(self._seconds):
                 if octets:
                     await self.channel.write(octets)
                 return await self._reply()
         except TimeoutError as error:
-            said = shown or octets[:40].partition(b"\r\n")[0].decode("utf-8", "replace") or "the connection"
+            said = octets[:40].partition(b"\r\n")[0].decode("utf-8", "replace") or "the connection"
             raise SmtpBroken(f"no reply to {said} in time") from error
         except ChannelClosed as error:
             raise SmtpBroken(str(error)) from error

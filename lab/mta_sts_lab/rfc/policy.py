@@ -110,12 +110,6 @@ def lists(patterns: Iterable[str], host: str) -> bool:
     return any(matches(pattern, host) for pattern in patterns)
 
 
-def format_policy(mode: str, max_age: int, mx: Iterable[str]) -> bytes:
-    """Return the usual body of a policy."""
-    lines = ("version: STSv1", f"mode: {mode}", *(f"mx: {pattern}" for pattern in mx), f"max_age: {max_age}")
-    return "".join(f"{line}\r\n" for line in lines).encode()
-
-
 def _faults_of_values(first: dict[str, tuple[int, str]]) -> list[Fault]:
     faults = [Fault(0, f"there is no {name}") for name in _REQUIRED if name not in first]
     for name, (number, value) in first.items():

@@ -16,7 +16,7 @@ from mta_sts_lab.events import AnyFact
 from mta_sts_lab.model import MxHost, PolicyHost
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
-from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.host import HostServices
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.path import Path
@@ -43,9 +43,9 @@ class LoopbackHosts:
     network: LoopbackNetwork = field(default_factory=LoopbackNetwork)
 
     def __post_init__(self) -> None:
-        ground = Ground(self.network, self.recorder, Certificates(AUTHORITY))
-        self.mx = MxServer(ground, CASE, "mx", MX_NAME, "198.18.0.1", DOMAIN)
-        self.policy_server = PolicyServer(ground, CASE, POLICY_NAME, "198.18.0.2")
+        services = HostServices(self.network, self.recorder, Certificates(AUTHORITY))
+        self.mx = MxServer(services, CASE, "mx", MX_NAME, "198.18.0.1", DOMAIN)
+        self.policy_server = PolicyServer(services, CASE, POLICY_NAME, "198.18.0.2")
 
     def attack(self, name: str, deadline: Deadline = ATTACK_SESSION, **parameters: str | int) -> Interposer:
         """Let an attacker stand in front of the MX host."""

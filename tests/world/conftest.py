@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from mta_sts_lab.events import LabFailed
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.host import HostServices
 from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
@@ -34,8 +34,8 @@ def recorder() -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def ground(network: LoopbackNetwork, recorder: Recorder, authority: Authority) -> Ground:
-    return Ground(network, recorder, Certificates(authority))
+def services(network: LoopbackNetwork, recorder: Recorder, authority: Authority) -> HostServices:
+    return HostServices(network, recorder, Certificates(authority))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed, LabFailed
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.world.host import AcceptingHost, Ground
+from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.path import Accepted, Host
 from mta_sts_lab.world.pki import Authority
@@ -48,8 +48,8 @@ def own_record() -> Recorder:
 
 
 @pytest.fixture
-def own_ground(network: LoopbackNetwork, own_record: Recorder, authority: Authority) -> Ground:
-    return Ground(network, own_record, Certificates(authority))
+def own_ground(network: LoopbackNetwork, own_record: Recorder, authority: Authority) -> HostServices:
+    return HostServices(network, own_record, Certificates(authority))
 
 
 async def listen_to(where: tuple[str, int]) -> bytes:
@@ -62,7 +62,7 @@ async def listen_to(where: tuple[str, int]) -> bytes:
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_an_attack_that_fails_is_a_lab_error_and_ends_the_connection(
-    network: LoopbackNetwork, own_record: Recorder, own_ground: Ground, late: bool
+    network: LoopbackNetwork, own_record: Recorder, own_ground: HostServices, late: bool
 ) -> None:
     parrot = Parrot(own_ground, CASE, "mx", "polly.example", ADDRESS, 25)
     parrot.reachable = True
@@ -79,7 +79,7 @@ async def test_an_attack_that_fails_is_a_lab_error_and_ends_the_connection(
 
 
 async def test_sessions_have_names_of_their_own(
-    network: LoopbackNetwork, own_record: Recorder, own_ground: Ground
+    network: LoopbackNetwork, own_record: Recorder, own_ground: HostServices
 ) -> None:
     hosts = [Parrot(own_ground, CASE, "mx", f"polly{n}.example", f"198.18.64.{n}", 25) for n in (4, 5)]
     for host in hosts:
@@ -93,7 +93,7 @@ async def test_sessions_have_names_of_their_own(
     assert [fact.session for fact in facts(own_record, ConnectionClosed, CASE)] == [fact.session for fact in accepted]
 
 
-async def test_a_host_is_closed_for_good(network: LoopbackNetwork, own_ground: Ground) -> None:
+async def test_a_host_is_closed_for_good(network: LoopbackNetwork, own_ground: HostServices) -> None:
     parrot = Parrot(own_ground, CASE, "mx", "polly.example", ADDRESS, 25)
     assert not parrot.reachable
     with pytest.raises(ConnectionRefusedError):

@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.model import MxHost
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.host import HostServices
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.message import body_digest, probe_message
 from mta_sts_lab.world.path import Accepted, Host
@@ -40,15 +40,15 @@ PROBE = probe_message(TOKEN, "sender.example", DOMAIN, "Figures")
 
 
 @pytest.fixture
-async def server(ground: Ground) -> AsyncIterator[MxServer]:
-    server = MxServer(ground, CASE, "mx", NAME, ADDRESS, domain=DOMAIN)
+async def server(services: HostServices) -> AsyncIterator[MxServer]:
+    server = MxServer(services, CASE, "mx", NAME, ADDRESS, domain=DOMAIN)
     server.arrange(MxHost())
     yield server
     await server.close()
 
 
-async def dial(ground: Ground, address: str = ADDRESS) -> SmtpClient:
-    client = await SmtpClient.dial(ground.network.where(address, 25))
+async def dial(services: HostServices, address: str = ADDRESS) -> SmtpClient:
+    client = await SmtpClient.dial(services.network.where(address, 25))
     assert (await client.reply()).startswith("220 ")
     return client
 
@@ -70,9 +70,9 @@ async def quit_(client: SmtpClient) -> None:
 
 
 async def test_an_honest_delivery_inside_tls(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
-    client = await dial(ground)
+    client = await dial(services)
     await secure(client, trusting(authority, strict=True))
     assert await deliver(client) == "250 2.0.0 OK: the lab has it"
     await quit_(client)
@@ -105,9 +105,9 @@ async def test_an_honest_delivery_inside_tls(
 
 
 async def test_every_word_is_on_record_with_its_protection(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
-    client = await dial(ground)
+    client = await dial(services)
     await secure(client, trusting(authority))
     await deliver(client)
     await quit_(client)
@@ -145,9 +145,9 @@ async def said_of(recorder: Recorder) -> list[SmtpSaid]:
 
 
 async def test_a_message_in_clear_can_be_read_by_everybody_on_the_path(
-    ground: Ground, server: MxServer, recorder: Recorder
+    services: HostServices, server: MxServer, recorder: Recorder
 ) -> None:
-    client = await dial(ground)
+    client = await dial(services)
     await client.say("EHLO client.example")
     await deliver(client)
     await quit_(client)
@@ -158,9 +158,9 @@ async def test_a_message_in_clear_can_be_read_by_everybody_on_the_path(
 
 
 async def test_a_message_in_clear_is_read_even_if_it_is_never_finished(
-    ground: Ground, server: MxServer, recorder: Recorder
+    services: HostServices, server: MxServer, recorder: Recorder
 ) -> None:
-    client = await dial(ground)
+    client = await dial(services)
     await client.say("EHLO client.example")
     await client.say(f"MAIL FROM:<{PROBE.sender}>")
     await client.say(f"RCPT TO:<{PROBE.recipient}>")
@@ -173,11 +173,11 @@ async def test_a_message_in_clear_is_read_even_if_it_is_never_finished(
 
 
 async def test_the_attackers_own_host_reads_whatever_reaches_it(
-    ground: Ground, recorder: Recorder, authority: Authority
+    services: HostServices, recorder: Recorder, authority: Authority
 ) -> None:
-    evil = MxServer(ground, CASE, "attacker-mx", "mx.evil.example", "198.18.64.9")
+    evil = MxServer(services, CASE, "attacker-mx", "mx.evil.example", "198.18.64.9")
     evil.arrange(MxHost())
-    client = await dial(ground, "198.18.64.9")
+    client = await dial(services, "198.18.64.9")
     await secure(client, trusting(authority), "mx.evil.example")
     assert (await deliver(client)).startswith("250")
     await quit_(client)
@@ -187,8 +187,8 @@ async def test_the_attackers_own_host_reads_whatever_reaches_it(
     await evil.close()
 
 
-async def test_mail_for_others_is_refused(ground: Ground, server: MxServer, recorder: Recorder) -> None:
-    client = await dial(ground)
+async def test_mail_for_others_is_refused(services: HostServices, server: MxServer, recorder: Recorder) -> None:
+    client = await dial(services)
     await client.say("EHLO client.example")
     await client.say(f"MAIL FROM:<{PROBE.sender}>")
     assert (await client.say("RCPT TO:<x@other.example>")).startswith("550 5.7.1")
@@ -212,13 +212,13 @@ async def test_mail_for_others_is_refused(ground: Ground, server: MxServer, reco
     ],
 )
 async def test_the_alert_of_a_client_that_refuses_is_on_record(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority, variant: str, alert: str
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority, variant: str, alert: str
 ) -> None:
     server.arrange(MxHost(certificate=variant))
 
     def refuse() -> None:
         # Not asyncio's TLS, which sends no alert (cpython issue 98078).
-        host, port = ground.network.where(ADDRESS, 25)
+        host, port = services.network.where(ADDRESS, 25)
         with socket.create_connection((host, port), PATIENCE) as sock, sock.makefile("rwb", buffering=0) as stream:
             stream.readline()
             stream.write(b"STARTTLS\r\n")
@@ -234,10 +234,10 @@ async def test_the_alert_of_a_client_that_refuses_is_on_record(
 
 
 async def test_a_client_that_does_not_care_is_shown_the_same(
-    ground: Ground, server: MxServer, recorder: Recorder
+    services: HostServices, server: MxServer, recorder: Recorder
 ) -> None:
     server.arrange(MxHost(certificate="expired"))
-    client = await dial(ground)
+    client = await dial(services)
     await secure(client, careless())
     await deliver(client)
     await quit_(client)
@@ -246,7 +246,9 @@ async def test_a_client_that_does_not_care_is_shown_the_same(
     assert (message.secured, message.certificate) == (True, "expired")
 
 
-async def test_a_client_that_is_too_old_gets_an_alert(ground: Ground, server: MxServer, recorder: Recorder) -> None:
+async def test_a_client_that_is_too_old_gets_an_alert(
+    services: HostServices, server: MxServer, recorder: Recorder
+) -> None:
     """asyncio by itself would just hang up (cpython issue 98078), and the client would not know why."""
     old = careless()
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -254,7 +256,7 @@ async def test_a_client_that_is_too_old_gets_an_alert(ground: Ground, server: Mx
         old.minimum_version = ssl.TLSVersion.TLSv1_1
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
-    client = await dial(ground)
+    client = await dial(services)
     with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
         await secure(client, old)
     (failed,) = await seen(recorder, TlsFailed, CASE)
@@ -262,8 +264,8 @@ async def test_a_client_that_is_too_old_gets_an_alert(ground: Ground, server: Mx
     await client.close()
 
 
-async def test_garbage_instead_of_a_handshake(ground: Ground, server: MxServer, recorder: Recorder) -> None:
-    client = await dial(ground)
+async def test_garbage_instead_of_a_handshake(services: HostServices, server: MxServer, recorder: Recorder) -> None:
+    client = await dial(services)
     await client.say("EHLO client.example")
     await client.say("STARTTLS")
     client.writer.write(b"EHLO client.example\r\n")
@@ -273,9 +275,11 @@ async def test_garbage_instead_of_a_handshake(ground: Ground, server: MxServer, 
     await seen(recorder, ConnectionClosed, CASE)
 
 
-async def test_a_client_that_leaves_during_the_handshake(ground: Ground, server: MxServer, recorder: Recorder) -> None:
+async def test_a_client_that_leaves_during_the_handshake(
+    services: HostServices, server: MxServer, recorder: Recorder
+) -> None:
     for index, leave in enumerate((asyncio.StreamWriter.close, lambda writer: writer.transport.abort()), start=1):
-        client = await dial(ground)
+        client = await dial(services)
         await client.say("EHLO client.example")
         await client.say("STARTTLS")
         leave(client.writer)
@@ -284,9 +288,9 @@ async def test_a_client_that_leaves_during_the_handshake(ground: Ground, server:
         await seen(recorder, ConnectionClosed, CASE, count=index)
 
 
-async def test_a_host_without_starttls(ground: Ground, server: MxServer, recorder: Recorder) -> None:
+async def test_a_host_without_starttls(services: HostServices, server: MxServer, recorder: Recorder) -> None:
     server.arrange(MxHost(starttls=False))
-    client = await dial(ground)
+    client = await dial(services)
     assert "STARTTLS" not in await client.say("EHLO client.example")
     assert (await client.say("STARTTLS")).startswith("502 ")
     assert (await deliver(client)).startswith("250")
@@ -294,9 +298,9 @@ async def test_a_host_without_starttls(ground: Ground, server: MxServer, recorde
 
 
 async def test_starttls_is_neither_offered_nor_taken_inside_tls(
-    ground: Ground, server: MxServer, authority: Authority
+    services: HostServices, server: MxServer, authority: Authority
 ) -> None:
-    client = await dial(ground)
+    client = await dial(services)
     await secure(client, trusting(authority))
     assert "STARTTLS" not in await client.say("EHLO client.example")
     assert (await client.say("STARTTLS")).startswith("503 ")
@@ -305,9 +309,9 @@ async def test_starttls_is_neither_offered_nor_taken_inside_tls(
 
 
 async def test_what_was_said_in_clear_is_forgotten_after_tls(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
-    client = await dial(ground)
+    client = await dial(services)
     await client.say("EHLO client.example")
     await client.say(f"MAIL FROM:<{PROBE.sender}>")
     await client.say("STARTTLS")
@@ -321,10 +325,10 @@ async def test_what_was_said_in_clear_is_forgotten_after_tls(
 
 @pytest.mark.parametrize("many", [1, 200])
 async def test_commands_behind_starttls_in_clear_are_not_taken(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority, many: int
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority, many: int
 ) -> None:
     """The command injection of CVE-2011-0411, with little and with so much that asyncio stops to read meanwhile."""
-    client = await dial(ground)
+    client = await dial(services)
     await client.say("EHLO client.example")
     injected = ["NOOP injected"] * (many - 1) + ["EHLO injected.example"]
     assert (await client.say("STARTTLS", *injected)).startswith("220 ")
@@ -334,8 +338,10 @@ async def test_commands_behind_starttls_in_clear_are_not_taken(
     assert not [fact for fact in await said_of(recorder) if "injected" in fact.line]
 
 
-async def test_auth_is_neither_offered_nor_taken(ground: Ground, server: MxServer, authority: Authority) -> None:
-    client = await dial(ground)
+async def test_auth_is_neither_offered_nor_taken(
+    services: HostServices, server: MxServer, authority: Authority
+) -> None:
+    client = await dial(services)
     await secure(client, trusting(authority))
     assert "AUTH" not in await client.say("EHLO client.example")
     assert (await client.say("AUTH PLAIN AGEAYg==")).startswith("500 ")
@@ -347,10 +353,10 @@ async def test_auth_is_neither_offered_nor_taken(ground: Ground, server: MxServe
     [(NAME, "valid"), (NAME.upper(), "valid"), ("other.example", "wrong-name"), (None, "wrong-name")],
 )
 async def test_a_host_that_wants_sni_never_refuses(
-    ground: Ground, server: MxServer, recorder: Recorder, sni: str | None, variant: str
+    services: HostServices, server: MxServer, recorder: Recorder, sni: str | None, variant: str
 ) -> None:
     server.arrange(MxHost(sni_required=True))
-    client = await dial(ground)
+    client = await dial(services)
     await secure(client, careless(), sni)
     await quit_(client)
     (established,) = facts(recorder, TlsEstablished, CASE)
@@ -358,9 +364,9 @@ async def test_a_host_that_wants_sni_never_refuses(
     assert facts(recorder, ClientHelloSeen, CASE)[0].sni == (sni or "").lower()
 
 
-async def test_a_host_that_is_slow_to_greet(ground: Ground, server: MxServer, recorder: Recorder) -> None:
+async def test_a_host_that_is_slow_to_greet(services: HostServices, server: MxServer, recorder: Recorder) -> None:
     server.arrange(MxHost(greets_after=0.3))
-    client = await dial(ground)
+    client = await dial(services)
     await quit_(client)
     (accepted,) = [event.at for event in recorder.of_case(CASE) if isinstance(event.fact, ConnectionAccepted)]
     greeted = next(event.at for event in recorder.of_case(CASE) if isinstance(event.fact, SmtpSaid))
@@ -368,28 +374,28 @@ async def test_a_host_that_is_slow_to_greet(ground: Ground, server: MxServer, re
 
 
 async def test_settings_change_and_the_address_stays(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
-    where = ground.network.where(ADDRESS, 25)
+    where = services.network.where(ADDRESS, 25)
     server.arrange(MxHost(certificate="expired"))
-    assert ground.network.where(ADDRESS, 25) == where
+    assert services.network.where(ADDRESS, 25) == where
     server.arrange(MxHost(reachable=False))
     with pytest.raises(ConnectionRefusedError):
-        await SmtpClient.dial(ground.network.where(ADDRESS, 25))
+        await SmtpClient.dial(services.network.where(ADDRESS, 25))
     server.arrange(MxHost())
-    client = await dial(ground)
+    client = await dial(services)
     await secure(client, trusting(authority))
     await quit_(client)
 
 
 async def test_tls_sessions_are_not_resumed_from_step_to_step(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
     """A resumed session would let an MTA in under a certificate that the host no longer shows."""
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = trusting(authority)
         context.maximum_version = version
-        client = await dial(ground)
+        client = await dial(services)
         await secure(client, context)
         await client.say("NOOP")
         session = client.writer.get_extra_info("ssl_object").session
@@ -398,7 +404,7 @@ async def test_tls_sessions_are_not_resumed_from_step_to_step(
 
 
 async def test_a_back_door_takes_one_visitor_and_says_whose_it_is(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
     where = await server.back_door("s77")
     client = await SmtpClient.dial(where)
@@ -438,28 +444,28 @@ class Doorman:
         await host.serve(accepted)
 
 
-async def test_whoever_stands_on_the_path_gets_the_connection(ground: Ground, server: MxServer) -> None:
+async def test_whoever_stands_on_the_path_gets_the_connection(services: HostServices, server: MxServer) -> None:
     doorman = Doorman()
     server.path = doorman
-    client = await dial(ground)
+    client = await dial(services)
     await quit_(client)
     (accepted,) = doorman.seen
     assert (accepted.case, accepted.role, accepted.host, accepted.port) == (CASE, "mx", NAME, 25)
 
 
-async def test_a_path_that_refuses_and_one_that_does_not(ground: Ground, server: MxServer) -> None:
+async def test_a_path_that_refuses_and_one_that_does_not(services: HostServices, server: MxServer) -> None:
     server.path = Wall()
     with pytest.raises(ConnectionRefusedError):
-        await SmtpClient.dial(ground.network.where(ADDRESS, 25))
+        await SmtpClient.dial(services.network.where(ADDRESS, 25))
     server.path = Doorman()
-    client = await dial(ground)
+    client = await dial(services)
     await quit_(client)
 
 
 async def test_closing_ends_sessions_in_every_state(
-    ground: Ground, server: MxServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
-    clear, handshake, secured = [await dial(ground) for _ in range(3)]
+    clear, handshake, secured = [await dial(services) for _ in range(3)]
     await handshake.say("EHLO client.example")
     await handshake.say("STARTTLS")
     await secure(secured, trusting(authority))
@@ -471,8 +477,8 @@ async def test_closing_ends_sessions_in_every_state(
         client.writer.transport.abort()
 
 
-async def test_hostile_input_is_survived(ground: Ground, server: MxServer, recorder: Recorder) -> None:
-    client = await dial(ground)
+async def test_hostile_input_is_survived(services: HostServices, server: MxServer, recorder: Recorder) -> None:
+    client = await dial(services)
     assert (await client.say("EHLO " + "x" * 600)).startswith("500")
     assert (await client.say("X" * 3000)).startswith("500")
     client.writer.write(b"\xff\xfe\r\n")
@@ -488,8 +494,8 @@ async def test_hostile_input_is_survived(ground: Ground, server: MxServer, recor
     assert len(facts(recorder, MessageAccepted, CASE)) == 1
 
 
-async def test_dots_and_digests(ground: Ground, server: MxServer, recorder: Recorder) -> None:
-    client = await dial(ground)
+async def test_dots_and_digests(services: HostServices, server: MxServer, recorder: Recorder) -> None:
+    client = await dial(services)
     await client.say("HELO client.example")
     await client.deliver("a@b.example", PROBE.recipient, b"Subject: x\r\n\r\n..one\r\n.\xe9\r\n")
     await quit_(client)
@@ -498,17 +504,17 @@ async def test_dots_and_digests(ground: Ground, server: MxServer, recorder: Reco
     assert message.tokens == (TOKEN,), "from the envelope"
 
 
-async def test_bounces_arrive_at_the_sender_s_host(ground: Ground, recorder: Recorder) -> None:
+async def test_bounces_arrive_at_the_sender_s_host(services: HostServices, recorder: Recorder) -> None:
     asked: list[tuple[str, str]] = []
 
     def case_of_bounce(recipient: str, token: str) -> str:
         asked.append((recipient, token))
         return CASE if recipient.endswith("@c0ffee.example") else ""
 
-    server = MxServer(ground, "", "sender-mx", "mx.sender.example", "198.18.64.2", domain="sender.example")
+    server = MxServer(services, "", "sender-mx", "mx.sender.example", "198.18.64.2", domain="sender.example")
     server.case_of_bounce = case_of_bounce
     server.arrange(MxHost())
-    client = await dial(ground, "198.18.64.2")
+    client = await dial(services, "198.18.64.2")
     await client.say("EHLO client.example")
     content = BOUNCE.replace(b"\n", b"\r\n")
     assert (await client.deliver("", PROBE.sender, content)).startswith("250")

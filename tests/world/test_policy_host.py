@@ -18,7 +18,7 @@ from mta_sts_lab.events import (
 from mta_sts_lab.model import PolicyHost
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
-from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.host import HostServices
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
 
@@ -33,15 +33,17 @@ ID = "abc123"
 
 
 @pytest.fixture
-async def server(ground: Ground) -> AsyncIterator[PolicyServer]:
-    server = PolicyServer(ground, CASE, NAME, ADDRESS)
+async def server(services: HostServices) -> AsyncIterator[PolicyServer]:
+    server = PolicyServer(services, CASE, NAME, ADDRESS)
     server.arrange(PolicySettings(PolicyHost(), BODY, ID))
     yield server
     await server.close()
 
 
-async def test_an_honest_fetch(ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority) -> None:
-    where = ground.network.where(ADDRESS, 443)
+async def test_an_honest_fetch(
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    where = services.network.where(ADDRESS, 443)
     context = trusting(authority, strict=True)
     context.set_alpn_protocols(["h2", "http/1.1"])
     status, headers, body = await request(where, NAME, context, POLICY_PATH, headers=("User-Agent: tester/1",))
@@ -67,11 +69,11 @@ async def test_an_honest_fetch(ground: Ground, server: PolicyServer, recorder: R
 
 @pytest.mark.parametrize("sni", [None, "c0ffee.example", "mta-sts.beef.example"])
 async def test_the_matching_chain_or_none(
-    ground: Ground, server: PolicyServer, recorder: Recorder, sni: str | None
+    services: HostServices, server: PolicyServer, recorder: Recorder, sni: str | None
 ) -> None:
     """RFC 8461, section 7.1."""
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
-        await request(ground.network.where(ADDRESS, 443), sni, careless(), POLICY_PATH)
+        await request(services.network.where(ADDRESS, 443), sni, careless(), POLICY_PATH)
     (failed,) = await seen(recorder, TlsFailed, CASE)
     assert failed.certificate == ""
     assert facts(recorder, ClientHelloSeen, CASE)[0].sni == (sni or "")
@@ -80,10 +82,10 @@ async def test_the_matching_chain_or_none(
 
 @pytest.mark.parametrize("variant", ["expired", "self-signed", "wrong-name"])
 async def test_a_bad_certificate_is_shown(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority, variant: str
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority, variant: str
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(certificate=variant), BODY, ID))
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     with pytest.raises(ssl.SSLCertVerificationError):
         await request(where, NAME, trusting(authority), POLICY_PATH)
     assert facts(recorder, PolicyRequested, CASE) == []
@@ -93,10 +95,10 @@ async def test_a_bad_certificate_is_shown(
 
 @pytest.mark.parametrize("status", [201, 203, 300, 404, 500, 503])
 async def test_under_a_wrong_status_the_body_is_valid_all_the_same(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority, status: int
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority, status: int
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(status=status), BODY, ID))
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     got, headers, body = await request(where, NAME, trusting(authority), POLICY_PATH)
     assert (got, body) == (status, BODY)
     assert "location" not in headers
@@ -105,19 +107,19 @@ async def test_under_a_wrong_status_the_body_is_valid_all_the_same(
 
 @pytest.mark.parametrize("status", [204, 304])
 async def test_some_statuses_have_no_body(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority, status: int
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority, status: int
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(status=status), BODY, ID))
-    got, _, body = await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), POLICY_PATH)
+    got, _, body = await request(services.network.where(ADDRESS, 443), NAME, trusting(authority), POLICY_PATH)
     assert (got, body) == (status, b"")
     assert facts(recorder, PolicyRequested, CASE)[0].policy_id == ""
 
 
 async def test_a_redirect_and_whoever_follows_it(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(status=302, location="/elsewhere.txt"), BODY, ID))
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     context = trusting(authority)
     assert (await request(where, NAME, context, "/elsewhere.txt"))[0] == 200
     status, headers, _ = await request(where, NAME, context, POLICY_PATH)
@@ -128,9 +130,9 @@ async def test_a_redirect_and_whoever_follows_it(
 
 
 async def test_other_documents_and_methods(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     context = trusting(authority)
     assert (await request(where, NAME, context, "/"))[0] == 404
     assert (await request(where, NAME, context, "/.well-known/MTA-STS.txt"))[0] == 404
@@ -142,33 +144,37 @@ async def test_other_documents_and_methods(
 
 
 async def test_a_conditional_request_is_seen_and_answered_in_full(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     status, _, body = await request(where, NAME, trusting(authority), POLICY_PATH, headers=('If-None-Match: "x"',))
     assert (status, body) == (200, BODY)
     assert facts(recorder, PolicyRequested, CASE)[0].conditional
 
 
-async def test_content_type_and_reachability(ground: Ground, server: PolicyServer, authority: Authority) -> None:
+async def test_content_type_and_reachability(
+    services: HostServices, server: PolicyServer, authority: Authority
+) -> None:
     server.arrange(PolicySettings(PolicyHost(content_type="text/html"), BODY, ID))
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     assert (await request(where, NAME, trusting(authority), POLICY_PATH))[1]["content-type"] == "text/html"
     server.arrange(PolicySettings(PolicyHost(reachable=False), BODY, ID))
     with pytest.raises(ConnectionRefusedError):
-        await request(ground.network.where(ADDRESS, 443), NAME, trusting(authority), POLICY_PATH)
+        await request(services.network.where(ADDRESS, 443), NAME, trusting(authority), POLICY_PATH)
 
 
-async def test_a_back_door(ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority) -> None:
+async def test_a_back_door(
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
     where = await server.back_door("s5")
     assert (await request(where, NAME, trusting(authority), POLICY_PATH))[2] == BODY
     assert facts(recorder, ConnectionAccepted, CASE)[0].via == "s5"
 
 
 async def test_nonsense_inside_tls_is_survived(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     for nonsense in (b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9000, b"GET /"):
         reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
         writer.write(nonsense)
@@ -181,9 +187,9 @@ async def test_nonsense_inside_tls_is_survived(
 
 
 async def test_closing_ends_sessions(
-    ground: Ground, server: PolicyServer, recorder: Recorder, authority: Authority
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
-    where = ground.network.where(ADDRESS, 443)
+    where = services.network.where(ADDRESS, 443)
     _, idle = await asyncio.open_connection(*where)
     _, secured = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
     secured.write(b"POST /.well-known/mta-sts.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")

@@ -13,7 +13,7 @@ from mta_sts_lab.rfc.published import place_of
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world import report_sink
 from mta_sts_lab.world.internet import CaseWorld, Internet
-from mta_sts_lab.world.report_sink import LARGEST_REPORT, MOST_KEPT, MOST_REPORTS, ReportDesk
+from mta_sts_lab.world.report_sink import LARGEST_REPORT, MOST_KEPT, MOST_REPORTS, ReportInbox
 
 from tests.world.clients import SmtpClient, request, trusting
 from tests.world.watching import PATIENCE, facts
@@ -213,10 +213,10 @@ class TestTheDesk:
 
     def test_one_case_can_fill_its_own_shelf_only(self) -> None:
         recorder = Recorder()
-        desk = ReportDesk(recorder, lambda name: "")
+        inbox = ReportInbox(recorder, lambda name: "")
         for _ in range(2 * MOST_KEPT // LARGEST_REPORT):
-            desk.take(self.report(b"x" * LARGEST_REPORT), "a")
-        desk.take(self.report(b"y"), "b")
+            inbox.take(self.report(b"x" * LARGEST_REPORT), "a")
+        inbox.take(self.report(b"y"), "b")
         kept = [fact for fact in facts(recorder, ReportReceived, "a") if fact.octets]
         assert sum(len(fact.octets) for fact in kept) == MOST_KEPT
         assert len(facts(recorder, ReportReceived, "a")) == 2 * MOST_KEPT // LARGEST_REPORT
@@ -224,14 +224,14 @@ class TestTheDesk:
 
     def test_a_flood_ends_somewhere(self) -> None:
         recorder = Recorder()
-        desk = ReportDesk(recorder, lambda name: "")
+        inbox = ReportInbox(recorder, lambda name: "")
         for _ in range(MOST_REPORTS + 50):
-            desk.take(self.report(b""), "")
+            inbox.take(self.report(b""), "")
         assert len(facts(recorder, ReportReceived)) == MOST_REPORTS
 
     def test_long_words_are_cut(self) -> None:
         recorder = Recorder()
-        ReportDesk(recorder, lambda name: "").take(
+        ReportInbox(recorder, lambda name: "").take(
             ReportReceived(
                 session="s",
                 transport="https",

@@ -12,7 +12,7 @@ from mta_sts_lab.events import LabFailed, TlsEstablished, TlsFailed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world import tls
-from mta_sts_lab.world.host import Ground
+from mta_sts_lab.world.host import HostServices
 from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.tls import ServerTls, Witness, wording
 
@@ -46,14 +46,14 @@ def test_wording(error: BaseException | None, words: str) -> None:
 class Bench:
     """A listening port with nothing but TLS on it."""
 
-    def __init__(self, ground: Ground, recorder: Recorder) -> None:
-        self.ground = ground
+    def __init__(self, services: HostServices, recorder: Recorder) -> None:
+        self.services = services
         self.recorder = recorder
         self.made: list[ServerTls] = []
         self.application: asyncio.Protocol = asyncio.Protocol()
 
     def choose(self, sni: str) -> Credentials | None:
-        return self.ground.certificates.authority.credentials("valid", "mx1.c0ffee.example")
+        return self.services.certificates.authority.credentials("valid", "mx1.c0ffee.example")
 
     async def first(self) -> bool:
         while not self.made:
@@ -62,7 +62,7 @@ class Bench:
 
     def protocol(self) -> ServerTls:
         witness = Witness(self.recorder, f"s{len(self.made) + 1}", "")
-        self.made.append(ServerTls(self.application, self.ground.certificates, self.choose, witness))
+        self.made.append(ServerTls(self.application, self.services.certificates, self.choose, witness))
         return self.made[-1]
 
 
@@ -77,10 +77,10 @@ class Broken:
 
 
 async def test_an_alert_after_the_handshake_counts(
-    ground: Ground, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    services: HostServices, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GnuTLS and others judge a certificate only when the handshake is over."""
-    bench = Bench(ground, recorder)
+    bench = Bench(services, recorder)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(bench.protocol, "127.0.0.1", 0)
     for late in (openssl("SSLV3_ALERT_BAD_CERTIFICATE"), openssl("UNEXPECTED_EOF_WHILE_READING"), None):
@@ -98,10 +98,10 @@ async def test_an_alert_after_the_handshake_counts(
     assert facts(recorder, TlsFailed) == [TlsFailed(session="s1", alert="bad certificate", certificate="valid")]
 
 
-async def test_what_breaks_in_the_choice_of_a_certificate_is_a_lab_error(ground: Ground) -> None:
+async def test_what_breaks_in_the_choice_of_a_certificate_is_a_lab_error(services: HostServices) -> None:
     recorder = Recorder()
-    bench = Bench(ground, recorder)
-    bench.choose = lambda sni: ground.certificates.authority.credentials("no such variant", "x")  # type: ignore[method-assign]
+    bench = Bench(services, recorder)
+    bench.choose = lambda sni: services.certificates.authority.credentials("no such variant", "x")  # type: ignore[method-assign]
     server = await asyncio.get_running_loop().create_server(bench.protocol, "127.0.0.1", 0)
     with pytest.raises(ssl.SSLError, match="ALERT_INTERNAL_ERROR"):
         await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=careless(), server_hostname="x")
@@ -136,8 +136,8 @@ class Echo(asyncio.Protocol):
         return False
 
 
-async def test_much_data_with_pauses_arrives_whole_and_in_order(ground: Ground, recorder: Recorder) -> None:
-    bench, echo = Bench(ground, recorder), Echo()
+async def test_much_data_with_pauses_arrives_whole_and_in_order(services: HostServices, recorder: Recorder) -> None:
+    bench, echo = Bench(services, recorder), Echo()
     bench.application = echo
     server = await asyncio.get_running_loop().create_server(bench.protocol, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(
@@ -166,10 +166,10 @@ async def test_much_data_with_pauses_arrives_whole_and_in_order(ground: Ground, 
 
 
 async def test_a_client_that_does_not_say_goodbye_is_not_waited_for_long(
-    ground: Ground, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    services: HostServices, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "TLS_CLOSE", Deadline("tls-close", 0.05))
-    bench = Bench(ground, recorder)
+    bench = Bench(services, recorder)
     server = await asyncio.get_running_loop().create_server(bench.protocol, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
 
@@ -188,10 +188,10 @@ async def test_a_client_that_does_not_say_goodbye_is_not_waited_for_long(
 
 
 async def test_a_handshake_that_never_begins_times_out(
-    ground: Ground, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    services: HostServices, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "SESSION_IDLE", Deadline("session-idle", 0.05))
-    bench = Bench(ground, recorder)
+    bench = Bench(services, recorder)
     server = await asyncio.get_running_loop().create_server(bench.protocol, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     assert await asyncio.wait_for(bench.first(), 10) is False

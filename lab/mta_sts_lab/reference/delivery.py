@@ -194,8 +194,8 @@ class Delivery:
             except Unreachable as unreachable:
                 problems.append(str(unreachable))
                 if self.flaws.reports_unreachable_as_no_starttls:
-                    told = Unprotected("starttls-not-supported", str(unreachable), local_address="")
-                    tally.unprotected(Destination(host, address), told)
+                    failure = Unprotected("starttls-not-supported", str(unreachable), local_address="")
+                    tally.unprotected(Destination(host, address), failure)
             except Unprotected as unprotected:
                 problems.append(f"{host}: {unprotected}")
                 blocked = True

@@ -208,7 +208,7 @@ class Queue:
             if isinstance(result, Delivered) and self.flaws.delivers_twice:
                 await self.deliver(envelope)
             self._settle(entry, envelope, result, again=self._flushes != flushes)
-        except Exception as error:  # noqa: BLE001 it must neither lose the message nor stop the queue, and it is told
+        except Exception as error:  # noqa: BLE001 - reported; it must neither lose the message nor stop the queue
             self.on_error("reference sender: delivery", error)
             self._keep(entry, f"internal error: {type(error).__name__}: {error}", again=False)
             return False

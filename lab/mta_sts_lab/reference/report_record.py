@@ -151,7 +151,7 @@ class ReportRecords:
         return found or self._remembered.get(domain, ())
 
     async def _first_mx(self, domain: str) -> str:
-        """Flaw: the name under which the wish is looked for."""
+        """Flaw: return the name under which the record is looked for."""
         answer = await self.resolver.mx(domain)
         return min(answer.values, key=lambda mx: mx.preference).host if isinstance(answer, Found) else domain
 

@@ -179,7 +179,7 @@ class Reporter:
             self.log(f"report for {pending.report.domain}: {receipt.what}")
             if (day := self._counted.pop(key, None)) is not None:
                 self.counts.forget(day)
-        except Exception as error:  # noqa: BLE001 it must not stop the other reports, and it is told
+        except Exception as error:  # noqa: BLE001 - reported; it must not stop the other reports
             self.on_error("reference sender: report", error)
             self._drop(pending)
             return False

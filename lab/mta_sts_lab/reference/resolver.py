@@ -193,7 +193,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class NoRoute:
-    """There is nowhere to deliver to, now (`permanent` false) or by the domain's own word (true).
+    """There is nowhere to deliver to, now (`permanent` false) or because the domain says so (true).
 
     `status` is an enhanced status code (RFC 3463).
     """

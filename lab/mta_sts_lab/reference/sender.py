@@ -54,7 +54,7 @@ class ReferenceSender:
     """A sending mail server. What it must not lose is in `directory`; the clock is the machine's and outlives restarts.
 
     `dns` is the virtual address of the name server, `ca_pem` what it trusts. Mail is taken at `listen`. `on_error`
-    is told of exceptions in the sender itself, which are bugs and no verdict on anything.
+    is called with exceptions in the sender itself, which are bugs and no verdict on anything.
     """
 
     def __init__(

@@ -163,7 +163,7 @@ class Sessions:
                 place, self.settings.hostname, self.settings.command_seconds, self.settings.connect_seconds
             )
         except (UnsafeAddress, SmtpBroken, SmtpRefused) as error:
-            # Before TLS nobody is known to be there, so even a 5xx here is not the domain's word.
+            # Before TLS it is not known who answers, so even a 5xx here does not speak for the domain.
             raise Unreachable(f"{to.host} [{to.address}]: {error}") from error
 
     async def _secure(self, client: SmtpClient, to: Destination) -> None:

@@ -87,7 +87,7 @@ class TlsContexts:
         return None if self._flaws.sends_no_server_name else host
 
     def problem(self, der: bytes, host: str) -> Problem | None:
-        """What OpenSSL was told not to look at and a correct sender would mind. Without flaws: nothing."""
+        """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws."""
         flaws = self._flaws
         by_hand = flaws.sends_no_server_name or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):

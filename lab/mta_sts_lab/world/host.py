@@ -32,8 +32,8 @@ _silent.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What every host of a run stands on."""
+class HostServices:
+    """What all hosts of a run share."""
 
     network: Network
     recorder: Recorder
@@ -48,13 +48,13 @@ class Ground:
 class AcceptingHost(ABC):
     """A host at one virtual address and port. It keeps both when its settings change or somebody steps on its path."""
 
-    def __init__(self, ground: Ground, case: str, role: str, name: str, address: str, port: int) -> None:
+    def __init__(self, services: HostServices, case: str, role: str, name: str, address: str, port: int) -> None:
         self.case = case
         self.role = role
         self.name = name
         self.address = address
         self.port = port
-        self._ground = ground
+        self._services = services
         self._path: Path = StraightPath()
         self._reachable = False
         self._closed = False
@@ -118,7 +118,7 @@ class AcceptingHost(ABC):
     def _listen_or_not(self) -> None:
         wanted = self._reachable and not self._path.refuses and not self._closed
         if wanted and self._listener is None:
-            self._listener = self._ground.network.open_port(self.address, self.port, self._on_connection)
+            self._listener = self._services.network.open_port(self.address, self.port, self._on_connection)
         elif not wanted and self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -147,8 +147,8 @@ class AcceptingHost(ABC):
 
     async def _receive(self, sock: socket.socket, via: str) -> None:
         """Put a connection on record and hand it over: to the path, or, at the back door, to the host itself."""
-        recorder = self._ground.recorder
-        session = self._ground.next_session()
+        recorder = self._services.recorder
+        session = self._services.next_session()
         accepted = Accepted(sock, session, self.case, self.role, self.name, self.address, self.port)
         recorder.write(
             ConnectionAccepted(
@@ -187,7 +187,7 @@ class HttpsHost(AcceptingHost):
                 return web.Response(status=400)  # the client left, or what it sent is no body
             except Exception as error:  # noqa: BLE001 - recorded
                 where = f"request in session {accepted.session} to {self.name}"
-                self._ground.recorder.lab_failed(where, error, self.case)
+                self._services.recorder.lab_failed(where, error, self.case)
                 return web.Response(status=500)
 
         server = web.Server(
@@ -197,8 +197,8 @@ class HttpsHost(AcceptingHost):
             access_log=None,
             logger=_silent,
         )
-        witness = Witness(self._ground.recorder, accepted.session, self.case)
-        tls = ServerTls(server(), self._ground.certificates, self._choose_credentials, witness, alpn=("http/1.1",))
+        witness = Witness(self._services.recorder, accepted.session, self.case)
+        tls = ServerTls(server(), self._services.certificates, self._choose_credentials, witness, alpn=("http/1.1",))
         loop = asyncio.get_running_loop()
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted.sock)
@@ -219,7 +219,7 @@ class HttpsHost(AcceptingHost):
         """RFC 8461, section 7.1: the chain that matches the server name asked for, or none at all."""
         if sni != self.name:
             return None
-        return self._ground.certificates.authority.credentials(self._certificate_variant(), self.name)
+        return self._services.certificates.authority.credentials(self._certificate_variant(), self.name)
 
     def _certificate_variant(self) -> str:
         """Return the variant that is shown now."""

@@ -25,13 +25,13 @@ from mta_sts_lab.rfc.published import (
     served_policy,
 )
 from mta_sts_lab.world.dns import DnsServer
-from mta_sts_lab.world.host import AcceptingHost, Ground
+from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.network import Network
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
-from mta_sts_lab.world.report_sink import ReportDesk, ReportMx, ReportServer
+from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.tls import Certificates
 from mta_sts_lab.world.zone import Record, Tamper, Zone, place_records, report_records
 
@@ -58,7 +58,7 @@ class Internet:
         self.authority = authority
         self.recorder = recorder
         self.zone = Zone()
-        self.ground = Ground(network, recorder, Certificates(authority))
+        self.services = HostServices(network, recorder, Certificates(authority))
         self._addresses = _usable_addresses(prefix)
         self._chance = random.Random(seed)  # noqa: S311 - a run must be repeatable; the names are no secrets
         self._names: set[str] = set()
@@ -67,12 +67,12 @@ class Internet:
         self.dns_address = self.next_address()
         self._dns = DnsServer(network, self.zone, recorder, self.dns_address)
         self.sender_mx = MxServer(
-            self.ground, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_address(), domain=SENDER_DOMAIN
+            self.services, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_address(), domain=SENDER_DOMAIN
         )
         self.sender_mx.case_of_bounce = self._case_of_bounce
-        self.desk = ReportDesk(recorder, self.zone.case_of)
-        self.reports = ReportServer(self.ground, REPORT_HOST, self.next_address(), self.desk)
-        self.report_mx = ReportMx(self.ground, REPORT_MX, self.reports.address, self.desk)
+        self.inbox = ReportInbox(recorder, self.zone.case_of)
+        self.reports = ReportServer(self.services, REPORT_HOST, self.next_address(), self.inbox)
+        self.report_mx = ReportMx(self.services, REPORT_MX, self.reports.address, self.inbox)
 
     @classmethod
     async def open(
@@ -199,7 +199,7 @@ class CaseWorld:
         self._address = internet.next_address()
         self._hosts: dict[str, MxServer] = {}
         self._attacker: MxServer | None = None
-        self.policy_server = PolicyServer(internet.ground, case.id, policy_host_name(domain), self._address)
+        self.policy_server = PolicyServer(internet.services, case.id, policy_host_name(domain), self._address)
         self.zone.publish(domain, (), case.id)
         self._places = ReportPlaces(domain)
         self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.address), case.id)
@@ -217,7 +217,7 @@ class CaseWorld:
             self.policy_server.reachable = False
         else:
             self.policy_server.arrange(self._policy_settings(world))
-        self._internet.desk.arrange(self.case, world.reports)
+        self._internet.inbox.arrange(self.case, world.reports)
         self.zone.publish(self.domain, self._records(world), self.case)
 
     async def end_sessions(self) -> None:
@@ -240,7 +240,7 @@ class CaseWorld:
         if self._attacker is None:
             domain = self._internet.fresh_domain()
             name, address = f"mx.{domain}", self._internet.next_address()
-            self._attacker = MxServer(self._internet.ground, self.case, "attacker-mx", name, address)
+            self._attacker = MxServer(self._internet.services, self.case, "attacker-mx", name, address)
             self.zone.publish(domain, [Record(name, "A", address)], self.case)
             self._attacker.arrange(MxHost())
         return self._attacker
@@ -260,14 +260,14 @@ class CaseWorld:
             # The first one shares its address with the policy host: one address a case spares the host's ARP table.
             address = self._internet.next_address() if self._hosts else self._address
             self._hosts[mx.name] = MxServer(
-                self._internet.ground, self.case, "mx", absolute(mx.name, self.domain), address, domain=self.domain
+                self._internet.services, self.case, "mx", absolute(mx.name, self.domain), address, domain=self.domain
             )
             self._hosts[mx.name].on_report = self._take_own_report
         self._hosts[mx.name].arrange(mx)
         return self._hosts[mx.name]
 
     def _take_own_report(self, delivery: Delivery, accepted: Accepted) -> None:
-        self._internet.desk.take_mail(delivery, accepted, 250)
+        self._internet.inbox.take_mail(delivery, accepted, 250)
 
     def _policy_settings(self, world: World) -> PolicySettings:
         body = served_policy(world, self.mode.value, self.domain)

@@ -21,7 +21,7 @@ from mta_sts_lab.model import MxHost
 from mta_sts_lab.rfc.domain_names import canonical, is_within
 from mta_sts_lab.rfc.published import MAILBOX
 from mta_sts_lab.timeouts import SESSION_IDLE
-from mta_sts_lab.world.host import AcceptingHost, Ground
+from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.message import body_digest, bounces_in, token_of_address, tokens_in, tokens_of_message
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
@@ -57,12 +57,12 @@ class Delivery:
 class SmtpSession(SMTP):
     """aiosmtpd's protocol for one connection to one host, under the settings that the host had when it began."""
 
-    def __init__(self, host: MxServer, ground: Ground, accepted: Accepted, via: str) -> None:
+    def __init__(self, host: MxServer, services: HostServices, accepted: Accepted, via: str) -> None:
         #: Set once the connection is gone.
         self.ended = asyncio.Event()
         self._host = host
         self._settings = host.settings
-        self._ground = ground
+        self._services = services
         self._accepted = accepted
         self._via = via
         self._in_data = False
@@ -127,7 +127,7 @@ class SmtpSession(SMTP):
 
     def _record(self, speaker: str, line: str) -> None:
         fact = SmtpSaid(session=self._accepted.session, speaker=speaker, line=line, secured=self.secured)
-        self._ground.recorder.write(fact, self._accepted.case)
+        self._services.recorder.write(fact, self._accepted.case)
 
     # What aiosmtpd does otherwise.
 
@@ -158,9 +158,9 @@ class SmtpSession(SMTP):
         assert isinstance(transport, asyncio.Transport)
         tls = ServerTls(
             self,
-            self._ground.certificates,
+            self._services.certificates,
             lambda sni: self._host.choose_credentials(self._settings, sni),
-            Witness(self._ground.recorder, self._accepted.session, self._accepted.case),
+            Witness(self._services.recorder, self._accepted.session, self._accepted.case),
         )
         self._tls = tls
         self._tls_protocol = tls  # type: ignore[assignment]  # aiosmtpd only reads its `_extra`
@@ -214,7 +214,7 @@ class SmtpSession(SMTP):
         # The client may leave at any time, in the midst of our reply.
         if not isinstance(error, OSError):
             where = f"SMTP session {self._accepted.session} with {self._accepted.host}"
-            self._ground.recorder.lab_failed(where, error, self._accepted.case)
+            self._services.recorder.lab_failed(where, error, self._accepted.case)
 
     def _timeout_cb(self) -> None:
         fact = DeadlinePassed(
@@ -222,7 +222,7 @@ class SmtpSession(SMTP):
             seconds=SESSION_IDLE.seconds,
             waited_for=f"the next command in session {self._accepted.session}",
         )
-        self._ground.recorder.write(fact, self._accepted.case)
+        self._services.recorder.write(fact, self._accepted.case)
         super()._timeout_cb()  # type: ignore[no-untyped-call, unused-ignore]
 
     def eof_received(self) -> bool | None:
@@ -234,7 +234,7 @@ class SmtpSession(SMTP):
     def _see_it_leave(self) -> None:
         if not self._left:
             self._left = True
-            self._ground.recorder.write(SenderLeft(session=self._accepted.session), self._accepted.case)
+            self._services.recorder.write(SenderLeft(session=self._accepted.session), self._accepted.case)
 
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -251,8 +251,8 @@ class MxServer(AcceptingHost):
     It takes mail for `domain` and what lies below, and for everybody if that is empty, as an attacker would.
     """
 
-    def __init__(self, ground: Ground, case: str, role: str, name: str, address: str, domain: str = "") -> None:
-        super().__init__(ground, case, role, name, address, PORT)
+    def __init__(self, services: HostServices, case: str, role: str, name: str, address: str, domain: str = "") -> None:
+        super().__init__(services, case, role, name, address, PORT)
         self.domain = domain
         self.settings = MxHost(name=name, reachable=False)
         #: Finds the case of a bounce by the recipient that it is about and by its token.
@@ -266,7 +266,7 @@ class MxServer(AcceptingHost):
         self.reachable = settings.reachable
 
     async def _speak(self, accepted: Accepted, via: str) -> None:
-        session = SmtpSession(self, self._ground, accepted, via)
+        session = SmtpSession(self, self._services, accepted, via)
         loop = asyncio.get_running_loop()
         try:
             await asyncio.sleep(self.settings.greets_after)
@@ -283,7 +283,7 @@ class MxServer(AcceptingHost):
         """Return what is shown for a server name. A client is never refused over it (RFC 8461, section 7.1)."""
         unnamed = settings.sni_required and canonical(sni) != self.name
         variant = "wrong-name" if unnamed else settings.certificate
-        return self._ground.certificates.authority.credentials(variant, self.name)
+        return self._services.certificates.authority.credentials(variant, self.name)
 
     def takes_mail_for(self, recipient: str) -> bool:
         """Whether the recipient is at the host's own domain: an MX host is no open relay."""
@@ -298,13 +298,13 @@ class MxServer(AcceptingHost):
             return
         reader = "attacker" if self.role == "attacker-mx" else "path"
         for token in tokens_in(line):
-            self._ground.recorder.write(
+            self._services.recorder.write(
                 TokenRead(session=accepted.session, token=token, secured=secured, reader=reader), self.case
             )
 
     def accept(self, delivery: Delivery, accepted: Accepted, via: str) -> str:
         """Take responsibility for a message (RFC 5321, section 4.2.5), and return the reply that says so."""
-        self._ground.recorder.write(
+        self._services.recorder.write(
             MessageAccepted(
                 session=accepted.session,
                 role=self.role,
@@ -335,4 +335,4 @@ class MxServer(AcceptingHost):
                 fact = BounceReceived(
                     token=token, action=bounce.action, status=bounce.status, diagnostic=bounce.diagnostic
                 )
-                self._ground.recorder.write(fact, self.case_of_bounce(bounce.recipient, token))
+                self._services.recorder.write(fact, self.case_of_bounce(bounce.recipient, token))

@@ -31,7 +31,7 @@ class Bounce:
     """What a delivery status notification says of one recipient (RFC 3464, section 2.3).
 
     `action` is failed, delayed, delivered, relayed or expanded; `unreadable` for a message from the null sender without
-    such a status, with a broken one, or with another word for what was done.
+    such a status, with a broken one, or with an unknown action.
     """
 
     recipient: str
@@ -131,8 +131,8 @@ def _bounces(message: Message) -> Iterable[Bounce]:
 def _own_parts(message: Message) -> Iterator[Message]:
     """Yield the parts that a message speaks with itself.
 
-    A message that it encloses is another's word, and an earlier one: an old warning of a delay comes back with the
-    notice that the message was given up.
+    An enclosed message is older and of somebody else: an old warning of a delay comes back with the notice that the
+    message was given up.
     """
     waiting = [message]
     while waiting:

@@ -10,7 +10,7 @@ from aiohttp import web
 from mta_sts_lab.events import PolicyRequested
 from mta_sts_lab.model import PolicyHost
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
-from mta_sts_lab.world.host import HTTPS_PORT, Ground, HttpsHost
+from mta_sts_lab.world.host import HTTPS_PORT, HostServices, HttpsHost
 from mta_sts_lab.world.path import Accepted
 
 #: Answers that have no body at all (RFC 9110, sections 15.3.5 and 15.4.5).
@@ -31,8 +31,8 @@ class PolicySettings:
 class PolicyServer(HttpsHost):
     """A policy host. `arrange` changes what it serves and keeps its address."""
 
-    def __init__(self, ground: Ground, case: str, name: str, address: str) -> None:
-        super().__init__(ground, case, "policy-host", name, address, HTTPS_PORT)
+    def __init__(self, services: HostServices, case: str, name: str, address: str) -> None:
+        super().__init__(services, case, "policy-host", name, address, HTTPS_PORT)
         self._settings = PolicySettings()
         self._redirects: set[str] = set()
 
@@ -46,7 +46,7 @@ class PolicyServer(HttpsHost):
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         response, served = self._response_to(request.method, request.path)
-        self._ground.recorder.write(
+        self._services.recorder.write(
             PolicyRequested(
                 session=accepted.session,
                 host=request.headers.get("Host", ""),

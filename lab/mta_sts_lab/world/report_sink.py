@@ -20,7 +20,7 @@ from mta_sts_lab.model import Reports
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import REPORT_HOST, posted_name
 from mta_sts_lab.timeouts import REPORT_BODY, STALL
-from mta_sts_lab.world.host import HTTPS_PORT, Ground, HttpsHost
+from mta_sts_lab.world.host import HTTPS_PORT, HostServices, HttpsHost
 from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
@@ -41,7 +41,7 @@ _UNAVAILABLE = 503
 
 
 @dataclass(slots=True)
-class ReportDesk:
+class ReportInbox:
     """Puts what arrives on record, up to the bounds, and knows how each case wants it to be answered.
 
     `case_of` tells which case a domain name belongs to.
@@ -134,25 +134,25 @@ _LONGEST_WORD = 20
 class ReportServer(HttpsHost):
     """The report host of a run: all cases share it, and tell their reports apart by the path."""
 
-    def __init__(self, ground: Ground, name: str, address: str, desk: ReportDesk) -> None:
-        super().__init__(ground, "", "report-host", name, address, HTTPS_PORT)
-        self._desk = desk
+    def __init__(self, services: HostServices, name: str, address: str, inbox: ReportInbox) -> None:
+        super().__init__(services, "", "report-host", name, address, HTTPS_PORT)
+        self._inbox = inbox
 
     def _choose_credentials(self, sni: str) -> Credentials | None:
         """A case whose report host shows a bad certificate has a name of its own for it below the common one."""
         if sni == self.name:
-            return self._ground.certificates.authority.credentials("valid", self.name)
-        case = self._desk.case_of(sni) if sni.endswith(f".{self.name}") else ""
+            return self._services.certificates.authority.credentials("valid", self.name)
+        case = self._inbox.case_of(sni) if sni.endswith(f".{self.name}") else ""
         if not case:
             return None
-        return self._ground.certificates.authority.credentials(self._desk.settings_of(case).certificate, sni)
+        return self._services.certificates.authority.credentials(self._inbox.settings_of(case).certificate, sni)
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         host = _PORT.sub("", request.headers.get("Host", ""))
-        case = self._desk.case_of(posted_name(host, request.path))
-        settings = self._desk.settings_of(case)
+        case = self._inbox.case_of(posted_name(host, request.path))
+        settings = self._inbox.settings_of(case)
         moved = bool(settings.location) and request.path.endswith(settings.location)
-        status = (_TAKEN if moved else self._desk.status_for(case)) if request.method == "POST" else 405
+        status = (_TAKEN if moved else self._inbox.status_for(case)) if request.method == "POST" else 405
         content = b""
         try:
             async with asyncio.timeout(REPORT_BODY.seconds):
@@ -162,8 +162,8 @@ class ReportServer(HttpsHost):
             return self._give_up(request, accepted, case)
         except web.HTTPRequestEntityTooLarge as error:
             # aiohttp reads no further than 1 MiB: how much there was to come, the client alone knows.
-            told = int(request.headers.get("Content-Length") or 0)
-            size, status = min(max(told, LARGEST_REPORT + 1), _LARGEST_NUMBER), error.status
+            announced = int(request.headers.get("Content-Length") or 0)
+            size, status = min(max(announced, LARGEST_REPORT + 1), _LARGEST_NUMBER), error.status
         fact = ReportReceived(
             session=accepted.session,
             transport="https",
@@ -174,9 +174,9 @@ class ReportServer(HttpsHost):
             method=request.method,
             media_type=request.headers.get("Content-Type", ""),
         )
-        self._desk.take(fact, case)
+        self._inbox.take(fact, case)
         if status == 0:
-            await self._desk.stall(case)
+            await self._inbox.stall(case)
             return web.Response(status=_UNAVAILABLE)
         if settings.location and 300 <= status < 400:
             return web.Response(status=status, headers={"Location": f"{request.rel_url.raw_path}{settings.location}"})
@@ -186,7 +186,7 @@ class ReportServer(HttpsHost):
         """Hang up on a client that began a report and did not end it."""
         waited_for = f"the rest of a report in session {accepted.session}"
         fact = DeadlinePassed(deadline=REPORT_BODY.name, seconds=REPORT_BODY.seconds, waited_for=waited_for)
-        self._ground.recorder.write(fact, case)
+        self._services.recorder.write(fact, case)
         # An answer would have aiohttp wait for the rest once more.
         request.protocol.force_close()
         return web.Response(status=408)
@@ -195,15 +195,15 @@ class ReportServer(HttpsHost):
 class ReportMx(MxServer):
     """The mail host of the mailboxes for reports at the lab."""
 
-    def __init__(self, ground: Ground, name: str, address: str, desk: ReportDesk) -> None:
-        super().__init__(ground, "", "report-mx", name, address, domain=REPORT_HOST)
-        self._desk = desk
+    def __init__(self, services: HostServices, name: str, address: str, inbox: ReportInbox) -> None:
+        super().__init__(services, "", "report-mx", name, address, domain=REPORT_HOST)
+        self._inbox = inbox
 
     def accept(self, delivery: Delivery, accepted: Accepted, via: str) -> str:
         """Take a report, or refuse it as the case wants it."""
-        case = self._desk.case_of(delivery.recipients[0].rpartition("@")[2]) if delivery.recipients else ""
-        status = self._desk.settings_of(case).mail_reply
-        self._desk.take_mail(delivery, accepted, status)
+        case = self._inbox.case_of(delivery.recipients[0].rpartition("@")[2]) if delivery.recipients else ""
+        status = self._inbox.settings_of(case).mail_reply
+        self._inbox.take_mail(delivery, accepted, status)
         if status == 250:
             return super().accept(delivery, accepted, via)
         return f"{status} {status // 100}.7.0 The lab does not take this report"

@@ -208,7 +208,7 @@ async def test_nothing_hostile_ran_or_was_made(page: Page) -> None:
     assert "<img src=x" in await page.evaluate(f"{PANEL}.innerText")
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desk", "telephone"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["inbox", "telephone"])
 async def test_it_fits_the_window_in_dark_and_in_light(page: Page, width: int, height: int) -> None:
     papers = set()
     protocol = await page.context.new_cdp_session(page)

@@ -229,6 +229,19 @@ class TestBounds:
         assert len(_named(octets)) <= files.MOST_PIECES + 1
         assert time.process_time() - began < 30
 
+    @pytest.mark.parametrize("end", [b"", b"\\", b'"'])
+    def test_a_string_without_end_is_looked_at_once(self, end: bytes) -> None:
+        octets = b'[{"' + b'\\"' * 500_000 + end
+        began = time.process_time()
+        assert _found(octets) == [("", octets)]
+        assert time.process_time() - began < 10
+
+    def test_members_of_an_archive(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(files, "MOST_PIECES", 3)
+        four = dict.fromkeys("abcd", REPORT)
+        assert _named(_zip(**four)) == ["the archive has more than 3 members"]
+        assert "more than 3" in _named(_tar(**four))[-1]
+
     @given(st.sampled_from([MAIL, _mbox(MAIL, LETTER), _zip(a=REPORT), _tar(a=REPORT), gzip.compress(_mbox(MAIL))]),
            st.integers(0, 4000), st.binary(max_size=8))  # fmt: skip
     def test_damage_never_raises(self, octets: bytes, at: int, noise: bytes) -> None:

@@ -17,18 +17,19 @@ from typing import IO
 
 from mta_sts_lab.tlsrpt.departures import Notes
 from mta_sts_lab.tlsrpt.json_text import look_like_json
-from mta_sts_lab.tlsrpt.limits import DEEPEST_FILE, LARGEST_FILE, LARGEST_TEXT, MOST_PIECES, BeyondLimit
+from mta_sts_lab.tlsrpt.limits import DEEPEST_FILE, DEEPEST_JSON, LARGEST_FILE, LARGEST_TEXT, MOST_PIECES, BeyondLimit
 from mta_sts_lab.tlsrpt.mail import Message, Part, decoded, looks_like_mail, read_message
 from mta_sts_lab.tlsrpt.parser import REPORT_TYPES, rank_of
 from mta_sts_lab.tlsrpt.unpacking import GZIP_MAGIC, unpack
 
-_ZIP_MAGIC = b"PK\x03\x04"
+_ZIP_MAGIC, _ZIP_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
 #: Octets of a line that begins a message in a mailbox, and what such a line has in it behind a blank line, as text for
 #: people has not.
 _LONGEST_MBOX_LINE = 1000
 _MBOX_TIME = re.compile(rb"\d\d:\d\d")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
-_JSON_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
+#: A bracket, or a string to its end or to that of the text: one without end is looked at once.
+_JSON_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
 #: What reading a damaged archive may raise beside the errors of its format.
 _DAMAGE = (zlib.error, struct.error, EOFError, ValueError, OSError, RuntimeError, KeyError, OverflowError)
@@ -155,9 +156,12 @@ class _Reader:
             yield from self.read(inner.octets, _Place(place.text, name, place.depth + 1, place.note))
 
     def _zip(self, octets: bytes, place: _Place) -> Iterator[Piece]:
+        # The library makes an object of each entry before anybody can count them.
+        if octets.count(_ZIP_ENTRY) > MOST_PIECES:
+            raise BeyondLimit(f"the archive has more than {MOST_PIECES} members")
         try:
             with zipfile.ZipFile(io.BytesIO(octets)) as archive:
-                for entry in archive.infolist()[: MOST_PIECES + 1]:
+                for entry in archive.infolist():
                     where = place.inner(entry.filename, entry.filename.rpartition("/")[2])
                     if entry.is_dir():
                         continue
@@ -175,7 +179,9 @@ class _Reader:
     def _tar(self, octets: bytes, place: _Place) -> Iterator[Piece]:
         try:
             with tarfile.open(fileobj=io.BytesIO(octets), mode="r:") as archive:
-                for entry in archive:
+                for number, entry in enumerate(archive):
+                    if number == MOST_PIECES:
+                        raise BeyondLimit(f"the archive has more than {MOST_PIECES} members")
                     file = archive.extractfile(entry) if entry.isreg() else None
                     if file is not None:
                         content = self._limited(file)
@@ -332,7 +338,7 @@ def _objects(octets: bytes, level: int) -> Iterator[tuple[int, int]]:
                     found.append((begin, mark.end()))
             case _:
                 continue
-        if depth < 0 or len(found) > MOST_PIECES:
+        if not 0 <= depth <= DEEPEST_JSON + 1 or len(found) > MOST_PIECES:
             return
     if depth == 0:
         yield from found

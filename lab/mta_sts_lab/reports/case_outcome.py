@@ -22,17 +22,6 @@ from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.sessions import Sessions
 from mta_sts_lab.model import Outcome, Verdict
 
-#: Of several messages under attack the one with the worst outcome is described.
-_WORST_FIRST = (
-    Outcome.DELIVERED_CLEAR,
-    Outcome.DELIVERED_UNAUTHENTICATED,
-    Outcome.LOST,
-    Outcome.BOUNCED,
-    Outcome.UNSETTLED,
-    Outcome.DEFERRED,
-    Outcome.DELIVERED_AUTHENTICATED,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class CaseOutcome:
@@ -94,15 +83,17 @@ class CaseOutcome:
         return f", arrived {how} once the attack ended"
 
 
+#: What happened, in words. The worst comes first: of several messages under attack that one is described.
 _HAPPENED = {
-    Outcome.DELIVERED_AUTHENTICATED: "delivered inside TLS to the authenticated host",
-    Outcome.DELIVERED_UNAUTHENTICATED: "delivered inside TLS, but not to an authenticated host",
     Outcome.DELIVERED_CLEAR: "delivered in clear",
-    Outcome.DEFERRED: "deferred",
-    Outcome.BOUNCED: "bounced",
+    Outcome.DELIVERED_UNAUTHENTICATED: "delivered inside TLS, but not to an authenticated host",
     Outcome.LOST: "lost",
+    Outcome.BOUNCED: "bounced",
     Outcome.UNSETTLED: "neither delivered nor provably deferred",
+    Outcome.DEFERRED: "deferred",
+    Outcome.DELIVERED_AUTHENTICATED: "delivered inside TLS to the authenticated host",
 }
+_WORST_FIRST = tuple(_HAPPENED)
 
 _ARRIVED = {
     Outcome.DELIVERED_AUTHENTICATED: "authenticated",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from mta_sts_lab.model import Scenario
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.timeline import Emphasis, Line
 
@@ -98,6 +99,14 @@ def paragraphs(text: str) -> list[str]:
     """Split text from a file into paragraphs (at blank lines), the lines of each joined."""
     blocks = text.replace("\r\n", "\n").split("\n\n")
     return [" ".join(block.split()) for block in blocks if block.strip()]
+
+
+def story(scenario: Scenario, rule: str = "-") -> list[RenderableType]:
+    """Return the title of a scenario, its id, and its story."""
+    parts: list[RenderableType] = [paragraph(scenario.title, style="bold"), escaped(scenario.id, "dim"), Rule(rule)]
+    for block in paragraphs(scenario.story):
+        parts += [Text(), paragraph(block)]
+    return [*parts, Text()]
 
 
 def gutter_line(line: Line, indent: int = 0) -> Hanging:

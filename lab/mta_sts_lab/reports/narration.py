@@ -18,7 +18,17 @@ from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, Scenario,
 from mta_sts_lab.reports.case_outcome import CaseOutcome, case_outcome
 from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import GRADES, STEPS
-from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph, paragraphs
+from mta_sts_lab.reports.layout import (
+    Hanging,
+    Rule,
+    escaped,
+    explained,
+    gutter_line,
+    labelled,
+    paragraph,
+    paragraphs,
+    story,
+)
 from mta_sts_lab.reports.timeline import Emphasis, Line, Timeline, Topic
 
 #: From the weakest protection to the strongest.
@@ -29,13 +39,6 @@ _LABEL = 30
 
 #: Columns of a side-by-side table: four beside their labels fit into 80 cells.
 _SIDE_BY_SIDE = 4
-
-_MODES = {
-    Mode.ABSENT: "the domain publishes no policy",
-    Mode.NONE: "the domain publishes a policy in mode none",
-    Mode.TESTING: "the domain publishes a policy in mode testing",
-    Mode.ENFORCE: "the domain publishes a policy in mode enforce",
-}
 
 
 @dataclass(slots=True)
@@ -139,7 +142,8 @@ class Narrator:
     def _show(self, shown: _Shown) -> None:
         if shown.events and not shown.printed:
             number = list(self._cases).index(shown.case.id) + 1
-            title = f"Case {number} of {len(self._cases)}: {_MODES[shown.case.mode]}"
+            policy = "no policy" if shown.case.mode is Mode.ABSENT else f"a policy in mode {shown.case.mode.value}"
+            title = f"Case {number} of {len(self._cases)}: the domain publishes {policy}"
             self._put(Text(), Text(title, style="bold"), escaped(shown.case.id, style="dim"), Rule())
         for event in shown.events[shown.printed :]:
             line = shown.timeline.line(event)
@@ -164,10 +168,7 @@ def _is_printed(line: Line, full: bool) -> bool:
 
 
 def _opening(scenario: Scenario) -> list[RenderableType]:
-    parts: list[RenderableType] = [Rule("="), paragraph(scenario.title, style="bold")]
-    parts += [escaped(scenario.id, style="dim"), Rule("="), Text()]
-    for block in paragraphs(scenario.story):
-        parts += [paragraph(block), Text()]
+    parts = [Rule("="), *story(scenario, "=")]
     if scenario.effect:
         parts.append(labelled("If it works:", " ".join(paragraphs(scenario.effect)), indent=0, width=13))
     return parts
@@ -251,13 +252,32 @@ def _afterwards(one: CaseOutcome) -> str:
 
 _KEPT = (Outcome.DEFERRED, Outcome.BOUNCED, Outcome.DELIVERED_AUTHENTICATED)
 
+#: Modes, outcomes of the message under attack, and what a sound case with both of them shows.
+_WITHOUT_ENFORCE = (
+    (
+        (Mode.ABSENT, Mode.NONE),
+        (Outcome.DELIVERED_CLEAR,),
+        "Without an enforced policy the sender had no reason to insist on TLS: the message went out in clear.",
+    ),
+    (
+        (Mode.TESTING,),
+        (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED),
+        "Mode testing stops nothing: it lets the mail pass and has the failure reported (RFC 8461, section 5).",
+    ),
+)
+
 
 def lesson(outcomes: Sequence[CaseOutcome]) -> list[str]:
     """Return the closing paragraphs: what stopped the attack, and what it would take to get past that.
 
     Where the cases do not allow a conclusion, the paragraph says so.
     """
-    found = [sentence for sentence in (_without_policy(outcomes), _testing(outcomes)) if sentence]
+    sound = [(one.mode, one.outcome) for one in outcomes if _sound(one)]
+    found = [
+        sentence
+        for modes, bad, sentence in _WITHOUT_ENFORCE
+        if any(mode in modes and outcome in bad for mode, outcome in sound)
+    ]
     enforced = [one for one in outcomes if one.mode == Mode.ENFORCE]
     if not enforced:
         return [
@@ -274,37 +294,17 @@ def _sound(one: CaseOutcome) -> bool:
     return one.ended and not one.broken and set(one.attacks) <= set(one.fired)
 
 
-def _without_policy(outcomes: Sequence[CaseOutcome]) -> str:
-    bare = [one for one in outcomes if one.mode in (Mode.ABSENT, Mode.NONE) and _sound(one)]
-    if not any(one.outcome is Outcome.DELIVERED_CLEAR for one in bare):
-        return ""
-    return "Without an enforced policy the sender had no reason to insist on TLS: the message went out in clear."
-
-
-def _testing(outcomes: Sequence[CaseOutcome]) -> str:
-    tested = [one for one in outcomes if one.mode == Mode.TESTING and _sound(one)]
-    if not any(one.outcome in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED) for one in tested):
-        return ""
-    return "Mode testing stops nothing: it lets the mail pass and has the failure reported (RFC 8461, section 5)."
-
-
 def _enforced(one: CaseOutcome) -> list[str]:
     if not _sound(one):
-        return [f"{one.case} allows no conclusion: {_why_unsound(one)}."]
+        broken = "the lab or the sender itself failed in it" if one.broken else "the attack did not take effect"
+        why = broken if one.ended else "it was not played to its end"
+        return [f"{one.case} allows no conclusion: {why}."]
     if one.outcome in _KEPT and not one.read:
         return _stopped(one)
     if one.outcome in (None, Outcome.UNSETTLED, Outcome.LOST) and not one.read:
         return [f"{one.case} allows no conclusion: {one.sentence}."]
     knew = "although the sender had fetched" if one.policy_learned else "and the sender had not fetched"
     return [f"Nothing stopped the attack in {one.case}: {one.sentence}, {knew} the policy in mode enforce before it."]
-
-
-def _why_unsound(one: CaseOutcome) -> str:
-    if not one.ended:
-        return "it was not played to its end"
-    if one.broken:
-        return "the lab or the sender itself failed in it"
-    return "the attack did not take effect"
 
 
 def _stopped(one: CaseOutcome) -> list[str]:

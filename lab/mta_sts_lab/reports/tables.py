@@ -13,7 +13,7 @@ from rich.text import Text
 from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, World
 from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import COVERAGE, LEVELS, STEPS, level_phrase, levels_explained
-from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, labelled, paragraph, paragraphs
+from mta_sts_lab.reports.layout import Hanging, escaped, explained, labelled, paragraph, paragraphs, story
 from mta_sts_lab.reports.narration import demanded
 
 
@@ -46,13 +46,7 @@ def scenario_page(
     scenario: Scenario, requirements: Mapping[str, Requirement], cases: Sequence[Case] | None = None
 ) -> RenderableType:
     """Return what `show` shows: the story, the obligations, and of each case (or of some) the steps."""
-    parts: list[RenderableType] = [
-        paragraph(scenario.title, style="bold"),
-        escaped(scenario.id),
-        Rule(),
-    ]
-    for block in paragraphs(scenario.story):
-        parts += [paragraph(block), Text()]
+    parts = story(scenario)
     if scenario.effect:
         parts.append(labelled("effect", " ".join(paragraphs(scenario.effect)), indent=0))
     for id_ in scenario.requirements:
@@ -73,7 +67,9 @@ def requirements_table(requirements: Iterable[Requirement]) -> RenderableType:
     rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for requirement in requirements:
         rows[requirement.rfc, requirement.level][requirement.status] += 1
-    table = _table("RFC", "level", *(name for name, _ in COVERAGE.values()), "all", numbers_from=2)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, heading in enumerate(("RFC", "level", *(name for name, _ in COVERAGE.values()), "all")):
+        table.add_column(heading, overflow="fold", justify="right" if number >= 2 else "left")
     total: Counter[str] = Counter()
     for rfc, level in sorted(rows, key=lambda key: (int(key[0]) if key[0].isdigit() else 0, _rank(key[1]))):
         counted = rows[rfc, level]
@@ -118,13 +114,6 @@ def targets_table(targets: Sequence[TargetSummary]) -> RenderableType:
         if target.capabilities:
             parts.append(labelled("claims", ", ".join(target.capabilities)))
     return Group(*parts)
-
-
-def _table(*headings: str, numbers_from: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, heading in enumerate(headings):
-        table.add_column(Text(heading), overflow="fold", justify="right" if number >= numbers_from else "left")
-    return table
 
 
 def _texts(*cells: str) -> list[Text]:

@@ -14,6 +14,8 @@ from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, get_args
 
+import dnslib
+
 from mta_sts_lab.events import (
     ClientHelloSeen,
     ConnectionAccepted,
@@ -33,11 +35,6 @@ from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 if TYPE_CHECKING:
     from mitmproxy import connection, dns, flow, http, tcp
-
-#: The numbers of RFC 1035, section 4.1.1; TIMEOUT is the lab's own word for no answer at all.
-_RCODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5}
-
-_TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "TLSA": 52}
 
 #: QTYPE "*" and class IN of RFC 1035, section 3.2; a time to live is not in the record.
 _ANY = 255
@@ -172,7 +169,7 @@ def _dns_flow(event: Event, fact: DnsAnswered, beginning: float) -> dns.DNSFlow:
         return built
     built.response = _dns_message(event, fact, at)
     built.response.query = False
-    built.response.response_code = _RCODES.get(fact.rcode, 2)
+    built.response.response_code = dnslib.RCODE.reverse.get(fact.rcode, 2)
     built.response.answers = [_resource_record(fact, answer) for answer in fact.answers]
     return built
 
@@ -187,9 +184,8 @@ def _dns_message(event: Event, fact: DnsAnswered, at: float) -> Any:
     message.id = event.number & 0xFFFF
     message.query = True
     message.recursion_desired = True
-    message.questions = [
-        dns.Question(name=escape_unprintable(fact.name), type=_TYPES.get(fact.type, _ANY), class_=_INTERNET)
-    ]
+    name, kind = escape_unprintable(fact.name), dnslib.QTYPE.reverse.get(fact.type, _ANY)
+    message.questions = [dns.Question(name=name, type=kind, class_=_INTERNET)]
     return message
 
 
@@ -201,7 +197,7 @@ def _resource_record(fact: DnsAnswered, answer: str) -> dns.ResourceRecord:
         data = _packed(fact.type, answer)
     except (ValueError, struct.error):
         data = escape_unprintable(answer).encode()
-    kind = _TYPES.get(fact.type, _ANY)
+    kind = dnslib.QTYPE.reverse.get(fact.type, _ANY)
     return dns.ResourceRecord(escape_unprintable(fact.name), kind, _INTERNET, _TTL, data)
 
 

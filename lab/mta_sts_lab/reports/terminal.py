@@ -47,7 +47,7 @@ STYLES = {
     Grade.FAIL: "bold red",
 }
 
-_BLAMED = {
+BLAMED = {
     "target": "the mail server under test",
     "lab": "the lab, not the mail server under test",
     "nobody": "nobody: nothing is proved either way",
@@ -205,7 +205,7 @@ def _judgement_rows(
     yield "check", f"{lesser}{judgement.check} ({judgement.reason})"
     yield from (("step", judgement.step), ("expected", judgement.expected), ("observed", judgement.observed))
     yield "harm", ": ".join(HARMS.get(judgement.harm, ()))
-    yield "to blame", _BLAMED.get(judgement.blame, judgement.blame)
+    yield "to blame", BLAMED.get(judgement.blame, judgement.blame)
     numbers = ", ".join(map(str, judgement.evidence))
     yield "events", f"{numbers} of the record" if numbers else ""
 
@@ -225,7 +225,9 @@ def report_page(comparisons: Sequence[Comparison]) -> RenderableType:
             parts.append(paragraph(f'It tells the domain: "{comparison.lesson}."', indent=2, style="bold"))
     if parts:
         found = {field.grade for comparison in comparisons for field in comparison.fields}
-        parts += [Text(), explained({grade.value: GRADES[grade] for grade in GRADES if grade in found}), Text()]
+        words = {grade.value: GRADES[grade] for grade in GRADES if grade in found}
+        words['counts such as "1 to 2"'] = "it is not certain that every session belongs into this report"
+        parts += [Text(), explained(words), Text()]
     return Group(*parts)
 
 

@@ -64,7 +64,7 @@ function expectedPart(told, open) {
 }
 
 function judgedPart(told) {
-  const parts = [heading("Obligations")];
+  const parts = [heading("What the judge found")];
   const passed = told.judgements.filter((judged) => judged.grade === "pass");
   const others = told.judgements.filter((judged) => judged.grade !== "pass");
   if (!told.judgements.length) parts.push(make("p", "", "No check of this case came to a result."));
@@ -72,7 +72,7 @@ function judgedPart(told) {
   if (passed.length) {
     const list = make("ul", "");
     for (const judged of passed) list.append(make("li", "", ...passedLine(judged)));
-    const details = make("details", "passed", make("summary", "", `${passed.length} kept`), list);
+    const details = make("details", "passed", make("summary", "", `${passed.length} ${passed.length === 1 ? "check" : "checks"} passed`), list);
     details.open = !others.length;
     parts.push(details);
   }
@@ -87,6 +87,7 @@ function judgementPart(judged) {
     ["step", judged.step],
     ["expected", judged.expected],
     ["observed", judged.observed],
+    ["harm", judged.harm],
     ["to blame", judged.blame],
   ].filter(([, said]) => said);
   const list = rowsList(rows);

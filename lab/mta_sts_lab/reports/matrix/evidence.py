@@ -20,9 +20,10 @@ from mta_sts_lab.model import Case, Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.case_outcome import case_outcome
 from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.glossary import HARMS
 from mta_sts_lab.reports.matrix.table import rank
 from mta_sts_lab.reports.tables import step_rows
-from mta_sts_lab.reports.terminal import RECORD_FILE, deciding_options, repeat_command
+from mta_sts_lab.reports.terminal import BLAMED, RECORD_FILE, deciding_options, repeat_command
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
@@ -90,7 +91,8 @@ def _expected(case: Case, verdict: Verdict | None) -> dict[str, Any]:
 def _judgement(judgement: Judgement) -> dict[str, Any]:
     members: dict[str, Any] = msgspec.to_builtins(judgement)
     cut = {name: _cut(value) if isinstance(value, str) else value for name, value in members.items()}
-    return cut | {"events": cut.pop("evidence")}
+    words = {"harm": ": ".join(HARMS.get(judgement.harm, ())), "blame": BLAMED.get(judgement.blame, cut["blame"])}
+    return cut | words | {"events": cut.pop("evidence")}
 
 
 def _timeline(lines: Sequence[Line]) -> dict[str, Any]:

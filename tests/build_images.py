@@ -6,7 +6,7 @@ import sys
 
 from mta_sts_lab.backends.docker.builds import build_all
 from mta_sts_lab.backends.docker.engine import EngineError, connect
-from mta_sts_lab.backends.docker.folder import find_target
+from mta_sts_lab.backends.folder import find_target
 
 #: The lab's own image serves the reference sender, too.
 TARGETS = ("reference-docker", "postfix", "chasquid", "exim")

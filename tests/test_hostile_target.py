@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import gzip
 import json
@@ -27,8 +26,9 @@ from mta_sts_lab.reports.verdicts_reading import parse_verdicts
 from mta_sts_lab.reports.writers.junit import junit_xml
 from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document
 from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.runs import RunResult, load_shipped_catalogue
 
-from tests.playing import Played, play, shipped_catalogue
+from tests.playing import play
 
 REQUIREMENTS = load_requirements()
 CASES = (
@@ -86,10 +86,10 @@ values = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    catalogue = shipped_catalogue()
+def played(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    catalogue = load_shipped_catalogue()
     chosen = [catalogue.cases[case] for case in CASES]
-    return asyncio.run(play(catalogue, chosen, tmp_path_factory.mktemp("target")))
+    return play(catalogue, chosen, tmp_path_factory.mktemp("runs"))
 
 
 def read_by_everybody(record: Record) -> None:
@@ -107,13 +107,13 @@ def read_by_everybody(record: Record) -> None:
     assert matrix_html(matrix, evidence, REQUIREMENTS).encode()
 
 
-def test_the_record_itself_is_read(played: Played) -> None:
+def test_the_record_itself_is_read(played: RunResult) -> None:
     read_by_everybody(played.record)
     assert sum(isinstance(event.fact, ReportReceived) for event in played.record.events) >= len(CASES)
 
 
 @pytest.mark.parametrize("kinds", [{"ReportReceived"}, {*FOREIGN} - {"ReportReceived"}], ids=["reports", "the rest"])
-def test_no_odd_word_in_every_place_ends_the_judges_work(played: Played, kinds: set[str]) -> None:
+def test_no_odd_word_in_every_place_ends_the_judges_work(played: RunResult, kinds: set[str]) -> None:
     for odd in ODD:
         events = tuple(
             _saying(event, odd) if type(event.fact).__name__ in kinds else event for event in played.record.events
@@ -138,13 +138,13 @@ HOSTILE = settings(
 
 @HOSTILE
 @given(st.data())
-def test_no_word_of_the_target_ends_the_judges_work(played: Played, data: st.DataObject) -> None:
+def test_no_word_of_the_target_ends_the_judges_work(played: RunResult, data: st.DataObject) -> None:
     read_by_everybody(bent(played.record, data, _with_other_words, lambda event: type(event.fact).__name__ in FOREIGN))
 
 
 @HOSTILE
 @given(st.data())
-def test_no_report_ends_the_judges_work(played: Played, data: st.DataObject) -> None:
+def test_no_report_ends_the_judges_work(played: RunResult, data: st.DataObject) -> None:
     read_by_everybody(bent(played.record, data, _with_another_report, lambda event: _report_in(event) is not None))
 
 
@@ -216,6 +216,6 @@ def _put(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
     return document
 
 
-def test_reports_are_bent_in_both_transports(played: Played) -> None:
+def test_reports_are_bent_in_both_transports(played: RunResult) -> None:
     reports = [event for event in played.record.events if _report_in(event)]
     assert {event.fact.transport for event in reports if isinstance(event.fact, ReportReceived)} == {"https", "mail"}

@@ -11,17 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.backends.in_process import InProcess
+from mta_sts_lab.backends.registry import register
 from mta_sts_lab.events import DeadlinePassed, Event, LabFailed, TargetFailed
 from mta_sts_lab.model import Grade, Requirement, Scenario, Verdict
 from mta_sts_lab.reference.flaws import FLAWS, Flaw
 from mta_sts_lab.reference.settings import IN_PROCESS
 from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.runner import run
+from mta_sts_lab.runs import RunResult, load_shipped_catalogue
 from mta_sts_lab.timeouts import LEARN_POLICY_IN_PROCESS
 
-from tests.playing import Played, play, shipped_catalogue
+from tests.playing import play
 
-CATALOGUE = shipped_catalogue()
+CATALOGUE = load_shipped_catalogue()
 REQUIREMENTS = load_requirements()
 
 #: Where nobody may ask for the policy it is waited for in vain: that is the point of these cases.
@@ -63,8 +65,8 @@ def _told(verdicts: Iterable[Verdict]) -> str:
 
 
 @pytest.mark.alone
-async def test_the_correct_sender_passes_everything(tmp_path: Path) -> None:
-    played = await play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path)
+def test_the_correct_sender_passes_everything(tmp_path: Path) -> None:
+    played = play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path)
     assert {verdict.case for verdict in played.verdicts} == set(CATALOGUE.cases)
     assert [verdict for verdict in played.verdicts if verdict.grade is not Grade.PASS] == [], _told(played.verdicts)
     trouble = DeadlinePassed | LabFailed | TargetFailed
@@ -74,18 +76,18 @@ async def test_the_correct_sender_passes_everything(tmp_path: Path) -> None:
 
 
 @every_flaw
-async def test_a_flaw_is_killed_for_its_own_obligation(flaw: Flaw, tmp_path: Path) -> None:
+def test_a_flaw_is_killed_for_its_own_obligation(flaw: Flaw, tmp_path: Path) -> None:
     killers = _killers(flaw)
     assert killers, f"no scenario says that it kills {flaw.name}: it breaks {flaw.obligation}"
     cases = [case for scenario in killers for case in scenario.cases]
-    played = await play(CATALOGUE, cases, tmp_path, [flaw.name])
+    played = play(CATALOGUE, cases, tmp_path, [flaw.name])
     scenario_of = {case.id: case.scenario for case in cases}
     killed = {scenario_of[verdict.case] for verdict in played.verdicts if _kills(verdict, flaw)}
     assert {scenario.id for scenario in killers} - killed == set(), _told(played.verdicts)
     assert _trouble(played) == []
 
 
-def _trouble(played: Played) -> list[Event]:
+def _trouble(played: RunResult) -> list[Event]:
     """Return what must not happen under a flaw either: that a message of its own never settles, or the lab fails.
 
     A policy that nobody fetches is waited for in vain: some flaws are just that.
@@ -114,13 +116,14 @@ def test_a_flaw_breaks_an_obligation_that_a_scenario_which_kills_it_is_about(fla
 
 
 @pytest.mark.parametrize("flaws", [["retries_reports_at_even_pauses"], []], ids=["even", "growing"])
-async def test_pauses_too_wide_to_be_told_are_no_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flaws: list[str]
+def test_pauses_too_wide_to_be_told_are_no_pass(
+    tmp_path: Path, request: pytest.FixtureRequest, flaws: list[str]
 ) -> None:
     """The case watches for twenty minutes: in that time pauses that begin with 500 s look alike, even or growing."""
     wide = replace(IN_PROCESS, retry_seconds=500.0)
-    monkeypatch.setattr(run, "SETTINGS_IN_PROCESS", wide)
-    played = await play(CATALOGUE, CATALOGUE.find(["rpt-mail/pauses-grow[enforce]"]), tmp_path, flaws)
+    register(InProcess(settings=wide))
+    request.addfinalizer(lambda: register(InProcess()))
+    played = play(CATALOGUE, CATALOGUE.find(["rpt-mail/pauses-grow[enforce]"]), tmp_path, flaws)
     (verdict,) = played.verdicts
     assert verdict.grade is Grade.INCONCLUSIVE, _told([verdict])
     assert "too-few-attempts" in {judgement.reason for judgement in verdict.judgements}

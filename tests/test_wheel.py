@@ -27,7 +27,7 @@ LONGEST = 240.0
 #: Prints the name that each image would have.
 PRINT_IMAGES = """
 from mta_sts_lab.backends.docker import images
-from mta_sts_lab.backends.docker.folder import shipped_targets
+from mta_sts_lab.backends.folder import shipped_targets
 images._image = lambda client, name, context, say: f"{name}:{context.digest()}"
 print(images.lab_image(None, print), *(images.target_image(None, one, print) for one in shipped_targets().values()))
 """

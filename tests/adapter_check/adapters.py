@@ -10,21 +10,21 @@ from typing import Any
 
 from aiohttp import web
 from mta_sts_lab.adapter_check import Finding, Word, judge_adapter
+from mta_sts_lab.adapter_check.run import play_plan
 from mta_sts_lab.model import Case
-from mta_sts_lab.record import Footer, Header, Record, Recorder
+from mta_sts_lab.record import Record
 from mta_sts_lab.reference.flaws import parse_flaws
 from mta_sts_lab.reference.sender import ReferenceSender
 from mta_sts_lab.reference.server import build_application
-from mta_sts_lab.runner.outlet import Outlet
-from mta_sts_lab.runner.plan import Plan, plan_check
-from mta_sts_lab.runner.run import PREFIX_IN_PROCESS, check
-from mta_sts_lab.runner.run_timeouts import Timeouts
+from mta_sts_lab.runner.context import Timeouts
+from mta_sts_lab.runner.plan import plan_check
+from mta_sts_lab.runner.run import RunningWorld, RunSetup
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import Deadline
-from mta_sts_lab.world.network import LoopbackNetwork, Network
+from mta_sts_lab.world.network import Network
 
-from tests.runner.arena import AUTHORITY, IMPATIENT, QUICK
+from tests.runner.arena import AUTHORITY, IMPATIENT, QUICK, Kept
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -74,11 +74,11 @@ class Adapter:
     sender: ReferenceSender = field(init=False)
     _runner: web.AppRunner | None = None
 
-    async def start(self, network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> RemoteTarget:
+    async def start(self, world: RunningWorld) -> RemoteTarget:
         self.sender = ReferenceSender(
-            network=self.network(network),
-            dns=self.dns or dns_address,
-            ca_pem=(self.ca_pem or ca_pem).decode(),
+            network=self.network(world.network),
+            dns=self.dns or world.dns_address,
+            ca_pem=(self.ca_pem or world.ca_pem).decode(),
             directory=self.directory,
             flaws=parse_flaws(self.flaws),
             settings=self.settings,
@@ -139,23 +139,18 @@ PATIENT = replace(
 
 async def checked(adapter: Adapter, ready_seconds: float = 0.3, timeouts: Timeouts = PATIENT) -> Result:
     """Check an adapter as `sts-lab target-check` does."""
-    headers: list[Header] = []
-    events: list[Any] = []
-    footers: list[Footer] = []
-    logs: list[str] = []
+    kept = Kept()
     before = asyncio.all_tasks()
-    outlet = Outlet(headers.append, events.append, footers.append, logs.append)
-    plan: Plan = plan_check(("sts-lab", "target-check"), 7)
+    plan = plan_check(("sts-lab", "target-check"), 7)
+    setup = RunSetup(authority=AUTHORITY, timeouts=timeouts)
     try:
-        await check(
-            plan, LoopbackNetwork(), PREFIX_IN_PROCESS, AUTHORITY, adapter.start, timeouts, outlet, ready_seconds
-        )
+        await play_plan(plan, setup, adapter.start, kept.outlet(), ready_seconds)
     finally:
         await adapter.stop()
     assert asyncio.all_tasks() == before
-    assert footers[0].complete
-    record = Record(headers[0], tuple(events), footers[0])
-    return Result(judge_adapter(record), record, "".join(logs))
+    record = kept.record()
+    assert record.footer.complete
+    return Result(judge_adapter(record), record, kept.files.get("log.txt", ""))
 
 
 __all__ = ["NOBODY", "PATIENT", "Adapter", "Case", "Elsewhere", "Result", "checked", "says"]

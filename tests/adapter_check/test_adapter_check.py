@@ -156,7 +156,9 @@ async def test_the_ca_is_not_trusted_where_a_policy_demands_it(tmp_path: Path) -
     def foreign(sender: ReferenceSender) -> None:
         sender._contexts.verified = TlsContexts(Authority.create().certificate_pem.decode(), sender.flaws).verified
 
-    result = await checked(Adapter(tmp_path, prepare=foreign))
+    # While the message to the slow host is active no attempt is asked for.
+    timeouts = replace(PATIENT, settle=Deadline("settle", 8.0))
+    result = await checked(Adapter(tmp_path, prepare=foreign), timeouts=timeouts)
     assert "ca-not-trusted" in result.codes()
     assert "mail was deferred" in result.of("ca-not-trusted").observed
 

@@ -14,8 +14,11 @@ from mta_sts_lab.catalogue import load_catalogue
 from mta_sts_lab.events import AttackFired
 from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.shipped_files import shipped_files
 
-from tests.playing import SCENARIOS, play
+from tests.playing import play
+
+SCENARIOS = shipped_files() / "scenarios"
 
 ATTACK = '''"""rename_offer: STARTTLS is offered under another name."""
 
@@ -30,9 +33,7 @@ def rename_offer(session, parameters):
 '''
 
 
-async def test_an_attack_in_a_file_of_its_own_is_found_and_played(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attack_in_a_file_of_its_own_is_found_and_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "attacks").mkdir()
     (tmp_path / "attacks" / "rename_offer.py").write_text(ATTACK, encoding="utf-8")
     monkeypatch.setattr(mta_sts_lab.attacks, "__path__", [*mta_sts_lab.attacks.__path__, str(tmp_path / "attacks")])
@@ -48,7 +49,7 @@ async def test_an_attack_in_a_file_of_its_own_is_found_and_played(
     forms = {name: attack.form for name, attack in attacks.items()}
     catalogue = load_catalogue(tmp_path / "scenarios", forms, load_requirements(), FLAWS)
 
-    played = await play(catalogue, catalogue.find(("starttls/renamed[enforce]",)), tmp_path / "sender")
+    played = play(catalogue, catalogue.find(("starttls/renamed[enforce]",)), tmp_path / "runs")
     assert {verdict.case: verdict.grade.value for verdict in played.verdicts} == {
         "starttls/renamed[enforce]": "pass",
         "starttls/renamed[absent]": "pass",

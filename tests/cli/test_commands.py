@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from mta_sts_lab import __version__
 from mta_sts_lab.attacks.toolkit.controller import AttackController
-from mta_sts_lab.backends.docker.folder import read_folder
+from mta_sts_lab.backends.folder import read_folder
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import AttackUse
 from mta_sts_lab.record import read_record
@@ -169,7 +169,7 @@ WRONG = [
     (["target-check", "nothing-like-it"], 2, "(a folder of your own is given as a path: ./my-mta)"),
     (["target-check", "./no-such-folder"], 2, "no-such-folder/target.toml"),
     (["target-check", "postfix", "--flaw", "ignores_policy"], 2, "postfix has only the flaws it has"),
-    (["run", "--target", "refrence"], 2, "did you mean reference-docker?"),
+    (["run", "--target", "refrence"], 2, "did you mean reference or reference-docker?"),
     (["run", "--target", "nothing-like-it"], 2, ", postfix, "),
     (["run", "--target", "./no-such-folder"], 2, "no-such-folder/target.toml"),
     (["run", "--mode", "enforced"], 2, "the modes are enforce, testing, none, absent"),
@@ -258,7 +258,7 @@ class TestScenarioFiles:
     def files(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = shell.folder / "checkout"
         (folder / "scenarios" / "starttls").mkdir(parents=True)
-        monkeypatch.setattr("mta_sts_lab.runs.workflow.shipped_files", lambda: folder)
+        monkeypatch.setattr("mta_sts_lab.runs.service.shipped_files", lambda: folder)
         return folder / "scenarios" / "starttls" / "strip.toml"
 
     @pytest.mark.parametrize("command", [["lint"], ["run", STRIP], ["list"], ["demo", "strip"]])
@@ -402,8 +402,14 @@ class TestJudgeAndWhatIsKnown:
         assert answer.status == 1
         assert "no known failures were kept in " in answer.out
 
+    def test_the_file_of_an_older_run_is_read_under_its_old_name(self, shell: Shell, place: Path) -> None:
+        self.write_known(place)
+        (place / "target" / "known-failures.toml").rename(place / "target" / "known-deviations.toml")
+        answer = shell("judge", place.name)
+        assert (answer.status, "It has no policy." in answer.out) == (0, True)
+
     def test_a_broken_list_is_a_message(self, shell: Shell, place: Path) -> None:
-        (place / "target" / "known-failures.toml").write_text("[[known-failure]]\n")
+        (place / "target" / "known-failures.toml").write_text("[[deviation]]\n")
         assert "known-failures.toml: " in shell("judge", place.name).message(2)
 
     @pytest.mark.parametrize("content", [b"# nothing yet\n", None])

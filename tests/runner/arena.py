@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
-from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
-from mta_sts_lab.catalogue import Catalogue, load_catalogue
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.judge import judge
 from mta_sts_lab.model import About, Case, Verdict
-from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record, Recorder
-from mta_sts_lab.reference.flaws import FLAWS, parse_flaws
+from mta_sts_lab.record import Footer, Header, Record, Recorder
+from mta_sts_lab.reference.flaws import parse_flaws
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.runner.play import play
-from mta_sts_lab.runner.queue_watch import QueueWatch
-from mta_sts_lab.runner.run_context import RunContext
-from mta_sts_lab.runner.run_timeouts import Timeouts
-from mta_sts_lab.shipped_files import shipped_files
+from mta_sts_lab.runner import run as run_module
+from mta_sts_lab.runner.context import Outlet, RunContext, Timeouts
+from mta_sts_lab.runner.plan import Plan
+from mta_sts_lab.runner.run import RunningWorld, RunSetup, run
+from mta_sts_lab.runs import load_shipped_catalogue
 from mta_sts_lab.targets.contract import Held, MailSession, Target, TargetError
 from mta_sts_lab.timeouts import OWN_RHYTHM_IN_PROCESS, Deadline
 from mta_sts_lab.world.internet import Internet
-from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
 
 AUTHORITY = Authority.create()
@@ -56,17 +53,14 @@ IMPATIENT = Timeouts(
 QUICK = Settings(connect_seconds=1.0, command_seconds=1.0, fetch_seconds=1.0, lookup_seconds=0.2)
 
 
-def shelf() -> Catalogue:
-    """Return the shipped scenarios."""
-    return load_catalogue(shipped_files() / "scenarios", ATTACK_FORMS, REQUIREMENTS, FLAWS)
+CATALOGUE = load_shipped_catalogue()
 
 
 def cases_of(*patterns: str) -> list[Case]:
-    """Return cases of the catalogue, with the arms that they need."""
-    catalogue = shelf()
-    chosen = {case.id: case for case in catalogue.find(patterns)}
+    """Return cases of the catalogue, with the control cases that they need."""
+    chosen = {case.id: case for case in CATALOGUE.find(patterns)}
     return list(chosen.values()) + [
-        catalogue.cases[case.control] for case in chosen.values() if case.control and case.control not in chosen
+        CATALOGUE.cases[case.control] for case in chosen.values() if case.control and case.control not in chosen
     ]
 
 
@@ -78,6 +72,9 @@ class Around:
 
     async def about(self) -> About:
         return await self.inside.about()
+
+    async def greet(self) -> None:
+        await self.inside.greet()
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         return await self.inside.inject(sender, recipient, message)
@@ -130,7 +127,7 @@ class Played:
 
 @dataclass
 class Arena:
-    """One run. `on_event` sees every event, and the arena, while it happens."""
+    """One run, without the probes that come before others. `on_event` sees every event, and the arena, as it happens."""
 
     directory: Path
     flaws: tuple[str, ...] = ()
@@ -143,63 +140,83 @@ class Arena:
     on_event: Callable[[Arena, Event], None] = lambda arena, event: None
     internet: Internet = field(init=False)
     target: InProcessTarget = field(init=False)
-    stage: RunContext = field(init=False)
+    context: RunContext = field(init=False)
     #: What `on_event` began: it must not outlive the run.
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _began: float = 0.0
 
     async def play(self, cases: Sequence[Case], supporting: Iterable[str] = ()) -> Played:
         """Play some cases and judge them."""
-        recorder = Recorder(self.clock)
-        network = LoopbackNetwork()
         before = asyncio.all_tasks()
-        self.internet = await Internet.open(network, AUTHORITY, recorder, seed=7)
+        kept = Kept()
+        plan = Plan("arena", "2026-01-01T00:00:00+00:00", (), 7, tuple(cases), frozenset(supporting))
+        setup = RunSetup(authority=AUTHORITY, timeouts=self.timeouts)
+        with (
+            mock.patch.object(run_module, "Recorder", partial(Recorder, self.clock)),
+            mock.patch.object(run_module, "AttackController", self.attack_controller),
+        ):
+            await run(plan, setup, self._start, self._ready, kept.outlet())
+        seconds = time.monotonic() - self._began
+        left = asyncio.all_tasks() - before
+        assert not left, f"a task outlived the run: {left}"
+        return Played({v.case: v for v in judge(kept.record(), REQUIREMENTS)}, kept.events, seconds)
+
+    async def _start(self, world: RunningWorld) -> Target:
+        self.internet = world.internet
         self.target = InProcessTarget(
-            network=network,
-            dns=self.internet.dns_address,
-            ca_pem=AUTHORITY.certificate_pem.decode(),
+            network=world.network,
+            dns=world.dns_address,
+            ca_pem=world.ca_pem.decode(),
             directory=self.directory,
             flaws=parse_flaws(self.flaws),
             settings=self.settings,
-            on_error=recorder.lab_failed,
+            on_error=world.recorder.lab_failed,
         )
         await self.target.start()
-        target = self.wrap(self.target)
-        about = self.about(await target.about())
-        attack_controller = self.attack_controller(recorder, AUTHORITY)
-        watch = QueueWatch(target, recorder, self.timeouts.queue_poll, self.timeouts.queue_look)
-        self.stage = RunContext(
-            target, about, self.internet, attack_controller, recorder, watch, self.timeouts, random.Random("canaries")
-        )
-        events: list[Event] = []
-        recorder.listen(events.append)
-        recorder.listen(lambda event: self.on_event(self, event))
-        began = time.monotonic()
-        try:
-            await play(self.stage, cases, frozenset(supporting))
-            seconds = time.monotonic() - began
-        finally:
-            await asyncio.gather(*self.tasks, return_exceptions=True)
-            await attack_controller.close()
-            await target.close()
-            await self.internet.close()
-        left = asyncio.all_tasks() - before
-        assert not left, f"a task outlived the run: {left}"
-        return Played({v.case: v for v in judge(_record(cases, about, events), REQUIREMENTS)}, events, seconds)
+        return _Ending(self.wrap(self.target), self.about, self.tasks)
+
+    async def _ready(self, context: RunContext) -> None:
+        assert isinstance(context.target, _Ending)
+        self.context = replace(context, target=context.target.inside)
+        context.recorder.listen(lambda event: self.on_event(self, event))
+        self._began = time.monotonic()
 
 
-def _record(cases: Sequence[Case], about: About, events: list[Event]) -> Record:
-    header = Header(
-        record=RECORD_VERSION,
-        run="arena",
-        started="2026-01-01T00:00:00+00:00",
-        command=(),
-        versions={},
-        seed=7,
-        cases=tuple(cases),
-        about=about,
-    )
-    kinds = Counter(type(event.fact).__name__ for event in events)
-    return Record(header, tuple(events), Footer(RECORD_VERSION, len(events), True, dict(kinds)))
+class _Ending(Around):
+    """The arena's target: it says of itself what the test wants, and waits at its end for what the test began."""
+
+    def __init__(self, inside: Target, change: Callable[[About], About], tasks: list[asyncio.Task[Any]]) -> None:
+        super().__init__(inside)
+        self._change = change
+        self._tasks = tasks
+
+    async def about(self) -> About:
+        return self._change(await self.inside.about())
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.inside.close()
+
+
+@dataclass
+class Kept:
+    """An outlet that keeps everything."""
+
+    headers: list[Header] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    footers: list[Footer] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def outlet(self) -> Outlet:
+        return Outlet(self.headers.append, self._event, self.footers.append, self.files.__setitem__)
+
+    def record(self) -> Record:
+        return Record(self.headers[0], tuple(self.events), self.footers[0])
+
+    def _event(self, event: Event) -> None:
+        self.events.append(event)
+        self.began.set()
 
 
 def with_expectation(case: Case, **changes: Any) -> Case:
@@ -209,13 +226,14 @@ def with_expectation(case: Case, **changes: Any) -> Case:
 
 
 __all__ = [
+    "CATALOGUE",
     "IMPATIENT",
     "QUICK",
     "Arena",
     "Around",
+    "Kept",
     "Played",
     "TargetError",
     "cases_of",
-    "shelf",
     "with_expectation",
 ]

@@ -205,7 +205,7 @@ async def test_an_exception_outside_every_case_ends_the_waiting(tmp_path: Path) 
 
     def fail(arena: Arena, event: Event) -> None:
         if attacked(event):
-            arena.stage.recorder.lab_failed("elsewhere", RuntimeError("the floor gave way"))
+            arena.context.recorder.lab_failed("elsewhere", RuntimeError("the floor gave way"))
 
     played = await Arena(tmp_path, on_event=fail).play(STRIP)
     assert set(played.grades().values()) == {"lab-error"}
@@ -352,7 +352,7 @@ async def test_a_target_that_dies_in_mid_run(tmp_path: Path, step: str) -> None:
 
     def kill(arena: Arena, event: Event) -> None:
         if attacked(event):
-            arena.stage.target.dead = True  # type: ignore[attr-defined]
+            arena.context.target.dead = True  # type: ignore[attr-defined]
             arena.tasks.append(asyncio.ensure_future(arena.target.sender.stop(gently=False)))
 
     began = time.monotonic()
@@ -367,7 +367,7 @@ async def test_a_target_that_dies_in_mid_run(tmp_path: Path, step: str) -> None:
 async def test_cases_that_have_not_begun_when_the_target_dies_are_not_played(tmp_path: Path) -> None:
     def kill(arena: Arena, event: Event) -> None:
         if isinstance(event.fact, CaseEnded):
-            arena.stage.target.dead = True  # type: ignore[attr-defined]
+            arena.context.target.dead = True  # type: ignore[attr-defined]
 
     class Counting(Mortal):
         calls = 0
@@ -442,7 +442,7 @@ async def test_a_target_that_falls_silent_in_mid_run(tmp_path: Path) -> None:
 
     def silence(arena: Arena, event: Event) -> None:
         if isinstance(event.fact, StepBegan) and event.step == "attack":
-            arena.stage.target.dead = True  # type: ignore[attr-defined]
+            arena.context.target.dead = True  # type: ignore[attr-defined]
 
     patient = replace(IMPATIENT, settle=Deadline("settle", 60), inject=Deadline("inject", 60))
     played = await Arena(tmp_path, wrap=Silent, on_event=silence, timeouts=patient).play(STRIP)
@@ -469,7 +469,8 @@ OWN_RETRY = replace(QUICK, retry_seconds=0.4, longest_retry_seconds=0.4)
 
 
 def tries_again_by_itself(about: About) -> About:
-    return replace(about, retry_seconds=0.4)
+    """Return what it says, without its claim to send reports: nobody asks a black box for any, and that is a note."""
+    return replace(about, retry_seconds=0.4, set_aside=())
 
 
 @pytest.mark.parametrize(("flaws", "expected"), [((), "pass"), (("ignores_policy",), "fail")])
@@ -505,7 +506,7 @@ async def test_a_slow_black_box_is_waited_for_as_long_as_it_says(tmp_path: Path)
         clock=fast_clock,
         settings=doubling,
         timeouts=replace(IMPATIENT, longest_retry=Deadline("longest-retry", 2.0)),
-        about=lambda about: replace(about, own_retry_seconds=0.7),
+        about=lambda about: replace(about, own_retry_seconds=0.7, set_aside=()),
     )
     played = await arena.play(STRIP)
     assert played.grade(ENFORCE) == "pass", played.verdicts[ENFORCE]

@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.events import Event, LabFailed
+from mta_sts_lab.backends.in_process import REFERENCE, InProcess
+from mta_sts_lab.backends.registry import Job
+from mta_sts_lab.events import LabFailed
 from mta_sts_lab.model import About, Mode
-from mta_sts_lab.record import Footer, Header, Recorder
 from mta_sts_lab.reference.queue import Queue
-from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.context import IN_PROCESS as TIMEOUTS
+from mta_sts_lab.runner.context import RunContext, Timeouts
 from mta_sts_lab.runner.plan import Plan, header_of, plan_run
-from mta_sts_lab.runner.run import PREFIX_IN_PROCESS, run, run_in_process
+from mta_sts_lab.runner.run import RunningWorld, RunSetup, run
 from mta_sts_lab.targets.contract import Target, TargetError
-from mta_sts_lab.world.network import AddressInUse, Listener, LoopbackNetwork, Network
+from mta_sts_lab.world.network import AddressInUse, Listener, LoopbackNetwork
 
-from tests.runner.arena import AUTHORITY, IMPATIENT, Around, shelf
-
-SHELF = shelf()
+from tests.runner.arena import AUTHORITY, CATALOGUE, IMPATIENT, Around, Kept
 
 
 def plan_of(*patterns: str) -> Plan:
-    return plan_run(SHELF.find(patterns), SHELF.cases, ("sts-lab", "run"), 7)
+    return plan_run(CATALOGUE.find(patterns), CATALOGUE.cases, ("sts-lab", "run"), 7)
 
 
-@dataclass
-class Kept:
-    """An outlet that keeps everything."""
+SETUP = RunSetup(authority=AUTHORITY, timeouts=IMPATIENT)
 
-    headers: list[Header] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    footers: list[Footer] = field(default_factory=list)
-    logs: list[str] = field(default_factory=list)
-    began: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def outlet(self) -> Outlet:
-        def event(one: Event) -> None:
-            self.events.append(one)
-            self.began.set()
+async def played(pattern: str, kept: Kept, directory: Path, timeouts: Timeouts = TIMEOUTS) -> None:
+    """Play some cases against the reference sender."""
+    await InProcess(timeouts=timeouts).play_here(Job(plan_of(pattern), REFERENCE, kept.outlet(), directory))
 
-        return Outlet(self.headers.append, event, self.footers.append, self.logs.append)
+
+async def ready(context: RunContext) -> None:
+    """No probe comes before the cases."""
 
 
 class TestPlan:
@@ -62,7 +56,7 @@ class TestPlan:
         assert [case.mode for case in plan.cases].count(Mode.ABSENT) == 1
 
     def test_runs_have_different_names_and_seeds(self) -> None:
-        plans = [plan_run(SHELF.find(["starttls/strip"]), SHELF.cases, (), None) for _ in range(3)]
+        plans = [plan_run(CATALOGUE.find(["starttls/strip"]), CATALOGUE.cases, (), None) for _ in range(3)]
         assert len({plan.run for plan in plans}) == 3
         assert len({plan.seed for plan in plans}) == 3
 
@@ -79,20 +73,20 @@ class TestPlan:
 async def test_a_whole_run(tmp_path: Path) -> None:
     kept = Kept()
     before = asyncio.all_tasks()
-    await run_in_process(plan_of("starttls/strip[absent]"), tmp_path, frozenset(), kept.outlet())
+    await played("starttls/strip[absent]", kept, tmp_path)
     assert len(kept.headers) == 1
     (footer,) = kept.footers
     assert footer.complete
     assert footer.events == len(kept.events)
     assert [event.number for event in kept.events] == list(range(1, len(kept.events) + 1))
-    assert "delivered" in kept.logs[0]
+    assert "delivered" in kept.files["log.txt"]
     assert asyncio.all_tasks() == before
 
 
 async def test_an_interrupted_run_is_marked_incomplete_and_leaves_nothing(tmp_path: Path) -> None:
     kept = Kept()
     before = asyncio.all_tasks()
-    running = asyncio.create_task(run_in_process(plan_of("starttls/*"), tmp_path, frozenset(), kept.outlet()))
+    running = asyncio.create_task(played("starttls/*", kept, tmp_path))
     await kept.began.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -117,7 +111,7 @@ async def test_a_fault_of_the_reference_sender_is_a_fault_of_the_lab(
 
     monkeypatch.setattr(Queue, "_settle", stumble_once)
     kept = Kept()
-    await run_in_process(plan_of("starttls/strip[absent]"), tmp_path, frozenset(), kept.outlet(), IMPATIENT)
+    await played("starttls/strip[absent]", kept, tmp_path, IMPATIENT)
     assert any("a fault in the queue" in event.fact.error for event in kept.events if isinstance(event.fact, LabFailed))
 
 
@@ -128,7 +122,7 @@ class Occupied(LoopbackNetwork):
         raise AddressInUse(f"cannot receive on {address} port {port} (UDP): address in use; is another lab using it?")
 
 
-async def started(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
+async def started(world: RunningWorld) -> Target:
     raise AssertionError("no target is started in a world that did not come up")
 
 
@@ -136,9 +130,7 @@ async def test_an_occupied_port(tmp_path: Path) -> None:
     kept = Kept()
     before = asyncio.all_tasks()
     with pytest.raises(AddressInUse, match="is another lab using it"):
-        await run(
-            plan_of("starttls/strip"), Occupied(), PREFIX_IN_PROCESS, AUTHORITY, started, IMPATIENT, kept.outlet()
-        )
+        await run(plan_of("starttls/strip"), replace(SETUP, network=Occupied()), started, ready, kept.outlet())
     assert not kept.headers
     assert not kept.events
     assert asyncio.all_tasks() == before
@@ -159,13 +151,11 @@ async def test_a_target_that_never_answers(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     target = NeverUp(None)  # type: ignore[arg-type]
 
-    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> Target:
+    async def start(world: RunningWorld) -> Target:
         return target
 
     with pytest.raises(TargetError, match="no answer"):
-        await run(
-            plan_of("starttls/strip"), LoopbackNetwork(), PREFIX_IN_PROCESS, AUTHORITY, start, IMPATIENT, kept.outlet()
-        )
+        await run(plan_of("starttls/strip"), SETUP, start, ready, kept.outlet())
     assert target.closed
     assert not kept.headers
     assert [footer.complete for footer in kept.footers] == [False], "the file ignores a footer without a header"

@@ -10,17 +10,16 @@ from mta_sts_lab.adapter_check.probes import (
     CACHE,
     HONEST,
     KNOWN_POLICY,
-    MTA_STS,
     PERSISTENT,
     POLICY_UNCLAIMED,
     REPORTED,
     STRANGER,
-    TLS_RPT,
     UNTRUSTED,
 )
 from mta_sts_lab.events import NotSupported, ReportReceived, ReportsLeft
 from mta_sts_lab.judge.arrivals import Arrival, arrival_of
 from mta_sts_lab.model import Case, Outcome
+from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 
 #: What a target can claim and the lab has cases for.
 PROBED = (MTA_STS, TLS_RPT)

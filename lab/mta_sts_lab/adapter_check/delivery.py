@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Word, at
-from mta_sts_lab.adapter_check.probes import HONEST, MTA_STS, POLICY
+from mta_sts_lab.adapter_check.probes import HONEST, POLICY
 from mta_sts_lab.events import (
     BounceReceived,
     ConnectionAccepted,
@@ -20,7 +20,8 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.model import Case, Outcome
-from mta_sts_lab.targets.contract_http import unknown_told
+from mta_sts_lab.targets.contract import MTA_STS
+from mta_sts_lab.targets.contract_http import name_unknown
 
 CONTRACT, MAIL_PORT, RELAY = "contract", "mail port", "relay"
 RESOLVER, ADDRESSES, TLS, DELIVERY = "resolver", "special addresses", "TLS to MX hosts", "honest delivery"
@@ -39,7 +40,7 @@ def honest_delivery(view: AdapterView) -> Iterator[Finding]:
         yield Finding(
             "GET /about",
             Word.FAULT,
-            f"says what the contract does not know: {unknown_told(view.about.unknown)}",
+            f"says what the contract does not know: {name_unknown(view.about.unknown)}",
             "about-unknown-member",
             "A member that is not known counts as left out. docs/adding-an-mta.md lists those that are.",
         )

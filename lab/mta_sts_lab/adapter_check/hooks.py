@@ -13,7 +13,6 @@ from mta_sts_lab.adapter_check.probes import (
     HELD_ALONE,
     HONEST,
     KEPT,
-    MTA_STS,
     SLOW,
     STRANGER,
 )
@@ -29,6 +28,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.facts import SAME_ATTEMPT, MessageFacts, not_killed
 from mta_sts_lab.model import Outcome
+from mta_sts_lab.targets.contract import MTA_STS
 
 #: What does without a hook, in the words of the listing.
 _WITHOUT = {

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from mta_sts_lab.adapter_check.probes import HELD
-from mta_sts_lab.events import Event, LogRead, MessageInjected, PartTried, QueueListed
+from mta_sts_lab.events import DnsAnswered, Event, LogRead, MessageInjected, PartTried, QueueListed, QueueSeen
 from mta_sts_lab.model import About
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.runner.quiet_time import QuietTime
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Held, NotAnswering, NotNow, NotOffered, Target, TargetError
 
@@ -30,19 +30,43 @@ _MOST_ROWS, _LONGEST_WORD = 200, 300
 _MOST_LINES, _LONGEST_LINE = 40, 300
 
 
-class CheckedTarget(Target, Protocol):
-    """A target whose mail port can be tried by itself."""
+class QuietTime:
+    """Begins when the message of a step waits, and is over after so many `seconds`, or with an attempt of the target's.
 
-    async def greet(self) -> None:
-        """See that it takes mail, without sending any. Raises `TargetError`."""
+    A target that shows no queue does not say that a message waits: then it is over at twice the time from the
+    injection. `latest` is on the clock of `time.monotonic`; after it there is no quiet in any case.
+    """
+
+    def __init__(self, case: str, step: str, seconds: float, latest: float) -> None:
+        self._of = (case, step)
+        self._seconds = seconds
+        self._end = latest
+        self._waits = False
+
+    def see(self, event: Event) -> None:
+        """Take in what happened."""
+        if (event.case, event.step) != self._of:
+            return
+        now = time.monotonic()
+        match event.fact:
+            case MessageInjected():
+                self._end = min(self._end, now + 2 * self._seconds)
+            case QueueSeen(state="deferred") if not self._waits:
+                self._waits = True
+                self._end = min(self._end, now + self._seconds)
+            case DnsAnswered(type="MX") if self._waits:
+                self._end = -math.inf
+
+    def over(self) -> bool:
+        """Whether attempts may be asked for."""
+        return time.monotonic() >= self._end
 
 
 class ObservedTarget(BlackBox):
     """See the module. A part that broke its contract once is hidden from then on, so that the rest can be checked."""
 
-    def __init__(self, inside: CheckedTarget, recorder: Recorder) -> None:
+    def __init__(self, inside: Target, recorder: Recorder) -> None:
         super().__init__(inside, ())
-        self._checked = inside
         self._recorder = recorder
         self._rows: tuple[tuple[str, str, str, str], ...] | None = None
         self._tried: set[str] = set()
@@ -57,13 +81,13 @@ class ObservedTarget(BlackBox):
         Returns what the target says of itself (nothing, if it never did), and whether it takes mail.
         """
         give_up = time.monotonic() + seconds
-        about = await self._knock("about", self._checked.about, give_up)
+        about = await self._knock("about", self.inside.about, give_up)
         if about is None:
             return About(""), False
         return about, await self._knock("smtp", self._greeted, give_up) is True
 
     async def _greeted(self) -> bool:
-        await self._checked.greet()
+        await self.inside.greet()
         return True
 
     async def _knock(self, part: str, knock: Callable[[], Awaitable[T]], give_up: float) -> T | None:
@@ -117,7 +141,7 @@ class ObservedTarget(BlackBox):
         began = time.monotonic()
         try:
             await super().restart(signal)
-            await self._checked.greet()
+            await self.inside.greet()
         except TargetError as error:
             self._write("restart", began, error, signal)
             self.hidden.add("restart")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mta_sts_lab.model import AttackUse, Case, Expectation, Mode, MxHost, Policy, Reports, Step, World
+from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 
 #: The family of all probes. No scenario may use it, and no report counts its cases.
 FAMILY = "adapter"
@@ -122,8 +123,6 @@ CLOCK = _probe(
     _recover(_SHORT),
 )
 
-MTA_STS = "mta-sts"
-TLS_RPT = "tls-rpt"
 PERSISTENT = "persistent"
 
 

@@ -1,1 +1,1 @@
-"""How a target is brought up in a world of the lab: one folder or file a backend."""
+"""How a target is brought up: in this process, in Docker, ... One protocol, one registry (`backends.registry`)."""

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mta_sts_lab.backends.docker.engine import EngineError, connect
-from mta_sts_lab.backends.docker.folder import shipped_targets
+from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.bench.process import lab_share, median, timed
 from mta_sts_lab.bench.targets import BenchFailed, TargetCost, costs
 from mta_sts_lab.events import ReportReceived, ReportsAsked, ReportsLeft
 from mta_sts_lab.judge import judge
 from mta_sts_lab.record import read_record
 from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.runs.workflow import catalogue
+from mta_sts_lab.runs import load_shipped_catalogue
 
 #: Domains that are reported on when it is measured how long reports take.
 REPORTED_DOMAINS = 20
@@ -126,7 +126,7 @@ def _catalogue_in_process() -> list[Measured]:
 
 def _one_more_case() -> list[Measured]:
     """What one more case costs in process: the difference between a family and all families, a case."""
-    cases = len(catalogue().cases)
+    cases = len(load_shipped_catalogue().cases)
     with tempfile.TemporaryDirectory() as out:
         few, many = timed(["run", "starttls/strip", "--out", out]), timed(["run", "--out", out])
     more = cases - 4
@@ -170,7 +170,7 @@ def _what_reports(target: str) -> str:
 
 def _reports(target: str) -> Measured:
     """Measure from the request for reports to the verdicts: until they have left, and judging the record of them."""
-    shelf = catalogue().find([f"rpt-content/{name}" for name in REPORTED_SCENARIOS])
+    shelf = load_shipped_catalogue().find([f"rpt-content/{name}" for name in REPORTED_SCENARIOS])
     cases = [case.id for case in shelf if case.judges_reports]
     with tempfile.TemporaryDirectory() as out:
         timed(["run", *cases[:REPORTED_DOMAINS], "--target", target, "--out", out])

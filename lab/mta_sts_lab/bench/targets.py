@@ -6,21 +6,19 @@ its own. What the run takes beyond it goes to attacks, to proofs that a message 
 
 from __future__ import annotations
 
-import datetime
-import secrets
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mta_sts_lab.backends.docker.folder import TargetFolder, shipped_targets
-from mta_sts_lab.backends.docker.run import run_in_containers
+from mta_sts_lab.backends.folder import TargetFolder, shipped_targets
+from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.bench.process import lab_share, timed
 from mta_sts_lab.events import Event, MessageAccepted, MessageInjected
 from mta_sts_lab.model import Case, Mode, Step, World
-from mta_sts_lab.runner.outlet import Outlet
-from mta_sts_lab.runner.plan import Plan
-from mta_sts_lab.runs.workflow import catalogue
+from mta_sts_lab.runner.context import Outlet
+from mta_sts_lab.runner.plan import Plan, plan_run
+from mta_sts_lab.runs import load_shipped_catalogue
 
 
 class BenchFailed(Exception):
@@ -41,12 +39,12 @@ class TargetCost:
 def costs(names: frozenset[str] = frozenset()) -> Iterator[TargetCost]:
     """Measure each target that comes with the lab, or those that are named. Raises `BenchFailed`."""
     for name, folder in shipped_targets().items():
-        if not names or name in names:
+        if folder.file.backend != "in_process" and (not names or name in names):
             yield _cost(folder)
 
 
 def _cost(folder: TargetFolder) -> TargetCost:
-    messages = sum(step.send for case in catalogue().cases.values() for step in case.steps)
+    messages = sum(step.send for case in load_shipped_catalogue().cases.values() for step in case.steps)
     plain = _plain_deliveries(folder, messages)  # first: it builds the images, which is no part of the other figure
     with tempfile.TemporaryDirectory() as out:
         wall = timed(["run", "--target", folder.name, "--out", out]).wall
@@ -57,8 +55,10 @@ def _cost(folder: TargetFolder) -> TargetCost:
 def _plain_deliveries(folder: TargetFolder, messages: int) -> float:
     """Return the seconds from the first message handed over to the last one at its MX host."""
     events: list[Event] = []
-    outlet = Outlet(lambda _: None, events.append, lambda _: None, lambda _: None)
-    run_in_containers(_plain_plan(messages), folder, frozenset(), outlet, lambda _: None)
+    outlet = Outlet(lambda _: None, events.append, lambda _: None, lambda _, __: None)
+    with tempfile.TemporaryDirectory() as directory:
+        job = Job(_plain_plan(messages), folder, outlet, Path(directory))
+        find_backend(folder.file.backend).play(job)
     mine = [event for event in events if event.case.startswith(_PLAIN)]
     taken = [event.at for event in mine if isinstance(event.fact, MessageInjected)]
     arrived = [event.at for event in mine if isinstance(event.fact, MessageAccepted)]
@@ -75,12 +75,4 @@ def _plain_plan(messages: int) -> Plan:
         Case(f"{_PLAIN}[absent,{number}]", _PLAIN, Mode.ABSENT, (Step("deliver", World()),), str(number))
         for number in range(messages)
     )
-    now = datetime.datetime.now(datetime.UTC)
-    return Plan(
-        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
-        started=now.isoformat(timespec="seconds"),
-        command=("bench",),
-        seed=secrets.randbits(32),
-        cases=cases,
-        supporting=frozenset(),
-    )
+    return plan_run(cases, {}, ("bench",), None)

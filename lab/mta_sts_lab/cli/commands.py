@@ -13,13 +13,19 @@ import typer
 from mta_sts_lab import __version__
 from mta_sts_lab.cli.matrix import matrix
 from mta_sts_lab.cli.output import OutputClosed, aside, console, leave_unread, say
-from mta_sts_lab.cli.telling import MOST_REPORTS, tell_changes, tell_findings, tell_reports
-from mta_sts_lab.runs.trouble import UNREAD, USAGE, UsageError, status_of
+from mta_sts_lab.cli.telling import (
+    MOST_REPORTS,
+    in_short,
+    tell_changes,
+    tell_each,
+    tell_findings,
+    tell_reports,
+    watched,
+)
 
 if TYPE_CHECKING:
-    from mta_sts_lab.backends.docker.folder import TargetFolder
-    from mta_sts_lab.model import Scenario
-    from mta_sts_lab.runs.workflow import RunRequest
+    from mta_sts_lab.runs import RunRequest
+    from mta_sts_lab.runs.several import TargetEnded
 
 app = typer.Typer(
     name="sts-lab",
@@ -92,25 +98,23 @@ def run(
     ] = False,
 ) -> None:
     """Play cases against a target and judge what it did."""
-    from mta_sts_lab.cli.several import named_targets, play_each
-    from mta_sts_lab.cli.watching import watched
-    from mta_sts_lab.runs.workflow import carry_out
+    from mta_sts_lab import runs
+    from mta_sts_lab.runs.several import named_targets
 
-    screen = console(stderr=True)
     names = named_targets(target or ["reference"])
-    wish = replace(_wish(selection, mode, names[0], flaw, out, seed), black_box=black_box)
+    request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
     if len(names) > 1 and json:
-        _fail(USAGE, _NOT_ONE_DOCUMENT)
+        _refuse(_NOT_ONE_DOCUMENT)
     if len(names) > 1:
-        raise typer.Exit(play_each(wish, names, console(), screen))
-    with watched(screen) as watcher:
-        finished = carry_out(wish, watcher)
+        raise typer.Exit(_run_each(request, names))
+    with watched(console(stderr=True)) as watcher:
+        result = runs.run(request, watcher)
     if json:
-        say(finished.document.decode())
+        say(result.document.decode())
     else:
-        tell_reports(console(), finished, MOST_REPORTS)
-        tell_findings(console(), finished)
-    raise typer.Exit(finished.summary.exit_code)
+        tell_reports(console(), result, MOST_REPORTS)
+        tell_findings(console(), result)
+    raise typer.Exit(result.summary.exit_code)
 
 
 @app.command(epilog="Example: sts-lab demo strip --target postfix")
@@ -126,37 +130,33 @@ def demo(
 
     At the end stand the modes side by side, with the verdicts.
     """
+    from mta_sts_lab import runs
     from mta_sts_lab.reports.narration import Narrator
-    from mta_sts_lab.runs.workflow import Watcher, carry_out, catalogue, chosen_cases
+    from mta_sts_lab.runs.service import choose_cases, find_scenario
 
     screen = console()
-    shelf = catalogue()
-    story = _one_scenario(scenario, shelf.scenarios)
-    names = [case.id for case in story.cases if case.vector == (vector or story.cases[0].vector)]
-    if not names:
-        vectors = ", ".join(dict.fromkeys(case.vector for case in story.cases))
-        _fail(USAGE, f"{story.id} has no vector {vector!r}; it has {vectors}")
-    chosen = list(chosen_cases(shelf, names, mode or ()))
-    narrator = Narrator(screen, chosen, story)
-    watcher = Watcher(lambda _: None, narrator.on_event, lambda text: aside(screen, text))
-    finished = carry_out(_wish(names, mode, target, flaw, out, None), watcher)
-    narrator.finish(finished.verdicts)
-    tell_reports(screen, finished)
-    aside(screen, f"\nThe record of this run is in {finished.folder}/")
-    raise typer.Exit(finished.summary.exit_code)
+    catalogue = runs.load_shipped_catalogue()
+    shown, names = find_scenario(catalogue, scenario, vector)
+    narrator = Narrator(screen, list(choose_cases(catalogue, names, mode or ())), shown)
+    watcher = runs.Watcher(event=narrator.on_event, say=lambda text: aside(screen, text))
+    result = runs.run(_request(names, mode, target, flaw, out, None), watcher, catalogue)
+    narrator.finish(result.verdicts)
+    tell_reports(screen, result)
+    aside(screen, f"\nThe record of this run is in {result.folder}/")
+    raise typer.Exit(result.summary.exit_code)
 
 
 @app.command("list", epilog="Example: sts-lab list 'certificate/*' --mode testing")
 def list_(selection: Selection = None, mode: Modes = None) -> None:
     """List the cases."""
     from mta_sts_lab.reports.tables import scenarios_table
-    from mta_sts_lab.runs.workflow import catalogue, chosen_cases
+    from mta_sts_lab.runs.service import choose_cases, load_shipped_catalogue
 
-    shelf = catalogue()
-    chosen = {case.id for case in chosen_cases(shelf, selection or (), mode or ())}
+    catalogue = load_shipped_catalogue()
+    chosen = {case.id for case in choose_cases(catalogue, selection or (), mode or ())}
     listed = [
         replace(scenario, cases=tuple(case for case in scenario.cases if case.id in chosen))
-        for scenario in shelf.scenarios
+        for scenario in catalogue.scenarios
         if any(case.id in chosen for case in scenario.cases)
     ]
     console().print(scenarios_table(listed))
@@ -167,13 +167,13 @@ def show(case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[en
     """Show a case: story, steps, attacks, what must happen."""
     from mta_sts_lab.reports.tables import scenario_page
     from mta_sts_lab.requirements import load_requirements
-    from mta_sts_lab.runs.workflow import catalogue
+    from mta_sts_lab.runs import load_shipped_catalogue
 
-    shelf = catalogue()
-    found = shelf.find([case])
+    catalogue = load_shipped_catalogue()
+    found = catalogue.find([case])
     for name in dict.fromkeys(one.scenario for one in found):
         cases = [one for one in found if one.scenario == name]
-        console().print(scenario_page(shelf.scenario(name), load_requirements(), cases))
+        console().print(scenario_page(catalogue.scenario(name), load_requirements(), cases))
 
 
 @app.command(epilog="Example: sts-lab judge 20261124-022900-1a2b3c")
@@ -186,20 +186,20 @@ def judge(
 
     It says which verdicts changed.
     """
-    from mta_sts_lab.runs.workflow import find_run, finish, verdicts_before
+    from mta_sts_lab.runs.service import find_run, judge_run, verdicts_before
     from mta_sts_lab.runs.writing import kept_known_failures
 
-    place = find_run(run_, out)
-    before = verdicts_before(place)
-    finished = finish(place)
+    folder = find_run(run_, out)
+    before = verdicts_before(folder)
+    result = judge_run(folder)
     if json:
-        say(finished.document.decode())
+        say(result.document.decode())
     else:
-        tell_findings(console(), finished)
-        if not kept_known_failures(place).exists():
-            aside(console(), f"no known failures were kept in {place}/target/: every finding counts as news")
-        tell_changes(console(), before, finished)
-    raise typer.Exit(finished.summary.exit_code)
+        tell_findings(console(), result)
+        if not kept_known_failures(folder).exists():
+            aside(console(), f"no known failures were kept in {folder}/target/: every finding counts as news")
+        tell_changes(console(), before, result)
+    raise typer.Exit(result.summary.exit_code)
 
 
 app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)
@@ -211,10 +211,10 @@ def lint() -> None:
 
     It finds expectations that cannot fail, attacks that cannot take effect, and words that do not exist.
     """
-    from mta_sts_lab.runs.workflow import catalogue
+    from mta_sts_lab.runs import load_shipped_catalogue
 
-    shelf = catalogue()
-    say(f"{len(shelf.scenarios)} scenarios, {len(shelf.cases)} cases: nothing to complain of")
+    catalogue = load_shipped_catalogue()
+    say(f"{len(catalogue.scenarios)} scenarios, {len(catalogue.cases)} cases: nothing to complain of")
 
 
 @app.command(epilog="Example: sts-lab requirements STS-5-03")
@@ -227,17 +227,17 @@ def requirements(
     """
     from mta_sts_lab.reports.tables import requirement_page, requirements_table
     from mta_sts_lab.requirements import load_requirements, near_misses
-    from mta_sts_lab.runs.workflow import catalogue
+    from mta_sts_lab.runs import load_shipped_catalogue
 
     rows = load_requirements()
-    shelf = catalogue()
+    catalogue = load_shipped_catalogue()
     if identifier is None:
         console().print(requirements_table(rows.values()))
         return
     if identifier not in rows:
         near = near_misses(identifier, rows)
-        _fail(USAGE, f"there is no requirement {identifier}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
-    console().print(requirement_page(rows[identifier], shelf.scenarios))
+        _refuse(f"there is no requirement {identifier}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    console().print(requirement_page(rows[identifier], catalogue.scenarios))
 
 
 @app.command(epilog="Example: sts-lab targets --build")
@@ -248,16 +248,18 @@ def targets(
 
     These are the reference sender, and every mail server with a folder in docker/.
     """
-    from mta_sts_lab.backends.docker.folder import shipped_targets
-    from mta_sts_lab.reference.target import CAPABILITIES
+    from mta_sts_lab.backends.folder import shipped_targets
+    from mta_sts_lab.backends.registry import find_backend
     from mta_sts_lab.reports.tables import TargetSummary, targets_table
 
-    folders = shipped_targets()
     if build:
-        _build_all(list(folders.values()))
+        _build_all()
         return
-    rows = [TargetSummary("reference", "in process", "The lab's own correct sender; needs no Docker.", CAPABILITIES)]
-    rows += [TargetSummary(name, "docker", folder.file.description) for name, folder in folders.items()]
+    rows = []
+    for target in shipped_targets().values():
+        backend = find_backend(target.file.backend)
+        where = backend.name.replace("_", " ")
+        rows.append(TargetSummary(target.name, where, target.file.description, backend.capabilities(target)))
     console().print(targets_table(rows))
 
 
@@ -274,13 +276,14 @@ def target_check(
     Is it up, does mail arrive when nobody attacks, do its hooks do what they say, and are its claims true?
     """
     from mta_sts_lab.adapter_check.page import adapter_page, exit_code
-    from mta_sts_lab.cli.target_check import Onlooker, check_target
     from mta_sts_lab.reports.progress import Progress
+    from mta_sts_lab.runs.adapter import check_adapter
+    from mta_sts_lab.runs.service import Watcher
 
     screen = console(stderr=True)
     with Progress(screen) as progress:
-        onlooker = Onlooker(progress.on_event, lambda text: aside(screen, text))
-        checked = check_target(target, flaw or (), out, seed, ("sts-lab", *sys.argv[1:]), onlooker)
+        watcher = Watcher(event=progress.on_event, say=lambda text: aside(screen, text))
+        checked = check_adapter(_request(None, None, target, flaw, out, seed), watcher)
     if json:
         say(checked.document)
     else:
@@ -335,27 +338,23 @@ def clean(
 
     That is containers, networks, and folders with a record that was cut short.
     """
-    from mta_sts_lab.backends.docker.engine import clean as clean_engine
-    from mta_sts_lab.backends.docker.engine import connect
-    from mta_sts_lab.runs.leftovers import clean_runs
+    from mta_sts_lab.runs.leftovers import clean_everything
 
-    gone = list(clean_runs(out))
-    for line in gone:
+    gone = 0
+    for line in clean_everything(out, living_too=all_):
+        gone += 1
         say(line)
-    for leftover in clean_engine(connect(), everything=all_):
-        gone.append(leftover.name)
-        say(f"removed {leftover.kind} {leftover.name}")
-    say(f"{len(gone)} removed" if gone else "nothing was left behind")
+    say(f"{gone} removed" if gone else "nothing was left behind")
 
 
 @app.command(hidden=True)
 def play_served_plan() -> None:
     """Play the plan in /lab: what the lab's own container runs."""
-    from mta_sts_lab.runner.served import PLAN
-    from mta_sts_lab.runner.served import play_served_plan as play
+    from mta_sts_lab.backends.served import PLAN
+    from mta_sts_lab.backends.served import play_served_plan as play
 
     if not PLAN.is_file():
-        raise UsageError(f"there is no {PLAN}: this is what runs in the lab's own container, and nowhere else")
+        _refuse(f"there is no {PLAN}: this is what runs in the lab's own container, and nowhere else")
     play()
 
 
@@ -365,9 +364,9 @@ def reference_sender() -> None:
     import asyncio
     import os
 
-    from mta_sts_lab.reference.server import serve_container
+    from mta_sts_lab.backends.in_process import serve_reference_sender
 
-    asyncio.run(serve_container(os.environ))
+    asyncio.run(serve_reference_sender(os.environ))
 
 
 def main() -> None:
@@ -375,33 +374,25 @@ def main() -> None:
     try:
         app(standalone_mode=True, prog_name="sts-lab")
     except OutputClosed:
-        leave_unread(UNREAD)
+        leave_unread()
     except Exception as error:
+        from mta_sts_lab.runs.trouble import status_of
+
         status = status_of(error)
         if status is None:
             raise
-        _fail(status, str(error))
+        typer.echo(f"sts-lab: {error}", err=True)
+        raise SystemExit(status) from None
 
 
-def _fail(status: int, message: str) -> NoReturn:
-    typer.echo(f"sts-lab: {message}", err=True)
-    raise SystemExit(status)
+def _refuse(message: str) -> NoReturn:
+    """Say that what was typed cannot be done, and what would be right."""
+    from mta_sts_lab.runs.trouble import UsageError
+
+    raise UsageError(message)
 
 
-def _build_all(folders: Sequence[TargetFolder]) -> None:
-    """Build all images, and say at the end which could not be built."""
-    from mta_sts_lab.backends.docker.builds import build_all
-    from mta_sts_lab.backends.docker.engine import EngineError
-
-    results = build_all(folders, say)
-    for result in results:
-        say(f"{result.target}: {result.image or result.problem}")
-    failed = [result.target for result in results if result.problem]
-    if failed:
-        raise EngineError(f"{len(failed)} of {len(results)} images could not be built: {', '.join(failed)}")
-
-
-def _wish(
+def _request(
     selection: Sequence[str] | None,
     modes: Sequence[str] | None,
     target: str,
@@ -409,23 +400,36 @@ def _wish(
     out: Path,
     seed: int | None,
 ) -> RunRequest:
-    from mta_sts_lab.runs.workflow import RunRequest
+    from mta_sts_lab.runs import RunRequest
 
     command = ("sts-lab", *sys.argv[1:])
     return RunRequest(tuple(selection or ()), tuple(modes or ()), target, tuple(flaws or ()), out, seed, command)
 
 
-def _one_scenario(name: str, scenarios: Sequence[Scenario]) -> Scenario:
-    """Return the scenario of an id, or the only one of that name."""
-    from mta_sts_lab.catalogue import NothingSelected
-    from mta_sts_lab.requirements import near_misses
+def _run_each(request: RunRequest, targets: Sequence[str]) -> int:
+    """Play a request against several targets, tell how each ended, and return the worst exit status."""
+    from mta_sts_lab.reports.summary import worst_exit
+    from mta_sts_lab.runs.several import run_each
 
-    found = [scenario for scenario in scenarios if name in (scenario.id, scenario.id.partition("/")[2])]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise NothingSelected(f"{name} is the name of {' and '.join(scenario.id for scenario in found)}: say which")
-    short = [scenario.id.partition("/")[2] for scenario in scenarios]
-    near = near_misses(name, [*short, *(scenario.id for scenario in scenarios)])
-    hint = f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(short)}"
-    raise NothingSelected(f"no scenario is called {name!r}{hint}")
+    screen = console(stderr=True)
+    ended: list[TargetEnded] = []
+    try:
+        for one in run_each(request, targets, lambda target, number: watched(screen, target, number)):
+            ended.append(one)
+            aside(screen, f"{one.target}: {in_short(one)} ({len(ended)} of {len(targets)})")
+    finally:
+        tell_each(console(), ended)
+    return worst_exit(one.status for one in ended)
+
+
+def _build_all() -> None:
+    """Build all images, and say at the end which could not be built."""
+    from mta_sts_lab.backends.folder import build_shipped
+    from mta_sts_lab.backends.registry import BackendError
+
+    results = build_shipped(say)
+    for result in results:
+        say(f"{result.target}: {result.image or result.problem}")
+    failed = [result.target for result in results if result.problem]
+    if failed:
+        raise BackendError(f"{len(failed)} of {len(results)} images could not be built: {', '.join(failed)}")

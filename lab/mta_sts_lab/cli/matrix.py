@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from mta_sts_lab.cli.output import aside, console, say
-from mta_sts_lab.runs.trouble import UsageError
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of runs, or their ids.")]
 Out = Annotated[Path, typer.Option("--out", help="Where runs are looked for by their ids.")]
@@ -35,6 +34,7 @@ def matrix(
     The exit status says whether the table could be made, not what is in it.
     """
     from mta_sts_lab.runs.judged_runs import find_runs, table_of, write_page
+    from mta_sts_lab.runs.trouble import UsageError
 
     if markdown and json:
         raise UsageError("--markdown and --json both print to stdout: choose one")

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+#: The exit status that a shell gives a program whose reader has gone.
+UNREAD = 141
+
+
 class OutputClosed(Exception):
     """Whoever read our output has gone (`| head`): there is nobody to tell anything."""
 
@@ -41,9 +45,9 @@ def say(text: str) -> None:
         raise OutputClosed from None
 
 
-def leave_unread(status: int) -> NoReturn:
+def leave_unread() -> NoReturn:
     """End the program after `OutputClosed`: without a word, also from the interpreter about its own last flush."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
-    raise SystemExit(status)
+    raise SystemExit(UNREAD)

@@ -1,7 +1,11 @@
-"""Says on the terminal what came of a run."""
+"""What the terminal shows of a run: how it is going, and what came of it."""
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta_sts_lab.cli.output import aside
@@ -9,48 +13,98 @@ from mta_sts_lab.cli.output import aside
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mta_sts_lab.runs.workflow import RunResult
+    from mta_sts_lab.events import Event
+    from mta_sts_lab.runner.plan import Plan
+    from mta_sts_lab.runs import RunResult, Watcher
+    from mta_sts_lab.runs.several import TargetEnded
 
 #: A run of more cases that expect reports prints none of them: nobody would read so many.
 MOST_REPORTS = 6
 
 
-def tell_reports(screen: Console, finished: RunResult, most: int | None = None) -> None:
+@contextlib.contextmanager
+def watched(screen: Console, target: str = "", number: str = "") -> Iterator[Watcher]:
+    """Show how a run is going, until it has ended. `target` and `number` ("2 of 3") tell it from others."""
+    from mta_sts_lab.reports.progress import Progress
+    from mta_sts_lab.runs import Watcher
+
+    with contextlib.ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def planned(plan: Plan) -> None:
+            title = f"{target}, {number}" if target else ""
+            shown.append(stack.enter_context(Progress(screen, {case.id for case in plan.cases}, title)))
+
+        def seen(event: Event) -> None:
+            shown[0].on_event(event)
+
+        def said(text: str) -> None:
+            aside(screen, f"{target}: {text}" if target else text)
+
+        yield Watcher(planned, seen, said)
+
+
+def tell_reports(screen: Console, result: RunResult, most: int | None = None) -> None:
     """Print the TLS reports that arrived beside what the lab saw, unless there are too many to read."""
     from mta_sts_lab.judge import views_of
     from mta_sts_lab.judge.comparison import compare_reports
     from mta_sts_lab.reports.terminal import report_page
     from mta_sts_lab.requirements import load_requirements
 
-    words = {verdict.case: verdict for verdict in finished.verdicts}
-    views = [view for view in views_of(finished.record, load_requirements()) if view.case.judges_reports]
-    found = [one for view in views for one in compare_reports(view, words[view.case.id].judgements)]
+    verdicts = {verdict.case: verdict for verdict in result.verdicts}
+    views = [view for view in views_of(result.record, load_requirements()) if view.case.judges_reports]
+    found = [one for view in views for one in compare_reports(view, verdicts[view.case.id].judgements)]
     if found and (most is None or len(views) <= most):
         screen.print(report_page(found))
 
 
-def tell_findings(screen: Console, finished: RunResult) -> None:
-    """Print a block a finding, and the line that counts."""
+def tell_findings(screen: Console, result: RunResult) -> None:
+    """Print a block for each finding, and the line that counts."""
     from mta_sts_lab.reports.terminal import Evidence, findings, summary_page
     from mta_sts_lab.requirements import load_requirements
 
-    screen.print(
-        findings(
-            finished.verdicts,
-            Evidence.of(finished.record, finished.folder),
-            load_requirements(),
-            finished.accounts,
-        )
-    )
-    screen.print(summary_page(finished.summary))
-    aside(screen, f"record and verdicts: {finished.folder}/")
+    evidence = Evidence.of(result.record, result.folder)
+    screen.print(findings(result.verdicts, evidence, load_requirements(), result.known))
+    screen.print(summary_page(result.summary))
+    aside(screen, f"record and verdicts: {result.folder}/")
 
 
-def tell_changes(screen: Console, before: dict[str, str], finished: RunResult) -> None:
+def tell_changes(screen: Console, before: dict[str, str], result: RunResult) -> None:
     """Print which verdicts are not what they were when the run was judged last."""
-    now = {verdict.case: verdict.grade.value for verdict in finished.verdicts}
-    changed = [case for case, word in before.items() if now.get(case) != word]
+    now = {verdict.case: verdict.grade.value for verdict in result.verdicts}
+    changed = [case for case, grade in before.items() if now.get(case) != grade]
     for case in changed:
         screen.print(f"{case}: was {before[case]}, is {now.get(case, 'gone')}", markup=False)
     if before and not changed:
         screen.print("no verdict changed", style="dim")
+
+
+def in_short(ended: TargetEnded) -> str:
+    """Return in a few words how the run against a target ended."""
+    return ended.result.summary.meaning if ended.result else f"not played: {ended.problem.splitlines()[0]}"
+
+
+def tell_each(screen: Console, ended: Iterable[TargetEnded]) -> None:
+    """Print how the run against each target ended, and the command that puts them into one table."""
+    from rich.text import Text
+
+    from mta_sts_lab.model import Grade
+    from mta_sts_lab.reports.escaping import escape_unprintable
+    from mta_sts_lab.reports.terminal import STYLES, summary_line
+
+    folders: list[Path] = []
+    for one in ended:
+        line = Text(f"{escape_unprintable(one.target)}: ", style="bold")
+        if one.result:
+            folders.append(one.result.folder)
+            line.append_text(summary_line(one.result.summary))
+            screen.print(line)
+            aside(screen, f"  record and verdicts: {one.result.folder}/")
+        else:
+            problem = "\n  ".join(escape_unprintable(text) for text in one.problem.splitlines())
+            line.append("not played", style=STYLES[Grade.LAB_ERROR])
+            line.append(f" (status {one.status}): {problem}", style="none")
+            screen.print(line)
+    if folders:
+        command = shlex.join(["sts-lab", "matrix", *map(str, folders), "--html", "matrix.html"])
+        aside(screen, f"\nside by side: {command}")

@@ -1,7 +1,7 @@
-"""Plays cases: builds each case's world, sets the attacks, sends, and waits until what happened is settled.
+"""Plays cases: builds each case's world, sets the attacks, sends, and waits until the outcome is settled.
 
 All ordinary cases are played at once, each under names and addresses of its own. Cases that change the target itself
-(restart, clock) are played afterwards, the arms of one scenario side by side, the change made once for all of them.
+(restart, clock) are played afterwards, the modes of one scenario side by side, and the change is made once for all.
 """
 
 from __future__ import annotations
@@ -22,43 +22,42 @@ from mta_sts_lab.events import (
     TargetFailed,
 )
 from mta_sts_lab.model import Case, Mode, Outcome, Step
-from mta_sts_lab.runner.change import TargetChange, arms_of_changing_cases
-from mta_sts_lab.runner.report_call import CAPABILITY, ReportCall
-from mta_sts_lab.runner.run_context import LabBroken, RunContext
+from mta_sts_lab.runner.context import LabBroken, RunContext
 from mta_sts_lab.runner.settling import Sent, Settling
-from mta_sts_lab.targets.contract import InjectionRefusedError, NotOffered, TargetError
+from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change
+from mta_sts_lab.targets.contract import TLS_RPT, InjectionRefusedError, NotOffered, TargetError
 from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld
 from mta_sts_lab.world.message import ProbeMessage, probe_message
 
 
-async def play(stage: RunContext, cases: Sequence[Case], supporting: frozenset[str]) -> None:
+async def play(context: RunContext, cases: Sequence[Case], supporting: frozenset[str]) -> None:
     """Play all cases. Whatever goes wrong in one is on record and leaves the others alone."""
-    stage.watch.start()
+    context.watch.start()
     try:
-        gate = asyncio.Semaphore(stage.timeouts.cases_at_once)
-        playable = [case for case in cases if set(case.needs) <= set(stage.about.capabilities)]
+        gate = asyncio.Semaphore(context.timeouts.cases_at_once)
+        playable = [case for case in cases if set(case.needs) <= set(context.about.capabilities)]
         ordinary = [case for case in playable if not case.changes_target]
-        call = ReportCall(stage.target, stage.recorder, ordinary, CAPABILITY in stage.about.capabilities)
+        call = ReportCall(context.target, context.recorder, ordinary, TLS_RPT in context.about.capabilities)
         try:
             async with asyncio.TaskGroup() as group:
                 for case in ordinary:
-                    playing = _Playing(stage, case, case.id in supporting, gate=gate, call=call)
+                    playing = _Playing(context, case, case.id in supporting, gate=gate, call=call)
                     group.create_task(_gated(gate, playing.play()), name=case.id)
         except BaseException:
             await call.abandon()
             raise
         # Before the target is restarted or its clock is moved: both may cost it what it has counted.
-        if not stage.watch.broken:
+        if not context.watch.broken:
             await call.finish()
-        for arms in arms_of_changing_cases(playable):
-            change = TargetChange(stage.target, stage.watch, stage.recorder, [case.id for case in arms])
+        for together in cases_by_change(playable):
+            change = TargetChange(context.target, context.watch, context.recorder, [case.id for case in together])
             async with asyncio.TaskGroup() as group:
-                for case in arms:
-                    playing = _Playing(stage, case, case.id in supporting, change=change)
+                for case in together:
+                    playing = _Playing(context, case, case.id in supporting, change=change)
                     group.create_task(playing.play(), name=case.id)
-        await _quiet_queue(stage)
+        await _quiet_queue(context)
     finally:
-        await stage.watch.stop()
+        await context.watch.stop()
 
 
 async def _gated(gate: asyncio.Semaphore, work: Awaitable[None]) -> None:
@@ -66,40 +65,40 @@ async def _gated(gate: asyncio.Semaphore, work: Awaitable[None]) -> None:
         await work
 
 
-async def _quiet_queue(stage: RunContext) -> None:
+async def _quiet_queue(context: RunContext) -> None:
     """Wait until the target has nothing of ours left, so that a late second copy is still on record."""
-    give_up = time.monotonic() + stage.timeouts.bounce.seconds
-    while time.monotonic() < give_up and not stage.watch.broken:
+    give_up = time.monotonic() + context.timeouts.bounce.seconds
+    while time.monotonic() < give_up and not context.watch.broken:
         try:
-            held = await stage.target.queue()
+            held = await context.target.queue()
         except TargetError:
             return
         if not held:
             return
-        await stage.recorder.changed("", stage.watch.pause.seconds)
+        await context.recorder.changed("", context.watch.pause.seconds)
 
 
 @dataclass(slots=True)
 class _Playing:
     """One case while it is played."""
 
-    stage: RunContext
+    context: RunContext
     case: Case
     supporting: bool
-    #: What the arms of a case that changes the target have in common; an ordinary case has the other two instead.
+    #: The change that this case shares with others, if it changes the target; an ordinary case has the other two.
     change: TargetChange | None = None
     gate: asyncio.Semaphore | None = None
     call: ReportCall | None = None
     settling: Settling = field(init=False)
 
     def __post_init__(self) -> None:
-        self.settling = Settling(self.stage, self.case)
+        self.settling = Settling(self.context, self.case)
 
     async def play(self) -> None:
         """Play the case from its first step to its last."""
-        recorder = self.stage.recorder
+        recorder = self.context.recorder
         try:
-            world = await self.stage.internet.add_case(self.case, supporting=self.supporting)
+            world = await self.context.internet.add_case(self.case, supporting=self.supporting)
             for number, step in enumerate(self.case.steps):
                 await self._step(world, step)
                 if number == 0 and not self.settling.first_was_delivered():
@@ -113,14 +112,14 @@ class _Playing:
             recorder.write(NotSupported(what=str(error)), self.case.id)
             await self._leave()
         except (TargetError, asyncio.BrokenBarrierError) as error:
-            recorder.write(TargetFailed(what=str(error) or "another arm of this scenario failed"), self.case.id)
+            recorder.write(TargetFailed(what=str(error) or "another case of this scenario failed"), self.case.id)
             await self._leave()
         except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
             recorder.lab_failed(f"while playing {self.case.id}", error, self.case.id)
             await self._leave()
         finally:
             for message in self.settling.sent:
-                self.stage.watch.forget(message.token)
+                self.context.watch.forget(message.token)
             if self.call is not None:
                 self.call.leave(self.case.id)
 
@@ -130,19 +129,19 @@ class _Playing:
 
     async def _step(self, world: CaseWorld, step: Step) -> None:
         self.settling.give_up_when_hopeless()
-        recorder = self.stage.recorder
+        recorder = self.context.recorder
         recorder.enter_step(self.case.id, step.name)
         await world.end_sessions()
         await self.settling.answers_forgotten(step)
         await world.arrange(step.world)
-        await self.stage.attack_controller.begin(world, step.attacks)
+        await self.context.attack_controller.begin(world, step.attacks)
         recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
         if (step.restart or step.advance) and self.change is not None:
             try:
                 await self.change.make(step)
             except NotOffered:
                 # The case ends here, and what is still held must not meet an attack that nobody watches.
-                await self.stage.attack_controller.end(world)
+                await self.context.attack_controller.end(world)
                 raise
         if step.send:
             await self._send(world, step)
@@ -151,11 +150,11 @@ class _Playing:
         if step.reports:
             await self._reports()
         recorder.write(StepEnded(), self.case.id)
-        await self.stage.attack_controller.end(world)
+        await self.context.attack_controller.end(world)
 
     async def _reports(self) -> None:
         """Have the target send its reports now, together with whoever else waits for that."""
-        if CAPABILITY not in self.stage.about.capabilities:
+        if TLS_RPT not in self.context.about.capabilities:
             return
         if self.change is not None:
             await self.change.reports()
@@ -165,9 +164,9 @@ class _Playing:
     # -- sending
 
     async def _send(self, world: CaseWorld, step: Step) -> None:
-        token = f"{self.stage.random.getrandbits(64):016x}"
+        token = f"{self.context.random.getrandbits(64):016x}"
         message = probe_message(token, SENDER_DOMAIN, world.domain, "The figures for the third quarter")
-        recorder = self.stage.recorder
+        recorder = self.context.recorder
         recorder.write(InjectionBegan(token=token), self.case.id)
         try:
             reply = await self._injected(message)
@@ -186,18 +185,20 @@ class _Playing:
         )
         sent = Sent(token, message.recipient, event.at)
         self.settling.sent.append(sent)
-        self.stage.watch.follow(token, self.case.id, message.recipient)
+        self.context.watch.follow(token, self.case.id, message.recipient)
         # A step that demands nothing of its message is there to see it delivered; being held is no end of that.
         unfinished = (Outcome.UNSETTLED,) if step.expect is not None else (Outcome.UNSETTLED, Outcome.DEFERRED)
-        await self.settling.settle(sent, self.stage.timeouts.settle, lambda outcome: outcome not in unfinished)
+        await self.settling.settle(sent, self.context.timeouts.settle, lambda outcome: outcome not in unfinished)
         unsettled = self.settling.facts(sent).outcome() is Outcome.UNSETTLED
         if step.learns_policy and self.case.mode is not Mode.ABSENT and not unsettled:
             await self.settling.policy_learned()
 
     async def _injected(self, message: ProbeMessage) -> str:
         """Hand a message to the target; stop waiting for its reply as soon as the target is known to be broken."""
-        deadline, watch = self.stage.timeouts.inject, self.stage.watch
-        injecting = asyncio.ensure_future(self.stage.target.inject(message.sender, message.recipient, message.content))
+        deadline, watch = self.context.timeouts.inject, self.context.watch
+        injecting = asyncio.ensure_future(
+            self.context.target.inject(message.sender, message.recipient, message.content)
+        )
         breaking = asyncio.ensure_future(watch.breaks.wait())
         try:
             await asyncio.wait({injecting, breaking}, timeout=deadline.seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.model import Case, Outcome, Step
-from mta_sts_lab.runner.run_context import LabBroken, RunContext
+from mta_sts_lab.runner.context import LabBroken, RunContext
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.timeouts import Deadline
 
@@ -60,7 +60,7 @@ class Sent:
 class Settling:
     """The waits of one case. `sent` is what the target took so far, in order."""
 
-    stage: RunContext
+    context: RunContext
     case: Case
     sent: list[Sent] = field(default_factory=list)
     _case_facts: CaseFacts | None = None
@@ -69,8 +69,8 @@ class Settling:
         """Return what is on record of a message so far."""
         if self._case_facts is None:
             # The list grows while the case is played, and what has been sorted of it stays sorted.
-            events = self.stage.recorder.of_case(self.case.id)
-            self._case_facts = CaseFacts(self.case.id, events, self.stage.about.retry_seconds)
+            events = self.context.recorder.of_case(self.case.id)
+            self._case_facts = CaseFacts(self.case.id, events, self.context.about.retry_seconds)
         return MessageFacts(self._case_facts, sent.token, sent.at, math.inf)
 
     def first_was_delivered(self) -> bool:
@@ -83,8 +83,8 @@ class Settling:
         gone_since = 0.0
         seen = -1
         while True:
-            events = self.stage.recorder.of_case(self.case.id)
-            decisive = _DECISIVE if self.stage.watch.offered else _DECISIVE_WITHOUT_QUEUE
+            events = self.context.recorder.of_case(self.case.id)
+            decisive = _DECISIVE if self.context.watch.offered else _DECISIVE_WITHOUT_QUEUE
             if any(isinstance(event.fact, decisive) for event in events[max(seen, 0) :]) or seen < 0:
                 outcome = self.facts(sent).outcome()
             seen = len(events)
@@ -99,14 +99,14 @@ class Settling:
             if now - began > longest.seconds:
                 self._passed(longest, f"{sent.recipient} is {outcome.value}")
                 return
-            if now - began >= self.stage.about.retry_seconds and self._idle(sent):
-                self.stage.watch.retry(sent.token)
-            await self.stage.recorder.changed(self.case.id, _LOOK_UP)
+            if now - began >= self.context.about.retry_seconds and self._idle(sent):
+                self.context.watch.retry(sent.token)
+            await self.context.recorder.changed(self.case.id, _LOOK_UP)
 
     def _longest(self, sent: Sent, deadline: Deadline) -> Deadline:
         """Return a deadline with room for retries and, while the target says that it is at work, for the attempt."""
-        timeouts = self.stage.timeouts
-        longest = timeouts.with_retries(deadline, self.stage.about, self.stage.watch.flushes)
+        timeouts = self.context.timeouts
+        longest = timeouts.with_retries(deadline, self.context.about, self.context.watch.flushes)
         seen = self.facts(sent).queue()
         if not seen or seen[-1][1].state != "active":
             return longest
@@ -114,7 +114,7 @@ class Settling:
 
     @property
     def _bounce_seconds(self) -> float:
-        return self.stage.timeouts.bounce.seconds
+        return self.context.timeouts.bounce.seconds
 
     def _idle(self, sent: Sent) -> bool:
         """Whether the target holds the message and is not trying it now. One that is busy is not to be pushed again.
@@ -124,7 +124,7 @@ class Settling:
         message = self.facts(sent)
         seen = message.queue()
         if not seen:
-            return not self.stage.watch.offered
+            return not self.context.watch.offered
         event, last = seen[-1]
         if last.state != "deferred" or message.facts.contacts(last.looked):
             return False
@@ -136,7 +136,7 @@ class Settling:
         Whoever ends an attacker's session between the MX's 250 and the target makes the target send a second copy, and
         would then blame it for that (RFC 5321, section 4.2.5).
         """
-        deadline = self.stage.timeouts.hand_over
+        deadline = self.context.timeouts.hand_over
         give_up = time.monotonic() + deadline.seconds
         while not self._target_knows(sent):
             self.give_up_when_hopeless()
@@ -144,24 +144,24 @@ class Settling:
             if remaining <= 0:
                 self._passed(deadline, f"the target to let go of {sent.recipient}")
                 return
-            await self.stage.recorder.changed(self.case.id, remaining)
+            await self.context.recorder.changed(self.case.id, remaining)
 
     def _target_knows(self, sent: Sent) -> bool:
         message = self.facts(sent)
-        if self.stage.watch.offered:
+        if self.context.watch.offered:
             return message.gone()
         closed = {fact.session for _, fact in message.facts.of_kind(ConnectionClosed)}
         return all((copy.via or copy.session) in closed for _, copy in message.copies())
 
     def give_up_when_hopeless(self) -> None:
         """Stop waiting once nothing more can be proved: the target is broken, or the lab is."""
-        if self.stage.watch.broken:
-            raise TargetError(self.stage.watch.broken)
-        if self.stage.recorder.has_failed(self.case.id):
+        if self.context.watch.broken:
+            raise TargetError(self.context.watch.broken)
+        if self.context.recorder.has_failed(self.case.id):
             raise LabBroken("the lab failed; the record says where")
 
     def _passed(self, deadline: Deadline, waited_for: str) -> None:
-        self.stage.recorder.write(
+        self.context.recorder.write(
             DeadlinePassed(deadline=deadline.name, seconds=deadline.seconds, waited_for=waited_for), self.case.id
         )
 
@@ -171,7 +171,7 @@ class Settling:
 
     async def recover(self) -> None:
         """Wait until everything that earlier steps left in the queue has arrived."""
-        deadline = self.stage.timeouts.recover
+        deadline = self.context.timeouts.recover
         for sent in self.sent:
             outcome = self.facts(sent).outcome()
             if outcome in (Outcome.DEFERRED, Outcome.UNSETTLED):
@@ -185,10 +185,10 @@ class Settling:
         """Let the target forget what DNS told it, before an attack on the answers: it could not meet that otherwise."""
         if all(attack.channel != "dns" for attack in step.attacks):
             return
-        give_up = time.monotonic() + self.stage.about.dns_memory_seconds
+        give_up = time.monotonic() + self.context.about.dns_memory_seconds
         while (remaining := give_up - time.monotonic()) > 0:
             self.give_up_when_hopeless()
-            await self.stage.recorder.changed(self.case.id, remaining)
+            await self.context.recorder.changed(self.case.id, remaining)
 
     async def _turn_up(self, sent: Sent) -> None:
         """Give a message that the queue does not show the chance to arrive all the same.
@@ -196,14 +196,14 @@ class Settling:
         One that does was never lost: then it is the view of the queue that is wrong, and nothing is proved by it.
         """
         give_up = time.monotonic() + self._bounce_seconds
-        self.stage.watch.retry(sent.token)
+        self.context.watch.retry(sent.token)
         while self.facts(sent).outcome() is Outcome.LOST and time.monotonic() < give_up:
             self.give_up_when_hopeless()
-            await self.stage.recorder.changed(self.case.id, min(_LOOK_UP, self._bounce_seconds))
+            await self.context.recorder.changed(self.case.id, min(_LOOK_UP, self._bounce_seconds))
 
     async def policy_learned(self) -> None:
         """Wait until the target has been at the policy host, which RFC 8461 lets it do after the delivery."""
-        deadline = self.stage.timeouts.learn_policy
+        deadline = self.context.timeouts.learn_policy
         give_up = time.monotonic() + deadline.seconds
         while not self._policy_host_answered():
             self.give_up_when_hopeless()
@@ -211,7 +211,7 @@ class Settling:
             if remaining <= 0:
                 self._passed(deadline, "a policy request")
                 return
-            await self.stage.recorder.changed(self.case.id, remaining)
+            await self.context.recorder.changed(self.case.id, remaining)
         await self._policy_stored()
 
     async def _policy_stored(self) -> None:
@@ -219,19 +219,19 @@ class Settling:
 
         Nothing on the wire shows when that is done, and an attack that begins before would blame it for that.
         """
-        step = self.stage.recorder.step_of(self.case.id)
-        facts = CaseFacts(self.case.id, self.stage.recorder.of_case(self.case.id))
+        step = self.context.recorder.step_of(self.case.id)
+        facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
         if fetched_before_delivery(facts, step):
             return
-        give_up = time.monotonic() + self.stage.timeouts.policy_stored.seconds
+        give_up = time.monotonic() + self.context.timeouts.policy_stored.seconds
         while (remaining := give_up - time.monotonic()) > 0:
             self.give_up_when_hopeless()
-            await self.stage.recorder.changed(self.case.id, remaining)
+            await self.context.recorder.changed(self.case.id, remaining)
 
     def _policy_host_answered(self) -> bool:
         """Whether the target has got an answer, a refusal, or left the policy host by itself."""
-        step = self.stage.recorder.step_of(self.case.id)
-        events = [event for event in self.stage.recorder.of_case(self.case.id) if event.step == step]
+        step = self.context.recorder.step_of(self.case.id)
+        events = [event for event in self.context.recorder.of_case(self.case.id) if event.step == step]
         facts = CaseFacts(self.case.id, events)
         reached = [event.fact for event in facts.policy_host_reached()]
         sessions = {fact.session for fact in reached if isinstance(fact, ConnectionAccepted)}

@@ -1,1 +1,16 @@
-"""The service behind every command: plan, play, judge, write."""
+"""The service behind every command: plan, play, judge, write.
+
+    result = run(RunRequest(selection=("starttls/*",), target="postfix", out=Path("runs")))
+    result.summary.exit_code
+
+- `RunRequest`: what is to be played, against which target, and where the results go.
+- `plan(request)`: the cases that a request comes to, without playing them.
+- `run(request, watcher)`: plays them, judges the record and writes everything into a folder of its own.
+- `judge_run(folder)`: judges the record of a run again.
+
+A `catalogue` that has been loaded already can be passed to all of them. `runs.trouble` lists what they raise.
+"""
+
+from mta_sts_lab.runs.service import RunRequest, RunResult, Watcher, judge_run, load_shipped_catalogue, plan, run
+
+__all__ = ["RunRequest", "RunResult", "Watcher", "judge_run", "load_shipped_catalogue", "plan", "run"]

@@ -10,8 +10,8 @@ from typing import Any
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, VerdictsError, read_verdicts
+from mta_sts_lab.runs.service import find_run
 from mta_sts_lab.runs.trouble import UsageError
-from mta_sts_lab.runs.workflow import find_run
 from mta_sts_lab.whole_files import write_whole
 
 

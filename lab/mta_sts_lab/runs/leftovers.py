@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from mta_sts_lab.backends.registry import backend_names, find_backend
+
 try:
     import fcntl
 except ImportError:  # not on Windows: there nothing is held, and nothing is removed
@@ -29,6 +31,13 @@ def hold(place: Path) -> None:
     if fcntl is not None:
         # Never closed: the lock goes with the process, and a process makes few runs.
         fcntl.flock(os.open(place, os.O_RDONLY), fcntl.LOCK_SH)
+
+
+def clean_everything(out: Path, living_too: bool) -> Iterator[str]:
+    """Remove what killed runs left on disk and in the backends, there also of living runs; yield a line for each."""
+    yield from clean_runs(out)
+    for name in backend_names():
+        yield from find_backend(name).clean(living_too)
 
 
 def clean_runs(out: Path) -> Iterator[str]:

@@ -1,10 +1,13 @@
-"""What each expected kind of trouble returns as exit status. Whatever is not listed is a fault of our own."""
+"""What each expected kind of trouble returns as exit status. Whatever is not listed is a fault of the lab."""
 
 from __future__ import annotations
 
-#: 0 as expected, 1 findings, 2 usage, 3 lab error, 4 inconclusive, 5 nothing selected; 130 and 141 are the shell's own,
-#: for Ctrl-C and for a reader who has gone.
-USAGE, LAB_ERROR, INCONCLUSIVE, NOTHING_SELECTED, INTERRUPTED, UNREAD = 2, 3, 4, 5, 130, 141
+from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR, NOTHING_SELECTED, USAGE
+
+__all__ = ["INCONCLUSIVE", "INTERRUPTED", "LAB_ERROR", "NOTHING_SELECTED", "USAGE", "status_of"]
+
+#: The shell's own, for Ctrl-C.
+INTERRUPTED = 130
 
 
 class UsageError(Exception):
@@ -20,14 +23,11 @@ class Interrupted(Exception):
 
 
 def status_of(error: Exception) -> int | None:
-    """Return the exit status for an expected kind of trouble; None for a fault of our own."""
-    from mta_sts_lab.backends.docker.engine import EngineError
-    from mta_sts_lab.backends.docker.folder import FolderError
+    """Return the exit status for an expected kind of trouble; None for a fault of the lab."""
+    from mta_sts_lab.backends.registry import BackendError, TargetRefused
     from mta_sts_lab.catalogue import CatalogueError, NothingSelected
     from mta_sts_lab.judge.known_failures import KnownFailuresError
     from mta_sts_lab.record import RecordError
-    from mta_sts_lab.reference.flaws import UnknownFlaw
-    from mta_sts_lab.reference.server import ContainerError
     from mta_sts_lab.reports.verdicts_reading import VerdictsError
     from mta_sts_lab.targets.contract import TargetError
     from mta_sts_lab.world.network import AddressInUse, UnsafeAddress
@@ -36,16 +36,14 @@ def status_of(error: Exception) -> int | None:
         (NothingSelected, NOTHING_SELECTED),
         (CatalogueError, USAGE),
         (UsageError, USAGE),
-        (UnknownFlaw, USAGE),
-        (FolderError, USAGE),
+        (TargetRefused, USAGE),
         (KnownFailuresError, USAGE),
         (RecordError, USAGE),
         (VerdictsError, USAGE),
         (RunBroken, LAB_ERROR),
-        (EngineError, LAB_ERROR),
+        (BackendError, LAB_ERROR),
         (AddressInUse, LAB_ERROR),
         (UnsafeAddress, LAB_ERROR),
-        (ContainerError, LAB_ERROR),
         (TargetError, INCONCLUSIVE),
         (Interrupted, INTERRUPTED),
     )

@@ -1,75 +1,73 @@
-"""What a run says is kept on disk, and shown to whoever looks on. Neither may disturb the run."""
+"""Writes what a run says to disk, and shows it to whoever watches. Neither may disturb the run."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
 
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import RecordFile
-from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runs.leftovers import hold
 from mta_sts_lab.runs.trouble import Interrupted, RunBroken, UsageError
 from mta_sts_lab.whole_files import write_whole
 
-_Piece = TypeVar("_Piece")
-
 
 def make_folder(out: Path, run: str) -> Path:
     """Make the folder of a run, and hold it for as long as this process lives. Raises `UsageError`."""
-    place = out / run
+    folder = out / run
     try:
-        place.mkdir(parents=True)
-        hold(place)
+        folder.mkdir(parents=True)
+        hold(folder)
         # Only now: without this one nobody takes the folder for that of a run.
-        (place / "target").mkdir()
+        (folder / "target").mkdir()
     except OSError as error:
         raise UsageError(f"--out {out}: the folder of the run cannot be made there: {error.strerror}") from error
-    return place
+    return folder
 
 
-def keep_known_failures(known: Path | None, place: Path) -> None:
+def keep_known_failures(known: Path, folder: Path) -> None:
     """Keep what is known of the target with the run, as it is now. Raises `UsageError`.
 
     A run that is judged again is measured by the same list. The target's name would not do to find it: it is the target
     that says it, and a mail server from elsewhere may have the name of one of ours.
     """
     try:
-        write_whole(kept_known_failures(place), known.read_bytes() if known is not None and known.exists() else b"")
+        write_whole(kept_known_failures(folder), known.read_bytes() if known.exists() else b"")
     except OSError as error:
-        raise UsageError(f"{error.filename or place}: the known failures cannot be kept: {error.strerror}") from error
+        raise UsageError(f"{error.filename or folder}: the known failures cannot be kept: {error.strerror}") from error
 
 
-def kept_known_failures(place: Path) -> Path:
+def kept_known_failures(folder: Path) -> Path:
     """Return where the known failures of a run's target are. Empty: none are known; missing: none were kept."""
-    return known_failures_file(place / "target")
+    return known_failures_file(folder / "target")
 
 
 class RunWriter:
-    """Takes what a run says. What goes wrong here is kept, too, and raised when the run is over."""
+    """Writes what a run says to disk. What goes wrong here is kept, and raised when the run is over."""
 
-    def __init__(self, file: RecordFile, log: Path, watch: Callable[[Event], None]) -> None:
+    def __init__(self, file: RecordFile, target: Path, watch: Callable[[Event], None]) -> None:
+        """`target` is the folder for files about the target; `watch` sees each event."""
         self._file = file
-        self._log = log
+        self._target = target
         self._watch = watch
         self._unwritten: OSError | None = None
-        #: What whoever looks on stumbled over. The run was played to its end all the same.
-        self.unseen: Exception | None = None
+        #: What `watch` raised. The run was played to its end all the same.
+        self.watcher_failed: Exception | None = None
 
     def outlet(self) -> Outlet:
         """Return what the runner talks to."""
         return Outlet(
-            header=lambda header: self._write(self._file.header, header),
+            header=lambda header: self._write(lambda: self._file.header(header)),
             event=self._event,
-            footer=lambda footer: self._write(self._file.footer, footer),
-            target_log=lambda text: self._write(self._write_log, text),
+            footer=lambda footer: self._write(lambda: self._file.footer(footer)),
+            target_file=lambda name, text: self._write(lambda: write_whole(self._target / name, text.encode())),
         )
 
     def raise_unwritten(self) -> None:
@@ -80,29 +78,26 @@ class RunWriter:
             ) from self._unwritten
 
     def _event(self, event: Event) -> None:
-        self._write(self._file.event, event)
-        if self.unseen is None:
+        self._write(lambda: self._file.event(event))
+        if self.watcher_failed is None:
             try:
                 self._watch(event)
             except Exception as error:  # noqa: BLE001 - raised by whoever began the run, when it is over
-                self.unseen = error
+                self.watcher_failed = error
 
-    def _write(self, write: Callable[[_Piece], None], piece: _Piece) -> None:
+    def _write(self, write: Callable[[], None]) -> None:
         # Raised from here it would come up in whichever part of the lab just had something to say.
         if self._unwritten is None:
             try:
-                write(piece)
+                write()
             except OSError as error:
                 self._unwritten = error
 
-    def _write_log(self, text: str) -> None:
-        write_whole(self._log, text.encode())
-
 
 @contextlib.contextmanager
-def record_in(place: Path) -> Iterator[RecordFile]:
+def record_in(folder: Path) -> Iterator[RecordFile]:
     """Write a record in a run's folder. A run that never began leaves none, and a folder only for a log."""
-    path = place / "record.jsonl"
+    path = folder / "record.jsonl"
     with _written(path):
         file = RecordFile(path)
     try:
@@ -112,9 +107,9 @@ def record_in(place: Path) -> Iterator[RecordFile]:
             file.close()
         if not file.begun:
             path.unlink(missing_ok=True)
-            kept_known_failures(place).unlink(missing_ok=True)
-            if not (place / "target" / "log.txt").exists():
-                shutil.rmtree(place, ignore_errors=True)
+            kept_known_failures(folder).unlink(missing_ok=True)
+            if not (folder / "target" / "log.txt").exists():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -126,7 +121,7 @@ def _written(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def interruptible(place: Path) -> Iterator[None]:
+def interruptible(folder: Path) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end a run in the same orderly way, and say what they left. Raises `Interrupted`.
 
     A CI job that is cancelled gets SIGTERM, and must not leave anything behind either.
@@ -135,35 +130,17 @@ def interruptible(place: Path) -> Iterator[None]:
     def terminate(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals go to the main thread, whoever runs there
+        return
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except KeyboardInterrupt:
-        if (place / "record.jsonl").exists():
-            what = f"what was played is in {place}/, marked as incomplete"
+        if (folder / "record.jsonl").exists():
+            what = f"what was played is in {folder}/, marked as incomplete"
         else:
             what = "nothing was played yet"
         raise Interrupted(f"interrupted; everything was taken down; {what}") from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def run_interruptibly(work: Coroutine[Any, Any, None]) -> None:
-    """Run an event loop that SIGTERM ends by cancelling its work, as asyncio itself does for Ctrl-C.
-
-    Raised in the middle of whatever the loop is at, an exception would tear holes. Raises `KeyboardInterrupt`.
-    """
-
-    async def working() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        await work
-
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        asyncio.run(working())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -6,14 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from mta_sts_lab.model import About
-from mta_sts_lab.targets.contract import Held, MailSession, NotOffered, Target
+from mta_sts_lab.targets.contract import TLS_RPT, Held, MailSession, NotOffered, Target
 
 #: The parts of the contract that a target may leave out, by the last part of their path.
 OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")
-
-
-#: The capability that is worth nothing without POST /reports.
-REPORTS = "tls-rpt"
 
 
 class BlackBox:
@@ -29,10 +25,14 @@ class BlackBox:
     async def about(self) -> About:
         """See `Target`. A claim to send reports is set aside with POST /reports: nobody waits for the end of a day."""
         about = await self.inside.about()
-        if "reports" not in self.hidden or REPORTS not in about.capabilities:
+        if "reports" not in self.hidden or TLS_RPT not in about.capabilities:
             return about
-        left = tuple(one for one in about.capabilities if one != REPORTS)
-        return replace(about, capabilities=left, set_aside=(REPORTS,))
+        left = tuple(one for one in about.capabilities if one != TLS_RPT)
+        return replace(about, capabilities=left, set_aside=(TLS_RPT,))
+
+    async def greet(self) -> None:
+        """See `Target`."""
+        await self.inside.greet()
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """See `Target`."""

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from mta_sts_lab.model import About
 
+#: The capabilities that the lab has cases for.
+MTA_STS, TLS_RPT = "mta-sts", "tls-rpt"
+
 
 class TargetError(Exception):
     """The target broke its contract: it died, never answered, or answered nonsense. The message says what and where."""
@@ -53,6 +56,9 @@ class Target(Protocol):
 
     async def about(self) -> About:
         """Return name, versions and capabilities."""
+
+    async def greet(self) -> None:
+        """See that mail is taken, without sending any."""
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """Hand over a message by SMTP; return the reply to the final dot ("250 2.0.0 queued").

@@ -34,7 +34,7 @@ class AboutBody(msgspec.Struct, frozen=True):
     own_retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
-#: Members of `GET /about` that nobody knows, and characters of each, that are told of.
+#: Members of `GET /about` that nobody knows, and characters of each, that are shown.
 _MOST_UNKNOWN, _LONGEST_UNKNOWN = 10, 60
 
 
@@ -44,7 +44,7 @@ def unknown_in_about(members: Iterable[str]) -> tuple[str, ...]:
     return tuple(name[:_LONGEST_UNKNOWN] for name in unknown[:_MOST_UNKNOWN])
 
 
-def unknown_told(unknown: Iterable[str]) -> str:
+def name_unknown(unknown: Iterable[str]) -> str:
     """Name members of `GET /about` that nobody knows, each with the one that was perhaps meant."""
     meant = {name: near_misses(name, AboutBody.__struct_fields__)[:1] for name in unknown}
     return ", ".join(f"{name!r}" + "".join(f" (is {near!r} meant?)" for near in found) for name, found in meant.items())

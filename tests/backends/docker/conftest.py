@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.backends.docker.folder import find_target
 from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.backends.folder import find_target
 
 import docker
 from tests.backends.docker.throw_away import WHOLE_CATALOGUE, FinishedRun, ThrowAway, play

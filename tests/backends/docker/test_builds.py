@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.backends.docker.builds import build_all
-from mta_sts_lab.backends.docker.folder import read_folder
+from mta_sts_lab.backends.docker.images import build_all
+from mta_sts_lab.backends.folder import read_folder
 
 import docker
 from tests.backends.docker.throw_away import ThrowAway

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from mta_sts_lab.backends.docker.folder import find_target
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.run import run_in_containers
+from mta_sts_lab.backends.folder import find_target
+from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.events import ReportReceived
 from mta_sts_lab.record import read_record
 
@@ -62,7 +65,7 @@ def test_one_domains_record_does_not_stop_the_reports_to_others(postfix_run: Fin
     assert log.count("is put aside: its record names one address twice") == 1
 
 
-def test_the_network_of_a_target_has_the_settings_of_its_file(engine: docker.DockerClient) -> None:
+def test_the_network_of_a_target_has_the_settings_of_its_file(engine: docker.DockerClient, tmp_path: Path) -> None:
     plan = plan_of("starttls/strip")
     seen: list[str] = []
 
@@ -71,6 +74,6 @@ def test_the_network_of_a_target_has_the_settings_of_its_file(engine: docker.Doc
         seen.append(told.output.decode().strip())
 
     looking = Looking(look)
-    done = run_in_containers(plan, find_target("postfix"), frozenset(), looking.outlet(), print)
+    done = run_in_containers(Job(plan, find_target("postfix"), looking.outlet(), tmp_path, say=print))
     assert (done.status, looking.complete) == (0, True)
     assert seen == [find_target("postfix").file.sysctls["net.unix.max_dgram_qlen"]] == ["512"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.backends.docker.folder import find_target
 from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.backends.folder import find_target
 
 import docker
 from tests.backends.docker.test_third_ring import ours

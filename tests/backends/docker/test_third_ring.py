@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 from mta_sts_lab.backends.docker.engine import OWNER_LABEL, RUN_LABEL
-from mta_sts_lab.backends.docker.folder import find_target
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.run import run_in_containers
+from mta_sts_lab.backends.folder import find_target
+from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.events import Event, StepBegan
 from mta_sts_lab.record import read_record
-from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import Plan, plan_run
-from mta_sts_lab.runs.workflow import catalogue
+from mta_sts_lab.runs import load_shipped_catalogue as catalogue
 
 import docker
 from tests.backends.docker.throw_away import FinishedRun, ThrowAway, nothing_but_what_is_known, play
@@ -123,7 +124,7 @@ class Looking:
     complete: bool | None = None
 
     def outlet(self) -> Outlet:
-        return Outlet(lambda _: None, self._event, lambda footer: self._footer(footer.complete), lambda _: None)
+        return Outlet(lambda _: None, self._event, lambda footer: self._footer(footer.complete), lambda *_: None)
 
     def _footer(self, complete: bool) -> None:
         self.complete = complete
@@ -184,7 +185,7 @@ def test_a_target_has_no_way_out_no_privileges_and_no_key(engine: docker.DockerC
         found["network"] = engine.networks.get(next(iter(target.attrs["NetworkSettings"]["Networks"]))).attrs
 
     looking = Looking(look)
-    run_in_containers(plan, folder, frozenset(), looking.outlet(), print)
+    run_in_containers(Job(plan, folder, looking.outlet(), tmp_path, say=print))
     assert looking.done
     assert found["self"] == "connected", "the probe itself works"
     assert set(found["outside"]) == {"ENETUNREACH"}, found["outside"]
@@ -327,14 +328,14 @@ def test_an_interrupt_before_anything_was_played(engine: docker.DockerClient, tm
     assert record_in(tmp_path) is None
 
 
-def test_a_target_that_dies_in_mid_run(engine: docker.DockerClient) -> None:
+def test_a_target_that_dies_in_mid_run(engine: docker.DockerClient, tmp_path: Path) -> None:
     plan = plan_of("starttls/*")
     looking = Looking(
         lambda: container(engine, plan, "target").kill(),
         when=lambda event: isinstance(event.fact, StepBegan) and event.step == "attack",
     )
     began = time.monotonic()
-    done = run_in_containers(plan, find_target("reference-docker"), frozenset(), looking.outlet(), print)
+    done = run_in_containers(Job(plan, find_target("reference-docker"), looking.outlet(), tmp_path, say=print))
     assert time.monotonic() - began < 60, "it is noticed long before the deadlines of a message"
     assert done.status == 0
     assert looking.complete is True, "the lab itself played to the end"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mta_sts_lab.backends.docker.images import BASE_IMAGE
-from mta_sts_lab.runs.workflow import catalogue
+from mta_sts_lab.runs import load_shipped_catalogue as catalogue
 
 import docker
 from tests.cli.program import LONGEST, Answer, end, start

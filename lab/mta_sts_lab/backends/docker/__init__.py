@@ -1,1 +1,56 @@
-"""Docker: images, the network of a run, the lab's container and the target's, and what becomes of them."""
+"""Docker: images, the network of a run, the lab's container and the target's.
+
+The engine's client is only imported when something is asked of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from mta_sts_lab.backends.folder import TargetFolder
+from mta_sts_lab.backends.registry import Backend, Built, Job, register
+
+
+class Docker(Backend):
+    """The backend of every target that has a Dockerfile."""
+
+    name = "docker"
+
+    def play(self, job: Job) -> str | None:
+        """See `Backend`."""
+        from mta_sts_lab.backends.docker.run import play
+
+        return play(job)
+
+    def lacks(self, folder: TargetFolder) -> str:
+        """See `Backend`."""
+        root, dockerfile = folder.path.resolve(), folder.file.dockerfile or "Dockerfile"
+        if not (root / dockerfile).resolve().is_relative_to(root):
+            return (
+                f"{folder.path / 'target.toml'}: dockerfile = {dockerfile!r} is not in this folder; outside of docker/ "
+                "it is relative to the folder, which is all that its build has beside docker/common and docker/extra-ca"
+            )
+        if not (root / dockerfile).is_file():
+            return f"{folder.path}: there is no {dockerfile}; docs/adding-an-mta.md has one to start from"
+        return ""
+
+    def check(self, target: TargetFolder, flaws: Collection[str]) -> None:
+        """See `Backend`. The reference sender in a container has flaws, too."""
+        if "LAB_FLAWS" not in target.file.environment:
+            super().check(target, flaws)
+
+    def build(self, targets: Iterable[TargetFolder], say: Callable[[str], None]) -> list[Built]:
+        """See `Backend`."""
+        from mta_sts_lab.backends.docker.images import build_all
+
+        return build_all(targets, say)
+
+    def clean(self, everything: bool) -> Iterator[str]:
+        """See `Backend`."""
+        from mta_sts_lab.backends.docker.engine import clean, connect
+
+        for leftover in clean(connect(), everything=everything):
+            yield f"removed {leftover.kind} {leftover.name}"
+
+
+register(Docker())

@@ -18,12 +18,13 @@ import docker.errors
 import requests
 
 import docker
+from mta_sts_lab.backends.registry import BackendError
 
 RUN_LABEL = "mta-sts-lab.run"
 OWNER_LABEL = "mta-sts-lab.owner"
 
 
-class EngineError(Exception):
+class EngineError(BackendError):
     """Docker is not there, or refused. The message says what was wanted and what to do."""
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 import docker.errors
 
 import docker
 from mta_sts_lab.backends.docker.build_context import EXTRA_CA_VARIABLE, BuildContext, context_of, foreign_context
-from mta_sts_lab.backends.docker.engine import EngineError
-from mta_sts_lab.backends.docker.folder import TargetFolder
+from mta_sts_lab.backends.docker.engine import EngineError, connect
+from mta_sts_lab.backends.folder import TargetFolder
+from mta_sts_lab.backends.registry import Built
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.timeouts import BUILD_IMAGE
 
@@ -143,3 +145,27 @@ def _have_base(client: docker.DockerClient) -> None:
             f"the base image {BASE_IMAGE} is neither here nor to be pulled; make it from Debian's archive with "
             "docker/base/make-base.sh (as root)"
         ) from error
+
+
+#: Builds at one time. Most of a build is waiting for a mirror, or one package's own scripts after the other: on two
+#: busy cores four images took 69 s one after the other, 36 s in pairs and 29 s all at once.
+AT_ONCE = 4
+
+
+def build_all(folders: Iterable[TargetFolder], say: Callable[[str], None]) -> list[Built]:
+    """Build the lab's image, and then those of all targets. Raises `EngineError` if there is no engine, or no lab."""
+    lab_image(connect(), say)
+    groups: dict[str, list[TargetFolder]] = {}
+    for folder in folders:
+        # Targets that share a Dockerfile share an image: built twice at once it would be built twice.
+        groups.setdefault(folder.file.dockerfile or f"docker/{folder.path.name}/Dockerfile", []).append(folder)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = list(pool.map(lambda group: [_built(folder, say) for folder in group], groups.values()))
+    return [one for group in done for one in group]
+
+
+def _built(folder: TargetFolder, say: Callable[[str], None]) -> Built:
+    try:
+        return Built(folder.name, image=target_image(connect(), folder, say))
+    except EngineError as error:
+        return Built(folder.name, problem=str(error))

@@ -9,7 +9,7 @@ import random
 import signal
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,15 @@ from mta_sts_lab.backends.docker.engine import (
     owner,
     sweep,
 )
-from mta_sts_lab.backends.docker.folder import TargetFolder
 from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.backends.folder import TargetFolder
+from mta_sts_lab.backends.registry import Job
+from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import Footer, Header
-from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import Plan
-from mta_sts_lab.runner.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan
+from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.world.internet import SENDER_DOMAIN
 from mta_sts_lab.world.pki import Authority
 
@@ -44,7 +46,6 @@ SUBNETS = tuple(ipaddress.IPv4Network("198.18.0.0/15").subnets(new_prefix=20))
 
 #: Places in a subnet: the engine's gateway, the lab, the target; the upper half is the world's.
 _GATEWAY, _LAB, _TARGET = 1, 2, 3
-
 
 #: The exit status of the program in the lab's container when the target never came up, or broke its contract.
 TARGET_TROUBLE = 4
@@ -76,35 +77,48 @@ class ContainerRun:
     target_ended: str = ""
 
 
-def run_in_containers(
-    plan: Plan, folder: TargetFolder, flaws: frozenset[str], outlet: Outlet, say: Callable[[str], None]
-) -> ContainerRun:
+def play(job: Job) -> str | None:
+    """Play a job in containers; see `Backend.play`."""
+    done = run_in_containers(job)
+    job.outlet.target_file("log.txt", done.target_log)
+    job.outlet.target_file("configuration.txt", done.target_configuration)
+    spent = f"{done.lab_seconds:.2f} {done.target_seconds:.2f} seconds of processor time: the lab, the target\n"
+    job.outlet.target_file("processor-time.txt", spent)
+    target_failed = done.status == TARGET_TROUBLE
+    if done.status and not (job.plan.checks_adapter and target_failed and done.target_ended):
+        said = done.problem.removeprefix("sts-lab: ") or f"the lab's container ended with status {done.status}"
+        # An adapter is checked whatever its target does, so there the lab is at fault.
+        raise (TargetError if target_failed and not job.plan.checks_adapter else EngineError)(said)
+    return done.target_ended
+
+
+def run_in_containers(job: Job) -> ContainerRun:
     """Play a plan against a target in Docker and hand the record to the outlet, line by line, as it is made.
 
     Whatever happens, no container and no network stays behind. Raises `EngineError`.
     """
     client = connect()
     with engine_trouble("looking for images"):
-        images = lab_image(client, say), target_image(client, folder, say)
+        images = lab_image(client, job.say), target_image(client, job.target, job.say)
     try:
         with engine_trouble("the engine, or somebody who used it meanwhile, ended the run"):
-            site = _site(client, plan, folder)
-            lab, target = _lab_container(site, images[0]), _target_container(site, images[1], flaws)
-            return _play(site, lab, target, images[0], outlet, say)
+            site = _site(client, job.plan, job.target)
+            lab, target = _lab_container(site, images[0]), _target_container(site, images[1], job.flaws)
+            return _play(site, lab, target, images[0], job)
     finally:
         with _interrupts_held_back():
-            sweep(client, plan.run)
+            sweep(client, job.plan.run)
 
 
-def _play(site: _Site, lab: Any, target: Any, image: str, outlet: Outlet, say: Callable[[str], None]) -> ContainerRun:
+def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> ContainerRun:
     """Start both containers and follow the record to its end."""
     begun = threading.Event()
     lab.start()
     target.start()
     _end_with_the_target(lab, target, begun)
     _route(site, image, target)
-    say(f"{site.folder.file.title} and the lab are up in {site.subnet}")
-    _follow(lab, outlet, begun)
+    job.say(f"{site.folder.file.title} and the lab are up in {site.subnet}")
+    _follow(lab, job.outlet, begun)
     status = int(lab.wait()["StatusCode"])
     problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
     target.reload()

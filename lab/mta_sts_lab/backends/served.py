@@ -1,7 +1,7 @@
-"""The runner inside the lab's own container: the plan comes as a file, the record leaves on standard output.
+"""The runner in a network of its own: the plan comes as a file, the record leaves on standard output.
 
-The container has a prefix of its network made local to it (it has CAP_NET_ADMIN for that, inside its own namespace), so
-that every virtual address of the world is a real one there. The target is another container, reached over the network.
+In Docker that is the lab's own container. A prefix of its network is made local to it (with CAP_NET_ADMIN, inside its
+own namespace), so that every address of the world is a real one there. The target is reached over the network.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from pathlib import Path
 
 import msgspec
 
+from mta_sts_lab.adapter_check.run import play_plan
 from mta_sts_lab.events import Event
-from mta_sts_lab.record import Footer, Header, Recorder, encoded
-from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.record import Footer, Header, encoded
+from mta_sts_lab.runner.context import OVER_THE_NETWORK, Outlet
 from mta_sts_lab.runner.plan import Plan
-from mta_sts_lab.runner.run import check, run
-from mta_sts_lab.runner.run_timeouts import OVER_THE_NETWORK
+from mta_sts_lab.runner.run import RunningWorld, RunSetup
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import TARGET_READY, Deadline
-from mta_sts_lab.world.network import Network, PrefixNetwork
+from mta_sts_lab.world.network import PrefixNetwork
 from mta_sts_lab.world.pki import Authority
 
 #: Where the host puts the plan, and the CA of the run, before it starts the container.
@@ -35,8 +35,7 @@ PLAN = PLACE / "plan.json"
 #: Where the host finds the target's log when the container has ended.
 TARGET_LOG = PLACE / "target-log.txt"
 
-
-#: Seconds between two knocks at a target that is starting up.
+#: Seconds between two looks whether a target is up.
 _READY_POLL = 0.1
 
 #: Where the host finds how many seconds of processor time the lab took, to be set beside the target's.
@@ -73,18 +72,14 @@ def play_served_plan() -> None:
 async def _play(served: ServedPlan, authority: Authority) -> None:
     await _make_local(served.prefix)
 
-    async def start(network: Network, dns_address: str, ca_pem: bytes, recorder: Recorder) -> RemoteTarget:
+    async def start(_: RunningWorld) -> RemoteTarget:
         target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
         if not served.plan.checks_adapter:
             await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
         return target
 
-    plan, network, outlet = served.plan, PrefixNetwork(served.prefix), _standard_output()
-    if served.plan.checks_adapter:
-        seconds = served.ready_seconds
-        work = check(plan, network, served.prefix, authority, start, OVER_THE_NETWORK, outlet, seconds)
-    else:
-        work = run(plan, network, served.prefix, authority, start, OVER_THE_NETWORK, outlet)
+    setup = RunSetup(PrefixNetwork(served.prefix), served.prefix, authority, OVER_THE_NETWORK)
+    work = play_plan(served.plan, setup, start, _standard_output(), served.ready_seconds)
     playing = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     await playing
@@ -125,7 +120,7 @@ def _standard_output() -> Outlet:
         sys.stdout.buffer.write(encoded(thing))
         sys.stdout.buffer.flush()
 
-    def keep(log: str) -> None:
-        TARGET_LOG.write_text(log, encoding="utf-8")
+    def keep(name: str, text: str) -> None:
+        (PLACE / f"target-{name}").write_text(text, encoding="utf-8")
 
-    return Outlet(header=line, event=line, footer=line, target_log=keep)
+    return Outlet(header=line, event=line, footer=line, target_file=keep)

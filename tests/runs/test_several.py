@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from mta_sts_lab.cli.several import command_for, named_targets
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reports.summary import EXIT_MEANINGS, EXIT_ORDER, USAGE, worst_exit
+from mta_sts_lab.runs.several import command_for, named_targets
 
 from tests.cli.program import Shell, end, on_record, record_in, start, until
 

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from aiohttp import web
+from mta_sts_lab.backends.served import ServedPlan, _ready
 from mta_sts_lab.runner.plan import plan_run
-from mta_sts_lab.runner.served import ServedPlan, _ready
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import Deadline
 
-from tests.runner.arena import shelf
+from tests.runner.arena import CATALOGUE
 
 READY = Deadline("target-ready", 0.4)
 
@@ -80,8 +80,7 @@ async def test_a_contract_that_answers_before_mail_is_taken(answering: int, unus
 
 
 def test_the_plan_survives_the_way_into_the_container() -> None:
-    catalogue = shelf()
-    plan = plan_run(catalogue.find([]), catalogue.cases, ("sts-lab", "run"), 7)
+    plan = plan_run(CATALOGUE.find([]), CATALOGUE.cases, ("sts-lab", "run"), 7)
     served = ServedPlan(
         plan=plan,
         prefix="198.18.8.0/21",

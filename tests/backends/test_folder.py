@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.backends.docker.folder import FolderError, find_target, read_folder, shipped_targets
+from mta_sts_lab.backends.folder import FolderError, find_target, read_folder, shipped_targets
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
@@ -24,7 +24,20 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert (found.file.inject, found.file.contract.port) == (Inject(port=25), 8025)
     assert found.file.capabilities_needed == ()
     assert found.file.ready_seconds == TARGET_READY.seconds
+    assert found.file.backend == "docker"
     assert found.known_failures == tmp_path / "known-failures.toml"
+
+
+def test_known_failures_are_found_under_both_names(tmp_path: Path) -> None:
+    (tmp_path / "known-deviations.toml").touch()
+    assert read_folder(folder(tmp_path, MINIMAL)).known_failures == tmp_path / "known-deviations.toml"
+    (tmp_path / "known-failures.toml").touch()
+    assert read_folder(folder(tmp_path, MINIMAL)).known_failures == tmp_path / "known-failures.toml"
+
+
+def test_a_backend_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match=r"target\.toml: there is no backend 'dokcer'; there are docker, in_process"):
+        read_folder(folder(tmp_path, MINIMAL + 'backend = "dokcer"\n'))
 
 
 def test_submission(tmp_path: Path) -> None:

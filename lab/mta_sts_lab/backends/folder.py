@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from mta_sts_lab.backends.registry import Built, TargetRefused, backend_names, find_backend
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import PORT
@@ -26,7 +28,7 @@ NetworkSetting = Annotated[str, msgspec.Meta(pattern=r"^net(\.[a-z0-9][a-z0-9_-]
 SettingValue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 
 
-class FolderError(Exception):
+class FolderError(TargetRefused):
     """A target folder that is missing or wrong. The message says which file, what, and what would be right."""
 
 
@@ -39,10 +41,12 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`target.toml`, strictly."""
 
-    #: What is typed after `--target`; it becomes part of the names of an image and a container.
+    #: What is typed after `--target`, and a part of the names of its image and container.
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
     title: str
     description: str
+    #: How it is brought up: the name of a backend (see `mta_sts_lab.backends.registry`).
+    backend: str = "docker"
     #: Seconds from the start of the container until its contract answers and its SMTP port takes mail, at the most.
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
     inject: Inject = Inject()
@@ -85,9 +89,21 @@ class TargetFolder:
 
 
 def shipped_targets() -> dict[str, TargetFolder]:
-    """Return the targets that come with the lab, by name."""
-    folders = sorted((shipped_files() / "docker").glob("*/target.toml"))
-    return {folder.name: folder for folder in map(read_folder, (path.parent for path in folders))}
+    """Return the targets that come with the lab, by name: first those that need no folder."""
+    files = sorted((shipped_files() / "docker").glob("*/target.toml"))
+    targets = [target for name in backend_names() for target in find_backend(name).shipped()]
+    targets += [read_folder(file.parent) for file in files]
+    return {target.name: target for target in targets}
+
+
+def build_shipped(say: Callable[[str], None]) -> list[Built]:
+    """Make ready what all shipped targets need, backend by backend. Raises `BackendError` where nothing can be."""
+    targets = list(shipped_targets().values())
+    return [
+        built
+        for name in backend_names()
+        for built in find_backend(name).build([one for one in targets if one.file.backend == name], say)
+    ]
 
 
 def find_target(name: str) -> TargetFolder:
@@ -111,15 +127,19 @@ def read_folder(path: Path) -> TargetFolder:
     file = path / "target.toml"
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-        return TargetFolder(path, msgspec.convert(document, TargetFile))
+        folder = TargetFolder(path, msgspec.convert(document, TargetFile))
     except OSError as error:
         raise FolderError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise FolderError(f"{file}: {error}; legal keys are {_legal_keys()}") from error
+    if folder.file.backend not in backend_names():
+        there = ", ".join(backend_names())
+        raise FolderError(f"{file}: there is no backend {folder.file.backend!r}; there are {there}")
+    return folder
 
 
 def _ones_own(folder: TargetFolder) -> TargetFolder:
-    """Return a folder that did not come with the lab, if it can be told from those that did and be built."""
+    """Check a folder that did not come with the lab: it needs a name of its own, and all that its backend wants."""
     file = folder.path / "target.toml"
     taken = {path.name for path in (shipped_files() / "docker").iterdir()} | shipped_targets().keys()
     if folder.name in taken:
@@ -127,14 +147,8 @@ def _ones_own(folder: TargetFolder) -> TargetFolder:
             f"{file}: the name {folder.name!r} is one that comes with the lab, and nobody could tell the two apart; "
             f'choose another one (name = "my-{folder.name}"), in the hook `about`, too'
         )
-    root, dockerfile = folder.path.resolve(), folder.file.dockerfile or "Dockerfile"
-    if not (root / dockerfile).resolve().is_relative_to(root):
-        raise FolderError(
-            f"{file}: dockerfile = {dockerfile!r} is not in this folder; outside of docker/ it is relative to the "
-            "folder, which is all that its build has beside docker/common and docker/extra-ca"
-        )
-    if not (root / dockerfile).is_file():
-        raise FolderError(f"{folder.path}: there is no {dockerfile}; docs/adding-an-mta.md has one to start from")
+    if lacking := find_backend(folder.file.backend).lacks(folder):
+        raise FolderError(lacking)
     return folder
 
 

@@ -8,7 +8,7 @@ import pytest
 from mta_sts_lab.events import LabFailed, ReportsAsked, ReportsLeft, TargetFailed
 from mta_sts_lab.model import Case, Expectation, Mode, Step, World
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.runner.report_call import ReportCall
+from mta_sts_lab.runner.shared_calls import ReportCall
 from mta_sts_lab.targets.contract import NotOffered
 
 

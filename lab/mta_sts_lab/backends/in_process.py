@@ -1,0 +1,110 @@
+"""The reference sender in this process: no engine, no privileges, any operating system.
+
+Nothing else in the lab knows the reference sender, so what others need to know of its flaws is here, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mta_sts_lab.backends.folder import TargetFile, TargetFolder
+from mta_sts_lab.backends.local import LocalBackend
+from mta_sts_lab.backends.registry import BackendError, Job, TargetRefused, register
+from mta_sts_lab.reference.flaws import FLAWS, Flaw, UnknownFlaw, parse_flaws
+from mta_sts_lab.reference.settings import IN_PROCESS, Settings
+from mta_sts_lab.shipped_files import shipped_files
+
+if TYPE_CHECKING:
+    from mta_sts_lab.runner.context import Timeouts
+    from mta_sts_lab.runner.run import RunningWorld, RunSetup
+    from mta_sts_lab.targets.contract import Target
+
+REFERENCE = TargetFolder(
+    shipped_files() / "docker" / "reference",
+    TargetFile(
+        name="reference",
+        title="Reference sender",
+        description="The lab's own correct sender; needs no Docker.",
+        backend="in_process",
+    ),
+)
+
+#: Seconds between its attempts when nobody can ask for one: far enough apart for each to count as one.
+_OWN_RETRIES = 5.5
+
+
+@dataclass
+class InProcess(LocalBackend):
+    """The backend of the reference sender."""
+
+    name = "in_process"
+    settings: Settings = IN_PROCESS
+    timeouts: Timeouts | None = None
+
+    def setup(self) -> RunSetup:
+        """See `LocalBackend`."""
+        from mta_sts_lab.runner.context import IN_PROCESS as TIMEOUTS
+        from mta_sts_lab.runner.run import RunSetup
+
+        return RunSetup(timeouts=self.timeouts or TIMEOUTS)
+
+    async def start(self, world: RunningWorld, job: Job) -> Target:
+        """See `LocalBackend`."""
+        from mta_sts_lab.reference.target import InProcessTarget
+
+        settings = self.settings
+        if job.plan.black_box:
+            settings = replace(settings, retry_seconds=_OWN_RETRIES, longest_retry_seconds=_OWN_RETRIES)
+        target = InProcessTarget(
+            network=world.network,
+            dns=world.dns_address,
+            ca_pem=world.ca_pem.decode(),
+            directory=job.directory / "state",
+            flaws=parse_flaws(job.flaws),
+            settings=settings,
+            on_error=world.recorder.lab_failed,
+        )
+        await target.start()
+        return target
+
+    def check(self, target: TargetFolder, flaws: Collection[str]) -> None:
+        """See `Backend`."""
+        check_flaws(flaws)
+
+    def shipped(self) -> Iterable[TargetFolder]:
+        """See `Backend`."""
+        return (REFERENCE,)
+
+    def capabilities(self, target: TargetFolder) -> tuple[str, ...]:
+        """See `Backend`."""
+        from mta_sts_lab.reference.target import CAPABILITIES
+
+        return CAPABILITIES
+
+
+def known_flaws() -> Mapping[str, Flaw]:
+    """Return every flaw that the reference sender can be given, by name."""
+    return FLAWS
+
+
+def check_flaws(names: Collection[str]) -> None:
+    """Raise `TargetRefused`, with near misses, for a name that is no flaw."""
+    try:
+        parse_flaws(names)
+    except UnknownFlaw as error:
+        raise TargetRefused(str(error)) from error
+
+
+async def serve_reference_sender(environment: Mapping[str, str]) -> None:
+    """Run the reference sender as a mail server that keeps the target contract. Raises `BackendError`."""
+    from mta_sts_lab.reference.server import ContainerError, serve_container
+
+    try:
+        await serve_container(environment)
+    except ContainerError as error:
+        raise BackendError(str(error)) from error
+
+
+register(InProcess())

@@ -1,0 +1,101 @@
+"""What cases are played on: the target, the world around it, the deadlines, and where the record goes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mta_sts_lab.attacks.toolkit.controller import AttackController
+from mta_sts_lab.events import Event
+from mta_sts_lab.model import About
+from mta_sts_lab.record import Footer, Header, Recorder
+from mta_sts_lab.runner.queue_watch import QueueWatch
+from mta_sts_lab.targets.contract import Target
+from mta_sts_lab.timeouts import (
+    ATTEMPT,
+    BOUNCE,
+    HAND_OVER,
+    INJECT,
+    LEARN_POLICY,
+    LEARN_POLICY_IN_PROCESS,
+    LONGEST_RETRY,
+    OWN_RHYTHM,
+    OWN_RHYTHM_IN_PROCESS,
+    POLICY_STORED,
+    QUEUE_LOOK,
+    QUEUE_POLL,
+    QUEUE_POLL_IN_PROCESS,
+    RECOVER,
+    SETTLE,
+    Deadline,
+)
+from mta_sts_lab.world.internet import Internet
+
+
+class LabBroken(Exception):
+    """The lab itself failed: playing on would blame the target for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The deadlines of a run; `mta_sts_lab.timeouts` says what each one means and why it is that long."""
+
+    queue_poll: Deadline
+    learn_policy: Deadline
+    #: Cases in flight at one time.
+    cases_at_once: int
+    settle: Deadline = SETTLE
+    recover: Deadline = RECOVER
+    hand_over: Deadline = HAND_OVER
+    bounce: Deadline = BOUNCE
+    inject: Deadline = INJECT
+    attempt: Deadline = ATTEMPT
+    longest_retry: Deadline = LONGEST_RETRY
+    queue_look: Deadline = QUEUE_LOOK
+    policy_stored: Deadline = POLICY_STORED
+    own_rhythm: Deadline = OWN_RHYTHM
+
+    def with_retries(self, deadline: Deadline, about: About, flushes: bool) -> Deadline:
+        """Return a deadline with room for the attempts that have to be seen before it passes.
+
+        A target that tries again on request is asked once, after its retry time. One that does not is waited for: its
+        third attempt proves what the second came to. Where its pauses double, the third comes after three retry times,
+        and the fourth, which delivers when an attack is over, after seven.
+        """
+        retry = min(max(about.pause_seconds(flushes), 0.0), self.longest_retry.seconds)
+        return Deadline(deadline.name, deadline.seconds + (retry if flushes else 4 * retry))
+
+
+# A mail server that lacks processor time behaves differently: with 150 cases at once on two busy cores the policy
+# daemon of Postfix waited more than 5 s for its own cache, and let mail go without a policy. A third of that takes no
+# longer, because cases mostly wait.
+OVER_THE_NETWORK = Timeouts(QUEUE_POLL, LEARN_POLICY, cases_at_once=48)
+IN_PROCESS = Timeouts(
+    QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS, cases_at_once=240, own_rhythm=OWN_RHYTHM_IN_PROCESS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Takes a record piece by piece: into a file, to a progress display, or over standard output to another host."""
+
+    header: Callable[[Header], None]
+    event: Callable[[Event], None]
+    footer: Callable[[Footer], None]
+    #: Takes a text about the target that is evidence and no part of the record: the file's name (`log.txt`), its text.
+    target_file: Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Everything that cases are played on."""
+
+    target: Target
+    about: About
+    internet: Internet
+    attack_controller: AttackController
+    recorder: Recorder
+    watch: QueueWatch
+    timeouts: Timeouts
+    random: random.Random

@@ -1,0 +1,83 @@
+"""Checks the adapter of one target in a small honest world, and leaves everything in a folder of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_sts_lab.adapter_check import Finding, Word, judge_adapter
+from mta_sts_lab.adapter_check.page import adapter_document, encoded
+from mta_sts_lab.backends.registry import Job, find_backend
+from mta_sts_lab.record import Record, RecordError, read_record
+from mta_sts_lab.reports.writers import write_files
+from mta_sts_lab.reports.writers.mitm import flow_files
+from mta_sts_lab.runner.plan import plan_check
+from mta_sts_lab.runs.service import RunRequest, Watcher, find_target_for
+from mta_sts_lab.runs.trouble import RunBroken, UsageError
+from mta_sts_lab.runs.writing import RunWriter, interruptible, make_folder, record_in
+from mta_sts_lab.whole_files import write_whole
+
+CONTAINER = "container"
+
+#: Lines that are quoted of what a container said last.
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterResult:
+    """A check that came to its end, and what was written down of it."""
+
+    findings: tuple[Finding, ...]
+    folder: Path
+    document: str
+
+
+def check_adapter(request: RunRequest, watcher: Watcher) -> AdapterResult:
+    """Check the adapter of a request's target. Raises what `mta_sts_lab.runs.trouble` lists."""
+    target = find_target_for(request)
+    plan = plan_check(request.command, request.seed)
+    folder = make_folder(request.out, plan.run)
+    with interruptible(folder), record_in(folder) as file:
+        writer = RunWriter(file, folder / "target", watcher.event)
+        job = Job(plan, target, writer.outlet(), folder / "target", frozenset(request.flaws), watcher.say)
+        ended = find_backend(target.file.backend).play(job)
+        writer.raise_unwritten()
+    record = _record(folder) if (folder / "record.jsonl").exists() else None
+    findings = (*_container(ended), *(judge_adapter(record) if record else ()))
+    document = encoded(adapter_document(record.header if record else None, findings, folder))
+    try:
+        if record is not None:
+            write_files(folder, flow_files(record))
+        write_whole(folder / "adapter.json", document.encode("ascii"))
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
+    if writer.watcher_failed is not None:
+        raise writer.watcher_failed
+    return AdapterResult(findings, folder, document)
+
+
+def _record(folder: Path) -> Record:
+    try:
+        return read_record(folder / "record.jsonl")
+    except RecordError as error:
+        raise RunBroken(str(error)) from error
+
+
+def _container(ended: str | None) -> tuple[Finding, ...]:
+    """Return what is to be said of the target's container; nothing if it has none."""
+    if ended is None:
+        return ()
+    if not ended:
+        return (Finding(CONTAINER, Word.OK, "came up and stayed up"),)
+    how, *lines = ended.splitlines()
+    return (
+        Finding(
+            CONTAINER,
+            Word.FAULT,
+            " / ".join([how, *lines[-_LAST_LINES:]]),
+            "container-ended",
+            "The container's first process must stay up as long as the mail server is to run, also when that is "
+            "restarted (docker/common/supervisor.py does it). What it said is in target/log.txt of the run's folder. "
+            "Linux capabilities are dropped unless `capabilities_needed` in target.toml lists them.",
+        ),
+    )

@@ -1,0 +1,221 @@
+"""The service behind every command that runs cases: plan, play, judge, write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mta_sts_lab.adapter_check.probes import is_probe
+from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
+from mta_sts_lab.backends.folder import TargetFolder, find_target
+from mta_sts_lab.backends.in_process import check_flaws, known_flaws
+from mta_sts_lab.backends.registry import Job, find_backend
+from mta_sts_lab.catalogue import Catalogue, NothingSelected, load_catalogue
+from mta_sts_lab.events import Event
+from mta_sts_lab.judge import judge
+from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
+from mta_sts_lab.model import Case, Mode, Scenario, Verdict
+from mta_sts_lab.record import Record, RecordError, read_record
+from mta_sts_lab.reports.summary import Summary, summarise
+from mta_sts_lab.reports.writers import JudgedRecord, write_all
+from mta_sts_lab.requirements import load_requirements, near_misses
+from mta_sts_lab.runner.plan import Plan, plan_run
+from mta_sts_lab.runs.leftovers import hold
+from mta_sts_lab.runs.trouble import RunBroken, UsageError
+from mta_sts_lab.runs.writing import (
+    RunWriter,
+    interruptible,
+    keep_known_failures,
+    kept_known_failures,
+    make_folder,
+    record_in,
+)
+from mta_sts_lab.shipped_files import shipped_files
+from mta_sts_lab.targets.contract_http import name_unknown
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is to be played, against what, and where the results go."""
+
+    #: Cases, scenarios or families; `*` and `?` are wild. Empty: all.
+    selection: tuple[str, ...] = ()
+    #: Policy modes (`enforce`). Empty: all.
+    modes: tuple[str, ...] = ()
+    #: The name of a shipped target, or the path of a target's folder.
+    target: str = "reference"
+    #: Flaws of the reference sender.
+    flaws: tuple[str, ...] = ()
+    #: The folder in which the run makes its own.
+    out: Path = Path("runs")
+    #: Repeats the random names of an earlier run.
+    seed: int | None = None
+    #: What the user typed; it goes into the record.
+    command: tuple[str, ...] = ()
+    #: Whether nothing but mail is asked of the target, whatever hooks it has.
+    black_box: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Takes what happens during a run. By default nobody does."""
+
+    planned: Callable[[Plan], None] = lambda _: None
+    event: Callable[[Event], None] = lambda _: None
+    #: Takes lines for people.
+    say: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that was judged and written down."""
+
+    record: Record
+    verdicts: tuple[Verdict, ...]
+    known: KnownComparison
+    summary: Summary
+    folder: Path
+    #: The content of verdicts.json.
+    document: bytes = field(repr=False)
+
+
+def load_shipped_catalogue() -> Catalogue:
+    """Return the shipped scenarios, checked. Raises `CatalogueError`."""
+    return load_catalogue(shipped_files() / "scenarios", ATTACK_FORMS, load_requirements(), known_flaws())
+
+
+def choose_cases(catalogue: Catalogue, selection: Sequence[str], modes: Sequence[str]) -> tuple[Case, ...]:
+    """Return the cases that are selected and have one of the modes. Raises `NothingSelected` and `UsageError`."""
+    legal = [mode.value for mode in Mode]
+    for mode in modes:
+        if mode not in legal:
+            raise UsageError(f"there is no mode {mode!r}; the modes are {', '.join(legal)}")
+    found = tuple(case for case in catalogue.find(selection) if not modes or case.mode.value in modes)
+    if not found:
+        raise NothingSelected(f"the selection has no case under {' or '.join(modes)}")
+    return found
+
+
+def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
+    """Return what a request comes to: the cases, with their control cases. Raises `NothingSelected`, `UsageError`."""
+    catalogue = catalogue or load_shipped_catalogue()
+    cases = choose_cases(catalogue, request.selection, request.modes)
+    return plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
+
+
+def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Scenario, tuple[str, ...]]:
+    """Return the scenario of an id, or the only one of that name, and its case ids of a vector, by default the first.
+
+    Raises `NothingSelected` and `UsageError`.
+    """
+    found = [one for one in catalogue.scenarios if name in (one.id, one.id.partition("/")[2])]
+    if len(found) > 1:
+        raise NothingSelected(f"{name} is the name of {' and '.join(one.id for one in found)}: say which")
+    if not found:
+        short = [one.id.partition("/")[2] for one in catalogue.scenarios]
+        near = near_misses(name, [*short, *(one.id for one in catalogue.scenarios)])
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(short)}"
+        raise NothingSelected(f"no scenario is called {name!r}; {hint}")
+    (scenario,) = found
+    cases = tuple(case.id for case in scenario.cases if case.vector == (vector or scenario.cases[0].vector))
+    if not cases:
+        vectors = ", ".join(dict.fromkeys(case.vector for case in scenario.cases))
+        raise UsageError(f"{scenario.id} has no vector {vector!r}; it has {vectors}")
+    return scenario, cases
+
+
+def find_target_for(request: RunRequest) -> TargetFolder:
+    """Return the target of a request, if it can be played. Raises `TargetRefused` and `KnownFailuresError`."""
+    check_flaws(request.flaws)
+    target = find_target(request.target)
+    find_backend(target.file.backend).check(target, request.flaws)
+    read_known_failures(target.known_failures)
+    return target
+
+
+def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogue | None = None) -> RunResult:
+    """Play what is requested, judge it, and leave everything in a folder of the run's own.
+
+    An interrupt ends the run and leaves a record that says it is incomplete. Raises what `runs.trouble` lists. What
+    the watcher raised comes last, when everything is on disk.
+    """
+    watcher = watcher or Watcher()
+    catalogue = catalogue or load_shipped_catalogue()
+    cases = choose_cases(catalogue, request.selection, request.modes)
+    target = find_target_for(request)
+    planned = plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
+    folder = make_folder(request.out, planned.run)
+    with interruptible(folder):
+        with record_in(folder) as file:
+            keep_known_failures(target.known_failures, folder)
+            watcher.planned(planned)
+            writer = RunWriter(file, folder / "target", watcher.event)
+            flaws = frozenset(request.flaws)
+            job = Job(planned, target, writer.outlet(), folder / "target", flaws, watcher.say)
+            find_backend(target.file.backend).play(job)
+            writer.raise_unwritten()
+        try:
+            result = judge_run(folder, catalogue)
+        except RecordError as error:
+            raise RunBroken(str(error)) from error
+    if writer.watcher_failed is not None:
+        raise writer.watcher_failed
+    if unknown := result.record.header.about.unknown:
+        watcher.say(f"warning: GET /about says what is not known and was ignored: {name_unknown(unknown)}")
+    return result
+
+
+def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:
+    """Judge the record in a run's folder and write the verdicts beside it.
+
+    Raises `RecordError`, `KnownFailuresError` and `UsageError`.
+    """
+    record = read_record(folder / "record.jsonl")
+    hold(folder)
+    if any(is_probe(case.id) for case in record.header.cases):
+        raise UsageError(f"{folder}: the record of a target-check, which has no verdicts; repeat it with target-check")
+    known_failures = read_known_failures(kept_known_failures(folder))
+    requirements = load_requirements()
+    verdicts = tuple(judge(record, requirements))
+    catalogue = catalogue or load_shipped_catalogue()
+    known = compare_with_known(verdicts, known_failures, catalogue.cases)
+    if record.header.black_box:
+        # A black box shows less than its target could: a known failure that did not show is no news.
+        known = replace(known, vanished=())
+    try:
+        write_all(folder, JudgedRecord(record, verdicts, requirements, known))
+        document = (folder / "verdicts.json").read_bytes()
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder}: the verdicts cannot be written: {error.strerror}") from error
+    return RunResult(record, verdicts, known, summarise(record, verdicts, known), folder, document)
+
+
+def find_run(name: str, out: Path) -> Path:
+    """Return the folder of a run, by its path or by its id. Raises `RecordError`."""
+    for candidate in (Path(name), out / name):
+        if _is_file(candidate / "record.jsonl"):
+            return candidate
+        if candidate.name == "record.jsonl" and _is_file(candidate):
+            return candidate.parent
+    there = sorted(path.name for path in out.glob("*/") if _is_file(path / "record.jsonl"))[-3:]
+    hint = f"; the latest runs here are {', '.join(there)}" if there else f"; there are no runs in {out}/"
+    raise RecordError(f"{name}: no record of a run there{hint}")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is the name of none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def verdicts_before(folder: Path) -> dict[str, str]:
+    """Return the grades of a run as they were written last, by case; none if it was never judged."""
+    try:
+        document = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
+        return {case["id"]: case["verdict"] for case in document["cases"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,4 +1,4 @@
-"""`sts-lab report-check`: what TLS reports say that somebody has, and what is wrong with them (RFC 8460)."""
+"""`sts-lab report-check`: what given TLS reports say, and what is wrong with them (RFC 8460)."""
 
 from __future__ import annotations
 

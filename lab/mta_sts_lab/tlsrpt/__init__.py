@@ -1,7 +1,7 @@
-"""TLS reports (RFC 8460), whoever sent them: a tolerant parser, and a strict grader on top.
+"""TLS reports (RFC 8460) from any sender: a tolerant parser, and a strict grader.
 
-Pure: octets go in, frozen data comes out. The parser never raises for what a report says; the grader says what is
-wrong, which obligation that breaks, and what cannot be judged from the report alone.
+The parser never raises for what a report says. The grader says what is wrong, which obligation that breaks, and what
+cannot be judged from the report alone.
 """
 
 from mta_sts_lab.tlsrpt.checks.signature import KeyUnavailable, unverified

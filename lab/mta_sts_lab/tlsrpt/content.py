@@ -54,7 +54,7 @@ def read_content(value: Value, complete: bool, notes: Notes) -> Report | None:
     """
     if not isinstance(value, dict):
         if complete:
-            notes.add(Departure("RPT-4-01", "no-report", "$", "a JSON object", told(value)))
+            notes.add(Departure("RPT-4-01", "no-report", "$", "a JSON object", described(value)))
         return None
     members = _Members(value, "", complete, notes)
     dates = members.inner("date-range", "RPT-4.4-02")
@@ -69,7 +69,7 @@ def read_content(value: Value, complete: bool, notes: Notes) -> Report | None:
     )
 
 
-def told(value: Value) -> str:
+def described(value: Value) -> str:
     """Say what a JSON value is, with its text where it has one."""
     match value:
         case None:
@@ -118,7 +118,7 @@ class _Members:
     def wrong(self, obligation: str, name: str, expected: str, **more: Any) -> None:
         """Note that a member has another type than it should have, or is null."""
         value = self.get(name)
-        self.note(obligation, "null" if value is None else "wrong-type", name, expected, told(value), **more)
+        self.note(obligation, "null" if value is None else "wrong-type", name, expected, described(value), **more)
 
     def missing(self, obligation: str, name: str, expected: str, also: tuple[str, ...] = ()) -> None:
         """Note that a member is missing, unless the rest of the text is missing as well."""
@@ -142,7 +142,7 @@ class _Members:
         if not self.has(name):
             self.missing(obligation, name, "an object", also)
         else:
-            self.note(obligation, "wrong-type", name, "an object", told(value), also=also)
+            self.note(obligation, "wrong-type", name, "an object", described(value), also=also)
         return None
 
     def text(self, name: str, obligation: str, obligatory: bool = True) -> str | None:
@@ -161,7 +161,7 @@ class _Members:
         """Read an obligatory string that has to say something."""
         value = self.text(name, obligation)
         if value is not None and not value.strip():
-            self.note(obligation, "empty", name, "a string that says something", told(value))
+            self.note(obligation, "empty", name, "a string that says something", described(value))
             return None
         return value
 
@@ -172,7 +172,7 @@ class _Members:
             return None
         value = self.get(name)
         if isinstance(value, str) and re.fullmatch(r"\d{1,30}", value.strip(), re.ASCII):
-            self.note(obligation, "wrong-type", name, "a JSON number", told(value))
+            self.note(obligation, "wrong-type", name, "a JSON number", described(value))
             return int(value)
         if not isinstance(value, Number):
             self.wrong(obligation, name, "an integer")
@@ -183,14 +183,14 @@ class _Members:
         count = number.integer
         if count is None:
             if not number.written_as_integer:
-                self.note(obligation, "not-an-integer", name, "an integer", told(number))
+                self.note(obligation, "not-an-integer", name, "an integer", described(number))
             return None
         if count < 0:
-            self.note(obligation, "negative", name, "0 or more", told(number))
+            self.note(obligation, "negative", name, "0 or more", described(number))
             return None
         if not number.written_as_integer:
             easing = {"grade": Grade.INFO, "note": "the value is an integer, only its spelling is not"}
-            self.note(obligation, "integer-with-fraction", name, "an integer", told(number), **easing)
+            self.note(obligation, "integer-with-fraction", name, "an integer", described(number), **easing)
         return count
 
 
@@ -205,10 +205,10 @@ def _policies(members: _Members) -> Iterator[Policy]:
         members.missing("RPT-4-02", "policies", "an array")
         return
     if isinstance(value, dict):
-        members.note("RPT-4-02", "not-an-array", "policies", "an array, also for a single policy", told(value))
+        members.note("RPT-4-02", "not-an-array", "policies", "an array, also for a single policy", described(value))
         value = [value]
     if not isinstance(value, list):
-        members.note("RPT-4-02", "not-an-array", "policies", "an array", told(value))
+        members.note("RPT-4-02", "not-an-array", "policies", "an array", described(value))
         return
     if len(value) > MOST_POLICIES:
         raise BeyondLimit(f"the report has {len(value)} policies; {MOST_POLICIES} are looked at")
@@ -216,7 +216,7 @@ def _policies(members: _Members) -> Iterator[Policy]:
     for number, element in enumerate(value):
         name = f"policies[{number}]"
         if not isinstance(element, dict):
-            members.note("RPT-4-02", "wrong-type", name, "an object", told(element))
+            members.note("RPT-4-02", "wrong-type", name, "an object", described(element))
             continue
         policy = _policy(members.within(element, members.path(name)), room)
         room -= len(policy.failures or ())
@@ -248,7 +248,13 @@ def _policy_string(policy: _Members) -> tuple[str, ...] | None:
         return None
     if isinstance(value, str):
         policy.note(
-            "RPT-4.4-07", "string-for-array", name, expected, told(value), grade=Grade.FAIL, note=STRING_IN_SECTION_4
+            "RPT-4.4-07",
+            "string-for-array",
+            name,
+            expected,
+            described(value),
+            grade=Grade.FAIL,
+            note=STRING_IN_SECTION_4,
         )
         return tuple(line for line in re.split(r"\r\n|\r|\n", value) if line)
     if not isinstance(value, list):
@@ -258,12 +264,12 @@ def _policy_string(policy: _Members) -> tuple[str, ...] | None:
     for number, element in enumerate(value):
         place = f"{name}[{number}]"
         if isinstance(element, list):
-            policy.note("RPT-4.5-03", "nested-array", place, "a string for each line", told(element))
+            policy.note("RPT-4.5-03", "nested-array", place, "a string for each line", described(element))
             lines += [line for line in element if isinstance(line, str)]
         elif isinstance(element, str):
             lines.append(element)
         else:
-            policy.note("RPT-4.4-07", "wrong-type", place, "a string", told(element))
+            policy.note("RPT-4.4-07", "wrong-type", place, "a string", described(element))
     return tuple(lines)
 
 
@@ -274,7 +280,13 @@ def _mx_host(policy: _Members) -> tuple[str, ...] | None:
         return None
     if isinstance(value, str):
         policy.note(
-            "RPT-4.4-10", "string-for-array", name, expected, told(value), grade=Grade.WEAK, note=STRING_IN_APPENDIX
+            "RPT-4.4-10",
+            "string-for-array",
+            name,
+            expected,
+            described(value),
+            grade=Grade.WEAK,
+            note=STRING_IN_APPENDIX,
         )
         return tuple(pattern for pattern in re.split(r"[\s,;]+", value) if pattern)
     if not isinstance(value, list):
@@ -282,9 +294,9 @@ def _mx_host(policy: _Members) -> tuple[str, ...] | None:
         return None
     for number, element in enumerate(value):
         if not isinstance(element, str):
-            policy.note("RPT-4.4-10", "wrong-type", f"{name}[{number}]", "a string", told(element))
+            policy.note("RPT-4.4-10", "wrong-type", f"{name}[{number}]", "a string", described(element))
         elif not element:
-            policy.note("RPT-4.4-10", "empty", f"{name}[{number}]", "an mx pattern", told(element))
+            policy.note("RPT-4.4-10", "empty", f"{name}[{number}]", "an mx pattern", described(element))
     return tuple(element for element in value if isinstance(element, str) and element)
 
 
@@ -294,10 +306,10 @@ def _failures(block: _Members, room: int) -> tuple[Failure, ...] | None:
         return None
     value = block.get(name)
     if isinstance(value, dict):
-        block.note("RPT-4-05", "not-an-array", name, "an array, also for a single failure", told(value))
+        block.note("RPT-4-05", "not-an-array", name, "an array, also for a single failure", described(value))
         value = [value]
     if not isinstance(value, list):
-        block.note("RPT-4-05", "null" if value is None else "not-an-array", name, "an array", told(value))
+        block.note("RPT-4-05", "null" if value is None else "not-an-array", name, "an array", described(value))
         return ()
     if len(value) > room:
         raise BeyondLimit(f"the report has more than {MOST_FAILURES} failure details")
@@ -307,7 +319,7 @@ def _failures(block: _Members, room: int) -> tuple[Failure, ...] | None:
         if isinstance(element, dict):
             failures.append(_failure(block.within(element, block.path(place)), element))
         else:
-            block.note("RPT-4-05", "wrong-type", place, "an object", told(element))
+            block.note("RPT-4-05", "wrong-type", place, "an object", described(element))
     return tuple(failures)
 
 

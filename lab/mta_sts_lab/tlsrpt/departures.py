@@ -1,7 +1,7 @@
-"""What is wrong with a report: noted as a departure, told as a finding.
+"""What is wrong with a report.
 
-A *departure* is noted where it is seen, by the parser or by a check, and knows only the obligation's id. A *finding* is
-a departure with the obligation's own words and the grade that its level decides.
+The parser or a check notes a *departure* from an obligation. A *finding* is a departure with the obligation's text and
+grade.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mta_sts_lab.tlsrpt.limits import MOST_NOTED
 _QUOTED = 160
 
 #: Characters of a finding's longer texts: names and media types in them are foreign as well.
-_TOLD = 600
+_LONGEST = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,9 @@ def finding(departure: Departure, check: str, requirements: Mapping[str, Require
         text=requirement.text,
         grade=departure.grade or requirement.grade_when_broken,
         reason=departure.reason,
-        where=departure.where[:_TOLD],
-        expected=departure.expected[:_TOLD],
-        observed=departure.observed[:_TOLD],
+        where=departure.where[:_LONGEST],
+        expected=departure.expected[:_LONGEST],
+        observed=departure.observed[:_LONGEST],
         note=departure.note,
         also=departure.also,
     )

@@ -1,8 +1,7 @@
-"""What a witness knows about the sessions of one policy domain, as a report has to tell it.
+"""What a witness knows about the sessions of one policy domain, and which result types are right for which failure.
 
-The lab was the other end of every session, so that it can say what a report may say at most and has to say at least.
-A witness fills `KnownSessions`; `sessions_checks` compares. The tables of which result type is right for which trouble
-are here as well: where RFC 8460 leaves it open, several are.
+The lab was the other end of every session, so that it knows at most and at least what a report may say. The session
+checks compare. Where RFC 8460 leaves the result type open, several are right.
 """
 
 from __future__ import annotations
@@ -85,10 +84,10 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class FailedSessions:
-    """The sessions with one host at one address that did not come about as the policy demands.
+    """The sessions with one host at one address that failed by the rules of the policy.
 
-    `hosts` are the names under which the host was met; without an `address` it was met at none, or at any.
-    `result_types` tell of the troubles that these sessions had, and `most` is how many they were at most.
+    `hosts` are its names. An empty `address` is none, or any. `result_types` are right for these failures, and `most`
+    is how many sessions there were at most.
     """
 
     hosts: frozenset[str]
@@ -101,9 +100,8 @@ class FailedSessions:
 class KnownSessions:
     """What a witness saw of one policy domain in the time that a report covers.
 
-    `attempts` bounds the connections and `failed` those of them that did not come about as the policy demands; both are
-    ranges because reporters count sessions differently. Fields that are empty or None are not known, and nothing
-    is compared with them.
+    `attempts` are the connections and `failed` those that failed by the rules of the policy: ranges, because reporters
+    count sessions differently. Nothing is compared with fields that are empty or None.
     """
 
     #: The recipient domain.
@@ -116,8 +114,8 @@ class KnownSessions:
     policy_lines: tuple[str, ...] | None = None
     #: The lines of policies that were replaced within the time of the report: a block on one of them is right.
     earlier_policy_lines: tuple[tuple[str, ...], ...] = ()
-    #: The lines of texts that were served and are no policy, or that were published where nothing was fetched: a block
-    #: that tells of a bad policy may quote them, and any block where no policy was in force.
+    #: The lines of texts that were served and are no policy, or were published and not fetched: a block with
+    #: sts-policy-invalid may quote them, and any block where no policy was in force.
     refused_policy_lines: tuple[tuple[str, ...], ...] = ()
     #: The TLSA records that were published, in presentation form. None: not known.
     tlsa_records: tuple[str, ...] | None = None
@@ -127,17 +125,15 @@ class KnownSessions:
     mx_greetings: frozenset[str] = frozenset()
     sending_ips: frozenset[str] = frozenset()
     receiving_ips: frozenset[str] = frozenset()
-    #: Who failed, and how: an entry that has a result type of one of them has its host and address as well. Types that
-    #: are none of theirs are tied to no session: a policy that could not be had, say.
+    #: An entry with a result type of one of these has its host and address as well.
     failed_sessions: tuple[FailedSessions, ...] = ()
-    #: How many sessions anybody can take for a success: those in order, and those in which the mail went on in spite of
-    #: a failure. None: not known.
+    #: How many sessions can be counted as successes: those in order, and those that went on after a failure.
     successes: int | None = None
     #: The result types that may stand in the report, each with the grade of using it (`RIGHT_RESULT_TYPES`).
     result_types: Mapping[str, Grade] = field(default_factory=dict)
     #: For a type that fits some sessions and is only tolerated for others: how many it fits, and the grade beyond that.
     fits: Mapping[str, tuple[int, Grade]] = field(default_factory=dict)
-    #: For each trouble that sessions met for certain, the types that tell of it: one of them has to be told.
+    #: For each way in which sessions failed for certain, the types that name it: one of them has to be reported.
     troubles: tuple[frozenset[str], ...] = ()
     #: The grade where none of them is there although sessions failed: `info` where nothing obliges to report it.
     #: None: as the obligation's level says.

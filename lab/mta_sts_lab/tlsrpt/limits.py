@@ -1,7 +1,7 @@
-"""How much of a report is looked at: whatever somebody sends in is hostile until it was read (RFC 8460, section 7).
+"""How much of a report is looked at. Whatever is sent in may be hostile (RFC 8460, section 7).
 
-RFC 8460 names no bounds. The largest honest report of this lab's own runs, on 84 domains, had 60 KiB of JSON; each
-bound below leaves two orders of magnitude above that and still ends within seconds and within a few hundred MiB.
+RFC 8460 names no bounds. The largest report of the lab's own runs, on 84 domains, has 60 KiB of JSON; the bounds leave
+two orders of magnitude above that, and reading ends within seconds and within a few hundred MiB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST_CALL = 600.0
 #: Unpacked octets for each packed one. Reports pack 5 to 20 times, a bomb 1000 times.
 HIGHEST_RATIO = 200
 
-#: Octets up to which nobody minds how well something was packed: a few kilobytes of equal entries pack very well.
+#: Unpacked octets from which on the ratio counts: a few kilobytes of equal entries pack very well.
 RATIO_MATTERS_ABOVE = 1 << 20
 
 #: Members of a gzip file. One is the rule; tools that append write one for each piece.

@@ -1,4 +1,4 @@
-"""The tolerant parser: takes whatever somebody has, keeps everything that it could read, and notes each departure.
+"""The tolerant parser: keeps everything that it can read, and notes each departure.
 
 It knows a whole mail message, gzip data and JSON text by their content, and never raises for what is in them.
 """

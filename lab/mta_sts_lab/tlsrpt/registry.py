@@ -15,7 +15,7 @@ from mta_sts_lab.tlsrpt.known_sessions import KnownSessions
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
 #: Returns the TXT record at a name (`selector._domainkey.domain`, no root dot) as octets; None where there is none.
-#: Raises `KeyUnavailable` where that cannot be told.
+#: Raises `KeyUnavailable` where that is not known.
 KeyLookup: TypeAlias = "Callable[[str], bytes | None]"
 
 

@@ -77,7 +77,7 @@ class Report:
 
 
 class Kind(StrEnum):
-    """What somebody handed in, told by its content."""
+    """What the input is, judged by its content."""
 
     MAIL = "mail message"
     GZIP = "gzip file"
@@ -88,12 +88,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedReport:
-    """Everything that could be read of what was handed in, and every departure that was met while reading.
+    """Everything that could be read of the input, and every departure that was met while reading.
 
-    `media_type` is what the HTTP request said, empty for a file. `packed` says whether the data part was gzip, None
-    where there is no data part. `content` is None where no report was found; `complete` is False where it was cut short
-    or broken, and then nothing follows from what is missing. `trouble` says, in words for people, why there is no
-    content to judge, and `beyond_limit` that this is the lab's own bound and not the report's fault.
+    `media_type` is that of the HTTP request, empty for a file. `packed`: whether the data was gzip, None without data.
+    `content` is None where no report was found; where `complete` is False nothing follows from what is missing.
+    `trouble` says why there is no content, and `beyond_limit` that a bound of the lab is the reason.
     """
 
     kind: Kind

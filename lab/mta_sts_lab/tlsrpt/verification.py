@@ -1,4 +1,4 @@
-"""Whether one DKIM signature is valid (RFC 6376, section 6), told within linear time whatever the message is.
+"""Whether one DKIM signature is valid (RFC 6376, section 6), in linear time whatever the message is.
 
 The body is hashed here: dkimpy's patterns take the square of a run of blanks, and an object for each line. The header,
 which is short, and the keys are dkimpy's. Nothing here asks what time it is: what verified once always does.

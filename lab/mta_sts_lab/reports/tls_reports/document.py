@@ -74,7 +74,7 @@ def _policy(policy: Policy) -> dict[str, Any]:
 
 
 def _failure(failure: Failure) -> dict[str, Any]:
-    told = asdict(failure)
+    entry = asdict(failure)
     for name in ("where", "identity", "draft_names"):
-        del told[name]
-    return told | {"meaning": RESULT_MEANINGS.get(failure.result_type or "", "")}
+        del entry[name]
+    return entry | {"meaning": RESULT_MEANINGS.get(failure.result_type or "", "")}

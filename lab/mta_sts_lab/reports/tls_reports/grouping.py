@@ -1,4 +1,4 @@
-"""Findings by their cause: what is wrong in the same way in many reports is told once."""
+"""Findings by their cause: what is wrong in many reports in the same way is printed once."""
 
 from __future__ import annotations
 

@@ -214,11 +214,11 @@ def one_block_per_policy(parsed: ParsedReport) -> Iterator[Departure]:
 
 @check(scope=(Scope.CONTENT,), obligations=("RPT-4-02",))
 def report_has_policies(parsed: ParsedReport) -> Iterator[Departure]:
-    """A report has at least one block."""
+    """A report has at least one policy."""
     if parsed.complete and parsed.content and not parsed.content.policies:
         note = "an empty array is an array, but such a report says nothing"
         if not any(departure.obligation == "RPT-4-02" for departure in parsed.departures):
-            yield Departure("RPT-4-02", "no-policies", "policies", "a block", "none", Grade.INFO, note)
+            yield Departure("RPT-4-02", "no-policies", "policies", "at least one policy", "none", Grade.INFO, note)
 
 
 def _limits(parsed: ParsedReport) -> Iterator[tuple[str, Moment]]:

@@ -31,7 +31,7 @@ FREE_COUNT = (
 #: The longest thing that a reporter quotes in one piece is an SMTP reply line (RFC 5321, section 4.5.3.1.5), in octets.
 LONGEST_REASON = 512
 
-#: What failures break that are laid to a policy of mode none: those to refresh it, and those to connect.
+#: The obligations that failures under a policy of mode none break: those to refresh it, and those to connect.
 NO_REFRESH_UNDER_NONE = "STS-6-02"
 NO_FAILURE_UNDER_NONE = "STS-6-03"
 UNDER_NONE = (NO_REFRESH_UNDER_NONE, NO_FAILURE_UNDER_NONE)
@@ -60,7 +60,7 @@ def no_failure_under_mode_none(parsed: ParsedReport) -> Iterator[Departure]:
 
 
 def failures_under_an_unknown_mode(parsed: ParsedReport) -> bool:
-    """Whether failures are laid to an MTA-STS policy whose mode the report does not quote."""
+    """Whether failures stand under an MTA-STS policy whose mode the report does not quote."""
     return any(one.policy_type == "sts" and one.failures and not one.lines_of("mode") for one in parsed.policies)
 
 

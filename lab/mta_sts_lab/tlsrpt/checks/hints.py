@@ -32,9 +32,9 @@ def range_is_over(parsed: ParsedReport, now: float) -> Iterator[Departure]:
         return
     start = content.start.instant.timestamp() if content.start and content.start.instant else end
     reason = "range-not-begun" if start > at else "range-not-over"
-    told = f"{_written(end)}, and {'its Date is' if by_date else 'it is now'} {_written(at)}"
+    observed = f"{_written(end)}, and {'its Date is' if by_date else 'it is now'} {_written(at)}"
     note = "a report of a day that has not ended cannot be complete" + ("" if by_date else "; by this machine's clock")
-    yield Departure("RPT-4.1-02", reason, "date-range.end-datetime", "a day that is over", told, note=note)
+    yield Departure("RPT-4.1-02", reason, "date-range.end-datetime", "a day that is over", observed, note=note)
 
 
 @hint_check(scope=(Scope.CONTENT,), obligations=("RPT-4.5-02",))
@@ -43,8 +43,10 @@ def policy_lines_are_not_repeated(parsed: ParsedReport, _: float) -> Iterator[De
     for policy in parsed.policies:
         again = [line for line, times in Counter(policy.policy_string or ()).items() if times > 1]
         if policy.policy_type == "sts" and again:
-            where, told = f"{policy.where}.policy.policy-string", f"{listed(map(quoted, again))} more than once"
-            yield Departure("RPT-4.5-02", "lines-repeated", where, "each line once", told, Grade.INFO, PUBLISHED_OR_NOT)
+            where, observed = f"{policy.where}.policy.policy-string", f"{listed(map(quoted, again))} more than once"
+            yield Departure(
+                "RPT-4.5-02", "lines-repeated", where, "each line once", observed, Grade.INFO, PUBLISHED_OR_NOT
+            )
 
 
 @hint_check(scope=(Scope.CONTENT,), obligations=("RPT-4.5-01",))
@@ -56,8 +58,8 @@ def tlsa_records_have_their_length(parsed: ParsedReport, _: float) -> Iterator[D
             length = _DIGESTS.get(fields[2]) if fields else None
             if fields and length and len(fields[3]) != 2 * length:
                 where = f"{policy.where}.policy.policy-string[{number}]"
-                expected, told = f"{length} octets of digest", f"{len(fields[3]) // 2} octets in {quoted(line)}"
-                yield Departure("RPT-4.5-01", "digest-length", where, expected, told, Grade.INFO, PUBLISHED_OR_NOT)
+                expected, observed = f"{length} octets of digest", f"{len(fields[3]) // 2} octets in {quoted(line)}"
+                yield Departure("RPT-4.5-01", "digest-length", where, expected, observed, Grade.INFO, PUBLISHED_OR_NOT)
 
 
 @hint_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-08",))

@@ -61,24 +61,17 @@ def policy_lines_are_true(report: ParsedReport, known: KnownSessions) -> Iterato
         if not versions or policy.policy_string is None or none_to_quote:
             continue
         normal = _tlsa_line if policy.policy_type == "tlsa" else _sts_line
-        told = Counter(map(normal, policy.policy_string))
+        reported = Counter(map(normal, policy.policy_string))
         published = [Counter(map(normal, lines)) for lines in versions]
-        if told in published:
+        if reported in published:
             continue
         where = f"{policy.where}.policy.policy-string"
-        if lacking := published[0] - told:
-            yield Departure(
-                obligation,
-                "lines-missing",
-                where,
-                "the published lines",
-                listed(map(quoted, lacking), 4),
-                note=COMPARED,
-            )
-        if surplus := told - published[0]:
-            yield Departure(
-                obligation, "lines-untrue", where, "no other lines", listed(map(quoted, surplus), 4), note=COMPARED
-            )
+        if lacking := published[0] - reported:
+            observed = listed(map(quoted, lacking), 4)
+            yield Departure(obligation, "lines-missing", where, "the published lines", observed, note=COMPARED)
+        if surplus := reported - published[0]:
+            observed = listed(map(quoted, surplus), 4)
+            yield Departure(obligation, "lines-untrue", where, "no other lines", observed, note=COMPARED)
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-10",))
@@ -86,10 +79,10 @@ def mx_patterns_are_true(report: ParsedReport, known: KnownSessions) -> Iterator
     """mx-host has the patterns of the published MTA-STS policy."""
     for policy in known.blocks(report):
         published = [_mx_patterns(lines) for lines in _published(policy, known)[1]]
-        told = frozenset(a_labels(pattern) for pattern in policy.mx_host or ())
-        if policy.policy_type == "sts" and published and told and told not in published:
+        reported = frozenset(a_labels(pattern) for pattern in policy.mx_host or ())
+        if policy.policy_type == "sts" and published and reported and reported not in published:
             where = f"{policy.where}.policy.mx-host"
-            yield Departure("RPT-4.4-10", "mx-host-untrue", where, listed(published[0]) or "none", listed(told))
+            yield Departure("RPT-4.4-10", "mx-host-untrue", where, listed(published[0]) or "none", listed(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=_RESULTS)
@@ -97,69 +90,70 @@ def result_types_are_true(report: ParsedReport, known: KnownSessions) -> Iterato
     """No entry has a result type that names another trouble than there was."""
     counts: Counter[str] = Counter()
     for failure in known.failures(report):
-        told = failure.result_type
-        if told not in RESULT_TYPES:
+        reported = failure.result_type
+        if reported not in RESULT_TYPES:
             continue
-        counts[told] += failure.failed_session_count or 0
-        where, right = f"{failure.where}.result-type", known.result_types.get(told)
-        if told in known.fits and counts[told] > known.fits[told][0]:
-            right = known.fits[told][1]
+        counts[reported] += failure.failed_session_count or 0
+        where, right = f"{failure.where}.result-type", known.result_types.get(reported)
+        if reported in known.fits and counts[reported] > known.fits[reported][0]:
+            right = known.fits[reported][1]
         expected = " or ".join(known.result_types) or "no failure"
         if right is None:
-            yield Departure(RESULT_TYPES[told], "result-type-untrue", where, expected, quoted(told))
+            yield Departure(RESULT_TYPES[reported], "result-type-untrue", where, expected, quoted(reported))
         elif right is not Grade.PASS:
-            note = NOTES.get((told, right), "")
-            yield Departure(RESULT_TYPES[told], "result-type-tolerated", where, expected, quoted(told), right, note)
+            note = NOTES.get((reported, right), "")
+            yield Departure(
+                RESULT_TYPES[reported], "result-type-tolerated", where, expected, quoted(reported), right, note
+            )
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=_DISCOVERY)
 def discovery_failures_are_typed(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """What kept the sender from a policy is told by the type that is defined for it."""
-    told = {failure.result_type for failure in known.failures(report)} & STS_DISCOVERY_FAILURES
+    """A policy that could not be had is reported under the result type for that fault."""
+    reported = _reported_types(report, known) & STS_DISCOVERY_FAILURES
     right = [one for one in known.result_types if one in STS_DISCOVERY_FAILURES]
-    if told and right and not told & set(right):
-        where, observed = f"{known.blocks(report)[0].where}.failure-details", listed(filter(None, told))
-        yield Departure(RESULT_TYPES[right[0]], "told-as-another", where, " or ".join(right), observed)
+    if reported and right and not reported & set(right):
+        where = f"{known.blocks(report)[0].where}.failure-details"
+        yield Departure(RESULT_TYPES[right[0]], "told-as-another", where, " or ".join(right), listed(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=_RESULTS)
 def failures_are_reported(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
     """Where sessions failed for certain, an entry has one of the result types that name the trouble."""
-    told = {failure.result_type for failure in known.failures(report)}
-    if known.failed.least and known.result_types and not told & set(known.result_types):
-        # What certainly failed are sessions: that a policy could not be had is another obligation's matter.
+    reported = _reported_types(report, known)
+    if known.failed.least and known.result_types and not reported & set(known.result_types):
+        # Only sessions are counted here; a policy that could not be had is another obligation.
         types = [one for one in known.result_types if any(one in who.result_types for who in known.failed_sessions)]
         first = next(iter(types or known.result_types))
         where = f"{known.blocks(report)[0].where}.failure-details"
         expected = f"an entry of type {' or '.join(known.result_types)}"
-        observed = listed(filter(None, told)) or "no entries"
+        observed = listed(reported) or "no entries"
         note = NOT_OWED if known.absent else ""
         yield Departure(RESULT_TYPES[first], "failure-not-told", where, expected, observed, known.absent, note)
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4-05",))
 def every_problem_is_reported(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """Where sessions met several kinds of trouble, each kind has an entry. That none has any is found elsewhere."""
-    told = {failure.result_type for failure in known.failures(report)}
-    if not told & set(known.result_types):
+    """Where sessions failed in several ways, each way has an entry; `failures_are_reported` finds that none has."""
+    reported = _reported_types(report, known)
+    if not reported & set(known.result_types):
         return
-    # An entry under a wrong type tells of a trouble all the same: that the type is wrong is found elsewhere.
-    misnamed = len(told - set(known.result_types))
-    untold = [types for types in known.troubles if not told & types]
+    # An entry under a wrong type counts as an entry; `result_types_are_true` finds the wrong type.
+    misnamed = len(reported - set(known.result_types))
+    untold = [types for types in known.troubles if not reported & types]
     for types in untold[misnamed:]:
-        where, observed = f"{known.blocks(report)[0].where}.failure-details", listed(filter(None, told))
+        where, observed = f"{known.blocks(report)[0].where}.failure-details", listed(reported)
         expected = f"an entry of type {' or '.join(sorted(types))} as well"
         yield Departure("RPT-4-05", "trouble-not-told", where, expected, observed, known.absent)
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.2.2-01",))
 def failure_count_is_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """One failure at least is counted where sessions failed, and no more than failed."""
-    told = _totals(report, known, "failure")
-    if told is None:
+    """The failures counted are at least one where sessions failed, and no more than failed."""
+    reported = _totals(report, known, "failure")
+    if reported is None:
         return
-    where, (any_, most) = _counter(report, known, "failure"), told
-    # Another way of counting sessions may come to any number above none (COUNTED).
+    where, (any_, most) = _counter(report, known, "failure"), reported
     if any_ < min(known.failed.least, 1) or most > known.failed.most:
         yield _counted("RPT-4.2.2-01", "failures-untrue", where, f"{known.failed}", most, known, COUNTED)
     elif most not in known.failed:
@@ -177,11 +171,11 @@ def entry_counts_are_true(report: ParsedReport, known: KnownSessions) -> Iterato
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.2.1-01",))
 def success_count_is_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """One success at least is counted where sessions succeeded, and no more than went well, or on in spite of all."""
-    told = _totals(report, known, "successful")
-    if told is None:
+    """The successes counted are at least one where sessions succeeded, and no more than could be taken for one."""
+    reported = _totals(report, known, "successful")
+    if reported is None:
         return
-    where, (any_, most) = _counter(report, known, "successful"), told
+    where, (any_, most) = _counter(report, known, "successful"), reported
     right = known.attempts.most - known.failed.least
     possible = known.attempts.most if known.successes is None else min(known.successes, known.attempts.most)
     if most > possible or (any_ == 0 and known.attempts.least > known.failed.most):
@@ -196,13 +190,17 @@ def _published(policy: Policy, known: KnownSessions) -> tuple[str, tuple[tuple[s
     """Return which obligation a block's policy-string is under, and what it may be, today's policy first."""
     if policy.policy_type == "sts":
         in_force = () if known.policy_lines is None else (known.policy_lines, *known.earlier_policy_lines)
-        # A text that was refused was applied to no session: it goes with the news that it is none.
+        # A refused text was applied to no session: only a report of sts-policy-invalid may quote it.
         tells_so = "sts-policy-invalid" in policy.result_types and not policy.successful
         refused = known.refused_policy_lines if tells_so or not in_force else ()
         return "RPT-4.5-02", (*in_force, *refused)
     if policy.policy_type == "tlsa" and known.tlsa_records is not None:
         return "RPT-4.5-01", (known.tlsa_records,)
     return "", ()
+
+
+def _reported_types(report: ParsedReport, known: KnownSessions) -> set[str]:
+    return {failure.result_type for failure in known.failures(report) if failure.result_type}
 
 
 def _mx_patterns(lines: tuple[str, ...]) -> frozenset[str]:
@@ -229,7 +227,7 @@ def _counter(report: ParsedReport, known: KnownSessions, counter: str) -> str:
 def _counted(
     obligation: str, reason: str, where: str, expected: str, observed: int, known: KnownSessions, note: str
 ) -> Departure:
-    # It is open which of two counters a session raises, not whether there was one.
+    # Which of the two counters a session raises is open; that there was a session is not.
     free = known.counters_are_free and observed <= known.attempts.most
     grade, note = (Grade.INFO, FREE_COUNT) if free else (None, note)
     return Departure(obligation, reason, where, expected, f"{observed}", grade, note)
@@ -237,7 +235,7 @@ def _counted(
 
 def _sts_line(line: str) -> str:
     key, colon, value = line.strip().partition(":")
-    # As declared: another spelling of a name, U-labels say, is another line; only its case says nothing.
+    # U-labels for A-labels make another line; upper case does not.
     value = value.strip().removesuffix(".").lower() if key.strip() == "mx" else value.strip()
     return f"{key.strip()}: {value}" if colon else line.strip()
 

@@ -28,13 +28,13 @@ def addresses_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[D
     """sending-mta-ip and receiving-ip are addresses of sessions that there were; absent is judged elsewhere."""
     sending, receiving = (frozenset(map(canonical, ips)) for ips in (known.sending_ips, known.receiving_ips))
     for failure in known.failures(report):
-        for obligation, name, told, right in (
+        for obligation, name, reported, right in (
             ("RPT-4.4-15", "sending-mta-ip", failure.sending_mta_ip, sending),
             ("RPT-4.4-18", "receiving-ip", failure.receiving_ip, receiving),
         ):
-            if told and right and canonical(told) not in right:
+            if reported and right and canonical(reported) not in right:
                 where = f"{failure.where}.{name}"
-                yield Departure(obligation, "address-untrue", where, listed(right), quoted(told))
+                yield Departure(obligation, "address-untrue", where, listed(right), quoted(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-16",))
@@ -42,17 +42,17 @@ def receiving_hosts_are_true(report: ParsedReport, known: KnownSessions) -> Iter
     """receiving-mx-hostname is a host that was dialled."""
     hosts = frozenset(map(a_labels, known.mx_hosts))
     for failure in known.failures(report):
-        told = failure.receiving_mx_hostname
-        if told and hosts and a_labels(told) not in hosts:
+        reported = failure.receiving_mx_hostname
+        if reported and hosts and a_labels(reported) not in hosts:
             where = f"{failure.where}.receiving-mx-hostname"
-            yield Departure("RPT-4.4-16", "host-untrue", where, listed(hosts), quoted(told))
+            yield Departure("RPT-4.4-16", "host-untrue", where, listed(hosts), quoted(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=(*RESULT_TYPES.values(), "RPT-4.4-16", "RPT-4.4-18"))
 def failures_name_the_right_host(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
     """Host, address and result type of an entry are those of sessions that there were, all three together.
 
-    A host or an address that nobody met at all is found elsewhere, and so is a type that fits no trouble.
+    Other checks find a host or an address that no session had, and a type that fits no failure.
     """
     for policy in known.blocks(report):
         for failure in policy.failures or ():
@@ -63,17 +63,19 @@ def failures_name_the_right_host(report: ParsedReport, known: KnownSessions) -> 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-19",))
 def host_failure_counts_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """Entries of one result type lay no more sessions to a host than came to nothing there."""
-    told: set[tuple[str | None, str | None, tuple[FailedSessions, ...]]] = set()
+    """The entries of one result type count no more failed sessions at a host than failed there."""
+    seen: set[tuple[str | None, str | None, tuple[FailedSessions, ...]]] = set()
     for policy in known.blocks(report):
         for failure in policy.failures or ():
             sessions = _meant(failure, _with_this_trouble(failure, known))
             key = (policy.policy_type, failure.result_type, sessions)
-            if not sessions or key in told:
+            if not sessions or key in seen:
                 continue
-            told.add(key)
-            count, most = _claimed(sessions, policy.policy_type, failure, report, known), _most(sessions)
-            # More than failed in the whole day is found elsewhere.
+            seen.add(key)
+            count, most = (
+                _claimed(sessions, policy.policy_type, failure.result_type, known, report),
+                sum(one.most for one in sessions),
+            )
             if most < count and (failure.failed_session_count or 0) <= known.failed.most:
                 where = f"{failure.where}.failed-session-count"
                 observed = f"{count} of type {failure.result_type}, at {_shown(sessions)}"
@@ -84,20 +86,22 @@ def host_failure_counts_are_true(report: ParsedReport, known: KnownSessions) -> 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-17",))
 def greetings_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """receiving-mx-helo, which may be left out, is the name by which such a host introduced itself."""
+    """receiving-mx-helo, if present, is a name from the greeting or EHLO reply of a host."""
     right = frozenset(map(a_labels, known.mx_greetings))
     for failure in known.failures(report):
-        told, where = failure.receiving_mx_helo, f"{failure.where}.receiving-mx-helo"
-        if not told or not right or a_labels(told) in right:
+        reported, where = failure.receiving_mx_helo, f"{failure.where}.receiving-mx-helo"
+        if not reported or not right or a_labels(reported) in right:
             continue
-        if right & set(map(a_labels, _HELLO.sub(" ", told).split())):
-            yield Departure("RPT-4.4-17", "more-than-the-name", where, listed(right), quoted(told), Grade.INFO, WHOLE)
+        if right & set(map(a_labels, _HELLO.sub(" ", reported).split())):
+            yield Departure(
+                "RPT-4.4-17", "more-than-the-name", where, listed(right), quoted(reported), Grade.INFO, WHOLE
+            )
         else:
-            yield Departure("RPT-4.4-17", "host-untrue", where, listed(right), quoted(told))
+            yield Departure("RPT-4.4-17", "host-untrue", where, listed(right), quoted(reported))
 
 
 def _with_this_trouble(failure: Failure, known: KnownSessions) -> tuple[FailedSessions, ...]:
-    """Return the sessions whose trouble an entry's type names. None: it is no matter of single sessions."""
+    """Return the sessions that failed in the way that an entry's type names; none for a type about the policy."""
     return tuple(one for one in known.failed_sessions if failure.result_type in one.result_types)
 
 
@@ -111,8 +115,8 @@ def _at_host(failure: Failure, sessions: FailedSessions) -> bool:
 
 
 def _at_address(failure: Failure, sessions: FailedSessions) -> bool:
-    told, right = failure.receiving_ip, sessions.address
-    return not told or not right or canonical(told) == canonical(right)
+    reported, right = failure.receiving_ip, sessions.address
+    return not reported or not right or canonical(reported) == canonical(right)
 
 
 def _is_known_to(failure: Failure, known: KnownSessions) -> bool:
@@ -137,27 +141,18 @@ def _untrue(failure: Failure, fitting: tuple[FailedSessions, ...], known: KnownS
 def _claimed(
     sessions: tuple[FailedSessions, ...],
     policy_type: str | None,
-    like: Failure,
-    report: ParsedReport,
+    result_type: str | None,
     known: KnownSessions,
+    report: ParsedReport,
 ) -> int:
-    """Return how many failures all entries of a type lay to some sessions and to none beside them.
-
-    A session under two types of policy stands in a block of each.
-    """
-    entries = (
-        one for policy in known.blocks(report) if policy.policy_type == policy_type for one in policy.failures or ()
-    )
-    alike = [one for one in entries if one.result_type == like.result_type]
+    """Return how many failures the entries of a type count for some sessions only, under one type of policy."""
+    blocks = (policy for policy in known.blocks(report) if policy.policy_type == policy_type)
+    alike = (one for policy in blocks for one in policy.failures or () if one.result_type == result_type)
     return sum(
         one.failed_session_count or 0
         for one in alike
         if (meant := _meant(one, _with_this_trouble(one, known))) and set(meant) <= set(sessions)
     )
-
-
-def _most(sessions: tuple[FailedSessions, ...]) -> int:
-    return sum(one.most for one in sessions)
 
 
 def _shown(sessions: tuple[FailedSessions, ...]) -> str:

@@ -29,7 +29,7 @@ UNUSABLE_FOR_MAIL = (
 )
 
 
-#: Characters of the name of a key that are told: DNS has 253 of them.
+#: Characters of the name of a key that are quoted: DNS has 253 of them.
 _QUOTED_NAME = 260
 
 

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from mta_sts_lab import events as facts
@@ -37,10 +37,22 @@ from rich.console import Console, RenderableType
 
 def schema(name: str) -> dict[str, Any]:
     """Return a published JSON Schema: `verdicts` or `matrix`."""
-    loaded: dict[str, Any] = json.loads(
-        resources.files("mta_sts_lab.reports").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
-    )
+    file = resources.files("mta_sts_lab.reports").joinpath(f"{name}.schema.json")
+    loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return loaded
+
+
+def assert_closed(node: Any) -> None:
+    """Assert that every object of a JSON Schema lists, requires and describes its members, and allows no others."""
+    for item in node if isinstance(node, list) else node.values() if isinstance(node, dict) else ():
+        assert_closed(item)
+    if isinstance(node, dict) and node.get("type") == "object":
+        assert "additionalProperties" in node
+        if "properties" in node:
+            assert node["additionalProperties"] is False
+            assert node["required"] == list(node["properties"])
+            for name, field in node["properties"].items():
+                assert field.get("description") or "$ref" in field, name
 
 
 MODES = (Mode.ENFORCE, Mode.TESTING, Mode.NONE, Mode.ABSENT)
@@ -430,69 +442,41 @@ def hostile_events(lines: Iterable[Event]) -> list[Event]:
     return [msgspec.structs.replace(event, fact=hostile(event.fact)) for event in lines]
 
 
+#: Values of the lab's own vocabulary, by the names of their fields.
+_VALUES: dict[str, Any] = {
+    "token": "ab" * 8,
+    "tokens": ("ab" * 8,),
+    "role": "mx",
+    "session": "s",
+    "speaker": "sender",
+    "reader": "path",
+    "state": "deferred",
+    "transport": "https",
+    "certificate": "valid",
+    "version": "TLSv1.3",
+    "mode": "enforce",
+    "action": "failed",
+    "rcode": "NXDOMAIN",
+    "secured": True,
+    "port": 25,
+    "size": 2,
+    "octets": 2,
+}
+
+
+def _example(kind: type[AnyFact]) -> AnyFact:
+    """Return a fact of a kind, with a value in every field that has no default."""
+    by_type: dict[Any, Any] = {str: "x", int: 1, float: 1.0, bool: False, bytes: b"{}"}
+    values = {
+        field.name: b"{}" if field.type is bytes else _VALUES.get(field.name, by_type.get(field.type, ()))
+        for field in msgspec.structs.fields(kind)
+        if field.required or field.name in _VALUES
+    }
+    return kind(**values)
+
+
 #: One fact of every kind that the lab can witness.
-EVERY_FACT: tuple[AnyFact, ...] = (
-    facts.CaseBegan(domain="k7en.example", mode="enforce"),
-    facts.CaseEnded(),
-    facts.StepBegan(attacks=("strip_starttls",)),
-    facts.StepEnded(),
-    facts.InjectionBegan(token="ab" * 8),
-    facts.MessageInjected(
-        token="ab" * 8, sender="a@b.example", recipient="c@d.example", reply="250 ok", body_digest="0"
-    ),
-    facts.InjectionRefused(token="ab" * 8, recipient="c@d.example", reply="550 no"),
-    facts.DnsAnswered(name="d.example", type="MX", transport="udp", rcode="NXDOMAIN", tampered_by="forge_mx"),
-    facts.ConnectionAccepted(session="s", role="mx", host="mx1.d.example", address="198.18.0.9", port=25),
-    facts.ConnectionDenied(session="d", role="mx", host="mx1.d.example", address="198.18.0.9", port=25, how="reset"),
-    facts.ConnectionClosed(session="s"),
-    facts.SenderLeft(session="s"),
-    facts.ClientHelloSeen(session="s", sni="mx1.d.example"),
-    facts.TlsEstablished(session="s", version="TLSv1.3", certificate="valid"),
-    facts.TlsFailed(session="s", alert="unknown ca", certificate="untrusted"),
-    facts.SmtpSaid(session="s", speaker="sender", line="QUIT", secured=False),
-    facts.AttackFired(attack="strip_starttls", channel="smtp", detail="removed it", session="s"),
-    facts.TokenRead(session="s", token="ab" * 8, secured=False, reader="path"),
-    facts.MessageAccepted(
-        session="s",
-        role="mx",
-        host="mx1.d.example",
-        address="198.18.0.9",
-        secured=True,
-        certificate="valid",
-        mail_from="a@b.example",
-        recipients=("c@d.example",),
-        tokens=("ab" * 8,),
-        octets=1,
-        body_digest="0",
-    ),
-    facts.BounceReceived(token="ab" * 8, action="failed", status="5.7.1", diagnostic="no TLS"),
-    facts.PolicyRequested(
-        session="p", host="mta-sts.d.example", method="GET", path="/x", sni="", status=0, user_agent="u"
-    ),
-    facts.ReportReceived(
-        session="r",
-        transport="https",
-        place="https://reports.lab.example/v1/d",
-        octets=b"{}",
-        size=2,
-        status=201,
-        method="POST",
-        media_type="application/tlsrpt+json",
-    ),
-    facts.QueueSeen(token="ab" * 8, state="deferred", looked=1.0, reason="no TLS"),
-    facts.TargetFlushed(),
-    facts.TargetRestarted(signal="KILL"),
-    facts.ClockAdvanced(seconds=86400),
-    facts.ReportsAsked(),
-    facts.NotSupported(what="no clock"),
-    facts.PartTried(part="restart", argument="KILL", error="no", seconds=1.0),
-    facts.QueueListed(rows=(("a@k7en.example", "b@sender.example", "deferred", "refused"),)),
-    facts.LogRead(characters=9, lines=("a@k7en.example",)),
-    facts.ReportsLeft(),
-    facts.TargetFailed(what="died"),
-    facts.LabFailed(where="dns", error="ValueError: x"),
-    facts.DeadlinePassed(deadline="settle", seconds=60, waited_for="the queue"),
-)
+EVERY_FACT = tuple(_example(kind) for kind in get_args(AnyFact))
 
 
 def told(*said: AnyFact, case: str = "starttls/strip[enforce]", step: str = "attack") -> list[Event]:

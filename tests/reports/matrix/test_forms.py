@@ -22,7 +22,15 @@ from mta_sts_lab.reports.verdicts_reading import JudgedRun
 from mta_sts_lab.reports.writers.verdicts_json import encode
 
 from tests.reports.matrix.judged import judged, runs, verdict
-from tests.reports.records import HOSTILE, HOSTILE_VISIBLE, REQUIREMENTS, rendered, schema, without_colour
+from tests.reports.records import (
+    HOSTILE,
+    HOSTILE_VISIBLE,
+    REQUIREMENTS,
+    assert_closed,
+    rendered,
+    schema,
+    without_colour,
+)
 
 FAILING, HELD, ADVICE, QUIET = (
     "starttls/strip[enforce]",
@@ -174,17 +182,7 @@ class TestMarkdown:
 class TestJson:
     def test_the_schema_is_one_and_leaves_no_field_open(self) -> None:
         Draft202012Validator.check_schema(schema("matrix"))
-
-        def walk(node: Any) -> None:
-            for item in node if isinstance(node, list) else node.values() if isinstance(node, dict) else ():
-                walk(item)
-            if isinstance(node, dict) and node.get("type") == "object" and "properties" in node:
-                assert node["additionalProperties"] is False
-                assert node["required"] == list(node["properties"])
-                for name, field in node["properties"].items():
-                    assert field.get("description") or "$ref" in field, name
-
-        walk(schema("matrix"))
+        assert_closed(schema("matrix"))
 
     @given(runs())
     def test_every_matrix_fits(self, made: list[JudgedRun]) -> None:

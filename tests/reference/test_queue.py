@@ -161,7 +161,7 @@ async def test_an_address_without_domain_is_refused(internet: Internet, tmp_path
 async def test_a_bug_is_told_and_loses_nothing(internet: Internet, tmp_path: Path) -> None:
     async with sender(internet, tmp_path) as target:
         told: list[str] = []
-        target.sender._on_error = lambda where, error: told.append(f"{where}: {error}")
+        target.sender.on_error = lambda where, error: told.append(f"{where}: {error}")
         queue = target.sender._living().queue
 
         async def broken(envelope: Envelope) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class _Life:
     https: tuple[aiohttp.ClientSession, ...]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReferenceSender:
     """A sending mail server. What it must not lose is in `directory`; the clock is the machine's and outlives restarts.
 
@@ -57,39 +58,30 @@ class ReferenceSender:
     is called with exceptions in the sender itself, which are bugs and no verdict on anything.
     """
 
-    def __init__(
-        self,
-        *,
-        network: Network,
-        dns: str,
-        ca_pem: str,
-        directory: Path,
-        flaws: Flaws = NO_FLAWS,
-        settings: Settings | None = None,
-        listen: tuple[str, int] = ("127.0.0.1", 0),
-        on_error: Callable[[str, BaseException], None] = lambda where, error: None,
-    ) -> None:
-        self.settings = settings or Settings()
+    network: Network
+    dns: str
+    ca_pem: str
+    directory: Path
+    flaws: Flaws = NO_FLAWS
+    settings: Settings = field(default_factory=Settings)
+    listen: tuple[str, int] = ("127.0.0.1", 0)
+    on_error: Callable[[str, BaseException], None] = lambda where, error: None
+    _life: _Life | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
         self.clock = VirtualClock()
-        self.flaws = flaws
         #: Signs report mail.
         self.signer = ReportSigner(
             self.settings.sender_domain,
             self.settings.dkim_selector,
-            directory / "dkim-key.pem",
+            self.directory / "dkim-key.pem",
             self.settings.dkim_key,
-            flaws,
+            self.flaws,
         )
         #: Where mail is taken, once started.
-        self.address: tuple[str, int] = listen
-        self._listen = listen
-        self._on_error = on_error
-        self._network = network
-        self._dns = dns
-        self._directory = directory
-        self._contexts = TlsContexts(ca_pem, flaws)
+        self.address: tuple[str, int] = self.listen
+        self._contexts = TlsContexts(self.ca_pem, self.flaws)
         self._log_lines: deque[str] = deque(maxlen=LONGEST_LOG)
-        self._life: _Life | None = None
 
     async def start(self) -> None:
         """Begin, with what the directory holds. Raises `OSError` when the port or the directory cannot be used."""
@@ -97,11 +89,11 @@ class ReferenceSender:
         life.queue.start()
         life.reporter.start()
         try:
-            port = await life.server.start(*self._listen)
+            port = await life.server.start(*self.listen)
         except OSError:
             await self.stop(gently=False)
             raise
-        self.address = (self._listen[0], port)
+        self.address = (self.listen[0], port)
         self.log("started")
 
     async def stop(self, *, gently: bool = True) -> None:
@@ -142,7 +134,7 @@ class ReferenceSender:
 
     def _failed(self, where: str, error: BaseException) -> None:
         self.log(f"{where}: internal error: {type(error).__name__}: {error}")
-        self._on_error(where, error)
+        self.on_error(where, error)
 
     def logs(self) -> str:
         """Return the log."""
@@ -154,23 +146,23 @@ class ReferenceSender:
         return self._life
 
     def _begin(self) -> _Life:
-        settings, network, flaws = self.settings, self._network, self.flaws
-        resolver = Resolver(network, self._dns, settings.lookup_seconds)
-        cache = PolicyCache(self._directory / "policies", self.log)
+        settings, network, flaws = self.settings, self.network, self.flaws
+        resolver = Resolver(network, self.dns, settings.lookup_seconds)
+        cache = PolicyCache(self.directory / "policies", self.log)
         if not flaws.forgets_cache_at_restart:
             cache.load()
         fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds)
         reporting = open_session(resolver, network, self._contexts.verifying(), settings.report_seconds)
         discovery = Discovery(resolver, PolicyFetcher(fetching, flaws), cache, self.clock, flaws, self.log)
         zone_seconds = _LOCAL_TIME if flaws.counts_days_in_local_time else 0
-        counts = ReportCounts(self._directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)
+        counts = ReportCounts(self.directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)
         records = ReportRecords(resolver, flaws)
         sessions = Sessions(settings, network, self._contexts, flaws)
         delivery = Delivery(resolver, discovery, sessions, counts, records, flaws, self.log)
-        spool = Spool(self._directory / "spool", self.log)
+        spool = Spool(self.directory / "spool", self.log)
         queue = Queue(spool, delivery.deliver, self.clock, settings, flaws, self.log, self._failed)
         report_sender = ReportSender(reporting, delivery, self.signer, self.clock, settings.hostname, flaws)
-        kept = JsonFolder(self._directory / "reports", PendingReport, "reports", self.log)
+        kept = JsonFolder(self.directory / "reports", PendingReport, "reports", self.log)
         reporter = Reporter(counts, kept, records, report_sender, self.clock, settings, flaws, self.log, self._failed)
         server = SmtpServer(settings.hostname, queue.take)
         return _Life(queue, sessions, reporter, server, (fetching, reporting))

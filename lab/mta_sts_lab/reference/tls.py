@@ -72,23 +72,25 @@ class Problem:
     text: str
 
 
+@dataclass(eq=False, repr=False)
 class TlsContexts:
     """The contexts of one sender: `verified` and `opportunistic` towards MX hosts, `https` towards policy hosts."""
 
-    def __init__(self, ca_pem: str, flaws: Flaws) -> None:
-        self._ca_pem = ca_pem
-        self._flaws = flaws
+    ca_pem: str
+    flaws: Flaws
+
+    def __post_init__(self) -> None:
         self.verified = self._for_verified()
         self.opportunistic = unverified_context()
         self.https = self._for_policy_hosts()
 
     def server_name(self, host: str) -> str | None:
         """The name for the client hello: the MX host's (RFC 8461, section 7.1)."""
-        return None if self._flaws.sends_no_server_name else host
+        return None if self.flaws.sends_no_server_name else host
 
     def problem(self, der: bytes, host: str) -> Problem | None:
         """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws."""
-        flaws = self._flaws
+        flaws = self.flaws
         by_hand = flaws.sends_no_server_name or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
@@ -104,7 +106,7 @@ class TlsContexts:
     def _for_verified(self) -> ssl.SSLContext:
         """TLS 1.2 or later, a certificate from a trusted root, unexpired, with a SAN for the host (RFC 8461, 4.2)."""
         context = self.verifying()
-        flaws = self._flaws
+        flaws = self.flaws
         if flaws.accepts_expired or flaws.accepts_not_yet_valid:
             context.verify_flags |= _NO_CHECK_TIME
         if flaws.accepts_wrong_name or flaws.sends_no_server_name:
@@ -121,13 +123,13 @@ class TlsContexts:
     def _for_policy_hosts(self) -> ssl.SSLContext:
         """As for MX hosts (RFC 8461, section 3.3)."""
         context = self.verifying()
-        if self._flaws.accepts_policy_host_expired:
+        if self.flaws.accepts_policy_host_expired:
             context.verify_flags |= _NO_CHECK_TIME
-        if self._flaws.accepts_policy_host_wrong_name or self._flaws.accepts_bad_policy_host:
+        if self.flaws.accepts_policy_host_wrong_name or self.flaws.accepts_bad_policy_host:
             context.check_hostname = False
-        if self._flaws.accepts_policy_host_common_name:
+        if self.flaws.accepts_policy_host_common_name:
             context.hostname_checks_common_name = True
-        if self._flaws.accepts_bad_policy_host:
+        if self.flaws.accepts_bad_policy_host:
             context.verify_mode = ssl.CERT_NONE
         return context
 
@@ -137,7 +139,7 @@ class TlsContexts:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # OpenSSL falls back to the common name where there is no SAN; RFC 8461 and RFC 9525 do not.
         context.hostname_checks_common_name = False
-        context.load_verify_locations(cadata=self._ca_pem)
+        context.load_verify_locations(cadata=self.ca_pem)
         return context
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from dataclasses import dataclass, field
 from typing import cast
 
 import dnslib
@@ -35,23 +36,23 @@ _IS_RESPONSE = 0x8000
 _LONGEST_STRING = 255
 
 
+@dataclass(eq=False, repr=False)
 class DnsServer:
     """The one name server of a run."""
 
-    def __init__(self, network: Network, zone: Zone, recorder: Recorder, address: str) -> None:
-        self.address = address
-        self._network = network
-        self._zone = zone
-        self._recorder = recorder
-        self._listeners: list[Listener] = []
-        self._conversations: set[asyncio.Task[None]] = set()
-        self._closed = False
+    network: Network
+    zone: Zone
+    recorder: Recorder
+    address: str
+    _listeners: list[Listener] = field(default_factory=list, init=False)
+    _conversations: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _closed: bool = field(default=False, init=False)
 
     async def open(self) -> None:
         """Start to listen. Raises `AddressInUse`."""
-        datagrams = await self._network.listen_datagrams(self.address, PORT, lambda: _Datagrams(self))
+        datagrams = await self.network.listen_datagrams(self.address, PORT, lambda: _Datagrams(self))
         self._listeners.append(datagrams)
-        self._listeners.append(self._network.open_port(self.address, PORT, self._on_connection))
+        self._listeners.append(self.network.open_port(self.address, PORT, self._on_connection))
 
     async def close(self) -> None:
         """Stop listening and end every conversation."""
@@ -72,14 +73,14 @@ class DnsServer:
         except Exception:  # noqa: BLE001 - dnslib raises whatever it stumbles over; a bad packet is no error of the lab
             return self._malformed(packet, transport)
         answer = self._answer(query, question)
-        case = self._zone.case_of(question.name)
+        case = self.zone.case_of(question.name)
         try:
-            response = None if answer.rcode == "TIMEOUT" else _pack(query, question, answer, self._zone, transport)
+            response = None if answer.rcode == "TIMEOUT" else _pack(query, question, answer, self.zone, transport)
         except Exception as error:  # noqa: BLE001 - recorded: a record of ours that cannot be put on the wire
-            self._recorder.lab_failed(f"packing the answer to {question.name} {question.type}", error, case)
+            self.recorder.lab_failed(f"packing the answer to {question.name} {question.type}", error, case)
             answer = Answer("SERVFAIL", (), answer.tampered_by)
-            response = _pack(query, question, answer, self._zone, transport)
-        self._recorder.write(
+            response = _pack(query, question, answer, self.zone, transport)
+        self.recorder.write(
             DnsAnswered(
                 name=question.name,
                 type=question.type,
@@ -96,15 +97,15 @@ class DnsServer:
         if query.q.qclass != dnslib.CLASS.IN:
             return Answer("REFUSED")
         try:
-            return self._zone.answer(question)
+            return self.zone.answer(question)
         except Exception as error:  # noqa: BLE001 - recorded: an attack's own exception
-            self._recorder.lab_failed(
-                f"answering {question.name} {question.type}", error, self._zone.case_of(question.name)
+            self.recorder.lab_failed(
+                f"answering {question.name} {question.type}", error, self.zone.case_of(question.name)
             )
             return Answer("SERVFAIL")
 
     def _malformed(self, packet: bytes, transport: str) -> bytes:
-        self._recorder.write(DnsAnswered(name="", type="", transport=transport, rcode="FORMERR"))
+        self.recorder.write(DnsAnswered(name="", type="", transport=transport, rcode="FORMERR"))
         identity = _HEADER.unpack_from(packet)[0]
         return _HEADER.pack(identity, _IS_RESPONSE | dnslib.RCODE.FORMERR, 0, 0, 0, 0)
 
@@ -126,7 +127,7 @@ class DnsServer:
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass  # the client left, or said nothing for too long: RFC 7766, section 6.2.3 allows both sides to close
         except Exception as error:  # noqa: BLE001 - recorded
-            self._recorder.lab_failed("name server, TCP", error)
+            self.recorder.lab_failed("name server, TCP", error)
         finally:
             writer.transport.abort()
             with contextlib.suppress(OSError):

@@ -30,7 +30,6 @@ REQUIREMENTS = load_requirements()
 WAITED_FOR_IN_VAIN = ("discovery/other-version[enforce]", "discovery/two-records[enforce]")
 
 every_flaw = pytest.mark.parametrize("flaw", FLAWS.values(), ids=lambda flaw: flaw.name)
-every_scenario = pytest.mark.parametrize("scenario", CATALOGUE.scenarios, ids=lambda scenario: scenario.id)
 
 
 def _killers(flaw: Flaw) -> list[Scenario]:
@@ -98,13 +97,6 @@ def _trouble(played: RunResult) -> list[Event]:
         if isinstance(event.fact, LabFailed | TargetFailed)
         or (isinstance(event.fact, DeadlinePassed) and event.fact.deadline != LEARN_POLICY_IN_PROCESS.name)
     ]
-
-
-@every_scenario
-def test_a_scenario_names_a_flaw_that_it_kills(scenario: Scenario) -> None:
-    """That it does kill them is shown above, flaw by flaw."""
-    assert scenario.kills
-    assert set(scenario.kills) <= set(FLAWS)
 
 
 @every_flaw

@@ -54,9 +54,3 @@ def test_the_first_contact_is_honest_and_not_judged_beyond_delivery(scenario: Sc
         assert first.send, case.id
         assert not [use for use in first.attacks if use.channel != "https"], case.id
         assert first.expect is None or first.expect.outcome == ("delivered",), case.id
-
-
-@every_scenario
-def test_what_may_be_held_gets_a_chance_to_arrive(scenario: Scenario) -> None:
-    for case in scenario.cases:
-        assert case.steps[-1].recovers, case.id

@@ -28,8 +28,10 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge import judge
 from mta_sts_lab.model import About, AttackUse, Case, Expectation, Mode, Step, Verdict, World
-from mta_sts_lab.record import Footer, Header, Record
+from mta_sts_lab.record import Record
 from mta_sts_lab.requirements import load_requirements
+
+from tests.made_records import made_record
 
 ENFORCE, ABSENT, TESTING = "starttls/strip[enforce]", "starttls/strip[absent]", "starttls/strip[testing]"
 DOMAIN = {ENFORCE: "enforcing.example", ABSENT: "absent.example", TESTING: "testing.example"}
@@ -253,18 +255,8 @@ def record(
         Event(number=number, at=number / 100, fact=_dated(fact, number / 100), case=case_id, step=step)
         for number, (case_id, step, fact) in enumerate(lines, start=1)
     )
-    header = Header(
-        1,
-        "run",
-        "2025-01-06T08:30:00",
-        (),
-        {},
-        1,
-        played,
-        About("made up", capabilities=capabilities, retry_seconds=retry_seconds),
-        clock_began="2025-01-06T09:00:00+00:00",
-    )
-    return Record(header, events, Footer(1, len(events), True, {}))
+    about = About("made up", capabilities=capabilities, retry_seconds=retry_seconds)
+    return made_record(events, played, about, clock_began="2025-01-06T09:00:00+00:00")
 
 
 def _dated(fact: AnyFact, at: float) -> AnyFact:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable
 from importlib import resources
 from typing import Any, get_args
@@ -30,9 +29,11 @@ from mta_sts_lab.model import (
     Verdict,
     World,
 )
-from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record
+from mta_sts_lab.record import Record
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+
+from tests.made_records import made_record
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -316,19 +317,16 @@ def strip_record(leaking_enforce: bool = False, complete: bool = True, extra: It
 
 
 def record_of(lines: list[Event], cases: Iterable[Case], complete: bool = True) -> Record:
-    header = Header(
-        record=RECORD_VERSION,
+    return made_record(
+        lines,
+        cases,
+        About("postfix", {"postfix": "3.10.2", "postfix-mta-sts-resolver": "1.5.0"}, ("mta-sts", "tls-rpt"), 0.5),
+        complete,
         run="20260302-093000-c0ffee",
         started=STARTED,
         command=("sts-lab", "run", "starttls/strip", "--target", "postfix"),
         versions={"mta-sts-lab": "0.1.0", "python": "3.11.7"},
         seed=42,
-        cases=tuple(cases),
-        about=About("postfix", {"postfix": "3.10.2", "postfix-mta-sts-resolver": "1.5.0"}, ("mta-sts", "tls-rpt"), 0.5),
-    )
-    kinds = Counter(type(event.fact).__name__ for event in lines)
-    return Record(
-        header, tuple(lines), Footer(footer=RECORD_VERSION, events=len(lines), complete=complete, kinds=kinds)
     )
 
 

@@ -56,10 +56,6 @@ def test_every_row_of_every_rfc_is_there() -> None:
     assert Counter(row.rfc for row in requirements.values()) == ROWS_OF_RFC
 
 
-def test_rows_are_found_by_their_own_ids() -> None:
-    assert all(identifier == row.id for identifier, row in load_requirements().items())
-
-
 def test_the_levels_decide_the_grade() -> None:
     requirements = load_requirements()
     assert requirements["STS-5-03"].grade_when_broken is Grade.FAIL

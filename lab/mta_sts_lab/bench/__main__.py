@@ -19,6 +19,7 @@ from mta_sts_lab.backends.docker.engine import EngineError, connect
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.bench.process import lab_share, median, timed
 from mta_sts_lab.bench.targets import BenchFailed, TargetCost, costs
+from mta_sts_lab.bench.walk import print_walk
 from mta_sts_lab.events import ReportReceived, ReportsAsked, ReportsLeft
 from mta_sts_lab.judge import judge
 from mta_sts_lab.record import read_record
@@ -47,7 +48,13 @@ class Measured:
 
 
 def main() -> None:
-    """Measure everything and print the tables; or, with names of targets, what each of those costs."""
+    """Measure everything and print the tables; or, with names of targets, what each of those costs.
+
+    `--walk CASE` shows instead which modules of the lab a case in this process goes through.
+    """
+    if sys.argv[1:2] == ["--walk"]:
+        print_walk(*sys.argv[2:])
+        return
     console = Console(highlight=False)
     named = frozenset(sys.argv[1:])
     if not named:

@@ -90,7 +90,7 @@ class _Members:
     """The members of one JSON object, read one by one under the obligation that each is for."""
 
     def __init__(self, members: dict[str, Value], where: str, complete: bool, notes: Notes) -> None:
-        self._members = members
+        self.members = members
         self.where = where
         self._complete = complete
         self._notes = notes
@@ -101,11 +101,11 @@ class _Members:
 
     def has(self, name: str) -> bool:
         """Whether there is a member of that name."""
-        return name in self._members
+        return name in self.members
 
     def get(self, name: str) -> Value:
         """Return a member as it is; None also where it is missing."""
-        return self._members.get(name)
+        return self.members.get(name)
 
     def within(self, members: dict[str, Value], where: str) -> _Members:
         """Return a reader for an object below this one."""
@@ -127,9 +127,9 @@ class _Members:
 
     def _beside(self, name: str) -> str:
         """Say which members stand where a missing one should be: misspelt, of a draft, or in the wrong place."""
-        if name == "policy" and "policy-type" in self._members:
+        if name == "policy" and "policy-type" in self.members:
             return "; its members stand beside summary instead"
-        unknown = [one for one in self._members if one not in MEMBERS]
+        unknown = [one for one in self.members if one not in MEMBERS]
         draft = [f"{quoted(one)}, its name in an early draft" for one in unknown if DRAFT_NAMES.get(one) == name]
         shown = draft or [quoted(one) for one in unknown[:_MOST_UNKNOWN]]
         return f"; instead there is {', '.join(shown)}" if shown else ""
@@ -143,6 +143,38 @@ class _Members:
             self.missing(obligation, name, "an object", also)
         else:
             self.note(obligation, "wrong-type", name, "an object", described(value), also=also)
+        return None
+
+    def objects(self, name: str, obligation: str, kind: str, most: int, beyond: str) -> list[_Members]:
+        """Return readers for the objects of an array; one object is taken for an array. Raises `BeyondLimit`."""
+        value = self.get(name)
+        if isinstance(value, dict):
+            self.note(obligation, "not-an-array", name, f"an array, also for a single {kind}", described(value))
+            value = [value]
+        if not isinstance(value, list):
+            self.note(obligation, "null" if value is None else "not-an-array", name, "an array", described(value))
+            return []
+        if len(value) > most:
+            raise BeyondLimit(beyond)
+        found: list[_Members] = []
+        for number, element in enumerate(value):
+            place = f"{name}[{number}]"
+            if isinstance(element, dict):
+                found.append(self.within(element, self.path(place)))
+            else:
+                self.note(obligation, "wrong-type", place, "an object", described(element))
+        return found
+
+    def strings(self, name: str, obligation: str, separator: str, **easing: Any) -> list[tuple[str, Value]] | None:
+        """Return the elements of an array of strings, each with its place; None without one. A string is split."""
+        value = self.get(name)
+        if isinstance(value, str):
+            self.note(obligation, "string-for-array", name, "an array of strings", described(value), **easing)
+            value = [piece for piece in re.split(separator, value) if piece]
+        if isinstance(value, list):
+            return [(f"{name}[{number}]", element) for number, element in enumerate(value)]
+        if self.has(name):
+            self.wrong(obligation, name, "an array of strings")
         return None
 
     def text(self, name: str, obligation: str, obligatory: bool = True) -> str | None:
@@ -200,25 +232,13 @@ def _moment(dates: _Members | None, name: str) -> Moment | None:
 
 
 def _policies(members: _Members) -> Iterator[Policy]:
-    value = members.get("policies")
     if not members.has("policies"):
         members.missing("RPT-4-02", "policies", "an array")
         return
-    if isinstance(value, dict):
-        members.note("RPT-4-02", "not-an-array", "policies", "an array, also for a single policy", described(value))
-        value = [value]
-    if not isinstance(value, list):
-        members.note("RPT-4-02", "not-an-array", "policies", "an array", described(value))
-        return
-    if len(value) > MOST_POLICIES:
-        raise BeyondLimit(f"the report has {len(value)} policies; {MOST_POLICIES} are looked at")
     room = MOST_FAILURES
-    for number, element in enumerate(value):
-        name = f"policies[{number}]"
-        if not isinstance(element, dict):
-            members.note("RPT-4-02", "wrong-type", name, "an object", described(element))
-            continue
-        policy = _policy(members.within(element, members.path(name)), room)
+    beyond = f"the report has more than {MOST_POLICIES} policies"
+    for block in members.objects("policies", "RPT-4-02", "policy", MOST_POLICIES, beyond):
+        policy = _policy(block, room)
         room -= len(policy.failures or ())
         yield policy
 
@@ -242,27 +262,10 @@ def _policy(block: _Members, room: int) -> Policy:
 
 def _policy_string(policy: _Members) -> tuple[str, ...] | None:
     """Read policy-string. Whether it may be missing depends on the type of the policy, and is not judged here."""
-    name, expected = "policy-string", "an array of strings"
-    value = policy.get(name)
-    if not policy.has(name):
-        return None
-    if isinstance(value, str):
-        policy.note(
-            "RPT-4.4-07",
-            "string-for-array",
-            name,
-            expected,
-            described(value),
-            grade=Grade.FAIL,
-            note=STRING_IN_SECTION_4,
-        )
-        return tuple(line for line in re.split(r"\r\n|\r|\n", value) if line)
-    if not isinstance(value, list):
-        policy.wrong("RPT-4.4-07", name, expected)
-        return None
+    easing = {"grade": Grade.FAIL, "note": STRING_IN_SECTION_4}
+    value = policy.strings("policy-string", "RPT-4.4-07", r"[\r\n]+", **easing)
     lines: list[str] = []
-    for number, element in enumerate(value):
-        place = f"{name}[{number}]"
+    for place, element in value or ():
         if isinstance(element, list):
             policy.note("RPT-4.5-03", "nested-array", place, "a string for each line", described(element))
             lines += [line for line in element if isinstance(line, str)]
@@ -270,65 +273,33 @@ def _policy_string(policy: _Members) -> tuple[str, ...] | None:
             lines.append(element)
         else:
             policy.note("RPT-4.4-07", "wrong-type", place, "a string", described(element))
-    return tuple(lines)
+    return None if value is None else tuple(lines)
 
 
 def _mx_host(policy: _Members) -> tuple[str, ...] | None:
-    name, expected = "mx-host", "an array of strings"
-    value = policy.get(name)
-    if not policy.has(name):
-        return None
-    if isinstance(value, str):
-        policy.note(
-            "RPT-4.4-10",
-            "string-for-array",
-            name,
-            expected,
-            described(value),
-            grade=Grade.WEAK,
-            note=STRING_IN_APPENDIX,
-        )
-        return tuple(pattern for pattern in re.split(r"[\s,;]+", value) if pattern)
-    if not isinstance(value, list):
-        policy.wrong("RPT-4.4-10", name, expected)
-        return None
-    for number, element in enumerate(value):
+    easing = {"grade": Grade.WEAK, "note": STRING_IN_APPENDIX}
+    value = policy.strings("mx-host", "RPT-4.4-10", r"[\s,;]+", **easing)
+    for place, element in value or ():
         if not isinstance(element, str):
-            policy.note("RPT-4.4-10", "wrong-type", f"{name}[{number}]", "a string", described(element))
+            policy.note("RPT-4.4-10", "wrong-type", place, "a string", described(element))
         elif not element:
-            policy.note("RPT-4.4-10", "empty", f"{name}[{number}]", "an mx pattern", described(element))
-    return tuple(element for element in value if isinstance(element, str) and element)
+            policy.note("RPT-4.4-10", "empty", place, "an mx pattern", described(element))
+    return None if value is None else tuple(one for _, one in value if isinstance(one, str) and one)
 
 
 def _failures(block: _Members, room: int) -> tuple[Failure, ...] | None:
-    name = "failure-details"
-    if not block.has(name):
+    if not block.has("failure-details"):
         return None
-    value = block.get(name)
-    if isinstance(value, dict):
-        block.note("RPT-4-05", "not-an-array", name, "an array, also for a single failure", described(value))
-        value = [value]
-    if not isinstance(value, list):
-        block.note("RPT-4-05", "null" if value is None else "not-an-array", name, "an array", described(value))
-        return ()
-    if len(value) > room:
-        raise BeyondLimit(f"the report has more than {MOST_FAILURES} failure details")
-    failures: list[Failure] = []
-    for number, element in enumerate(value):
-        place = f"{name}[{number}]"
-        if isinstance(element, dict):
-            failures.append(_failure(block.within(element, block.path(place)), element))
-        else:
-            block.note("RPT-4-05", "wrong-type", place, "an object", described(element))
-    return tuple(failures)
+    beyond = f"the report has more than {MOST_FAILURES} failure details"
+    return tuple(map(_failure, block.objects("failure-details", "RPT-4-05", "failure", room, beyond)))
 
 
 def _draft_names(members: _Members) -> tuple[str, ...]:
     return tuple(old for old, new in DRAFT_NAMES.items() if members.has(old) and not members.has(new))
 
 
-def _failure(entry: _Members, members: dict[str, Value]) -> Failure:
-    rest = {name: value for name, value in members.items() if name != "failed-session-count"}
+def _failure(entry: _Members) -> Failure:
+    rest = {name: value for name, value in entry.members.items() if name != "failed-session-count"}
     return Failure(
         where=entry.where,
         result_type=entry.name("result-type", "RPT-4.4-14"),

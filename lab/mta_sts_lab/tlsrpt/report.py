@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from mta_sts_lab.rfc.policy import values_of
@@ -74,6 +75,11 @@ class Report:
     report_id: str | None = None
     policies: tuple[Policy, ...] = ()
     members: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> tuple[datetime | None, datetime | None]:
+        """The limits of date-range; None for one that is absent or cannot be read."""
+        return (self.start.instant if self.start else None), (self.end.instant if self.end else None)
 
 
 class Kind(StrEnum):

@@ -108,7 +108,7 @@ def summarize(reports: Iterable[Report]) -> Summary:
 
 def day_of(report: Report) -> str:
     """Return the day that a report is about; from and to, where it is not one day."""
-    start, end = (moment.instant if moment else None for moment in (report.start, report.end))
+    start, end = report.range
     if start is None or end is None:
         return "?"
     seconds = (end - start).total_seconds()

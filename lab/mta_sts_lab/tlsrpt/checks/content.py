@@ -7,7 +7,7 @@ noted by the parser already.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.rfc.domain_names import a_labels, is_domain
@@ -45,19 +45,19 @@ def contact_is_an_address(parsed: ParsedReport) -> Iterator[Departure]:
 @check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-02", "DT-5.6-01"))
 def dates_are_rfc_3339(parsed: ParsedReport) -> Iterator[Departure]:
     """Both limits are dates with a time and an offset, no hour is above 23, and the range does not run backwards."""
-    for where, moment in _limits(parsed):
-        for fault in moment.faults:
-            yield _date_departure(fault, where, moment)
-    start, end = _range(parsed)
-    if start and end and start >= end:
-        observed = f"{_told(parsed, 'start')} to {_told(parsed, 'end')}"
+    start, end = _limits(parsed)
+    for name, moment in (("start", start), ("end", end)):
+        if moment:
+            yield from (_date_departure(fault, f"date-range.{name}-datetime", moment) for fault in moment.faults)
+    if start and end and start.instant and end.instant and start.instant >= end.instant:
+        observed = f"{start.text} to {end.text}"
         yield Departure("RPT-4.4-02", "range-runs-backwards", "date-range", "a start before its end", observed)
 
 
 @check(scope=(Scope.CONTENT,), obligations=("RPT-4.1-01",))
 def range_is_one_day(parsed: ParsedReport) -> Iterator[Departure]:
     """The report covers 24 hours."""
-    start, end = _range(parsed)
+    start, end = parsed.content.range if parsed.content else (None, None)
     # 23:59:59 is the end of a day as much as the next midnight.
     if start and end and start < end and not _DAY - timedelta(seconds=1) <= end - start <= _DAY:
         observed = f"{end - start} (hours:minutes:seconds)"
@@ -67,9 +67,9 @@ def range_is_one_day(parsed: ParsedReport) -> Iterator[Departure]:
 @check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-03",))
 def range_is_a_utc_day(parsed: ParsedReport) -> Iterator[Departure]:
     """The day of the report is a day in UTC."""
-    start, _ = _range(parsed)
-    if start and (start.hour, start.minute, start.second) != (0, 0, 0):
-        observed = f"{_told(parsed, 'start')}, which is {start:%H:%M:%S} UTC"
+    start, _ = _limits(parsed)
+    if start and start.instant and f"{start.instant:%H:%M:%S}" != "00:00:00":
+        observed = f"{start.text}, which is {start.instant:%H:%M:%S} UTC"
         where = "date-range.start-datetime"
         yield Departure("RPT-4.4-03", "range-not-utc-day", where, "00:00:00 UTC", observed, note=ADVISED_RANGE)
 
@@ -221,23 +221,8 @@ def report_has_policies(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-4-02", "no-policies", "policies", "at least one policy", "none", Grade.INFO, note)
 
 
-def _limits(parsed: ParsedReport) -> Iterator[tuple[str, Moment]]:
-    if parsed.content and parsed.content.start:
-        yield "date-range.start-datetime", parsed.content.start
-    if parsed.content and parsed.content.end:
-        yield "date-range.end-datetime", parsed.content.end
-
-
-def _range(parsed: ParsedReport) -> tuple[datetime | None, datetime | None]:
-    content = parsed.content
-    start = content.start.instant if content and content.start else None
-    end = content.end.instant if content and content.end else None
-    return start, end
-
-
-def _told(parsed: ParsedReport, limit: str) -> str:
-    moment = dict(_limits(parsed)).get(f"date-range.{limit}-datetime")
-    return moment.text if moment else ""
+def _limits(parsed: ParsedReport) -> tuple[Moment | None, Moment | None]:
+    return (parsed.content.start, parsed.content.end) if parsed.content else (None, None)
 
 
 def _date_departure(fault: str, where: str, moment: Moment) -> Departure:

@@ -23,16 +23,14 @@ _DIGESTS = {1: 32, 2: 64}
 @hint_check(scope=(Scope.CONTENT,), obligations=("RPT-4.1-02",))
 def range_is_over(parsed: ParsedReport, now: float) -> Iterator[Departure]:
     """The day of the report was over when the report was sent; for a file, when it was checked."""
-    content = parsed.content
-    end = content.end.instant.timestamp() if content and content.end and content.end.instant else 0.0
+    start, end = parsed.content.range if parsed.content else (None, None)
     sent = _date(parsed)
     by_date = sent is not None and sent <= now
     at = sent if sent is not None and by_date else now
-    if not content or end <= at:
+    if end is None or end.timestamp() <= at:
         return
-    start = content.start.instant.timestamp() if content.start and content.start.instant else end
-    reason = "range-not-begun" if start > at else "range-not-over"
-    observed = f"{_written(end)}, and {'its Date is' if by_date else 'it is now'} {_written(at)}"
+    reason = "range-not-begun" if start and start.timestamp() > at else "range-not-over"
+    observed = f"{_written(end.timestamp())}, and {'its Date is' if by_date else 'it is now'} {_written(at)}"
     note = "a report of a day that has not ended cannot be complete" + ("" if by_date else "; by this machine's clock")
     yield Departure("RPT-4.1-02", reason, "date-range.end-datetime", "a day that is over", observed, note=note)
 

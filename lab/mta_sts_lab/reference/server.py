@@ -16,20 +16,7 @@ from mta_sts_lab.reference.flaws import UnknownFlaw, parse_flaws
 from mta_sts_lab.reference.sender import NotRunning, ReferenceSender
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.target import about_sender
-from mta_sts_lab.targets.contract_http import (
-    CONTRACT_VERSION,
-    PORT,
-    AboutBody,
-    ClockBody,
-    ClockRequest,
-    ErrorBody,
-    FlushedBody,
-    MessageBody,
-    QueueBody,
-    ReportsBody,
-    RestartedBody,
-    RestartRequest,
-)
+from mta_sts_lab.targets import contract_http as contract
 from mta_sts_lab.world.network import PrefixNetwork, UnsafeAddress, require_lab_address
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -50,7 +37,7 @@ class ContainerPlaces:
     state: Path = Path("/var/lib/reference")
     listen: str = "0.0.0.0"  # the container's network is internal; nothing outside it can reach this
     smtp_port: int = 25
-    contract_port: int = PORT
+    contract_port: int = contract.PORT
 
 
 async def serve_container(environment: Mapping[str, str], places: ContainerPlaces | None = None) -> None:
@@ -94,12 +81,9 @@ def container_sender(environment: Mapping[str, str], places: ContainerPlaces) ->
         raise ContainerError(f"the CA at {places.ca} cannot be read: {error}") from error
     except ValueError as error:
         raise ContainerError(f"LAB_PREFIX: {error}") from error
-    settings = Settings()
-    settings = replace(
-        settings,
-        hostname=environment.get("LAB_HOSTNAME") or settings.hostname,
-        sender_domain=environment.get("LAB_SENDER_DOMAIN") or settings.sender_domain,
-    )
+    usual = Settings()
+    hostname = environment.get("LAB_HOSTNAME") or usual.hostname
+    sender_domain = environment.get("LAB_SENDER_DOMAIN") or usual.sender_domain
     try:
         return ReferenceSender(
             network=network,
@@ -107,7 +91,7 @@ def container_sender(environment: Mapping[str, str], places: ContainerPlaces) ->
             ca_pem=ca_pem,
             directory=places.state,
             flaws=flaws,
-            settings=settings,
+            settings=replace(usual, hostname=hostname, sender_domain=sender_domain),
             listen=(places.listen, places.smtp_port),
         )
     except OSError as error:  # ssl.SSLError is one
@@ -116,20 +100,55 @@ def container_sender(environment: Mapping[str, str], places: ContainerPlaces) ->
 
 def build_application(sender: ReferenceSender) -> web.Application:
     """Return the HTTP application that offers a sender's contract."""
-    contract = _Contract(sender)
+
+    async def about(request: web.Request) -> web.Response:
+        return _json(_about(sender))
+
+    async def queue(request: web.Request) -> web.Response:
+        messages = (
+            contract.MessageBody(one.id, one.sender, one.recipient, "active" if one.active else "deferred", one.reason)
+            for one in sender.queue()
+        )
+        return _json(contract.QueueBody(tuple(messages)))
+
+    async def logs(request: web.Request) -> web.Response:
+        return web.Response(text=sender.logs())
+
+    async def flush(request: web.Request) -> web.Response:
+        sender.flush()
+        return _json(contract.FlushedBody(True))
+
+    async def restart(request: web.Request) -> web.Response:
+        asked = await _decode(request, contract.RestartRequest)
+        await sender.restart(gently=asked.signal == "TERM")
+        return _json(contract.RestartedBody(True))
+
+    async def clock(request: web.Request) -> web.Response:
+        sender.clock.advance((await _decode(request, contract.ClockRequest)).advance)
+        return _json(contract.ClockBody(sender.clock.offset))
+
+    async def reports(request: web.Request) -> web.Response:
+        return _json(contract.ReportsBody(await sender.send_reports()))
+
     application = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[_errors])
-    application.add_routes(
-        [
-            web.get("/about", contract.about),
-            web.get("/queue", contract.queue),
-            web.get("/logs", contract.logs),
-            web.post("/flush", contract.flush),
-            web.post("/restart", contract.restart),
-            web.post("/clock", contract.clock),
-            web.post("/reports", contract.reports),
-        ]
-    )
+    for shown in (about, queue, logs):
+        application.router.add_get(f"/{shown.__name__}", shown)
+    for done in (flush, restart, clock, reports):
+        application.router.add_post(f"/{done.__name__}", done)
     return application
+
+
+def _about(sender: ReferenceSender) -> contract.AboutBody:
+    said = about_sender(sender)
+    return contract.AboutBody(
+        contract=contract.CONTRACT_VERSION,
+        name=said.name,
+        versions=dict(said.versions),
+        capabilities=said.capabilities,
+        retry_seconds=said.retry_seconds,
+        policy_cache="volatile" if said.policy_cache == "volatile" else "persistent",
+        dkim_records=dict(said.dkim_records),
+    )
 
 
 @web.middleware
@@ -139,68 +158,16 @@ async def _errors(
     try:
         return await handler(request)
     except NotRunning as error:
-        return _json(ErrorBody(str(error)), status=503)
+        return _json(contract.ErrorBody(str(error)), status=503)
     except OSError as error:
-        return _json(ErrorBody(f"{type(error).__name__}: {error}"), status=500)
-
-
-class _Contract:
-    """The handlers of the contract."""
-
-    def __init__(self, sender: ReferenceSender) -> None:
-        self._sender = sender
-
-    async def about(self, request: web.Request) -> web.Response:
-        said = about_sender(self._sender)
-        return _json(
-            AboutBody(
-                contract=CONTRACT_VERSION,
-                name=said.name,
-                versions=dict(said.versions),
-                capabilities=said.capabilities,
-                retry_seconds=said.retry_seconds,
-                policy_cache="volatile" if said.policy_cache == "volatile" else "persistent",
-                dkim_records=dict(said.dkim_records),
-            )
-        )
-
-    async def queue(self, request: web.Request) -> web.Response:
-        held = self._sender.queue()
-        return _json(
-            QueueBody(
-                tuple(
-                    MessageBody(one.id, one.sender, one.recipient, "active" if one.active else "deferred", one.reason)
-                    for one in held
-                )
-            )
-        )
-
-    async def logs(self, request: web.Request) -> web.Response:
-        return web.Response(text=self._sender.logs())
-
-    async def flush(self, request: web.Request) -> web.Response:
-        self._sender.flush()
-        return _json(FlushedBody(True))
-
-    async def restart(self, request: web.Request) -> web.Response:
-        asked = await _decode(request, RestartRequest)
-        await self._sender.restart(gently=asked.signal == "TERM")
-        return _json(RestartedBody(True))
-
-    async def clock(self, request: web.Request) -> web.Response:
-        asked = await _decode(request, ClockRequest)
-        self._sender.clock.advance(asked.advance)
-        return _json(ClockBody(self._sender.clock.offset))
-
-    async def reports(self, request: web.Request) -> web.Response:
-        return _json(ReportsBody(await self._sender.send_reports()))
+        return _json(contract.ErrorBody(f"{type(error).__name__}: {error}"), status=500)
 
 
 async def _decode(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except msgspec.MsgspecError as error:
-        text = msgspec.json.encode(ErrorBody(str(error))).decode()
+        text = msgspec.json.encode(contract.ErrorBody(str(error))).decode()
         raise web.HTTPBadRequest(text=text, content_type="application/json") from error
 
 

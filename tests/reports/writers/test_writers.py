@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.reports import writers
-from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_whole
+from mta_sts_lab.reports.writers import JudgedRecord, write_all
 
 from ..records import REQUIREMENTS, strip_record, strip_verdicts
 
@@ -49,16 +49,3 @@ def test_a_name_can_be_taken_only_once() -> None:
 
     with pytest.raises(ValueError, match=r"junit is defined twice: in mta_sts_lab\.reports\.writers\.junit"):
         writers.writers(), writers.writer(junit)  # type: ignore[arg-type]
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "verdicts.json"
-    write_whole(path, b"old")
-
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(path, b"new")
-    assert (path.read_bytes(), _files(tmp_path)) == (b"old", {"verdicts.json"})

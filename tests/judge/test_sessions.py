@@ -20,23 +20,6 @@ def _taken(session: str, role: str = "mx", via: str = "") -> facts.ConnectionAcc
     )
 
 
-def _copy(session: str, secured: bool, via: str = "", role: str = "mx") -> facts.MessageAccepted:
-    return facts.MessageAccepted(
-        session=session,
-        role=role,
-        host="mx1.d.example",
-        address="198.18.0.9",
-        secured=secured,
-        certificate="valid",
-        mail_from="",
-        recipients=(),
-        tokens=("t",),
-        octets=1,
-        body_digest="0",
-        via=via,
-    )
-
-
 def test_an_honest_session_has_nobody_in_between() -> None:
     session = _after(_taken("s")).of("s")
     assert (session.client, session.server, session.behind) == ("sender", "mx", False)
@@ -88,17 +71,6 @@ def test_data_begins_with_the_receivers_word_and_ends_with_the_next_message() ->
     assert _after(said("sender", "DATA"), said("mx", "354 go")).of("s").in_data
     assert _after(said("sender", "BDAT 20 LAST")).of("s").in_data
     assert not _after(said("mx", "354 go"), said("sender", "MAIL FROM:<>")).of("s").in_data
-
-
-def test_protection_is_that_of_the_targets_own_leg() -> None:
-    front_tls = facts.TlsEstablished(session="s", version="TLSv1.3", certificate="untrusted", shown_by="swap")
-    read = facts.TokenRead(session="s", token="t", secured=False, reader="attacker")
-    assert _after().protection(_copy("s", secured=False)) == "in clear"
-    assert _after().protection(_copy("s", secured=True)) == "inside TLS"
-    assert _after(read).protection(_copy("b", secured=True, via="s")) == "in clear"
-    assert _after().protection(_copy("b", secured=True, via="s")) == "inside TLS"
-    assert _after(front_tls).protection(_copy("b", secured=True, via="s")) == "inside TLS that ends at the attacker"
-    assert _after().protection(_copy("s", secured=True, role="attacker-mx")) == "inside TLS that ends at the attacker"
 
 
 def test_an_unknown_session_is_an_empty_one() -> None:

@@ -11,11 +11,9 @@ from mta_sts_lab.events import (
     ConnectionClosed,
     ConnectionDenied,
     Event,
-    MessageAccepted,
     SmtpSaid,
     TlsEstablished,
     TlsFailed,
-    TokenRead,
 )
 
 #: What the server of a connection is called, by its role.
@@ -54,8 +52,6 @@ class Session:
     secured: bool = False
     #: Whether the record shows the attacker on it: a leg behind it, a line of its own, or an attack that fired.
     interposed: bool = False
-    #: Whether an outsider could read a message on it, in clear.
-    read_in_clear: bool = False
     #: Whether the server has told the sender to go on with the message (354), or the sender sent it in chunks.
     in_data: bool = False
     lines: list[SmtpSaid] = field(default_factory=list)
@@ -114,8 +110,6 @@ class Sessions:
                 self.of(name).interposed = True
             case SmtpSaid() as fact:
                 self._follow_line(fact)
-            case TokenRead(secured=False, session=name):
-                self.of(name).read_in_clear = True
             case TlsFailed() as fact:
                 session = self.of(fact.session)
                 session.failed, session.secured = fact, False
@@ -124,18 +118,6 @@ class Sessions:
                 session.established, session.secured = session.established or fact, True
             case _:
                 pass
-
-    def protection(self, fact: MessageAccepted) -> str:
-        """Say what protected a message that was accepted, on the target's own leg of the way.
-
-        Where an attacker stands in between, he may have passed TLS on as it came, and then he read nothing.
-        """
-        front = self.of(fact.via or fact.session)
-        if not fact.secured or front.read_in_clear:
-            return "in clear"
-        if fact.role == "attacker-mx" or (fact.via and front.secured):
-            return "inside TLS that ends at the attacker"
-        return "inside TLS"
 
     def _follow_line(self, fact: SmtpSaid) -> None:
         session = self.of(fact.session)

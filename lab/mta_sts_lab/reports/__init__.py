@@ -1,1 +1,1 @@
-"""What is told of a run: pure functions from the record and the verdicts to text and files. Reports never decide."""
+"""Output of a run: pure functions from the record and the verdicts to text and files. They decide nothing."""

@@ -68,13 +68,13 @@ class Summary:
         return EXIT_MEANINGS.get(self.exit_code, "unknown")
 
 
-def summarise(record: Record, verdicts: Sequence[Verdict], accounts: KnownComparison | None = None) -> Summary:
-    """Count the verdicts of a run. `accounts` compares them with the known failures of the target."""
+def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: KnownComparison | None = None) -> Summary:
+    """Count the verdicts of a run. `known_failures` compares them with the known failures of the target."""
     selected = [verdict for verdict in verdicts if not verdict.supporting]
     counted = Counter(verdict.grade for verdict in selected)
     judged = {verdict.case for verdict in verdicts}
     unjudged = tuple(case.id for case in record.header.cases if case.id not in judged)
-    known = accounts.known if accounts else {}
+    known = known_failures.known if known_failures else {}
     complete = record.footer.complete
     return Summary(
         counts={word: counted[word] for word in GRADES},
@@ -82,7 +82,7 @@ def summarise(record: Record, verdicts: Sequence[Verdict], accounts: KnownCompar
         supporting=len(verdicts) - len(selected),
         unjudged=unjudged,
         complete=complete,
-        exit_code=_exit_code(selected, accounts, complete and not unjudged),
+        exit_code=_exit_code(selected, known_failures, complete and not unjudged),
         known=tuple(verdict.case for verdict in selected if verdict.case in known),
         held=_held_under_enforce(record, selected),
         harms=Counter(verdict.harm for verdict in selected if verdict.harm),
@@ -104,13 +104,13 @@ def _held_under_enforce(record: Record, selected: Sequence[Verdict]) -> int:
     )
 
 
-def _exit_code(selected: Sequence[Verdict], accounts: KnownComparison | None, whole: bool) -> int:
+def _exit_code(selected: Sequence[Verdict], known_failures: KnownComparison | None, whole: bool) -> int:
     """Return the exit code. A failure outranks everything; what was not played or not judged never leads to 0.
 
     A known failure is as expected; one that no longer occurs, or fits no case, is a finding. Where all cases are
     unsupported, it is as if none had been selected.
     """
-    known = accounts.known if accounts else {}
+    known = known_failures.known if known_failures else {}
     grades = {verdict.grade for verdict in selected if verdict.case not in known}
     graded = {verdict.grade for verdict in selected}
     if Grade.FAIL in grades:
@@ -119,6 +119,6 @@ def _exit_code(selected: Sequence[Verdict], accounts: KnownComparison | None, wh
         return LAB_ERROR
     if Grade.INCONCLUSIVE in graded or not whole:
         return INCONCLUSIVE
-    if Grade.WEAK in grades or (accounts and (accounts.vanished or accounts.unmatched)):
+    if Grade.WEAK in grades or (known_failures and (known_failures.vanished or known_failures.unmatched)):
         return FINDING
     return AS_EXPECTED if graded - {Grade.UNSUPPORTED} else NOTHING_SELECTED

@@ -136,8 +136,8 @@ def _rank(level: str) -> int:
 def _cases_in_short(scenario: Scenario) -> str:
     modes = dict.fromkeys(case.mode.value for case in scenario.cases)
     vectors = dict.fromkeys(case.vector for case in scenario.cases if case.vector)
-    told = ", ".join(modes)
-    return f"{told}; each with {', '.join(vectors)}" if vectors else told
+    names = ", ".join(modes)
+    return f"{names}; each with {', '.join(vectors)}" if vectors else names
 
 
 def _obligation(id_: str, requirements: Mapping[str, Requirement]) -> str:
@@ -154,8 +154,7 @@ def step_rows(step: Step) -> list[tuple[str, str]]:
     rows += [("must be", _expectation(step.expect))] if step.expect else []
     rows += [("also", "held mail arrives")] if step.recovers else []
     rows += [("also", "TLS-RPT reports are asked for")] if step.reports else []
-    told = [(label, text) for label, text in rows if text]
-    return told or [("world", "nothing unusual")]
+    return [(label, text) for label, text in rows if text] or [("world", "nothing unusual")]
 
 
 def _step(step: Step) -> list[RenderableType]:
@@ -165,22 +164,22 @@ def _step(step: Step) -> list[RenderableType]:
 
 
 def _attacks(attacks: Sequence[AttackUse]) -> str:
-    told = []
+    phrases = []
     for attack in attacks:
         parameters = ", ".join(f"{key} = {value}" for key, value in attack.parameters.items())
-        told.append(f"{attack.name} on {attack.channel}" + (f" ({parameters})" if parameters else ""))
-    return "; ".join(told)
+        phrases.append(f"{attack.name} on {attack.channel}" + (f" ({parameters})" if parameters else ""))
+    return "; ".join(phrases)
 
 
 def _expectation(expectation: Expectation) -> str:
-    told = demanded(expectation)
+    text = demanded(expectation)
     if expectation.obligation:
-        told += f", or {expectation.obligation} is broken"
+        text += f", or {expectation.obligation} is broken"
     if expectation.grade:
-        told += f" (counts as {expectation.grade.value})"
+        text += f" (counts as {expectation.grade.value})"
     if expectation.report:
-        told += f"; reported as {' or '.join(expectation.report)}"
-    return f"{told}; {expectation.note}" if expectation.note else told
+        text += f"; reported as {' or '.join(expectation.report)}"
+    return f"{text}; {expectation.note}" if expectation.note else text
 
 
 def _differences(usual: object, here: object, path: str = "") -> list[str]:

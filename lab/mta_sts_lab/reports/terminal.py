@@ -82,15 +82,15 @@ def findings(
     verdicts: Sequence[Verdict],
     evidence: Evidence,
     requirements: Mapping[str, Requirement],
-    accounts: KnownComparison | None = None,
+    known_failures: KnownComparison | None = None,
 ) -> RenderableType:
     """Return the blocks of all findings, the least bad first: the worst stands just above the prompt."""
     found = sorted(filter(is_finding, verdicts), key=lambda verdict: FINDINGS.index(verdict.grade))
-    known = accounts.known if accounts else {}
+    known = known_failures.known if known_failures else {}
     blocks = [finding_block(verdict, evidence, requirements, known.get(verdict.case, ())) for verdict in found]
-    if accounts:
-        blocks += [_known_failure(failure, "no longer occurs") for failure in accounts.vanished]
-        blocks += [_known_failure(failure, "fits no case of the catalogue") for failure in accounts.unmatched]
+    if known_failures:
+        blocks += [_known_failure(failure, "no longer occurs") for failure in known_failures.vanished]
+        blocks += [_known_failure(failure, "fits no case of the catalogue") for failure in known_failures.unmatched]
     return Group(*(part for block in blocks for part in (block, Text())))
 
 

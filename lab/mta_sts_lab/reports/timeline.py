@@ -98,27 +98,27 @@ class Timeline:
         """Return the line of the next event, or None where it only repeats what was said (an unchanged queue)."""
         self._events.append(event)
         self._sessions.follow(event)
-        told = self._told(event.fact)
-        if told is None:
+        line = self._line_of(event.fact)
+        if line is None:
             return None
         return replace(
-            told,
-            actor=escape_unprintable(told.actor),
-            text=escape_unprintable(told.text),
-            struck=escape_unprintable(told.struck),
+            line,
+            actor=escape_unprintable(line.actor),
+            text=escape_unprintable(line.text),
+            struck=escape_unprintable(line.struck),
             number=event.number,
             at=event.at,
             case=event.case,
             step=event.step,
         )
 
-    def _told(self, fact: AnyFact) -> Line | None:
+    def _line_of(self, fact: AnyFact) -> Line | None:
         if isinstance(fact, facts.QueueSeen):
             return self._queue_seen(fact)
         for part in (_of_case, _of_mail, _of_names, _of_target, _of_lab):
-            told = part(fact)
-            if told is not None:
-                return told
+            line = part(fact)
+            if line is not None:
+                return line
         return self._of_connection(fact) or self._of_tls(fact) or self._of_message(fact)
 
     def _queue_seen(self, fact: facts.QueueSeen) -> Line | None:
@@ -317,32 +317,32 @@ def _in_short(parsed: ParsedReport) -> str:
 
 
 def _of_target(fact: AnyFact) -> Line | None:
-    told, asked, said = Topic.TARGET, "lab > sender", "sender > lab"
+    topic, asked, said = Topic.TARGET, "lab > sender", "sender > lab"
     match fact:
         case facts.TargetFlushed():
-            return Line(told, asked, "asks to try the whole queue now")
+            return Line(topic, asked, "asks to try the whole queue now")
         case facts.TargetRestarted():
             went_on = "; an SMTP session from before went on" if fact.outlived else ""
-            return Line(told, asked, f"ended with {fact.signal} and started again{went_on}", essential=True)
+            return Line(topic, asked, f"ended with {fact.signal} and started again{went_on}", essential=True)
         case facts.ClockAdvanced():
-            return Line(told, asked, f"clock moved forward by {fact.seconds} s", essential=True)
+            return Line(topic, asked, f"clock moved forward by {fact.seconds} s", essential=True)
         case facts.ReportsAsked():
-            return Line(told, asked, "asks for TLS-RPT reports now")
+            return Line(topic, asked, "asks for TLS-RPT reports now")
         case facts.NotSupported():
-            return Line(told, "sender", f"does not offer this hook: {fact.what}", essential=True)
+            return Line(topic, "sender", f"does not offer this hook: {fact.what}", essential=True)
         case facts.ReportsLeft():
-            return Line(told, said, "says that all reports have left")
+            return Line(topic, said, "says that all reports have left")
         case facts.PartTried(error=error):
             result = error or ("works" if fact.offered else "not offered")
             text = f"tries {f'{fact.part} {fact.argument}'.strip()}: {result}"
-            return Line(told, asked, text, Emphasis.TROUBLE if error else Emphasis.PLAIN)
+            return Line(topic, asked, text, Emphasis.TROUBLE if error else Emphasis.PLAIN)
         case facts.QueueListed():
-            return Line(told, said, f"lists its queue: {len(fact.rows)} rows", Emphasis.QUIET)
+            return Line(topic, said, f"lists its queue: {len(fact.rows)} rows", Emphasis.QUIET)
         case facts.LogRead():
             text = f"shows its log: {fact.characters} characters, {len(fact.lines)} lines about our messages"
-            return Line(told, said, text, Emphasis.QUIET)
+            return Line(topic, said, text, Emphasis.QUIET)
         case facts.TargetFailed():
-            return Line(told, "sender", f"failed: {fact.what}", Emphasis.TROUBLE, essential=True)
+            return Line(topic, "sender", f"failed: {fact.what}", Emphasis.TROUBLE, essential=True)
         case _:
             return None
 

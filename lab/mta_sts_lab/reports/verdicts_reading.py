@@ -199,11 +199,11 @@ def _contradictions(document: _Document) -> Iterator[str]:
             yield f"{case.id} is {case.verdict.value}, and its judgements come to {word.value}"
     selected = [case for case in document.cases if not case.control_only]
     counted = Counter(case.verdict for case in selected)
-    told = document.summary
+    summary = document.summary
     if (
-        {word: count for word, count in told.verdicts.items() if count} != counted
-        or told.cases != len(selected) + len(told.unjudged)
-        or told.control_only != len(ids) - len(selected)
+        {word: count for word, count in summary.verdicts.items() if count} != counted
+        or summary.cases != len(selected) + len(summary.unjudged)
+        or summary.control_only != len(ids) - len(selected)
     ):
         yield "the summary does not add up to the cases"
     if document.exit.code == AS_EXPECTED and any(case.verdict in FINDINGS and not case.known for case in selected):

@@ -54,19 +54,19 @@ def evidence_of(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     verdicts = {verdict.case: verdict for verdict in source.judged.verdicts}
     options = deciding_options(source.judged.command)
     for case in source.record.header.cases:
-        told = _head(case, verdicts.get(case.id), source, events.get(case.id, ()))
-        told |= _expected(case, verdicts.get(case.id))
-        told["timeline"] = _timeline(timeline(events.get(case.id, ())))
-        told["log"] = _log(log.get(case.id, ()))
-        told["repeat"] = repeat_command(case.id, options)
-        yield case.id, told
+        found = _head(case, verdicts.get(case.id), source, events.get(case.id, ()))
+        found |= _expected(case, verdicts.get(case.id))
+        found["timeline"] = _timeline(timeline(events.get(case.id, ())))
+        found["log"] = _log(log.get(case.id, ()))
+        found["repeat"] = repeat_command(case.id, options)
+        yield case.id, found
 
 
 def _head(case: Case, verdict: Verdict | None, source: Source, events: Sequence[Event]) -> dict[str, Any]:
-    told = case_outcome(case.id, case.mode.value, events, verdict, source.record.header.about.retry_seconds)
+    outcome = case_outcome(case.id, case.mode.value, events, verdict, source.record.header.about.retry_seconds)
     return {
         "verdict": verdict.grade.value if verdict else "",
-        "happened": _cut(told.sentence),
+        "happened": _cut(outcome.sentence),
         "known": [_cut(reason) for reason in source.judged.known.get(case.id, ())],
         "control": case.control,
         "record": escape_unprintable(str(source.folder / RECORD_FILE)),

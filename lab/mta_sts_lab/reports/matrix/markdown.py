@@ -50,20 +50,20 @@ def code(text: str) -> str:
 def _targets(matrix: Matrix) -> str:
     rows = []
     for column in matrix.columns:
-        told = "; ".join(part for part in map(escaped, (column.versions, column.reservations)) if part)
-        cells = [f"**{escaped(column.label)}**", told, column.date, str(column.totals.run), _counts(column.totals)]
+        about = "; ".join(part for part in map(escaped, (column.versions, column.reservations)) if part)
+        cells = [f"**{escaped(column.label)}**", about, column.date, str(column.totals.run), _counts(column.totals)]
         cells.append(column.totals.harm)
         rows.append(cells)
     return _table(["target", "versions", "run on", "cases", "verdicts", "mail"], rows)
 
 
 def _legend(matrix: Matrix) -> str:
-    told = []
+    parts = []
     for letter, grade, meaning in matrix.legend:
         square = f"{SQUARES[grade]} " if grade else ""
         shown = _STAR if letter == KNOWN_MARK else letter
-        told.append(f"{square}{shown} {meaning}".strip())
-    return "; ".join(told) + f". {HARM}"
+        parts.append(f"{square}{shown} {meaning}".strip())
+    return "; ".join(parts) + f". {HARM}"
 
 
 def _families(matrix: Matrix) -> str:

@@ -85,12 +85,12 @@ def _hash(text: str) -> str:
 
 def _data(matrix: Matrix, obligations: Iterable[str], requirements: Mapping[str, Requirement]) -> dict[str, Any]:
     """What the script has to know beside the evidence."""
-    told = {}
+    texts = {}
     for name in sorted(obligations):
         requirement = requirements.get(name)
         if requirement:
             where = f"{level_phrase(requirement.level)}, RFC {requirement.rfc} section {requirement.section}"
-            told[name] = [where, requirement.text]
+            texts[name] = [where, requirement.text]
     return {
         "block": BLOCK,
         "cases": [row.case for row in matrix.rows],
@@ -99,21 +99,21 @@ def _data(matrix: Matrix, obligations: Iterable[str], requirements: Mapping[str,
             for column in matrix.columns
         ],
         "letters": {grade.value: letter for grade, letter in LETTERS.items()},
-        "obligations": told,
+        "obligations": texts,
     }
 
 
 def _noting(found: Iterable[tuple[str, Mapping[str, Any]]], obligations: set[str]) -> Iterator[tuple[str, Any]]:
-    for case, told in found:
-        obligations.update(judgement["obligation"] for judgement in told["judgements"])
-        yield case, told
+    for case, one in found:
+        obligations.update(judgement["obligation"] for judgement in one["judgements"])
+        yield case, one
 
 
 def _blocks(rows: Sequence[Row], number: int, evidence: Iterable[tuple[str, Any]]) -> Iterator[Block]:
     """Pack one column's evidence in the order of the rows; a case without any leaves its place empty."""
-    told = dict(evidence)
+    by_case = dict(evidence)
     for begin in range(0, len(rows), BLOCK):
-        cases = [told.get(row.case) for row in rows[begin : begin + BLOCK]]
+        cases = [by_case.get(row.case) for row in rows[begin : begin + BLOCK]]
         if any(case is not None for case in cases):
             yield Block(f"e{number}-{begin // BLOCK}", _packed(cases))
 

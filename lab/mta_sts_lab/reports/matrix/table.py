@@ -308,8 +308,8 @@ def _labels(runs: Sequence[JudgedRun]) -> list[str]:
     labels = []
     for run in runs:
         twins = [other for other in runs if other.target == run.target and other is not run]
-        told = _moments(run)
-        apart = (moment for moment in told if all(moment not in _moments(twin) for twin in twins))
+        moments = _moments(run)
+        apart = (moment for moment in moments if all(moment not in _moments(twin) for twin in twins))
         labels.append(f"{run.target}, {next(apart, run.run)}" if twins else run.target)
     return labels
 
@@ -331,12 +331,12 @@ def folder_of(command: Sequence[str]) -> str:
 
 def folded(rows: Sequence[Row]) -> tuple[tuple[Row, ...], str]:
     """Return the rows that have something to say, and a sentence on the rest; empty where there is no rest."""
-    told = tuple(row for row in rows if not row.silent)
+    shown = tuple(row for row in rows if not row.silent)
     rest = [row for row in rows if row.silent]
     if not rest:
-        return told, ""
+        return shown, ""
     words = dict.fromkeys(
         word.value for word in GRADES if any(cell.grade is word for row in rest for cell in row.cells)
     )
-    which = f"{len(rest)} {'more ' if told else ''}case{'' if len(rest) == 1 else 's'}"
-    return told, f"{which}: {' or '.join(words)} in every column"
+    which = f"{len(rest)} {'more ' if shown else ''}case{'' if len(rest) == 1 else 's'}"
+    return shown, f"{which}: {' or '.join(words)} in every column"

@@ -39,12 +39,12 @@ def matrix_page(matrix: Matrix, every_case: bool = False, brief: bool = False) -
 
 
 def _head(column: Column) -> RenderableType:
-    told = escaped(column.label, style="bold")
-    told.append(f"  {escape_unprintable(column.versions)}", style="none")
-    told.append(f"  {column.date}, run {escape_unprintable(column.run.run)}", style="dim")
+    text = escaped(column.label, style="bold")
+    text.append(f"  {escape_unprintable(column.versions)}", style="none")
+    text.append(f"  {column.date}, run {escape_unprintable(column.run.run)}", style="dim")
     if column.reservations:
-        told.append(f"  {column.reservations}", style="yellow")
-    return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)
+        text.append(f"  {column.reservations}", style="yellow")
+    return Hanging(Text(f"{column.key:>2}  ", style="bold"), text)
 
 
 def _legend(matrix: Matrix, brief: bool) -> list[RenderableType]:
@@ -75,17 +75,17 @@ class _RowLine:
     """A case's letters, and its reason codes beside them where they fit, below them where they do not."""
 
     letters: Text
-    told: str
+    text: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        beside = self.letters.cell_len + cell_len(self.told) <= options.max_width
+        beside = self.letters.cell_len + cell_len(self.text) <= options.max_width
         line = self.letters.copy()
         if beside:
-            line.append(self.told, style="dim")
+            line.append(self.text, style="dim")
         line.rstrip()
         yield line
         if not beside:
-            yield Hanging(Text("      "), Text(self.told, style="dim"))
+            yield Hanging(Text("      "), Text(self.text, style="dim"))
 
 
 def _row(row: Row, width: int) -> RenderableType:
@@ -123,17 +123,17 @@ def _brief(matrix: Matrix, family: Family) -> list[RenderableType]:
 
 
 def _total(column: Column) -> RenderableType:
-    told = escaped(f"{column.label}: ", "bold")
-    told.append(f"{column.totals.run} cases", style="none")
+    text = escaped(f"{column.label}: ", "bold")
+    text.append(f"{column.totals.run} cases", style="none")
     for number, (_, grade, count) in enumerate(column.totals.counted):
-        told.append(", " if number else ": ", style="none")
+        text.append(", " if number else ": ", style="none")
         word = grade.value if grade else "without a verdict"
-        told.append(f"{count} {word}", style=STYLES[grade] if grade else "bold")
+        text.append(f"{count} {word}", style=STYLES[grade] if grade else "bold")
     if column.totals.known:
-        told.append(f" ({column.totals.known} known failure{'' if column.totals.known == 1 else 's'})", style="none")
+        text.append(f" ({column.totals.known} known failure{'' if column.totals.known == 1 else 's'})", style="none")
     if column.totals.harm:
-        told.append(f"; {column.totals.harm}", style="bold")
-    return Hanging(Text(f"{column.key:>2}  ", style="bold"), told)
+        text.append(f"; {column.totals.harm}", style="bold")
+    return Hanging(Text(f"{column.key:>2}  ", style="bold"), text)
 
 
 def _style(cell: Cell) -> str:

@@ -33,19 +33,18 @@ def verdicts_document(
     record: Record,
     verdicts: Sequence[Verdict],
     requirements: Mapping[str, Requirement] | None = None,
-    accounts: KnownComparison | None = None,
+    known_failures: KnownComparison | None = None,
 ) -> dict[str, Any]:
     """Return the document as plain data, in the order of the verdicts.
 
-    `requirements` gives the judgements' obligations their levels; `accounts` tells known failures from news. Raises
-    `UnknownCase`.
+    `requirements` gives the levels of obligations. Raises `UnknownCase`.
     """
     header = record.header
     cases = {case.id: case for case in header.cases}
     strangers = [verdict.case for verdict in verdicts if verdict.case not in cases]
     if strangers:
         raise UnknownCase(f"not in this record: {', '.join(strangers)}; the verdicts are of another record")
-    summary = summarise(record, verdicts, accounts)
+    summary = summarise(record, verdicts, known_failures)
     document: dict[str, Any] = {
         "format": FORMAT,
         "run": header.run,
@@ -69,11 +68,11 @@ def verdicts_document(
             "unjudged": list(summary.unjudged),
         },
         "known_failures": {
-            "vanished": msgspec.to_builtins(accounts.vanished if accounts else ()),
-            "unmatched": msgspec.to_builtins(accounts.unmatched if accounts else ()),
+            "vanished": msgspec.to_builtins(known_failures.vanished if known_failures else ()),
+            "unmatched": msgspec.to_builtins(known_failures.unmatched if known_failures else ()),
         },
         "cases": [
-            _case(cases[verdict.case], verdict, requirements or {}, accounts.known if accounts else {})
+            _case(cases[verdict.case], verdict, requirements or {}, known_failures.known if known_failures else {})
             for verdict in verdicts
         ],
     }

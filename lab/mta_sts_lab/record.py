@@ -52,6 +52,15 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     black_box: bool = False
     #: When the clock of the record stood at 0 (RFC 3339). The run itself was started before its target was built.
     clock_began: str = ""
+    #: The runs that were merged into this record, in the order of their events; empty: it is the record of one run.
+    parts: tuple[Part, ...] = ()
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run that was merged into a record: its own header, and how many of the events are its."""
+
+    header: Header
+    events: int
 
 
 class _Header3(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +129,18 @@ class Record:
     header: Header
     events: tuple[Event, ...]
     footer: Footer
+
+    def runs(self) -> tuple[Record, ...]:
+        """Return the records of the runs that were merged into this one; itself if it is the record of one run.
+
+        Each run has its own clock, names and tokens, so each is judged by itself. The numbers of events stay.
+        """
+        runs: list[Record] = []
+        began = 0
+        for part in self.header.parts:
+            runs.append(Record(part.header, self.events[began : began + part.events], self.footer))
+            began += part.events
+        return tuple(runs) or (self,)
 
 
 class Recorder:
@@ -304,6 +325,8 @@ def parse_record(lines: list[bytes], where: str) -> Record:
     footer = _footer(lines[-1], f"{where}, line {len(lines)}")
     events = tuple(_event(line, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2))
     _check_counts(events, footer, where)
+    if header.parts and sum(part.events for part in header.parts) != len(events):
+        raise RecordError(f"{where}: the events are not those of the merged runs; merge them again")
     return Record(header, events, footer)
 
 

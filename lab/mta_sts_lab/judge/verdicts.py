@@ -19,15 +19,28 @@ from mta_sts_lab.record import Record
 
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
     """Return a verdict on every case of a record, in the record's order of cases."""
-    verdicts: dict[str, Verdict] = {}
-    # The control cases first: the others are compared with them.
-    for view in sorted(views_of(record, requirements), key=lambda view: bool(view.case.control)):
-        verdicts[view.case.id] = judge_case(replace(view, control_verdict=verdicts.get(view.case.control)))
-    return [verdicts[case.id] for case in record.header.cases]
+    found: dict[str, Verdict] = {}
+    for run in record.runs():
+        verdicts: dict[str, Verdict] = {}
+        # The control cases first: the others are compared with them.
+        for view in sorted(_views_of_run(run, requirements), key=lambda view: bool(view.case.control)):
+            verdicts[view.case.id] = judge_case(replace(view, control_verdict=verdicts.get(view.case.control)))
+        # A control case may be in several runs: the verdict is that of the run in which it was selected.
+        found |= {case: verdict for case, verdict in verdicts.items() if case not in found or not verdict.supporting}
+    return [found[case.id] for case in record.header.cases]
 
 
 def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
     """Return what the checks look at, case by case, in the record's order; nothing is judged yet."""
+    found: dict[str, CaseView] = {}
+    for run in record.runs():
+        for view in _views_of_run(run, requirements):
+            if view.case.id not in found or not view.facts.supporting:
+                found[view.case.id] = view
+    return [found[case.id] for case in record.header.cases]
+
+
+def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
     retry = record.header.about.retry_seconds
     facts = {case.id: CaseFacts(case.id, events, retry) for case, events in _events_by_case(record)}
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)

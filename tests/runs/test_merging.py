@@ -1,0 +1,105 @@
+"""Runs of the same target are joined into one; what does not belong together is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.record import read_record
+from mta_sts_lab.reports.verdicts_reading import read_verdicts
+from mta_sts_lab.runs import RunRequest, RunResult, judge_run, load_shipped_catalogue, merge, run
+from mta_sts_lab.runs.trouble import UsageError
+
+CATALOGUE = load_shipped_catalogue()
+STRIP = "starttls/strip"
+
+
+def played(out: Path, *selection: str, flaws: tuple[str, ...] = ()) -> RunResult:
+    # The same seed, as shards of one run have it: the same names and tokens are in each of them.
+    return run(RunRequest(selection, out=out, seed=7, flaws=flaws), catalogue=CATALOGUE)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, RunResult]:
+    out = tmp_path_factory.mktemp("runs")
+    return (
+        played(out, f"{STRIP}[enforce]", flaws=("ignores_policy",)),
+        played(out, f"{STRIP}[testing]", "policy/max-age-lapses", flaws=("ignores_policy",)),
+    )
+
+
+def test_each_case_is_judged_as_in_its_own_run(shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+    one, two = shards
+    merged = merge([one.folder, two.folder], tmp_path / "merged", CATALOGUE)
+    found = {verdict.case: (verdict.grade, verdict.supporting, len(verdict.judgements)) for verdict in merged.verdicts}
+    expected = {
+        verdict.case: (verdict.grade, verdict.supporting, len(verdict.judgements))
+        for shard in shards
+        for verdict in shard.verdicts
+    }
+    assert found == expected
+    assert merged.verdicts[0].grade.value == "fail"
+    assert merged.summary.cases == one.summary.cases + two.summary.cases
+    assert merged.summary.exit_code == 1
+
+
+def test_it_is_the_folder_of_a_run(shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+    folders = [shard.folder for shard in shards]
+    merged = merge(folders, tmp_path / "merged", CATALOGUE)
+    record = read_record(tmp_path / "merged" / "record.jsonl")
+    assert [event.number for event in record.events] == list(range(1, len(record.events) + 1))
+    assert record.footer.complete
+    assert [part.run for part in (one.header for one in record.runs())] == [folder.name for folder in folders]
+    judged = read_verdicts(tmp_path / "merged" / "verdicts.json")
+    assert (judged.run, judged.verdicts) == ("merged", read_verdicts(tmp_path / "merged" / "verdicts.json").verdicts)
+    assert (tmp_path / "merged" / "junit.xml").exists()
+    log = (tmp_path / "merged" / "target" / "log.txt").read_text()
+    assert all(f"--- {folder.name}" in log for folder in folders)
+    assert judge_run(tmp_path / "merged", CATALOGUE).verdicts == merged.verdicts
+    evidence = {number for verdict in merged.verdicts for one in verdict.judgements for number in one.evidence}
+    assert evidence <= {event.number for event in record.events}
+
+
+def test_merged_runs_can_be_merged(shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+    third = played(tmp_path, f"{STRIP}[none]", flaws=("ignores_policy",))
+    pair = merge([shard.folder for shard in shards], tmp_path / "pair", CATALOGUE)
+    three = merge([pair.folder, third.folder], tmp_path / "three", CATALOGUE)
+    assert len(three.record.runs()) == 3
+    assert [verdict.grade for verdict in three.verdicts[: len(pair.verdicts)]] == [one.grade for one in pair.verdicts]
+
+
+class TestRefused:
+    def test_a_case_in_two_runs(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+        again = played(tmp_path, f"{STRIP}[enforce]", flaws=("ignores_policy",))
+        with pytest.raises(UsageError, match=r"strip\[enforce\] was selected in .*, too; each case may be in one run"):
+            merge([shards[0].folder, again.folder], tmp_path / "merged")
+        assert not (tmp_path / "merged").exists()
+
+    def test_another_target(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+        other = played(tmp_path, f"{STRIP}[none]")
+        with pytest.raises(
+            UsageError, match=r"the target is not the same as in .*reference.* and reference \(ignores_policy\)"
+        ):
+            merge([shards[0].folder, other.folder], tmp_path / "merged")
+
+    def test_another_version_of_the_lab(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+        shutil.copytree(shards[1].folder, tmp_path / "older")
+        path = tmp_path / "older" / "record.jsonl"
+        first, *others = path.read_text().splitlines(keepends=True)
+        header = json.loads(first)
+        header["versions"]["mta-sts-lab"] = "0.0.1"
+        path.write_text("".join([json.dumps(header) + "\n", *others]))
+        with pytest.raises(UsageError, match=r"older: the lab is not the same as in .* \(0\.0\.1 and "):
+            merge([shards[0].folder, tmp_path / "older"], tmp_path / "merged")
+
+    def test_other_known_failures(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+        shutil.copytree(shards[1].folder, tmp_path / "other")
+        (tmp_path / "other" / "target" / "known-failures.toml").write_text("# something\n")
+        with pytest.raises(UsageError, match="what is known of the target is not the same"):
+            merge([shards[0].folder, tmp_path / "other"], tmp_path / "merged")
+
+    def test_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="no runs were given"):
+            merge([], tmp_path / "merged")

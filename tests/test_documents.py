@@ -84,3 +84,20 @@ def test_the_glossary_has_the_words_of_the_output() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     words = {*Grade, *(harm for harm in Harm if harm), *Outcome, *Mode, *LEVELS, *Word}
     assert not {str(word) for word in words if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_paths_in_documents_exist(document: Path) -> None:
+    named = re.findall(r"`((?:lab|tests|docs|docker|scenarios)/[\w./-]+)`", document.read_text(encoding="utf-8"))
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_the_architecture_names_every_part() -> None:
+    parts = {path.stem for path in (ROOT / "lab" / "mta_sts_lab").iterdir() if not path.name.startswith("_")}
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert parts == {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_ambiguities_have_names_and_no_numbers() -> None:
+    for path in [*(ROOT / "lab").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "scenarios").rglob("*.toml")]:
+        assert not re.findall(r"\bA(?:0[1-9]|[1-6]\d|7[0-2])\b", path.read_text(encoding="utf-8")), path

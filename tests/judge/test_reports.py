@@ -734,7 +734,7 @@ class TestTheWitness:
         assert known.fits == {"validation-failure": (1, Grade.WEAK)}
 
     def test_a_host_that_is_away_may_be_told_of(self) -> None:
-        """A62: a port that refuses leaves nothing on record but the question for the host's address."""
+        """A port that refuses leaves nothing on record but the question for the host's address."""
         base = owing()
         gone = replace(base.steps[1].world, mx=(MxHost(name="mx1", reachable=False),))
         steps = (base.steps[0], replace(base.steps[1], world=gone), base.steps[2])

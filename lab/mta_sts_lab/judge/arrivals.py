@@ -59,7 +59,7 @@ class Arrival:
     def day(self) -> tuple[float | str, float | str]:
         """The date range in seconds since 1970, equal for all its spellings; as it is written where it cannot be read.
 
-        The end is past the last moment: 23:59:59 and the next midnight are one (A50).
+        The end is past the last moment: 23:59:59 and the next midnight are one.
         """
         content = self.parsed.content
         start = content.start.instant if content and content.start else None

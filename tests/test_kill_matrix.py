@@ -42,7 +42,7 @@ def _kills(verdict: Verdict, flaw: Flaw) -> bool:
     What stayed unproved, or went wrong in the lab, finds nothing.
     """
     grades = _finding_grades(REQUIREMENTS[flaw.obligation])
-    return not verdict.supporting and any(
+    return not verdict.control_only and any(
         judgement.obligation == flaw.obligation and judgement.grade in grades for judgement in verdict.judgements
     )
 

@@ -18,7 +18,8 @@ class CaseBegan(Fact, frozen=True):
 
     domain: str
     mode: str
-    supporting: bool = False
+    #: Whether the case was only played because another one needs it as its control case.
+    control_only: bool = msgspec.field(default=False, name="supporting")
 
 
 class CaseEnded(Fact, frozen=True):

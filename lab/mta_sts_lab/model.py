@@ -458,7 +458,7 @@ class Verdict:
     began: float
     ended: float
     #: True for a control case that was not selected and only played because another case needs it.
-    supporting: bool = False
+    control_only: bool = False
 
     @property
     def harm(self) -> Harm:

@@ -367,7 +367,7 @@ def strip_verdicts(record: Record, leaking_enforce: bool = False) -> list[Verdic
                 judgements=(judgement,),
                 began=0.4,
                 ended=2.1,
-                supporting=False,
+                control_only=False,
             )
         )
     return verdicts

@@ -64,8 +64,8 @@ def test_an_interrupted_run_is_not_success() -> None:
 
 
 def test_supporting_cases_are_not_counted() -> None:
-    told = summarise(_RECORD, [*_VERDICTS[:3], replace(_VERDICTS[3], supporting=True, grade=Grade.FAIL)])
-    assert (told.cases, told.supporting, told.counts[Grade.FAIL]) == (3, 1, 0)
+    told = summarise(_RECORD, [*_VERDICTS[:3], replace(_VERDICTS[3], control_only=True, grade=Grade.FAIL)])
+    assert (told.cases, told.control_only, told.counts[Grade.FAIL]) == (3, 1, 0)
     assert told.exit_code == summary.AS_EXPECTED
 
 

@@ -83,7 +83,7 @@ def test_blame_is_said_in_words(blame: str, words: str) -> None:
 def test_passes_are_silent_and_everything_doubtful_is_not(grade: Grade) -> None:
     expected = grade in (Grade.WEAK, Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.FAIL)
     assert is_finding(_graded(grade)) is expected
-    assert not is_finding(_graded(grade, supporting=True))
+    assert not is_finding(_graded(grade, control_only=True))
     assert (grade.value.upper() in rendered(findings([_graded(grade)], _EVIDENCE, REQUIREMENTS))) is expected
 
 

@@ -145,11 +145,11 @@ class Arena:
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     _began: float = 0.0
 
-    async def play(self, cases: Sequence[Case], supporting: Iterable[str] = ()) -> Played:
+    async def play(self, cases: Sequence[Case], control_only: Iterable[str] = ()) -> Played:
         """Play some cases and judge them."""
         before = asyncio.all_tasks()
         kept = Kept()
-        plan = Plan("arena", "2026-01-01T00:00:00+00:00", (), 7, tuple(cases), frozenset(supporting))
+        plan = Plan("arena", "2026-01-01T00:00:00+00:00", (), 7, tuple(cases), frozenset(control_only))
         setup = RunSetup(authority=AUTHORITY, timeouts=self.timeouts)
         with (
             mock.patch.object(run_module, "Recorder", partial(Recorder, self.clock)),

@@ -48,11 +48,11 @@ class TestPlan:
             "starttls/strip[testing]",
             "starttls/strip[absent]",
         ]
-        assert plan.supporting == {"starttls/strip[absent]"}
+        assert plan.control_only == {"starttls/strip[absent]"}
 
     def test_a_control_arm_that_was_chosen_supports_nobody(self) -> None:
         plan = plan_of("starttls/strip")
-        assert plan.supporting == frozenset()
+        assert plan.control_only == frozenset()
         assert [case.mode for case in plan.cases].count(Mode.ABSENT) == 1
 
     def test_runs_have_different_names_and_seeds(self) -> None:

@@ -47,7 +47,7 @@ def _giving_in() -> Callable[[Delivery, Envelope, Destination, Unprotected], obj
             refused.add(envelope.recipient)
             raise failure
         await asyncio.sleep(PAUSE)
-        return await sender._sessions.opportunistic(envelope, to)
+        return await sender.sessions.opportunistic(envelope, to)
 
     return after_violation
 

@@ -33,9 +33,11 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, RunResu
 def test_each_case_is_judged_as_in_its_own_run(shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
     one, two = shards
     merged = merge([one.folder, two.folder], tmp_path / "merged", CATALOGUE)
-    found = {verdict.case: (verdict.grade, verdict.supporting, len(verdict.judgements)) for verdict in merged.verdicts}
+    found = {
+        verdict.case: (verdict.grade, verdict.control_only, len(verdict.judgements)) for verdict in merged.verdicts
+    }
     expected = {
-        verdict.case: (verdict.grade, verdict.supporting, len(verdict.judgements))
+        verdict.case: (verdict.grade, verdict.control_only, len(verdict.judgements))
         for shard in shards
         for verdict in shard.verdicts
     }

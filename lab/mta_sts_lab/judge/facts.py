@@ -106,9 +106,9 @@ class CaseFacts:
         return self._domain
 
     @property
-    def supporting(self) -> bool:
+    def control_only(self) -> bool:
         """Whether the case was only played because another one needs it as its control case."""
-        return any(fact.supporting for _, fact in self.of_kind(CaseBegan))
+        return any(fact.control_only for _, fact in self.of_kind(CaseBegan))
 
     @property
     def ended(self) -> bool:

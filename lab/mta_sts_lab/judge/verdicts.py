@@ -26,7 +26,7 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
         for view in sorted(_views_of_run(run, requirements), key=lambda view: bool(view.case.control)):
             verdicts[view.case.id] = judge_case(replace(view, control_verdict=verdicts.get(view.case.control)))
         # A control case may be in several runs: the verdict is that of the run in which it was selected.
-        found |= {case: verdict for case, verdict in verdicts.items() if case not in found or not verdict.supporting}
+        found |= {case: verdict for case, verdict in verdicts.items() if case not in found or not verdict.control_only}
     return [found[case.id] for case in record.header.cases]
 
 
@@ -35,7 +35,7 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
     found: dict[str, CaseView] = {}
     for run in record.runs():
         for view in _views_of_run(run, requirements):
-            if view.case.id not in found or not view.facts.supporting:
+            if view.case.id not in found or not view.facts.control_only:
                 found[view.case.id] = view
     return [found[case.id] for case in record.header.cases]
 
@@ -87,7 +87,7 @@ def judge_case(view: CaseView) -> Verdict:
         judgements=tuple(judgements),
         began=events[0].at if events and not unsupported else 0.0,
         ended=0.0 if unsupported else view.end,
-        supporting=view.facts.supporting,
+        control_only=view.facts.control_only,
     )
 
 

@@ -49,7 +49,7 @@ class Summary:
 
     counts: Mapping[Grade, int]
     cases: int
-    supporting: int
+    control_only: int
     unjudged: tuple[str, ...]
     complete: bool
     exit_code: int
@@ -70,7 +70,7 @@ class Summary:
 
 def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: KnownComparison | None = None) -> Summary:
     """Count the verdicts of a run. `known_failures` compares them with the known failures of the target."""
-    selected = [verdict for verdict in verdicts if not verdict.supporting]
+    selected = [verdict for verdict in verdicts if not verdict.control_only]
     counted = Counter(verdict.grade for verdict in selected)
     judged = {verdict.case for verdict in verdicts}
     unjudged = tuple(case.id for case in record.header.cases if case.id not in judged)
@@ -79,7 +79,7 @@ def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: Known
     return Summary(
         counts={word: counted[word] for word in GRADES},
         cases=len(selected) + len(unjudged),
-        supporting=len(verdicts) - len(selected),
+        control_only=len(verdicts) - len(selected),
         unjudged=unjudged,
         complete=complete,
         exit_code=_exit_code(selected, known_failures, complete and not unjudged),

@@ -75,7 +75,7 @@ class Evidence:
 
 def is_finding(verdict: Verdict) -> bool:
     """Whether a verdict gets a block. What went wrong in a control case shows in the case that it controls."""
-    return verdict.grade in FINDINGS and not verdict.supporting
+    return verdict.grade in FINDINGS and not verdict.control_only
 
 
 def findings(

@@ -218,7 +218,7 @@ def _verdict(case: _Case) -> Verdict:
         judgements=tuple(map(_judgement, case.judgements)),
         began=case.began,
         ended=case.ended,
-        supporting=case.control_only,
+        control_only=case.control_only,
     )
 
 

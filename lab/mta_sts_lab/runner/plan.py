@@ -19,14 +19,14 @@ _PARTS = ("mitmproxy", "aiosmtpd", "trustme", "dnslib", "cryptography", "aiohttp
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run before it begins. `cases` include the supporting ones; `command` is what the user typed."""
+    """A run before it begins. `cases` include those of `control_only`; `command` is what the user typed."""
 
     run: str
     started: str
     command: tuple[str, ...]
     seed: int
     cases: tuple[Case, ...]
-    supporting: frozenset[str]
+    control_only: frozenset[str]
     #: Whether nothing but mail is asked of the target; see `mta_sts_lab.targets.black_box`.
     black_box: bool = False
     #: Whether the target's adapter is checked, with the probes that its claims ask for; then there are no cases here.
@@ -49,15 +49,15 @@ def plan_run(
     """Return the plan for some cases, their control arms added where they were not chosen themselves."""
     chosen = {case.id for case in selected}
     needed = [case.control for case in selected if case.control and case.control not in chosen]
-    supporting = tuple(dict.fromkeys(needed))
+    control_only = tuple(dict.fromkeys(needed))
     now = datetime.datetime.now(datetime.UTC)
     return Plan(
         run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         started=now.isoformat(timespec="seconds"),
         command=tuple(command),
         seed=secrets.randbits(32) if seed is None else seed,
-        cases=(*selected, *(all_cases[name] for name in supporting)),
-        supporting=frozenset(supporting),
+        cases=(*selected, *(all_cases[name] for name in control_only)),
+        control_only=frozenset(control_only),
         black_box=black_box,
     )
 

@@ -30,7 +30,7 @@ from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld
 from mta_sts_lab.world.message import ProbeMessage, probe_message
 
 
-async def play(context: RunContext, cases: Sequence[Case], supporting: frozenset[str]) -> None:
+async def play(context: RunContext, cases: Sequence[Case], control_only: frozenset[str]) -> None:
     """Play all cases. Whatever goes wrong in one is on record and leaves the others alone."""
     context.watch.start()
     try:
@@ -41,7 +41,7 @@ async def play(context: RunContext, cases: Sequence[Case], supporting: frozenset
         try:
             async with asyncio.TaskGroup() as group:
                 for case in ordinary:
-                    playing = _Playing(context, case, case.id in supporting, gate=gate, call=call)
+                    playing = _Playing(context, case, case.id in control_only, gate=gate, call=call)
                     group.create_task(_gated(gate, playing.play()), name=case.id)
         except BaseException:
             await call.abandon()
@@ -53,7 +53,7 @@ async def play(context: RunContext, cases: Sequence[Case], supporting: frozenset
             change = TargetChange(context.target, context.watch, context.recorder, [case.id for case in together])
             async with asyncio.TaskGroup() as group:
                 for case in together:
-                    playing = _Playing(context, case, case.id in supporting, change=change)
+                    playing = _Playing(context, case, case.id in control_only, change=change)
                     group.create_task(playing.play(), name=case.id)
         await _quiet_queue(context)
     finally:
@@ -84,7 +84,7 @@ class _Playing:
 
     context: RunContext
     case: Case
-    supporting: bool
+    control_only: bool
     #: The change that this case shares with others, if it changes the target; an ordinary case has the other two.
     change: TargetChange | None = None
     gate: asyncio.Semaphore | None = None
@@ -98,7 +98,7 @@ class _Playing:
         """Play the case from its first step to its last."""
         recorder = self.context.recorder
         try:
-            world = await self.context.internet.add_case(self.case, supporting=self.supporting)
+            world = await self.context.internet.add_case(self.case, control_only=self.control_only)
             for number, step in enumerate(self.case.steps):
                 await self._step(world, step)
                 if number == 0 and not self.settling.first_was_delivered():

@@ -110,7 +110,7 @@ async def run(plan: Plan, setup: RunSetup, start: StartTarget, ready: CheckReady
                 await ready(context)
                 outlet.header(header_of(plan, about, world.recorder.clock_began))
                 world.recorder.listen(outlet.event)
-                await play(context, plan.cases, plan.supporting)
+                await play(context, plan.cases, plan.control_only)
                 world.complete = True
             # The log of a black box proves nothing here, and tells whoever reads on.
             await keep_log(context.watch, whole, outlet)

@@ -68,7 +68,7 @@ def _refuse_repeated_cases(folders: Sequence[Path], records: Sequence[Record]) -
     seen: dict[str, Path] = {}
     for folder, record in zip(folders, records, strict=True):
         control_only = {
-            event.case for event in record.events if isinstance(event.fact, CaseBegan) and event.fact.supporting
+            event.case for event in record.events if isinstance(event.fact, CaseBegan) and event.fact.control_only
         }
         for case in record.header.cases:
             if case.id not in control_only and seen.setdefault(case.id, folder) is not folder:

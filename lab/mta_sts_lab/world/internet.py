@@ -127,12 +127,12 @@ class Internet:
             SENDER_DOMAIN, [Record(SENDER_DOMAIN, "MX", f"10 {mx.name}"), Record(mx.name, "A", mx.address), *keys]
         )
 
-    async def add_case(self, case: Case, supporting: bool = False) -> CaseWorld:
+    async def add_case(self, case: Case, control_only: bool = False) -> CaseWorld:
         """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
         internationalised = bool(case.steps) and case.steps[0].world.internationalised
         world = CaseWorld(self, case, self.fresh_domain(internationalised=internationalised))
         self._cases[case.id] = world
-        self.recorder.write(CaseBegan(domain=world.domain, mode=case.mode.value, supporting=supporting), case.id)
+        self.recorder.write(CaseBegan(domain=world.domain, mode=case.mode.value, control_only=control_only), case.id)
         if case.steps:
             await world.arrange(case.steps[0].world)
         return world

@@ -16,14 +16,14 @@ from tests.reports.records import REQUIREMENTS, strip_record, strip_verdicts
 CASES = tuple(f"{family}/{name}[enforce]" for family in ("starttls", "mx", "policy") for name in ("a", "b", "c", "d"))
 
 
-def verdict(case: str, grade: Grade, reason: str = "", supporting: bool = False, harm: Harm = Harm.NONE) -> Verdict:
+def verdict(case: str, grade: Grade, reason: str = "", control_only: bool = False, harm: Harm = Harm.NONE) -> Verdict:
     """A verdict of one judgement, behind one that passed."""
     code = reason or f"{grade.value}-code"
     judgements = (
         Judgement(Grade.PASS, "as-demanded", check="first"),
         Judgement(grade, code, check="second", harm=harm),
     )
-    return Verdict(case, grade, (), judgements, 0.0, 1.0, supporting)
+    return Verdict(case, grade, (), judgements, 0.0, 1.0, control_only)
 
 
 def judged(
@@ -59,9 +59,9 @@ def runs(draw: st.DrawFn) -> list[JudgedRun]:
         cases = draw(st.lists(st.sampled_from(CASES), unique=True))
         cut = draw(st.integers(0, len(cases)))
         verdicts = [
-            verdict(case, draw(st.sampled_from(list(Grade))), supporting=draw(st.booleans())) for case in cases[:cut]
+            verdict(case, draw(st.sampled_from(list(Grade))), control_only=draw(st.booleans())) for case in cases[:cut]
         ]
-        findings = [one.case for one in verdicts if one.grade in (Grade.FAIL, Grade.WEAK) and not one.supporting]
+        findings = [one.case for one in verdicts if one.grade in (Grade.FAIL, Grade.WEAK) and not one.control_only]
         made.append(
             judged(
                 verdicts,
@@ -88,5 +88,5 @@ def strip_run(leaking_enforce: bool = True, record: Record | None = None) -> tup
 
 def states(run: JudgedRun) -> dict[str, State]:
     """What a column has to hold, case by case."""
-    told = {one.case: State.JUDGED for one in run.verdicts if not one.supporting}
+    told = {one.case: State.JUDGED for one in run.verdicts if not one.control_only}
     return {**dict.fromkeys(run.unjudged, State.UNJUDGED), **told}

@@ -118,16 +118,16 @@ def test_two_runs_of_a_target_are_told_apart_by_date_and_on_one_day_by_time() ->
 
 
 def test_a_case_that_was_only_played_for_another_one_is_not_run() -> None:
-    supporting = verdict("mx/a[absent]", Grade.FAIL, supporting=True)
+    control_only = verdict("mx/a[absent]", Grade.FAIL, control_only=True)
     whole = judged([verdict("mx/a[absent]", Grade.PASS)], "exim", run="1")
-    matrix = matrix_of([whole, judged([supporting, verdict("mx/a[enforce]", Grade.PASS)], run="2")])
+    matrix = matrix_of([whole, judged([control_only, verdict("mx/a[enforce]", Grade.PASS)], run="2")])
     (row,) = [row for row in matrix.rows if row.case == "mx/a[absent]"]
     assert {column.run.target: cell.state for column, cell in zip(matrix.columns, row.cells, strict=True)} == {
         "exim": State.JUDGED,
         "postfix": State.NOT_RUN,
     }
     assert matrix.uneven
-    alone = matrix_of([judged([supporting, verdict("mx/a[enforce]", Grade.PASS)])])
+    alone = matrix_of([judged([control_only, verdict("mx/a[enforce]", Grade.PASS)])])
     assert [row.case for row in alone.rows] == ["mx/a[enforce]"]
     assert not alone.uneven
 

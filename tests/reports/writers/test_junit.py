@@ -71,7 +71,7 @@ def test_a_verdict_without_a_judgement_is_still_an_error() -> None:
 
 
 def test_supporting_cases_are_left_out() -> None:
-    root = _parsed([*_VERDICTS[:3], replace(_VERDICTS[3], supporting=True)])
+    root = _parsed([*_VERDICTS[:3], replace(_VERDICTS[3], control_only=True)])
     assert root.get("tests") == "3"
 
 

@@ -260,7 +260,7 @@ def _cells(run: JudgedRun) -> dict[str, Cell]:
     cells = {
         verdict.case: Cell(State.JUDGED, verdict.grade, reason_of(verdict), verdict.case in run.known, verdict.harm)
         for verdict in run.verdicts
-        if not verdict.supporting
+        if not verdict.control_only
     }
     return cells | {case: Cell(State.UNJUDGED, reason="no-verdict") for case in run.unjudged if case not in cells}
 

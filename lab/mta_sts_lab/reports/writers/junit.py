@@ -40,7 +40,7 @@ def junit_xml(
     scenarios = {case.id: case.scenario for case in record.header.cases}
     suites: dict[str, list[ET.Element]] = defaultdict(list)
     for verdict in verdicts:
-        if not verdict.supporting:
+        if not verdict.control_only:
             scenario = scenarios.get(verdict.case, verdict.case)
             suites[_family(verdict.case)].append(_test_case(verdict, scenario, requirements or {}))
     judged = {verdict.case for verdict in verdicts}

@@ -64,7 +64,7 @@ def verdicts_document(
         "summary": {
             "cases": summary.cases,
             "verdicts": {grade.value: count for grade, count in summary.counts.items()},
-            "control_only": summary.supporting,
+            "control_only": summary.control_only,
             "unjudged": list(summary.unjudged),
         },
         "known_failures": {
@@ -95,7 +95,7 @@ def _case(
         "verdict": verdict.grade.value,
         "known": list(known.get(case.id, ())),
         "harm": verdict.harm.value,
-        "control_only": verdict.supporting,
+        "control_only": verdict.control_only,
         "began": verdict.began,
         "ended": verdict.ended,
         "steps": [_renamed(result, "step", "name") for result in verdict.steps],

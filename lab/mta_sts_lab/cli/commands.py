@@ -296,7 +296,7 @@ def target_check(
 def report_check(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Files, folders, Maildirs or globs; - for standard input."),
+        typer.Argument(metavar="FILE", help="Files, folders, Maildirs or globs; - for standard input."),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Also write the summary as one HTML page.")] = None,
@@ -310,7 +310,9 @@ def report_check(
         list[str] | None, typer.Option("--dkim-key", help="A DKIM key: 'selector._domainkey.domain=RECORD'.")
     ] = None,
 ) -> None:
-    """Read TLS reports (RFC 8460) that you have: which failures, at which host, why, how often; and check their form.
+    """Read TLS reports (RFC 8460) that you have.
+
+    It says which failures they report, at which host, why and how often, and checks their form.
 
     Takes JSON, gzip, whole mails, mailboxes (mbox, Maildir), zip and tar archives, also inside one another.
 

@@ -91,7 +91,7 @@ def test_the_enforce_case_is_told_in_full(whole: str) -> None:
     assert "GET /.well-known/mta-sts.txt" in told
     assert "[removed by the attacker: 250-STARTTLS]" in told
     assert "is deferred: MTA-STS policy:" in told
-    assert told.index("Step prime:") < told.index("Step attack:") < told.index("Step recover:")
+    assert told.index("Step prime (") < told.index("Step attack (") < told.index("Step recover (")
 
 
 def test_the_other_cases_are_told_in_their_essential_lines(whole: str) -> None:
@@ -152,7 +152,7 @@ def test_a_single_case_is_told_in_full() -> None:
 
 def test_a_case_that_never_ended_is_told_and_called_unfinished() -> None:
     told = _narrated(strip_events(Mode.ENFORCE)[:-1], cases=(strip_case(Mode.ENFORCE),))
-    assert "Step recover:" in told
+    assert "Step recover (" in told
     assert "this case was not played to its end" in " ".join(told.split())
 
 

@@ -148,7 +148,7 @@ class Narrator:
         for event in shown.events[shown.printed :]:
             line = shown.timeline.line(event)
             if isinstance(event.fact, StepBegan) and line is not None:
-                shown.heading = escaped(f"Step {line.step}: {line.text}", "bold")
+                shown.heading = escaped(f"Step {line.step} ({line.text})", "bold")
             elif line is not None and _is_printed(line, shown.full):
                 if shown.heading is not None:
                     self._put(Text(), shown.heading)

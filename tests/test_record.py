@@ -184,11 +184,19 @@ class TestWrongFooter:
         assert "line 6" in refused(path)
 
 
+def test_the_events_of_merged_runs_have_to_be_all_there(path: Path) -> None:
+    lines = lines_of(path)
+    header = json.loads(lines[0])
+    header["parts"] = [{"header": header | {"run": "one"}, "events": 1}]
+    path.write_bytes(b"\n".join([json.dumps(header).encode(), *lines[1:], b""]))
+    assert "the events are not those of the merged runs" in refused(path)
+
+
 class TestAnOlderRecord:
     def test_version_3_had_what_the_target_says_in_fields_of_its_own(self, path: Path) -> None:
         lines = lines_of(path)
         header = json.loads(lines[0])
-        del header["about"]
+        del header["about"], header["parts"]
         header |= {
             "record": 3,
             "target": {"name": "postfix", "openssl": "3.5"},

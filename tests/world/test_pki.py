@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mta_sts_lab.model import CERTIFICATE_VARIANTS
+from mta_sts_lab.rfc.domain_names import matches
 from mta_sts_lab.world.pki import Authority, Credentials, server_context
 
 from tests.world.clients import trusting
@@ -145,3 +146,17 @@ def test_sessions_are_not_resumed(authority: Authority) -> None:
         first = shake_hands(server, client, HOST)
         session = first.session
         assert session is None or not session.has_ticket
+
+
+@pytest.mark.parametrize("variant", CERTIFICATE_VARIANTS)
+def test_which_variants_name_the_host(authority: Authority, variant: str) -> None:
+    """RFC 9525, section 6.3, by the lab's own rule for names and not by OpenSSL's."""
+    certificate = x509.load_pem_x509_certificate(authority.credentials(variant, "mx1.a.example").chain_pem)
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = extension.value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        names = []
+    named = any(matches(name, "mx1.a.example") for name in names)
+    assert named is (variant not in ("wrong-name", "cn-only"))
+    assert not any(matches(name, "x.mx1.a.example") for name in names)

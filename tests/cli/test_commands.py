@@ -252,12 +252,14 @@ class TestOut:
 class TestScenarioFiles:
     """What a wrong scenario file says: its place, what is wrong, and what would be right."""
 
-    GOOD = (Path(__file__).resolve().parents[2] / "scenarios" / "starttls" / "strip.toml").read_text()
+    FAMILY = Path(__file__).resolve().parents[2] / "scenarios" / "starttls"
+    GOOD = (FAMILY / "strip.toml").read_text()
 
     @pytest.fixture
     def files(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder = shell.folder / "checkout"
         (folder / "scenarios" / "starttls").mkdir(parents=True)
+        (folder / "scenarios" / "starttls" / "family.toml").write_text((self.FAMILY / "family.toml").read_text())
         monkeypatch.setattr("mta_sts_lab.runs.service.shipped_files", lambda: folder)
         return folder / "scenarios" / "starttls" / "strip.toml"
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.tlsrpt import files, inputs
+from mta_sts_lab.cli import report_inputs
+from mta_sts_lab.cli.report_inputs import read_inputs
+from mta_sts_lab.tlsrpt import files
 from mta_sts_lab.tlsrpt.files import DMARC, NOT_A_REPORT, pieces
-from mta_sts_lab.tlsrpt.inputs import read_inputs
 
 from .builder import Mail, changed, good, text
 
@@ -272,7 +273,7 @@ class TestInputs:
         assert self._names(folder, "a.json", "*.json", "a.json") == ["a.json", "b.json"]
 
     def test_what_cannot_be_read_is_said_and_stops_nothing(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inputs, "LARGEST_FILE", 8 << 20)
+        monkeypatch.setattr(report_inputs, "LARGEST_FILE", 8 << 20)
         (folder / "big").write_bytes(bytes((8 << 20) + 1))
         found = list(read_inputs([str(folder / name) for name in ("none", "none-*.json", "big", "a.json")]))
         assert ["No such file" in one.trouble for one in found[:2]] == [True, True]
@@ -280,7 +281,7 @@ class TestInputs:
         assert (found[3].octets, found[3].trouble) == (b"a.json", "")
 
     def test_the_number_of_files_is_bounded(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(inputs, "MOST_FILES", 2)
+        monkeypatch.setattr(report_inputs, "MOST_FILES", 2)
         assert [one.trouble for one in read_inputs([str(folder)])] == [
             "",
             "",

@@ -15,9 +15,8 @@ from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import Grade
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.result_types import RESULT_MEANINGS, RESULT_TYPES
-from mta_sts_lab.tlsrpt.checking import Checked, Options, check_inputs, summary_of
+from mta_sts_lab.tlsrpt.checking import Checked, Input, Options, check_inputs, summary_of
 from mta_sts_lab.tlsrpt.files import DMARC
-from mta_sts_lab.tlsrpt.inputs import Input
 from mta_sts_lab.tlsrpt.limits import LONGEST_CALL
 from typer.testing import CliRunner, Result
 

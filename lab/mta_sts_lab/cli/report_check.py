@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mta_sts_lab.cli.report_inputs import read_inputs
 from mta_sts_lab.model import Grade
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.tls_reports.page import page
@@ -15,7 +16,6 @@ from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs.trouble import USAGE, UsageError
 from mta_sts_lab.tlsrpt import KeyLookup, KeyUnavailable
 from mta_sts_lab.tlsrpt.checking import Checked, Options, check_inputs
-from mta_sts_lab.tlsrpt.inputs import read_inputs
 
 #: A report was read, and it has findings that count.
 FINDINGS = 1

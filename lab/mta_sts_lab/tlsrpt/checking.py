@@ -11,7 +11,6 @@ from mta_sts_lab.tlsrpt.content import MEMBERS
 from mta_sts_lab.tlsrpt.departures import Departure, Finding, finding, listed, quoted
 from mta_sts_lab.tlsrpt.files import Piece, describe, pieces
 from mta_sts_lab.tlsrpt.grading import NotJudged, grade, not_judged
-from mta_sts_lab.tlsrpt.inputs import Input
 from mta_sts_lab.tlsrpt.limits import LONGEST_CALL
 from mta_sts_lab.tlsrpt.parser import parse_report
 from mta_sts_lab.tlsrpt.registry import KeyLookup
@@ -20,6 +19,16 @@ from mta_sts_lab.tlsrpt.summary import Summary, sender_of, summarize
 
 NOT_OURS = "JSON, but no member of a TLS report is in it"
 EMPTY = "empty: there is nothing in it"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A file that was read, or `trouble` in words. `named` is False for one that was found in a folder."""
+
+    name: str
+    octets: bytes = b""
+    trouble: str = ""
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,10 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from mta_sts_lab.tlsrpt.checking import Input
 from mta_sts_lab.tlsrpt.limits import LARGEST_FILE, MOST_FILES
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A file that was read, or `trouble` in words. `named` is False for one that was found in a folder."""
-
-    name: str
-    octets: bytes = b""
-    trouble: str = ""
-    named: bool = True
 
 
 def read_inputs(names: Sequence[str]) -> Iterator[Input]:

@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 from mta_sts_lab.attacks.toolkit.instructions import Script
 from mta_sts_lab.attacks.toolkit.session import Session
-from mta_sts_lab.events import AttackFired
 from mta_sts_lab.model import CERTIFICATE_VARIANTS, AttackForm
 from mta_sts_lab.world.zone import Answer, Question
 
@@ -28,7 +27,6 @@ __all__ = [
     "UnknownParameter",
     "complete",
     "dns_attack",
-    "fire_once",
     "https_attack",
     "smtp_attack",
 ]
@@ -131,20 +129,6 @@ def https_attack(
 ) -> Callable[[Callable[[Parameters], Block | ShowCertificate]], HttpsAttack]:
     """Return a decorator that makes a function an attack on the policy host, called after it."""
     return lambda tampering: HttpsAttack(AttackForm(tampering.__name__, "https", summary, parameters or {}), tampering)
-
-
-def fire_once(
-    record: Callable[[AttackFired], object], attack: str, channel: str, session: str = ""
-) -> Callable[[str], None]:
-    """Return what puts the attack on record the first time, with a detail, and does nothing from then on."""
-    fired: list[str] = []
-
-    def fire(detail: str) -> None:
-        if not fired:
-            fired.append(detail)
-            record(AttackFired(attack=attack, channel=channel, detail=detail, session=session))
-
-    return fire
 
 
 def complete(form: AttackForm, given: Parameters) -> dict[str, str | int]:

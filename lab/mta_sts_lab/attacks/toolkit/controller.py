@@ -17,9 +17,9 @@ from mta_sts_lab.attacks.toolkit.attack import (
     Parameters,
     SmtpAttack,
     complete,
-    fire_once,
 )
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
+from mta_sts_lab.attacks.toolkit.session import fire_once
 from mta_sts_lab.events import AttackFired, ConnectionDenied, DeadlinePassed
 from mta_sts_lab.model import AttackUse
 from mta_sts_lab.record import Recorder

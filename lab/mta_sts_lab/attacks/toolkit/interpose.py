@@ -22,11 +22,11 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, context, mode_specs, server, server_hooks
 from mitmproxy.proxy.layers import http, tls
 
-from mta_sts_lab.attacks.toolkit.attack import Parameters, SmtpAttack, fire_once
+from mta_sts_lab.attacks.toolkit.attack import Parameters, SmtpAttack
 from mta_sts_lab.attacks.toolkit.instructions import Script, Shown
 from mta_sts_lab.attacks.toolkit.interpose_tls import AttackedConnection, Handshake, TargetTls, client_connection
 from mta_sts_lab.attacks.toolkit.script_layer import ScriptLayer, ScriptRunner
-from mta_sts_lab.attacks.toolkit.session import Session
+from mta_sts_lab.attacks.toolkit.session import Session, fire_once
 from mta_sts_lab.events import ClientHelloSeen, DeadlinePassed, SenderLeft
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline

@@ -46,11 +46,26 @@ from mta_sts_lab.events import AnyFact, AttackFired, ClientHelloSeen, SmtpSaid, 
 _MOST_ANSWERS = 100
 
 
+def fire_once(
+    record: Callable[[AttackFired], object], attack: str, channel: str, session: str = ""
+) -> Callable[[str], None]:
+    """Return what puts the attack on record the first time, with a detail, and does nothing from then on."""
+    fired: list[str] = []
+
+    def fire(detail: str) -> None:
+        if not fired:
+            fired.append(detail)
+            record(AttackFired(attack=attack, channel=channel, detail=detail, session=session))
+
+    return fire
+
+
 class Session:
     """A session between a sender and a receiver, with an attacker in between who plays a script.
 
     `number` is the session on the target's side, `host` the genuine host's name, and `record` takes what is to go on
-    record. `secured` says whether the target has TLS up, with this attacker at its other end.
+    record. `fire` records, once a session, that the tampering goes out on the wire now. `secured` says whether the
+    target has TLS up, with this attacker at its other end.
     """
 
     def __init__(self, attack: str, number: str, host: str, record: Callable[[AnyFact], None]) -> None:
@@ -58,8 +73,8 @@ class Session:
         self.number = number
         self.host = host
         self.secured = False
-        self.fired = False
         self.record = record
+        self.fire = fire_once(record, attack, "smtp", number)
         self._from = {side: LineBuffer() for side in Side}
         self._ended: set[Side] = set()
         self._tokens = {secured: TokenScanner() for secured in (False, True)}
@@ -75,16 +90,6 @@ class Session:
             self._record_the_rest()
 
     # -- the record
-
-    def fire(self, detail: str) -> None:
-        """Record, once a session, that the tampering goes out on the wire now."""
-        if not self.fired:
-            self.fired = True
-            self.record(AttackFired(attack=self.attack, channel="smtp", detail=detail, session=self.number))
-
-    def saw_hello(self, hello: ClientHello) -> None:
-        """Record the target's ClientHello."""
-        self.record(ClientHelloSeen(session=self.number, sni=hello.sni))
 
     def take_from_wire(self, octets: bytes) -> None:
         """Take what came from the sender on the wire itself while TLS with it is up or beginning.
@@ -195,7 +200,7 @@ class Session:
                 self._listen(sender.take_all())
                 return None
             if hello is not None:
-                self.saw_hello(hello)
+                self.record(ClientHelloSeen(session=self.number, sni=hello.sni))
                 self._listen(sender.take_all())
                 return hello
             if Side.SENDER in self._ended:
@@ -358,7 +363,7 @@ class Session:
             return None
         if hello is None:
             return beginning + octets
-        self.saw_hello(hello)
+        self.record(ClientHelloSeen(session=self.number, sni=hello.sni))
         return None
 
     # -- TLS

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -61,56 +61,6 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     header: Header
     events: int
-
-
-class _Header3(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The first line of version 3, which had some of what the target says about itself in fields of its own."""
-
-    record: int
-    run: str
-    started: str
-    command: tuple[str, ...]
-    versions: dict[str, str]
-    target: dict[str, str]
-    capabilities: tuple[str, ...]
-    retry_seconds: float
-    seed: int
-    cases: tuple[Case, ...]
-    dkim_records: dict[str, str] = {}
-    policy_cache: str = "persistent"
-    black_box: bool = False
-    set_aside: tuple[str, ...] = ()
-    own_retry_seconds: float = 0.0
-    unknown_in_about: tuple[str, ...] = ()
-    reports_end_the_day: bool = False
-    clock_began: str = ""
-
-    def upgraded(self) -> Header:
-        """Return the header of today."""
-        about = About(
-            name=self.target.get("name", ""),
-            versions={part: version for part, version in self.target.items() if part != "name"},
-            capabilities=self.capabilities,
-            retry_seconds=self.retry_seconds,
-            policy_cache=self.policy_cache,
-            dkim_records=self.dkim_records,
-            reports_end_the_day=self.reports_end_the_day,
-            own_retry_seconds=self.own_retry_seconds,
-            set_aside=self.set_aside,
-            unknown=self.unknown_in_about,
-        )
-        return Header(
-            RECORD_VERSION,
-            self.run,
-            self.started,
-            self.command,
-            self.versions,
-            self.seed,
-            self.cases,
-            about,
-            self.black_box,
-            self.clock_began,
-        )
 
 
 class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -358,9 +308,27 @@ def _this_version(line: bytes, where: str) -> Header:
             "judge it with the program that made it, or repeat the run"
         )
     try:
-        return _decode(line, _Header3).upgraded() if version == 3 else _decode(line, Header)
-    except _Misfit as error:
+        if version == 3:
+            return msgspec.convert(_upgraded(_decode(line, dict[str, Any])), Header)
+        return _decode(line, Header)
+    except (_Misfit, msgspec.ValidationError) as error:
         raise RecordError(f"{where}: the header does not fit ({error}); repeat the run") from error
+
+
+def _upgraded(header: dict[str, Any]) -> dict[str, Any]:
+    """Turn a header of version 3, which had what the target says about itself in members of its own, into today's."""
+    about = {new: header.pop(old) for old, new in _ABOUT_IN_VERSION_3.items() if old in header}
+    target = header.pop("target", None)
+    if isinstance(target, dict):
+        about |= {"name": target.pop("name", ""), "versions": target}
+    return header | {"record": RECORD_VERSION, "about": about}
+
+
+_ABOUT_IN_VERSION_3 = {
+    **{name: name for name in ("capabilities", "retry_seconds", "policy_cache", "dkim_records", "set_aside")},
+    **{name: name for name in ("own_retry_seconds", "reports_end_the_day")},
+    "unknown_in_about": "unknown",
+}
 
 
 def _footer(line: bytes, where: str) -> Footer:

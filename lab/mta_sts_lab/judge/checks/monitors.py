@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mta_sts_lab.events import (
     DeadlinePassed,
@@ -17,7 +18,7 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import LOST
 from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
-from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
+from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
 from mta_sts_lab.timeouts import ATTACK_SESSION, HAND_OVER
 
@@ -37,58 +38,36 @@ _ENVELOPE = ("MAIL", "RCPT", "DATA", "BDAT")
 
 @check(scope=Scope.EVERY_STEP, obligations=(READ_IN_CLEAR, READ_UNDER_A_BAD_CERTIFICATE))
 def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """The canary: where clear text is forbidden, no outsider may see a message's token, on any leg of the target's."""
+    """Where clear text is forbidden, no outsider may see a message's token, on any leg of the target's."""
     if not view.forbids_clear(step):
         return
     for secured, obligation in ((False, READ_IN_CLEAR), (True, READ_UNDER_A_BAD_CERTIFICATE)):
-        for message in _messages(view):
-            readings = [event for event in message.readings(secured) if event.step == step.name]
+        reason = "read-under-a-bad-certificate" if secured else "read-in-clear"
+        expected = "nobody on the path can read the message"
+        observed = "the message was read" + (" inside TLS that ended at the attacker" if secured else " in clear")
+        for event, fact in view.facts.of_kind(MessageInjected):
+            message = MessageFacts(view.facts, fact.token, event.at, view.end)
+            readings = [one for one in message.readings(secured) if one.step == step.name]
             if readings:
-                yield Judgement(
-                    view.grade_of(obligation),
-                    "read-under-a-bad-certificate" if secured else "read-in-clear",
-                    obligation=_principal(step, obligation),
-                    step=step.name,
-                    expected="nobody on the path can read the message",
-                    observed="the message was read"
-                    + (" inside TLS that ended at the attacker" if secured else " in clear"),
-                    blame="target",
-                    evidence=numbers(readings),
-                    harm=Harm.READ,
-                )
+                found = view.broken(obligation, reason, step.name, expected, observed, readings, Harm.READ)
+                yield replace(found, obligation=_principal(step, obligation))
 
 
 def _principal(step: Step, otherwise: str) -> str:
     return step.expect.obligation if step.expect else otherwise
 
 
-def _messages(view: CaseView) -> list[MessageFacts]:
-    return [
-        MessageFacts(view.facts, fact.token, event.at, view.end) for event, fact in view.facts.of_kind(MessageInjected)
-    ]
-
-
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR,))
 def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """Sender and recipients are the policy's to protect, too: no MAIL, RCPT or DATA outside TLS under enforce."""
+    """Under enforce no MAIL, RCPT or DATA outside TLS: the policy protects sender and recipients, too."""
     if not view.forbids_clear(step):
         return
     reports = view.facts.carried_reports()
-    said = [
-        (event, fact)
-        for event, fact in view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
-        if fact.session not in reports
-    ]
+    said = view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
+    said = [(event, fact) for event, fact in said if fact.session not in reports]
     if said:
-        yield view.broken(
-            ENVELOPE_IN_CLEAR,
-            "envelope-in-clear",
-            step.name,
-            "no MAIL, RCPT or DATA outside TLS",
-            said[0][1].line,
-            [event for event, _ in said],
-            Harm.READ,
-        )
+        expected, line, events = "no MAIL, RCPT or DATA outside TLS", said[0][1].line, [event for event, _ in said]
+        yield view.broken(ENVELOPE_IN_CLEAR, "envelope-in-clear", step.name, expected, line, events, Harm.READ)
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_UNAUTHENTICATED,))
@@ -96,15 +75,10 @@ def no_envelope_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Ju
     """A client that is not content with the handshake leaves before it says who writes to whom (RFC 3207, 4.1)."""
     leaked = _envelopes_under_bad_certificate(view, step)
     if leaked:
-        yield view.broken(
-            ENVELOPE_UNAUTHENTICATED,
-            "envelope-under-a-bad-certificate",
-            step.name,
-            "QUIT or close directly after a handshake that does not authenticate the host",
-            leaked[0][1].line,
-            [event for event, _ in leaked],
-            Harm.READ,
-        )
+        reason, events = "envelope-under-a-bad-certificate", [event for event, _ in leaked]
+        expected = "QUIT or close directly after a handshake that does not authenticate the host"
+        line = leaked[0][1].line
+        yield view.broken(ENVELOPE_UNAUTHENTICATED, reason, step.name, expected, line, events, Harm.READ)
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(READ_UNDER_A_BAD_CERTIFICATE,))
@@ -117,17 +91,11 @@ def no_message_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Jud
         if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
     ]
     if content:
-        yield Judgement(
-            Grade.FAIL,
-            "message-sent-under-a-bad-certificate",
-            obligation=_principal(step, READ_UNDER_A_BAD_CERTIFICATE),
-            step=step.name,
-            expected="no message content in a session that does not authenticate the host",
-            observed="DATA was sent, and answered with 354",
-            blame="target",
-            evidence=numbers(content),
-            harm=Harm.READ,
-        )
+        obligation, reason = _principal(step, READ_UNDER_A_BAD_CERTIFICATE), "message-sent-under-a-bad-certificate"
+        expected = "no message content in a session that does not authenticate the host"
+        observed = "DATA was sent, and answered with 354"
+        found = view.broken(obligation, reason, step.name, expected, observed, content, Harm.READ)
+        yield replace(found, grade=Grade.FAIL)
 
 
 def _envelopes_under_bad_certificate(view: CaseView, step: Step) -> list[tuple[Event, SmtpSaid]]:
@@ -164,22 +132,16 @@ def no_duplicate_delivery(view: CaseView) -> Iterator[Judgement]:
         if len(copies) < 2:
             continue
         cut = [
-            (event, fact)
+            fact.deadline
             for event, fact in view.facts.of_kind(DeadlinePassed)
             if fact.deadline in _CUTS_OFF and copies[0][1].via and copies[0][0].at <= event.at <= copies[1][0].at
         ]
+        count, events = f"{len(copies)} copies", [event for event, _ in copies]
         if cut:
-            told = f"{len(copies)} copies, and between them {cut[0][1].deadline} passed: the lab may have caused this"
-            yield inconclusive("cut-off-by-the-lab", told, step.name, "lab")
+            observed = f"{count}, and between them {cut[0]} passed: the lab may have caused this"
+            yield inconclusive("cut-off-by-the-lab", observed, step.name, "lab")
         else:
-            yield view.broken(
-                ARRIVED_TWICE,
-                "arrived-twice",
-                step.name,
-                "exactly one copy",
-                f"{len(copies)} copies",
-                [event for event, _ in copies],
-            )
+            yield view.broken(ARRIVED_TWICE, "arrived-twice", step.name, "exactly one copy", count, events)
 
 
 @check(scope=Scope.CASE, obligations=(BEFORE_POLICY_CHECK, FALSE_NOTICE))
@@ -190,15 +152,10 @@ def no_failure_notice_after_delivery(view: CaseView) -> Iterator[Judgement]:
         if message is None or not message.copies() or not message.bounces():
             continue
         unasked = view.case.mode is Mode.ENFORCE and policy_checks(message).obligation == BEFORE_POLICY_CHECK
-        obligation = BEFORE_POLICY_CHECK if unasked else FALSE_NOTICE
-        yield view.broken(
-            obligation,
-            "failure-notice-for-a-delivered-message",
-            step.name,
-            "no failure notice for a message that arrived",
-            "both a copy and a failure notice",
-            [*(event for event, _ in message.copies()), *message.bounces()],
-        )
+        obligation, reason = BEFORE_POLICY_CHECK if unasked else FALSE_NOTICE, "failure-notice-for-a-delivered-message"
+        expected, observed = "no failure notice for a message that arrived", "both a copy and a failure notice"
+        events = [*(event for event, _ in message.copies()), *message.bounces()]
+        yield view.broken(obligation, reason, step.name, expected, observed, events)
 
 
 @check(scope=Scope.CASE)
@@ -208,30 +165,22 @@ def delivered_message_leaves_queue(view: CaseView) -> Iterator[Judgement]:
         message = view.message_at_the_end(step)
         seen = message.queue() if message else []
         if message and message.copies() and seen and seen[-1][1].state != "gone":
-            yield inconclusive(
-                "still-queued-after-delivery",
-                f"the queue still says: {seen[-1][1].state}",
-                step.name,
-                "target",
-            )
+            observed = f"the queue still says: {seen[-1][1].state}"
+            yield inconclusive("still-queued-after-delivery", observed, step.name, "target")
 
 
 @check(scope=Scope.CASE, obligations=(LOST,))
 def no_message_lost_between_steps(view: CaseView) -> Iterator[Judgement]:
-    """Steps that demand nothing of their own message are no licence to lose it, or to give it up."""
+    """Reports messages lost or bounced in steps without an expectation."""
     for step in view.case.steps[1:]:
         message = view.message(step)
-        if step.expect is not None or message is None or message.outcome() not in (Outcome.LOST, Outcome.BOUNCED):
-            continue
-        yield view.broken(
-            LOST,
-            message.outcome().value,
-            step.name,
-            "delivered or held",
-            message.outcome().value,
-            message.bounces() + [event for event, _ in message.queue()[-1:]],
-            Harm.KEPT_BACK,
-        )
+        if step.expect is None and message and message.outcome() in (Outcome.LOST, Outcome.BOUNCED):
+            what, events = message.outcome().value, _end_of(message)
+            yield view.broken(LOST, what, step.name, "delivered or held", what, events, Harm.KEPT_BACK)
+
+
+def _end_of(message: MessageFacts) -> list[Event]:
+    return [*message.bounces(), *(event for event, _ in message.queue()[-1:])]
 
 
 @check(scope=Scope.CASE, obligations=(REDIRECT_FOLLOWED,))
@@ -239,14 +188,9 @@ def no_redirect_followed(view: CaseView) -> Iterator[Judgement]:
     """RFC 8461, section 3.3: 3xx answers are not followed."""
     followed = [event for event, fact in view.facts.of_kind(PolicyRequested) if fact.redirected]
     if followed:
-        yield view.broken(
-            REDIRECT_FOLLOWED,
-            "redirect-followed",
-            followed[0].step,
-            "no request for the target of a redirect",
-            f"{len(followed)} requests for it",
-            followed,
-        )
+        step, expected = followed[0].step, "no request for the target of a redirect"
+        observed = f"{len(followed)} requests for it"
+        yield view.broken(REDIRECT_FOLLOWED, "redirect-followed", step, expected, observed, followed)
 
 
 @check(scope=Scope.CASE, obligations=(LOST, READ_IN_CLEAR))
@@ -256,53 +200,27 @@ def held_message_arrives(view: CaseView) -> Iterator[Judgement]:
         then, now = view.message(step), view.message_at_the_end(step)
         if then is None or now is None or then.outcome() not in (Outcome.DEFERRED, Outcome.UNSETTLED):
             continue
-        yield from _arrival(view, step, now)
-
-
-def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Iterator[Judgement]:
-    copies, outcome = message.copies(), message.outcome()
-    if not copies:
-        if outcome in (Outcome.LOST, Outcome.BOUNCED):
-            yield view.broken(
-                LOST,
-                f"{outcome.value}-instead-of-retried",
-                step.name,
-                "a held message arrives once the attack is over",
-                outcome.value,
-                message.bounces() + [event for event, _ in message.queue()[-1:]],
-                Harm.KEPT_BACK,
-            )
+        outcome = now.outcome()
+        if now.copies():
+            yield _arrival(view, step, now)
+        elif outcome in (Outcome.LOST, Outcome.BOUNCED):
+            reason, expected = f"{outcome.value}-instead-of-retried", "a held message arrives once the attack is over"
+            yield view.broken(LOST, reason, step.name, expected, outcome.value, _end_of(now), Harm.KEPT_BACK)
         elif not view.facts.of_kind(NotSupported):
             yield inconclusive("not-recovered", "the message was still held when the case ended", step.name)
-        return
-    arrived, copy = copies[0]
+
+
+def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Judgement:
+    arrived, copy = message.copies()[0]
     kind = message.kind_of(copy)
-    if (
-        view.case.mode is Mode.ENFORCE
-        and kind is not Outcome.DELIVERED_AUTHENTICATED
-        and not _may_be_less(view, arrived.step)
-    ):
-        yield Judgement(
-            Grade.FAIL,
-            f"arrived-{kind.value}",
-            obligation=step.expect.obligation if step.expect else READ_IN_CLEAR,
-            step=step.name,
-            expected="arrives authenticated",
-            observed=kind.value,
-            blame="target",
-            evidence=(arrived.number,),
-            harm=Harm.LET_OUT,
-        )
-    else:
-        yield Judgement(
-            Grade.PASS,
-            "arrived",
-            obligation=LOST,
-            step=step.name,
-            expected="exactly one copy, at the right host",
-            observed=kind.value,
-            evidence=(arrived.number,),
-        )
+    unprotected = view.case.mode is Mode.ENFORCE and kind is not Outcome.DELIVERED_AUTHENTICATED
+    if unprotected and not _may_be_less(view, arrived.step):
+        obligation, reason = _principal(step, READ_IN_CLEAR), f"arrived-{kind.value}"
+        expected = "arrives authenticated"
+        found = view.broken(obligation, reason, step.name, expected, kind.value, [arrived], Harm.LET_OUT)
+        return replace(found, grade=Grade.FAIL)
+    expected, evidence = "exactly one copy, at the right host", (arrived.number,)
+    return Judgement(Grade.PASS, "arrived", LOST, step.name, expected, kind.value, evidence=evidence)
 
 
 def _may_be_less(view: CaseView, step_name: str) -> bool:

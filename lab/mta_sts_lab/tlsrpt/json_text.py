@@ -52,9 +52,6 @@ class _Broken(Exception):
     """The text is no JSON from here on."""
 
 
-#: Byte order marks, the longer ones first.
-_MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-
 #: Characters of a member name that a path shows.
 _LONGEST_STEP = 60
 
@@ -94,11 +91,11 @@ def _path(where: str, name: str) -> str:
 
 
 def _text(octets: bytes, notes: Notes) -> str:
-    wide = _wide_encoding(octets)
-    if wide:
-        notes.add(Departure("IJ-2.1-01", "not-utf-8", "JSON text", "UTF-8", wide, also=("RPT-4-01",)))
-        return octets.decode(wide, "replace").removeprefix("\ufeff")
-    if octets.startswith(b"\xef\xbb\xbf"):
+    encoding = json.detect_encoding(octets)
+    if encoding not in ("utf-8", "utf-8-sig"):
+        notes.add(Departure("IJ-2.1-01", "not-utf-8", "JSON text", "UTF-8", encoding, also=("RPT-4-01",)))
+        return octets.decode(encoding, "replace").removeprefix("\ufeff")
+    if encoding == "utf-8-sig":
         observed = "a byte order mark in front"
         notes.add(Departure("RPT-4-01", "byte-order-mark", "JSON text", "no byte order mark (RFC 8259, 8.1)", observed))
         octets = octets[3:]
@@ -109,16 +106,6 @@ def _text(octets: bytes, notes: Notes) -> str:
         observed = f"the octets {bad} at offset {error.start}"
         notes.add(Departure("IJ-2.1-01", "not-utf-8", "JSON text", "UTF-8", observed, also=("RPT-4-01",)))
         return octets.decode("utf-8", "replace")
-
-
-def _wide_encoding(octets: bytes) -> str:
-    """Tell UTF-16 and UTF-32 by their zero octets: JSON begins with two ASCII characters (RFC 4627, section 3)."""
-    head = octets[:4]
-    for mark, name in _MARKS:
-        if head.startswith(mark):
-            return name
-    shapes = {"0001": "utf-32-be", "1000": "utf-32-le", "0101": "utf-16-be", "1010": "utf-16-le"}
-    return shapes.get("".join("1" if octet else "0" for octet in head), "")
 
 
 class _Reader:

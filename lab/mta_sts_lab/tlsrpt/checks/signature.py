@@ -60,11 +60,6 @@ class Signature:
         return frozenset(name.strip().lower() for name in self.tags.get("h", "").split(":"))
 
     @property
-    def obsolete(self) -> bool:
-        """Whether nobody may make or accept such a signature any more (RFC 8301, section 3.1)."""
-        return self.tags.get("a") == OBSOLETE_ALGORITHM
-
-    @property
     def expires(self) -> int | None:
         """When it expires, in seconds since 1970 (x=); None if it does not, or if that cannot be read."""
         return point_in_time(self.tags.get("x", ""))
@@ -231,7 +226,7 @@ def _judged(parsed: ParsedReport) -> tuple[Signature, ...]:
 
 def _only_obsolete(parsed: ParsedReport) -> bool:
     judged = _judged(parsed)
-    return bool(judged) and all(one.obsolete for one in judged)
+    return bool(judged) and all(one.tags.get("a") == OBSOLETE_ALGORITHM for one in judged)
 
 
 def _submitter(parsed: ParsedReport) -> str:

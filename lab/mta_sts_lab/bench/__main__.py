@@ -177,8 +177,8 @@ def _what_reports(target: str) -> str:
 
 def _reports(target: str) -> Measured:
     """Measure from the request for reports to the verdicts: until they have left, and judging the record of them."""
-    shelf = load_shipped_catalogue().find([f"rpt-content/{name}" for name in REPORTED_SCENARIOS])
-    cases = [case.id for case in shelf if case.judges_reports]
+    found = load_shipped_catalogue().find([f"rpt-content/{name}" for name in REPORTED_SCENARIOS])
+    cases = [case.id for case in found if case.judges_reports]
     with tempfile.TemporaryDirectory() as out:
         timed(["run", *cases[:REPORTED_DOMAINS], "--target", target, "--out", out])
         (path,) = Path(out).glob("*/record.jsonl")

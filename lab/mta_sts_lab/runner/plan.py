@@ -1,4 +1,4 @@
-"""What is to be run: the chosen cases, the arms that they need beside them, and the name of the run."""
+"""What is to be run: the chosen cases, the control cases that they need, and the name of the run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def plan_run(
     *,
     black_box: bool = False,
 ) -> Plan:
-    """Return the plan for some cases, their control arms added where they were not chosen themselves."""
+    """Return the plan for some cases, with their control cases added where those were not chosen."""
     chosen = {case.id for case in selected}
     needed = [case.control for case in selected if case.control and case.control not in chosen]
     control_only = tuple(dict.fromkeys(needed))

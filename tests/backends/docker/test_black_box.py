@@ -70,4 +70,4 @@ def test_one_that_pauses_for_minutes_is_waited_for(tmp_path: Path) -> None:
     assert {case["id"]: outcomes(case)[1] for case in found} == {case["id"]: "deferred" for case in found}, answer.err
     reasons = {one["reason"] for case in found for one in case["judgements"]}
     assert "not-settled" not in reasons
-    assert {case["verdict"] for case in found} <= {"pass", "info", "fail"}, "every arm is proved one way or the other"
+    assert {case["verdict"] for case in found} <= {"pass", "info", "fail"}, "every case is proved one way or the other"

@@ -137,8 +137,8 @@ class Looking:
 
 
 def plan_of(*patterns: str) -> Plan:
-    shelf = catalogue()
-    return plan_run(shelf.find(patterns), shelf.cases, ("test",), 7)
+    shipped = catalogue()
+    return plan_run(shipped.find(patterns), shipped.cases, ("test",), 7)
 
 
 def container(engine: docker.DockerClient, plan: Plan, part: str) -> Any:

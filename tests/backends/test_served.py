@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from aiohttp import web
-from mta_sts_lab.backends.served import ServedPlan, _ready
+from mta_sts_lab.backends.served import ServedPlan, wait_until_ready
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject
@@ -54,7 +54,7 @@ async def answering() -> AsyncIterator[int]:
 async def never_ready(target: RemoteTarget) -> str:
     began = time.monotonic()
     with pytest.raises(TargetError) as caught:
-        await _ready(target, READY)
+        await wait_until_ready(target, READY)
     assert time.monotonic() - began < 5
     message = str(caught.value)
     assert message.startswith("target-ready: the target is not up after 0.4 s: ")

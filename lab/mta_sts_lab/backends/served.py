@@ -11,11 +11,13 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from mta_sts_lab.adapter_check.run import play_plan
+from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import Footer, Header, encoded
 from mta_sts_lab.runner.context import OVER_THE_NETWORK, Outlet
@@ -75,11 +77,11 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     async def start(_: RunningWorld) -> RemoteTarget:
         target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
         if not served.plan.checks_adapter:
-            await _ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
+            await wait_until_ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
         return target
 
     setup = RunSetup(PrefixNetwork(served.prefix), served.prefix, authority, OVER_THE_NETWORK)
-    work = play_plan(served.plan, setup, start, _standard_output(), served.ready_seconds)
+    work = play_plan(served.plan, setup, start, standard_output(_keep), served.ready_seconds)
     playing = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     await playing
@@ -96,7 +98,7 @@ async def _make_local(prefix: str) -> None:
         raise OSError(f"cannot make {prefix} local to the container: {said.decode().strip()}")
 
 
-async def _ready(target: RemoteTarget, deadline: Deadline) -> None:
+async def wait_until_ready(target: RemoteTarget, deadline: Deadline) -> None:
     """Wait until the target's contract answers and its SMTP port takes connections. Closes a target that never does."""
     trouble = "its contract does not answer"
     try:
@@ -115,12 +117,28 @@ async def _ready(target: RemoteTarget, deadline: Deadline) -> None:
         raise TargetError(f"{deadline.name}: the target is not up after {deadline.seconds:g} s: {trouble}") from None
 
 
-def _standard_output() -> Outlet:
+def standard_output(keep: Callable[[str, str], None]) -> Outlet:
+    """Return an outlet that prints the record; `keep` takes the name and the text of the target's files."""
+
     def line(thing: Header | Event | Footer) -> None:
         sys.stdout.buffer.write(encoded(thing))
         sys.stdout.buffer.flush()
 
-    def keep(name: str, text: str) -> None:
-        (PLACE / f"target-{name}").write_text(text, encoding="utf-8")
-
     return Outlet(header=line, event=line, footer=line, target_file=keep)
+
+
+def _keep(name: str, text: str) -> None:
+    (PLACE / f"target-{name}").write_text(text, encoding="utf-8")
+
+
+def pass_on(line: bytes, outlet: Outlet) -> None:
+    """Hand a line of `standard_output` to the outlet of this process. Raises `BackendError` for anything else."""
+    try:
+        if line.startswith(b'{"record":'):
+            outlet.header(msgspec.json.decode(line, type=Header))
+        elif line.startswith(b'{"footer":'):
+            outlet.footer(msgspec.json.decode(line, type=Footer))
+        else:
+            outlet.event(msgspec.json.decode(line, type=Event))
+    except msgspec.MsgspecError as error:
+        raise BackendError(f"what is no part of a record came from the runner ({error}): {line[:200]!r}") from error

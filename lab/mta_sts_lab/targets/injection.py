@@ -11,6 +11,7 @@ import asyncio
 import base64
 import contextlib
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ QUIT_SECONDS = 1.0
 
 _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _LINE_END = re.compile(rb"\r?\n|\r")
+
+
+#: Connects to a port of the target. Raises `OSError`.
+Connect = Callable[[int], Awaitable[socket.socket]]
 
 
 class Inject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,10 +98,11 @@ class SmtpSession:
         self._extensions: dict[str, str] = {}
 
     @classmethod
-    async def open(cls, host: str, inject: Inject) -> SmtpSession:
+    async def open(cls, host: str, inject: Inject, connect: Connect | None = None) -> SmtpSession:
         """Connect, say EHLO and, where `inject` asks for it, STARTTLS and AUTH. No error shows the password."""
         try:
-            session = cls(*await asyncio.open_connection(host, inject.port, limit=LONGEST_LINE))
+            place = {"sock": await connect(inject.port)} if connect else {"host": host, "port": inject.port}
+            session = cls(*await asyncio.open_connection(**place, limit=LONGEST_LINE))
         except OSError as error:
             raise SessionBroken(f"no connection: {error.strerror or error}") from error
         try:

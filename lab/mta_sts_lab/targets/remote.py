@@ -23,7 +23,7 @@ from mta_sts_lab.targets.contract_http import (
     RestartRequest,
     unknown_in_about,
 )
-from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
+from mta_sts_lab.targets.injection import Connect, Inject, Injector, SmtpSession
 from mta_sts_lab.timeouts import CONTRACT_CALL, SEND_REPORTS, Deadline
 
 T = TypeVar("T")
@@ -38,7 +38,8 @@ LARGEST_LOG = 64 * 1024 * 1024
 class RemoteTarget:
     """A `Target` at a host: HTTP contract and SMTP. Make it inside a running event loop.
 
-    `inject` says how it takes mail; by default plain relay on port 25.
+    `inject` says how it takes mail; by default plain relay on port 25. `connect` reaches its ports for mail where the
+    host's address is not the way.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class RemoteTarget:
         *,
         contract_port: int = PORT,
         inject: Inject | None = None,
+        connect: Connect | None = None,
         call_seconds: float = CONTRACT_CALL.seconds,
         reports_seconds: float = SEND_REPORTS.seconds,
     ) -> None:
@@ -57,7 +59,7 @@ class RemoteTarget:
             timeout=aiohttp.ClientTimeout(total=None), trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
         )
         way = inject or Inject()
-        self._injector = Injector(f"the target at {host} port {way.port}", lambda: SmtpSession.open(host, way))
+        self._injector = Injector(f"the target at {host} port {way.port}", lambda: SmtpSession.open(host, way, connect))
 
     async def about(self) -> About:
         """See `Target`."""

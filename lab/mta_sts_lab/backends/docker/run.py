@@ -32,9 +32,7 @@ from mta_sts_lab.backends.docker.engine import (
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.folder import TargetFolder
 from mta_sts_lab.backends.registry import Job
-from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan
-from mta_sts_lab.events import Event
-from mta_sts_lab.record import Footer, Header
+from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.targets.contract import TargetError
@@ -333,19 +331,7 @@ def _follow(lab: Any, outlet: Outlet, begun: threading.Event) -> None:
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
             begun.set()
-            _pass_on(line, outlet)
-
-
-def _pass_on(line: bytes, outlet: Outlet) -> None:
-    try:
-        if line.startswith(b'{"record":'):
-            outlet.header(msgspec.json.decode(line, type=Header))
-        elif line.startswith(b'{"footer":'):
-            outlet.footer(msgspec.json.decode(line, type=Footer))
-        else:
-            outlet.event(msgspec.json.decode(line, type=Event))
-    except msgspec.MsgspecError as error:
-        raise EngineError(f"the lab's container said what is no part of a record ({error}): {line[:200]!r}") from error
+            pass_on(line, outlet)
 
 
 def _logs(container: Any) -> str:

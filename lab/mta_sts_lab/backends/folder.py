@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from mta_sts_lab.backends.registry import Built, TargetRefused, backend_names, find_backend
 from mta_sts_lab.judge.known_failures import known_failures_file
@@ -38,6 +39,20 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = PORT
 
 
+class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[process]`: a target that is a command of this machine. It runs in its folder, in namespaces of its own."""
+
+    #: The program and its arguments. A relative path begins at the folder.
+    command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    #: Whether the command itself serves the contract over HTTP.
+    serves_contract: bool = False
+    #: Otherwise: the folder of the executables that answer it, if there is one.
+    hooks: str = "hooks"
+    #: What the lab says for a command that answers no contract; see `mta_sts_lab.model.About`.
+    capabilities: tuple[str, ...] = ()
+    retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
 class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`target.toml`, strictly."""
 
@@ -51,6 +66,8 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
     inject: Inject = Inject()
     contract: Contract = Contract()
+    #: Instead of a Dockerfile: the backend is then "process".
+    process: Process | None = None
     #: The Dockerfile; empty: the one in the folder. In a shipped folder it is relative to the repository root, and may
     #: be another target's: the two then share its image, and `command` and `environment` tell them apart. In a folder
     #: of one's own it is relative to that folder, and lies in it.
@@ -127,7 +144,8 @@ def read_folder(path: Path) -> TargetFolder:
     file = path / "target.toml"
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-        folder = TargetFolder(path, msgspec.convert(document, TargetFile))
+        target = msgspec.convert(document, TargetFile)
+        folder = TargetFolder(path, replace(target, backend="process") if target.process else target)
     except OSError as error:
         raise FolderError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
@@ -153,6 +171,6 @@ def _ones_own(folder: TargetFolder) -> TargetFolder:
 
 
 def _legal_keys() -> str:
-    tables = {"inject": Inject, "contract": Contract}
+    tables = {"inject": Inject, "contract": Contract, "process": Process}
     inside = [f"in [{name}] {', '.join(table.__struct_fields__)}" for name, table in tables.items()]
     return "; ".join([", ".join(TargetFile.__struct_fields__), *inside])

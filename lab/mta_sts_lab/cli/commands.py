@@ -96,13 +96,27 @@ def run(
     black_box: Annotated[
         bool, typer.Option("--black-box", help="Use none of the target's hooks: slower, and nothing is restarted.")
     ] = False,
+    command: Annotated[
+        str | None,
+        typer.Option("--command", help="Instead of --target: a program of this machine, run in namespaces of its own."),
+    ] = None,
+    smtp: Annotated[int, typer.Option("--smtp", help="The port on which --command takes mail.")] = 25,
+    ready: Annotated[
+        float | None, typer.Option("--ready", help="Seconds that --command has until it takes mail.", min=0.1)
+    ] = None,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
     from mta_sts_lab.runs.several import named_targets
 
+    if command is not None and (target or flaw):
+        _refuse("--command is a target of its own; leave out --target and --flaw")
     names = named_targets(target or ["reference"])
     request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
+    if command is not None:
+        from mta_sts_lab.backends.process import target_of_command
+
+        request = replace(request, unnamed_target=target_of_command(command, smtp, ready))
     if len(names) > 1 and json:
         _refuse(_NOT_ONE_DOCUMENT)
     if len(names) > 1:

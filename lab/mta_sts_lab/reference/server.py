@@ -29,7 +29,7 @@ class ContainerError(Exception):
     """The container cannot run as it was started. The message is one line that says what to change."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContainerPlaces:
     """Where things are in the container."""
 
@@ -43,9 +43,13 @@ class ContainerPlaces:
 async def serve_container(environment: Mapping[str, str], places: ContainerPlaces | None = None) -> None:
     """Run a reference sender and its contract until SIGTERM, or until cancelled.
 
-    Reads LAB_DNS, LAB_PREFIX, LAB_HOSTNAME, LAB_SENDER_DOMAIN and LAB_FLAWS. Raises `ContainerError`.
+    Reads LAB_DNS, LAB_PREFIX, LAB_HOSTNAME, LAB_SENDER_DOMAIN and LAB_FLAWS, and LAB_CA and LAB_STATE where they are
+    set. Raises `ContainerError`.
     """
-    places = places or ContainerPlaces()
+    places = places or ContainerPlaces(
+        ca=Path(environment.get("LAB_CA") or ContainerPlaces.ca),
+        state=Path(environment.get("LAB_STATE") or ContainerPlaces.state),
+    )
     sender = container_sender(environment, places)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)

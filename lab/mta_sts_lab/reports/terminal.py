@@ -150,7 +150,7 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-_DECIDING = ("--target", "--flaw")
+_DECIDING = ("--target", "--flaw", "--command", "--smtp", "--ready")
 
 
 def summary_page(summary: Summary) -> RenderableType:

@@ -56,6 +56,8 @@ class RunRequest:
     command: tuple[str, ...] = ()
     #: Whether nothing but mail is asked of the target, whatever hooks it has.
     black_box: bool = False
+    #: The target itself, where it has no name and no folder: `--command`.
+    unnamed_target: TargetFolder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Sc
 def find_target_for(request: RunRequest) -> TargetFolder:
     """Return the target of a request, if it can be played. Raises `TargetRefused` and `KnownFailuresError`."""
     check_flaws(request.flaws)
-    target = find_target(request.target)
+    target = request.unnamed_target or find_target(request.target)
     find_backend(target.file.backend).check(target, request.flaws)
     read_known_failures(target.known_failures)
     return target

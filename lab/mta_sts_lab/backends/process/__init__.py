@@ -1,0 +1,79 @@
+"""A target that is a command of this machine, in namespaces of its own: no container engine, and no root needed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from mta_sts_lab.backends.folder import Process as ProcessTable
+from mta_sts_lab.backends.folder import TargetFile, TargetFolder
+from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, register
+from mta_sts_lab.targets.injection import Inject
+from mta_sts_lab.timeouts import TARGET_READY
+
+
+class Process(Backend):
+    """The backend of every target that has a `[process]` table, and of `--command`."""
+
+    name = "process"
+
+    def play(self, job: Job) -> str | None:
+        """See `Backend`."""
+        from mta_sts_lab.backends.process.run import play
+
+        return play(job)
+
+    def check(self, target: TargetFolder, flaws: Collection[str]) -> None:
+        """See `Backend`. The reference sender as a process has flaws, too."""
+        if "LAB_FLAWS" not in target.file.environment:
+            super().check(target, flaws)
+        assert target.file.process is not None
+        program = target.file.process.command[0]
+        path = str(target.path / program) if "/" in program else program
+        if not shutil.which(path):
+            there = "is not executable (chmod +x)" if "/" in program and Path(path).is_file() else "is not there"
+            where = f"in {target.path.resolve()}" if "/" in program else "in any folder of PATH"
+            raise TargetRefused(f"the program {program!r} {there} {where}")
+        hooks = hooks_of(target)
+        if hooks and not (hooks / "about").is_file():
+            raise TargetRefused(f"{hooks}: there is no `about`, the one hook that is needed where there are any")
+        if hooks and target.file.inject.port == target.file.contract.port:
+            raise TargetRefused(
+                f"port {target.file.contract.port} is the contract's: mail needs another one, or [contract] port does"
+            )
+
+
+def hooks_of(target: TargetFolder) -> Path | None:
+    """Return the folder of the executables that answer a target's contract, if it has one."""
+    process = target.file.process
+    folder = target.path.resolve() / process.hooks if process and process.hooks else None
+    return folder if folder and folder.is_dir() and not (process and process.serves_contract) else None
+
+
+def target_of_command(text: str, port: int, ready_seconds: float | None) -> TargetFolder:
+    """Return the target that a command line in the current folder is. Raises `TargetRefused`."""
+    try:
+        command = shlex.split(text)
+    except ValueError as error:
+        raise TargetRefused(f"--command {text!r}: {error}") from error
+    if not command:
+        raise TargetRefused("--command is empty; it names a program and its arguments: './mymta --config lab.conf'")
+    if not 1 <= port <= 65535:
+        raise TargetRefused(f"--smtp {port}: a port is a number from 1 to 65535")
+    name = re.sub("[^a-z0-9]+", "-", Path(command[0]).name.lower()).strip("-")[:40] or "command"
+    file = TargetFile(
+        name=name,
+        title=name,
+        description=text,
+        backend="process",
+        inject=Inject(port=port),
+        process=ProcessTable(command=tuple(command), hooks=""),
+        ready_seconds=TARGET_READY.seconds if ready_seconds is None else ready_seconds,
+    )
+    return TargetFolder(Path.cwd(), file)
+
+
+register(Process())

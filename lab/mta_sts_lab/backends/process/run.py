@@ -1,0 +1,166 @@
+"""Starts the runner in namespaces of its own, passes its record on, and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from mta_sts_lab.backends.process import hooks_of
+from mta_sts_lab.backends.process.inside import TARGET_TROUBLE, WORLD_PREFIX, ProcessPlan
+from mta_sts_lab.backends.process.network import TARGET_ADDRESS
+from mta_sts_lab.backends.process.own_answers import OwnAnswers
+from mta_sts_lab.backends.registry import BackendError, Job
+from mta_sts_lab.backends.served import ServedPlan, pass_on
+from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.world.pki import Authority
+
+#: The programs that make namespaces, and the Debian packages that they are in.
+TOOLS = {"unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
+
+#: Ordinary users often do not have these in PATH.
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
+
+#: Seconds that the namespaces have to go when they are ended. The kernel needs milliseconds.
+_END_SECONDS = 10
+
+_TWO_WAYS_OUT = (
+    "Run the same command with sudo, or allow namespaces: `sysctl kernel.apparmor_restrict_unprivileged_userns=0` "
+    "where AppArmor restricts them (Ubuntu 24.04 and later), `sysctl kernel.unprivileged_userns_clone=1` on older "
+    "Debian, `sysctl user.max_user_namespaces=10000` elsewhere; in a container, it must be allowed to make namespaces"
+)
+
+
+def play(job: Job) -> str | None:
+    """Play a job in namespaces; see `Backend.play`."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
+    _check_machine(path)
+    output = job.directory / "output.txt"
+    output.touch()
+    plan = _plan(job, output)
+    job.outlet.target_file("configuration.txt", _configuration(plan))
+    with tempfile.TemporaryFile() as errors:
+        try:
+            status = _played(plan, job, {**os.environ, "PATH": path}, errors.fileno())
+        finally:
+            # What the hook `logs` shows is the log, if there is one; else what the target printed.
+            if plan.own_answers is not None or not (job.directory / "log.txt").exists():
+                output.replace(job.directory / "log.txt")
+        errors.seek(0)
+        problem = errors.read().decode(errors="replace").strip()
+    if status == TARGET_TROUBLE:
+        if job.plan.checks_adapter:
+            return problem
+        raise TargetError(problem)
+    if status:
+        raise BackendError(_lab_trouble(status, problem))
+    return ""
+
+
+def _check_machine(path: str) -> None:
+    if sys.platform != "linux":
+        raise BackendError(
+            "a command runs in namespaces, and only Linux has those: put the mail server into a container"
+        )
+    missing = {tool: package for tool, package in TOOLS.items() if not shutil.which(tool, path=path)}
+    if missing:
+        tools, packages = ", ".join(missing), ", ".join(sorted(set(missing.values())))
+        raise BackendError(f"to run a command in namespaces {tools} must be installed (in Debian: {packages})")
+
+
+def _configuration(plan: ProcessPlan) -> str:
+    """Return what was judged, for whoever reads the folder of the run."""
+    user = "root" if plan.user is None else f"user {plan.user[0]}, group {plan.user[1]}"
+    lines = [f"command: {shlex.join(plan.command)}", f"folder:  {plan.folder}", f"as:      {user}"]
+    lines += [f"hooks:   {plan.hooks}"] if plan.hooks else []
+    return "\n".join(lines) + "\n"
+
+
+def _lab_trouble(status: int, problem: str) -> str:
+    if problem.startswith(("unshare: ", "mount: ")) or "Operation not permitted" in problem:
+        return f"this machine makes no namespaces for us ({problem.splitlines()[0]}). {_TWO_WAYS_OUT}"
+    return problem or f"the lab's process in the namespaces ended with status {status}"
+
+
+def _played(plan: ProcessPlan, job: Job, environment: dict[str, str], errors: int) -> int:
+    """Start the runner, follow its record to the end, and return its exit status. Nothing of it stays behind."""
+    process = subprocess.Popen(  # noqa: S603 - its parts are ours
+        _command(plan.user is not None),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=environment,
+        # Ctrl-C is for this program, which then ends that one.
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(msgspec.json.encode(plan) + b"\n")
+            process.stdin.flush()
+        job.say(f"{job.target.file.title}: starting in namespaces of its own")
+        for line in process.stdout:
+            pass_on(line, job.outlet)
+        return process.wait()
+    finally:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        try:
+            # The first process of a PID namespace is only gone when all others are.
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def ordinary_user() -> tuple[int, int] | None:
+    """Return the user and the group of this process; None for root, who needs no user namespace."""
+    return (os.geteuid(), os.getegid()) if os.geteuid() else None
+
+
+def _command(user_namespace: bool) -> list[str]:
+    """Return the command that starts the runner in new namespaces, and ends with this process, however that ends."""
+    return [
+        *("setpriv", "--pdeathsig", "KILL", "unshare"),
+        *(("--user", "--map-root-user") if user_namespace else ()),
+        *("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *(sys.executable, "-P", "-m", "mta_sts_lab.backends.process.inside"),
+    ]
+
+
+def _plan(job: Job, output: Path) -> ProcessPlan:
+    file, authority = job.target.file, Authority.create()
+    assert file.process is not None
+    hooks = hooks_of(job.target)
+    environment = {**os.environ, **file.environment}
+    if job.flaws:
+        environment["LAB_FLAWS"] = ",".join(sorted(job.flaws))
+    answers = OwnAnswers(job.target.name, file.process.capabilities, file.process.retry_seconds)
+    return ProcessPlan(
+        served=ServedPlan(
+            plan=job.plan,
+            prefix=WORLD_PREFIX,
+            target_address=TARGET_ADDRESS,
+            inject=file.inject,
+            contract_port=file.contract.port,
+            ready_seconds=file.ready_seconds,
+        ),
+        ca_pem=authority.certificate_pem.decode(),
+        ca_key_pem=authority.private_key_pem.decode(),
+        command=file.process.command,
+        folder=str(job.target.path.resolve()),
+        hooks=str(hooks or ""),
+        own_answers=None if hooks or file.process.serves_contract else answers,
+        environment=environment,
+        user=ordinary_user(),
+        output=str(output.resolve()),
+    )

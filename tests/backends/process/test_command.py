@@ -1,0 +1,124 @@
+"""What `--command` and `[process]` of target.toml may say, and what a wrong one is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.backends.folder import FolderError, TargetFolder, find_target, read_folder
+from mta_sts_lab.backends.process import Process, hooks_of, target_of_command
+from mta_sts_lab.backends.registry import TargetRefused
+from mta_sts_lab.reports.terminal import deciding_options
+
+from tests.backends.process.sandbox import TOY_SENDER
+from tests.cli.program import Shell
+
+CASE = "starttls/strip[absent]"
+
+DESCRIPTION = 'name = "my-mta"\ntitle = "Mine"\ndescription = "As compiled."\n[process]\ncommand = ["./mymta"]\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A target's folder with an executable."""
+    (tmp_path / "target.toml").write_text(DESCRIPTION)
+    (tmp_path / "mymta").write_text("#!/bin/sh\n")
+    (tmp_path / "mymta").chmod(0o755)
+    return tmp_path
+
+
+def refused(target: TargetFolder) -> str:
+    """Return why a target cannot be played."""
+    with pytest.raises(TargetRefused) as caught:
+        Process().check(target, ())
+    return str(caught.value)
+
+
+def test_a_command_line_becomes_a_target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Not the hooks of a project that has something else to do with that word.
+    (tmp_path / "hooks").mkdir()
+
+    target = target_of_command("./build/My_MTA --config 'lab file.conf'", 2525, None)
+
+    assert target.name == "my-mta"
+    assert target.path == tmp_path
+    assert target.file.process is not None
+    assert target.file.process.command == ("./build/My_MTA", "--config", "lab file.conf")
+    assert (target.file.backend, target.file.inject.port, target.file.ready_seconds) == ("process", 2525, 60)
+    assert hooks_of(target) is None
+
+
+def test_a_folder_with_a_process_table_needs_no_dockerfile(folder: Path) -> None:
+    target = find_target(f"{folder}/")
+
+    assert target.file.backend == "process"
+    Process().check(target, ())
+    assert hooks_of(target) is None
+
+
+def test_the_toy_sender_is_one() -> None:
+    Process().check(read_folder(TOY_SENDER), ())
+
+
+@pytest.mark.parametrize("command", ["[]", '""', "[7]"])
+def test_a_process_table_that_names_no_command(folder: Path, command: str) -> None:
+    (folder / "target.toml").write_text(DESCRIPTION.replace('["./mymta"]', command))
+
+    with pytest.raises(FolderError, match="legal keys are"):
+        read_folder(folder)
+
+
+def test_a_program_that_cannot_be_run(folder: Path) -> None:
+    (folder / "mymta").chmod(0o644)
+    assert refused(read_folder(folder)) == f"the program './mymta' is not executable (chmod +x) in {folder}"
+    (folder / "mymta").unlink()
+    assert refused(read_folder(folder)) == f"the program './mymta' is not there in {folder}"
+    (folder / "target.toml").write_text(DESCRIPTION.replace("./mymta", "no-such-mta"))
+    assert refused(read_folder(folder)) == "the program 'no-such-mta' is not there in any folder of PATH"
+
+
+def test_hooks_without_the_one_that_is_needed(folder: Path) -> None:
+    (folder / "hooks").mkdir()
+    assert "there is no `about`" in refused(read_folder(folder))
+
+
+def test_mail_and_contract_on_one_port(folder: Path) -> None:
+    (folder / "hooks").mkdir()
+    (folder / "hooks" / "about").touch()
+    (folder / "target.toml").write_text(DESCRIPTION + "[inject]\nport = 8025\n")
+    assert refused(read_folder(folder)).startswith("port 8025 is the contract's")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--command", "./no-such-mta"), "the program './no-such-mta' is not there in"),
+        (("--command", "'open"), "No closing quotation"),
+        (("--command", ""), "--command is empty"),
+        (("--command", "sleep 9", "--smtp", "0"), "a port is a number from 1 to 65535"),
+        (("--command", "sleep 9", "--target", "postfix"), "leave out --target and --flaw"),
+    ],
+)
+def test_what_is_typed_and_cannot_be_done(shell: Shell, options: tuple[str, ...], message: str) -> None:
+    assert message in shell("run", CASE, *options).message(2)
+    assert shell.runs() == []
+
+
+@pytest.mark.namespaces
+def test_the_log_of_a_run_that_did_not_begin_is_kept(shell: Shell, namespaces: None) -> None:
+    answer = shell("run", CASE, "--command", "sh -c 'echo no such option; exit 3'")
+
+    assert answer.status == 4
+    assert answer.err.endswith("sts-lab: the command ended with status 3 before it took mail\nno such option\n"), (
+        answer.err
+    )
+    (place,) = shell.runs()
+    assert {path.name for path in place.rglob("*") if path.is_file()} == {"log.txt", "configuration.txt"}
+    assert "command: sh -c 'echo no such option; exit 3'\n" in (place / "target" / "configuration.txt").read_text()
+    assert (place / "target" / "log.txt").read_text() == "no such option\n"
+
+
+def test_the_command_that_repeats_a_case_names_the_command() -> None:
+    typed = ("sts-lab", "run", "--command", "./mymta -c lab", "--smtp", "2525", "starttls/*", "--out", "elsewhere")
+    assert deciding_options(typed) == ("--command", "./mymta -c lab", "--smtp", "2525")

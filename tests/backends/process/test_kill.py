@@ -1,0 +1,97 @@
+"""Whatever kills the lab, nothing of a run in namespaces survives it."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.backends.process.sandbox import Sandbox, toy_sender
+
+pytestmark = pytest.mark.namespaces
+
+ROOT = Path(__file__).parents[3]
+
+#: Seconds within which everything has to be gone: the kernel needs milliseconds, a loaded machine more.
+GONE_SECONDS = 10.0
+
+#: A run takes about three seconds until its first case is played, most of it for the start of two Pythons.
+LONGEST_LIFE = 5.0
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tests.backends.process import run_as
+from tests.backends.process.sandbox import Sandbox, toy_sender
+run_as(sys.argv[2])
+sandbox = Sandbox(Path(sys.argv[1]) / "target", Path(sys.argv[1]) / "kept")
+sandbox.play(sandbox.target(toy_sender()), "starttls/strip[enforce]")
+"""
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes that have inherited a mark."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"LAB_TEST_MARK={mark}".encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def until(condition: object, seconds: float) -> bool:
+    """Wait until a function returns something true."""
+    assert callable(condition)
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize(
+    "user", ["ordinary", pytest.param("root", marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root"))]
+)
+def test_kill_at_a_random_moment(sandbox: Sandbox, user: str, number: int) -> None:
+    mark = secrets.token_hex(8)
+    moment = random.Random(f"{user} {number}").uniform(0.2, LONGEST_LIFE)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(sandbox.folder.parent), user],
+        env={**os.environ, "LAB_TEST_MARK": mark, "PYTHONPATH": f"{ROOT}:{ROOT / 'lab'}"},
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        # It plays for at least eight seconds: the toy sender never fetches the policy that is waited for.
+        driver.wait(moment)
+    driver.kill()
+    driver.wait()
+
+    assert until(lambda: not marked(mark), GONE_SECONDS), [
+        Path(f"/proc/{process}/cmdline").read_bytes() for process in marked(mark)
+    ]
+    assert "mta-sts-lab" not in Path("/proc/self/mountinfo").read_text()
+    links = set(os.listdir("/sys/class/net"))
+    assert not {"lab", "target"} & links
+
+
+def test_a_target_with_processes_of_every_kind_goes_with_the_lab(sandbox: Sandbox) -> None:
+    """Those that ignore signals, have left their session, or have lost their parent."""
+    mark = secrets.token_hex(8)
+    stubborn = "trap '' TERM HUP INT; setsid sh -c \"trap '' TERM HUP; while :; do sleep 9; done\" & "
+    command = toy_sender(before=f"LAB_TEST_MARK={mark}; export LAB_TEST_MARK; ({stubborn}) ; {stubborn}")
+
+    verdicts = sandbox.play(sandbox.target(command), "starttls/strip[absent]")
+
+    assert verdicts
+    assert marked(mark) == []

@@ -43,7 +43,7 @@ class InjectionBegan(Fact, frozen=True):
 
 
 class MessageInjected(Fact, frozen=True):
-    """The target took a message from the lab. `token` is the canary: it stands in the envelope and in the body."""
+    """The target took a message from the lab. `token` is a random mark in the envelope and in the body."""
 
     token: str
     sender: str
@@ -169,7 +169,7 @@ class AttackFired(Fact, frozen=True):
 
 
 class TokenRead(Fact, frozen=True):
-    """An outsider could read a message: its canary was seen on the target's leg of a connection.
+    """An outsider could read a message: its token was seen on the target's leg of a connection.
 
     `secured` says whether the target had TLS up on it (then the attacker held the key). `reader` is attacker or path
     (anybody on the path, for a session in clear without an active attacker).

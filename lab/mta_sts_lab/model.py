@@ -43,7 +43,7 @@ class Outcome(StrEnum):
 
 
 class Grade(StrEnum):
-    """The result of one judgement, and the verdict word of a case."""
+    """The result of one judgement, and the verdict on a case."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     INFO = "info"
@@ -209,7 +209,7 @@ class World:
     dns: Dns = field(default_factory=Dns)
     reports: Reports = field(default_factory=Reports)
     #: Whether the domain's name has letters outside of ASCII. In DNS, SMTP, policies and certificates it stands in
-    #: A-labels (RFC 5890, section 2.3.2.1). The first step's word holds.
+    #: A-labels (RFC 5890, section 2.3.2.1). What the first step says holds.
     internationalised: bool = False
 
 

@@ -14,7 +14,7 @@ from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.rfc.published import ReportPlaces, place_of, wanted_places
 from mta_sts_lab.tlsrpt import ParsedReport, parse_report
 
-#: What a request without a Content-Type is told to have: an empty hint would say that it is a file.
+#: The media type of a request without a Content-Type. An empty one would say that it is a file.
 NO_MEDIA_TYPE = "none"
 
 _ALWAYS = Window(-math.inf, math.inf)
@@ -72,7 +72,7 @@ class Arrival:
         """Whether one of its blocks is about a domain."""
         return any(a_labels(name) == a_labels(domain) for name in self.parsed.policy_domains)
 
-    def told(self) -> str:
+    def described(self) -> str:
         """Say in a few words what it is and where it came."""
         how = "posted to" if self.fact.transport == "https" else "mailed to"
         return f"a report {how} {self.fact.place}, answered {self.fact.status or 'nothing'}"

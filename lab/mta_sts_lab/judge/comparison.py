@@ -35,7 +35,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: what the lab saw, what the report says, and the judge's word on it."""
+    """One field: what the lab saw, what the report says, and the grade."""
 
     name: str
     seen: str
@@ -75,7 +75,7 @@ def _comparison(view: CaseView, arrival: Arrival, judgements: Sequence[Judgement
     further = [one for one in mine if one.grade is not Grade.PASS and not one.obligation.startswith(covered)]
     return Comparison(
         case=view.case.id,
-        where=arrival.told(),
+        where=arrival.described(),
         fields=fields,
         lesson=_lesson(arrival.parsed.policies),
         further=tuple(dict.fromkeys(f"{one.obligation}: {one.check} ({one.reason})" for one in further)),

@@ -106,7 +106,7 @@ def _run(scope: Scope, *about: CaseView | Step) -> Iterator[Judgement]:
             yield judgement if judgement.check else replace(judgement, check=one.id)
 
 
-#: What a case is told in spite of a part that its target does not offer.
+#: The grades that stand although the target does not offer a part that the case needs.
 _FOUND = (Grade.FAIL, Grade.LAB_ERROR, Grade.WEAK)
 
 

@@ -1,4 +1,4 @@
-"""One case as the judge sees it: what was played, what is on record, and the arm without a policy beside it."""
+"""One case as the judge sees it: what was played, what is on record, and the control case."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class CaseView:
     facts: CaseFacts
     #: Facts about the whole run (the lab's own failures, a target that died).
     of_run: CaseFacts
-    #: The same scenario without a policy; None for the control arm itself, or when it is not on record.
+    #: The same scenario without a policy; None for the control case itself, or when it is not on record.
     control: CaseFacts | None
-    #: The judge's word on that arm: what it did not prove, nothing can be compared with.
+    #: The verdict on the control case.
     control_verdict: Verdict | None
     requirements: Mapping[str, Requirement]
     #: What the target says about itself.

@@ -104,7 +104,7 @@ def needed_parts_offered(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE)
 def restart_done(view: CaseView) -> Iterator[Judgement]:
-    """A target that was not killed has kept its memory for no merit of its own: its word for it is not enough."""
+    """A step that restarts the target needs a restart on record: a target that goes on keeps its memory."""
     restarts = view.of_run.of_kind(TargetRestarted)
     for step in view.case.steps:
         times = view.step_times(step.name)
@@ -221,7 +221,7 @@ def defect_met(view: CaseView, step: Step) -> Iterator[Judgement]:
 
 @check(scope=Scope.STEP)
 def control_case_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """The control arm must prove its own point: it was played, the attack took effect there, and it fared as expected.
+    """The control case was played, the attack took effect there, and the outcome was as expected.
 
     Otherwise the attacker may be broken, and whatever the target did under a policy proves nothing.
     """
@@ -244,18 +244,18 @@ def control_case_is_sound(view: CaseView, step: Step) -> Iterator[Judgement]:
 
 
 def _played_past(control: CaseFacts, step: Step) -> bool:
-    """Whether an arm was played to its end, or past a step if the target does not offer what a later one needs."""
+    """Whether a control case was played to its end, or past a step where a later one could not be played."""
     return control.ended or bool(control.of_kind(NotSupported) and control.of_kind(StepEnded, step.name))
 
 
 def _compares(view: CaseView, step: Step) -> bool:
-    """Whether a step's judgement leans on the control arm."""
+    """Whether a step's judgement leans on the control case."""
     return bool(step.attacks) or (step.expect is not None and "as-absent" in step.expect.outcome)
 
 
 @check(scope=Scope.STEP)
 def attack_degrades_control_case(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """The control arm: where no policy is in the way the attack must worsen the delivery, or the attacker is broken."""
+    """Without a policy the attack must worsen the delivery, or the attacker is broken."""
     if view.case.mode is Mode.ABSENT or not view.case.degrades or not step.attacks:
         return
     if control_outcome(view, step) is not Outcome.DELIVERED_AUTHENTICATED:

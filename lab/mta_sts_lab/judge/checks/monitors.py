@@ -146,7 +146,7 @@ def no_duplicate_delivery(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=(BEFORE_POLICY_CHECK, FALSE_NOTICE))
 def no_failure_notice_after_delivery(view: CaseView) -> Iterator[Judgement]:
-    """A message that arrived has not failed: nobody may be told that it did."""
+    """No failure notice may come for a message that arrived."""
     for step in view.case.steps:
         message = view.message_at_the_end(step)
         if message is None or not message.copies() or not message.bounces():

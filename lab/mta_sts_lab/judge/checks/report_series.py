@@ -111,15 +111,17 @@ def report_retry_pauses_grow(view: CaseView) -> Iterator[Judgement]:
             continue
         times = [clock.passed(arrival.event.at) for arrival in refused]
         pauses = [late - early for early, late in pairwise(times)]
-        told = f"pauses of {', '.join(f'{pause:.0f} s' for pause in pauses)}" if pauses else "no pause"
+        observed = f"pauses of {', '.join(f'{pause:.0f} s' for pause in pauses)}" if pauses else "no pause"
         if len(refused) > _FEWEST_PAUSES and _paced_by_the_calls(view, refused):
-            yield _recorded(view, "every-call-made-an-attempt", told, refused)
+            yield _recorded(view, "every-call-made-an-attempt", observed, refused)
         elif pauses and max(pauses) > pauses[0] * _HARDLY_LONGER:
             continue
         elif len(refused) > _FEWEST_PAUSES:
-            yield _broken(view, "pauses-do-not-grow", GROWING_PAUSES, "each pause longer than the last", told, refused)
+            yield _broken(
+                view, "pauses-do-not-grow", GROWING_PAUSES, "each pause longer than the last", observed, refused
+            )
         elif _watches_the_pauses(view):
-            few = f"{len(refused)} refused attempts, {told}"
+            few = f"{len(refused)} refused attempts, {observed}"
             yield replace(_recorded(view, "too-few-attempts", few, attempts), grade=Grade.INCONCLUSIVE)
 
 
@@ -169,14 +171,14 @@ def _paced_by_the_calls(view: CaseView, attempts: list[Arrival]) -> bool:
     return bool(between) and all(any(call < at <= end for at in times) for call, end in zip(between, ends, strict=True))
 
 
-def _recorded(view: CaseView, reason: str, told: str, found: list[Arrival]) -> Judgement:
+def _recorded(view: CaseView, reason: str, observed: str, found: list[Arrival]) -> Judgement:
     return Judgement(
         Grade.INFO,
         reason,
         obligation=GROWING_PAUSES,
         step=found[0].event.step,
         expected="attempts by the target's own schedule",
-        observed=told,
+        observed=observed,
         evidence=numbers([arrival.event for arrival in found]),
     )
 
@@ -192,7 +194,7 @@ def no_report_on_report_mail(view: CaseView) -> Iterator[Judgement]:
             "report-on-reports",
             NO_REPORT_ON_REPORTS,
             "no report about the domain of the report mailbox",
-            about[0].told(),
+            about[0].described(),
             about,
         )
 

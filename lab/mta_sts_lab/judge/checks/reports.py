@@ -92,10 +92,10 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return inconclusive("report-too-large", "the report was too large to be kept", step.name)
     if expect.report[0] in _WORDS:
         return _judged(view, step, expect, "reported", right, bad=False)
-    told = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
-    if told & set(expect.report):
+    named = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
+    if named & set(expect.report):
         return _judged(view, step, expect, "reported", right, bad=False)
-    reason = "reported-as-something-else" if told else FILED_ELSEWHERE
+    reason = "reported-as-something-else" if named else FILED_ELSEWHERE
     return replace(_judged(view, step, expect, reason, right, bad=True), harm=Harm.UNTRUE_REPORT)
 
 
@@ -183,7 +183,7 @@ def _observed(found: Sequence[Arrival]) -> str:
         }
     )
     many = f" ({len(found)} arrived)" if len(found) > 1 else ""
-    return f"{found[-1].told()}, naming {', '.join(named) or 'no failure'}{many}"
+    return f"{found[-1].described()}, naming {', '.join(named) or 'no failure'}{many}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def report_is_well_made(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=(SIGNED,))
 def report_signature_can_be_verified(view: CaseView) -> Iterator[Judgement]:
-    """Where it cannot be told whether a mailed report is signed validly, a case that is about reports is no pass."""
+    """A case about reports is no pass while nobody can say whether a mailed report is signed validly."""
     for arrival in judged_arrivals(view):
         why = unverified(arrival.parsed, _dkim_keys(view), arrived_at(view, arrival))
         if why and _in_full(view, SIGNED):
@@ -241,8 +241,8 @@ def report_names_right_day(view: CaseView) -> Iterator[Judgement]:
     for copies in judged_reports(view):
         if copies[0].window.wrong_day:
             note = "by the clock of the target, as far as the record knows it"
-            told = " to ".join(copies[0].written_day)
-            departure = Departure(TRUE_DAY, "another-day", "date-range", "the day of the sessions", told, note=note)
+            days = " to ".join(copies[0].written_day)
+            departure = Departure(TRUE_DAY, "another-day", "date-range", "the day of the sessions", days, note=note)
             yield _finding(view, copies, finding(departure, "", view.requirements), Harm.UNTRUE_REPORT)
 
 
@@ -255,8 +255,8 @@ def report_copies_agree(view: CaseView) -> Iterator[Judgement]:
             by_id.setdefault((copies[0].report_id, copies[0].day), []).append(copies[0])
     for different in by_id.values():
         if len(different) > 1:
-            told = f"{len(different)} different ones as {different[0].report_id}"
-            departure = Departure(COPIES, "copies-differ", "report-id", "one report under one identifier", told)
+            observed = f"{len(different)} different ones as {different[0].report_id}"
+            departure = Departure(COPIES, "copies-differ", "report-id", "one report under one identifier", observed)
             yield _finding(view, different, finding(departure, "", view.requirements))
 
 
@@ -299,8 +299,8 @@ def _in_full(view: CaseView, obligation: str) -> bool:
 
 
 def _finding(view: CaseView, copies: list[Arrival], found: Finding, harm: Harm = Harm.NONE) -> Judgement:
-    told = found.grade is Grade.INCONCLUSIVE or _in_full(view, found.obligation)
-    graded = found.grade if told else Grade.INFO
+    in_full = found.grade is Grade.INCONCLUSIVE or _in_full(view, found.obligation)
+    graded = found.grade if in_full else Grade.INFO
     return Judgement(
         graded,
         found.reason,

@@ -19,7 +19,7 @@ import docker
 from tests.cli.program import ROOT
 from tests.tlsrpt.builder import good, text
 
-pytestmark = pytest.mark.xdist_group("wheel")
+pytestmark = [pytest.mark.xdist_group("wheel"), pytest.mark.timeout(380)]
 
 #: Seconds that a command may take; the longest builds an image and plays a target's self-test.
 LONGEST = 240.0
@@ -136,7 +136,6 @@ def test_commands_that_need_no_engine(installed: Installed, tmp_path: Path) -> N
 
 
 @pytest.mark.docker
-@pytest.mark.timeout(380)
 def test_a_mail_server_is_built_and_judged(engine: docker.DockerClient, installed: Installed, tmp_path: Path) -> None:
     verdicts = judged(installed(tmp_path, "run", "starttls/strip", "--target", "postfix", "--json"))
     assert verdicts["starttls/strip[enforce]"] in ("pass", "info"), "mail is held; its report quotes a whole reply"
@@ -145,7 +144,6 @@ def test_a_mail_server_is_built_and_judged(engine: docker.DockerClient, installe
 
 
 @pytest.mark.docker
-@pytest.mark.timeout(380)
 def test_the_guides_own_example_is_followed(engine: docker.DockerClient, installed: Installed, tmp_path: Path) -> None:
     """What docs/adding-an-mta.md has its readers type, in a folder of their own."""
     shutil.copytree(installed.clone / "docs" / "my-mta", tmp_path / "my-mta")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -64,6 +65,18 @@ class TestHints:
         found = {reason: observed for _, reason, _, observed in _hints(early)}
         assert found["range-not-over"].endswith("its Date is 2026-03-02 00:10 UTC")
         assert "range-not-over" not in {reason for _, reason, _, _ in _hints(Mail().octets())}
+
+    def test_a_date_of_an_unknown_zone_is_one_in_utc(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
+        try:
+            late = Mail(signed_by=None).octets().replace(b"00:10:00 +0000", b"00:10:00 -0000")
+            assert "range-not-over" not in {reason for _, reason, _, _ in _hints(late)}
+            early = late.replace(b"Tue, 03 Mar 2026 00:10", b"Mon, 02 Mar 2026 20:10")
+            assert "range-not-over" in {reason for _, reason, _, _ in _hints(early)}
+        finally:
+            monkeypatch.undo()
+            time.tzset()
 
     def test_repeated_policy_lines(self) -> None:
         octets = _with(lambda report: _policy(report)["policy-string"].append("mode: testing"))
@@ -170,6 +183,10 @@ class TestTogether:
     def test_what_is_no_report_is_named_and_not_graded(self, octets: bytes) -> None:
         (one,) = _checked(octets)
         assert (bool(one.other), one.findings) == (True, ())
+
+    def test_an_empty_file_is_a_matter_only_if_it_was_named(self) -> None:
+        found = check_inputs([Input("a", b""), Input("b", b"", named=False)], load_requirements(), Options(now=NOW))
+        assert [(bool(one.unreadable), bool(one.other)) for one in found] == [(True, False), (False, True)]
 
     def test_an_excerpt_is_told_kindly(self) -> None:
         excerpt = text({"policies": good()["policies"]})

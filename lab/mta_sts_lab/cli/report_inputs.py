@@ -12,6 +12,11 @@ from pathlib import Path
 from mta_sts_lab.tlsrpt.checking import Input
 from mta_sts_lab.tlsrpt.limits import LARGEST_FILE, MOST_FILES
 
+#: How mailboxes, gzip data, zip archives and JSON begin.
+_HOLDS_REPORTS = (b"From ", b"\x1f\x8b", b"PK\x03\x04", b"{", b"[")
+#: Octets of another large file in a folder that are read to say what it is.
+_HEAD = 4096
+
 
 def read_inputs(names: Sequence[str]) -> Iterator[Input]:
     """Read what is named, each file once. Never raises: what cannot be read is said in `trouble`."""
@@ -66,6 +71,8 @@ def _read(path: str, named: bool) -> Input:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Input(path, trouble=f"cannot be read: {reason}", named=named)
+    if len(octets) > LARGEST_FILE and not named and not octets.startswith(_HOLDS_REPORTS):
+        return Input(path, octets[:_HEAD], named=named)
     if len(octets) > LARGEST_FILE:
         return Input(path, trouble=f"more than {LARGEST_FILE >> 20} MiB: split it first", named=named)
     return Input(path, octets, named=named)

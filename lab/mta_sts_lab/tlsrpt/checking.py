@@ -109,7 +109,10 @@ def _check_input(one: Input, requirements: Mapping[str, Requirement], options: O
     name = one.name.replace("\\", "/").rpartition("/")[2]
     whole = options.media_type is not None
     for piece in [Piece("", one.octets, name)] if whole else pieces(one.octets, name):
-        yield replace(_check_piece(one.name, piece, requirements, options), named=one.named)
+        checked = replace(_check_piece(one.name, piece, requirements, options), named=one.named)
+        # Who names a file wants a report in it; in folders and archives there are others.
+        aside = checked.unreadable == EMPTY and (piece.place or not one.named)
+        yield replace(checked, other=EMPTY, unreadable="") if aside else checked
 
 
 def _check_piece(file: str, piece: Piece, requirements: Mapping[str, Requirement], options: Options) -> Checked:

@@ -88,7 +88,9 @@ def _date(parsed: ParsedReport) -> float | None:
     """Return the Date of a mail in seconds since 1970; None where there is none that can be read."""
     text = parsed.message.first("date") if parsed.message else None
     try:
-        return parsedate_to_datetime((text or "")[:200]).timestamp()
+        date = parsedate_to_datetime((text or "")[:200])
+        # -0000 says UTC without saying where that was (RFC 5322, section 3.3).
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 

@@ -17,7 +17,17 @@ from mta_sts_lab.runs.trouble import RunBroken, UsageError
 from mta_sts_lab.runs.writing import RunWriter, interruptible, make_folder, record_in
 from mta_sts_lab.whole_files import write_whole
 
-CONTAINER = "container"
+CONTAINER, COMMAND = "container", "command"
+
+_CONTAINER_ENDED = (
+    "The container's first process must stay up as long as the mail server is to run, also when that is restarted "
+    "(docker/common/supervisor.py does it). What it said is in target/log.txt of the run's folder. Linux capabilities "
+    "are dropped unless `capabilities_needed` in target.toml lists them."
+)
+_COMMAND_ENDED = (
+    "The command, or a process that it leaves behind, must stay up. What it said is in target/log.txt of the run's "
+    "folder. A program that needs root, or changes users, is run with sudo."
+)
 
 #: Lines that are quoted of what a container said last.
 _LAST_LINES = 5
@@ -43,7 +53,7 @@ def check_adapter(request: RunRequest, watcher: Watcher) -> AdapterResult:
         ended = find_backend(target.file.backend).play(job)
         writer.raise_unwritten()
     record = _record(folder) if (folder / "record.jsonl").exists() else None
-    findings = (*_container(ended), *(judge_adapter(record) if record else ()))
+    findings = (*_how_it_ran(ended, target.file.backend), *(judge_adapter(record) if record else ()))
     document = encoded(adapter_document(record.header if record else None, findings, folder))
     try:
         if record is not None:
@@ -63,21 +73,12 @@ def _record(folder: Path) -> Record:
         raise RunBroken(str(error)) from error
 
 
-def _container(ended: str | None) -> tuple[Finding, ...]:
-    """Return what is to be said of the target's container; nothing if it has none."""
+def _how_it_ran(ended: str | None, backend: str) -> tuple[Finding, ...]:
+    """Return what is to be said of the target's container, or of its command; nothing if it has neither."""
     if ended is None:
         return ()
+    part, remedy = (COMMAND, _COMMAND_ENDED) if backend == "process" else (CONTAINER, _CONTAINER_ENDED)
     if not ended:
-        return (Finding(CONTAINER, Word.OK, "came up and stayed up"),)
+        return (Finding(part, Word.OK, "came up and stayed up"),)
     how, *lines = ended.splitlines()
-    return (
-        Finding(
-            CONTAINER,
-            Word.FAULT,
-            " / ".join([how, *lines[-_LAST_LINES:]]),
-            "container-ended",
-            "The container's first process must stay up as long as the mail server is to run, also when that is "
-            "restarted (docker/common/supervisor.py does it). What it said is in target/log.txt of the run's folder. "
-            "Linux capabilities are dropped unless `capabilities_needed` in target.toml lists them.",
-        ),
-    )
+    return (Finding(part, Word.FAULT, " / ".join([how, *lines[-_LAST_LINES:]]), f"{part}-ended", remedy),)

@@ -58,7 +58,9 @@ def until(condition: object, seconds: float) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize(
+    "number", [*range(3), *(pytest.param(number, marks=pytest.mark.thorough) for number in range(3, 10))]
+)
 @pytest.mark.parametrize(
     "user", ["ordinary", pytest.param("root", marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root"))]
 )
@@ -80,6 +82,7 @@ def test_kill_at_a_random_moment(sandbox: Sandbox, user: str, number: int) -> No
     assert until(lambda: not marked(mark), GONE_SECONDS), [
         Path(f"/proc/{process}/cmdline").read_bytes() for process in marked(mark)
     ]
+    assert {path.name for path in sandbox.kept.iterdir()} <= {"output.txt", "configuration.txt"}
     assert "mta-sts-lab" not in Path("/proc/self/mountinfo").read_text()
     links = set(os.listdir("/sys/class/net"))
     assert not {"lab", "target"} & links

@@ -85,7 +85,7 @@ class Adapter:
         )
         self.prepare(self.sender)
         await self.sender.start()
-        self.sender._listen = self.sender.address  # a restart must come back on the same port
+        self.sender.listen = self.sender.address  # a restart must come back on the same port
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()

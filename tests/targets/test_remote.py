@@ -82,7 +82,7 @@ async def test_the_whole_contract(internet: Internet, tmp_path: Path) -> None:
 
 async def test_injection_goes_on_after_the_target_closed_its_connections(internet: Internet, tmp_path: Path) -> None:
     async with sender(internet, tmp_path) as local, serving(build_application(local.sender)) as port:
-        local.sender._listen = local.sender.address  # a restart must come back on the same port
+        local.sender.listen = local.sender.address  # a restart must come back on the same port
         async with remote(port, local.sender.address[1]) as target:
             await target.inject("a@sender.example", "one@there.example", b"x: y\r\n\r\n")
             await target.restart("KILL")

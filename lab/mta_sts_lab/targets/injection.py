@@ -117,9 +117,12 @@ class SmtpSession:
             raise
         return session
 
-    async def send(self, sender: str, recipient: str, message: bytes) -> str:
-        """Hand over a message; return the reply to its final dot."""
+    async def begin(self, sender: str) -> None:
+        """Say MAIL FROM. Nothing is handed over by it, so another session can begin anew."""
         await self._expect(f"MAIL FROM:<{sender}>", 250, shown="MAIL FROM")
+
+    async def finish(self, recipient: str, message: bytes) -> str:
+        """Hand over the message that was begun; return the reply to its final dot."""
         await self._expect(f"RCPT TO:<{recipient}>", 250, 251, shown="RCPT TO")
         await self._expect("DATA", 354)
         lines = _LINE_END.sub(b"\r\n", message)
@@ -214,6 +217,10 @@ class SmtpSession:
         raise SessionBroken(f"a reply of more than {LONGEST_REPLY} lines")
 
 
+class _ClosedMeanwhile(Exception):
+    """The session broke before it took anything: the target closed it while it was idle, as servers may."""
+
+
 class Injector:
     """Sends messages over pooled sessions; `name` is what the target is called in errors.
 
@@ -276,29 +283,45 @@ class Injector:
         while self._idle:
             session = self._idle.pop()
             try:
-                await session.reset()
-            except TargetError:
-                # The target closed it meanwhile, as servers may; nothing was said on it, so another one is safe.
-                session.abort()
-                continue
-            try:
                 return await self._over(session, sender, recipient, message)
+            except _ClosedMeanwhile:
+                continue
             except CommandRefused as refusal:
                 if refusal.permanent:
                     raise
                 # Perhaps only this session takes no more (OpenSMTPD: 452 4.5.3 after 100 messages).
-                self._idle.remove(session)
-                await session.close()
-        return await self._over(await self._open(), sender, recipient, message)
+                if session in self._idle:
+                    self._idle.remove(session)
+                    await session.close()
+        try:
+            return await self._over(await self._open(), sender, recipient, message)
+        except _ClosedMeanwhile as error:
+            raise SessionBroken(str(error)) from error
 
     async def _over(self, session: SmtpSession, sender: str, recipient: str, message: bytes) -> str:
+        """Hand over a message and keep the session for the next one. Raises `_ClosedMeanwhile` if nothing was said."""
         try:
-            reply = await session.send(sender, recipient, message)
+            try:
+                await session.begin(sender)
+            except SessionBroken as error:
+                raise _ClosedMeanwhile(str(error)) from error
+            reply = await session.finish(recipient, message)
         except CommandRefused:
-            self._idle.append(session)
+            await self._keep_after_refusal(session)
             raise
         except BaseException:
             session.abort()
             raise
         self._idle.append(session)
         return reply
+
+    async def _keep_after_refusal(self, session: SmtpSession) -> None:
+        """Keep a session for the next message if the server forgets the one that it refused."""
+        try:
+            await session.reset()
+        except BaseException as error:
+            session.abort()
+            if not isinstance(error, TargetError):
+                raise
+        else:
+            self._idle.append(session)

@@ -12,7 +12,17 @@ import typer
 
 from mta_sts_lab import __version__
 from mta_sts_lab.cli.matrix import matrix
-from mta_sts_lab.cli.output import OutputClosed, aside, console, leave_unread, say
+from mta_sts_lab.cli.output import (
+    OutputClosed,
+    OutputFull,
+    aside,
+    console,
+    escape_what_cannot_be_shown,
+    leave,
+    leave_unread,
+    say,
+    say_document,
+)
 from mta_sts_lab.cli.telling import (
     MOST_REPORTS,
     in_short,
@@ -124,7 +134,7 @@ def run(
     with watched(console(stderr=True)) as watcher:
         result = runs.run(request, watcher)
     if json:
-        say(result.document.decode())
+        say_document(result.document.decode())
     else:
         tell_reports(console(), result, MOST_REPORTS)
         tell_findings(console(), result)
@@ -207,7 +217,7 @@ def judge(
     before = verdicts_before(folder)
     result = judge_run(folder)
     if json:
-        say(result.document.decode())
+        say_document(result.document.decode())
     else:
         tell_findings(console(), result)
         if not kept_known_failures(folder).exists():
@@ -299,7 +309,7 @@ def target_check(
         watcher = Watcher(event=progress.on_event, say=lambda text: aside(screen, text))
         checked = check_adapter(_request(None, None, target, flaw, out, seed), watcher)
     if json:
-        say(checked.document)
+        say_document(checked.document)
     else:
         console().print(adapter_page(checked.findings))
         aside(console(), f"record and findings: {checked.folder}/")
@@ -339,7 +349,7 @@ def report_check(
     if html is not None:
         write_page(html, checked)
     if json:
-        say(document(checked, exit_status(checked)))
+        say_document(document(checked, exit_status(checked)))
     else:
         show(console(), checked, verbose)
     raise typer.Exit(exit_status(checked))
@@ -386,19 +396,19 @@ def reference_sender() -> None:
 
 
 def main() -> None:
-    """Run the command line. Every expected kind of trouble is one message and an exit status; never a traceback."""
+    """Run the command line. Every kind of trouble is one message and an exit status; never a traceback."""
+    escape_what_cannot_be_shown()
     try:
         app(standalone_mode=True, prog_name="sts-lab")
     except OutputClosed:
         leave_unread()
-    except Exception as error:
-        from mta_sts_lab.runs.trouble import status_of
+    except Exception as error:  # noqa: BLE001 - it is told, and no finding
+        from mta_sts_lab.runs.trouble import LAB_ERROR, fault_of_the_lab, status_of
 
-        status = status_of(error)
+        status = LAB_ERROR if isinstance(error, OutputFull) else status_of(error)
         if status is None:
-            raise
-        typer.echo(f"sts-lab: {error}", err=True)
-        raise SystemExit(status) from None
+            leave(fault_of_the_lab(error), LAB_ERROR)
+        leave(str(error), status)
 
 
 def _refuse(message: str) -> NoReturn:

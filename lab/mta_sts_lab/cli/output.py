@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +21,27 @@ class OutputClosed(Exception):
     """Whoever read our output has gone (`| head`): there is nobody to tell anything."""
 
 
+class OutputFull(Exception):
+    """The output cannot be written, because the disk is full for example. The message says why."""
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Let a terminal or file that takes no UTF-8 show other characters as escapes, instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise OutputClosed from None
+    except OSError as error:
+        raise OutputFull(f"the output cannot be written: {error.strerror}") from error
+
+
 def console(stderr: bool = False) -> Console:
     """Return where a command prints: standard output, or standard error for what is said by the way."""
     from rich.console import Console as AnyConsole
@@ -28,6 +52,10 @@ def console(stderr: bool = False) -> Console:
         def on_broken_pipe(self) -> None:
             raise OutputClosed
 
+        def print(self, *objects: Any, **options: Any) -> None:
+            with _written():
+                super().print(*objects, **options)
+
     return PipedConsole(stderr=stderr, highlight=False)
 
 
@@ -37,17 +65,48 @@ def aside(screen: Console, text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print plain text to standard output, at once. Raises `OutputClosed`."""
-    try:
+    """Print plain text to standard output, at once. Raises `OutputClosed` and `OutputFull`."""
+    with _written():
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise OutputClosed from None
+
+
+def say_document(text: str) -> None:
+    """Print a JSON document as `say` does, but in UTF-8 whatever the terminal takes (RFC 8259, section 8.1)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with _written():
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode() if text.endswith("\n") else f"{text}\n".encode())
+            sys.stdout.flush()
+    else:
+        say(text)
+
+
+def leave(message: str, status: int) -> NoReturn:
+    """End the program with one message, on standard error, and a status that nothing left in a buffer can change."""
+    _drop(sys.stdout)
+    try:
+        sys.stderr.write(f"sts-lab: {message}\n")
+        sys.stderr.flush()
+    except OSError:
+        _drop(sys.stderr)
+    raise SystemExit(status) from None
 
 
 def leave_unread() -> NoReturn:
     """End the program after `OutputClosed`: without a word, also from the interpreter about its own last flush."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+        _drop(stream, always=True)
     raise SystemExit(UNREAD)
+
+
+def _drop(stream: TextIO, always: bool = False) -> None:
+    """Write no more to a stream that cannot be written to: the interpreter's last flush would change the status."""
+    try:
+        if not always:
+            stream.flush()
+            return
+    except OSError:
+        pass
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

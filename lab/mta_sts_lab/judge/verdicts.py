@@ -24,7 +24,7 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
         verdicts: dict[str, Verdict] = {}
         # The control cases first: the others are compared with them.
         for view in sorted(_views_of_run(run, requirements), key=lambda view: bool(view.case.control)):
-            verdicts[view.case.id] = judge_case(replace(view, control_verdict=verdicts.get(view.case.control)))
+            verdicts[view.case.id] = _judged(replace(view, control_verdict=verdicts.get(view.case.control)))
         # A control case may be in several runs: the verdict is that of the run in which it was selected.
         found |= {case: verdict for case, verdict in verdicts.items() if case not in found or not verdict.control_only}
     return [found[case.id] for case in record.header.cases]
@@ -75,6 +75,28 @@ def _events_by_case(record: Record) -> Iterator[tuple[Case, list[Event]]]:
         yield case, by_case[case.id]
 
 
+def _judged(view: CaseView) -> Verdict:
+    """Return the verdict on one case: lab-error if the judge itself fails, so that the others are judged."""
+    try:
+        return judge_case(view)
+    except Exception as error:  # noqa: BLE001 - it is the verdict
+        failed = _failed(error, "judging the case")
+        control_only = view.facts.control_only
+        return Verdict(view.case.id, failed.grade, (), (failed,), 0.0, view.end, control_only=control_only)
+
+
+def _failed(error: Exception, where: str, step: str = "") -> Judgement:
+    """Return what an exception inside the judge comes to."""
+    return Judgement(
+        Grade.LAB_ERROR,
+        "check-failed",
+        step=step,
+        expected="no exception inside the lab",
+        observed=f"{where}: {type(error).__name__}: {error}",
+        blame="lab",
+    )
+
+
 def judge_case(view: CaseView) -> Verdict:
     """Return the verdict on one case."""
     unsupported = list(_run(Scope.SUPPORT, view))
@@ -102,8 +124,12 @@ def _judgements(view: CaseView) -> Iterator[Judgement]:
 def _run(scope: Scope, *about: CaseView | Step) -> Iterator[Judgement]:
     """Yield what the checks of a scope find, each with the id of its check unless it brings one along."""
     for one in checks_of(scope):
-        for judgement in one.function(*about):
-            yield judgement if judgement.check else replace(judgement, check=one.id)
+        step = next((part.name for part in about if isinstance(part, Step)), "")
+        try:
+            for judgement in one.function(*about):
+                yield judgement if judgement.check else replace(judgement, check=one.id)
+        except Exception as error:  # noqa: BLE001 - it makes this case a lab error, and no other
+            yield replace(_failed(error, f"the check {one.id}", step), check=one.id)
 
 
 #: The grades that stand although the target does not offer a part that the case needs.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR, NOTHING_SELECTED, USAGE
 
-__all__ = ["INCONCLUSIVE", "INTERRUPTED", "LAB_ERROR", "NOTHING_SELECTED", "USAGE", "status_of"]
+__all__ = ["INCONCLUSIVE", "INTERRUPTED", "LAB_ERROR", "NOTHING_SELECTED", "USAGE", "fault_of_the_lab", "status_of"]
 
 #: The shell's own, for Ctrl-C.
 INTERRUPTED = 130
@@ -48,3 +51,10 @@ def status_of(error: Exception) -> int | None:
         (Interrupted, INTERRUPTED),
     )
     return next((status for kind, status in kinds if isinstance(error, kind)), None)
+
+
+def fault_of_the_lab(error: Exception) -> str:
+    """Say in one line what went wrong inside the lab, and where: no exception of its own is a finding."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return " ".join(f"an error in the lab, and no finding: {type(error).__name__}: {error}{where}".split())

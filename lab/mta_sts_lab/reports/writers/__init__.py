@@ -52,9 +52,18 @@ def writers() -> dict[str, Writer]:
 
 
 def write_all(folder: Path, judged: JudgedRecord) -> None:
-    """Write the files of every writer into the folder of a run. Raises `OSError`."""
+    """Write the files of every writer into the folder of a run.
+
+    Raises `OSError`, and what the first writer that failed raised, but only after the others have written theirs.
+    """
+    failed: list[Exception] = []
     for write in writers().values():
-        write_files(folder, write(judged))
+        try:
+            write_files(folder, write(judged))
+        except Exception as error:  # noqa: BLE001 - raised below
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:

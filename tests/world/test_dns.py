@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
 from collections.abc import AsyncIterator
 
 import dnslib
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mta_sts_lab.events import DnsAnswered, LabFailed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.world.dns import DnsServer
@@ -214,3 +217,53 @@ async def test_closing_ends_a_conversation_that_waits(network: LoopbackNetwork, 
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*network.where(ADDRESS, 53))
+
+
+def query(labels: list[bytes], kind: int = 15) -> bytes:
+    """Return a query for a name whose labels need not be legal."""
+    name = b"".join(bytes([len(label)]) + label for label in labels)
+    return struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + name + b"\0" + struct.pack("!HH", kind, 1)
+
+
+@pytest.mark.parametrize("octets", [64, 65, 127, 128, 191])
+def test_a_label_that_is_too_long_is_a_format_error_and_voids_nothing(
+    network: LoopbackNetwork, zone: Zone, recorder: Recorder, octets: int
+) -> None:
+    server = DnsServer(network, zone, recorder, ADDRESS)
+    for below in (DOMAIN, "elsewhere.test"):
+        reply = server.respond(query([b"x" * octets, *map(str.encode, below.split("."))]), "udp")
+        assert reply is not None
+        assert dnslib.DNSRecord.parse(reply).header.rcode == dnslib.RCODE.FORMERR
+    assert not facts(recorder, LabFailed)
+
+
+def test_a_name_that_is_too_long_is_a_format_error(network: LoopbackNetwork, zone: Zone, recorder: Recorder) -> None:
+    server = DnsServer(network, zone, recorder, ADDRESS)
+    for labels, rcode in (([b"x" * 63] * 3 + [b"x" * 61], "REFUSED"), ([b"x" * 63] * 4, "FORMERR")):
+        reply = server.respond(query(labels), "udp")
+        assert reply is not None
+        assert dnslib.RCODE[dnslib.DNSRecord.parse(reply).header.rcode] == rcode
+    assert not facts(recorder, LabFailed)
+
+
+HONEST_QUERIES = [dnslib.DNSRecord.question(f"_mta-sts.{DOMAIN}", kind).pack() for kind in ("TXT", "MX", "ANY")]
+
+
+@given(
+    packet=st.sampled_from(HONEST_QUERIES),
+    changes=st.lists(st.tuples(st.integers(2, 60), st.integers(0, 255)), max_size=6),
+    cut=st.integers(0, 60),
+    more=st.binary(max_size=30),
+)
+def test_no_packet_is_an_error_of_the_lab(packet: bytes, changes: list[tuple[int, int]], cut: int, more: bytes) -> None:
+    octets = bytearray(packet)
+    for place, octet in changes:
+        octets[place % len(octets)] = octet
+    recorder, zone = Recorder(), Zone()
+    zone.publish(DOMAIN, [Record(f"_mta-sts.{DOMAIN}", "TXT", "v=STSv1; id=1;")], CASE)
+    server = DnsServer(LoopbackNetwork(), zone, recorder, ADDRESS)
+    for sent in (bytes(octets), bytes(octets[:cut]), bytes(octets) + more):
+        for transport in ("udp", "tcp"):
+            reply = server.respond(sent, transport)
+            assert reply is None or len(reply) >= 12
+    assert not recorder.has_failed(CASE)

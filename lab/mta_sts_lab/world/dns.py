@@ -32,6 +32,10 @@ _LARGEST_MESSAGE = 65535
 _HEADER = struct.Struct("!HHHHHH")
 _IS_RESPONSE = 0x8000
 
+#: Octets (RFC 1035, section 2.3.4), of a name with its length octets and the root's.
+_LONGEST_LABEL = 63
+_LONGEST_NAME = 255
+
 #: One string of a TXT record holds at most so many octets (RFC 1035, section 3.3).
 _LONGEST_STRING = 255
 
@@ -70,6 +74,7 @@ class DnsServer:
         try:
             query = dnslib.DNSRecord.parse(packet)
             question = _question_of(query)
+            _blank_reply(query, "NOERROR").pack()
         except Exception:  # noqa: BLE001 - dnslib raises whatever it stumbles over; a bad packet is no error of the lab
             return self._malformed(packet, transport)
         answer = self._answer(query, question)
@@ -77,9 +82,9 @@ class DnsServer:
         try:
             response = None if answer.rcode == "TIMEOUT" else _pack(query, question, answer, self.zone, transport)
         except Exception as error:  # noqa: BLE001 - recorded: a record of ours that cannot be put on the wire
-            self.recorder.lab_failed(f"packing the answer to {question.name} {question.type}", error, case)
+            self._failed(f"packing the answer to {question.name} {question.type}", error, question)
             answer = Answer("SERVFAIL", (), answer.tampered_by)
-            response = _pack(query, question, answer, self.zone, transport)
+            response = bytes(_blank_reply(query, answer.rcode).pack())
         self.recorder.write(
             DnsAnswered(
                 name=question.name,
@@ -99,10 +104,13 @@ class DnsServer:
         try:
             return self.zone.answer(question)
         except Exception as error:  # noqa: BLE001 - recorded: an attack's own exception
-            self.recorder.lab_failed(
-                f"answering {question.name} {question.type}", error, self.zone.case_of(question.name)
-            )
+            self._failed(f"answering {question.name} {question.type}", error, question)
             return Answer("SERVFAIL")
+
+    def _failed(self, where: str, error: Exception, question: Question) -> None:
+        """Put an error of ours on record. One about a name that is not the lab's hinders no case."""
+        if self.zone.owner_of(question.name):
+            self.recorder.lab_failed(where, error, self.zone.case_of(question.name))
 
     def _malformed(self, packet: bytes, transport: str) -> bytes:
         self.recorder.write(DnsAnswered(name="", type="", transport=transport, rcode="FORMERR"))
@@ -163,9 +171,15 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 def _question_of(query: dnslib.DNSRecord) -> Question:
-    """Return the one question of a query. Raises `ValueError` for any other number, and for what is no plain query."""
+    """Return the one question of a query. Raises `ValueError` for any other number, and for what is no plain query.
+
+    dnslib takes the two reserved kinds of label (RFC 1035, section 4.1.4) for ordinary ones of 64 to 191 octets.
+    """
     if len(query.questions) != 1 or query.header.opcode != dnslib.OPCODE.QUERY:
         raise ValueError("not one plain question")
+    labels = query.q.qname.label
+    if max(map(len, labels), default=0) > _LONGEST_LABEL or sum(len(label) + 1 for label in labels) >= _LONGEST_NAME:
+        raise ValueError("a name that is too long")
     return Question(canonical(str(query.q.qname)), dnslib.QTYPE[query.q.qtype])
 
 

@@ -4,13 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
-from mta_sts_lab.catalogue import load_catalogue
 from mta_sts_lab.model import Grade
-from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import STATUSES_WITH_REASON, RequirementError, load_requirements, near_misses
-
-SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 ROWS_OF_RFC = {
     "8461": 97,
@@ -67,17 +62,6 @@ def test_a_row_that_is_left_out_says_why() -> None:
     left_out = [row for row in load_requirements().values() if row.status in STATUSES_WITH_REASON]
     assert left_out
     assert all(len(row.reason) > 20 for row in left_out)
-
-
-def test_covered_means_claimed_by_a_scenario_and_the_reverse() -> None:
-    requirements = load_requirements()
-    claimed = {
-        identifier
-        for scenario in load_catalogue(SCENARIOS, ATTACK_FORMS, requirements, FLAWS).scenarios
-        for identifier in scenario.requirements
-    }
-    covered = {row.id for row in requirements.values() if row.status == "covered"}
-    assert covered == claimed
 
 
 def test_an_id_that_is_used_twice_is_refused(tmp_path: Path) -> None:

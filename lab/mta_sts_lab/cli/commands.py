@@ -245,9 +245,9 @@ def lint() -> None:
 def requirements(
     identifier: Annotated[str | None, typer.Argument(metavar="ID", help="One obligation: STS-5-03.")] = None,
 ) -> None:
-    """Show which obligations of the RFCs are covered.
+    """Count which obligations of the RFCs are covered.
 
-    With an id: that obligation, and the scenarios that cover it.
+    With an id: that obligation, and the scenarios that are about it.
     """
     from mta_sts_lab.reports.tables import requirement_page, requirements_table
     from mta_sts_lab.requirements import load_requirements, near_misses

@@ -41,8 +41,10 @@ LEVELS: Mapping[str, str] = {
 
 #: How an obligation is covered: the values of `Requirement.status`, what is printed for each, and what it means.
 COVERAGE: Mapping[str, tuple[str, str]] = {
-    "covered": ("covered", "at least one scenario judges it"),
-    "not-yet": ("not yet", "no scenario judges it so far"),
+    "covered": ("covered", "a deliberate fault of the reference sender breaks it, and a case fails that fault for it"),
+    "judged": ("judged", "a check or a scenario names it, but no deliberate fault has tried it"),
+    "permission": ("permission", "the text allows something, so nobody can break it"),
+    "not-yet": ("not yet", "nothing looks at it so far"),
     "not-observable": ("not observable", "cannot be seen from outside the mail server"),
     "out-of-scope": ("out of scope", "does not concern a sending mail server, or not this lab"),
 }

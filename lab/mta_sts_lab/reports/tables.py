@@ -63,13 +63,13 @@ def scenario_page(
 
 
 def requirements_table(requirements: Iterable[Requirement]) -> RenderableType:
-    """Return the coverage: for each RFC and level, how many obligations stand how."""
+    """Return for each RFC and level how many obligations have which status."""
     rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for requirement in requirements:
         rows[requirement.rfc, requirement.level][requirement.status] += 1
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for number, heading in enumerate(("RFC", "level", *(name for name, _ in COVERAGE.values()), "all")):
-        table.add_column(heading, overflow="fold", justify="right" if number >= 2 else "left")
+        table.add_column(heading, justify="right" if number >= 2 else "left", no_wrap=number < 2)
     total: Counter[str] = Counter()
     for rfc, level in sorted(rows, key=lambda key: (int(key[0]) if key[0].isdigit() else 0, _rank(key[1]))):
         counted = rows[rfc, level]
@@ -85,7 +85,7 @@ def requirements_table(requirements: Iterable[Requirement]) -> RenderableType:
 
 
 def requirement_page(requirement: Requirement, scenarios: Iterable[Scenario]) -> RenderableType:
-    """Return one obligation, and the scenarios that cover it (or the reason why none does)."""
+    """Return one obligation, its status, and the scenarios that are about it."""
     where, level = f"RFC {requirement.rfc}, section {requirement.section}", requirement.level
     parts: list[RenderableType] = [
         Hanging(escaped(f"{requirement.id}  ", "bold"), escaped(requirement.text)),
@@ -96,11 +96,11 @@ def requirement_page(requirement: Requirement, scenarios: Iterable[Scenario]) ->
     ]
     if requirement.reason:
         parts.append(labelled("reason", requirement.reason))
-    covering = [scenario for scenario in scenarios if requirement.id in scenario.requirements]
-    for scenario in covering:
-        parts.append(labelled("covered by", f"{scenario.id}: {scenario.title}"))
-    if not covering:
-        parts.append(labelled("covered by", "no scenario"))
+    about = [scenario for scenario in scenarios if requirement.id in scenario.requirements]
+    for scenario in about:
+        parts.append(labelled("scenario", f"{scenario.id}: {scenario.title}"))
+    if not about:
+        parts.append(labelled("scenario", "none"))
     return Group(*parts)
 
 

@@ -1,7 +1,9 @@
 """Every obligation of a sender, policy fetcher and report generator, one data file an RFC.
 
-The texts are paraphrases. `status` says how a row is covered: by scenarios (`covered`), not yet (`not-yet`), or not at
-all, with a reason (`not-observable`, `out-of-scope`).
+The texts are paraphrases. `status` says how a row stands. `covered`: a flaw of the reference sender breaks exactly this
+row, and a case fails it under this id. `judged`: a check or an expectation names the row, and no flaw tries it.
+`permission`: a MAY, which cannot be broken. `not-yet`: nothing looks at it. `not-observable` and `out-of-scope`:
+nothing can, for a reason. A test computes these words from the checks, the scenarios and the flaws.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import msgspec
 from mta_sts_lab.model import Requirement
 
 Level = Literal["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "DEFN", "lc-must", "lc-should", "lc-may", "lc-info"]
-Status = Literal["covered", "not-yet", "not-observable", "out-of-scope"]
+Status = Literal["covered", "judged", "permission", "not-yet", "not-observable", "out-of-scope"]
 
 #: A row that no scenario will ever cover has to say why.
 STATUSES_WITH_REASON = ("not-observable", "out-of-scope")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import shlex
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.record import read_record
 
 from tests.backends.process.sandbox import Sandbox, toy_sender
+from tests.cli.program import Shell, end, on_record, record_in, start
+from tests.cli.program import until as wait_for
 
 pytestmark = pytest.mark.namespaces
 
@@ -47,15 +52,12 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def until(condition: object, seconds: float) -> bool:
-    """Wait until a function returns something true."""
-    assert callable(condition)
-    give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up:
-        if condition():
-            return True
+def gone(mark: str) -> bool:
+    """Wait until no process has a mark; return whether that came in time."""
+    give_up = time.monotonic() + GONE_SECONDS
+    while marked(mark) and time.monotonic() < give_up:
         time.sleep(0.02)
-    return False
+    return not marked(mark)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +81,29 @@ def test_kill_at_a_random_moment(sandbox: Sandbox, user: str, number: int) -> No
     driver.kill()
     driver.wait()
 
-    assert until(lambda: not marked(mark), GONE_SECONDS), [
-        Path(f"/proc/{process}/cmdline").read_bytes() for process in marked(mark)
-    ]
+    assert gone(mark), [Path(f"/proc/{process}/cmdline").read_bytes() for process in marked(mark)]
     assert {path.name for path in sandbox.kept.iterdir()} <= {"output.txt", "configuration.txt"}
     assert "mta-sts-lab" not in Path("/proc/self/mountinfo").read_text()
     links = set(os.listdir("/sys/class/net"))
     assert not {"lab", "target"} & links
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_an_incomplete_record_and_nothing_else(namespaces: None, shell: Shell, number: int) -> None:
+    mark = secrets.token_hex(8)
+    command = shlex.join(toy_sender())
+    options = ("--command", command, "--smtp", "2525")
+    process = start(shell.folder, "run", "starttls/strip[enforce]", *options, environment={"LAB_TEST_MARK": mark})
+    wait_for(process, lambda: on_record(shell.folder, "MessageInjected"))
+    process.send_signal(number)
+    answer = end(process)
+
+    assert (answer.status, marked(mark)) == (130, [])
+    assert "marked as incomplete" in answer.err
+    path = record_in(shell.folder)
+    assert path is not None
+    assert read_record(path).footer.complete is False
+    assert (path.parent / "target" / "log.txt").exists()
 
 
 def test_a_target_with_processes_of_every_kind_goes_with_the_lab(sandbox: Sandbox) -> None:

@@ -477,9 +477,6 @@ class TestControlArm:
         silent = without(_bounced(ABSENT), lambda fact: isinstance(fact, SmtpSaid), "attack")
         assert verdict(record(silent, cases=(control,)), ABSENT).grade is Grade.INCONCLUSIVE
 
-    def test_enforce_is_judged_by_itself_beside_it(self) -> None:
-        assert verdict(record(resisted(ENFORCE), resisted(ABSENT)), ENFORCE).grade is Grade.PASS
-
     def test_one_whose_sessions_somebody_else_ended_is_nothing_to_compare_with(self) -> None:
         """The attacker may be broken, and hang up behind the reply to EHLO: nobody is seen to have left."""
         cut = without(resisted(ABSENT), lambda fact: isinstance(fact, SmtpSaid) and fact.line == "QUIT")

@@ -7,6 +7,7 @@ so that what it waits for and what is judged cannot drift apart.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -258,6 +259,11 @@ class MessageFacts:
             for event, fact in self.facts.of_kind(QueueSeen)
             if fact.token == self.token and event.at <= self.until
         ]
+
+    def reasons(self) -> list[str]:
+        """Return why the target's queue says that it holds the message, without what differs from case to case."""
+        names = re.compile(rf"(?:[\w-]+\.)*{re.escape(self.facts.domain)}\b|\d+(?:\.\d+){{3}}|{re.escape(self.token)}")
+        return [names.sub("*", fact.reason) for _, fact in self.queue() if fact.reason and fact.state == "deferred"]
 
     def kind_of(self, copy: MessageAccepted) -> Outcome:
         """Tell how a copy was protected on the target's own leg of the way."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
-from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.why_held import why_held
@@ -258,7 +258,28 @@ def _held_for_the_right_reason(view: CaseView, step: Step, expect: Expectation, 
         grade, reason = Grade.INFO, "held-for-another-reason"
     if not why:
         return _no_reason_on_record(step)
+    if grade is Grade.PASS and view.control is not None and control_outcome(view, step) in _WITHOUT_A_POLICY:
+        other = _reason_of_control_case(view.control, step, message)
+        if not message.reasons() or other is None:
+            observed = "the control case was kept back, too, and the queue does not say why either of them was"
+            return inconclusive("held-as-in-control-case", observed, step.name)
+        if other:
+            held = _judged(step, Grade.INFO, "held-for-another-reason", expect, message)
+            return _because(held, f"without a policy, too, the queue says {other!r}", evidence)
     return _because(_judged(step, grade, reason, expect, message), why, evidence)
+
+
+def _reason_of_control_case(control: CaseFacts, step: Step, message: MessageFacts) -> str | None:
+    """Return the last reason in the queue if the message of the control case was kept back for it, too.
+
+    Empty if the policy made the sender give a reason of its own; None if the control case has none to compare with.
+    """
+    there = message_of_step(control, step.name, math.inf)
+    reasons = there.reasons() if there else []
+    if not reasons:
+        return None
+    mine = message.reasons()[-1:]
+    return mine[0] if mine and mine[0] in reasons else ""
 
 
 def _no_reason_on_record(step: Step) -> Judgement:

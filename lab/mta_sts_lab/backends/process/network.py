@@ -19,6 +19,9 @@ from mta_sts_lab.world.network import BENCHMARK_BLOCK
 #: The two ends of the link between the namespaces. The rest of the upper half of the block is nobody's.
 LAB_ADDRESS, TARGET_ADDRESS = "198.19.255.253", "198.19.255.254"
 
+#: Where the hosts of the world are, and the first address there, which is the name server's.
+WORLD_PREFIX, NAME_SERVER = "198.18.0.0/16", "198.18.0.1"
+
 _CLONE_NEWNET = 0x40000000
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.backends.process import hooks_of
-from mta_sts_lab.backends.process.inside import TARGET_TROUBLE, WORLD_PREFIX, ProcessPlan
-from mta_sts_lab.backends.process.network import TARGET_ADDRESS
+from mta_sts_lab.backends.process.inside import TARGET_TROUBLE, Sent
+from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIX
 from mta_sts_lab.backends.process.own_answers import OwnAnswers
+from mta_sts_lab.backends.process.playing import ProcessPlan
+from mta_sts_lab.backends.process.settings import init_settings
 from mta_sts_lab.backends.registry import BackendError, Job
 from mta_sts_lab.backends.served import ServedPlan, pass_on
 from mta_sts_lab.targets.contract import TargetError
@@ -44,14 +46,14 @@ def play(job: Job) -> str | None:
     _check_machine(path)
     output = job.directory / "output.txt"
     output.touch()
-    plan = _plan(job, output)
-    job.outlet.target_file("configuration.txt", _configuration(plan))
+    sent = _sent(job, output)
+    job.outlet.target_file("configuration.txt", _configuration(job))
     with tempfile.TemporaryFile() as errors:
         try:
-            status = _played(plan, job, {**os.environ, "PATH": path}, errors.fileno())
+            status = _played(sent, job, {**os.environ, "PATH": path}, errors.fileno())
         finally:
             # What the hook `logs` shows is the log, if there is one; else what the target printed.
-            if plan.own_answers is not None or not (job.directory / "log.txt").exists():
+            if not _answers(job) or not (job.directory / "log.txt").exists():
                 output.replace(job.directory / "log.txt")
         errors.seek(0)
         problem = errors.read().decode(errors="replace").strip()
@@ -75,11 +77,15 @@ def _check_machine(path: str) -> None:
         raise BackendError(f"to run a command in namespaces {tools} must be installed (in Debian: {packages})")
 
 
-def _configuration(plan: ProcessPlan) -> str:
+def _configuration(job: Job) -> str:
     """Return what was judged, for whoever reads the folder of the run."""
-    user = "root" if plan.user is None else f"user {plan.user[0]}, group {plan.user[1]}"
-    lines = [f"command: {shlex.join(plan.command)}", f"folder:  {plan.folder}", f"as:      {user}"]
-    lines += [f"hooks:   {plan.hooks}"] if plan.hooks else []
+    process, hooks, user = job.target.file.process, hooks_of(job.target), ordinary_user()
+    lines = [
+        f"command: {shlex.join(process.command if process else ())}",
+        f"folder:  {job.target.path.resolve()}",
+        f"as:      {'root' if user is None else f'user {user[0]}, group {user[1]}'}",
+    ]
+    lines += [f"hooks:   {hooks}"] if hooks else []
     return "\n".join(lines) + "\n"
 
 
@@ -89,10 +95,10 @@ def _lab_trouble(status: int, problem: str) -> str:
     return problem or f"the lab's process in the namespaces ended with status {status}"
 
 
-def _played(plan: ProcessPlan, job: Job, environment: dict[str, str], errors: int) -> int:
+def _played(sent: Sent, job: Job, environment: dict[str, str], errors: int) -> int:
     """Start the runner, follow its record to the end, and return its exit status. Nothing of it stays behind."""
     process = subprocess.Popen(  # noqa: S603 - its parts are ours
-        _command(plan.user is not None),
+        _command(ordinary_user() is not None),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -104,7 +110,7 @@ def _played(plan: ProcessPlan, job: Job, environment: dict[str, str], errors: in
     assert process.stdout is not None
     try:
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(msgspec.json.encode(plan) + b"\n")
+            process.stdin.write(msgspec.json.encode(sent) + b"\n")
             process.stdin.flush()
         job.say(f"{job.target.file.title}: starting in namespaces of its own")
         for line in process.stdout:
@@ -137,15 +143,14 @@ def _command(user_namespace: bool) -> list[str]:
     ]
 
 
-def _plan(job: Job, output: Path) -> ProcessPlan:
-    file, authority = job.target.file, Authority.create()
+def _sent(job: Job, output: Path) -> Sent:
+    file, authority, user = job.target.file, Authority.create(), ordinary_user()
     assert file.process is not None
-    hooks = hooks_of(job.target)
     environment = {**os.environ, **file.environment}
     if job.flaws:
         environment["LAB_FLAWS"] = ",".join(sorted(job.flaws))
     answers = OwnAnswers(job.target.name, file.process.capabilities, file.process.retry_seconds)
-    return ProcessPlan(
+    plan = ProcessPlan(
         served=ServedPlan(
             plan=job.plan,
             prefix=WORLD_PREFIX,
@@ -156,11 +161,15 @@ def _plan(job: Job, output: Path) -> ProcessPlan:
         ),
         ca_pem=authority.certificate_pem.decode(),
         ca_key_pem=authority.private_key_pem.decode(),
-        command=file.process.command,
-        folder=str(job.target.path.resolve()),
-        hooks=str(hooks or ""),
-        own_answers=None if hooks or file.process.serves_contract else answers,
-        environment=environment,
-        user=ordinary_user(),
+        own_answers=None if _answers(job) else answers,
+        root=user is None,
         output=str(output.resolve()),
     )
+    settings = init_settings(job.target, environment, authority.certificate_pem, user, output)
+    return Sent(msgspec.Raw(msgspec.json.encode(settings)), msgspec.Raw(msgspec.json.encode(plan)))
+
+
+def _answers(job: Job) -> bool:
+    """Whether the target answers the contract, by itself or by hooks."""
+    process = job.target.file.process
+    return hooks_of(job.target) is not None or (process is not None and process.serves_contract)

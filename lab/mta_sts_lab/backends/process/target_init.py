@@ -2,7 +2,7 @@
 """Process 1 of a target that is a plain command: private copies of what it may change, then the command itself.
 
 The lab starts this file in new mount, PID, IPC and UTS namespaces, inside the target's network namespace. It reads its
-settings as one line of JSON on standard input (`inside.py` makes them) and prints what happens as lines of JSON:
+settings as one line of JSON on standard input (`settings.py` makes them) and prints what happens as lines of JSON:
 
     {"event": "up"}                             the command was started
     {"event": "ended", "status": 1}             the command ended; what it left behind goes on

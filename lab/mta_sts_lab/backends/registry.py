@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import mta_sts_lab.backends
 
 if TYPE_CHECKING:
-    from mta_sts_lab.backends.folder import TargetFolder
+    from mta_sts_lab.backends.target_folder import TargetFolder
     from mta_sts_lab.runner.context import Outlet
     from mta_sts_lab.runner.plan import Plan
 
@@ -119,4 +119,4 @@ def backend_names() -> list[str]:
 
 def _shipped_names() -> set[str]:
     modules = {module.name for module in pkgutil.iter_modules(mta_sts_lab.backends.__path__)}
-    return modules - {"registry", "folder", "local", "served"}
+    return modules - {"registry", "folder", "target_folder", "local", "served"}

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mta_sts_lab.backends.folder import TargetFolder, shipped_targets
+from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.backends.registry import Job, find_backend
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.bench.process import lab_share, timed
 from mta_sts_lab.events import Event, MessageAccepted, MessageInjected
 from mta_sts_lab.model import Case, Mode, Step, World

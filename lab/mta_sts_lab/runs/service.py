@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
-from mta_sts_lab.backends.folder import TargetFolder, find_target
+from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.in_process import check_flaws, known_flaws
 from mta_sts_lab.backends.registry import Job, find_backend
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue, NothingSelected, load_catalogue
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge

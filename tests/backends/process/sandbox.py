@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mta_sts_lab.backends.folder import Process, TargetFile, TargetFolder
 from mta_sts_lab.backends.process.run import play
 from mta_sts_lab.backends.registry import Job
+from mta_sts_lab.backends.target_folder import Process, TargetFile, TargetFolder
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge
 from mta_sts_lab.model import Verdict

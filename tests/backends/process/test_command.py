@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.backends.folder import FolderError, TargetFolder, find_target, read_folder
+from mta_sts_lab.backends.folder import FolderError, find_target, read_folder
 from mta_sts_lab.backends.process import Process, hooks_of, target_of_command
 from mta_sts_lab.backends.registry import TargetRefused
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.reports.terminal import deciding_options
 
 from tests.backends.process.sandbox import TOY_SENDER

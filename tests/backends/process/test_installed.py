@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from mta_sts_lab.backends.folder import TargetFolder
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.model import Grade
 from mta_sts_lab.targets.injection import Inject
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from mta_sts_lab.backends.folder import TargetFolder
 from mta_sts_lab.backends.registry import Backend, Built, Job, register
+from mta_sts_lab.backends.target_folder import TargetFolder
 
 
 class Docker(Backend):

@@ -14,8 +14,8 @@ import docker.errors
 import docker
 from mta_sts_lab.backends.docker.build_context import EXTRA_CA_VARIABLE, BuildContext, context_of, foreign_context
 from mta_sts_lab.backends.docker.engine import EngineError, connect
-from mta_sts_lab.backends.folder import TargetFolder
 from mta_sts_lab.backends.registry import Built
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.timeouts import BUILD_IMAGE
 

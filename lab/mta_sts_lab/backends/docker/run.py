@@ -30,9 +30,9 @@ from mta_sts_lab.backends.docker.engine import (
     sweep,
 )
 from mta_sts_lab.backends.docker.images import lab_image, target_image
-from mta_sts_lab.backends.folder import TargetFolder
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.targets.contract import TargetError

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from mta_sts_lab.backends.folder import Process as ProcessTable
-from mta_sts_lab.backends.folder import TargetFile, TargetFolder
 from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, register
+from mta_sts_lab.backends.target_folder import Process as ProcessTable
+from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 

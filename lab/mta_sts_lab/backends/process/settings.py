@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from OpenSSL import crypto
 
-from mta_sts_lab.backends.folder import TargetFolder
 from mta_sts_lab.backends.process import hooks_of
 from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.world.internet import SENDER_DOMAIN
 from mta_sts_lab.world.network import BENCHMARK_BLOCK

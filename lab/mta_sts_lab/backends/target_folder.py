@@ -1,0 +1,93 @@
+"""What a target folder says: `target.toml` as data, and where its files are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from mta_sts_lab.judge.known_failures import known_failures_file
+from mta_sts_lab.shipped_files import shipped_files
+from mta_sts_lab.targets.contract_http import PORT
+from mta_sts_lab.targets.injection import Inject
+from mta_sts_lab.timeouts import TARGET_READY
+
+#: The name of a kernel setting that each network namespace has for itself: all others would be the whole machine's.
+NetworkSetting = Annotated[str, msgspec.Meta(pattern=r"^net(\.[a-z0-9][a-z0-9_-]*)+$", max_length=100)]
+
+#: What it is set to: numbers and words, as in /proc/sys.
+SettingValue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
+
+
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the target's contract is served, inside the network of the run."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = PORT
+
+
+class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[process]`: a target that is a command of this machine. It runs in its folder, in namespaces of its own."""
+
+    #: The program and its arguments. A relative path begins at the folder.
+    command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    #: Whether the command itself serves the contract over HTTP.
+    serves_contract: bool = False
+    #: Otherwise: the folder of the executables that answer it, if there is one.
+    hooks: str = "hooks"
+    #: What the lab says for a command that answers no contract; see `mta_sts_lab.model.About`.
+    capabilities: tuple[str, ...] = ()
+    retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+
+
+class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`target.toml`, strictly."""
+
+    #: What is typed after `--target`, and a part of the names of its image and container.
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
+    title: str
+    description: str
+    #: How it is brought up: the name of a backend (see `mta_sts_lab.backends.registry`).
+    backend: str = "docker"
+    #: Seconds from the start of the container until its contract answers and its SMTP port takes mail, at the most.
+    ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
+    inject: Inject = Inject()
+    contract: Contract = Contract()
+    #: Instead of a Dockerfile: the backend is then "process".
+    process: Process | None = None
+    #: The Dockerfile; empty: the one in the folder. In a shipped folder it is relative to the repository root, and may
+    #: be another target's: the two then share its image, and `command` and `environment` tell them apart. In a folder
+    #: of one's own it is relative to that folder, and lies in it.
+    dockerfile: str = ""
+    #: What the container runs; empty: what its image says.
+    command: tuple[str, ...] = ()
+    #: Linux capabilities that the mail server cannot do without. All others are dropped.
+    capabilities_needed: tuple[str, ...] = ()
+    #: Kernel settings of the container's own network (net.*), where its defaults are not those of a machine of its own.
+    sysctls: dict[NetworkSetting, SettingValue] = msgspec.field(default_factory=dict)
+    #: Environment for the container, beside what the lab itself sets (LAB_DNS, LAB_PREFIX ...).
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFolder:
+    """A folder that keeps the contract's form."""
+
+    path: Path
+    file: TargetFile
+
+    @property
+    def name(self) -> str:
+        """The target's name: what is typed after `--target`."""
+        return self.file.name
+
+    @property
+    def known_failures(self) -> Path:
+        """Where the target's known failures are written down, if it has any."""
+        return known_failures_file(self.path)
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it came with the lab: it is below `docker/` of the repository."""
+        return self.path.resolve().is_relative_to(shipped_files() / "docker")

@@ -340,6 +340,20 @@ class LabFailed(Fact, frozen=True):
     error: str
 
 
+class LabUnhealthy(Fact, frozen=True):
+    """The lab itself was not in order for a while: what a target did meanwhile proves nothing against it.
+
+    `part` is event loop, clock, name server, policy host or mx. A fact about the whole run has no case.
+    """
+
+    part: str
+    observed: str
+    #: How long it had been so when it was noticed.
+    seconds: float = 0.0
+    #: Whether it stays so until the end of the run.
+    lasting: bool = False
+
+
 class DeadlinePassed(Fact, frozen=True):
     """A wait ended without what it waited for. `deadline` is the name in `mta_sts_lab.timeouts`."""
 
@@ -383,6 +397,7 @@ AnyFact = (
     | QueueListed
     | LogRead
     | LabFailed
+    | LabUnhealthy
     | DeadlinePassed
 )
 

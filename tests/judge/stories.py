@@ -154,6 +154,18 @@ def accepted(
     )
 
 
+def stripped(session: str) -> SmtpSaid:
+    """What the wire shows of the strip: the line that did not come through."""
+    return SmtpSaid(
+        session=session, speaker="attacker", line="", secured=False, altered=True, instead_of="250-STARTTLS"
+    )
+
+
+def quits(session: str, secured: bool = True) -> SmtpSaid:
+    """What shows that the target has read the reply to its message."""
+    return SmtpSaid(session=session, speaker="sender", line="QUIT", secured=secured)
+
+
 def resisted_attempt(case_id: str, session: str) -> list[AnyFact]:
     """One attempt under the strip: the sender looks, sees no STARTTLS, and leaves."""
     return [
@@ -161,6 +173,7 @@ def resisted_attempt(case_id: str, session: str) -> list[AnyFact]:
         connection(case_id, session),
         SmtpSaid(session=session, speaker="sender", line="EHLO mta.sender.example", secured=False),
         AttackFired(attack="strip_starttls", channel="smtp", session=session, detail="removed 250-STARTTLS"),
+        stripped(session),
         SmtpSaid(session=session, speaker="sender", line="QUIT", secured=False),
         ConnectionClosed(session=session),
     ]
@@ -173,10 +186,12 @@ def taken_in_attempt(case_id: str, session: str) -> list[AnyFact]:
         connection(case_id, session),
         SmtpSaid(session=session, speaker="sender", line="EHLO mta.sender.example", secured=False),
         AttackFired(attack="strip_starttls", channel="smtp", session=session, detail="removed 250-STARTTLS"),
+        stripped(session),
         SmtpSaid(session=session, speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False),
         TokenRead(session=session, token=token(case_id, "attack"), secured=False, reader="attacker"),
         connection(case_id, f"{session}-behind", via=session),
         accepted(case_id, "attack", f"{session}-behind", secured=True, via=session),
+        quits(session, secured=False),
         ConnectionClosed(session=session),
     ]
 
@@ -216,6 +231,7 @@ def recovered(case_id: str) -> list[Line]:
         connection(case_id, "honest-2"),
         TlsEstablished(session="honest-2", version="TLSv1.3", certificate="valid"),
         accepted(case_id, "attack", "honest-2"),
+        quits("honest-2"),
         gone(case_id),
         StepEnded(),
         CaseEnded(),

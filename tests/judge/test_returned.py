@@ -28,6 +28,7 @@ from tests.judge.stories import (
     held,
     injected,
     prime,
+    quits,
     reasons,
     record,
     resisted,
@@ -116,7 +117,8 @@ def test_a_second_copy_after_the_lab_cut_a_session_off_is_not_the_targets(deadli
     lines = [(ENFORCE, "recover", fact) for fact in (passed, *second)]
     honest = verdict(record(story[: arrived + 1] + lines + story[arrived + 1 :], taken_in()))
     assert "arrived-twice" in reasons(honest), "where nobody is on the path the lab cuts nothing off"
-    story[arrived] = (ENFORCE, "recover", behind)
+    story[arrived : arrived + 1] = [(ENFORCE, "recover", behind)]
+    story.append((ENFORCE, "recover", quits("an attacker's")))
     found = verdict(record(story[: arrived + 1] + lines + story[arrived + 1 :], taken_in()))
     if deadline == "recover":
         assert found.grade is Grade.FAIL

@@ -54,6 +54,7 @@ from tests.judge.stories import (
     injected,
     mx_query,
     prime,
+    quits,
     reasons,
     record,
     recovered,
@@ -192,6 +193,7 @@ class TestAbsenceIsProved:
         smuggled = [
             (ENFORCE, "attack", connection(ENFORCE, "other")),
             (ENFORCE, "attack", accepted(ENFORCE, "attack", "other", role="attacker-mx")),
+            (ENFORCE, "attack", quits("other")),
         ]
         found = verdict(record(story[:ending] + smuggled + story[ending:], taken_in()))
         assert found.grade is Grade.FAIL

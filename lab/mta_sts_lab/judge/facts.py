@@ -37,7 +37,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.sessions import Session, Sessions
 from mta_sts_lab.model import Outcome
-from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_record_name
+from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import MAILBOX
 
 _Fact = TypeVar("_Fact", bound=Fact)
@@ -121,8 +121,28 @@ class CaseFacts:
         return next(iter(self.of_kind(MessageInjected, step)), None)
 
     def fired(self, attack: str, step: str) -> list[Event]:
-        """Return the events that show an attack taking effect in a step."""
-        return [event for event, fact in self.of_kind(AttackFired, step) if fact.attack == attack]
+        """Return the events that show an attack taking effect in a step, if the wire shows it too."""
+        fired = [(event, fact) for event, fact in self.of_kind(AttackFired, step) if fact.attack == attack]
+        return [event for event, fact in fired if self._on_the_wire(event, fact)]
+
+    def _on_the_wire(self, event: Event, fired: AttackFired) -> bool:
+        """Whether the record shows what an attack did, and not only that it says so.
+
+        That is an answer that it forged; a connection denied, or a policy host that nobody could reach any more; a line
+        that it altered, a certificate that it showed, or a host that never said a word.
+        """
+        if fired.channel == "dns":
+            answers = self.of_kind(DnsAnswered, event.step)
+            return any(answer.tampered_by == fired.attack for _, answer in answers)
+        if not fired.session:
+            return not [one for one in self.policy_host_reached() if one.step == event.step and one.at > event.at]
+        session = self.session(fired.session)
+        if session.denied or (session.failed is not None and session.failed.certificate):
+            return True
+        if session.established is not None:
+            return session.established.shown_by == fired.attack
+        heard = [one for one in session.lines if one.speaker != "sender"]
+        return not heard or any(one.altered and one.line != one.instead_of for one in heard)
 
     def contacts(self, after: float = 0.0) -> list[Event]:
         """Return the events by which the target tried to deliver.
@@ -189,6 +209,16 @@ class CaseFacts:
         accepted = [event for event, fact in self.of_kind(ConnectionAccepted) if fact.role == "policy-host"]
         denied = [event for event, fact in self.of_kind(ConnectionDenied) if fact.role == "policy-host"]
         return accepted + denied
+
+    def set_out_for_the_policy(self) -> list[Event]:
+        """Return what shows that the target wanted the policy: a host that is down is asked for, and never reached."""
+        host = policy_host_name(self.domain)
+        asked = [
+            event
+            for event, fact in self.of_kind(DnsAnswered)
+            if fact.type in ("A", "AAAA") and canonical(fact.name) == host
+        ]
+        return self.policy_host_reached() + asked
 
     def policy_fetched(self, before: float) -> list[Event]:
         """Return the policy requests that were answered with 200 before a point in time."""

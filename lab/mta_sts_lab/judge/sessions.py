@@ -44,6 +44,8 @@ class Session:
     legs: list[Session] = field(default_factory=list)
     #: When it ended, in seconds since the run began. A connection that was denied ended at once.
     ended: float | None = None
+    #: Whether it was not served: refused, reset or stalled.
+    denied: bool = False
     #: The first handshake that finished on the lab's side, and the last failure or alert: a client may reject a
     #: certificate after the handshake (RFC 8446, section 4.4.2.4).
     established: TlsEstablished | None = None
@@ -102,7 +104,7 @@ class Sessions:
                     self.of(fact.via).legs.append(session)
             case ConnectionDenied() as fact:
                 session = self.of(fact.session)
-                session.role, session.host, session.ended = fact.role, fact.host, event.at
+                session.role, session.host, session.ended, session.denied = fact.role, fact.host, event.at, True
                 session.address, session.port = fact.address, fact.port
             case ConnectionClosed(session=name):
                 self.of(name).ended = event.at

@@ -10,6 +10,7 @@ from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import Event, MessageAccepted, MessageInjected, TokenRead
 from mta_sts_lab.judge.checks import Scope, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
+from mta_sts_lab.judge.checks.premises import with_premises
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.judge.why_held import why_held
@@ -100,7 +101,7 @@ def _failed(error: Exception, where: str, step: str = "") -> Judgement:
 def judge_case(view: CaseView) -> Verdict:
     """Return the verdict on one case."""
     unsupported = list(_run(Scope.SUPPORT, view))
-    judgements = unsupported or list(_judgements(view))
+    judgements = unsupported or list(with_premises(view, _judgements(view)))
     events = view.facts.events
     return Verdict(
         case=view.case.id,

@@ -114,7 +114,7 @@ class CaseView:
         That is the lab's doing or the machine's (a fetch that timed out), and no judgement on the target. One that
         never set out for the policy is another matter: it has no such excuse.
         """
-        set_out = [event for event in self.facts.policy_host_reached() if event.at < message.until]
+        set_out = [event for event in self.facts.set_out_for_the_policy() if event.at < message.until]
         return bool(set_out) and not self.facts.policy_fetched(message.until)
 
     def forbids_clear(self, step: Step) -> bool:

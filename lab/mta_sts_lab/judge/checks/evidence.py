@@ -180,11 +180,12 @@ def target_contact(view: CaseView, step: Step) -> Iterator[Judgement]:
 def attack_fired(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The tampering has to be on record, or nothing was resisted."""
     for attack in step.attacks:
-        if _must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
+        if must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
             yield inconclusive("attack-not-fired", f"{attack.name} never took effect", step.name)
 
 
-def _must_fire(view: CaseView, attack: AttackUse) -> bool:
+def must_fire(view: CaseView, attack: AttackUse) -> bool:
+    """Whether a step proves nothing unless this attack took effect in it."""
     if attack.optional:
         return False
     return not (view.case.mode is Mode.ABSENT and attack.name in _POLICY_CHANNEL_ATTACKS)

@@ -1,0 +1,127 @@
+"""What a finding rests on besides the target's own doing. Where that is not on record, nothing is proved against it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from mta_sts_lab.check_registry import check_id
+from mta_sts_lab.events import DnsAnswered, Event, LabUnhealthy, MessageAccepted, SenderLeft, SmtpSaid
+from mta_sts_lab.judge.checks.evidence import must_fire
+from mta_sts_lab.judge.checks.monitors import no_duplicate_delivery
+from mta_sts_lab.judge.checks.outcome import message_outcome
+from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.judge.view import CaseView, numbers
+from mta_sts_lab.model import Grade, Harm, Judgement, Outcome, Step
+
+#: The reason of what cannot be proved because the lab itself was not in order. Such a case is worth another try.
+LAB_UNHEALTHY = "lab-not-in-order"
+
+#: What the lab answers to no question about a case unless an attack wants it to.
+_NEVER_HONEST = ("SERVFAIL", "TIMEOUT")
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is missing for a finding, with the events that show it."""
+
+    reason: str
+    observed: str
+    evidence: tuple[int, ...] = ()
+    blame: str = "nobody"
+
+
+def with_premises(view: CaseView, judgements: Iterable[Judgement]) -> Iterator[Judgement]:
+    """Yield the judgements on a case, and instead of a finding that lacks a premise that nothing is proved."""
+    unhealthy = _lab_unhealthy(view)
+    for one in judgements:
+        doubt = (unhealthy or _doubt(view, one)) if one.grade in (Grade.FAIL, Grade.WEAK) else None
+        yield one if doubt is None else _unproved(one, doubt)
+
+
+def _unproved(found: Judgement, doubt: Doubt) -> Judgement:
+    return replace(
+        found,
+        grade=Grade.INCONCLUSIVE,
+        reason=doubt.reason,
+        obligation="",
+        observed=f"{found.reason}, but {doubt.observed}",
+        blame=doubt.blame,
+        evidence=(*doubt.evidence, *found.evidence),
+        harm=Harm.NONE,
+    )
+
+
+def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
+    if found.check == check_id(no_duplicate_delivery):
+        return _reply_not_read(view, found)
+    step = next((one for one in view.case.steps if one.name == found.step), None)
+    if step is not None and found.check == check_id(message_outcome):
+        return _attack_not_in_force(view, step)
+    return None
+
+
+def _lab_unhealthy(view: CaseView) -> Doubt | None:
+    """The lab's own faults while the case was played, and failures of DNS that no attack wanted."""
+    if not view.facts.events:
+        return None
+    began, ended = view.facts.events[0].at, view.end
+    found = [(event, fact.observed) for event, fact in view.facts.of_kind(LabUnhealthy)]
+    for event, fact in view.of_run.of_kind(LabUnhealthy):
+        # The reports of a day come after the case, and are wrong when the clock has moved.
+        last = math.inf if fact.lasting and view.case.is_about_reports else ended
+        if event.at - fact.seconds <= last and (fact.lasting or event.at >= began):
+            found.append((event, fact.observed))
+    for event, answer in view.facts.of_kind(DnsAnswered):
+        if answer.rcode in _NEVER_HONEST and not answer.tampered_by:
+            found.append((event, f"the lab answered {answer.name} {answer.type} with {answer.rcode}, and no attack"))
+    if not found:
+        return None
+    observed = f"the lab was not in order: {found[0][1]}"
+    return Doubt(LAB_UNHEALTHY, observed, numbers([event for event, _ in found]), "lab")
+
+
+def _attack_not_in_force(view: CaseView, step: Step) -> Doubt | None:
+    """An attack that did not take effect is no reason for what became of the message.
+
+    A message that left unprotected is the sender's own doing, attack or no attack.
+    """
+    message = view.message(step)
+    if message is None or message.outcome() in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED):
+        return None
+    for attack in step.attacks:
+        if must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
+            return Doubt("attack-not-in-force", f"{attack.name} never took effect in this step")
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A second copy
+
+
+def _reply_not_read(view: CaseView, found: Judgement) -> Doubt | None:
+    """A target that has not read the reply to its first copy has to send a second one (RFC 5321, section 4.5.4.1)."""
+    step = next(one for one in view.case.steps if one.name == found.step)
+    message = view.message_at_the_end(step)
+    assert message is not None
+    unread = [event for event in _copies_before_the_last(message) if not _reply_read(view.facts, event)]
+    if not unread:
+        return None
+    observed = "nothing shows that the target had read the reply to the first: the lab may have cut it off"
+    return Doubt("reply-not-read", observed, numbers(unread))
+
+
+def _copies_before_the_last(message: MessageFacts) -> list[Event]:
+    return [event for event, _ in message.copies()[:-1]]
+
+
+def _reply_read(facts: CaseFacts, accepted: Event) -> bool:
+    """Whether the target went on in the session after the reply to its message, or ended the session itself."""
+    copy = next(fact for event, fact in facts.of_kind(MessageAccepted) if event is accepted)
+    session = copy.via or copy.session
+    went_on = any(
+        event.number > accepted.number and fact.session == session and fact.speaker == "sender" and fact.line != "."
+        for event, fact in facts.of_kind(SmtpSaid)
+    )
+    return went_on or any(fact.session == session for _, fact in facts.of_kind(SenderLeft))

@@ -1,0 +1,209 @@
+"""A finding names what it rests on besides the target's doing. Where that is missing nothing is proved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from mta_sts_lab.events import (
+    AnyFact,
+    AttackFired,
+    BounceReceived,
+    CaseEnded,
+    ConnectionAccepted,
+    ConnectionClosed,
+    DnsAnswered,
+    LabUnhealthy,
+    MessageAccepted,
+    PolicyRequested,
+    SenderLeft,
+    SmtpSaid,
+    StepBegan,
+    StepEnded,
+    TlsEstablished,
+)
+from mta_sts_lab.model import Case, Grade, Mode, Verdict
+
+from tests.judge.stories import (
+    CASES,
+    DOMAIN,
+    ENFORCE,
+    Line,
+    accepted,
+    case,
+    connection,
+    injected,
+    mx_query,
+    prime,
+    quits,
+    reasons,
+    record,
+    resisted,
+    stripped,
+    taken_in,
+    taken_in_attempt,
+    token,
+    verdict,
+    without,
+)
+
+
+def _attacked(*facts: AnyFact, first: list[Line] | None = None, cases: tuple[Case, ...] = ()) -> Verdict:
+    """Judge the case under enforce with these facts in its attack step."""
+    step = [StepBegan(attacks=("strip_starttls",)), injected(ENFORCE, "attack"), *facts, StepEnded()]
+    after: list[AnyFact] = [StepBegan(), StepEnded(), CaseEnded()]
+    story = [(ENFORCE, "attack", fact) for fact in step] + [(ENFORCE, "recover", fact) for fact in after]
+    return verdict(record((first or prime(ENFORCE)) + story, taken_in(), cases=cases))
+
+
+def _delivered(session: str) -> list[AnyFact]:
+    return [
+        mx_query(ENFORCE),
+        connection(ENFORCE, session),
+        TlsEstablished(session=session, version="TLSv1.3", certificate="valid"),
+        accepted(ENFORCE, "attack", session),
+        quits(session),
+    ]
+
+
+class TestTheAttackWasInForce:
+    def test_a_delivery_without_the_attack_is_no_finding(self) -> None:
+        found = _attacked(*_delivered("spared"))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert {"attack-not-in-force", "attack-not-fired"} <= reasons(found)
+
+    def test_one_that_the_attack_met_is(self) -> None:
+        fired = AttackFired(attack="strip_starttls", channel="smtp", session="met", detail="removed 250-STARTTLS")
+        met = [connection(ENFORCE, "met"), fired, stripped("met"), ConnectionClosed(session="met")]
+        found = _attacked(*met, *_delivered("spared"))
+        assert "attack-not-in-force" not in reasons(found)
+
+    def test_a_bounce_without_the_attack_is_no_finding(self) -> None:
+        bounced = BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.1")
+        assert _attacked(mx_query(ENFORCE), bounced).grade is Grade.INCONCLUSIVE
+
+    def test_what_leaves_in_clear_is_a_finding_all_the_same(self) -> None:
+        spared = without(
+            [(ENFORCE, "attack", fact) for fact in taken_in_attempt(ENFORCE, "bare")],
+            lambda fact: isinstance(fact, AttackFired),
+        )
+        found = _attacked(*(fact for _, _, fact in spared))
+        assert found.grade is Grade.FAIL
+        assert {"delivered-clear", "read-in-clear", "attack-not-fired"} <= reasons(found)
+
+
+class TestTheWireShowsIt:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            SmtpSaid(session="", speaker="mx", line="250-STARTTLS", secured=False),
+            SmtpSaid(
+                session="", speaker="mx", line="250-STARTTLS", secured=False, altered=True, instead_of="250-STARTTLS"
+            ),
+        ],
+    )
+    def test_an_attack_that_says_so_and_does_nothing(self, line: SmtpSaid) -> None:
+        idle = [
+            (name, step, msgspec.structs.replace(line, session=fact.session) if _is_strip(fact) else fact)
+            for name, step, fact in resisted()
+        ]
+        found = verdict(record(idle, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "attack-not-fired" in reasons(found)
+        assert verdict(record(resisted(), taken_in())).grade is Grade.PASS
+
+    def test_a_control_case_of_which_it_only_says_so(self) -> None:
+        said = SmtpSaid(session="", speaker="mx", line="250-STARTTLS", secured=False)
+        idle = [
+            (name, step, msgspec.structs.replace(said, session=fact.session) if _is_strip(fact) else fact)
+            for name, step, fact in taken_in()
+        ]
+        found = verdict(record(resisted(), idle))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "control-not-sound" in reasons(found)
+
+    @pytest.mark.parametrize("tampered_by", ["", "forge_mx"])
+    def test_a_forged_answer(self, tampered_by: str) -> None:
+        forged = DnsAnswered(name=DOMAIN[ENFORCE], type="MX", transport="udp", rcode="NOERROR", tampered_by=tampered_by)
+        fired = AttackFired(attack="forge_mx", channel="dns", detail="")
+        attack = replace(CASES[ENFORCE].steps[1].attacks[0], name="forge_mx", channel="dns")
+        cases = tuple(_with_attack(case(mode, ("deferred",)), attack) for mode in (Mode.ENFORCE, Mode.ABSENT))
+        found = _attacked(fired, forged, cases=cases)
+        assert ("attack-not-fired" in reasons(found)) is not bool(tampered_by)
+
+
+def _is_strip(fact: AnyFact) -> bool:
+    return isinstance(fact, SmtpSaid) and fact.altered
+
+
+def _with_attack(changed: Case, attack: object) -> Case:
+    steps = tuple(replace(one, attacks=(attack,)) if one.name == "attack" else one for one in changed.steps)
+    return replace(changed, steps=steps)
+
+
+class TestTheReplyWasRead:
+    @pytest.mark.parametrize(
+        ("shown", "reason"),
+        [
+            (quits("honest-2"), "arrived-twice"),
+            (SenderLeft(session="honest-2"), "arrived-twice"),
+            (ConnectionClosed(session="honest-2"), "reply-not-read"),
+            (quits("honest-9"), "reply-not-read"),
+        ],
+    )
+    def test_a_second_copy(self, shown: AnyFact, reason: str) -> None:
+        story = without(resisted(), lambda fact: fact == quits("honest-2"))
+        again = accepted(ENFORCE, "attack", "honest-3")
+        lines = [*story, (ENFORCE, "recover", shown), (ENFORCE, "recover", again)]
+        found = verdict(record(lines, taken_in()))
+        assert found.grade is (Grade.FAIL if reason == "arrived-twice" else Grade.INCONCLUSIVE)
+        assert reasons(found) == {reason}
+
+
+class TestThePolicyWasGot:
+    def test_a_policy_host_that_was_asked_for_and_never_reached(self) -> None:
+        gone = (PolicyRequested, ConnectionClosed)
+        lines = without(
+            prime(ENFORCE),
+            lambda fact: isinstance(fact, gone) or (isinstance(fact, ConnectionAccepted) and fact.role != "mx"),
+        )
+        never = _attacked(*taken_in_attempt(ENFORCE, "bare"), first=lines)
+        assert never.grade is Grade.FAIL, "it never set out for the policy"
+        asked = DnsAnswered(name=f"mta-sts.{DOMAIN[ENFORCE]}", type="A", transport="udp", rcode="NOERROR")
+        found = _attacked(*taken_in_attempt(ENFORCE, "bare"), first=[*lines, (ENFORCE, "prime", asked)])
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "not-primed" in reasons(found)
+
+
+class TestTheLabWasInOrder:
+    @pytest.mark.parametrize(
+        ("fault", "of_case", "hit"),
+        [
+            (LabUnhealthy(part="mx", observed="mx1 does not answer"), True, True),
+            (LabUnhealthy(part="event loop", observed="stood still", seconds=9.0), False, True),
+            (LabUnhealthy(part="clock", observed="moved", lasting=True), False, True),
+            (DnsAnswered(name="x", type="A", transport="udp", rcode="SERVFAIL"), True, True),
+            (DnsAnswered(name="x", type="A", transport="udp", rcode="SERVFAIL", tampered_by="it"), True, False),
+            (DnsAnswered(name="x", type="A", transport="udp", rcode="NXDOMAIN"), True, False),
+        ],
+    )
+    def test_a_fault_of_the_lab_in_a_case(self, fault: AnyFact, of_case: bool, hit: bool) -> None:
+        story = [*prime(ENFORCE), *taken_in(ENFORCE)[len(prime(ENFORCE)) :]]
+        middle = next(n for n, line in enumerate(story) if isinstance(line[2], MessageAccepted) and line[1] == "attack")
+        story.insert(middle, (ENFORCE if of_case else "", "attack" if of_case else "", fault))
+        found = verdict(record(story, taken_in()))
+        assert found.grade is (Grade.INCONCLUSIVE if hit else Grade.FAIL)
+        assert ("lab-not-in-order" in reasons(found)) is hit
+
+    @pytest.mark.parametrize("lasting", [False, True])
+    def test_a_fault_before_or_after_the_case(self, lasting: bool) -> None:
+        fault = LabUnhealthy(part="clock", observed="moved", lasting=lasting)
+        before = verdict(record([("", "", fault)], taken_in(ENFORCE), taken_in()))
+        assert before.grade is (Grade.INCONCLUSIVE if lasting else Grade.FAIL)
+        after = verdict(record(taken_in(ENFORCE), taken_in(), [("", "", fault)]))
+        assert after.grade is Grade.FAIL
+
+    def test_a_pass_stays_one(self) -> None:
+        fault: Line = (ENFORCE, "attack", LabUnhealthy(part="mx", observed="mx1 does not answer"))
+        assert verdict(record([*resisted(), fault], taken_in())).grade is Grade.PASS

@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from mta_sts_lab.attacks.forge_policy_id import FORGED_ID
-from mta_sts_lab.attacks.toolkit.attack import UnknownParameter
+from mta_sts_lab.attacks.toolkit.attack import DnsContext, UnknownParameter
 from mta_sts_lab.attacks.toolkit.controller import AttackController, ConflictingAttacks, UnknownHost
+from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.events import AttackFired, ConnectionClosed, ConnectionDenied, LabFailed, SmtpSaid
 from mta_sts_lab.model import AttackUse, Case, Mode, MxHost, Step, World
 from mta_sts_lab.record import Recorder
@@ -205,3 +206,15 @@ async def test_ending_what_never_began_is_nothing() -> None:
     async with attacked_case() as field:
         await field.attack_controller.end(field.world)
         assert not field.facts(SmtpSaid)
+
+
+async def test_a_forger_that_changes_nothing_does_not_fire(monkeypatch: pytest.MonkeyPatch) -> None:
+    def idle(_: DnsContext, __: Question, answer: Answer) -> Answer:
+        return replace(answer, tampered_by="forge_mx")
+
+    monkeypatch.setitem(ATTACKS, "forge_mx", replace(ATTACKS["forge_mx"], tamper=idle))
+    async with attacked_case() as field:
+        honest = field.ask(field.world.domain, "MX")
+        await field.attack_controller.begin(field.world, (AttackUse("forge_mx", "dns"),))
+        assert field.ask(field.world.domain, "MX") == honest
+        assert field.fired() == []

@@ -407,3 +407,22 @@ def test_a_sender_who_ends_tls_is_heard_in_clear() -> None:
     assert stage.said[Side.SENDER].startswith(b"503 ")
     stage.end(Side.SENDER)
     assert stage.over
+
+
+def test_a_line_that_is_only_said_to_be_altered_fires_nothing() -> None:
+    def idle(session: Session) -> Script:
+        yield from session.relay_greeting()
+        command = yield from session.read_command()
+        assert command is not None
+        same = [Line("250-mx"), Line("250 STARTTLS", altered=True, instead_of="250-STARTTLS"), Line("250 HELP")]
+        yield from session.relay(command, lambda _: same, "changed nothing")
+        yield from session.answer_with_more(reply(220, "go on"), (), "glued nothing behind it")
+        yield from session.say_raw(b"", "said nothing")
+
+    stage = rehearse(idle)
+    stage.hear(Side.RECEIVER, b"220 hello\r\n")
+    stage.hear(Side.SENDER, b"EHLO a\r\n")
+    stage.hear(Side.RECEIVER, b"250-mx\r\n250-STARTTLS\r\n250 HELP\r\n")
+    assert ("mx", "250-STARTTLS") in said(stage)
+    assert not any(fact.altered for fact in stage.facts if isinstance(fact, SmtpSaid))
+    assert not [fact for fact in stage.facts if isinstance(fact, AttackFired)]

@@ -70,7 +70,7 @@ class DnsContext:
 class DnsAttack:
     """An attack on DNS answers.
 
-    `tamper` returns another answer, or the very same object to leave it alone. `detail` says what was done once it has
+    `tamper` returns another answer; one with the same content leaves it alone. `detail` says what was done once it has
     taken effect.
     """
 

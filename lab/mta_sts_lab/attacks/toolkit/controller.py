@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -211,9 +211,10 @@ class AttackController:
 
         def tamper(question: Question, answer: Answer) -> Answer:
             forged = attack.tamper(attacked, question, answer)
-            if forged is not answer:
-                fire(attack.detail(attacked))
-            return forged
+            if (forged.rcode, forged.records) == (answer.rcode, answer.records):
+                return answer
+            fire(attack.detail(attacked))
+            return forged if forged.tampered_by else replace(forged, tampered_by=attack.form.name)
 
         return tamper
 

@@ -60,6 +60,12 @@ def fire_once(
     return fire
 
 
+def _as_it_is(line: Line) -> Line:
+    """Return a line that is only said to be altered as the unaltered one it is."""
+    same = line.said[:3] + line.said[4:] == line.instead_of[:3] + line.instead_of[4:]
+    return Line(line.said) if line.altered and line.instead_of and same else line
+
+
 class Session:
     """A session between a sender and a receiver, with an attacker in between who plays a script.
 
@@ -245,7 +251,7 @@ class Session:
         Which line is the last may change with a removal; the hyphen or space behind the code follows, and does not
         count as the attacker's hand.
         """
-        lines = punctuate(list(lines))
+        lines = [_as_it_is(line) for line in punctuate(list(lines))]
         if detail and any(line.altered for line in lines):
             self.fire(detail)
         for line in lines:
@@ -258,7 +264,9 @@ class Session:
 
     def answer_with_more(self, genuine: Reply, forged: Iterable[Reply], detail: str) -> Steps[None]:
         """Give the sender a genuine reply with forged ones behind it, in one segment."""
-        self.fire(detail)
+        forged = list(forged)
+        if forged:
+            self.fire(detail)
         for line in genuine.lines:
             self._said("mx", Line(line))
         segment = genuine.raw
@@ -270,7 +278,8 @@ class Session:
 
     def say_raw(self, octets: bytes, detail: str) -> Steps[None]:
         """Send the sender octets that are no SMTP."""
-        self.fire(detail)
+        if octets:
+            self.fire(detail)
         yield Send(Side.SENDER, octets)
 
     # -- passing on

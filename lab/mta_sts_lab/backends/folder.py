@@ -62,7 +62,10 @@ def read_folder(path: Path) -> TargetFolder:
         target = msgspec.convert(document, TargetFile)
         folder = TargetFolder(path, replace(target, backend="process") if target.process else target)
     except OSError as error:
-        raise FolderError(f"{file}: cannot be read: {error.strerror}") from error
+        raise FolderError(
+            f"{file}: cannot be read: {error.strerror}; "
+            "a target's folder has a file target.toml (docs/adding-an-mta.md describes it)"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise FolderError(f"{file}: {error}; legal keys are {_legal_keys()}") from error
     if folder.file.backend not in backend_names():

@@ -64,7 +64,7 @@ TargetNames = Annotated[
 ]
 Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
 FlawNames = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
-Out = Annotated[Path, typer.Option("--out", help="Where the folder of the run goes.")]
+Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")]
 
 
@@ -110,7 +110,9 @@ def run(
         str | None,
         typer.Option("--command", help="Instead of --target: a program of this machine, run in namespaces of its own."),
     ] = None,
-    smtp: Annotated[int, typer.Option("--smtp", help="The port on which --command takes mail.")] = 25,
+    smtp: Annotated[
+        int | None, typer.Option("--smtp", help="The port on which --command takes mail.", show_default="25")
+    ] = None,
     ready: Annotated[
         float | None, typer.Option("--ready", help="Seconds that --command has until it takes mail.", min=0.1)
     ] = None,
@@ -121,12 +123,14 @@ def run(
 
     if command is not None and (target or flaw):
         _refuse("--command is a target of its own; leave out --target and --flaw")
+    if command is None and (smtp is not None or ready is not None):
+        _refuse("--smtp and --ready describe the program of --command, which is missing: --command './mymta'")
     names = named_targets(target or ["reference"])
     request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
     if command is not None:
         from mta_sts_lab.backends.process import target_of_command
 
-        request = replace(request, unnamed_target=target_of_command(command, smtp, ready))
+        request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
     if len(names) > 1 and json:
         _refuse(_NOT_ONE_DOCUMENT)
     if len(names) > 1:

@@ -50,7 +50,7 @@ CASES: list[tuple[str, Mail, set[tuple[str, str, Grade]]]] = [
     (
         "another report-type",
         replace(GOOD, report_type="delivery-status"),
-        {("RPT-5.3-02", "another-report-type", FAIL)},
+        {("MPR-3-02", "another-report-type", FAIL)},
     ),
     (
         "a single part",

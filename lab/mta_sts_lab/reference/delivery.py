@@ -102,7 +102,11 @@ class Delivery:
         route = await find_route(self.resolver, domain)
         if isinstance(route, NoRoute):
             return Failed(route.reason, route.status) if route.permanent else Deferred(route.reason)
-        return await self._to_hosts(envelope, domain, route.hosts, None, tally)
+        hosts = route.hosts
+        if self.flaws.holds_reports_for_unlisted_hosts:
+            found = await self.discovery.discover(domain)
+            hosts = tuple(host for host in hosts if found.policy is None or found.policy.allows(host))
+        return await self._to_hosts(envelope, domain, hosts, None, tally)
 
     async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
         found = Discovered(None) if literal_address(domain) else await self.discovery.discover(domain)

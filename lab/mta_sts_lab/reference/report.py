@@ -18,8 +18,13 @@ from mta_sts_lab.reference.report_counts import AppliedPolicy, CountedDay, Failu
 _TOO_HIGH = 1000
 
 
+#: Characters: above the longest reply line of SMTP, which is the longest thing that a reporter may quote.
+_WHOLE_LOG = 600
+
+
 def spoil(report: dict[str, Any], flaws: Flaws) -> None:
     """Change a report in place, as the flaws say."""
+    _spoil_members(report, flaws)
     if flaws.writes_null_contact:
         report["contact-info"] = None
     if flaws.ends_day_at_24:
@@ -39,6 +44,25 @@ def spoil(report: dict[str, Any], flaws: Flaws) -> None:
         report["policies"] += [_under_the_mx(block) for block in report["policies"] if block["policy"].get("mx-host")]
     if flaws.writes_policies_as_object and len(report["policies"]) == 1:
         [report["policies"]] = report["policies"]
+
+
+def _spoil_members(report: dict[str, Any], flaws: Flaws) -> None:
+    if flaws.leaves_out_organization:
+        del report["organization-name"]
+    if flaws.writes_lone_surrogate:
+        report["organization-name"] += " \ud83d"
+    if flaws.writes_number_beyond_double:
+        report["report-number"] = 2**70 + 1
+    if flaws.writes_dates_without_time:
+        report["date-range"] = {name: moment.partition("T")[0] for name, moment in report["date-range"].items()}
+
+
+def _spoil_text(text: str, flaws: Flaws) -> str:
+    if flaws.writes_trailing_comma:
+        return text[:-1] + ",}"
+    if flaws.writes_member_twice:
+        return text[:-1] + ', "organization-name": "another"}'
+    return text
 
 
 def in_u_labels(name: str) -> str:
@@ -61,6 +85,8 @@ def _spoil_list(block: dict[str, Any], flaws: Flaws) -> None:
     if flaws.tells_first_trouble_only and entries:
         entries[0]["failed-session-count"] = sum(entry["failed-session-count"] for entry in entries)
         block["failure-details"] = entries[:1]
+    if flaws.leaves_out_broken_handshakes:
+        block["failure-details"] = [entry for entry in entries if entry["result-type"] != "validation-failure"]
     if flaws.lists_every_session and entries:
         block["failure-details"] = [
             entry | {"failed-session-count": 1} for entry in entries for _ in range(entry["failed-session-count"])
@@ -71,11 +97,15 @@ def _spoil_counts(block: dict[str, Any], flaws: Flaws) -> None:
     summary, entries = block["summary"], block.get("failure-details", [])
     if flaws.counts_every_session_as_successful:
         summary["total-successful-session-count"] += summary["total-failure-session-count"]
+    if flaws.quotes_success_count:
+        summary["total-successful-session-count"] = str(summary["total-successful-session-count"])
     for entry in entries:
         if flaws.counts_all_failures_in_each_entry:
             entry["failed-session-count"] = summary["total-failure-session-count"]
         if flaws.lays_all_failures_to_last_host and "receiving-mx-hostname" in entry:
             entry["receiving-mx-hostname"] = block["policy"].get("mx-host", [entry["receiving-mx-hostname"]])[-1]
+    if flaws.quotes_failure_count:
+        summary["total-failure-session-count"] = str(summary["total-failure-session-count"])
 
 
 def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:
@@ -94,6 +124,11 @@ def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws:
     if flaws.names_mx_as_policy_domain:
         hosts = [one["receiving-mx-hostname"] for one in failures if "receiving-mx-hostname" in one]
         policy["policy-domain"] = (hosts or policy["mx-host"] or [policy["policy-domain"]])[0]
+    if flaws.collects_mx_lines:
+        others = [line for line in policy["policy-string"] if not line.startswith("mx:")]
+        policy["policy-string"] = [*others, "mx: " + ", ".join(policy["mx-host"])]
+    if flaws.repeats_policy_lines:
+        policy["policy-string"] *= 2
     if flaws.cuts_policy_string:
         policy["policy-string"] = [line for line in policy["policy-string"] if not line.startswith("mx:")]
     if flaws.writes_policy_string_as_string:
@@ -104,19 +139,53 @@ def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws:
         policy["mx-host"] = ",".join(policy["mx-host"])
 
 
+#: Flaws of result types: the switch, the right type, and the type that is reported instead.
+_WRONG_TYPES = (
+    ("names_wrong_result_type", "starttls-not-supported", "validation-failure"),
+    ("writes_unregistered_result_type", "starttls-not-supported", "starttls-missing"),
+    ("reports_mismatch_as_expired", "certificate-host-mismatch", "certificate-expired"),
+    ("reports_expired_as_mismatch", "certificate-expired", "certificate-host-mismatch"),
+    ("reports_untrusted_as_mismatch", "certificate-not-trusted", "certificate-host-mismatch"),
+    ("reports_broken_handshake_as_no_starttls", "validation-failure", "starttls-not-supported"),
+    ("reports_failed_fetch_as_invalid_policy", "sts-policy-fetch-error", "sts-policy-invalid"),
+    ("reports_invalid_policy_as_fetch_error", "sts-policy-invalid", "sts-policy-fetch-error"),
+    ("reports_untrusted_policy_host_as_fetch_error", "sts-webpki-invalid", "sts-policy-fetch-error"),
+)
+
+#: Flaws that leave out the reason of one result type.
+_WITHOUT_REASON = (
+    ("leaves_out_reason", "certificate-not-trusted"),
+    ("leaves_out_reason_of_handshake", "validation-failure"),
+)
+
+
 def _spoil_failure(details: dict[str, Any], flaws: Flaws) -> None:
-    if flaws.names_wrong_result_type and details["result-type"] == "starttls-not-supported":
-        details["result-type"] = "validation-failure"
-    if flaws.reports_invalid_policy_as_fetch_error and details["result-type"] == "sts-policy-invalid":
-        details["result-type"] = "sts-policy-fetch-error"
-    if flaws.reports_untrusted_policy_host_as_fetch_error and details["result-type"] == "sts-webpki-invalid":
-        details["result-type"] = "sts-policy-fetch-error"
+    for switch, result_type in _WITHOUT_REASON:
+        if getattr(flaws, switch) and details["result-type"] == result_type:
+            details.pop("failure-reason-code", None)
+    for switch, right, wrong in _WRONG_TYPES:
+        if getattr(flaws, switch) and details["result-type"] == right:
+            details["result-type"] = wrong
+            break
     if flaws.counts_too_high:
         details["failed-session-count"] *= _TOO_HIGH
     if flaws.counts_zero:
         details["failed-session-count"] = 0
-    if flaws.leaves_out_reason and details["result-type"] == "certificate-not-trusted":
-        details.pop("failure-reason-code", None)
+    if flaws.writes_long_reason:
+        details["failure-reason-code"] = details.get("failure-reason-code", "") + " and so on" * _WHOLE_LOG
+    if flaws.writes_reason_as_number:
+        details["failure-reason-code"] = 20
+    _spoil_addresses(details, flaws)
+
+
+def _spoil_addresses(details: dict[str, Any], flaws: Flaws) -> None:
+    if flaws.leaves_out_sending_address:
+        details.pop("sending-mta-ip", None)
+    if flaws.leaves_out_receiving_address:
+        details.pop("receiving-ip", None)
+    for name in ("sending-mta-ip", "receiving-ip"):
+        if flaws.pads_addresses_with_zeros and name in details:
+            details[name] = ".".join(f"{int(part):03}" for part in details[name].split("."))
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,7 +231,7 @@ def build_report(day: CountedDay, sender_domain: str, flaws: Flaws = NO_FLAWS) -
         "policies": [_policy(day.domain, policy, one) for policy, one in day.policies.items()],
     }
     spoil(report, flaws)
-    text = json.dumps(report).encode("ascii")
+    text = _spoil_text(json.dumps(report), flaws).encode("ascii")
     return Report(report_id, day.domain, day.begins, day.ends, sender_domain, text)
 
 

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import dkim
+import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -34,40 +35,60 @@ def build_report_mail(report: Report, to: str, hostname: str, now: float, flaws:
     mail["Date"] = formatdate(now)
     mail["Message-ID"] = f"<{report.id}>"
     if not flaws.leaves_out_report_fields:
-        mail["TLS-Report-Domain"] = report.domain
+        mail["TLS-Report-Domain"] = f"mx1.{report.domain}" if flaws.names_mx_in_report_field else report.domain
         mail["TLS-Report-Submitter"] = hostname if flaws.names_other_submitter else report.submitter
     mail["TLS-Required"] = "No"
     mail["Auto-Submitted"] = "auto-generated"
-    kind = "multipart/mixed" if flaws.mails_as_mixed else "multipart/report; report-type=tlsrpt"
-    mail["Content-Type"] = f'{kind}; boundary="{_BOUNDARY}"'
+    mail["Content-Type"] = f'{_media_type(flaws)}; boundary="{_BOUNDARY}"'
     mail["MIME-Version"] = "1.0"
     explanation = EmailMessage(policy=_UNFOLDED)
     explanation.set_content(
         f"This is an aggregate TLS report of {report.submitter} about {report.domain} (RFC 8460).\n", cte="7bit"
     )
-    mail.attach(explanation)
-    mail.attach(_machine_part(report, flaws))
-    return mail.as_bytes()
+    parts = [explanation, _machine_part(report, hostname, flaws)]
+    for part in reversed(parts) if flaws.mails_report_first else parts:
+        mail.attach(part)
+    octets = mail.as_bytes()
+    return octets.removesuffix(f"--{_BOUNDARY}--\r\n".encode()) if flaws.leaves_mail_unclosed else octets
+
+
+def _media_type(flaws: Flaws) -> str:
+    if flaws.mails_as_mixed:
+        return "multipart/mixed"
+    return f"multipart/report; report-type={'tls-report' if flaws.mails_other_report_type else 'tlsrpt'}"
 
 
 def _subject(report: Report, flaws: Flaws) -> str:
     if flaws.writes_free_subject:
         return f"TLS report for {report.domain}"
-    return f"Report Domain: {report.domain} Submitter: {report.submitter} Report-ID: <{report.id}>"
+    domain = f"mx1.{report.domain}" if flaws.names_other_domain_in_subject else report.domain
+    return f"Report Domain: {domain} Submitter: {report.submitter} Report-ID: <{report.id}>"
 
 
-def _machine_part(report: Report, flaws: Flaws) -> EmailMessage:
-    name = "tls-report.json.gz" if flaws.names_file_badly else report.file_name
+def _machine_part(report: Report, hostname: str, flaws: Flaws) -> EmailMessage:
     subtype = "gzip" if flaws.mails_wrong_media_type else "tlsrpt+gzip"
+    content, name = report.packed, _file_name(report, hostname, flaws)
+    if flaws.sends_reports_unpacked:
+        subtype, content, name = "tlsrpt+json", report.text, name.removesuffix(".gz")
     part = EmailMessage(policy=_UNFOLDED)
     part["Content-Type"] = f"application/{subtype}"
     part["Content-Transfer-Encoding"] = "base64"
-    if flaws.names_file_in_u_labels:
-        name = name.replace(report.domain, in_u_labels(report.domain))
     # Outside of ASCII the package encodes it as RFC 2231 has it.
     part.add_header("Content-Disposition", "attachment", filename=name)
-    part.set_payload(base64.encodebytes(report.packed).decode("ascii"))
+    part.set_payload(base64.encodebytes(content).decode("ascii"))
     return part
+
+
+def _file_name(report: Report, hostname: str, flaws: Flaws) -> str:
+    if flaws.names_file_badly:
+        return "tls-report.json.gz"
+    if flaws.names_file_after_host:
+        report = msgspec.structs.replace(report, submitter=hostname)
+    if flaws.names_file_in_milliseconds:
+        report = msgspec.structs.replace(report, begins=report.begins * 1000, ends=report.ends * 1000)
+    if flaws.names_file_in_u_labels:
+        report = msgspec.structs.replace(report, domain=in_u_labels(report.domain))
+    return report.file_name.removesuffix(".gz") if flaws.names_packed_file_json else report.file_name
 
 
 #: RFC 8301, section 3.2: signers use at least 2048 bits.
@@ -103,7 +124,8 @@ class ReportSigner:
         shown = key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        text = f"v=DKIM1; k=rsa; p={base64.b64encode(shown).decode()}"
+        service = "s=email; " if self.flaws.publishes_key_for_mail_alone else ""
+        text = f"v=DKIM1; k=rsa; {service}p={base64.b64encode(shown).decode()}"
         return {f"{self.selector}._domainkey.{self.domain}": text}
 
     def signed(self, mail: bytes) -> bytes:

@@ -76,7 +76,8 @@ def _the_record(records: Sequence[bytes], flaws: Flaws) -> bytes | None:
 def _uris(record: bytes, flaws: Flaws) -> list[str]:
     """The URIs of the first `rua`; other fields are ignored."""
     try:
-        given = _DELIMITER.split(record.decode("ascii"))[1:]
+        delimiter = re.compile(";") if flaws.refuses_blanks_in_report_record else _DELIMITER
+        given = delimiter.split(record.decode("ascii"))[1:]
     except UnicodeDecodeError:
         return []
     fields = [one.partition("=") for one in given if one]

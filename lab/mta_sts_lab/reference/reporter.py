@@ -70,6 +70,10 @@ class ReportSender:
         """POST; any status but 2xx is a failure that may pass (RFC 8460, section 5.4 leaves it to local policy)."""
         media_type = "application/gzip" if self.flaws.posts_wrong_media_type else "application/tlsrpt+gzip"
         content = report.text if self.flaws.posts_plain_as_gzip else report.packed
+        if self.flaws.sends_reports_unpacked:
+            media_type, content = "application/tlsrpt+json", report.text
+        if self.flaws.posts_to_another_path:
+            uri += "/report"
         try:
             async with self.session.post(
                 URL(uri, encoded=True), data=content, headers={"Content-Type": media_type}, allow_redirects=False
@@ -79,6 +83,8 @@ class ReportSender:
             return Receipt(False, f"{error or type(error).__name__}")
 
     async def _mail(self, report: Report, address: str) -> Receipt:
+        if self.flaws.mails_to_postmaster:
+            address = f"postmaster@{address.rpartition('@')[2]}"
         try:
             mail = build_report_mail(report, address, self.hostname, self.clock.now(), self.flaws)
             signed = self.signer.signed(mail)
@@ -124,7 +130,8 @@ class Reporter:
 
     def start(self) -> None:
         """Read what is kept and begin."""
-        self.counts.load()
+        if not self.flaws.forgets_counts_at_restart:
+            self.counts.load()
         self._pending = {pending.report.id: pending for pending in self.spool.load()}
         self._scheduler.start()
 

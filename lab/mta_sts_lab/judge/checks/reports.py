@@ -44,6 +44,12 @@ COPIES = "RPT-4.4-05"
 #: judged by the cases that are about reports.
 _OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-01", "RPT-4.4-08", *UNDER_NONE}
 
+#: The reason where a report went, but to no address at which it is wanted.
+_SENT_ELSEWHERE = "sent-elsewhere"
+
+#: What a report breaks that goes over a wanted channel, by name, to another address.
+_AT_ITS_ADDRESS = {"https": "RPT-3-05", "mail": "RPT-3-07"}
+
 _WORDS = ("success", "any", "none")
 
 
@@ -59,7 +65,7 @@ def reports_can_be_requested(view: CaseView) -> Iterator[Judgement]:
         )
 
 
-@check(scope=Scope.CASE)
+@check(scope=Scope.CASE, obligations=tuple(_AT_ITS_ADDRESS.values()))
 def report_arrives(view: CaseView) -> Iterator[Judgement]:
     """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened.
 
@@ -75,7 +81,20 @@ def report_arrives(view: CaseView) -> Iterator[Judgement]:
         if not reports_left(view, times[0]):
             yield inconclusive("reports-never-left", "the target was not asked, or did not answer", step.name)
         else:
-            yield _reported(view, step, expect)
+            yield (told := _reported(view, step, expect))
+            if told.reason == _SENT_ELSEWHERE and told.obligation not in _AT_ITS_ADDRESS.values():
+                yield from _missed_its_address(view, told)
+
+
+def _missed_its_address(view: CaseView, told: Judgement) -> Iterator[Judgement]:
+    """A report went over the right channel and still not to the address that the record gives for it."""
+    places = wanted(view)
+    channels = {"https" if "://" in place else "mail" for place in places}
+    used = {arrival.fact.transport for arrival in about_the_case(view) if arrival.taken}
+    for channel, obligation in _AT_ITS_ADDRESS.items():
+        if channel in channels and used == {channel}:
+            expected = f"a report at {' or '.join(sorted(places))}"
+            yield replace(told, grade=view.grade_of(obligation), obligation=obligation, expected=expected)
 
 
 def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
@@ -145,7 +164,7 @@ def _why_none(view: CaseView, found: Sequence[Arrival]) -> str:
         return "no-report"
     if not any(_in_time(view, arrival) for arrival in found):
         return "too-late"
-    return "sent-elsewhere" if any(arrival.taken for arrival in found) else "given-up"
+    return _SENT_ELSEWHERE if any(arrival.taken for arrival in found) else "given-up"
 
 
 def _judged(

@@ -42,7 +42,7 @@ def message_is_a_tlsrpt_report(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.3-02", "no-report-type", where, expected, observed, also=("MPR-3-01",))
     elif report_type.lower() != "tlsrpt":
         observed = f"report-type {quoted(report_type)}"
-        yield Departure("RPT-5.3-02", "another-report-type", where, expected, observed, also=("MPR-3-02",))
+        yield Departure("MPR-3-02", "another-report-type", where, expected, observed, also=("RPT-5.3-02",))
 
 
 @check(scope=(Scope.MAIL,), obligations=("MPR-3-01",))

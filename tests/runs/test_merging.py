@@ -10,7 +10,7 @@ import pytest
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.runs import RunRequest, RunResult, judge_run, load_shipped_catalogue, merge, run
-from mta_sts_lab.runs.trouble import UsageError
+from mta_sts_lab.runs.errors import UsageError
 
 CATALOGUE = load_shipped_catalogue()
 STRIP = "starttls/strip"

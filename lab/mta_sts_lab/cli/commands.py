@@ -1,4 +1,4 @@
-"""The commands of `sts-lab`, and what each kind of trouble says and returns."""
+"""The commands of `sts-lab`. Each expected error is one message and an exit status."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def lint() -> None:
     from mta_sts_lab.runs import load_shipped_catalogue
 
     catalogue = load_shipped_catalogue()
-    say(f"{len(catalogue.scenarios)} scenarios, {len(catalogue.cases)} cases: nothing to complain of")
+    say(f"{len(catalogue.scenarios)} scenarios, {len(catalogue.cases)} cases: no errors")
 
 
 @app.command(epilog="Example: sts-lab requirements STS-5-03")
@@ -400,14 +400,14 @@ def reference_sender() -> None:
 
 
 def main() -> None:
-    """Run the command line. Every kind of trouble is one message and an exit status; never a traceback."""
+    """Run the command line. Every error is one message and an exit status, never a traceback."""
     escape_what_cannot_be_shown()
     try:
         app(standalone_mode=True, prog_name="sts-lab")
     except OutputClosed:
         leave_unread()
-    except Exception as error:  # noqa: BLE001 - it is told, and no finding
-        from mta_sts_lab.runs.trouble import LAB_ERROR, fault_of_the_lab, status_of
+    except Exception as error:  # noqa: BLE001 - becomes a message
+        from mta_sts_lab.runs.errors import LAB_ERROR, fault_of_the_lab, status_of
 
         status = LAB_ERROR if isinstance(error, OutputFull) else status_of(error)
         if status is None:
@@ -416,8 +416,8 @@ def main() -> None:
 
 
 def _refuse(message: str) -> NoReturn:
-    """Say that what was typed cannot be done, and what would be right."""
-    from mta_sts_lab.runs.trouble import UsageError
+    """Raise `UsageError` with a message that says what would be right."""
+    from mta_sts_lab.runs.errors import UsageError
 
     raise UsageError(message)
 
@@ -437,7 +437,7 @@ def _request(
 
 
 def _run_each(request: RunRequest, targets: Sequence[str]) -> int:
-    """Play a request against several targets, tell how each ended, and return the worst exit status."""
+    """Play a request against several targets, print how each ended, and return the worst exit status."""
     from mta_sts_lab.reports.summary import worst_exit
     from mta_sts_lab.runs.several import run_each
 

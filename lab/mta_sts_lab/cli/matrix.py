@@ -33,8 +33,8 @@ def matrix(
 
     The exit status says whether the table could be made, not what is in it.
     """
+    from mta_sts_lab.runs.errors import UsageError
     from mta_sts_lab.runs.judged_runs import find_runs, table_of, write_page
-    from mta_sts_lab.runs.trouble import UsageError
 
     if markdown and json:
         raise UsageError("--markdown and --json both print to stdout: choose one")

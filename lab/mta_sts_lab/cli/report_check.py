@@ -13,7 +13,7 @@ from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.tls_reports.page import page
 from mta_sts_lab.reports.tls_reports.terminal import last_line, pages
 from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.runs.trouble import USAGE, UsageError
+from mta_sts_lab.runs.errors import USAGE, UsageError
 from mta_sts_lab.tlsrpt import KeyLookup, KeyUnavailable
 from mta_sts_lab.tlsrpt.checking import Checked, Options, check_inputs
 

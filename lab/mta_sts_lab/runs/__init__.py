@@ -9,7 +9,7 @@
 - `judge_run(folder)`: judges the record of a run again.
 - `merge(folders, into)`: joins runs of the same target, each with other cases, into one.
 
-A `catalogue` that has been loaded already can be passed to all of them. `runs.trouble` lists what they raise.
+A `catalogue` that has been loaded already can be passed to all of them. `runs.errors` lists the errors they raise.
 """
 
 from mta_sts_lab.runs.merging import merge

@@ -1,4 +1,4 @@
-"""Checks the adapter of one target in a small honest world, and leaves everything in a folder of its own."""
+"""Checks the adapter of one target, without any attack, and writes record and findings into a folder of their own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reports.writers import write_files
 from mta_sts_lab.reports.writers.mitm import flow_files
 from mta_sts_lab.runner.plan import plan_check
+from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.service import RunRequest, Watcher, find_target_for
-from mta_sts_lab.runs.trouble import RunBroken, UsageError
 from mta_sts_lab.runs.writing import RunWriter, interruptible, make_folder, record_in
 from mta_sts_lab.whole_files import write_whole
 
@@ -29,13 +29,13 @@ _COMMAND_ENDED = (
     "folder. A program that needs root, or changes users, is run with sudo."
 )
 
-#: Lines that are quoted of what a container said last.
+#: How many of the last lines of a container's output are quoted.
 _LAST_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterResult:
-    """A check that came to its end, and what was written down of it."""
+    """The findings of an adapter check, its folder, and the findings as JSON."""
 
     findings: tuple[Finding, ...]
     folder: Path
@@ -43,7 +43,7 @@ class AdapterResult:
 
 
 def check_adapter(request: RunRequest, watcher: Watcher) -> AdapterResult:
-    """Check the adapter of a request's target. Raises what `mta_sts_lab.runs.trouble` lists."""
+    """Check the adapter of a request's target. Raises the errors of `mta_sts_lab.runs.errors`."""
     target = find_target_for(request)
     plan = plan_check(request.command, request.seed)
     folder = make_folder(request.out, plan.run)
@@ -74,7 +74,7 @@ def _record(folder: Path) -> Record:
 
 
 def _how_it_ran(ended: str | None, backend: str) -> tuple[Finding, ...]:
-    """Return what is to be said of the target's container, or of its command; nothing if it has neither."""
+    """Return a finding on whether the container or command stayed up; none for the built-in sender."""
     if ended is None:
         return ()
     part, remedy = (COMMAND, _COMMAND_ENDED) if backend == "process" else (CONTAINER, _CONTAINER_ENDED)

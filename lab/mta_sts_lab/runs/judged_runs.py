@@ -1,4 +1,4 @@
-"""The folders of some runs become one table, and the table one page."""
+"""Reads the verdicts of several runs, puts them into one table, and writes that as an HTML page."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, VerdictsError, read_verdicts
+from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.service import find_run
-from mta_sts_lab.runs.trouble import UsageError
 from mta_sts_lab.whole_files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedFolder:
-    """The folder of a run, and what was judged of it."""
+    """The folder of a run and its verdicts."""
 
     folder: Path
     judged: JudgedRun
@@ -45,12 +45,12 @@ def find_runs(names: Sequence[str], out: Path) -> tuple[JudgedFolder, ...]:
 
 
 def table_of(runs: Iterable[JudgedFolder]) -> Matrix:
-    """Put runs beside each other."""
+    """Return the table of some runs, a column for each."""
     return matrix_of([run.judged for run in runs])
 
 
 def write_page(path: Path, matrix: Matrix, runs: Iterable[JudgedFolder]) -> None:
-    """Write the page, whole or not at all. Raises `UsageError`."""
+    """Write the HTML page; a failed write leaves no part of it. Raises `UsageError`."""
     from mta_sts_lab.reports.matrix.evidence import Source, evidence_of
     from mta_sts_lab.reports.matrix.page import matrix_html
     from mta_sts_lab.requirements import load_requirements
@@ -75,7 +75,7 @@ def _run_in(folder: Path) -> JudgedFolder:
 
 
 def _record(folder: Path, judged: JudgedRun) -> Record:
-    """Read the record that the verdicts are about: what is cut short is no evidence for them."""
+    """Read the record of the verdicts. Raises `RecordError`, and `VerdictsError` if it is of another run."""
     record = read_record(folder / "record.jsonl")
     cases = {case.id for case in record.header.cases}
     if record.header.run != judged.run or not cases.issuperset(verdict.case for verdict in judged.verdicts):
@@ -87,7 +87,7 @@ def _record(folder: Path, judged: JudgedRun) -> Record:
 
 
 def _log(folder: Path) -> str:
-    """Return what the target logged; nothing, where it shows no log."""
+    """Return the target's log; empty if there is none."""
     try:
         return (folder / "target" / "log.txt").read_text(encoding="utf-8", errors="replace")
     except OSError:

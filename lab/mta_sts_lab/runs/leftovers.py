@@ -1,7 +1,8 @@
-"""What killed runs left on disk: found by a lock that the kernel takes away from a process that dies, however it dies.
+"""Finds and removes what killed runs left on disk.
 
-A run that was interrupted has marked its record as incomplete, and keeps its folder. One that was killed could not: its
-record has no footer, nothing may be concluded from it, and nothing reads it.
+Each run locks its folder (`flock`), and the kernel releases the lock when the process ends: a folder without a lock
+belongs to no running process. An interrupted run marks its record as incomplete and keeps its folder. A killed run
+leaves a record without a footer, from which nothing can be concluded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mta_sts_lab.backends.registry import backend_names, find_backend
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there nothing is held, and nothing is removed
+except ImportError:  # not on Windows: nothing is locked there, and nothing is removed
     fcntl = None  # type: ignore[assignment]
 
 #: What a run is called.
@@ -27,24 +28,27 @@ _FOOTER = b'{"footer":'
 
 
 def hold(place: Path) -> None:
-    """Hold a folder for as long as this process lives: it is being worked in. Raises `OSError`."""
+    """Lock a folder until this process ends, so that `clean` leaves it alone. Raises `OSError`."""
     if fcntl is not None:
-        # Never closed: the lock goes with the process, and a process makes few runs.
+        # Never closed: the lock ends with the process, and a process makes few runs.
         fcntl.flock(os.open(place, os.O_RDONLY), fcntl.LOCK_SH)
 
 
 def clean_everything(out: Path, living_too: bool) -> Iterator[str]:
-    """Remove what killed runs left on disk and in the backends, there also of living runs; yield a line for each."""
+    """Remove what killed runs left on disk and in the backends; yield a line for each.
+
+    With `living_too` the backends also remove what belongs to runs that are still going.
+    """
     yield from clean_runs(out)
     for name in backend_names():
         yield from find_backend(name).clean(living_too)
 
 
 def clean_runs(out: Path) -> Iterator[str]:
-    """Remove what killed runs left in the folder of all runs, and say what that was, a line each.
+    """Remove what killed runs left in the folder of all runs; yield a line for each.
 
-    Those are their folders, when the record in them was cut short, and half-written files beside a record that is
-    whole. What a living process holds is left alone, and so is everything that no run of ours has made.
+    A folder whose record was cut short is removed, and so are half-written files beside a complete record. Folders
+    that a running process has locked, and folders that are not of a run, are left alone.
     """
     if fcntl is None:
         return
@@ -54,12 +58,12 @@ def clean_runs(out: Path) -> Iterator[str]:
 
 
 def _is_a_runs(place: Path) -> bool:
-    """Whether a folder was made for a run: it has one for the target, or nothing at all if that was killed so soon."""
+    """Whether a folder is that of a run: it has a subfolder `target`, or has the name of a run and is empty."""
     return (place / "target").is_dir() or (bool(_RUN.fullmatch(place.name)) and not any(place.iterdir()))
 
 
 def _abandoned(place: Path) -> bool:
-    """Whether no living process works in a folder."""
+    """Whether no running process has locked a folder."""
     try:
         descriptor = os.open(place, os.O_RDONLY)
     except OSError:
@@ -76,7 +80,7 @@ def _abandoned(place: Path) -> bool:
 def _clean(place: Path) -> Iterator[str]:
     if _cut_short(place / "record.jsonl"):
         shutil.rmtree(place, ignore_errors=True)
-        yield f"removed {place}/, a run that was killed: its record was cut short, and proves nothing"
+        yield f"removed {place}/, a run that was killed: its record is incomplete, and proves nothing"
         return
     for draft in sorted(place.rglob("*.part")):
         draft.unlink(missing_ok=True)
@@ -84,7 +88,7 @@ def _clean(place: Path) -> Iterator[str]:
 
 
 def _cut_short(record: Path) -> bool:
-    """Whether a record was begun and not brought to its end. A run that never began leaves only a log, on purpose."""
+    """Whether a record has no footer. A run that never began leaves only the target's log, which is kept."""
     try:
         lines = record.read_bytes().splitlines()
     except OSError:

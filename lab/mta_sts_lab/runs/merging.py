@@ -12,8 +12,8 @@ from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Part, Record, RecordFile, read_record
+from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.service import RunResult, judge_run
-from mta_sts_lab.runs.trouble import UsageError
 from mta_sts_lab.runs.writing import make_folder
 from mta_sts_lab.whole_files import write_whole
 
@@ -50,7 +50,7 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
             if here != there:
                 raise UsageError(f"{folder}: {what} is not the same as in {folders[0]} ({here} and {there})")
         if _known(folder) != _known(folders[0]):
-            raise UsageError(f"{folder}: what is known of the target is not the same as in {folders[0]}")
+            raise UsageError(f"{folder}: the known failures are not the same as in {folders[0]}")
 
 
 def _target(header: Header) -> str:
@@ -100,7 +100,7 @@ def _write_record(folder: Path, records: Sequence[Record]) -> None:
 
 
 def _join_target_files(folder: Path, folders: Sequence[Path]) -> None:
-    """Keep what is known of the target, and each text file about it (its log) with those of the other runs."""
+    """Copy the known failures, and join the text files of the targets (their logs) by name."""
     known = known_failures_file(folders[0] / "target")
     if known.exists():
         write_whole(folder / "target" / known.name, known.read_bytes())

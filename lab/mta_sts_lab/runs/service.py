@@ -23,8 +23,8 @@ from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.writers import JudgedRecord, write_all
 from mta_sts_lab.requirements import load_requirements, near_misses
 from mta_sts_lab.runner.plan import Plan, plan_run
+from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.leftovers import hold
-from mta_sts_lab.runs.trouble import RunBroken, UsageError
 from mta_sts_lab.runs.writing import (
     RunWriter,
     interruptible,
@@ -39,7 +39,7 @@ from mta_sts_lab.targets.contract_http import name_unknown
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What is to be played, against what, and where the results go."""
+    """Which cases to play, against which target, and where the results go."""
 
     #: Cases, scenarios or families; `*` and `?` are wild. Empty: all.
     selection: tuple[str, ...] = ()
@@ -49,13 +49,13 @@ class RunRequest:
     target: str = "reference"
     #: Flaws of the reference sender.
     flaws: tuple[str, ...] = ()
-    #: The folder in which the run makes its own.
+    #: The folder in which the folder of the run is made.
     out: Path = Path("runs")
     #: Repeats the random names of an earlier run.
     seed: int | None = None
     #: What the user typed; it goes into the record.
     command: tuple[str, ...] = ()
-    #: Whether nothing but mail is asked of the target, whatever hooks it has.
+    #: Whether none of the target's hooks are used.
     black_box: bool = False
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
@@ -63,17 +63,17 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Takes what happens during a run. By default nobody does."""
+    """Callbacks for what happens during a run. By default they do nothing."""
 
     planned: Callable[[Plan], None] = lambda _: None
     event: Callable[[Event], None] = lambda _: None
-    #: Takes lines for people.
+    #: Takes lines of progress to print.
     say: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run that was judged and written down."""
+    """The record of a run, its verdicts, and the folder with both."""
 
     record: Record
     verdicts: tuple[Verdict, ...]
@@ -102,7 +102,7 @@ def choose_cases(catalogue: Catalogue, selection: Sequence[str], modes: Sequence
 
 
 def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
-    """Return what a request comes to: the cases, with their control cases. Raises `NothingSelected`, `UsageError`."""
+    """Return the plan of a request: the cases, with their control cases. Raises `NothingSelected`, `UsageError`."""
     catalogue = catalogue or load_shipped_catalogue()
     cases = choose_cases(catalogue, request.selection, request.modes)
     return plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
@@ -139,10 +139,10 @@ def find_target_for(request: RunRequest) -> TargetFolder:
 
 
 def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogue | None = None) -> RunResult:
-    """Play what is requested, judge it, and leave everything in a folder of the run's own.
+    """Play a request, judge the record, and write everything into a new folder.
 
-    An interrupt ends the run and leaves a record that says it is incomplete. Raises what `runs.trouble` lists. What
-    the watcher raised comes last, when everything is on disk.
+    An interrupt ends the run and leaves a record that is marked as incomplete. Raises the errors of `runs.errors`. An
+    exception of the watcher is raised at the end, when everything is on disk.
     """
     watcher = watcher or Watcher()
     catalogue = catalogue or load_shipped_catalogue()
@@ -185,7 +185,7 @@ def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:
     catalogue = catalogue or load_shipped_catalogue()
     known = compare_with_known(verdicts, known_failures, catalogue.cases)
     if record.header.black_box:
-        # A black box shows less than its target could: a known failure that did not show is no news.
+        # Without hooks the target shows less: a known failure that does not occur means nothing.
         known = replace(known, vanished=())
     try:
         write_all(folder, JudgedRecord(record, verdicts, requirements, known))
@@ -208,7 +208,7 @@ def find_run(name: str, out: Path) -> Path:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is a file; a name that no file can have is the name of none."""
+    """Whether there is a file. A name that is too long for a file counts as none."""
     try:
         return path.is_file()
     except OSError:

@@ -1,7 +1,7 @@
 """Several targets in one command, one after the other, each with a run and a folder of its own.
 
-They are never played at once: a verdict rests on how long the lab waits for a sender, and those limits were measured
-with one run at a time. A second run beside it would make both senders slow.
+They are never played in parallel: the lab's time limits were measured with one run at a time, and a second run beside
+it would slow both senders down.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.catalogue import Catalogue
+from mta_sts_lab.runs.errors import Interrupted, status_of
 from mta_sts_lab.runs.service import (
     RunRequest,
     RunResult,
@@ -21,7 +22,6 @@ from mta_sts_lab.runs.service import (
     load_shipped_catalogue,
     run,
 )
-from mta_sts_lab.runs.trouble import Interrupted, status_of
 
 #: What is typed for every target that comes with the lab.
 ALL = "all"
@@ -32,7 +32,7 @@ Watched = Callable[[str, str], AbstractContextManager[Watcher]]
 
 @dataclass(frozen=True, slots=True)
 class TargetEnded:
-    """How the run against one target ended. `result` is None where there is nothing to judge; `problem` says why."""
+    """How the run against one target ended. `result` is None where nothing was judged; `problem` says why."""
 
     target: str
     status: int
@@ -49,8 +49,8 @@ def named_targets(names: Sequence[str]) -> tuple[str, ...]:
 def run_each(request: RunRequest, targets: Sequence[str], watched: Watched) -> Iterator[TargetEnded]:
     """Play a request against one target after the other; yield how each ended.
 
-    What cannot be done with one of the targets, because of what was typed, is raised before anything is played. A
-    target that does not come up costs the others nothing. Raises what `mta_sts_lab.runs.trouble` lists.
+    Errors in the request are raised before anything is played. If a target does not come up, the others are played all
+    the same. Raises the errors of `mta_sts_lab.runs.errors`.
     """
     catalogue = load_shipped_catalogue()
     choose_cases(catalogue, request.selection, request.modes)
@@ -66,7 +66,7 @@ def run_each(request: RunRequest, targets: Sequence[str], watched: Watched) -> I
 
 
 def command_for(command: Sequence[str], target: str) -> tuple[str, ...]:
-    """Return the command that plays the same against one target only: it stands in that run's record."""
+    """Return the command line that plays the same against one target only, for the record of that run."""
     kept: list[str] = []
     words = iter(command)
     for word in words:

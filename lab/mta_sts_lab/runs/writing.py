@@ -1,4 +1,4 @@
-"""Writes what a run says to disk, and shows it to whoever watches. Neither may disturb the run."""
+"""Writes the record and files of a run, and passes its events to a watcher. Errors in either do not stop the run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mta_sts_lab.events import Event
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import RecordFile
 from mta_sts_lab.runner.context import Outlet
+from mta_sts_lab.runs.errors import Interrupted, RunBroken, UsageError
 from mta_sts_lab.runs.leftovers import hold
-from mta_sts_lab.runs.trouble import Interrupted, RunBroken, UsageError
 from mta_sts_lab.whole_files import write_whole
 
 
 def make_folder(out: Path, run: str) -> Path:
-    """Make the folder of a run, and hold it for as long as this process lives. Raises `UsageError`."""
+    """Make the folder of a run, and lock it until this process ends. Raises `UsageError`."""
     folder = out / run
     try:
         folder.mkdir(parents=True)
         hold(folder)
-        # Only now: without this one nobody takes the folder for that of a run.
+        # After the lock: `clean` takes a folder with this subfolder for that of a run.
         (folder / "target").mkdir()
     except OSError as error:
         raise UsageError(f"--out {out}: the folder of the run cannot be made there: {error.strerror}") from error
@@ -33,10 +33,10 @@ def make_folder(out: Path, run: str) -> Path:
 
 
 def keep_known_failures(known: Path, folder: Path) -> None:
-    """Keep what is known of the target with the run, as it is now. Raises `UsageError`.
+    """Copy the target's known failures into the folder of the run. Raises `UsageError`.
 
-    A run that is judged again is measured by the same list. The target's name would not do to find it: it is the target
-    that says it, and a mail server from elsewhere may have the name of one of ours.
+    A run that is judged again is compared with this copy. It could not be found by the target's name, because a mail
+    server from elsewhere may have the name of a shipped one.
     """
     try:
         write_whole(kept_known_failures(folder), known.read_bytes() if known.exists() else b"")
@@ -45,12 +45,12 @@ def keep_known_failures(known: Path, folder: Path) -> None:
 
 
 def kept_known_failures(folder: Path) -> Path:
-    """Return where the known failures of a run's target are. Empty: none are known; missing: none were kept."""
+    """Return the file with the known failures of a run's target. Empty: none are known; missing: none were copied."""
     return known_failures_file(folder / "target")
 
 
 class RunWriter:
-    """Writes what a run says to disk. What goes wrong here is kept, and raised when the run is over."""
+    """Writes the record and the target's files. An error is stored, and raised when the run has ended."""
 
     def __init__(self, file: RecordFile, target: Path, watch: Callable[[Event], None]) -> None:
         """`target` is the folder for files about the target; `watch` sees each event."""
@@ -58,11 +58,11 @@ class RunWriter:
         self._target = target
         self._watch = watch
         self._unwritten: OSError | None = None
-        #: What `watch` raised. The run was played to its end all the same.
+        #: What `watch` raised. The run goes on without it.
         self.watcher_failed: Exception | None = None
 
     def outlet(self) -> Outlet:
-        """Return what the runner talks to."""
+        """Return the callbacks that the runner hands its results to."""
         return Outlet(
             header=lambda header: self._write(lambda: self._file.header(header)),
             event=self._event,
@@ -71,7 +71,7 @@ class RunWriter:
         )
 
     def raise_unwritten(self) -> None:
-        """Raise `RunBroken` if anything could not be written: what is missing might have been a failure."""
+        """Raise `RunBroken` if anything could not be written: the missing part might have shown a failure."""
         if self._unwritten is not None:
             raise RunBroken(
                 f"{self._file.path}: cannot be written: {self._unwritten.strerror}; nothing of this run is judged"
@@ -82,11 +82,11 @@ class RunWriter:
         if self.watcher_failed is None:
             try:
                 self._watch(event)
-            except Exception as error:  # noqa: BLE001 - raised by whoever began the run, when it is over
+            except Exception as error:  # noqa: BLE001 - the caller raises it when the run has ended
                 self.watcher_failed = error
 
     def _write(self, write: Callable[[], None]) -> None:
-        # Raised from here it would come up in whichever part of the lab just had something to say.
+        # Raised here it would end whichever part of the lab has just reported an event.
         if self._unwritten is None:
             try:
                 write()
@@ -96,7 +96,7 @@ class RunWriter:
 
 @contextlib.contextmanager
 def record_in(folder: Path) -> Iterator[RecordFile]:
-    """Write a record in a run's folder. A run that never began leaves none, and a folder only for a log."""
+    """Open the record in a run's folder. A run that never began leaves no record, and a folder only if it has a log."""
     path = folder / "record.jsonl"
     with _written(path):
         file = RecordFile(path)
@@ -122,10 +122,7 @@ def _written(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible(folder: Path) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end a run in the same orderly way, and say what they left. Raises `Interrupted`.
-
-    A CI job that is cancelled gets SIGTERM, and must not leave anything behind either.
-    """
+    """Raise `Interrupted` on Ctrl-C and on SIGTERM (which a cancelled CI job gets), so that a run cleans up."""
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

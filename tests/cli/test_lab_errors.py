@@ -58,7 +58,7 @@ def test_an_exception_elsewhere_is_one_line_and_status_3(shell: Shell, monkeypat
     message = shell("list").message(3)
     assert message.count("\n") == 1
     assert "an error in the lab, and no finding: KeyError" in message
-    assert "test_trouble.py, line" in message
+    assert "test_lab_errors.py, line" in message
 
 
 def test_a_writer_that_fails_costs_no_verdict(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What each expected kind of trouble returns as exit status. Whatever is not listed is a fault of the lab."""
+"""The errors that a command may raise, and the exit status of each. Any other exception is an error in the lab."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ INTERRUPTED = 130
 
 
 class UsageError(Exception):
-    """What was typed cannot be done; the message says what would be right."""
+    """A command line or a file is wrong. The message says what would be right."""
 
 
 class RunBroken(Exception):
-    """A run whose results cannot be trusted or kept: the message says why."""
+    """The results of a run cannot be trusted or written. The message says why."""
 
 
 class Interrupted(Exception):
-    """The user, or whoever runs us, wanted to stop. The message says what is left."""
+    """The run was ended by Ctrl-C or SIGTERM. The message says what was kept."""
 
 
 def status_of(error: Exception) -> int | None:
-    """Return the exit status for an expected kind of trouble; None for a fault of the lab."""
+    """Return the exit status of an expected error; None for an error in the lab."""
     from mta_sts_lab.backends.registry import BackendError, TargetRefused
     from mta_sts_lab.catalogue import CatalogueError, NothingSelected
     from mta_sts_lab.judge.known_failures import KnownFailuresError
@@ -54,7 +54,7 @@ def status_of(error: Exception) -> int | None:
 
 
 def fault_of_the_lab(error: Exception) -> str:
-    """Say in one line what went wrong inside the lab, and where: no exception of its own is a finding."""
+    """Return one line about an exception inside the lab: its type, message and place in the code."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return " ".join(f"an error in the lab, and no finding: {type(error).__name__}: {error}{where}".split())

@@ -1,1 +1,1 @@
-"""How a target is brought up: in this process, in Docker, ... One protocol, one registry (`backends.registry`)."""
+"""The ways to start a target: in this process, in Docker, as a process of this machine; see `backends.registry`."""

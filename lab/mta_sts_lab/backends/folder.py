@@ -29,7 +29,7 @@ def shipped_targets() -> dict[str, TargetFolder]:
 
 
 def build_shipped(say: Callable[[str], None]) -> list[Built]:
-    """Make ready what all shipped targets need, backend by backend. Raises `BackendError` where nothing can be."""
+    """Build the images of all shipped targets. Raises `BackendError` if none can be built."""
     targets = list(shipped_targets().values())
     return [
         built
@@ -75,7 +75,7 @@ def read_folder(path: Path) -> TargetFolder:
 
 
 def _ones_own(folder: TargetFolder) -> TargetFolder:
-    """Check a folder that did not come with the lab: it needs a name of its own, and all that its backend wants."""
+    """Check a folder that did not come with the lab: its name must be unique, and have what its backend needs."""
     file = folder.path / "target.toml"
     taken = {path.name for path in (shipped_files() / "docker").iterdir()} | shipped_targets().keys()
     if folder.name in taken:

@@ -1,6 +1,6 @@
-"""The reference sender in this process: no engine, no privileges, any operating system.
+"""Runs the reference sender in this process: no Docker, no privileges, any operating system.
 
-Nothing else in the lab knows the reference sender, so what others need to know of its flaws is here, too.
+Only this module imports the reference sender, so it offers the names of its flaws to others, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REFERENCE = TargetFolder(
     ),
 )
 
-#: Seconds between its attempts when nobody can ask for one: far enough apart for each to count as one.
+#: Seconds between its attempts when none can be requested: long enough for each to count as an attempt.
 _OWN_RETRIES = 5.5
 
 

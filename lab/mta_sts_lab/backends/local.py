@@ -1,4 +1,4 @@
-"""Backends whose world is built in this process: only the bringing-up of the target is theirs."""
+"""The base of backends whose world is built in this process. They only start the target."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class LocalBackend(Backend):
-    """A backend that has to say only how a target is brought up in a world: `start`."""
+    """A backend whose only own part is `start`, which starts the target in a world."""
 
     @abstractmethod
     async def start(self, world: RunningWorld, job: Job) -> Target:
-        """Bring the target up. It is closed at the end of the run. Raises `TargetError`."""
+        """Start the target. It is closed at the end of the run. Raises `TargetError`."""
 
     def play(self, job: Job) -> str | None:
         """See `Backend`."""
@@ -35,16 +35,16 @@ class LocalBackend(Backend):
         await play_plan(job.plan, self.setup(), lambda world: self.start(world, job), job.outlet)
 
     def setup(self) -> RunSetup:
-        """Return where the world of a run is built."""
+        """Return the network and the deadlines of a run."""
         from mta_sts_lab.runner.run import RunSetup
 
         return RunSetup()
 
 
 def run_interruptibly(work: Coroutine[Any, Any, None]) -> None:
-    """Run an event loop that SIGTERM ends by cancelling its work, as asyncio itself does for Ctrl-C.
+    """Run a coroutine in an event loop. SIGTERM cancels it, as Ctrl-C does.
 
-    An exception out of a signal handler could come up anywhere in the loop's work. Raises `KeyboardInterrupt`.
+    A signal handler must not raise, because that could interrupt any code of the loop. Raises `KeyboardInterrupt`.
     """
 
     async def working() -> None:

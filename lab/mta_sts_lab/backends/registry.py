@@ -1,7 +1,7 @@
-"""What a backend does, and which backends there are.
+"""The interface of backends, and the registry of them.
 
-A backend plays a plan against a target of its kind. `backend = "NAME"` in target.toml names it; the module
-`mta_sts_lab.backends.NAME` registers it when it is imported, which happens when it is needed.
+A backend starts targets of one kind and plays a plan against them. `backend = "NAME"` in target.toml names it; the
+module `mta_sts_lab.backends.NAME` is imported when it is needed, and registers it.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 
 class BackendError(Exception):
-    """What brings targets up is not there, or refused. The message says what was wanted and what to do."""
+    """A backend could not start a target (no Docker, no namespaces). The message says what to do."""
 
 
 class TargetRefused(Exception):
-    """What was asked for does not suit the target. The message says what would be right."""
+    """The request does not fit the target. The message says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a backend has to play, and where the results go."""
+    """What a backend plays, and where the results go."""
 
     plan: Plan
     target: TargetFolder
     outlet: Outlet
-    #: A folder that exists, for what the target keeps during the run.
+    #: An existing folder for the target's files of the run.
     directory: Path
     #: Flaws of the reference sender, by name.
     flaws: frozenset[str] = frozenset()
-    #: Takes lines about the progress, for people.
+    #: Takes lines of progress to print.
     say: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What became of one target's image: its name, or why there is none."""
+    """The result of building one target's image: its name, or the problem."""
 
     target: str
     image: str = ""
@@ -55,22 +55,22 @@ class Built:
 
 
 class Backend(ABC):
-    """One way to bring targets up. Only `name` and `play` are a must."""
+    """One way to start targets. Only `name` and `play` are required."""
 
-    #: As target.toml has it.
+    #: The value of `backend` in target.toml.
     name: str
 
     @abstractmethod
     def play(self, job: Job) -> str | None:
         """Play a plan against a target and hand the record and the target's files to the outlet.
 
-        Whatever happens, nothing of the target stays behind. Returns how the target ended by itself before the run did
-        (only where an adapter is checked; otherwise that is an error), empty if it stayed up, and None where a target
-        cannot end by itself. Raises `BackendError`, `TargetError` and `KeyboardInterrupt`.
+        The target is always removed. Returns how the target ended by itself during the run (only where an adapter is
+        checked; otherwise that is an error), empty if it stayed up, and None where a target cannot end by itself.
+        Raises `BackendError`, `TargetError` and `KeyboardInterrupt`.
         """
 
     def lacks(self, folder: TargetFolder) -> str:
-        """Say what a folder that did not come with the lab lacks, and what would be right; empty: nothing."""
+        """Return what is missing in a folder that did not come with the lab, and what to do; empty if nothing is."""
         return ""
 
     def check(self, target: TargetFolder, flaws: Collection[str]) -> None:
@@ -79,19 +79,19 @@ class Backend(ABC):
             raise TargetRefused(f"--flaw is for the reference sender; {target.name} has only the flaws it has")
 
     def shipped(self) -> Iterable[TargetFolder]:
-        """Return the targets that this backend brings along without a folder."""
+        """Return the shipped targets of this backend that have no folder."""
         return ()
 
     def capabilities(self, target: TargetFolder) -> tuple[str, ...]:
-        """Return what is known of a target's capabilities before it is up."""
+        """Return the capabilities of a target that are known before it is up."""
         return ()
 
     def build(self, targets: Iterable[TargetFolder], say: Callable[[str], None]) -> list[Built]:
-        """Make ready what can be made before a run. Raises `BackendError` if nothing can."""
+        """Build what targets need before a run. Raises `BackendError` if nothing can be built."""
         return []
 
     def clean(self, everything: bool) -> Iterator[str]:
-        """Remove what killed runs left behind, of living runs too with `everything`; yield what went."""
+        """Remove what killed runs left behind, with `everything` also that of running ones; yield a line for each."""
         yield from ()
 
 
@@ -99,7 +99,7 @@ _registered: dict[str, Backend] = {}
 
 
 def register(backend: Backend) -> None:
-    """Make a backend known under its name."""
+    """Register a backend under its name."""
     _registered[backend.name] = backend
 
 

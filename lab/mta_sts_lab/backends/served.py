@@ -1,4 +1,4 @@
-"""The runner in a network of its own: the plan comes as a file, the record leaves on standard output.
+"""Runs the runner in a container: reads the plan from a file and prints the record to standard output.
 
 In Docker that is the lab's own container. A prefix of its network is made local to it (with CAP_NET_ADMIN, inside its
 own namespace), so that every address of the world is a real one there. The target is reached over the network.
@@ -37,24 +37,24 @@ PLAN = PLACE / "plan.json"
 #: Where the host finds the target's log when the container has ended.
 TARGET_LOG = PLACE / "target-log.txt"
 
-#: Seconds between two looks whether a target is up.
+#: Seconds between two checks whether a target is up.
 _READY_POLL = 0.1
 
-#: Where the host finds how many seconds of processor time the lab took, to be set beside the target's.
+#: The file in which the host finds the processor time that the lab used, in seconds.
 PROCESSOR_TIME = PLACE / "processor-time.txt"
 
 
 class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that the runner in the container has to know."""
+    """The input of the runner in the container."""
 
     plan: Plan
     #: The part of the network that is local to the lab's container.
     prefix: str
-    #: Where the target is.
+    #: The address of the target.
     target_address: str
     inject: Inject
     contract_port: int
-    #: How long the target may take until it answers and takes mail.
+    #: How long the target may take until it answers and accepts mail.
     ready_seconds: float
 
 
@@ -65,7 +65,7 @@ def play_served_plan() -> None:
     try:
         asyncio.run(_play(served, authority))
     except asyncio.CancelledError:
-        # `docker stop`: the record ends in a footer that says so.
+        # `docker stop`: the footer of the record says that it is incomplete.
         raise SystemExit(128 + signal.SIGTERM) from None
     finally:
         PROCESSOR_TIME.write_text(f"{time.process_time():.3f}\n", encoding="utf-8")
@@ -88,7 +88,7 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
 
 
 async def _make_local(prefix: str) -> None:
-    """Tell the container's kernel that the whole prefix is its own."""
+    """Make the whole prefix local to the container."""
     program = shutil.which("ip") or "ip"
     process = await asyncio.create_subprocess_exec(
         program, "route", "replace", "local", prefix, "dev", "lo", stderr=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""What a target folder says: `target.toml` as data, and where its files are."""
+"""A target's folder: the content of its `target.toml`, and where its other files are."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mta_sts_lab.targets.contract_http import PORT
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 
-#: The name of a kernel setting that each network namespace has for itself: all others would be the whole machine's.
+#: The name of a kernel setting of a network namespace. All others would change the whole machine.
 NetworkSetting = Annotated[str, msgspec.Meta(pattern=r"^net(\.[a-z0-9][a-z0-9_-]*)+$", max_length=100)]
 
-#: What it is set to: numbers and words, as in /proc/sys.
+#: The value of a kernel setting: numbers and words, as in /proc/sys.
 SettingValue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the target's contract is served, inside the network of the run."""
+    """`[contract]`: where the target serves the contract, inside the network of the run."""
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = PORT
 
@@ -34,21 +34,21 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     #: Whether the command itself serves the contract over HTTP.
     serves_contract: bool = False
-    #: Otherwise: the folder of the executables that answer it, if there is one.
+    #: Otherwise: the folder with the hooks, if there is one.
     hooks: str = "hooks"
-    #: What the lab says for a command that answers no contract; see `mta_sts_lab.model.About`.
+    #: For a command without the contract: its `mta_sts_lab.model.About`.
     capabilities: tuple[str, ...] = ()
     retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`target.toml`, strictly."""
+    """The content of `target.toml`. Unknown keys are refused."""
 
     #: What is typed after `--target`, and a part of the names of its image and container.
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,39}$")]
     title: str
     description: str
-    #: How it is brought up: the name of a backend (see `mta_sts_lab.backends.registry`).
+    #: The name of the backend that starts it (see `mta_sts_lab.backends.registry`).
     backend: str = "docker"
     #: Seconds from the start of the container until its contract answers and its SMTP port takes mail, at the most.
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
@@ -57,10 +57,10 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Instead of a Dockerfile: the backend is then "process".
     process: Process | None = None
     #: The Dockerfile; empty: the one in the folder. In a shipped folder it is relative to the repository root, and may
-    #: be another target's: the two then share its image, and `command` and `environment` tell them apart. In a folder
-    #: of one's own it is relative to that folder, and lies in it.
+    #: be another target's: the two then share its image, and differ in `command` and `environment`. In a folder of
+    #: one's own it is relative to that folder, and lies in it.
     dockerfile: str = ""
-    #: What the container runs; empty: what its image says.
+    #: The command of the container; empty: that of the image.
     command: tuple[str, ...] = ()
     #: Linux capabilities that the mail server cannot do without. All others are dropped.
     capabilities_needed: tuple[str, ...] = ()
@@ -72,19 +72,19 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class TargetFolder:
-    """A folder that keeps the contract's form."""
+    """A target's folder whose `target.toml` is valid."""
 
     path: Path
     file: TargetFile
 
     @property
     def name(self) -> str:
-        """The target's name: what is typed after `--target`."""
+        """The name that is typed after `--target`."""
         return self.file.name
 
     @property
     def known_failures(self) -> Path:
-        """Where the target's known failures are written down, if it has any."""
+        """The file with the target's known failures, which may be missing."""
         return known_failures_file(self.path)
 
     @property

@@ -1,4 +1,4 @@
-"""What cases are played on: the target, the world around it, the deadlines, and where the record goes."""
+"""What every case of a run shares: the target, the world around it, the deadlines, and the record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from mta_sts_lab.world.internet import Internet
 
 
 class LabBroken(Exception):
-    """The lab itself failed: playing on would blame the target for it."""
+    """The lab itself failed. Nothing more is played, because the target would be blamed for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,18 @@ IN_PROCESS = Timeouts(
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """Takes a record piece by piece: into a file, to a progress display, or over standard output to another host."""
+    """Callbacks that take a record piece by piece, for a file, a progress display or standard output."""
 
     header: Callable[[Header], None]
     event: Callable[[Event], None]
     footer: Callable[[Footer], None]
-    #: Takes a text about the target that is evidence and no part of the record: the file's name (`log.txt`), its text.
+    #: Takes a file about the target that is stored beside the record: its name (`log.txt`) and its text.
     target_file: Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Everything that cases are played on."""
+    """The target, world, deadlines and record that all cases of a run share."""
 
     target: Target
     about: About

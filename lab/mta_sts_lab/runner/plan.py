@@ -13,7 +13,7 @@ from mta_sts_lab import __version__
 from mta_sts_lab.model import About, Case
 from mta_sts_lab.record import RECORD_VERSION, Header
 
-#: The packages whose behaviour a verdict can depend on.
+#: The packages whose version can change a verdict.
 _PARTS = ("mitmproxy", "aiosmtpd", "trustme", "dnslib", "cryptography", "aiohttp", "dnspython")
 
 
@@ -63,7 +63,7 @@ def plan_run(
 
 
 def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Header:
-    """Return the first line of the record of a run, whose clock began then."""
+    """Return the header of a run's record. Its events count seconds from `clock_began`."""
     return Header(
         record=RECORD_VERSION,
         run=plan.run,

@@ -31,7 +31,7 @@ from mta_sts_lab.world.message import ProbeMessage, probe_message
 
 
 async def play(context: RunContext, cases: Sequence[Case], control_only: frozenset[str]) -> None:
-    """Play all cases. Whatever goes wrong in one is on record and leaves the others alone."""
+    """Play all cases. An error in one is recorded and does not stop the others."""
     context.watch.start()
     try:
         gate = asyncio.Semaphore(context.timeouts.cases_at_once)
@@ -46,7 +46,7 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
         except BaseException:
             await call.abandon()
             raise
-        # Before the target is restarted or its clock is moved: both may cost it what it has counted.
+        # Before the target is restarted or its clock is moved: it may lose its session counts by either.
         if not context.watch.broken:
             await call.finish()
         for together in cases_by_change(playable):
@@ -66,7 +66,7 @@ async def _gated(gate: asyncio.Semaphore, work: Awaitable[None]) -> None:
 
 
 async def _quiet_queue(context: RunContext) -> None:
-    """Wait until the target has nothing of ours left, so that a late second copy is still on record."""
+    """Wait until the target's queue is empty, so that a late second copy of a message is still recorded."""
     give_up = time.monotonic() + context.timeouts.bounce.seconds
     while time.monotonic() < give_up and not context.watch.broken:
         try:
@@ -102,7 +102,7 @@ class _Playing:
             for number, step in enumerate(self.case.steps):
                 await self._step(world, step)
                 if number == 0 and not self.settling.first_was_delivered():
-                    # Without an honest delivery the case proves nothing: the judge will say so, and why wait longer.
+                    # Without this delivery the case proves nothing, and the judge will say so.
                     await self._leave()
                     break
             recorder.write(CaseEnded(), self.case.id)
@@ -140,7 +140,7 @@ class _Playing:
             try:
                 await self.change.make(step)
             except NotOffered:
-                # The case ends here, and what is still held must not meet an attack that nobody watches.
+                # The case ends here. A message that is still in the queue must not meet the attack after that.
                 await self.context.attack_controller.end(world)
                 raise
         if step.send:
@@ -153,7 +153,7 @@ class _Playing:
         await self.context.attack_controller.end(world)
 
     async def _reports(self) -> None:
-        """Have the target send its reports now, together with whoever else waits for that."""
+        """Have the target send its reports, in one call for all cases that wait for them."""
         if TLS_RPT not in self.context.about.capabilities:
             return
         if self.change is not None:
@@ -186,7 +186,7 @@ class _Playing:
         sent = Sent(token, message.recipient, event.at)
         self.settling.sent.append(sent)
         self.context.watch.follow(token, self.case.id, message.recipient)
-        # A step that demands nothing of its message is there to see it delivered; being held is no end of that.
+        # A step without an expectation waits for a delivery; a held message does not end the wait.
         unfinished = (Outcome.UNSETTLED,) if step.expect is not None else (Outcome.UNSETTLED, Outcome.DEFERRED)
         await self.settling.settle(sent, self.context.timeouts.settle, lambda outcome: outcome not in unfinished)
         unsettled = self.settling.facts(sent).outcome() is Outcome.UNSETTLED
@@ -194,7 +194,7 @@ class _Playing:
             await self.settling.policy_learned()
 
     async def _injected(self, message: ProbeMessage) -> str:
-        """Hand a message to the target; stop waiting for its reply as soon as the target is known to be broken."""
+        """Send a message to the target; stop waiting for its reply as soon as the target is known to be broken."""
         deadline, watch = self.context.timeouts.inject, self.context.watch
         injecting = asyncio.ensure_future(
             self.context.target.inject(message.sender, message.recipient, message.content)

@@ -1,7 +1,7 @@
 """One watch over the target's queue for all cases at once.
 
-A look costs the target a process, so the cases do not look for themselves: they say which messages they wait for and
-which of them need another attempt, and the watch writes what it sees to the record.
+Listing the queue costs the target a process, so the cases do not list it themselves: they name the messages that they
+wait for and those that need another attempt, and the watch records the states that it sees.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class _Watched:
     state: str = ""
     reason: str = ""
     misses: int = 0
-    #: How many events the case had when the look began whose state was last written down.
+    #: How many events the case had at the beginning of the listing that was last recorded.
     events_then: int = 0
     wants_retry: bool = False
 
 
 class QueueWatch:
-    """Watches a target's queue while there is somebody who waits for a message in it."""
+    """Lists the target's queue regularly while a case waits for a message."""
 
     def __init__(
         self,
@@ -60,16 +60,16 @@ class QueueWatch:
         #: False once the target has said that it shows no queue.
         self.offered = True
         self._offers_flush = True
-        #: Whether the target was ever asked to try again, in vain, and whether it ever did.
+        #: Whether a request to try again was ever refused, and whether one was ever accepted.
         self._put_off, self._flushed = False, False
         self._asked_at = -math.inf
-        #: What it said last, when the target broke: every case that waits must stop waiting.
+        #: The error with which the target broke: every case must stop waiting.
         self.broken: str = ""
         self.breaks = asyncio.Event()
 
     @property
     def flushes(self) -> bool:
-        """Whether the target tries again on request: it has not said that it does not, nor so far only "not now"."""
+        """Whether the target tries again on request: it offers that, and has not only answered "not now"."""
         return self._offers_flush and (self._flushed or not self._put_off)
 
     def start(self) -> None:
@@ -83,12 +83,12 @@ class QueueWatch:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def follow(self, token: str, case: str, recipient: str) -> None:
-        """Look out for a message from now on."""
+        """Record the states of a message from now on."""
         self._watched.setdefault(token, _Watched(case, recipient.lower()))
         self._wanted.set()
 
     def forget(self, token: str) -> None:
-        """Nobody waits for this message any more."""
+        """Stop following a message."""
         self._watched.pop(token, None)
 
     def retry(self, token: str) -> None:
@@ -99,7 +99,7 @@ class QueueWatch:
 
     @contextlib.asynccontextmanager
     async def set_aside(self) -> AsyncIterator[None]:
-        """Do not look meanwhile: a target that is being restarted rightly shows no queue."""
+        """Pause the watch: a target that is being restarted shows no queue."""
         async with self._turn:
             yield
 
@@ -159,7 +159,7 @@ class QueueWatch:
         self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
 
     def _too_early(self) -> bool:
-        """Whether the target may still be at work on what an earlier request started."""
+        """Whether the target may still be busy with an earlier request."""
         since = time.monotonic() - self._asked_at
         if not self.offered:
             return since < self._flush_pause.seconds
@@ -167,7 +167,7 @@ class QueueWatch:
         return active and since < self._flush_while_active.seconds
 
     def _note(self, held: tuple[Held, ...], began: float, there_before: Mapping[str, int]) -> None:
-        """Note what a look showed; `there_before` says of each message how many events its case had when it began."""
+        """Record a listing. `there_before` has the number of events of each message's case before the listing."""
         by_recipient = {entry.recipient.lower(): entry for entry in held}
         for token, events in there_before.items():
             watched = self._watched.get(token)
@@ -182,7 +182,7 @@ class QueueWatch:
                 self._write(watched, QueueSeen(token=token, state="gone", looked=began), events)
 
     def _write(self, watched: _Watched, seen: QueueSeen, events: int) -> None:
-        """Write a state down when it changed, or when the case has moved on since: then it is news that it did not."""
+        """Record a state when it has changed, or when the case has new events since it was last recorded."""
         if (seen.state, seen.reason) == (watched.state, watched.reason) and not self._moved_on(watched, events):
             return
         if seen.state == watched.state == "gone":
@@ -191,6 +191,6 @@ class QueueWatch:
         self._recorder.write(seen, watched.case)
 
     def _moved_on(self, watched: _Watched, events: int) -> bool:
-        """Whether a case had news of its own, besides what was noted of its messages here, when a look began."""
+        """Whether a case had new events, other than queue states, before a listing began."""
         news = self._recorder.of_case(watched.case)[watched.events_then : events]
         return any(not isinstance(event.fact, QueueSeen) for event in news)

@@ -1,4 +1,4 @@
-"""One run from beginning to end: the world is built, the cases are played, everything is taken down again."""
+"""Plays one run: builds the world, plays the cases, and takes everything down again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PREFIX_IN_PROCESS = "198.18.64.0/18"
 
 @dataclass(frozen=True, slots=True)
 class RunSetup:
-    """Where a world is built, and how long its runs wait for what. By default in this process."""
+    """The network and the deadlines of a run. By default the world is built in this process."""
 
     network: Network = field(default_factory=LoopbackNetwork)
     prefix: str = PREFIX_IN_PROCESS
@@ -37,7 +37,7 @@ class RunSetup:
 
 @dataclass(slots=True)
 class RunningWorld:
-    """A world that is up, and the record of what happens in it."""
+    """A world that is up, and the recorder of its events."""
 
     plan: Plan
     setup: RunSetup
@@ -47,7 +47,7 @@ class RunningWorld:
 
     @property
     def network(self) -> Network:
-        """What the world's hosts listen on."""
+        """The network on which the world's hosts listen."""
         return self.setup.network
 
     @property
@@ -62,7 +62,7 @@ class RunningWorld:
 
     @contextlib.asynccontextmanager
     async def context(self, target: Target, about: About) -> AsyncIterator[RunContext]:
-        """Yield everything that cases are played on, and end every attack afterwards."""
+        """Yield the context of the cases, and end every attack afterwards."""
         self.internet.publish_keys(about.dkim_records)
         controller = AttackController(self.recorder, self.setup.authority)
         timeouts = self.setup.timeouts
@@ -75,10 +75,10 @@ class RunningWorld:
             await asyncio.shield(controller.close())
 
 
-#: Brings a target up in a world. May raise `TargetError`.
+#: Starts a target in a world. May raise `TargetError`.
 StartTarget = Callable[[RunningWorld], Awaitable[Target]]
 
-#: Plays whatever shows that cases can be played on a target. Raises `TargetError` where they cannot.
+#: Checks that a target is ready for the cases. Raises `TargetError` if it is not.
 CheckReady = Callable[[RunContext], Awaitable[None]]
 
 
@@ -112,14 +112,14 @@ async def run(plan: Plan, setup: RunSetup, start: StartTarget, ready: CheckReady
                 world.recorder.listen(outlet.event)
                 await play(context, plan.cases, plan.control_only)
                 world.complete = True
-            # The log of a black box proves nothing here, and tells whoever reads on.
+            # The log is no evidence for the judge here, but it helps whoever looks into a finding.
             await keep_log(context.watch, whole, outlet)
         finally:
             await asyncio.shield(target.close())
 
 
 async def keep_log(watch: QueueWatch, target: Target, outlet: Outlet) -> None:
-    """Keep the target's log. One that has gone is not asked: that takes a whole deadline and brings nothing."""
+    """Store the target's log. A target that has ended is not asked, because that takes a whole deadline."""
     log = f"{watch.broken}\n"
     if not watch.broken:
         try:

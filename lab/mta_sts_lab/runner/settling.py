@@ -1,4 +1,4 @@
-"""Waits until what happened to a message is settled, by the same functions that the judge uses afterwards."""
+"""Waits until the outcome of a message is settled, by the same functions that the judge uses afterwards."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from mta_sts_lab.runner.context import LabBroken, RunContext
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.timeouts import Deadline
 
-#: Seconds between two looks while nothing happens: only deadlines pass then, and those are ten times longer.
+#: Seconds between two checks while nothing happens. Only deadlines can pass then, and those are ten times longer.
 _LOOK_UP = 0.25
 
-#: What can change the outcome of a message: only these wake up who waits for it.
+#: The events that can change the outcome of a message. Only these wake up a case that waits for it.
 _DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
 
-#: Where no queue is shown a hold is proved by the attempts, and those begin with a query.
+#: Without a queue listing a hold is proved by the attempts, and those begin with a DNS query.
 _DECISIVE_WITHOUT_QUEUE = (MessageAccepted, BounceReceived, DnsAnswered)
 
 
 def fetched_before_delivery(facts: CaseFacts, step: str) -> bool:
     """Whether a step's fetches had all ended before the target connected to the host that took the step's message.
 
-    An answer alone does not show it: who fetches beside the delivery may be answered before it and store after it.
+    The answer alone does not show it: a sender that fetches in parallel may store the policy after the delivery.
     """
     fetches = {fact.session for _, fact in facts.of_kind(PolicyRequested, step)}
     over = [event.at for event, fact in facts.of_kind(ConnectionClosed) if fact.session in fetches]
@@ -66,7 +66,7 @@ class Settling:
     _case_facts: CaseFacts | None = None
 
     def facts(self, sent: Sent) -> MessageFacts:
-        """Return what is on record of a message so far."""
+        """Return what has been recorded of a message so far."""
         if self._case_facts is None:
             # The list grows while the case is played, and what has been sorted of it stays sorted.
             events = self.context.recorder.of_case(self.case.id)
@@ -117,9 +117,9 @@ class Settling:
         return self.context.timeouts.bounce.seconds
 
     def _idle(self, sent: Sent) -> bool:
-        """Whether the target holds the message and is not trying it now. One that is busy is not to be pushed again.
+        """Whether the target holds the message and is not trying it now.
 
-        Its queue may say so a moment before it has taken its leave of the host.
+        The queue may say "deferred" a moment before the target has left the host.
         """
         message = self.facts(sent)
         seen = message.queue()
@@ -131,7 +131,7 @@ class Settling:
         return not message.busy_during(last.looked, event.at)
 
     async def _handed_over(self, sent: Sent) -> None:
-        """Wait until the target knows, too, that its message was accepted.
+        """Wait until the target has received the reply that accepts its message.
 
         Whoever ends an attacker's session between the MX's 250 and the target makes the target send a second copy, and
         would then blame it for that (RFC 5321, section 4.2.5).
@@ -166,7 +166,7 @@ class Settling:
         )
 
     def lets_mail_through(self, step: Step) -> bool:
-        """Whether older mail can be waited for. A step that sends shows it by its own message: held is held."""
+        """Whether older mail can be waited for: not while the message of this step is held."""
         return not step.send or self.facts(self.sent[-1]).outcome() is not Outcome.DEFERRED
 
     async def recover(self) -> None:
@@ -182,7 +182,7 @@ class Settling:
                 await self._handed_over(sent)
 
     async def answers_forgotten(self, step: Step) -> None:
-        """Let the target forget what DNS told it, before an attack on the answers: it could not meet that otherwise."""
+        """Wait until the target's cached DNS answers have expired, before an attack on DNS answers."""
         if all(attack.channel != "dns" for attack in step.attacks):
             return
         give_up = time.monotonic() + self.context.about.dns_memory_seconds
@@ -191,9 +191,9 @@ class Settling:
             await self.context.recorder.changed(self.case.id, remaining)
 
     async def _turn_up(self, sent: Sent) -> None:
-        """Give a message that the queue does not show the chance to arrive all the same.
+        """Wait for a message that the queue does not show: it may arrive all the same.
 
-        One that does was never lost: then it is the view of the queue that is wrong, and nothing is proved by it.
+        If it arrives it was not lost: the queue listing was wrong, and proves nothing.
         """
         give_up = time.monotonic() + self._bounce_seconds
         self.context.watch.retry(sent.token)
@@ -202,7 +202,7 @@ class Settling:
             await self.context.recorder.changed(self.case.id, min(_LOOK_UP, self._bounce_seconds))
 
     async def policy_learned(self) -> None:
-        """Wait until the target has been at the policy host, which RFC 8461 lets it do after the delivery."""
+        """Wait until the target has fetched the policy, which RFC 8461 allows after the delivery."""
         deadline = self.context.timeouts.learn_policy
         give_up = time.monotonic() + deadline.seconds
         while not self._policy_host_answered():
@@ -215,9 +215,9 @@ class Settling:
         await self._policy_stored()
 
     async def _policy_stored(self) -> None:
-        """Give a target that may have delivered without waiting for the policy the time to take in what it got.
+        """Give a target that delivers without waiting for the policy the time to store it.
 
-        Nothing on the wire shows when that is done, and an attack that begins before would blame it for that.
+        Nothing on the network shows when it has done so, and an earlier attack would blame it unfairly.
         """
         step = self.context.recorder.step_of(self.case.id)
         facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))

@@ -25,7 +25,7 @@ def cases_by_change(cases: Sequence[Case]) -> list[list[Case]]:
 
 
 class TargetChange:
-    """A change to the target that several cases make together: the last to arrive makes it, the others wait."""
+    """A change to the target that several cases share: the last case to get there makes it, the others wait."""
 
     def __init__(self, target: Target, watch: QueueWatch, recorder: Recorder, cases: Sequence[str]) -> None:
         self._target = target
@@ -53,15 +53,15 @@ class TargetChange:
         try:
             await self._barrier.wait()
         except asyncio.BrokenBarrierError:
-            # The first case to hear of a failure leaves, which breaks the barrier under those that are still on their
-            # way out of it. They are to hear why.
+            # The first case that sees the failure leaves the barrier, which breaks it for the others. They raise the
+            # same error.
             if self._failed is None:
                 raise
         if self._failed is not None:
             raise self._failed
 
     async def leave(self) -> None:
-        """Called by a case that failed: the others must not wait for it at the barrier."""
+        """Take a case that failed out of the barrier, so that the others do not wait for it."""
         await self._barrier.abort()
 
     async def _change(self, step: Step) -> None:
@@ -99,7 +99,7 @@ async def _alive(session: MailSession) -> bool:
 async def ask_for_reports(target: Target, recorder: Recorder, owed: Sequence[str]) -> None:
     """Ask for all reports that are due. The target returns when they have left.
 
-    A target that cannot be asked has not failed to report: nothing is proved about the cases that wanted to see one.
+    A target that does not offer this call proves nothing about the cases that expect a report.
     """
     recorder.write(ReportsAsked())
     try:
@@ -112,9 +112,9 @@ async def ask_for_reports(target: Target, recorder: Recorder, owed: Sequence[str
 
 
 class ReportCall:
-    """The calls that all ordinary cases share: made when every one of them has ended, or waits for it in a step.
+    """The report calls that all ordinary cases share: made when each of them has ended or waits for the call.
 
-    A case that waits has its world and its attacks in force while the reports are sent.
+    The world and the attacks of a waiting case are active while the reports are sent.
     """
 
     def __init__(self, target: Target, recorder: Recorder, cases: Sequence[Case], claimed: bool) -> None:
@@ -128,7 +128,7 @@ class ReportCall:
         self._made = False
 
     async def wait(self, case: str, gate: asyncio.Semaphore) -> None:
-        """Wait until the target has sent its reports. A case that waits leaves its turn to others."""
+        """Wait until the target has sent its reports."""
         if not self._claimed:
             return
         reported = asyncio.get_running_loop().create_future()
@@ -143,19 +143,19 @@ class ReportCall:
             await gate.acquire()
 
     def leave(self, case: str) -> None:
-        """The case has ended: nobody has to wait for it any more."""
+        """Take a case that has ended out of the count."""
         self._playing.discard(case)
         self._call_when_all_wait()
 
     async def finish(self) -> None:
-        """Ask for what is still owed, when all cases have ended."""
+        """Ask for the last reports, when all cases have ended."""
         if self._call is not None:
             await self._call
         if self._claimed and self._owed and not self._made:
             await ask_for_reports(self._target, self._recorder, self._owed)
 
     async def abandon(self) -> None:
-        """End a call that is under way when the run is broken off."""
+        """Cancel a call that is under way when the run is interrupted."""
         if self._call is not None:
             self._call.cancel()
             await asyncio.gather(self._call, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What a build of an image is given: files of the lab and of a target's folder, as one tar archive."""
+"""The build context of an image: files of the lab and of a target's folder, as one tar archive."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class BuildContext:
         Who owns the files on this machine is left out. The lab's own files have the modes that git gives them.
         """
         buffer = io.BytesIO()
-        # Not Python's own format: its first block is no file, and by that block the `docker` command tells an archive.
+        # Not Python's default format: `docker` recognises an archive by its first block, which must be a file's.
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
             folder = tarfile.TarInfo(_EXTRA_CA)
             folder.type, folder.mode = tarfile.DIRTYPE, 0o755

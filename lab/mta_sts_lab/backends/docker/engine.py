@@ -1,4 +1,4 @@
-"""The Docker engine: reached, asked, and told in one place.
+"""Access to the Docker engine: connecting, listing and removing what runs made there.
 
 Everything that a run makes carries the run's id in its name and labels that say whose it is, so that parallel runs do
 not collide and what a killed run left behind can be found.
@@ -25,7 +25,7 @@ OWNER_LABEL = "mta-sts-lab.owner"
 
 
 class EngineError(BackendError):
-    """Docker is not there, or refused. The message says what was wanted and what to do."""
+    """Docker does not answer, or refused a request. The message says what to do."""
 
 
 def connect() -> docker.DockerClient:
@@ -43,7 +43,7 @@ def connect() -> docker.DockerClient:
 
 @contextlib.contextmanager
 def engine_trouble(what: str) -> Iterator[None]:
-    """Turn whatever the engine, or the way to it, complains of into an `EngineError` that says what was being done."""
+    """Turn an error of the engine, or of the connection to it, into an `EngineError` that names the action."""
     try:
         yield
     except (docker.errors.DockerException, requests.RequestException) as error:
@@ -56,7 +56,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def owner() -> str:
-    """Return what tells this process from every other one, also from a later one with the same number."""
+    """Return an id of this process that is unique, also among later processes with the same PID."""
     return f"{socket.gethostname()}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
@@ -91,7 +91,7 @@ def _start_of(process: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something of ours in the engine. `kind` is container or network."""
+    """A container or network that a run made. `kind` is container or network."""
 
     kind: str
     name: str
@@ -100,12 +100,12 @@ class Leftover:
 
 
 def leftovers(client: docker.DockerClient) -> list[Leftover]:
-    """Return everything of ours that is in the engine now, of live runs too."""
+    """Return all containers and networks of runs, also of those still going."""
     return _labelled(client, RUN_LABEL)
 
 
 def sweep(client: docker.DockerClient, run: str) -> None:
-    """Remove everything that a run made. Raises `EngineError` when something stays."""
+    """Remove everything that a run made. Raises `EngineError` if something cannot be removed."""
     with engine_trouble("taking the run's containers and network down"):
         for leftover in _containers_first(_labelled(client, f"{RUN_LABEL}={run}")):
             remove(client, leftover)
@@ -129,7 +129,7 @@ def _leftover(kind: str, thing: Any) -> Leftover:
 
 
 def remove(client: docker.DockerClient, leftover: Leftover) -> None:
-    """Remove a container or a network. One that has gone meanwhile is no error."""
+    """Remove a container or a network. It is no error if it is already gone."""
     try:
         if leftover.kind == "container":
             client.containers.get(leftover.name).remove(force=True, v=True)

@@ -1,4 +1,4 @@
-"""Images: built when what they are made of has changed, and named after it."""
+"""Builds images. The tag of an image is a digest of its build context, so that it is rebuilt when that changes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from mta_sts_lab.timeouts import BUILD_IMAGE
 
 BASE_IMAGE = "debian:trixie-slim"
 
-#: What the two kinds of image are made of, relative to the root of a checkout.
+#: The sources of the two kinds of image, relative to the root of a checkout.
 _LAB_PARTS = ("pyproject.toml", "docker/lab", "docker/common/install", "scenarios", "lab")
 _COMMON_PARTS = ("docker/common",)
 
-#: Passed on to a build when the user has set them: a private mirror's addresses are nobody else's business.
+#: Environment variables that are passed on to a build when the user has set them.
 _BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
 
 #: What COPY says of a file that is not there: the classic builder, and BuildKit.
@@ -81,7 +81,7 @@ def _exists(client: docker.DockerClient, image: str) -> bool:
 
 
 def _build(client: docker.DockerClient, image: str, context: BuildContext, say: Callable[[str], None]) -> None:
-    """Build with the engine's own command, which knows best how."""
+    """Build with the `docker` command."""
     _have_base(client)
     say(f"building {image} (once; later runs reuse it)")
     arguments = [f"--build-arg={name}={os.environ[name]}" for name in _BUILD_ARGUMENTS if os.environ.get(name)]
@@ -89,7 +89,7 @@ def _build(client: docker.DockerClient, image: str, context: BuildContext, say: 
     command = [
         "docker",
         "build",
-        # Also when it fails: what is in between has none of our labels, and nobody would find it.
+        # Also when it fails: intermediate containers have none of our labels, and `clean` would not find them.
         "--force-rm",
         "--network",
         "host",

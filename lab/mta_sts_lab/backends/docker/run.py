@@ -1,4 +1,4 @@
-"""One run in Docker: a network without a way out, the lab's container in it, and the target's beside it."""
+"""Plays one run in Docker: an internal network with the lab's container and the target's."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ContainerRun:
     #: Seconds of processor time that the lab's container and the target's took.
     lab_seconds: float
     target_seconds: float
-    #: How the target's container ended by itself, and its last words; empty if it stayed up to the end.
+    #: How the target's container ended by itself, and its last output; empty if it stayed up to the end.
     target_ended: str = ""
 
 
@@ -136,7 +136,7 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """Where a run takes place."""
+    """The network of a run, and its subnets."""
 
     client: docker.DockerClient
     plan: Plan
@@ -153,7 +153,7 @@ class _Site:
 
 @contextlib.contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for a moment: while something is made that has to be found again, or taken down."""
+    """Delay Ctrl-C and SIGTERM while something is created or removed in Docker."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -199,7 +199,7 @@ def _labels(run: str) -> dict[str, str]:
 
 
 def _container(site: _Site, part: str, address: Any, **options: Any) -> Any:
-    """Create a container of the run. It goes with the rest, in the end."""
+    """Create a container of the run. It is removed at the end of the run."""
     name = f"mta-sts-lab-{site.plan.run}-{part}"
     endpoint = site.client.api.create_endpoint_config(ipv4_address=str(address))
     try:
@@ -278,7 +278,7 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 
 def _route(site: _Site, image: str, target: Any) -> None:
-    """Tell the target's container one route to the whole world, and leave it no other.
+    """Give the target's container one route, to the lab's world, and no other.
 
     Without it each address would take an entry of the host's neighbour table, which overflows near one thousand for all
     containers of the host together. The target itself needs no privilege for this: a helper enters its network.
@@ -299,7 +299,7 @@ def _route(site: _Site, image: str, target: Any) -> None:
         target.reload()
         if target.status == "running":
             raise
-        # It is on record, then, as soon as the lab's container has been told.
+        # The target has ended, and so will the lab's container; see `_end_with_the_target`.
 
 
 def _end_with_the_target(lab: Any, target: Any, begun: threading.Event) -> None:
@@ -318,7 +318,7 @@ def _end_with_the_target(lab: Any, target: Any, begun: threading.Event) -> None:
 
 
 def _how_it_ended(site: _Site, target: Any) -> tuple[str, str]:
-    """Return what is to be said of a container that has ended by itself, and its last words."""
+    """Return how a container ended by itself, and its last output."""
     status = target.attrs.get("State", {}).get("ExitCode")
     said = "\n".join(_logs(target).strip().splitlines()[-10:])
     return f"{site.folder.file.title}: its container ended with status {status}", said

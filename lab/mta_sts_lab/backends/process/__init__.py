@@ -47,14 +47,14 @@ class Process(Backend):
 
 
 def hooks_of(target: TargetFolder) -> Path | None:
-    """Return the folder of the executables that answer a target's contract, if it has one."""
+    """Return the folder with a target's hooks, if it has one."""
     process = target.file.process
     folder = target.path.resolve() / process.hooks if process and process.hooks else None
     return folder if folder and folder.is_dir() and not (process and process.serves_contract) else None
 
 
 def target_of_command(text: str, port: int, ready_seconds: float | None) -> TargetFolder:
-    """Return the target that a command line in the current folder is. Raises `TargetRefused`."""
+    """Return the target for `--command`, which runs in the current folder. Raises `TargetRefused`."""
     try:
         command = shlex.split(text)
     except ValueError as error:

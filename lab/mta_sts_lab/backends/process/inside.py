@@ -1,8 +1,8 @@
-"""The lab's process inside the namespaces: its plan comes on standard input, the record leaves on standard output.
+"""The lab's process inside the namespaces: it reads the plan from standard input and prints the record.
 
 The lab has one network namespace, in which all of 198.18.0.0/15 is local. The target has another one, with a route to
-that prefix and to nothing else, and `target_init.py` as process 1. Standard input stays open. When it ends, the program
-that started this one has gone or wants no more; this one then ends, and the kernel ends all others in the namespaces.
+that prefix and to nothing else, and `target_init.py` as process 1. Standard input stays open. When it ends, this
+process ends, and the kernel then ends all others in the namespaces.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TARGET_TROUBLE, LAB_TROUBLE, INTERRUPTED = 4, 3, 130
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What comes on standard input: the settings of `target_init.py`, and a `playing.ProcessPlan`."""
+    """The input of this program: the settings of `target_init.py`, and a `playing.ProcessPlan`."""
 
     settings: msgspec.Raw
     plan: msgspec.Raw
@@ -41,7 +41,7 @@ class TargetProcesses:
     gone: str = ""
     #: Set when `gone` says something.
     ending: asyncio.Event = field(default_factory=asyncio.Event)
-    #: The exit status of the command. What it has left behind may go on.
+    #: The exit status of the command. Processes that it started may go on.
     status: int | None = None
     _following: asyncio.Task[None] | None = None
 
@@ -114,7 +114,7 @@ async def play_in_namespaces(sent: Sent) -> None:
 
 
 def main() -> None:
-    """Play what comes on standard input; say on standard error what went wrong."""
+    """Play the plan of standard input; print errors to standard error."""
     try:
         asyncio.run(play_in_namespaces(msgspec.json.decode(sys.stdin.buffer.readline(), type=Sent)))
     except (TargetError, BackendError) as error:

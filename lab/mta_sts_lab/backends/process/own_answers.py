@@ -1,4 +1,4 @@
-"""A target that answers no contract: mail can be handed to it, and the lab knows its name and what it prints."""
+"""A target without the contract: the lab can only send it mail, and read what it prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mta_sts_lab.timeouts import Deadline
 
 
 class OwnAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the lab says for the target; see `mta_sts_lab.model.About`."""
+    """The `mta_sts_lab.model.About` of a target that cannot be asked for it."""
 
     name: str
     capabilities: tuple[str, ...] = ()

@@ -23,17 +23,17 @@ from mta_sts_lab.whole_files import write_whole
 from mta_sts_lab.world.network import PrefixNetwork
 from mta_sts_lab.world.pki import Authority
 
-#: What is said to an ordinary user whose program ends.
+#: A hint for a user who is not root and whose program ends.
 _HINT = " (it ran as an ordinary user: a program that needs root, or changes users, is run with sudo)"
 
 
 class ProcessPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that the runner in the namespaces has to know."""
+    """The input of the runner in the namespaces."""
 
     served: ServedPlan
     ca_pem: str
     ca_key_pem: str
-    #: What the lab says for a target that answers no contract; null: it answers one.
+    #: For a target without the contract: its name and capabilities; null: the target has the contract.
     own_answers: OwnAnswers | None
     #: Whether the target runs as root of the machine.
     root: bool
@@ -96,7 +96,7 @@ class _Play:
             raise TargetError(f"{self._not_up(str(error))}{self._last_lines()}") from error
 
     def _not_up(self, trouble: str) -> str:
-        """Return what can be seen of a target that takes no mail."""
+        """Return what is known of a target that does not accept mail."""
         ports, mail, status = self._processes.network.listening(), self._served.inject.port, self._processes.status
         if mail in ports and self._plan.own_answers is not None:
             seconds = self._served.ready_seconds

@@ -1,4 +1,4 @@
-"""Starts the runner in namespaces of its own, passes its record on, and ends it."""
+"""Starts the runner in new namespaces, passes its record on, and ends it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOOLS = {"unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linu
 #: Ordinary users often do not have these in PATH.
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 
-#: Seconds that the namespaces have to go when they are ended. The kernel needs milliseconds.
+#: Seconds to wait for the end of the namespaces. The kernel needs milliseconds.
 _END_SECONDS = 10
 
 _TWO_WAYS_OUT = (
@@ -78,7 +78,7 @@ def _check_machine(path: str) -> None:
 
 
 def _configuration(job: Job) -> str:
-    """Return what was judged, for whoever reads the folder of the run."""
+    """Return a description of the target, for a file in the folder of the run."""
     process, hooks, user = job.target.file.process, hooks_of(job.target), ordinary_user()
     lines = [
         f"command: {shlex.join(process.command if process else ())}",

@@ -1,4 +1,4 @@
-"""What process 1 of the target's namespaces is told: the files, the environment and the rights that the target has."""
+"""The settings for process 1 of the target's namespaces: the files, environment and rights of the target."""
 
 from __future__ import annotations
 

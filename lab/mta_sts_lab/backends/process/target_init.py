@@ -189,7 +189,7 @@ def private_devices() -> None:
 
 
 def read_only(path: str) -> None:
-    """Let nobody write to a folder, or to a file."""
+    """Make a folder or a file read-only."""
     mount(path, path, flags=MS_BIND | MS_REC)
     mount("none", path, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
 
@@ -259,7 +259,7 @@ class Log:
 
 
 def tell(event: str, **more: Any) -> None:
-    """Tell the lab what happened; one that has gone is told nothing."""
+    """Send an event to the lab. It is no error if the lab has ended."""
     with contextlib.suppress(OSError):
         os.write(1, json.dumps({"event": event, **more}).encode() + b"\n")
 

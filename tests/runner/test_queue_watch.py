@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
-from mta_sts_lab.events import ConnectionClosed, LabFailed, QueueSeen, TargetFailed, TargetFlushed
+from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed, LabFailed, QueueSeen, TargetFailed, TargetFlushed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.queue_watch import LOOKS_BEFORE_GONE, QueueWatch
 from mta_sts_lab.targets.contract import Held, NotNow, NotOffered, TargetError
@@ -155,6 +155,20 @@ async def test_another_state_or_reason_is_written_at_once() -> None:
         watching.watch.follow(TOKEN, CASE, RECIPIENT)
         await watching.listing.looked(5)
         assert watching.seen() == [("active", ""), ("deferred", "451 later"), ("deferred", "452 still later")]
+
+
+async def test_gone_is_written_again_once_the_target_has_met_a_host() -> None:
+    """The queue of a target that hides what it is delivering was empty before the connection, and is so still."""
+    listing = Listing([])
+    async with Watching(listing) as watching:
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        await listing.looked(LOOKS_BEFORE_GONE + 2)
+        met = watching.recorder.write(ConnectionAccepted("s1", "mx", "mx1.domain.example", "198.18.0.1", 25), CASE)
+        await listing.looked(listing.looks + 3)
+    events = [event for event in watching.recorder.of_case(CASE) if isinstance(event.fact, QueueSeen)]
+    assert [event.fact.state for event in events if isinstance(event.fact, QueueSeen)] == ["gone", "gone"]
+    assert isinstance(events[-1].fact, QueueSeen)
+    assert events[-1].fact.looked >= met.at
 
 
 async def test_gone_is_written_once_and_taken_back() -> None:

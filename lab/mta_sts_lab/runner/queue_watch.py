@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from mta_sts_lab.events import QueueSeen, TargetFailed, TargetFlushed
+from mta_sts_lab.events import ConnectionAccepted, Event, QueueSeen, TargetFailed, TargetFlushed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.targets.contract import Held, NotNow, NotOffered, Target, TargetError
 from mta_sts_lab.timeouts import FLUSH_PAUSE, FLUSH_WHILE_ACTIVE, QUEUE_LOOK, Deadline
@@ -185,12 +185,18 @@ class QueueWatch:
         """Record a state when it has changed, or when the case has new events since it was last recorded."""
         if (seen.state, seen.reason) == (watched.state, watched.reason) and not self._moved_on(watched, events):
             return
-        if seen.state == watched.state == "gone":
+        if seen.state == watched.state == "gone" and not self._met_a_host(watched, events):
             return
         watched.state, watched.reason, watched.events_then = seen.state, seen.reason, events
         self._recorder.write(seen, watched.case)
 
     def _moved_on(self, watched: _Watched, events: int) -> bool:
         """Whether a case had new events, other than queue states, before a listing began."""
-        news = self._recorder.of_case(watched.case)[watched.events_then : events]
-        return any(not isinstance(event.fact, QueueSeen) for event in news)
+        return any(not isinstance(event.fact, QueueSeen) for event in self._news(watched, events))
+
+    def _met_a_host(self, watched: _Watched, events: int) -> bool:
+        """Whether the target has connected to a host of the case since: a queue that shows nothing then hides it."""
+        return any(isinstance(event.fact, ConnectionAccepted) for event in self._news(watched, events))
+
+    def _news(self, watched: _Watched, events: int) -> list[Event]:
+        return self._recorder.of_case(watched.case)[watched.events_then : events]

@@ -30,7 +30,10 @@ $(VENV)/.ready: pyproject.toml
 scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' $(ARGS)
 
-test: checks test-fast test-docker ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+	@for part in checks test-fast test-docker; do \
+	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; echo "make $$part took $$((SECONDS - began)) s"; \
+	done
 
 checks: $(VENV)/.ready ## Run the linters, and compare the documents with what the program prints
 	$(BIN)/ruff check lab tests docker docs

@@ -68,6 +68,11 @@ def merge(grades: list[Grade]) -> Grade:
     return max(judged, key=MERGE_ORDER.index)
 
 
+def least(grades: list[Grade]) -> Grade:
+    """Return the best of some grades that a judgement can have."""
+    return min(grades, key=MERGE_ORDER.index)
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """One obligation of a sender, fetcher or reporter, paraphrased from an RFC."""
@@ -462,6 +467,7 @@ class Verdict:
 
     @property
     def harm(self) -> Harm:
-        """The worst harm that the failures of the case did; what got out cannot be called back."""
-        found = {judgement.harm for judgement in self.judgements if judgement.grade is Grade.FAIL}
+        """The worst harm that the failures of the case did, and mail kept back, which may break advice only."""
+        weak = {one.harm for one in self.judgements if one.grade is Grade.WEAK} & {Harm.KEPT_BACK}
+        found = weak | {one.harm for one in self.judgements if one.grade is Grade.FAIL}
         return next((harm for harm in _WORST_HARM_FIRST if harm in found), Harm.NONE)

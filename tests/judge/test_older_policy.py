@@ -42,7 +42,7 @@ def _looking(story: list[Line]) -> list[Line]:
 )
 def test_who_did_not_look_keeps_the_older_policy_against_advice_only(case: Case, story: list[Line]) -> None:
     unaware = verdict(record(story, taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
-    assert unaware.grade is Grade.WEAK
+    assert unaware.grade is Grade.INFO
     found = [one for one in unaware.judgements if one.reason == "lived-by-an-older-policy"]
     assert [(one.obligation, one.step) for one in found] == [("STS-10.2-01", "attack")]
     assert not reasons(unaware) & LEAKS

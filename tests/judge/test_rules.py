@@ -459,8 +459,8 @@ class TestControlArm:
         control = changed(CASES[ABSENT], "attack", expect=demand)
         cases = (lenient, control)
         held = verdict(record(resisted(ENFORCE), resisted(ABSENT), cases=cases))
-        assert (held.grade, reasons(held)) == (Grade.FAIL, {"held-as-without-a-policy"})
-        assert {one.obligation for one in held.judgements if one.grade is Grade.FAIL} == {"STLS-6-02"}
+        assert (held.grade, held.harm, reasons(held)) == (Grade.WEAK, Harm.KEPT_BACK, {"held-as-without-a-policy"})
+        assert {one.obligation for one in held.judgements if one.grade is Grade.WEAK} == {"STLS-6-02"}
         alone = verdict(record(resisted(ENFORCE), taken_in(ABSENT), cases=cases))
         assert {one.obligation for one in alone.judgements if one.grade is Grade.FAIL} == {"STS-3.3-02"}
 
@@ -470,10 +470,10 @@ class TestControlArm:
         control = changed(CASES[ABSENT], "attack", expect=demand)
         cases = (CASES[TESTING], control)
         there = verdict(record(_bounced(ABSENT), cases=(control,)), ABSENT)
-        assert (there.grade, reasons(there)) == (Grade.FAIL, {"returned-without-a-policy"})
+        assert (there.grade, reasons(there)) == (Grade.WEAK, {"returned-without-a-policy"})
         under_testing = verdict(record(_bounced(TESTING), _bounced(ABSENT), cases=cases), TESTING)
-        assert (under_testing.grade, reasons(under_testing)) == (Grade.FAIL, {"returned-as-without-a-policy"})
-        assert {one.obligation for one in under_testing.judgements if one.grade is Grade.FAIL} == {"STLS-6-02"}
+        assert (under_testing.grade, reasons(under_testing)) == (Grade.WEAK, {"returned-as-without-a-policy"})
+        assert {one.obligation for one in under_testing.judgements if one.grade is Grade.WEAK} == {"STLS-6-02"}
         held_instead = verdict(record(resisted(TESTING), _bounced(ABSENT), cases=cases), TESTING)
         assert held_instead.grade is Grade.PASS
         silent = without(_bounced(ABSENT), lambda fact: isinstance(fact, SmtpSaid), "attack")
@@ -638,6 +638,11 @@ class TestCanary:
         assert "message-sent-under-a-bad-certificate" in reasons(found)
 
 
+def _is_about_policy(fact: object) -> bool:
+    host = getattr(fact, "role", "") == "policy-host" or getattr(fact, "host", "").startswith("mta-sts.")
+    return host or isinstance(fact, PolicyRequested) or _asks_for_a_policy(fact)
+
+
 def _asks_for_a_policy(fact: object) -> bool:
     return isinstance(fact, DnsAnswered) and fact.name.startswith("_mta-sts.")
 
@@ -747,12 +752,45 @@ class TestGrades:
         assert found.grade is Grade.FAIL
         assert "STS-5-07" in {item.obligation for item in found.judgements if item.grade is Grade.FAIL}
 
-    def test_bounced_where_the_policy_would_let_it_through_breaks_what_the_scenario_is_about(self) -> None:
-        probe = case(Mode.ENFORCE, ("delivered-authenticated", "deferred"))
+    def test_bounced_where_another_host_was_left_breaks_what_any_return_under_enforce_breaks(self) -> None:
+        advice = ("delivered-authenticated", "deferred"), "STS-5.1-03"
+        probe = changed(CASES[ENFORCE], "attack", expect=Expectation(*advice, should=("delivered-authenticated",)))
+        found = verdict(record(_bounced(checked=False), taken_in(), cases=(probe, CASES[ABSENT])))
+        assert (found.grade, reasons(found)) == (Grade.FAIL, {"bounced-before-policy-check"})
+        found = verdict(record(_bounced(checked=True), taken_in(), cases=(probe, CASES[ABSENT])))
+        assert (found.grade, reasons(found)) == (Grade.WEAK, {"bounced-after-policy-check"})
+
+    def test_mail_let_out_breaks_a_must_where_the_scenario_is_about_advice(self) -> None:
+        advice = Expectation(("delivered-authenticated", "deferred"), "STS-5.1-03", grade=Grade.FAIL)
+        probe = changed(CASES[ENFORCE], "attack", expect=advice)
+        found = verdict(record(taken_in(ENFORCE), taken_in(), cases=(probe, CASES[ABSENT])))
+        assert {one.obligation for one in found.judgements if one.grade is Grade.FAIL} == {"STS-5-03"}
+
+    def test_a_sender_without_mta_sts_is_not_blamed_for_how_it_keeps_policies(self) -> None:
+        probe = changed(CASES[ENFORCE], "attack", expect=Expectation(("deferred",), "STS-3.1-05"))
+        leak = record(without(taken_in(ENFORCE), _is_about_policy), taken_in(), cases=(probe, CASES[ABSENT]))
+        with_it = {one.obligation for one in verdict(leak).judgements if one.grade is Grade.FAIL}
+        assert "STS-3.1-05" in with_it
+        plain = record(
+            without(taken_in(ENFORCE), _is_about_policy), taken_in(), cases=(probe, CASES[ABSENT]), capabilities=()
+        )
+        assert {one.obligation for one in verdict(plain).judgements if one.grade is Grade.FAIL} == {"STS-5-03"}
+
+    def test_no_expectation_lets_a_finding_count_for_more_than_its_level(self) -> None:
+        for obligation, grade in (("STS-5-06", Grade.WEAK), ("STS-5-05", Grade.WEAK), ("STS-3.3-16", Grade.FAIL)):
+            strict = Expectation(("delivered",), obligation, grade=Grade.FAIL)
+            probe = changed(CASES[TESTING], "attack", expect=strict)
+            held = verdict(record(resisted(TESTING), taken_in(), cases=(probe, CASES[ABSENT])), TESTING)
+            assert held.grade is grade, obligation
+
+    def test_bounced_where_the_policy_had_no_part_breaks_what_the_scenario_is_about(self) -> None:
+        probe = changed(
+            CASES[ENFORCE], "attack", expect=Expectation(("delivered-authenticated", "deferred"), "STLS-6-06")
+        )
         found = verdict(record(_bounced(checked=False), taken_in(), cases=(probe, CASES[ABSENT])))
         assert found.grade is Grade.FAIL
         broken = {(item.reason, item.obligation) for item in found.judgements if item.grade is Grade.FAIL}
-        assert broken == {("bounced", "STS-5-03")}
+        assert broken == {("bounced", "STLS-6-06")}
 
     def test_bounced_after_asking_is_weak(self) -> None:
         found = verdict(record(_bounced(checked=True), taken_in()))

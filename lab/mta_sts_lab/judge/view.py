@@ -20,7 +20,18 @@ from mta_sts_lab.model import (
     Requirement,
     Step,
     Verdict,
+    least,
 )
+
+
+#: The obligations that an expectation may let count for more than their level, and for how much.
+ABOVE_THEIR_LEVEL = {
+    # "Messages may be delivered" under testing: who holds them breaks no word of it, and holds mail for nothing.
+    "STS-5-05": Grade.WEAK,
+}
+
+#: How the obligations of a sender that looks for policies, fetches and keeps them begin (RFC 8461, section 3).
+_DISCOVERY = "STS-3."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,11 +90,13 @@ class CaseView:
         return message_of_step(self.facts, step.name, self.end)
 
     def grade_of(self, obligation: str, expectation: Expectation | None = None) -> Grade:
-        """Return how much breaking an obligation counts here; an expectation can override its level."""
-        if expectation is not None and expectation.grade is not None and obligation == expectation.obligation:
-            return expectation.grade
+        """Return how much breaking an obligation counts here: its level, or less if an expectation says so."""
         requirement = self.requirements.get(obligation)
-        return requirement.grade_when_broken if requirement else Grade.FAIL
+        level = requirement.grade_when_broken if requirement else Grade.FAIL
+        most = ABOVE_THEIR_LEVEL.get(obligation, level)
+        if expectation is None or expectation.grade is None or obligation != expectation.obligation:
+            return level
+        return expectation.grade if expectation.grade is Grade.INCONCLUSIVE else least([expectation.grade, most])
 
     def broken(
         self,
@@ -107,6 +120,18 @@ class CaseView:
             evidence=numbers(evidence),
             harm=harm,
         )
+
+    def leak_breaks(self, step: Step, otherwise: str) -> str:
+        """Return the obligation that mail let out against the policy breaks: the step's own, or else another.
+
+        The step's own counts where it is a MUST (advice, such as to go on to the next host, forbids no leak), and where
+        its text can have been broken: a sender without MTA-STS reads no record and keeps no policy in the wrong way.
+        """
+        own = step.expect.obligation if step.expect else ""
+        if not own or self.grade_of(own) is not Grade.FAIL:
+            return otherwise
+        without = "mta-sts" not in self.about.capabilities and not self.facts.policy_fetched(self.end)
+        return otherwise if without and own.startswith(_DISCOVERY) else own
 
     def not_primed(self, message: MessageFacts) -> bool:
         """Whether the target had set out for the policy but never got it, so that it could not keep it.

@@ -68,7 +68,7 @@ class Flaws:
     accepts_not_yet_valid: bool = _flaw("PKIX-6.1.3-01", "an MX certificate is accepted before its first day")
     refuses_wildcard_certificates: bool = _flaw("ID-6.3-03", "a wildcard certificate that covers the MX is refused")
     accepts_wrong_name: bool = _flaw("STS-4.2-03", "an MX certificate for any name is accepted")
-    accepts_common_name: bool = _flaw("ID-A-01", "the subject's common name counts where there is no SAN")
+    accepts_common_name: bool = _flaw("STS-4.2-03", "the subject's common name counts where there is no SAN")
 
     # Several hosts, retries, the queue
     no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")

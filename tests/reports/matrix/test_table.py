@@ -168,8 +168,8 @@ def test_totals_count_harm_and_say_it() -> None:
     weak = verdict("mx/w[absent]", Grade.WEAK, harm=Harm.KEPT_BACK)
     untrue = verdict("mx/u[enforce]", Grade.FAIL, harm=Harm.UNTRUE_REPORT)
     bad, good = matrix_of([judged([*out, kept, weak, untrue], target="one"), judged([], target="two")]).columns
-    assert (bad.totals.let_out, bad.totals.kept_back) == (2, 1)
-    assert bad.totals.harm == "let mail out in 2, kept mail back in 1"
+    assert (bad.totals.let_out, bad.totals.kept_back) == (2, 2)
+    assert bad.totals.harm == "let mail out in 2, kept mail back in 2"
     assert good.totals.harm == ""
 
 

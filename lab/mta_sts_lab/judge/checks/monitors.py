@@ -15,7 +15,7 @@ from mta_sts_lab.events import (
     SmtpSaid,
 )
 from mta_sts_lab.judge.checks import Scope, check
-from mta_sts_lab.judge.checks.outcome import LOST
+from mta_sts_lab.judge.checks.outcome import LEAKS, LOST
 from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
 from mta_sts_lab.judge.view import CaseView, inconclusive
@@ -50,11 +50,7 @@ def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
             readings = [one for one in message.readings(secured) if one.step == step.name]
             if readings:
                 found = view.broken(obligation, reason, step.name, expected, observed, readings, Harm.READ)
-                yield replace(found, obligation=_principal(step, obligation))
-
-
-def _principal(step: Step, otherwise: str) -> str:
-    return step.expect.obligation if step.expect else otherwise
+                yield replace(found, obligation=view.leak_breaks(step, obligation))
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR,))
@@ -91,11 +87,11 @@ def no_message_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Jud
         if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
     ]
     if content:
-        obligation, reason = _principal(step, READ_UNDER_A_BAD_CERTIFICATE), "message-sent-under-a-bad-certificate"
+        obligation = view.leak_breaks(step, READ_UNDER_A_BAD_CERTIFICATE)
+        reason = "message-sent-under-a-bad-certificate"
         expected = "no message content in a session that does not authenticate the host"
         observed = "DATA was sent, and answered with 354"
-        found = view.broken(obligation, reason, step.name, expected, observed, content, Harm.READ)
-        yield replace(found, grade=Grade.FAIL)
+        yield view.broken(obligation, reason, step.name, expected, observed, content, Harm.READ)
 
 
 def _envelopes_under_bad_certificate(view: CaseView, step: Step) -> list[tuple[Event, SmtpSaid]]:
@@ -193,7 +189,7 @@ def no_redirect_followed(view: CaseView) -> Iterator[Judgement]:
         yield view.broken(REDIRECT_FOLLOWED, "redirect-followed", step, expected, observed, followed)
 
 
-@check(scope=Scope.CASE, obligations=(LOST, READ_IN_CLEAR))
+@check(scope=Scope.CASE, obligations=(LOST, *LEAKS.values()))
 def held_message_arrives(view: CaseView) -> Iterator[Judgement]:
     """After the attack exactly one copy arrives, at the right host, as well protected as the policy demands."""
     for step in view.case.steps:
@@ -215,10 +211,9 @@ def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Judgement:
     kind = message.kind_of(copy)
     unprotected = view.case.mode is Mode.ENFORCE and kind is not Outcome.DELIVERED_AUTHENTICATED
     if unprotected and not _may_be_less(view, arrived.step):
-        obligation, reason = _principal(step, READ_IN_CLEAR), f"arrived-{kind.value}"
+        obligation, reason = view.leak_breaks(step, LEAKS[kind]), f"arrived-{kind.value}"
         expected = "arrives authenticated"
-        found = view.broken(obligation, reason, step.name, expected, kind.value, [arrived], Harm.LET_OUT)
-        return replace(found, grade=Grade.FAIL)
+        return view.broken(obligation, reason, step.name, expected, kind.value, [arrived], Harm.LET_OUT)
     expected, evidence = "exactly one copy, at the right host", (arrived.number,)
     return Judgement(Grade.PASS, "arrived", LOST, step.name, expected, kind.value, evidence=evidence)
 

@@ -18,6 +18,9 @@ from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome
 #: What a message that is lost breaks in every case.
 LOST = "SMTP-4.5.4.1-01"
 
+#: What a message that is let out against an enforced policy breaks (RFC 8461, section 5), by how it was delivered.
+LEAKS = {Outcome.DELIVERED_CLEAR: "STS-5-03", Outcome.DELIVERED_UNAUTHENTICATED: "STS-5-02"}
+
 #: The reasons of a sender that holds mail, or returns it, although the control case demands delivery. They are
 #: findings, and no doubt: the attack took effect on it, or it would have delivered.
 _WITHOUT_A_POLICY = {Outcome.DEFERRED: "held-without-a-policy", Outcome.BOUNCED: "returned-without-a-policy"}
@@ -46,7 +49,7 @@ _MISSING = {
 }
 
 
-@check(scope=Scope.STEP, obligations=(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08"))
+@check(scope=Scope.STEP, obligations=(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", *LEAKS.values()))
 def message_outcome(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Compare the outcome of a step's message with what the scenario demands of it."""
     expect, message = step.expect, view.message(step)
@@ -142,9 +145,12 @@ def _broken(
     grade: Grade | None = None,
 ) -> Judgement:
     """Return the finding that an outcome is not what is demanded."""
+    outcome = message.outcome()
+    if not obligation and view.case.mode is Mode.ENFORCE and outcome in LEAKS:
+        obligation = view.leak_breaks(step, LEAKS[outcome])
     obligation = obligation or expect.obligation
     grade = grade or view.grade_of(obligation, expect if obligation == expect.obligation else None)
-    if not message.outcome().delivered:
+    if not outcome.delivered:
         harm = Harm.KEPT_BACK
     else:
         harm = Harm.LET_OUT if view.case.mode is Mode.ENFORCE else Harm.NONE
@@ -157,7 +163,7 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
         missing = _policy_contact_missing(view, expect)
         if missing and outcome is not Outcome.DELIVERED_AUTHENTICATED and "deferred" in expect.outcome:
             # Delivery is let pass for a target that had lost what it knew; this one never set out to know.
-            yield _broken(view, step, f"{outcome.value}-{missing}", expect, message, grade=Grade.FAIL)
+            yield _broken(view, step, f"{outcome.value}-{missing}", expect, message)
             return
         if missing:
             yield _policy_had_no_part(view, step, missing)
@@ -202,8 +208,8 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
         return _broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
     if older_policy(view.case, view.facts, message) is not None:
-        grade = view.grade_of(LOOKS_IN_TIME)
-        return _broken(view, step, "lived-by-an-older-policy", expect, message, LOOKS_IN_TIME, grade)
+        # That it would have waited until the older one expired was not seen: that is what the advice is about.
+        return _broken(view, step, "lived-by-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
     reason = outcome.value
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"
@@ -224,15 +230,18 @@ def _kept_back_without_a_policy(view: CaseView, step: Step, expect: Expectation,
     sessions = view.facts.receiving_sessions(message.step_began(), message.until)
     if not why or not view.facts.target_left(sessions, message.until):
         return _no_reason_on_record(step)
-    grade = Grade.FAIL if expect.grade is Grade.INCONCLUSIVE else None
+    grade = view.grade_of(expect.obligation)
     found = _broken(view, step, _WITHOUT_A_POLICY[message.outcome()], expect, message, grade=grade)
     return _because(found, why, evidence)
 
 
 def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     """No permanent failure before DNS was asked for a newer policy; see `mta_sts_lab.judge.policy_lookups`."""
-    policy_forbids_delivery = "deferred" in expect.outcome and "delivered-authenticated" not in expect.outcome
-    if view.case.mode is not Mode.ENFORCE or not policy_forbids_delivery:
+    # What a policy asks for breaks a row of RFC 8461 where it is not done.
+    forbidden = "deferred" in expect.outcome and expect.obligation.startswith("STS-")
+    older = older_policy(view.case, view.facts, message)
+    kept_the_older = older is not None and older.mode in ("", Mode.ENFORCE.value)
+    if view.case.mode is not Mode.ENFORCE or not (forbidden or kept_the_older):
         # The policy is not what stood in the way: the bounce breaks what the scenario is about.
         return _broken(view, step, "bounced", expect, message)
     checks = policy_checks(message)

@@ -158,6 +158,19 @@ class TestOwed:
         assert judged(case=silent).grade is Grade.PASS
         assert found(judged(posted(content(), status=503), case=silent)) >= {("RPT-3-15", "report-not-wanted")}
 
+    @pytest.mark.parametrize(("counted", "grade"), [(1, Grade.INFO), (3, Grade.FAIL)])
+    def test_a_report_after_the_record_was_withdrawn(self, counted: int, grade: Grade) -> None:
+        """Postfix tells the reporter at each session where the domain wants its reports at that time."""
+        silent = owing("none", report_obligation="RPT-3-15")
+        withdrawn = changed(silent, "attack", world=World(reports=Reports(records=())))
+        report = content()
+        report["policies"][0]["summary"] = {
+            "total-successful-session-count": counted,
+            "total-failure-session-count": 0,
+        }
+        told = [one for one in judged(posted(report), case=withdrawn).judgements if one.check == "report-arrives"]
+        assert [(one.grade, one.obligation) for one in told] == [(grade, "RPT-3-15")]
+
     def test_a_report_that_nobody_took_is_not_delivered(self) -> None:
         assert found(judged(posted(content(), status=503))) == {("STS-6-03", "given-up")}
         assert judged(posted(content(), status=503), posted(content())).grade is Grade.PASS

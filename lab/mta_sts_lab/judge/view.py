@@ -23,7 +23,6 @@ from mta_sts_lab.model import (
     least,
 )
 
-
 #: The obligations that an expectation may let count for more than their level, and for how much.
 ABOVE_THEIR_LEVEL = {
     # "Messages may be delivered" under testing: who holds them breaks no word of it, and holds mail for nothing.

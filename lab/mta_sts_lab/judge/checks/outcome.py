@@ -150,10 +150,7 @@ def _broken(
         obligation = view.leak_breaks(step, LEAKS[outcome])
     obligation = obligation or expect.obligation
     grade = grade or view.grade_of(obligation, expect if obligation == expect.obligation else None)
-    if not outcome.delivered:
-        harm = Harm.KEPT_BACK
-    else:
-        harm = Harm.LET_OUT if view.case.mode is Mode.ENFORCE else Harm.NONE
+    harm = Harm.KEPT_BACK if not outcome.delivered else Harm.LET_OUT if view.case.mode is Mode.ENFORCE else Harm.NONE
     return _judged(step, grade, reason, expect, message, obligation, harm)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mta_sts_lab.events import LabFailed
+from mta_sts_lab.events import ConnectionAccepted, LabFailed
 from mta_sts_lab.judge.arrivals import (
     Arrival,
     about_the_case,
@@ -18,9 +18,11 @@ from mta_sts_lab.judge.arrivals import (
     wanted,
 )
 from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.ground_truth import before_any_connection, known_sessions
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Step
+from mta_sts_lab.rfc.published import wanted_places
 from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
 from mta_sts_lab.tlsrpt.checks.failures import UNDER_NONE
@@ -100,6 +102,8 @@ def _missed_its_address(view: CaseView, told: Judgement) -> Iterator[Judgement]:
 def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     found = about_the_case(view)
     if expect.report == ("none",):
+        if found and _tells_of_earlier_steps_only(view, step, found):
+            return _before_it_was_withdrawn(view, step, expect, found)
         return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
     here = wanted(view)
     right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
@@ -116,6 +120,26 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return _judged(view, step, expect, "reported", right, bad=False)
     reason = "reported-as-something-else" if named else FILED_ELSEWHERE
     return replace(_judged(view, step, expect, reason, right, bad=True), harm=Harm.UNTRUE_REPORT)
+
+
+def _tells_of_earlier_steps_only(view: CaseView, step: Step, found: Sequence[Arrival]) -> bool:
+    """Whether reports went to where the domain wanted them before a step, and count no session from the step on."""
+    times = view.step_times(step.name)
+    earlier = view.case.steps[: view.case.steps.index(step)]
+    places = [place for one in earlier for place in wanted_places(view.facts.domain, one.world.reports)]
+    if times is None or not all(arrival.place in places for arrival in found):
+        return False
+    reached = view.facts.of_kind(ConnectionAccepted)
+    before = sum(fact.role in RECEIVING and event.at < times[0] for event, fact in reached)
+    blocks = [arrival.parsed.policies for arrival in found]
+    return all(0 < sum((one.successful or 0) + (one.failed or 0) for one in some) <= before for some in blocks)
+
+
+def _before_it_was_withdrawn(view: CaseView, step: Step, expect: Expectation, found: Sequence[Arrival]) -> Judgement:
+    """RFC 8460 does not say whether the record counts that stood at the session, or the one at the day's end."""
+    judged = _judged(view, step, expect, "wanted-at-the-session", found, bad=False)
+    observed = f"{judged.observed}; it counts only sessions from before the record was withdrawn"
+    return replace(judged, grade=Grade.INFO, observed=observed)
 
 
 def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:

@@ -24,8 +24,8 @@ class Mode(StrEnum):
 class Outcome(StrEnum):
     """What happened to one message in one step.
 
-    *Authenticated* means: accepted by the host that the recipient's domain really named, inside TLS that ended at that
-    host, under a certificate that is valid for it.
+    *Authenticated* means: accepted by a host that the recipient's domain really named and that the policy in force
+    lists, inside TLS that ended at that host, under a certificate that is valid for it.
     """
 
     DELIVERED_AUTHENTICATED = "delivered-authenticated"

@@ -34,7 +34,20 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
-from mta_sts_lab.model import Case, Expectation, Grade, Harm, Mode, Outcome, PolicyRequests, Step, Verdict, World, merge
+from mta_sts_lab.model import (
+    Case,
+    Expectation,
+    Grade,
+    Harm,
+    Mode,
+    Outcome,
+    PolicyHost,
+    PolicyRequests,
+    Step,
+    Verdict,
+    World,
+    merge,
+)
 from mta_sts_lab.rfc.published import MAILBOX
 
 from tests.judge.stories import (
@@ -720,7 +733,7 @@ class TestRightReason:
         assert found.steps[1].detail == "held: TLS failed (unknown ca)"
 
     def test_a_policy_that_was_never_asked_for_cannot_have_been_refused(self) -> None:
-        probe = case(Mode.ENFORCE, ("delivered",))
+        probe = changed(case(Mode.ENFORCE, ("delivered",)), "prime", world=World(policy_host=PolicyHost(status=404)))
         lines = without(taken_in(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))
         asked = verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT])))
         assert asked.grade is Grade.PASS
@@ -732,7 +745,7 @@ class TestRightReason:
         assert "policy-never-asked" in reasons(verdict(never))
 
     def test_of_a_sender_without_mta_sts_nobody_expects_that_it_asks(self) -> None:
-        probe = case(Mode.ENFORCE, ("delivered",))
+        probe = changed(case(Mode.ENFORCE, ("delivered",)), "prime", world=World(policy_host=PolicyHost(status=404)))
         fetch = (PolicyRequested, ConnectionAccepted)
         lines = without(taken_in(ENFORCE), lambda fact: isinstance(fact, fetch) and fact.host.startswith("mta-sts."))
         asked = verdict(record(lines, taken_in(), cases=(probe, CASES[ABSENT]), capabilities=()))

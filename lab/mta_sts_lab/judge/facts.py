@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -35,15 +35,13 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, NO_PROTECTION, Breach, Protection
 from mta_sts_lab.judge.sessions import Session, Sessions
 from mta_sts_lab.model import Outcome
 from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import MAILBOX
 
 _Fact = TypeVar("_Fact", bound=Fact)
-
-#: Variants under which a verifying client accepts the host that shows them.
-CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
 
 #: What a notification says of a message that its sender gave up. One that is no delivery status notification at all
 #: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
@@ -71,6 +69,9 @@ class CaseFacts:
         self.case = case
         self.events = events
         self.retry_seconds = retry_seconds
+        #: Takes a session and returns the protections one of which was in force for it. While a case is played nobody
+        #: asks; the judge puts in what the record shows.
+        self.in_force: Callable[[str], tuple[Protection, ...]] = lambda _: (NO_PROTECTION,)
         self._taken = 0
         self._by_kind: dict[type[Fact], list[Event]] = {}
         self._contacts: list[Event] = []
@@ -115,6 +116,24 @@ class CaseFacts:
     def ended(self) -> bool:
         """Whether the case was played to its end."""
         return bool(self.of_kind(CaseEnded))
+
+    def breach(self, session: str, host: str, secured: bool, certificate: str = "") -> Breach | None:
+        """Say how a session with a host breaks the protection in force, whichever of several that was."""
+        found = [one.breach(host, secured, certificate) for one in self.in_force(session)]
+        return found[0] if all(found) else None
+
+    def certificate_of(self, session: str) -> str:
+        """Return the variant under which TLS ended at the host of a session; empty if it did not, or not at an MX."""
+        leg, tls = self.session(session).accepted, self.session(session).established
+        genuine = leg is not None and tls is not None and leg.role == "mx" and tls.shown_by in ("", leg.host)
+        return tls.certificate if tls is not None and genuine else ""
+
+    def breach_in(self, session: str, secured: bool) -> Breach | None:
+        """Say how what is sent in a session of the target's, inside TLS or not, breaks the protection in force."""
+        leg = self.session(session).accepted
+        if leg is None or leg.role not in RECEIVING or leg.via:
+            return None
+        return self.breach(session, leg.host, secured, self.certificate_of(session))
 
     def message_of(self, step: str) -> tuple[Event, MessageInjected] | None:
         """Return the message that a step sent, if the target took one."""
@@ -296,7 +315,20 @@ class MessageFacts:
         return [names.sub("*", fact.reason) for _, fact in self.queue() if fact.reason and fact.state == "deferred"]
 
     def kind_of(self, copy: MessageAccepted) -> Outcome:
-        """Tell how a copy was protected on the target's own leg of the way."""
+        """Tell how a copy was protected on the target's own leg of the way, by the protection in force."""
+        kind = self._kind_on_the_wire(copy)
+        if kind is Outcome.DELIVERED_AUTHENTICATED and self.breach_of(copy):
+            return Outcome.DELIVERED_UNAUTHENTICATED
+        return kind
+
+    def breach_of(self, copy: MessageAccepted) -> Breach | None:
+        """Say how the acceptance of a copy breaks the protection in force for its session."""
+        kind = self._kind_on_the_wire(copy)
+        genuine = kind is Outcome.DELIVERED_AUTHENTICATED or (not copy.via and copy.role == "mx")
+        certificate = copy.certificate if genuine else ""
+        return self.facts.breach(copy.via or copy.session, copy.host, kind is not Outcome.DELIVERED_CLEAR, certificate)
+
+    def _kind_on_the_wire(self, copy: MessageAccepted) -> Outcome:
         if copy.via:
             return self._kind_through_attacker(copy)
         if not copy.secured:

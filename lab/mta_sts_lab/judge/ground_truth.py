@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event
-from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, RECEIVING
+from mta_sts_lab.judge.facts import RECEIVING
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.report_window import Window
 from mta_sts_lab.judge.served_policies import ServedPolicies, served_policies
 from mta_sts_lab.judge.sessions import Session

@@ -6,25 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mta_sts_lab.events import ClockAdvanced, ConnectionAccepted, ConnectionDenied, DnsAnswered, PolicyRequested
-from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, RECEIVING
+from mta_sts_lab.judge.facts import RECEIVING
+from mta_sts_lab.judge.policies_in_force import Fetched, fetched_policies, served_texts
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.report_window import COUNTED_WITHIN, Window
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Mode, PolicyHost
+from mta_sts_lab.model import Mode
 from mta_sts_lab.rfc.domain_names import policy_host_name
-from mta_sts_lab.rfc.policy import Policy, read_policy
-from mta_sts_lab.rfc.published import served_policy
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A policy text that the target has fetched, and when.
-
-    `plainly` says that nothing about its host or on the way to it gave a reason to refuse it.
-    """
-
-    at: float
-    policy: Policy
-    plainly: bool
+from mta_sts_lab.rfc.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +44,11 @@ def served_policies(view: CaseView, window: Window) -> ServedPolicies:
     What was fetched before that time began is in force in it until the next valid policy has taken its place.
     """
     mode, domain = view.case.mode, view.facts.domain
-    served = {step.name: read_policy(served_policy(step.world, mode.value, domain)) for step in view.case.steps}
+    served = served_texts(view.case, domain)
     troubles = policy_troubles(view, window, served)
     if mode is Mode.ABSENT:
         return ServedPolicies({}, (), (), troubles, frozenset({"no-policy-found"}))
-    fetched = _fetched(view, served, window.until)
+    fetched = fetched_policies(view.case, view.facts, window.until)
     valid = [one for one in fetched if one.policy.valid]
     since = max((one.at for one in valid if one.at < window.after - COUNTED_WITHIN), default=0.0)
     in_force = tuple(one for one in reversed(valid) if one.at >= since)
@@ -99,19 +88,6 @@ def _policy_host_was_away(view: CaseView, window: Window) -> bool:
         (fact.name == name and event.step in away) or (fact.tampered_by and fact.name.startswith("_mta-sts."))
         for event, fact in window.within(view.facts.of_kind(DnsAnswered))
     )
-
-
-def _fetched(view: CaseView, served: dict[str, Policy], until: float) -> list[Fetched]:
-    """Return the policy texts that the target had fetched by then, in order."""
-    steps = {step.name: step for step in view.case.steps}
-    found: list[Fetched] = []
-    for event, fact in view.facts.of_kind(PolicyRequested):
-        step = steps.get(event.step)
-        if step is not None and fact.status == 200 and event.at < until:
-            tampered = any(attack.channel == "https" for attack in step.attacks)
-            plainly = step.world.policy_host == PolicyHost() and not fact.redirected and not tampered
-            found.append(Fetched(event.at, served[step.name], plainly))
-    return found
 
 
 def _types(view: CaseView, window: Window, in_force: tuple[Fetched, ...], troubled: bool) -> frozenset[str]:

@@ -12,6 +12,7 @@ from mta_sts_lab.judge.checks import Scope, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
 from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.policies_in_force import PoliciesInForce
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.judge.why_held import why_held
 from mta_sts_lab.model import Case, Grade, Judgement, Outcome, Requirement, Step, StepResult, Verdict, merge
@@ -45,6 +46,8 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
     retry = record.header.about.retry_seconds
     facts = {case.id: CaseFacts(case.id, events, retry) for case, events in _events_by_case(record)}
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
+    for case in record.header.cases:
+        facts[case.id].in_force = PoliciesInForce(case, facts[case.id], of_run).for_session
     return [
         CaseView(
             case=case,

@@ -27,7 +27,8 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import control_outcome, message_outcome
-from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, CaseFacts, not_killed
+from mta_sts_lab.judge.facts import CaseFacts, not_killed
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
 from mta_sts_lab.rfc.domain_names import absolute

@@ -13,11 +13,13 @@ from mta_sts_lab.events import (
     NotSupported,
     PolicyRequested,
     SmtpSaid,
+    TokenRead,
 )
 from mta_sts_lab.judge.checks import Scope, check
-from mta_sts_lab.judge.checks.outcome import LEAKS, LOST
-from mta_sts_lab.judge.facts import CERTIFICATES_THAT_VERIFY, MessageFacts
+from mta_sts_lab.judge.checks.outcome import LEAKS, LOST, leak_of
+from mta_sts_lab.judge.facts import MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
 from mta_sts_lab.timeouts import ATTACK_SESSION, HAND_OVER
@@ -26,6 +28,7 @@ ENVELOPE_IN_CLEAR = "STS-5-03"
 ENVELOPE_UNAUTHENTICATED = "STLS-4.1-02"
 READ_IN_CLEAR = "STS-5-03"
 READ_UNDER_A_BAD_CERTIFICATE = "STS-5-02"
+UNLISTED_HOST = "STS-4-01"
 REDIRECT_FOLLOWED = "STS-3.3-09"
 ARRIVED_TWICE = "SMTP-4.5.4.1-01"
 FALSE_NOTICE = "SMTP-6.1-01"
@@ -39,8 +42,6 @@ _ENVELOPE = ("MAIL", "RCPT", "DATA", "BDAT")
 @check(scope=Scope.EVERY_STEP, obligations=(READ_IN_CLEAR, READ_UNDER_A_BAD_CERTIFICATE))
 def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Where clear text is forbidden, no outsider may see a message's token, on any leg of the target's."""
-    if not view.forbids_clear(step):
-        return
     for secured, obligation in ((False, READ_IN_CLEAR), (True, READ_UNDER_A_BAD_CERTIFICATE)):
         reason = "read-under-a-bad-certificate" if secured else "read-in-clear"
         expected = "nobody on the path can read the message"
@@ -48,19 +49,28 @@ def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
         for event, fact in view.facts.of_kind(MessageInjected):
             message = MessageFacts(view.facts, fact.token, event.at, view.end)
             readings = [one for one in message.readings(secured) if one.step == step.name]
+            if not view.forbids_clear(step):
+                readings = [one for one in readings if _reading_is_a_breach(view, one)]
             if readings:
                 found = view.broken(obligation, reason, step.name, expected, observed, readings, Harm.READ)
                 yield replace(found, obligation=view.leak_breaks(step, obligation))
 
 
+def _reading_is_a_breach(view: CaseView, reading: Event) -> bool:
+    fact = reading.fact
+    return isinstance(fact, TokenRead) and view.facts.breach_in(fact.session, fact.secured) is not None
+
+
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR,))
 def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Under enforce no MAIL, RCPT or DATA outside TLS: the policy protects sender and recipients, too."""
-    if not view.forbids_clear(step):
-        return
-    reports = view.facts.carried_reports()
+    reports, forbidden = view.facts.carried_reports(), view.forbids_clear(step)
     said = view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
-    said = [(event, fact) for event, fact in said if fact.session not in reports]
+    said = [
+        (event, fact)
+        for event, fact in said
+        if fact.session not in reports and (forbidden or view.facts.breach_in(fact.session, secured=False))
+    ]
     if said:
         expected, line, events = "no MAIL, RCPT or DATA outside TLS", said[0][1].line, [event for event, _ in said]
         yield view.broken(ENVELOPE_IN_CLEAR, "envelope-in-clear", step.name, expected, line, events, Harm.READ)
@@ -68,51 +78,51 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
 
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_UNAUTHENTICATED,))
 def no_envelope_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """A client that is not content with the handshake leaves before it says who writes to whom (RFC 3207, 4.1)."""
-    leaked = _envelopes_under_bad_certificate(view, step)
-    if leaked:
-        reason, events = "envelope-under-a-bad-certificate", [event for event, _ in leaked]
+    """A client that is not content with a session leaves before it says who writes to whom (RFC 3207, 4.1)."""
+    for unlisted, said in _envelopes_to_wrong_hosts(view, step).items():
+        reason = "envelope-at-an-unlisted-host" if unlisted else "envelope-under-a-bad-certificate"
         expected = "QUIT or close directly after a handshake that does not authenticate the host"
-        line = leaked[0][1].line
+        if unlisted:
+            expected = "no MAIL or RCPT to a host that the policy in force does not list"
+        line, events = said[0][1].line, [event for event, _ in said]
         yield view.broken(ENVELOPE_UNAUTHENTICATED, reason, step.name, expected, line, events, Harm.READ)
 
 
-@check(scope=Scope.EVERY_STEP, obligations=(READ_UNDER_A_BAD_CERTIFICATE,))
+@check(scope=Scope.EVERY_STEP, obligations=(READ_UNDER_A_BAD_CERTIFICATE, UNLISTED_HOST))
 def no_message_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """No message content goes to a host that the handshake did not authenticate."""
-    sessions = {fact.session for _, fact in _envelopes_under_bad_certificate(view, step)}
-    content = [
-        event
-        for event, fact in view.facts.of_kind(SmtpSaid, step.name)
-        if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
-    ]
-    if content:
-        obligation = view.leak_breaks(step, READ_UNDER_A_BAD_CERTIFICATE)
-        reason = "message-sent-under-a-bad-certificate"
-        expected = "no message content in a session that does not authenticate the host"
-        observed = "DATA was sent, and answered with 354"
-        yield view.broken(obligation, reason, step.name, expected, observed, content, Harm.READ)
+    """No message content goes to a host that the handshake did not authenticate, or that the policy does not list."""
+    for unlisted, said in _envelopes_to_wrong_hosts(view, step).items():
+        sessions = {fact.session for _, fact in said}
+        content = [
+            event
+            for event, fact in view.facts.of_kind(SmtpSaid, step.name)
+            if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
+        ]
+        if content:
+            obligation = UNLISTED_HOST if unlisted else READ_UNDER_A_BAD_CERTIFICATE
+            reason = "message-sent-to-an-unlisted-host" if unlisted else "message-sent-under-a-bad-certificate"
+            expected = "no message content in a session that does not authenticate the host"
+            if unlisted:
+                expected = "no message content to a host that the policy in force does not list"
+            observed = "DATA was sent, and answered with 354"
+            obligation = view.leak_breaks(step, obligation)
+            yield view.broken(obligation, reason, step.name, expected, observed, content, Harm.READ)
 
 
-def _envelopes_under_bad_certificate(view: CaseView, step: Step) -> list[tuple[Event, SmtpSaid]]:
-    """Return the MAIL and RCPT that the target said under a certificate that does not authenticate the host."""
-    if not view.forbids_clear(step):
-        return []
-    reports = view.facts.carried_reports()
-    return [
-        (event, fact)
-        for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT"))
-        if not _authenticated(view, fact) and fact.session not in reports
-    ]
+def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> dict[bool, list[tuple[Event, SmtpSaid]]]:
+    """Return the MAIL and RCPT said inside TLS where no mail may go.
 
-
-def _authenticated(view: CaseView, said: SmtpSaid) -> bool:
-    """Whether the session is one with the genuine host, under a certificate that verifies."""
-    session = view.facts.session(said.session)
-    tls, leg = session.established, session.accepted
-    if tls is None or leg is None:
-        return False
-    return tls.certificate in CERTIFICATES_THAT_VERIFY and tls.shown_by in ("", leg.host) and leg.role == "mx"
+    The key tells sessions with the genuine host under a good certificate, which the policy does not list, from those
+    that do not authenticate the host.
+    """
+    reports, forbidden = view.facts.carried_reports(), view.forbids_clear(step)
+    found: dict[bool, list[tuple[Event, SmtpSaid]]] = {}
+    for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT")):
+        authenticated = view.facts.certificate_of(fact.session) in CERTIFICATES_THAT_VERIFY
+        wrong = (forbidden and not authenticated) or view.facts.breach_in(fact.session, secured=True)
+        if wrong and fact.session not in reports:
+            found.setdefault(authenticated, []).append((event, fact))
+    return found
 
 
 @check(scope=Scope.CASE, obligations=(ARRIVED_TWICE,))
@@ -209,19 +219,20 @@ def held_message_arrives(view: CaseView) -> Iterator[Judgement]:
 def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Judgement:
     arrived, copy = message.copies()[0]
     kind = message.kind_of(copy)
-    unprotected = view.case.mode is Mode.ENFORCE and kind is not Outcome.DELIVERED_AUTHENTICATED
-    if unprotected and not _may_be_less(view, arrived.step):
-        obligation, reason = view.leak_breaks(step, LEAKS[kind]), f"arrived-{kind.value}"
+    if arrives_less_protected(view, message, arrived, copy):
+        obligation, reason = view.leak_breaks(step, leak_of(message, kind)), f"arrived-{kind.value}"
         expected = "arrives authenticated"
         return view.broken(obligation, reason, step.name, expected, kind.value, [arrived], Harm.LET_OUT)
     expected, evidence = "exactly one copy, at the right host", (arrived.number,)
     return Judgement(Grade.PASS, "arrived", LOST, step.name, expected, kind.value, evidence=evidence)
 
 
-def _may_be_less(view: CaseView, step_name: str) -> bool:
-    """Whether the step in which a held message arrived lets messages go out less protected (a policy that lapsed)."""
-    step = next((step for step in view.case.steps if step.name == step_name), None)
-    return step is not None and not view.forbids_clear(step)
+def arrives_less_protected(view: CaseView, message: MessageFacts, arrived: Event, copy: MessageAccepted) -> bool:
+    """Whether a held message arrived less protected than the step in which it did so allows."""
+    if view.case.mode is not Mode.ENFORCE or message.kind_of(copy) is Outcome.DELIVERED_AUTHENTICATED:
+        return False
+    step = next((step for step in view.case.steps if step.name == arrived.step), None)
+    return step is None or view.forbids_clear(step)
 
 
 @check(scope=Scope.CASE)

@@ -11,6 +11,7 @@ from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
+from mta_sts_lab.judge.protection import HOST_NOT_LISTED
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.why_held import why_held
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, Step
@@ -49,7 +50,7 @@ _MISSING = {
 }
 
 
-@check(scope=Scope.STEP, obligations=(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", *LEAKS.values()))
+@check(scope=Scope.STEP, obligations=(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", "STS-4-01", *LEAKS.values()))
 def message_outcome(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Compare the outcome of a step's message with what the scenario demands of it."""
     expect, message = step.expect, view.message(step)
@@ -68,7 +69,7 @@ def message_outcome(view: CaseView, step: Step) -> Iterator[Judgement]:
         yield _not_worse_than_without_a_policy(view, step, expect, message)
     elif "any" in expect.outcome:
         yield _judged(step, Grade.INFO, "recorded-only", expect, message)
-    elif _admits(expect.outcome, outcome):
+    elif is_admitted(expect.outcome, outcome):
         yield from _as_demanded(view, step, expect, message)
     elif outcome.delivered and view.case.mode is Mode.ENFORCE and view.not_primed(message):
         observed = f"{outcome.value}; the target had asked for the policy, but its fetch never came to an end"
@@ -104,7 +105,8 @@ def _came_over_an_older_connection(view: CaseView, step: Step, message: MessageF
     return bool(sessions and times) and all(opened.get(name, math.inf) < times[0] for name in sessions if times)
 
 
-def _admits(words: tuple[str, ...], outcome: Outcome) -> bool:
+def is_admitted(words: tuple[str, ...], outcome: Outcome) -> bool:
+    """Whether the words of an expectation allow an outcome."""
     return outcome.value in words or (outcome.delivered and "delivered" in words)
 
 
@@ -128,11 +130,23 @@ def _judged(
         obligation=obligation or expect.obligation,
         step=step.name,
         expected=" or ".join(expect.outcome) + (f" ({expect.note})" if expect.note else ""),
-        observed=message.outcome().value,
+        observed=message.outcome().value + _where_not_listed(message),
         blame="target" if grade in (Grade.FAIL, Grade.WEAK) else "nobody",
         evidence=numbers(evidence),
         harm=harm,
     )
+
+
+def leak_of(message: MessageFacts, outcome: Outcome) -> str:
+    """Return what a message that was let out against an enforced policy breaks."""
+    breaches = (message.breach_of(copy) for _, copy in message.copies())
+    return next((one.obligation for one in breaches if one and one.reason == HOST_NOT_LISTED), LEAKS[outcome])
+
+
+def _where_not_listed(message: MessageFacts) -> str:
+    """Say to which host a message went that the policy in force does not list; its certificate may be in order."""
+    breaches = (message.breach_of(copy) for _, copy in message.copies())
+    return next((f" to {one.observed}" for one in breaches if one and one.reason == HOST_NOT_LISTED), "")
 
 
 def _broken(
@@ -147,7 +161,7 @@ def _broken(
     """Return the finding that an outcome is not what is demanded."""
     outcome = message.outcome()
     if not obligation and view.case.mode is Mode.ENFORCE and outcome in LEAKS:
-        obligation = view.leak_breaks(step, LEAKS[outcome])
+        obligation = view.leak_breaks(step, leak_of(message, outcome))
     obligation = obligation or expect.obligation
     grade = grade or view.grade_of(obligation, expect if obligation == expect.obligation else None)
     harm = Harm.KEPT_BACK if not outcome.delivered else Harm.LET_OUT if view.case.mode is Mode.ENFORCE else Harm.NONE
@@ -164,7 +178,7 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
             return
         if missing:
             yield _policy_had_no_part(view, step, missing)
-    if expect.should and not _admits(expect.should, outcome):
+    if expect.should and not is_admitted(expect.should, outcome):
         yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
     elif outcome is Outcome.DEFERRED:
         yield _held_for_the_right_reason(view, step, expect, message)

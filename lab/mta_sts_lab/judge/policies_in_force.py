@@ -1,0 +1,168 @@
+"""Which policies the target had fetched, and which of them may have been in force for a session.
+
+A sender decides before it connects, and a fetch may run beside a delivery. So what counts for a session is what was in
+force when its step began, and everything that was fetched since; a session has to please one of these only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mta_sts_lab.events import (
+    ClockAdvanced,
+    ConnectionAccepted,
+    DnsAnswered,
+    PolicyRequested,
+    SmtpSaid,
+    StepBegan,
+    StepEnded,
+    TargetRestarted,
+)
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, NO_PROTECTION, Protection, enforced
+from mta_sts_lab.model import Case, Mode, PolicyHost
+from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
+from mta_sts_lab.rfc.policy import Policy, read_policy
+from mta_sts_lab.rfc.published import served_policy
+from mta_sts_lab.rfc.txt_records import StsRecord, sts_record
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A policy text that the target has fetched, and when.
+
+    `plainly` says that nothing about its record, its host or the way to it gave a reason to refuse it; `acceptable`,
+    that no MUST of RFC 8461 forbids to use it.
+    """
+
+    at: float
+    policy: Policy
+    plainly: bool
+    acceptable: bool
+
+    @property
+    def protection(self) -> Protection:
+        """What it demands."""
+        return protection_of(self.policy)
+
+
+def protection_of(policy: Policy) -> Protection:
+    """Return what a valid policy demands."""
+    return enforced(policy.mx) if policy.mode == Mode.ENFORCE.value else NO_PROTECTION
+
+
+def served_texts(case: Case, domain: str) -> dict[str, Policy]:
+    """Return the policy that each step of a case serves."""
+    return {step.name: read_policy(served_policy(step.world, case.mode.value, domain)) for step in case.steps}
+
+
+def fetched_policies(case: Case, facts: CaseFacts, until: float) -> list[Fetched]:
+    """Return the policy texts that the target had fetched by then, in order."""
+    steps, served = {step.name: step for step in case.steps}, served_texts(case, facts.domain)
+    found: list[Fetched] = []
+    for event, fact in facts.of_kind(PolicyRequested):
+        step = steps.get(event.step)
+        if step is None or fact.status != 200 or event.at >= until or case.mode is Mode.ABSENT:
+            continue
+        session = facts.session(fact.session)
+        handshake = session.established or session.failed
+        record = announced(facts, event.at)
+        acceptable = (
+            not fact.redirected
+            and (handshake is None or handshake.certificate in ("", *CERTIFICATES_THAT_VERIFY))
+            and (record is None or record.valid)
+        )
+        tampered = any(attack.channel == "https" for attack in step.attacks)
+        plainly = acceptable and step.world.policy_host == PolicyHost() and not tampered
+        found.append(Fetched(event.at, served[step.name], plainly, acceptable))
+    return found
+
+
+def announced(facts: CaseFacts, before: float) -> StsRecord | None:
+    """Return the policy record that the target last got an answer with; None if it had asked for none by then."""
+    name = policy_record_name(facts.domain)
+    answers = [
+        fact.answers
+        for event, fact in facts.of_kind(DnsAnswered)
+        if fact.type == "TXT" and canonical(fact.name) == name and event.at <= before
+    ]
+    return sts_record([text.encode("utf-8", "surrogateescape") for text in answers[-1]]) if answers else None
+
+
+class PoliciesInForce:
+    """The policies of one case; `of_run` has the restarts of the target and the moves of its clock."""
+
+    def __init__(self, case: Case, facts: CaseFacts, of_run: CaseFacts) -> None:
+        self._case, self._facts, self._of_run = case, facts, of_run
+        self._fetched: list[Fetched] | None = None
+
+    def for_session(self, session: str) -> tuple[Protection, ...]:
+        """Return the protections one of which was in force for a session with a receiving host.
+
+        Sendmail looks for the policy between the handshake and MAIL, so what is fetched until then counts as well.
+        """
+        accepted = self._facts.of_kind(ConnectionAccepted)
+        began = next((event.at for event, fact in accepted if fact.session == session), None)
+        if began is None or self._case.mode is Mode.ABSENT:
+            return (NO_PROTECTION,)
+        step_began = max((event.at for event, _ in self._facts.of_kind(StepBegan) if event.at <= began), default=0.0)
+        return tuple(dict.fromkeys(self._between(step_began, self._mail_said(session, began))))
+
+    def _mail_said(self, session: str, began: float) -> float:
+        """Return when the target last said MAIL in a session, or when the session began."""
+        said = [
+            event.at
+            for event, fact in self._facts.of_kind(SmtpSaid)
+            if fact.session == session and fact.speaker == "sender" and fact.line.upper().startswith("MAIL")
+        ]
+        return said[-1] if said else began
+
+    def _between(self, since: float, until: float) -> list[Protection]:
+        if self._fetched is None:
+            self._fetched = fetched_policies(self._case, self._facts, float("inf"))
+        usable = [one for one in self._fetched if one.at < until and one.acceptable and one.policy.valid]
+        found: list[Protection] = []
+        for one in reversed(usable):
+            if one.at < since and not self.lasts(one, until):
+                break
+            found.append(one.protection)
+            if one.plainly and one.at < since:
+                return found
+        return [*found, *self._never_sought(since, until)]
+
+    def _never_sought(self, since: float, until: float) -> list[Protection]:
+        """Return what the domain had published, and what it publishes now, if the target never reached out for it.
+
+        Who set out for the policy and did not get it is excused: that may be the lab's doing, or the machine's.
+        """
+        earlier = {event.step: event.at for event, _ in self._facts.of_kind(StepEnded) if event.at <= since}
+        steps = [step for step in self._case.steps if step.name in earlier and step.send]
+        if not steps or any(event.at < until for event in self._facts.set_out_for_the_policy()):
+            return [NO_PROTECTION]
+        last, served = steps[-1], served_texts(self._case, self._facts.domain)
+        hindered = last.world.policy_host != PolicyHost() or any(use.channel != "smtp" for use in last.attacks)
+        record = sts_record([text.replace("{id}", "1").encode() for text in last.world.dns.sts_records])
+        before, began = served[last.name], earlier[last.name]
+        if (
+            hindered
+            or not record.valid
+            or not before.valid
+            or not still_lasts(began, before.max_age, until, self._of_run)
+        ):
+            return [NO_PROTECTION]
+        begun = {event.step for event, _ in self._facts.of_kind(StepBegan) if began < event.at <= until}
+        now = [served[step.name] for step in self._case.steps if step.name in begun and served[step.name].valid]
+        return [protection_of(policy) for policy in (before, *now)]
+
+    def lasts(self, fetched: Fetched, until: float) -> bool:
+        """Whether a policy's max_age had not passed by then, and the target was not restarted since its fetch."""
+        return still_lasts(fetched.at, fetched.policy.max_age, until, self._of_run)
+
+
+def still_lasts(since: float, max_age: float, until: float, of_run: CaseFacts) -> bool:
+    """Whether what was fetched for some seconds lasts, by the target's clock, and could not be lost by a restart."""
+    restarts = of_run.of_kind(TargetRestarted)
+    if any(since < event.at <= until for event, _ in restarts):
+        return False
+    moved = sum(fact.seconds for event, fact in of_run.of_kind(ClockAdvanced) if since < event.at <= until)
+    return until - since + moved < max_age

@@ -121,3 +121,6 @@ REPORT_BODY = Deadline("report-body", 30)
 
 #: From the lab's close_notify to the other side's. Clients that answer at all were seen to within milliseconds.
 TLS_CLOSE = Deadline("tls-close", 5)
+
+#: For an answer to the lab's own question whether one of its hosts still takes connections.
+WITNESS = Deadline("witness", 5)

@@ -101,7 +101,7 @@ def when(case: str, step: str) -> Any:
 async def test_the_name_server_goes_away_in_mid_run(tmp_path: Path) -> None:
     def close_dns(arena: Arena, event: Event) -> None:
         if isinstance(event.fact, StepBegan) and event.step == "attack" and not arena.tasks:
-            arena.tasks.append(asyncio.ensure_future(arena.internet._dns.close()))
+            arena.tasks.append(asyncio.ensure_future(arena.internet.dns.close()))
 
     played = await Arena(tmp_path, on_event=close_dns).play(STRIP)
     assert set(played.grades().values()) <= {"inconclusive", "lab-error"}, played.grades()
@@ -112,7 +112,7 @@ async def test_the_name_server_goes_away_in_mid_run(tmp_path: Path) -> None:
 async def test_the_name_server_is_never_there(tmp_path: Path) -> None:
     def close_dns(arena: Arena, event: Event) -> None:
         if isinstance(event.fact, CaseBegan) and not arena.tasks:
-            arena.tasks.append(asyncio.ensure_future(arena.internet._dns.close()))
+            arena.tasks.append(asyncio.ensure_future(arena.internet.dns.close()))
 
     played = await Arena(tmp_path, on_event=close_dns).play(STRIP)
     assert set(played.grades().values()) == {"inconclusive"}

@@ -351,6 +351,8 @@ def _of_lab(fact: AnyFact) -> Line | None:
     match fact:
         case facts.LabFailed():
             text = f"error in the lab, {fact.where}: {fact.error}"
+        case facts.LabUnhealthy():
+            text = f"the lab was not in order: {fact.observed}"
         case facts.DeadlinePassed():
             text = f"deadline {fact.deadline} passed after {fact.seconds:g} s for {fact.waited_for}"
         case _:

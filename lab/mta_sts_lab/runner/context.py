@@ -10,6 +10,7 @@ from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.events import Event
 from mta_sts_lab.model import About
 from mta_sts_lab.record import Footer, Header, Recorder
+from mta_sts_lab.runner.health import Health
 from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.targets.contract import Target
 from mta_sts_lab.timeouts import (
@@ -99,3 +100,4 @@ class RunContext:
     watch: QueueWatch
     timeouts: Timeouts
     random: random.Random
+    health: Health

@@ -149,8 +149,10 @@ class _Playing:
             await self.settling.recover()
         if step.reports:
             await self._reports()
+        # Nothing may come between the end of the wait and this: the judge takes things as they stand here.
         recorder.write(StepEnded(), self.case.id)
         await self.context.attack_controller.end(world)
+        await self.context.health.ask_hosts(world)
 
     async def _reports(self) -> None:
         """Have the target send its reports, in one call for all cases that wait for them."""

@@ -12,6 +12,7 @@ from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.model import About
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.context import IN_PROCESS, Outlet, RunContext, Timeouts
+from mta_sts_lab.runner.health import Health
 from mta_sts_lab.runner.plan import Plan, header_of
 from mta_sts_lab.runner.play import play
 from mta_sts_lab.runner.queue_watch import QueueWatch
@@ -69,9 +70,12 @@ class RunningWorld:
         watch = QueueWatch(target, self.recorder, timeouts.queue_poll, timeouts.queue_look)
         # Not the seed itself: the world draws its names from that, and canaries must not look like them.
         dice = random.Random(f"canaries of {self.plan.seed}")  # noqa: S311 - they have to be distinct, not secret
+        health = Health(self.internet, self.recorder)
+        health.start()
         try:
-            yield RunContext(target, about, self.internet, controller, self.recorder, watch, timeouts, dice)
+            yield RunContext(target, about, self.internet, controller, self.recorder, watch, timeouts, dice, health)
         finally:
+            await health.stop()
             await asyncio.shield(controller.close())
 
 

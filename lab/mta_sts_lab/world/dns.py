@@ -18,7 +18,8 @@ import dnslib
 from mta_sts_lab.events import DnsAnswered
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import canonical
-from mta_sts_lab.timeouts import SESSION_IDLE
+from mta_sts_lab.rfc.published import LAB_DOMAIN
+from mta_sts_lab.timeouts import SESSION_IDLE, WITNESS
 from mta_sts_lab.world.network import Listener, Network
 from mta_sts_lab.world.zone import Answer, Question, Record, Zone, start_of_authority
 
@@ -51,12 +52,31 @@ class DnsServer:
     _listeners: list[Listener] = field(default_factory=list, init=False)
     _conversations: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _closed: bool = field(default=False, init=False)
+    _witness: tuple[str | int, int] = field(default=("", 0), init=False)
 
     async def open(self) -> None:
         """Start to listen. Raises `AddressInUse`."""
         datagrams = await self.network.listen_datagrams(self.address, PORT, lambda: _Datagrams(self))
         self._listeners.append(datagrams)
         self._listeners.append(self.network.open_port(self.address, PORT, self._on_connection))
+
+    async def answers(self, seconds: float = WITNESS.seconds) -> bool:
+        """Whether a query by UDP is answered. It is the lab's own: nothing of it goes on record."""
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            try:
+                sock.connect(self.network.where(self.address, PORT, "udp"))
+                self._witness = sock.getsockname()
+                sock.send(bytes(dnslib.DNSRecord.question(f"ns.{LAB_DOMAIN}").pack()))
+                async with asyncio.timeout(seconds):
+                    return bool(await loop.sock_recv(sock, _LARGEST_DATAGRAM))
+            except (OSError, TimeoutError):
+                return False
+
+    def is_witness(self, address: tuple[str | int, int]) -> bool:
+        """Whether a query is the lab's own."""
+        return address == self._witness
 
     async def close(self) -> None:
         """Stop listening and end every conversation."""
@@ -165,6 +185,9 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
+        if self._server.is_witness(addr) and self._transport is not None:
+            self._transport.sendto(data, addr)
+            return
         response = self._server.respond(data, "udp")
         if response is not None and self._transport is not None:
             self._transport.sendto(response, addr)

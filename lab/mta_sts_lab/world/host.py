@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import logging
 import socket
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.timeouts import ATTACK_SESSION, SESSION_IDLE
+from mta_sts_lab.timeouts import ATTACK_SESSION, SESSION_IDLE, WITNESS
 from mta_sts_lab.world.network import Listener, Network
 from mta_sts_lab.world.path import Accepted, Path, StraightPath
 from mta_sts_lab.world.pki import Credentials
@@ -38,6 +39,8 @@ class HostServices:
     network: Network
     recorder: Recorder
     certificates: Certificates
+    #: Where the lab's own connections come from by which it sees whether a host answers; see `AcceptingHost.answers`.
+    witnesses: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
     _sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def next_session(self) -> str:
@@ -80,6 +83,29 @@ class AcceptingHost(ABC):
     def reachable(self, reachable: bool) -> None:
         self._reachable = reachable
         self._listen_or_not()
+
+    @property
+    def listening(self) -> bool:
+        """Whether the host should take connections now."""
+        return self._listener is not None
+
+    async def answers(self, seconds: float = WITNESS.seconds) -> bool:
+        """Whether a connection to the host arrives here. It is the lab's own: nothing of it goes on record."""
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)
+            begun = sock.connect_ex(self._services.network.where(self.address, self.port))
+            if begun not in (0, errno.EINPROGRESS):
+                return False
+            here: tuple[str, int] = sock.getsockname()
+            arrived = self._services.witnesses[here] = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(seconds):
+                    await arrived
+            except TimeoutError:
+                return False
+            finally:
+                self._services.witnesses.pop(here, None)
+        return True
 
     async def serve(self, accepted: Accepted) -> None:
         """See `path.Host`."""
@@ -129,7 +155,10 @@ class AcceptingHost(ABC):
 
     async def _on_connection(self, sock: socket.socket) -> None:
         task = asyncio.current_task()
-        if self._closed or task is None:
+        arrived = self._services.witnesses.pop(_end_of(sock), None)
+        if arrived is not None and not arrived.done():
+            arrived.set_result(None)
+        if arrived is not None or self._closed or task is None:
             sock.close()
             return
         self._keep(task)
@@ -232,10 +261,16 @@ class HttpsHost(AcceptingHost):
 
 def _peer_of(sock: socket.socket) -> str:
     """Return the address of the other end; empty if it is gone already."""
+    return _end_of(sock)[0]
+
+
+def _end_of(sock: socket.socket) -> tuple[str, int]:
+    """Return the address and port of the other end; an empty one if it is gone already."""
     try:
-        return str(sock.getpeername()[0])
+        address, port = sock.getpeername()[:2]
     except OSError:
-        return ""
+        return "", 0
+    return str(address), int(port)
 
 
 def _hang_up(sock: socket.socket) -> None:

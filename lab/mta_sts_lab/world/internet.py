@@ -65,7 +65,7 @@ class Internet:
         self._cases: dict[str, CaseWorld] = {}
         self._case_of_token: dict[str, str] = {}
         self.dns_address = self.next_address()
-        self._dns = DnsServer(network, self.zone, recorder, self.dns_address)
+        self.dns = DnsServer(network, self.zone, recorder, self.dns_address)
         self.sender_mx = MxServer(
             self.services, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_address(), domain=SENDER_DOMAIN
         )
@@ -109,7 +109,7 @@ class Internet:
                 Record(REPORT_MX, "A", self.report_mx.address),
             ],
         )
-        await self._dns.open()
+        await self.dns.open()
         self.sender_mx.arrange(MxHost())
         self.reports.reachable = True
         self.report_mx.arrange(MxHost())
@@ -149,7 +149,7 @@ class Internet:
         await self.sender_mx.close()
         await self.reports.close()
         await self.report_mx.close()
-        await self._dns.close()
+        await self.dns.close()
         loop = asyncio.get_running_loop()
         if loop.get_exception_handler() == self._on_loop_error:
             loop.set_exception_handler(None)

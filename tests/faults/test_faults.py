@@ -1,0 +1,204 @@
+"""Whatever goes wrong in the lab, in the machine or in an adapter is no verdict on the mail server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mta_sts_lab.attacks.toolkit import controller
+from mta_sts_lab.attacks.toolkit.attack import DnsAttack, Parameters, Script, Session, SmtpAttack
+from mta_sts_lab.events import AnyFact, Event, LabUnhealthy, MessageInjected
+from mta_sts_lab.model import Grade
+from mta_sts_lab.record import Recorder
+from mta_sts_lab.reference.target import InProcessTarget
+from mta_sts_lab.targets.contract import Held
+from mta_sts_lab.world.host import AcceptingHost
+from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.zone import Answer, Question, Zone
+
+from tests.faults.rig import CASES, Played, is_played, play_with, quiet, unfair
+
+Patch = pytest.MonkeyPatch
+Inject = Callable[[Patch], None]
+
+
+# -- attacks that are not what they say
+
+
+def _attacks(change: Callable[[Any], Any]) -> Inject:
+    def inject(patch: Patch) -> None:
+        patch.setattr(controller, "ATTACKS", {name: change(attack) for name, attack in controller.ATTACKS.items()})
+
+    return inject
+
+
+def _idle(says_so: bool) -> Callable[[Any], Any]:
+    def script(session: Session, _: Parameters) -> Script:
+        if says_so:
+            session.fire("nothing at all")
+        yield from session.relay_greeting()
+        while (command := (yield from session.read_command())) is not None:
+            reply = yield from session.relay(command)
+            if reply is None:
+                return
+            if command.verb == "STARTTLS" and reply.code == "220":
+                yield from session.pipe()
+                return
+
+    def change(attack: Any) -> Any:
+        if isinstance(attack, SmtpAttack):
+            return replace(attack, play=script)
+        if isinstance(attack, DnsAttack) and says_so:
+            return replace(attack, tamper=lambda _, __, answer: replace(answer, tampered_by=attack.form.name))
+        return replace(attack, tamper=lambda _, __, answer: answer) if isinstance(attack, DnsAttack) else attack
+
+    return change
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+def test_an_attack_that_does_nothing_proves_nothing(says_so: bool, tmp_path: Path) -> None:
+    played = play_with(CASES, _attacks(_idle(says_so)), tmp_path)
+    attacked = {case for case in played.grades if not case.startswith(("certificate/own", "mx/fail-over"))}
+    assert attacked
+    assert {case: played.grades[case] for case in attacked} == dict.fromkeys(attacked, Grade.INCONCLUSIVE)
+
+
+# -- a lab that is broken
+
+
+def _servfail(kind: str) -> Inject:
+    def inject(patch: Patch) -> None:
+        honest = Zone.lookup
+
+        def lookup(zone: Zone, question: Question) -> Answer:
+            fails = question.type == kind and is_played(zone.case_of(question.name))
+            return Answer("SERVFAIL") if fails else honest(zone, question)
+
+        patch.setattr(Zone, "lookup", lookup)
+
+    return inject
+
+
+def _dies(kind: type[AcceptingHost], connections: int) -> Inject:
+    """Let hosts stop listening behind the lab's back after so many connections."""
+
+    def inject(patch: Patch) -> None:
+        honest = AcceptingHost._on_connection
+        served: dict[AcceptingHost, int] = {}
+
+        async def on_connection(host: AcceptingHost, sock: socket.socket) -> None:
+            served[host] = served.get(host, 0) + 1
+            if isinstance(host, kind) and is_played(host.case) and served[host] > connections:
+                assert host._listener is not None
+                host._listener.close()
+                sock.close()
+                return
+            await honest(host, sock)
+
+        patch.setattr(AcceptingHost, "_on_connection", on_connection)
+
+    return inject
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(pytest.param(_servfail(kind), id=f"SERVFAIL for {kind}") for kind in ("TXT", "MX", "A")),
+        pytest.param(_dies(PolicyServer, 0), id="policy hosts die"),
+        *(pytest.param(_dies(MxServer, served), id=f"MX hosts die after {served}") for served in (0, 1, 3)),
+    ],
+)
+def test_a_lab_that_fails_is_no_verdict(fault: Inject, tmp_path: Path) -> None:
+    played = play_with(CASES, fault, tmp_path)
+    assert unfair(played, CASES) == {}
+
+
+# -- an adapter that lies about its queue
+
+
+def _queue(view: Callable[[list[tuple[Held, ...]]], tuple[Held, ...]]) -> Inject:
+    def inject(patch: Patch) -> None:
+        honest = InProcessTarget.queue
+        seen: list[tuple[Held, ...]] = []
+
+        async def queue(target: InProcessTarget) -> tuple[Held, ...]:
+            seen.append(await honest(target))
+            return view(seen)
+
+        patch.setattr(InProcessTarget, "queue", queue)
+
+    return inject
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(lambda seen: (), id="nothing"),
+        pytest.param(lambda seen: seen[-1][::2], id="half"),
+        pytest.param(lambda seen: seen[max(0, len(seen) - 8)], id="an old view"),
+    ],
+)
+def test_a_queue_that_is_shown_wrongly_is_no_second_copy(
+    view: Callable[[list[tuple[Held, ...]]], tuple[Held, ...]], tmp_path: Path
+) -> None:
+    played = play_with(CASES, _queue(view), tmp_path)
+    assert [case for case in played.grades if "arrived-twice" in played.reasons(case)] == []
+    assert [case for case, grade in played.grades.items() if grade is Grade.FAIL] == []
+
+
+# -- a machine that stands still, or changes its clock
+
+
+def _once_on(kind: type, then: Callable[[], None]) -> Inject:
+    """Let something happen when a fact of a kind is on record for the third time in cases."""
+
+    def inject(patch: Patch) -> None:
+        honest = Recorder.write
+        seen: list[AnyFact] = []
+
+        def write(recorder: Recorder, fact: AnyFact, case: str = "") -> Event:
+            event = honest(recorder, fact, case)
+            if isinstance(fact, kind) and is_played(case):
+                seen.append(fact)
+                if len(seen) == 3:
+                    asyncio.get_running_loop().call_soon(then)
+            return event
+
+        patch.setattr(Recorder, "write", write)
+
+    return inject
+
+
+def _unhealthy(played: Played) -> list[str]:
+    return [event.fact.part for event in played.result.record.events if isinstance(event.fact, LabUnhealthy)]
+
+
+def test_a_loop_that_stands_still_is_on_record(tmp_path: Path) -> None:
+    played = play_with(CASES, _once_on(MessageInjected, lambda: time.sleep(4)), tmp_path)
+    assert "event loop" in _unhealthy(played)
+    assert unfair(played, CASES) == {}
+
+
+def test_a_clock_that_jumps_is_on_record(tmp_path: Path) -> None:
+    def inject(patch: Patch) -> None:
+        honest = time.time
+        jumped: list[int] = []
+        _once_on(MessageInjected, lambda: jumped.append(86400))(patch)
+        patch.setattr(time, "time", lambda: honest() + sum(jumped))
+
+    played = play_with(CASES, inject, tmp_path)
+    assert "clock" in _unhealthy(played)
+    assert unfair(played, CASES) == {}
+
+
+def test_the_lab_is_in_order_without_a_fault() -> None:
+    played = quiet(CASES)
+    assert _unhealthy(played) == []
+    assert set(played.grades.values()) == {Grade.PASS}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from mta_sts_lab.adapter_check import Word
+from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import Grade, Harm, Mode, Outcome
 from mta_sts_lab.reports.glossary import LEVELS
@@ -84,7 +84,7 @@ def test_the_files_for_ci_are_yaml() -> None:
 
 def test_the_glossary_has_the_words_of_the_output() -> None:
     text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-    words = {*Grade, *(harm for harm in Harm if harm), *Outcome, *Mode, *LEVELS, *Word}
+    words = {*Grade, *(harm for harm in Harm if harm), *Outcome, *Mode, *LEVELS, *Status}
     assert not {str(word) for word in words if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from mta_sts_lab.adapter_check import Finding, Word, judge_adapter
+from mta_sts_lab.adapter_check import Finding, Status, judge_adapter
 from mta_sts_lab.adapter_check.run import play_plan
 from mta_sts_lab.model import Case
 from mta_sts_lab.record import Record
@@ -117,11 +117,11 @@ class Result:
     record: Record
     log: str
 
-    def words(self) -> dict[str, Word]:
-        return {finding.part: finding.word for finding in self.findings}
+    def statuses(self) -> dict[str, Status]:
+        return {finding.part: finding.status for finding in self.findings}
 
     def codes(self) -> list[str]:
-        return [finding.code for finding in self.findings if finding.word is Word.FAULT]
+        return [finding.code for finding in self.findings if finding.status is Status.FAULT]
 
     def of(self, code: str) -> Finding:
         (found,) = [finding for finding in self.findings if finding.code == code]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from mta_sts_lab.adapter_check import Word
+from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.adapter_check.page import exit_code
 from mta_sts_lab.reference.report import Report
 from mta_sts_lab.reference.sender import ReferenceSender
@@ -36,10 +36,10 @@ ABOUT = {"contract": 1, "name": "mine", "capabilities": ["mta-sts", "tls-rpt"]}
 
 async def test_a_good_one(tmp_path: Path) -> None:
     result = await checked(Adapter(tmp_path))
-    assert [part for part, word in result.words().items() if word is not Word.OK] == ['says "retry_seconds": 0'], (
-        result.findings
-    )
-    assert result.words()['says "retry_seconds": 0'] is Word.NOT_PROVABLE
+    assert [part for part, status in result.statuses().items() if status is not Status.OK] == [
+        'says "retry_seconds": 0'
+    ], result.findings
+    assert result.statuses()['says "retry_seconds": 0'] is Status.NOT_PROVABLE
     assert {
         "resolver",
         "special addresses",
@@ -47,7 +47,7 @@ async def test_a_good_one(tmp_path: Path) -> None:
         "honest delivery",
         "GET /queue",
         "POST /flush",
-    } <= result.words().keys()
+    } <= result.statuses().keys()
     assert "delivered" in result.log
 
 
@@ -55,8 +55,8 @@ async def test_one_that_offers_nothing(tmp_path: Path) -> None:
     missing = dict.fromkeys(("/queue", "/flush", "/restart", "/clock", "/reports", "/logs"))
     about = says({"contract": 1, "name": "mine"})
     result = await checked(Adapter(tmp_path, answers={**missing, "/about": about}))
-    words = result.words()
-    assert [part for part, word in words.items() if word is Word.NOT_OFFERED] == [
+    statuses = result.statuses()
+    assert [part for part, status in statuses.items() if status is Status.NOT_OFFERED] == [
         "GET /queue",
         "POST /flush",
         "POST /restart",
@@ -64,7 +64,7 @@ async def test_one_that_offers_nothing(tmp_path: Path) -> None:
         "POST /reports",
         "GET /logs",
     ]
-    assert words["honest delivery"] is Word.OK
+    assert statuses["honest delivery"] is Status.OK
     assert result.codes() == ["retry-seconds-belied", "there-and-not-claimed"], "it fetches policies all the same"
     assert "no attempt of its own" in result.of("retry-seconds-belied").observed
 
@@ -76,8 +76,8 @@ async def test_one_that_only_tries_again_by_itself(tmp_path: Path) -> None:
     adapter = Adapter(tmp_path, settings=quick, answers={**missing, "/about": about})
     result = await checked(adapter, timeouts=replace(PATIENT, longest_retry=Deadline("longest-retry", 3.0)))
     assert result.codes() == []
-    assert result.words()["tries again by itself after 3 s"] is Word.OK
-    assert result.words()["claims mta-sts: enforces policies"] is Word.OK, "a hold is proved by three attempts"
+    assert result.statuses()["tries again by itself after 3 s"] is Status.OK
+    assert result.statuses()["claims mta-sts: enforces policies"] is Status.OK, "a hold is proved by three attempts"
 
 
 # -- from the start to the honest delivery
@@ -96,7 +96,7 @@ async def only(adapter: Adapter, code: str, seconds: float = 0.3) -> Result:
 async def test_nobody_serves_the_contract(tmp_path: Path) -> None:
     result = await only(Adapter(tmp_path, contract_port=NOBODY), "contract-unreachable")
     assert ":9/about" in result.of("contract-unreachable").observed
-    assert result.words()["mail port"] is Word.SKIPPED
+    assert result.statuses()["mail port"] is Status.SKIPPED
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,14 @@ async def test_mail_of_the_lab_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(_Intake, "handle_RCPT", refuse)
     result = await only(Adapter(tmp_path), "relay-refused")
     assert "554 5.7.1 Relay access denied" in result.of("relay-refused").observed
-    assert result.words()["resolver"] is Word.SKIPPED
-    assert result.words()["claims"] is Word.SKIPPED
+    assert result.statuses()["resolver"] is Status.SKIPPED
+    assert result.statuses()["claims"] is Status.SKIPPED
 
 
 async def test_the_resolver_is_not_used(tmp_path: Path) -> None:
     result = await only(Adapter(tmp_path, dns="198.18.255.254"), "resolver-not-used")
     assert "its queue says" in result.of("resolver-not-used").observed
-    assert result.words()["special addresses"] is Word.SKIPPED
+    assert result.statuses()["special addresses"] is Status.SKIPPED
 
 
 async def test_special_addresses_are_refused(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ async def test_the_ca_is_not_trusted_where_a_policy_demands_it(tmp_path: Path) -
 async def test_the_fetcher_does_not_trust_the_ca(tmp_path: Path) -> None:
     result = await checked(Adapter(tmp_path, ca_pem=Authority.create().certificate_pem))
     assert "ca-not-trusted-by-fetcher" in result.codes()
-    assert result.words()["honest delivery"] is Word.OK
+    assert result.statuses()["honest delivery"] is Status.OK
 
 
 async def test_mail_goes_in_clear(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ async def test_a_flush_that_does_nothing_where_mail_is_soon_tried_again_anyway(t
     """The next attempt is the target's own: it is no proof that the request had any effect."""
     settings = replace(PATIENT_SENDER, retry_seconds=1.5, longest_retry_seconds=1.5)
     result = await checked(Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": True})}))
-    assert result.words()["POST /flush"] is Word.NOT_PROVABLE, result.findings
+    assert result.statuses()["POST /flush"] is Status.NOT_PROVABLE, result.findings
     (found,) = [finding for finding in result.findings if finding.part == "POST /flush"]
     assert "may be one of the mail server's own" in found.observed
 
@@ -270,7 +270,7 @@ async def test_a_flush_that_does_nothing_is_never_shown_whatever_the_rhythm(tmp_
     """As `exim -q2s` with a hook that only prints; once the rhythm fits into the quiet time, twice it does not."""
     settings = replace(PATIENT_SENDER, retry_seconds=seconds, longest_retry_seconds=seconds)
     result = await checked(Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": True})}))
-    assert result.words()["POST /flush"] is Word.NOT_PROVABLE, result.findings
+    assert result.statuses()["POST /flush"] is Status.NOT_PROVABLE, result.findings
 
 
 async def test_a_flush_that_is_always_put_off(tmp_path: Path) -> None:
@@ -346,14 +346,14 @@ async def test_policies_are_claimed_and_never_fetched(tmp_path: Path) -> None:
     assert "claimed-and-not-there" in result.codes()
     found = next(finding for finding in result.findings if finding.code == "claimed-and-not-there")
     assert "the policy host was never reached" in found.observed
-    assert result.words()["claims mta-sts: enforces policies"] is Word.SKIPPED
+    assert result.statuses()["claims mta-sts: enforces policies"] is Status.SKIPPED
 
 
 async def test_policies_are_claimed_and_not_enforced(tmp_path: Path) -> None:
     result = await only(Adapter(tmp_path, flaws=("ignores_policy",)), "claimed-and-not-there")
     assert "was delivered-unauthenticated" in result.of("claimed-and-not-there").observed
-    assert result.words()["claims mta-sts: trusts the lab's CA for MX hosts"] is Word.NOT_PROVABLE
-    assert result.words()['says "policy_cache": "persistent"'] is Word.NOT_PROVABLE
+    assert result.statuses()["claims mta-sts: trusts the lab's CA for MX hosts"] is Status.NOT_PROVABLE
+    assert result.statuses()['says "policy_cache": "persistent"'] is Status.NOT_PROVABLE
 
 
 async def test_a_cache_that_is_not_what_it_is_said_to_be(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ async def test_reports_are_claimed_and_cannot_be_asked_for(tmp_path: Path) -> No
 async def test_what_is_claimed_beyond_the_labs_knowledge(tmp_path: Path) -> None:
     about: Any = {**ABOUT, "capabilities": ["mta-sts", "tls-rpt", "dane"]}
     result = await checked(Adapter(tmp_path, answers={"/about": says(about)}))
-    assert result.words()["claims dane"] is Word.NOT_PROVABLE
+    assert result.statuses()["claims dane"] is Status.NOT_PROVABLE
     assert result.codes() == []
 
 

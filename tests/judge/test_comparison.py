@@ -22,7 +22,7 @@ def compared(report: dict[str, Any] | bytes) -> tuple[Comparison, ...]:
 
 def fields(report: dict[str, Any]) -> dict[str, tuple[str, str, Grade]]:
     (comparison,) = compared(report)
-    return {field.name: (field.seen, field.told, field.grade) for field in comparison.fields}
+    return {field.name: (field.seen, field.reported, field.grade) for field in comparison.fields}
 
 
 def test_a_true_report_beside_the_record() -> None:

@@ -4,12 +4,12 @@ import pytest
 from mta_sts_lab import events as facts
 from mta_sts_lab.judge.sessions import Session, Sessions
 
-from tests.reports.records import told
+from tests.reports.records import events_of
 
 
 def _after(*said: facts.AnyFact) -> Sessions:
     sessions = Sessions()
-    for event in told(*said):
+    for event in events_of(*said):
         sessions.follow(event)
     return sessions
 

@@ -155,7 +155,7 @@ class Tape:
 
 
 def strip_events(mode: Mode, leaks: bool | None = None, number: int = 0, at: float = 0.0) -> list[Event]:
-    """Return the events of one arm; `leaks` says whether the sender gives in (by default under every mode but enforce)."""
+    """Return the events of one case; `leaks` says whether the sender gives in (by default under every mode but enforce)."""
     leaks = mode is not Mode.ENFORCE if leaks is None else leaks
     tape = Tape(case_id(mode), number, at)
     domain = f"k7{mode.value[:2]}.example"
@@ -307,7 +307,7 @@ def _stripped_session(tape: Tape, front: str, domain: str, token: str, leaks: bo
 
 
 def strip_record(leaking_enforce: bool = False, complete: bool = True, extra: Iterable[Event] = ()) -> Record:
-    """Return a whole record of the four arms, played one after the other."""
+    """Return a whole record of the four cases, played one after the other."""
     lines: list[Event] = []
     for mode in MODES:
         leaks = True if mode is Mode.ENFORCE and leaking_enforce else None
@@ -477,7 +477,7 @@ def _example(kind: type[AnyFact]) -> AnyFact:
 EVERY_FACT = tuple(_example(kind) for kind in get_args(AnyFact))
 
 
-def told(*said: AnyFact, case: str = "starttls/strip[enforce]", step: str = "attack") -> list[Event]:
+def events_of(*said: AnyFact, case: str = "starttls/strip[enforce]", step: str = "attack") -> list[Event]:
     """Return some facts as events of one step."""
     return [
         Event(number=number, at=number / 10, fact=fact, case=case, step=step) for number, fact in enumerate(said, 1)

@@ -6,7 +6,7 @@ from mta_sts_lab.events import Event
 from mta_sts_lab.model import Mode, Outcome
 from mta_sts_lab.reports.case_outcome import CaseOutcome, attacked_steps, case_outcome
 
-from .records import case_id, strip_events, strip_record, strip_verdicts, told
+from .records import case_id, events_of, strip_events, strip_record, strip_verdicts
 
 _RETRY = 0.5
 
@@ -38,9 +38,9 @@ def test_a_leak_under_enforce_is_told_as_one() -> None:
 
 def test_nothing_is_said_to_be_safe_in_an_arm_that_did_not_end() -> None:
     cut = [event for event in strip_events(Mode.ENFORCE) if event.step in ("", "prime", "attack")][:-1]
-    told_of = case_outcome(case_id(Mode.ENFORCE), Mode.ENFORCE, cut, retry_seconds=_RETRY)
-    assert "nothing leaked" not in told_of.sentence
-    assert told_of.sentence.endswith("this case was not played to its end")
+    outcome = case_outcome(case_id(Mode.ENFORCE), Mode.ENFORCE, cut, retry_seconds=_RETRY)
+    assert "nothing leaked" not in outcome.sentence
+    assert outcome.sentence.endswith("this case was not played to its end")
 
 
 def test_a_single_look_at_the_queue_proves_no_deferral() -> None:
@@ -79,9 +79,9 @@ def test_an_error_of_the_lab_spoils_an_of() -> None:
 def test_the_outcome_is_the_judges() -> None:
     record = strip_record(leaking_enforce=True)
     verdict = strip_verdicts(record, leaking_enforce=True)[0]
-    told_of = case_outcome(case_id(Mode.ENFORCE), Mode.ENFORCE, strip_events(Mode.ENFORCE), verdict, _RETRY)
-    assert told_of.outcome is Outcome.DELIVERED_CLEAR
-    assert told_of.verdict == "fail"
+    outcome = case_outcome(case_id(Mode.ENFORCE), Mode.ENFORCE, strip_events(Mode.ENFORCE), verdict, _RETRY)
+    assert outcome.outcome is Outcome.DELIVERED_CLEAR
+    assert outcome.verdict == "fail"
 
 
 def test_without_a_message_there_is_nothing_to_tell() -> None:
@@ -124,11 +124,11 @@ def test_every_reading_has_its_words(read: str, reader: str, words: str) -> None
 def test_a_token_alone_is_not_yet_a_message() -> None:
     sent = facts.MessageInjected(token="t1", sender="", recipient="", reply="", body_digest="0")
     read = facts.TokenRead(session="s", token="t1", secured=False, reader="attacker")
-    told_of = case_outcome("c", Mode.ENFORCE, told(facts.StepBegan(attacks=("a",)), sent, read, facts.StepEnded()))
-    assert (told_of.read, told_of.reader) == ("token", "attacker")
+    outcome = case_outcome("c", Mode.ENFORCE, events_of(facts.StepBegan(attacks=("a",)), sent, read, facts.StepEnded()))
+    assert (outcome.read, outcome.reader) == ("token", "attacker")
 
 
 def test_a_bad_world_is_an_attack_too() -> None:
-    assert attacked_steps(told(facts.StepBegan(), step="attack")) == ("attack",)
-    assert attacked_steps(told(facts.StepBegan(), step="prime")) == ()
-    assert attacked_steps(told(facts.StepBegan(attacks=("x",)), step="second")) == ("second",)
+    assert attacked_steps(events_of(facts.StepBegan(), step="attack")) == ("attack",)
+    assert attacked_steps(events_of(facts.StepBegan(), step="prime")) == ()
+    assert attacked_steps(events_of(facts.StepBegan(attacks=("x",)), step="second")) == ("second",)

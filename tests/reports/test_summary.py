@@ -48,8 +48,8 @@ def test_only_unsupported_cases_are_not_success_and_told_apart_from_an_empty_sel
 
 
 def test_what_a_target_no_longer_claims_is_a_finding_where_it_was_known_for_it() -> None:
-    accounts = KnownComparison(known={}, vanished=(_KNOWN,), unmatched=())
-    assert summarise(_RECORD, _with(*[Grade.UNSUPPORTED] * 4), accounts).exit_code == summary.FINDING
+    known = KnownComparison(known={}, vanished=(_KNOWN,), unmatched=())
+    assert summarise(_RECORD, _with(*[Grade.UNSUPPORTED] * 4), known).exit_code == summary.FINDING
 
 
 def test_a_case_without_a_verdict_is_not_success() -> None:
@@ -80,5 +80,5 @@ def test_a_known_failure_is_as_expected_and_still_counted() -> None:
 
 @pytest.mark.parametrize("kind", ["vanished", "unmatched"])
 def test_a_list_of_known_failures_that_is_wrong_is_a_finding(kind: str) -> None:
-    accounts = KnownComparison(known={}, vanished=(), unmatched=())
-    assert summarise(_RECORD, _VERDICTS, replace(accounts, **{kind: (_KNOWN,)})).exit_code == summary.FINDING
+    known = KnownComparison(known={}, vanished=(), unmatched=())
+    assert summarise(_RECORD, _VERDICTS, replace(known, **{kind: (_KNOWN,)})).exit_code == summary.FINDING

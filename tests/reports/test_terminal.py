@@ -108,8 +108,8 @@ def test_lesser_findings_of_the_same_case_say_what_they_are() -> None:
 
 def test_a_known_failure_stays_a_finding_and_gives_its_reason() -> None:
     gone = KnownFailure("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "postfix-users", "recover")
-    accounts = KnownComparison(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=(gone,))
-    shown = rendered(findings(_VERDICTS, _EVIDENCE, REQUIREMENTS, accounts))
+    known = KnownComparison(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=(gone,))
+    shown = rendered(findings(_VERDICTS, _EVIDENCE, REQUIREMENTS, known))
     assert "FAIL  starttls/strip[enforce]" in shown
     assert "known       not implemented" in shown
     assert "KNOWN FAILURE  tls/*" in shown

@@ -7,11 +7,11 @@ from mta_sts_lab import events as facts
 from mta_sts_lab.model import Mode
 from mta_sts_lab.reports.timeline import Emphasis, Line, Topic, timeline
 
-from .records import EVERY_FACT, HOSTILE_VISIBLE, hostile_events, strip_events, told
+from .records import EVERY_FACT, HOSTILE_VISIBLE, events_of, hostile_events, strip_events
 
 
 def _lines(*said: facts.AnyFact) -> tuple[Line, ...]:
-    return timeline(told(*said))
+    return timeline(events_of(*said))
 
 
 def test_every_kind_of_event_is_told() -> None:
@@ -22,9 +22,9 @@ def test_every_kind_of_event_is_told() -> None:
 
 
 def test_no_foreign_word_stays_as_it_came() -> None:
-    for line in timeline(hostile_events(told(*EVERY_FACT))):
+    for line in timeline(hostile_events(events_of(*EVERY_FACT))):
         assert (line.actor + line.plain).isprintable()
-    smtp = [line for line in timeline(hostile_events(told(*EVERY_FACT))) if line.topic is Topic.SMTP]
+    smtp = [line for line in timeline(hostile_events(events_of(*EVERY_FACT))) if line.topic is Topic.SMTP]
     assert smtp[0].text == HOSTILE_VISIBLE
 
 

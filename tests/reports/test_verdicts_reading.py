@@ -21,8 +21,8 @@ _VERDICTS = strip_verdicts(_RECORD, leaking_enforce=True)
 
 
 def _document() -> dict[str, Any]:
-    accounts = KnownComparison(known={_VERDICTS[0].case: ("it was told",)}, vanished=(), unmatched=())
-    return verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, accounts)
+    known = KnownComparison(known={_VERDICTS[0].case: ("it was told",)}, vanished=(), unmatched=())
+    return verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, known)
 
 
 def test_it_is_what_was_written() -> None:

@@ -620,7 +620,7 @@ async def test_a_change_that_fails_ends_all_arms_of_its_scenario(tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", ["restart", "advance"])
-async def test_what_is_not_offered_is_not_offered_in_any_arm(tmp_path: Path, name: str) -> None:
+async def test_what_is_not_offered_is_not_offered_in_any_case(tmp_path: Path, name: str) -> None:
     class Fixed(Around):
         async def restart(self, signal: str) -> None:
             raise NotOffered("no restart here")

@@ -1,11 +1,11 @@
-"""The claims: is each capability that GET /about names really there?"""
+"""Checks the claims: does the target have each capability that GET /about names?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from mta_sts_lab.adapter_check.delivery import policy_fetch
-from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Word, at, name_of
+from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status, at, name_of
 from mta_sts_lab.adapter_check.probes import (
     CACHE,
     HONEST,
@@ -21,16 +21,16 @@ from mta_sts_lab.judge.arrivals import Arrival, arrival_of
 from mta_sts_lab.model import Case, Outcome
 from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 
-#: What a target can claim and the lab has cases for.
+#: The capabilities that the lab has cases for.
 PROBED = (MTA_STS, TLS_RPT)
 
 _BROUGHT = {"https": "posted to", "mail": "mailed to"}
 
 
 def the_claims(view: AdapterView) -> Iterator[Finding]:
-    """Return what was found of each capability that is claimed, and of those that are there unclaimed."""
+    """Return a finding for each claimed capability, and for those that the target has without claiming them."""
     if not view.played(HONEST) or not view.played(KNOWN_POLICY if view.claims(MTA_STS) else POLICY_UNCLAIMED):
-        yield Finding("claims", Word.SKIPPED, "not tried: mail has to arrive first")
+        yield Finding("claims", Status.SKIPPED, "not tried: mail has to arrive first")
         return
     yield from _mta_sts(view) if view.claims(MTA_STS) else _unclaimed(view)
     if view.claims(TLS_RPT):
@@ -38,14 +38,14 @@ def the_claims(view: AdapterView) -> Iterator[Finding]:
     elif any(fact.offered and not fact.error for _, fact in view.tries("reports")):
         yield Finding(
             "does not claim tls-rpt",
-            Word.FAULT,
+            Status.FAULT,
             f"{name_of('reports')} answers, and yet tls-rpt is not claimed: nobody would ever ask it",
             "there-and-not-claimed",
             'Add "tls-rpt" to "capabilities" of GET /about, or leave the hook `reports` out.',
             at([event for event, _ in view.tries("reports")]),
         )
     for capability in sorted(set(view.about.capabilities) - set(PROBED)):
-        yield Finding(f"claims {capability}", Word.NOT_PROVABLE, "there are no cases about it yet")
+        yield Finding(f"claims {capability}", Status.NOT_PROVABLE, "there are no cases about it yet")
 
 
 def _unclaimed(view: AdapterView) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def _unclaimed(view: AdapterView) -> Iterator[Finding]:
     if fetched:
         yield Finding(
             "does not claim mta-sts",
-            Word.FAULT,
+            Status.FAULT,
             "the policy of an honest domain was fetched, and yet mta-sts is not claimed",
             "there-and-not-claimed",
             'Add "mta-sts" to "capabilities" of GET /about.',
@@ -62,7 +62,7 @@ def _unclaimed(view: AdapterView) -> Iterator[Finding]:
     else:
         yield Finding(
             "trusts the lab's CA for MX hosts",
-            Word.NOT_PROVABLE,
+            Status.NOT_PROVABLE,
             "mail without a policy is delivered inside TLS whether the certificate is trusted or not; the log of "
             "the mail server may tell",
         )
@@ -71,15 +71,15 @@ def _unclaimed(view: AdapterView) -> Iterator[Finding]:
 def _mta_sts(view: AdapterView) -> Iterator[Finding]:
     fetch = policy_fetch(view, KNOWN_POLICY)
     yield fetch
-    if fetch.word is not Word.OK:
-        yield Finding("claims mta-sts: enforces policies", Word.SKIPPED, "not tried: no policy was fetched")
+    if fetch.status is not Status.OK:
+        yield Finding("claims mta-sts: enforces policies", Status.SKIPPED, "not tried: no policy was fetched")
         return
     again = view.outcome(KNOWN_POLICY, "again") or view.outcome(KNOWN_POLICY, "learn")
     if again is None or not again.delivered:
         yield Finding(
             "claims mta-sts: trusts the lab's CA for MX hosts",
-            Word.FAULT,
-            f"under an enforced policy, with everything in order, mail was {_word(again)}",
+            Status.FAULT,
+            f"under an enforced policy, with everything in order, mail was {_text(again)}",
             "ca-not-trusted",
             "The CA in /lab/ca.pem must be trusted for MX hosts where a policy demands a valid certificate (Postfix: "
             "smtp_tls_CAfile); the queue's reason and the log say what the mail server minds.",
@@ -94,13 +94,13 @@ def _trust(view: AdapterView) -> Finding:
     part = "claims mta-sts: trusts the lab's CA for MX hosts"
     if view.outcome(UNTRUSTED, "held") is Outcome.DEFERRED:
         return Finding(
-            part, Word.OK, "delivers to a certificate of the lab's CA under an enforced policy, and to no other"
+            part, Status.OK, "delivers to a certificate of the lab's CA under an enforced policy, and to no other"
         )
     became = view.outcome(UNTRUSTED, "held")
     return Finding(
         part,
-        Word.NOT_PROVABLE,
-        f"delivers under an enforced policy; but mail for a host with an untrusted certificate was {_word(became)}, "
+        Status.NOT_PROVABLE,
+        f"delivers under an enforced policy; but mail for a host with an untrusted certificate was {_text(became)}, "
         "so nothing shows whose certificates it looks at",
     )
 
@@ -109,13 +109,13 @@ def _enforces(view: AdapterView) -> Finding:
     part = "claims mta-sts: enforces policies"
     became = view.outcome(STRANGER, "held")
     if became is Outcome.DEFERRED:
-        return Finding(part, Word.OK, "mail for a host that the policy does not name is held")
+        return Finding(part, Status.OK, "mail for a host that the policy does not name is held")
     if became is None or became is Outcome.UNSETTLED:
-        return Finding(part, Word.INCONCLUSIVE, f"mail for a host that the policy does not name was {_word(became)}")
+        return Finding(part, Status.INCONCLUSIVE, f"mail for a host that the policy does not name was {_text(became)}")
     return Finding(
         part,
-        Word.FAULT,
-        f"mail for a host that the enforced policy does not name was {_word(became)}, although the policy was fetched",
+        Status.FAULT,
+        f"mail for a host that the enforced policy does not name was {_text(became)}, although the policy was fetched",
         "claimed-and-not-there",
         "Does the mail server ask the part that fetches policies before each delivery (Postfix: smtp_tls_policy_maps)? "
         'If so, this is a finding about the mail server: `sts-lab run` tells more. If not, do not claim "mta-sts".',
@@ -131,19 +131,19 @@ def _copies(view: AdapterView, case: Case) -> list:  # type: ignore[type-arg]
 def _cache(view: AdapterView) -> Finding:
     part = f'says "policy_cache": "{view.about.policy_cache}"'
     if not view.played(CACHE) or view.facts(CACHE).of_kind(NotSupported):
-        return Finding(part, Word.NOT_PROVABLE, f"{name_of('restart')} cannot be used")
+        return Finding(part, Status.NOT_PROVABLE, f"{name_of('restart')} cannot be used")
     if view.outcome(STRANGER, "held") is not Outcome.DEFERRED:
-        return Finding(part, Word.NOT_PROVABLE, "a policy that is not enforced shows nothing")
+        return Finding(part, Status.NOT_PROVABLE, "a policy that is not enforced shows nothing")
     became = view.outcome(CACHE, "killed")
     if became is None or became is Outcome.UNSETTLED:
-        return Finding(part, Word.INCONCLUSIVE, f"after a restart the message was {_word(became)}")
+        return Finding(part, Status.INCONCLUSIVE, f"after a restart the message was {_text(became)}")
     kept = became is Outcome.DEFERRED
     if kept == (view.about.policy_cache == PERSISTENT):
-        return Finding(part, Word.OK, f"a policy is {'kept' if kept else 'forgotten'} over a restart")
+        return Finding(part, Status.OK, f"a policy is {'kept' if kept else 'forgotten'} over a restart")
     return Finding(
         part,
-        Word.FAULT,
-        f"a policy is {'kept' if kept else 'forgotten'} over a restart: the message was {_word(became)}",
+        Status.FAULT,
+        f"a policy is {'kept' if kept else 'forgotten'} over a restart: the message was {_text(became)}",
         "policy-cache-belied",
         f'Say "policy_cache": "{PERSISTENT if kept else "volatile"}" in GET /about, or keep the cache on disk.',
     )
@@ -158,11 +158,11 @@ def _tls_rpt(view: AdapterView) -> Finding:
     ]
     right = [arrival.event for case, arrival in arrived if arrival.is_about(view.facts(case).domain)]
     if right:
-        return Finding(part, Word.OK, "a report about an honest domain arrived", evidence=at(right))
+        return Finding(part, Status.OK, "a report about an honest domain arrived", evidence=at(right))
     if arrived:
         return Finding(
             part,
-            Word.FAULT,
+            Status.FAULT,
             f"what arrived is no report about the domain: {_no_report(arrived[-1][1])}",
             "no-report-in-it",
             "A report is JSON as RFC 8460, section 4.4 has it, posted or mailed, gzipped or not, with the domain in "
@@ -173,14 +173,14 @@ def _tls_rpt(view: AdapterView) -> Finding:
     if not left:
         return Finding(
             part,
-            Word.FAULT,
+            Status.FAULT,
             f"{name_of('reports')} could not be asked",
             "claimed-and-not-there",
             "A target that claims tls-rpt needs the hook `reports`: nobody can wait for the end of a day.",
         )
     return Finding(
         part,
-        Word.FAULT,
+        Status.FAULT,
         f"no report arrived, although {name_of('reports')} says that all have left",
         "claimed-and-not-there",
         "The hook must return when every report that is due has left, also that of a day that has not ended. Reports "
@@ -195,5 +195,5 @@ def _no_report(arrival: Arrival) -> str:
     return f"{arrival.fact.size} octets {_BROUGHT[arrival.fact.transport]} {arrival.fact.place}: {what}"
 
 
-def _word(outcome: Outcome | None) -> str:
+def _text(outcome: Outcome | None) -> str:
     return outcome.value if outcome else "never sent"

@@ -1,10 +1,10 @@
-"""The honest delivery: is the target up, does it take mail, and does the mail arrive as it should? If not, why not."""
+"""Checks a delivery without an attack: is the target up, does it accept mail, does the mail arrive? If not, why?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Word, at
+from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status, at
 from mta_sts_lab.adapter_check.probes import HONEST, POLICY
 from mta_sts_lab.events import (
     BounceReceived,
@@ -30,23 +30,23 @@ _AFTER_RELAY = (RESOLVER, ADDRESSES, TLS, DELIVERY)
 
 
 def honest_delivery(view: AdapterView) -> Iterator[Finding]:
-    """Return what is found on the way of one honest message, from the target's start to the message's arrival."""
+    """Return the findings on one message without an attack, from the target's start to the message's arrival."""
     contract = _contract(view)
     yield contract
-    if contract.word is not Word.OK:
+    if contract.status is not Status.OK:
         yield from _skipped((MAIL_PORT, RELAY, *_AFTER_RELAY), CONTRACT)
         return
     if view.about.unknown:
         yield Finding(
             "GET /about",
-            Word.FAULT,
+            Status.FAULT,
             f"says what the contract does not know: {name_unknown(view.about.unknown)}",
             "about-unknown-member",
             "A member that is not known counts as left out. docs/adding-an-mta.md lists those that are.",
         )
     port = _mail_port(view)
     yield port
-    if port.word is not Word.OK:
+    if port.status is not Status.OK:
         yield from _skipped((RELAY, *_AFTER_RELAY), MAIL_PORT)
         return
     yield from _way_of_the_message(view, HONEST)
@@ -55,33 +55,35 @@ def honest_delivery(view: AdapterView) -> Iterator[Finding]:
 def why_not_ready(view: AdapterView) -> Finding | None:
     """Return why a run against this target would prove nothing, from the probes before it; None if it is ready.
 
-    Where the lab itself failed nothing is said: the cases will meet the same failure, and have a word for it.
+    If the lab itself failed the result is None: the cases will have the same failure, and report it.
     """
     if any(isinstance(event.fact, LabFailed) for event in view.events):
         return None
-    honest = (found for found in _way_of_the_message(view, HONEST) if found.word in (Word.FAULT, Word.INCONCLUSIVE))
-    # One that sends in clear although TLS is offered is for the cases to find.
+    honest = (
+        found for found in _way_of_the_message(view, HONEST) if found.status in (Status.FAULT, Status.INCONCLUSIVE)
+    )
+    # The cases find a sender that sends in clear although TLS is offered.
     found = next((one for one in honest if one.part != TLS), None)
     if found is not None or not (view.claims(MTA_STS) and view.played(POLICY)):
         return found
     unfetched = policy_fetch(view, POLICY)
-    return unfetched if unfetched.word is Word.FAULT else None
+    return unfetched if unfetched.status is Status.FAULT else None
 
 
 def _skipped(parts: tuple[str, ...], because: str) -> Iterator[Finding]:
     for part in parts:
-        yield Finding(part, Word.SKIPPED, f"not tried: first the {because}")
+        yield Finding(part, Status.SKIPPED, f"not tried: first the {because}")
 
 
 def _contract(view: AdapterView) -> Finding:
     tries = view.tries("about")
     if not tries:
-        return Finding(CONTRACT, Word.INCONCLUSIVE, "GET /about was never asked")
+        return Finding(CONTRACT, Status.INCONCLUSIVE, "GET /about was never asked")
     event, last = tries[-1]
     if not last.reached:
         return Finding(
             CONTRACT,
-            Word.FAULT,
+            Status.FAULT,
             last.error,
             "contract-unreachable",
             "Nobody answers HTTP there. Start a contract server in the container (contract_server.py, see "
@@ -91,14 +93,14 @@ def _contract(view: AdapterView) -> Finding:
     if not last.offered or last.error:
         return Finding(
             CONTRACT,
-            Word.FAULT,
+            Status.FAULT,
             last.error or "GET /about answers 404",
             "about-broken",
             'The hook `about` must be an executable (chmod +x) that prints one JSON object with "contract": 1 and a '
             '"name". A script begins with #! and a program that is in the image, and its lines end in LF, not CR LF.',
             at([event]),
         )
-    return Finding(CONTRACT, Word.OK, f"GET /about answers: {view.about.name}", evidence=at([event]))
+    return Finding(CONTRACT, Status.OK, f"GET /about answers: {view.about.name}", evidence=at([event]))
 
 
 def _mail_port(view: AdapterView) -> Finding:
@@ -106,14 +108,14 @@ def _mail_port(view: AdapterView) -> Finding:
     if not tries or tries[-1][1].error:
         return Finding(
             MAIL_PORT,
-            Word.FAULT,
+            Status.FAULT,
             tries[-1][1].error if tries else "never tried",
             "mail-port-closed",
             "The mail server must greet on 0.0.0.0 and the port that [inject] in target.toml names (25 if it names "
             "none) within `ready_seconds`. Its log is beside the record.",
             at([event for event, _ in tries[-1:]]),
         )
-    return Finding(MAIL_PORT, Word.OK, f"greets, {tries[-1][1].seconds:.1f} s after the lab began to look")
+    return Finding(MAIL_PORT, Status.OK, f"greets, {tries[-1][1].seconds:.1f} s after the lab began to look")
 
 
 def _way_of_the_message(view: AdapterView, case: Case) -> Iterator[Finding]:
@@ -123,7 +125,7 @@ def _way_of_the_message(view: AdapterView, case: Case) -> Iterator[Finding]:
         event, refusal = refused[0]
         yield Finding(
             RELAY,
-            Word.FAULT,
+            Status.FAULT,
             f"mail for {refusal.recipient} was refused: {refusal.reply}",
             "relay-refused",
             "The mail server must relay whatever comes from the network in LAB_PREFIX to any domain (Postfix: "
@@ -134,10 +136,10 @@ def _way_of_the_message(view: AdapterView, case: Case) -> Iterator[Finding]:
         return
     message = view.message(case, case.steps[0].name)
     if message is None:
-        yield Finding(RELAY, Word.INCONCLUSIVE, "no message was injected")
+        yield Finding(RELAY, Status.INCONCLUSIVE, "no message was injected")
         yield from _skipped(_AFTER_RELAY, RELAY)
         return
-    yield Finding(RELAY, Word.OK, "takes mail from the lab for any domain")
+    yield Finding(RELAY, Status.OK, "takes mail from the lab for any domain")
     yield from _to_the_host(view, facts, message.outcome())
 
 
@@ -146,7 +148,7 @@ def _to_the_host(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Itera
     if not asked:
         yield Finding(
             RESOLVER,
-            Word.FAULT,
+            Status.FAULT,
             f"nobody asked the lab's name server about {facts.domain}; {_held_because(view, facts, outcome)}",
             "resolver-not-used",
             "Write `nameserver $LAB_DNS` into /etc/resolv.conf before the mail server starts, and give a mail server "
@@ -154,14 +156,16 @@ def _to_the_host(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Itera
         )
         yield from _skipped(_AFTER_RELAY[1:], RESOLVER)
         return
-    yield Finding(RESOLVER, Word.OK, f"{len(asked)} queries came to the lab's name server", evidence=at([asked[0][0]]))
+    yield Finding(
+        RESOLVER, Status.OK, f"{len(asked)} queries came to the lab's name server", evidence=at([asked[0][0]])
+    )
     connected = [event for event, fact in facts.of_kind(ConnectionAccepted) if fact.role == "mx"]
     if not connected:
-        told = [f"{fact.type} {fact.name}: {' '.join(fact.answers) or fact.rcode}" for _, fact in asked][-3:]
+        answers = [f"{fact.type} {fact.name}: {' '.join(fact.answers) or fact.rcode}" for _, fact in asked][-3:]
         yield Finding(
             ADDRESSES,
-            Word.FAULT,
-            f"the name server was asked ({'; '.join(told)}), and no connection came; "
+            Status.FAULT,
+            f"the name server was asked ({'; '.join(answers)}), and no connection came; "
             f"{_held_because(view, facts, outcome)}",
             "special-addresses-refused",
             "The world of the lab lies in 198.18.0.0/15, reserved for benchmarks. Take it off the mail server's list "
@@ -170,7 +174,7 @@ def _to_the_host(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Itera
         )
         yield from _skipped(_AFTER_RELAY[2:], ADDRESSES)
         return
-    yield Finding(ADDRESSES, Word.OK, "connects to 198.18.0.0/15", evidence=at(connected))
+    yield Finding(ADDRESSES, Status.OK, "connects to 198.18.0.0/15", evidence=at(connected))
     yield _tls(facts, outcome)
     yield _arrival(view, facts, outcome)
 
@@ -181,7 +185,7 @@ def _tls(facts: CaseFacts, outcome: Outcome) -> Finding:
         alert = failed[0][1].alert if failed else "left after the handshake, without a MAIL FROM"
         return Finding(
             TLS,
-            Word.FAULT,
+            Status.FAULT,
             f"a valid certificate of the lab's CA was not accepted: {alert}",
             "ca-not-trusted",
             "The CA in /lab/ca.pem must be trusted for MX hosts: give it to the mail server as its CA file, or install "
@@ -191,14 +195,14 @@ def _tls(facts: CaseFacts, outcome: Outcome) -> Finding:
     if outcome is Outcome.DELIVERED_CLEAR:
         return Finding(
             TLS,
-            Word.FAULT,
+            Status.FAULT,
             "the message went in clear although the host offers STARTTLS",
             "starttls-not-used",
             "Switch on TLS for outgoing mail where it is offered (Postfix: smtp_tls_security_level = may).",
         )
     if outcome is Outcome.DELIVERED_AUTHENTICATED:
-        return Finding(TLS, Word.OK, "the message went inside TLS, under a certificate of the lab's CA")
-    return Finding(TLS, Word.SKIPPED, "no message arrived")
+        return Finding(TLS, Status.OK, "the message went inside TLS, under a certificate of the lab's CA")
+    return Finding(TLS, Status.SKIPPED, "no message arrived")
 
 
 def _left_after_the_handshake(facts: CaseFacts) -> bool:
@@ -210,12 +214,12 @@ def _left_after_the_handshake(facts: CaseFacts) -> bool:
 
 def _arrival(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Finding:
     if outcome.delivered:
-        return Finding(DELIVERY, Word.OK, "the message arrived")
+        return Finding(DELIVERY, Status.OK, "the message arrived")
     said = [fact.line for _, fact in facts.of_kind(SmtpSaid)][-2:]
     dialogue = f"; the last words with the host: {' / '.join(said)}" if said else ""
     return Finding(
         DELIVERY,
-        Word.FAULT,
+        Status.FAULT,
         f"the message did not arrive; {_held_because(view, facts, outcome)}{dialogue}",
         "not-delivered",
         "Everything about this domain is in order: the log of the mail server, beside the record, says what it minds.",
@@ -223,7 +227,7 @@ def _arrival(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Finding:
 
 
 def _held_because(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> str:
-    """Say in the target's own words, as far as it shows any, what became of a message."""
+    """Return why a message is held, from the target's queue or log if it shows them."""
     bounces = [fact.diagnostic or fact.status for _, fact in facts.of_kind(BounceReceived)]
     if bounces:
         return f"it was returned: {bounces[-1]}"
@@ -238,19 +242,19 @@ def _held_because(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> str:
 
 
 def policy_fetch(view: AdapterView, case: Case) -> Finding:
-    """Return whether the policy of an honest domain was fetched, and what was in the way."""
+    """Return whether the policy of a domain without attacks was fetched, and if not, why."""
     part = "claims mta-sts: fetches policies"
     facts = view.facts(case)
     fetched = facts.policy_fetched(before=float("inf"))
     if fetched:
-        return Finding(part, Word.OK, "the policy of an honest domain was fetched over HTTPS", evidence=at(fetched))
+        return Finding(part, Status.OK, "the policy of an honest domain was fetched over HTTPS", evidence=at(fetched))
     reached = facts.policy_host_reached()
     hosts = {fact.session for _, fact in facts.of_kind(ConnectionAccepted) if fact.role == "policy-host"}
     failed = [(event, fact) for event, fact in facts.of_kind(TlsFailed) if fact.session in hosts]
     if failed:
         return Finding(
             part,
-            Word.FAULT,
+            Status.FAULT,
             f"the policy host's certificate, valid and of the lab's CA, was not accepted: {failed[0][1].alert}",
             "ca-not-trusted-by-fetcher",
             "The CA in /lab/ca.pem must be trusted for policy hosts, too; whatever fetches policies may have a list of "
@@ -263,7 +267,7 @@ def policy_fetch(view: AdapterView, case: Case) -> Finding:
         observed = f"the name server was never asked for _mta-sts.{facts.domain}"
     return Finding(
         part,
-        Word.FAULT,
+        Status.FAULT,
         observed,
         "claimed-and-not-there",
         'MTA-STS is claimed in "capabilities" of GET /about and was not seen. Is the part that fetches policies '

@@ -1,4 +1,4 @@
-"""What is said of one part of an adapter, and what it is said from."""
+"""A finding on one part of an adapter, and the record that findings are made from."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mta_sts_lab.model import About, Case, Outcome
 from mta_sts_lab.record import Record
 
 
-class Word(StrEnum):
+class Status(StrEnum):
     """The result of one check of an adapter.
 
-    `fault`: the adapter is wrong, and the code says how. `inconclusive`: it could have been shown, and was not.
-    `not-provable`: nothing on the wire can show it for such a target. `skipped`: a fault before it is in the way.
+    `fault`: the adapter is wrong, and the code says how. `inconclusive`: not proved in this run. `not-provable`:
+    nothing on the network can prove it for this target. `skipped`: an earlier fault prevents the check.
     """
 
     OK = "ok"
@@ -31,11 +31,11 @@ class Word(StrEnum):
 class Finding:
     """One check of an adapter.
 
-    `code` is stable and empty unless the word is `fault`; `remedy` says what to do; `evidence` are numbers of events.
+    `code` is stable and empty unless the status is `fault`; `remedy` says what to do; `evidence` are numbers of events.
     """
 
     part: str
-    word: Word
+    status: Status
     observed: str
     code: str = ""
     remedy: str = ""
@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class AdapterView:
-    """The record of a check, case by case, and what the target said of itself."""
+    """The record of a check by case, and the target's answer to GET /about."""
 
     about: About
     events: Sequence[Event]
@@ -52,11 +52,11 @@ class AdapterView:
 
     @classmethod
     def of(cls, record: Record) -> AdapterView:
-        """Look at a record that was read back."""
+        """Return the view of a record."""
         return cls(record.header.about, record.events)
 
     def facts(self, case: Case) -> CaseFacts:
-        """Return what happened in a case."""
+        """Return the facts of a case."""
         if case.id not in self._facts:
             mine = [event for event in self.events if event.case == case.id]
             self._facts[case.id] = CaseFacts(case.id, mine, self.about.retry_seconds)
@@ -68,27 +68,27 @@ class AdapterView:
 
     @property
     def of_run(self) -> CaseFacts:
-        """What happened to no case in particular."""
+        """The events that belong to no case."""
         return CaseFacts("", [event for event in self.events if not event.case])
 
     def message(self, case: Case, step: str) -> MessageFacts | None:
-        """Return the message that a step sent, as things stood at the end of the record."""
+        """Return the facts of the message that a step sent, at the end of the record."""
         events = self.facts(case).events
         return message_of_step(self.facts(case), step, events[-1].at) if events else None
 
     def outcome(self, case: Case, step: str) -> Outcome | None:
-        """Return what had become of a step's message when the step ended; None if there was none."""
+        """Return the outcome of a step's message at the end of the step; None if there was no message."""
         facts = self.facts(case)
         ended = [event.at for event in facts.events if event.step == step]
         message = message_of_step(facts, step, max(ended, default=0.0))
         return message.outcome() if message else None
 
     def tries(self, part: str) -> list[tuple[Event, PartTried]]:
-        """Return how often a part of the contract was tried, in order."""
+        """Return the attempts to use a part of the contract, in order."""
         return [(event, fact) for event, fact in self.of_run.of_kind(PartTried) if fact.part == part]
 
     def claims(self, capability: str) -> bool:
-        """Whether the target says of itself that it can do something."""
+        """Whether the target claims a capability."""
         return capability in self.about.capabilities
 
 
@@ -101,5 +101,5 @@ _METHOD = {"queue": "GET", "logs": "GET"}
 
 
 def name_of(part: str) -> str:
-    """Return what a hook is called in the listing."""
+    """Return the name of a hook in the output."""
     return f"{_METHOD.get(part, 'POST')} /{part}"

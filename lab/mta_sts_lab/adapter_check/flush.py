@@ -1,8 +1,8 @@
-"""The hook `flush`: does a request bring an attempt, and one that the target would not have made by itself?
+"""Checks the hook `flush`: does a request cause an attempt that the target would not have made by itself?
 
-Only the target's own rhythm can tell. So the check asks for nothing while a message has just begun to wait, and then
-asks several times, each time when the last attempt has ended: what a request brings has to come much sooner than what
-comes unasked.
+The check first measures how long the target waits by itself. It makes no request while a message has just begun to
+wait, and then several, each when the last attempt has ended: a requested attempt must come much sooner than one of the
+target's own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Word, at, name_of
+from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status, at, name_of
 from mta_sts_lab.adapter_check.probes import HELD
 from mta_sts_lab.events import ClockAdvanced, Event, QueueSeen, TargetFlushed, TargetRestarted
 from mta_sts_lab.judge.facts import CaseFacts
@@ -20,11 +20,11 @@ from mta_sts_lab.judge.facts import CaseFacts
 #: restarted for it, 2 s.
 FLUSHED_WITHIN = 10.0
 
-#: By how much an attempt that was asked for has to come sooner than one of the target's own. A hook that does nothing
-#: is followed by attempts in the target's own rhythm, never in half of it.
+#: The share of the target's own pause within which a requested attempt must come. A hook that does nothing is followed
+#: by attempts at the target's own pace, never at twice that.
 _SOONER = 2.0
 
-#: Requests that have to be followed by an attempt: one may have met the target's own by chance.
+#: How many requests must be followed by an attempt. A single one may coincide with the target's own attempt.
 _REQUESTS = 2
 
 
@@ -47,13 +47,13 @@ class _Pause:
 
 
 def the_flush(view: AdapterView) -> Iterator[Finding]:
-    """Return what requests to try everything now brought about."""
+    """Return the findings on requests to try everything now."""
     flushes = view.of_run.of_kind(TargetFlushed)
     put_off = [event for event, fact in view.tries("flush") if fact.put_off]
     if not flushes and put_off:
         yield Finding(
             name_of("flush"),
-            Word.FAULT,
+            Status.FAULT,
             'whenever it was asked, the answer was "not now"',
             "flush-never-now",
             'The answer {"flushed": false} is for a mail server that is at work and must not be hurried: '
@@ -64,7 +64,7 @@ def the_flush(view: AdapterView) -> Iterator[Finding]:
     pauses = _pauses(view)
     asked = [pause for pause in pauses if pause.request is not None]
     if not asked:
-        yield Finding(name_of("flush"), Word.SKIPPED, "answers, but no message waited that it could have moved")
+        yield Finding(name_of("flush"), Status.SKIPPED, "answers, but no message waited that it could have moved")
         return
     yield _judged(pauses, [pause for pause in asked if pause.ended < math.inf])
 
@@ -76,7 +76,7 @@ def _judged(pauses: list[_Pause], asked: list[_Pause]) -> Finding:
         seen = f"its next attempt {slowest:.1f} s later" if asked else "no attempt at all"
         return Finding(
             name_of("flush"),
-            Word.FAULT,
+            Status.FAULT,
             f"after the request to try everything now there was {seen}",
             "flush-without-attempt",
             "The hook must make the mail server try each waiting message again at once (postqueue -f, exim -qff, "
@@ -89,16 +89,16 @@ def _judged(pauses: list[_Pause], asked: list[_Pause]) -> Finding:
             f"an attempt {slowest:.1f} s after a request, which may be one of the mail server's own: unasked, it was "
             f"seen to wait for {unasked:.1f} s and no longer"
         )
-        return Finding(name_of("flush"), Word.NOT_PROVABLE, observed, evidence=at(requests))
+        return Finding(name_of("flush"), Status.NOT_PROVABLE, observed, evidence=at(requests))
     observed = (
         f"{len(asked)} requests, each followed by an attempt within {slowest:.1f} s; "
         f"unasked, none within {unasked:.1f} s"
     )
-    return Finding(name_of("flush"), Word.OK, observed, evidence=at(requests))
+    return Finding(name_of("flush"), Status.OK, observed, evidence=at(requests))
 
 
 def _unasked(pauses: list[_Pause]) -> float:
-    """Return for how long at least the target waits by itself, in seconds."""
+    """Return the shortest time that the target waits by itself between attempts, in seconds."""
     own = [pause.seconds for pause in pauses if pause.request is None and pause.ended < math.inf]
     if own:
         return min(own)
@@ -106,14 +106,14 @@ def _unasked(pauses: list[_Pause]) -> float:
 
 
 def _pauses(view: AdapterView) -> list[_Pause]:
-    """Return the pauses between the attempts at the message that waits, up to the first other change of the target."""
+    """Return the pauses between the attempts at the waiting message, up to the first other change of the target."""
     facts = view.facts(HELD)
     message = view.message(HELD, "held")
     if message is None:
         return []
     began = message.step_began()
     flushes = [(event.at - fact.seconds, event) for event, fact in view.of_run.of_kind(TargetFlushed)]
-    # What a restart or another time brings about later is not the flush's doing.
+    # Attempts after a restart or a change of the clock are not caused by the flush.
     changes = view.of_run.of_kind(ClockAdvanced) + view.of_run.of_kind(TargetRestarted)
     last = max((event.at for event in facts.events), default=began)
     until = min([last, *(event.at for event, _ in changes if event.at > began)])
@@ -128,8 +128,8 @@ def _pauses(view: AdapterView) -> list[_Pause]:
 def _between_attempts(facts: CaseFacts, token: str, began: float, until: float) -> Iterator[tuple[float, float, float]]:
     """Yield when an attempt began, when it had ended, and when the next one began; infinity if there was none.
 
-    An attempt begins with its MX query. A sender that remembers the host leaves no trace: its queue says that it tries.
-    Where no queue is shown, an attempt at a host that nobody listens on has ended when it began.
+    An attempt begins with its MX query, or, if the sender has cached that, when its queue shows the attempt. Without
+    a queue listing, an attempt at a host that does not listen ends at once.
     """
     queue = [(event.at, fact.state) for event, fact in facts.of_kind(QueueSeen) if fact.token == token]
     marks = [(at_, "active") for at_ in facts.queries("MX", began, until)]

@@ -1,10 +1,10 @@
-"""The hooks: is each one that is offered there, and does it tell the truth?"""
+"""Checks the hooks: does each one that is offered work, and are its answers true?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Word, at, name_of
+from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status, at, name_of
 from mta_sts_lab.adapter_check.flush import the_flush
 from mta_sts_lab.adapter_check.probes import (
     CLOCK,
@@ -30,7 +30,7 @@ from mta_sts_lab.judge.facts import SAME_ATTEMPT, MessageFacts, not_killed
 from mta_sts_lab.model import Outcome
 from mta_sts_lab.targets.contract import MTA_STS
 
-#: What does without a hook, in the words of the listing.
+#: What the lab does where a hook is missing, as it is printed.
 _WITHOUT = {
     "queue": "holds are proved by three attempts instead, which takes longer",
     "flush": "its own retries are waited for",
@@ -42,7 +42,7 @@ _WITHOUT = {
 
 
 def the_hooks(view: AdapterView) -> Iterator[Finding]:
-    """Return one finding, or more, for each hook."""
+    """Return the findings on each hook, at least one."""
     truths = {"queue": _queue, "flush": the_flush, "restart": _restart, "clock": _clock, "reports": None, "logs": _logs}
     for part, truth in truths.items():
         broken = _not_there(view, part)
@@ -58,9 +58,9 @@ def _not_there(view: AdapterView, part: str) -> Finding | None:
     """Return a finding if a hook was not tried, is not offered, or breaks its contract."""
     tries = view.tries(part)
     if not tries:
-        return Finding(name_of(part), Word.SKIPPED, "not tried: mail has to arrive first, and a message to be held")
+        return Finding(name_of(part), Status.SKIPPED, "not tried: mail has to arrive first, and a message to be held")
     if not all(fact.offered for _, fact in tries):
-        return Finding(name_of(part), Word.NOT_OFFERED, f"answers 404: {_WITHOUT[part]}")
+        return Finding(name_of(part), Status.NOT_OFFERED, f"answers 404: {_WITHOUT[part]}")
     wrong = [(event, fact) for event, fact in tries if fact.error]
     if not wrong:
         return None
@@ -68,7 +68,7 @@ def _not_there(view: AdapterView, part: str) -> Finding | None:
     asked = f" ({fact.argument})" if fact.argument else ""
     return Finding(
         name_of(part),
-        Word.FAULT,
+        Status.FAULT,
         f"{fact.error}{asked}",
         f"{part}-broken",
         f"The hook `{part}` must be executable (chmod +x; #! and a program of the image; lines that end in LF), "
@@ -84,7 +84,7 @@ def _queue(view: AdapterView) -> Iterator[Finding]:
     message = view.message(probe, "held")
     injected = view.facts(probe).message_of("held")
     if message is None or injected is None:
-        yield Finding(name_of("queue"), Word.SKIPPED, "answers, but no message was held that it could show")
+        yield Finding(name_of("queue"), Status.SKIPPED, "answers, but no message was held that it could show")
         return
     rows = [(event, row) for event, fact in listed for row in fact.rows]
     mine = [(event, row) for event, row in rows if row[0].lower() == injected[1].recipient.lower()]
@@ -105,7 +105,7 @@ def _queue(view: AdapterView) -> Iterator[Finding]:
     if fault:
         yield Finding(
             name_of("queue"),
-            Word.FAULT,
+            Status.FAULT,
             f"a message from {injected[1].sender} for {injected[1].recipient} waits, as nobody listens on its host: "
             f"the queue {fault}",
             "queue-belied",
@@ -115,18 +115,18 @@ def _queue(view: AdapterView) -> Iterator[Finding]:
         )
     else:
         observed = "shows a message that waits: recipient, sender and state"
-        yield Finding(name_of("queue"), Word.OK, observed, evidence=at([mine[0][0]]))
+        yield Finding(name_of("queue"), Status.OK, observed, evidence=at([mine[0][0]]))
         yield from _while_active(view)
 
 
 def _while_active(view: AdapterView) -> Iterator[Finding]:
-    """Return what the queue says of a message while it is being delivered: a host is slow to greet."""
+    """Return what the queue says of a message during its delivery, while a host delays its greeting."""
     part = f"{name_of('queue')}: active during an attempt"
     facts = view.facts(SLOW)
     message = view.message(SLOW, SLOW.steps[0].name)
     reached = [(event, fact.session) for event, fact in facts.of_kind(ConnectionAccepted) if fact.role == "mx"]
     if message is None or not reached:
-        yield Finding(part, Word.INCONCLUSIVE, "no message came to a host that is slow to greet")
+        yield Finding(part, Status.INCONCLUSIVE, "no message came to a host that is slow to greet")
         return
     greeted = min([event.at for event, fact in facts.of_kind(SmtpSaid)] + facts.ends_of([reached[0][1]]), default=0.0)
     came = reached[0][0].at
@@ -136,7 +136,7 @@ def _while_active(view: AdapterView) -> Iterator[Finding]:
         state = "shows no row of it" if wrong[0][1].state == "gone" else f"says that it is {wrong[0][1].state}"
         yield Finding(
             part,
-            Word.FAULT,
+            Status.FAULT,
             f"in the middle of a delivery, with a host that is slow to greet, the queue {state}",
             "queue-state-belied",
             "`deferred` is a message between two attempts only. One that is being tried is `active`, and the lab takes "
@@ -144,17 +144,17 @@ def _while_active(view: AdapterView) -> Iterator[Finding]:
             at([event for event, _ in wrong]),
         )
     elif seen:
-        yield Finding(part, Word.OK, "a message that is being delivered is active", evidence=at([seen[0][0]]))
+        yield Finding(part, Status.OK, "a message that is being delivered is active", evidence=at([seen[0][0]]))
     else:
-        yield Finding(part, Word.NOT_PROVABLE, "no listing was made in the middle of a delivery")
+        yield Finding(part, Status.NOT_PROVABLE, "no listing was made in the middle of a delivery")
 
 
 def _laxer_with_age(view: AdapterView) -> Iterator[Finding]:
-    """Say what nobody can check: an honest world does not show what a sender allows itself with an older message."""
+    """Say what cannot be checked: whether the sender is less strict with older messages."""
     if view.message(HONEST, HONEST.steps[0].name) is not None:
         yield Finding(
             f'says "retry_seconds": {view.about.retry_seconds:g}',
-            Word.NOT_PROVABLE,
+            Status.NOT_PROVABLE,
             "nothing shows whether it is laxer with a message that has waited for longer; see its configuration",
         )
 
@@ -164,7 +164,7 @@ def _recipients(rows: list[tuple[Event, tuple[str, str, str, str]]]) -> str:
 
 
 def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
-    """Return whether a target that cannot be asked for an attempt makes one of its own in the time that it names."""
+    """Return whether a target without `flush` tries again within the `retry_seconds` that it names."""
     facts = view.facts(HELD_ALONE)
     message = view.message(HELD_ALONE, "held")
     if message is None:
@@ -175,12 +175,12 @@ def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
     attempts = [at_ for at_ in facts.queries("MX", began, float("inf")) if at_ > message.injected + SAME_ATTEMPT]
     if attempts:
         seen = f"its own next attempt at a message came {attempts[0] - message.injected:.0f} s after the first"
-        yield Finding(part, Word.OK, seen)
+        yield Finding(part, Status.OK, seen)
         return
     waited = [fact.seconds for _, fact in facts.of_kind(DeadlinePassed)]
     yield Finding(
         part,
-        Word.FAULT,
+        Status.FAULT,
         f"no attempt of its own at a message that waits within {max(waited, default=0):g} s, and none can be asked for",
         "retry-seconds-belied",
         "No hold can be proved like this. Set the retry time of the mail server to a few seconds, say what it is in "
@@ -197,36 +197,36 @@ def _restart(view: AdapterView) -> Iterator[Finding]:
         if outlived and fact.argument == "KILL":
             yield Finding(
                 part,
-                Word.FAULT,
+                Status.FAULT,
                 "an SMTP session that was open before went on afterwards: nothing was killed",
                 "restart-not-done",
                 "The hook must end every process of the mail server with the signal in its input, and start it again.",
                 at(outlived),
             )
         else:
-            yield Finding(part, Word.OK, f"takes mail again after {fact.seconds:.1f} s", evidence=at([event]))
+            yield Finding(part, Status.OK, f"takes mail again after {fact.seconds:.1f} s", evidence=at([event]))
     if message is None or not view.tries("restart"):
         return
     part = f"{name_of('restart')}: the queue is kept"
     if message.copies():
         extra = f"; {len(message.copies())} copies" if len(message.copies()) > 1 else ""
-        word = Word.FAULT if extra else Word.OK
+        status = Status.FAULT if extra else Status.OK
         code = "delivered-twice" if extra else ""
-        yield Finding(part, word, f"a message that waited arrived after the restart{extra}", code)
+        yield Finding(part, status, f"a message that waited arrived after the restart{extra}", code)
     elif kept.ended and _lost(view, message):
         yield Finding(
             part,
-            Word.FAULT,
+            Status.FAULT,
             "a message that waited before the restart never arrived",
             "queue-lost-in-restart",
             "The queue must be on disk, in a place that the start of the mail server does not empty.",
         )
     else:
-        yield Finding(part, Word.INCONCLUSIVE, "a message that waited before the restart has not arrived yet")
+        yield Finding(part, Status.INCONCLUSIVE, "a message that waited before the restart has not arrived yet")
 
 
 def _lost(view: AdapterView, message: MessageFacts) -> bool:
-    """Whether a message that never arrived is gone, and not merely waiting for a retry that nobody could hasten."""
+    """Whether a message that never arrived is lost, and not just waiting for a retry."""
     if message.queue():
         return message.outcome() in (Outcome.LOST, Outcome.BOUNCED)
     unrestarted = view.message(HELD, "held")
@@ -238,17 +238,17 @@ def _clock(view: AdapterView) -> Iterator[Finding]:
     enforced = view.claims(MTA_STS) and view.outcome(STRANGER, "held") is Outcome.DEFERRED
     became = view.outcome(CLOCK, "lapsed")
     if not enforced or not view.of_run.of_kind(ClockAdvanced):
-        yield Finding(part, Word.NOT_PROVABLE, "answers; without policies that are enforced nothing shows its effect")
+        yield Finding(part, Status.NOT_PROVABLE, "answers; without policies that are enforced nothing shows its effect")
         return
     if became is not None and became.delivered:
-        yield Finding(part, Word.OK, "a policy whose age had passed no longer counts")
+        yield Finding(part, Status.OK, "a policy whose age had passed no longer counts")
         return
     if became is not Outcome.DEFERRED:
-        yield Finding(part, Word.INCONCLUSIVE, f"the message was {became.value if became else 'never sent'}")
+        yield Finding(part, Status.INCONCLUSIVE, f"the message was {became.value if became else 'never sent'}")
         return
     yield Finding(
         part,
-        Word.FAULT,
+        Status.FAULT,
         f"moved forward by {CLOCK_ADVANCE} s, and a policy with a shorter max_age still counts",
         "clock-without-effect",
         "The clock that decides about the age of policies must move: libfaketime on the process that keeps them "
@@ -261,16 +261,16 @@ def _logs(view: AdapterView) -> Iterator[Finding]:
     read = view.of_run.of_kind(LogRead)
     event, log = read[-1] if read else (None, None)
     if event is None or log is None:
-        yield Finding(part, Word.INCONCLUSIVE, "was not read to the end")
+        yield Finding(part, Status.INCONCLUSIVE, "was not read to the end")
     elif not log.characters:
-        yield Finding(part, Word.FAULT, "is empty", "logs-empty", _LOG_REMEDY, at([event]))
+        yield Finding(part, Status.FAULT, "is empty", "logs-empty", _LOG_REMEDY, at([event]))
     elif view.message(HONEST, HONEST.steps[0].name) is None:
-        yield Finding(part, Word.SKIPPED, f"{log.characters} characters, and no message of ours that it could tell of")
+        yield Finding(part, Status.SKIPPED, f"{log.characters} characters, and no message of ours that it could name")
     elif not log.lines:
         observed = f"{log.characters} characters, and none of the messages' recipients or domains in them"
-        yield Finding(part, Word.FAULT, observed, "logs-silent", _LOG_REMEDY, at([event]))
+        yield Finding(part, Status.FAULT, observed, "logs-silent", _LOG_REMEDY, at([event]))
     else:
-        yield Finding(part, Word.OK, f"names our recipients, for instance: {log.lines[-1]}", evidence=at([event]))
+        yield Finding(part, Status.OK, f"names our recipients, for instance: {log.lines[-1]}", evidence=at([event]))
 
 
 _LOG_REMEDY = (

@@ -1,4 +1,4 @@
-"""A target whose every answer is put on record: what an adapter check is judged from."""
+"""A target whose answers are all recorded, for the check of its adapter."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from mta_sts_lab.targets.contract import Held, NotAnswering, NotNow, NotOffered,
 
 T = TypeVar("T")
 
-#: Seconds between two knocks at a target that is starting up, and that a knock has at least.
+#: Seconds between two attempts to reach a target that is starting, and the least timeout of an attempt.
 _PAUSE, _KNOCK = 0.1, 1.0
 
-#: Seconds for which a target that starts up may say that it has no such thing: no file comes later than that.
+#: Seconds for which a starting target may answer 404 for a part of the contract.
 _MISSING = 5.0
 
-#: Rows of a queue, and characters of each word of them, that are put on record.
+#: The most rows of a queue that are recorded, and characters of each of their fields.
 _MOST_ROWS, _LONGEST_WORD = 200, 300
 
-#: Lines of a log that name a recipient of ours, and characters of each, that are put on record.
+#: The most lines of a log that are recorded, and characters of each.
 _MOST_LINES, _LONGEST_LINE = 40, 300
 
 
 class QuietTime:
-    """Begins when the message of a step waits, and is over after so many `seconds`, or with an attempt of the target's.
+    """A time without requests: from when a step's message waits until `seconds` later, or the target's next attempt.
 
-    A target that shows no queue does not say that a message waits: then it is over at twice the time from the
-    injection. `latest` is on the clock of `time.monotonic`; after it there is no quiet in any case.
+    If the target shows no queue it ends at twice the time after the injection. It never lasts beyond `latest`, which
+    is on the clock of `time.monotonic`.
     """
 
     def __init__(self, case: str, step: str, seconds: float, latest: float) -> None:
@@ -44,7 +44,7 @@ class QuietTime:
         self._waits = False
 
     def see(self, event: Event) -> None:
-        """Take in what happened."""
+        """Take an event of the record."""
         if (event.case, event.step) != self._of:
             return
         now = time.monotonic()
@@ -58,12 +58,12 @@ class QuietTime:
                 self._end = -math.inf
 
     def over(self) -> bool:
-        """Whether attempts may be asked for."""
+        """Whether attempts may be requested."""
         return time.monotonic() >= self._end
 
 
 class ObservedTarget(BlackBox):
-    """See the module. A part that broke its contract once is hidden from then on, so that the rest can be checked."""
+    """A `Target` that records the answers of another one. A part that broke the contract once is hidden afterwards."""
 
     def __init__(self, inside: Target, recorder: Recorder) -> None:
         super().__init__(inside, ())
@@ -76,9 +76,9 @@ class ObservedTarget(BlackBox):
         recorder.listen(self._remember)
 
     async def come_up(self, seconds: float) -> tuple[About, bool]:
-        """Wait until the contract answers and mail is taken, or so many seconds; on record is how it ended.
+        """Wait until the contract answers and mail is accepted, at most so many seconds; record the result.
 
-        Returns what the target says of itself (nothing, if it never did), and whether it takes mail.
+        Returns the answer of GET /about, if there was one, and whether mail is accepted.
         """
         give_up = time.monotonic() + seconds
         about = await self._knock("about", self.inside.about, give_up)
@@ -112,7 +112,7 @@ class ObservedTarget(BlackBox):
             await asyncio.sleep(_PAUSE)
 
     async def queue(self) -> tuple[Held, ...]:
-        """See `Target`. What is new in it is put on record."""
+        """See `Target`. Changes in the queue are recorded."""
         held = await self._watched("queue", super().queue, quiet=True)
         rows = tuple(
             tuple(word[:_LONGEST_WORD] for word in (one.recipient, one.sender, one.state, one.reason))
@@ -126,7 +126,7 @@ class ObservedTarget(BlackBox):
     def hold_flushes(self, seconds: float, at_most: float) -> None:
         """Answer "not now" to each request for an attempt until the target's own rhythm has been seen.
 
-        That is when the probe's message has waited for so many `seconds`, or was tried again; `at_most` from now on.
+        That is when the probe's message has waited for `seconds`, or was tried again; at most `at_most` seconds.
         """
         self._quiet = QuietTime(HELD.id, "held", seconds, time.monotonic() + at_most)
 
@@ -137,7 +137,7 @@ class ObservedTarget(BlackBox):
         await self._watched("flush", super().flush, quiet=True)
 
     async def restart(self, signal: str) -> None:
-        """See `Target`. Also on record is whether mail is taken again."""
+        """See `Target`. Whether mail is accepted again is recorded, too."""
         began = time.monotonic()
         try:
             await super().restart(signal)
@@ -157,7 +157,7 @@ class ObservedTarget(BlackBox):
         await self._watched("reports", super().reports)
 
     async def logs(self) -> str:
-        """See `Target`. The lines that name our recipients are put on record."""
+        """See `Target`. The lines that name our recipients are recorded."""
         text = await self._watched("logs", super().logs)
         lines = [line for line in text.splitlines() if any(domain in line for domain in self._domains)]
         kept = tuple(line.strip()[:_LONGEST_LINE] for line in lines[-_MOST_LINES:])
@@ -167,7 +167,7 @@ class ObservedTarget(BlackBox):
     async def _watched(
         self, part: str, call: Callable[[], Awaitable[T]], argument: str = "", *, quiet: bool = False
     ) -> T:
-        """Make a call and put it on record; of a `quiet` part only the first time, and when it goes wrong."""
+        """Make a call and record it; for a `quiet` part only the first call and failures."""
         began = time.monotonic()
         try:
             answer = await call()

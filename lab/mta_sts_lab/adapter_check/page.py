@@ -1,4 +1,4 @@
-"""What a check of an adapter says: a line a part, and below it, for what is wrong, what to do."""
+"""The output of an adapter check: a line for each part, with a remedy below each fault."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from mta_sts_lab.adapter_check import LAB, Finding, Word
+from mta_sts_lab.adapter_check import LAB, Finding, Status
 from mta_sts_lab.record import Header
 from mta_sts_lab.reports.escaping import legal_json, shortened
 from mta_sts_lab.reports.layout import Hanging, labelled
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDING, INCONCLUSIVE, LAB_ERROR
 
-#: Raised with any change that a reader of the older document would stumble over.
+#: Raised with any change that breaks a reader of the older document.
 FORMAT = 1
 
 _STYLES = {
-    Word.OK: "green",
-    Word.NOT_OFFERED: "dim",
-    Word.NOT_PROVABLE: "cyan",
-    Word.SKIPPED: "dim",
-    Word.INCONCLUSIVE: "magenta",
-    Word.FAULT: "bold red",
+    Status.OK: "green",
+    Status.NOT_OFFERED: "dim",
+    Status.NOT_PROVABLE: "cyan",
+    Status.SKIPPED: "dim",
+    Status.INCONCLUSIVE: "magenta",
+    Status.FAULT: "bold red",
 }
 
-#: Cells of an observation: three lines of the page, or eight where something is wrong. The JSON has the whole text.
+#: The most characters of an observation: three lines, or eight for a fault. The JSON has the whole text.
 _LONGEST, _LONGEST_FAULT = 200, 520
 
 _GUTTER = 14
@@ -43,34 +43,34 @@ _MEANINGS = {
 
 def exit_code(findings: Sequence[Finding]) -> int:
     """Return the exit status of a check: 0 good, 1 something is wrong, 3 the lab failed, 4 not all was shown."""
-    words = {finding.word for finding in findings}
+    statuses = {finding.status for finding in findings}
     if any(finding.part == LAB for finding in findings):
         return LAB_ERROR
-    if Word.FAULT in words:
+    if Status.FAULT in statuses:
         return FINDING
-    return INCONCLUSIVE if words & {Word.INCONCLUSIVE, Word.SKIPPED} else AS_EXPECTED
+    return INCONCLUSIVE if statuses & {Status.INCONCLUSIVE, Status.SKIPPED} else AS_EXPECTED
 
 
 def adapter_page(findings: Sequence[Finding]) -> RenderableType:
-    """Return what is printed of a check."""
+    """Return the printed output of a check."""
     parts: list[RenderableType] = []
     for finding in findings:
-        head = Text(finding.word.value.ljust(_GUTTER), style=_STYLES[finding.word])
-        longest = _LONGEST_FAULT if finding.word is Word.FAULT else _LONGEST
+        head = Text(finding.status.value.ljust(_GUTTER), style=_STYLES[finding.status])
+        longest = _LONGEST_FAULT if finding.status is Status.FAULT else _LONGEST
         body = Text.assemble((f"{shortened(finding.part, 80)}: ", "bold"), shortened(finding.observed, longest))
         parts.append(Hanging(head, body))
         if finding.remedy:
             code = Text(f"[{finding.code}] ", style="bold")
             parts.append(labelled("", code + Text(finding.remedy), indent=2, width=_GUTTER - 2))
-    counts = Counter(finding.word for finding in findings)
-    counted = ", ".join(f"{counts[word]} {word.value}" for word in Word if counts[word])
+    counts = Counter(finding.status for finding in findings)
+    counted = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
     meaning = _MEANINGS[exit_code(findings)]
     parts += [Text(), Text(f"{counted}: {meaning}.", style="bold")]
     return Group(*parts)
 
 
 def adapter_document(header: Header | None, findings: Sequence[Finding], folder: PurePath) -> dict[str, Any]:
-    """Return a check as plain data. Without a header nothing was played: the target's container did not stay up."""
+    """Return a check as plain data for JSON. The header is None if the target's container did not stay up."""
     code = exit_code(findings)
     return {
         "format": FORMAT,
@@ -84,7 +84,7 @@ def adapter_document(header: Header | None, findings: Sequence[Finding], folder:
         "findings": [
             {
                 "part": finding.part,
-                "result": finding.word.value,
+                "result": finding.status.value,
                 "code": finding.code,
                 "observed": finding.observed,
                 "remedy": finding.remedy,

@@ -1,7 +1,7 @@
-"""The probe cases by which an adapter is checked: honest worlds, and a few in which mail has to wait. Pure data.
+"""The probe cases of an adapter check: worlds without an attack, and a few in which mail has to wait. Pure data.
 
-They are played by the same runner as every other case, and `mta_sts_lab.adapter_check` judges the record. They are no
-scenarios: they ask whether a target keeps its contract, not whether it keeps an RFC.
+The runner plays them like every other case, and `mta_sts_lab.adapter_check` judges the record. They are no scenarios:
+they check whether a target keeps its contract, not whether it keeps an RFC.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ _SHORT = World(policy=Policy(mx=("mx1",), max_age=POLICY_AGE), reports=_QUIET)
 
 _SLOW = World(mx=(MxHost(greets_after=1.5),), reports=_QUIET)
 
-#: Another host takes the mail, in perfect order but for the policy, which does not name it; and the policy, beside
-#: that, is not to be had any more.
+#: Another host takes the mail. It has no defect, but the policy does not name it, and the policy host is away.
 _STRANGER = (AttackUse("forge_mx", "dns"),)
 _STRANGER_AND_NO_POLICY = (
     *_STRANGER,
@@ -127,7 +126,7 @@ PERSISTENT = "persistent"
 
 
 def probes_before_a_run(capabilities: tuple[str, ...]) -> tuple[Case, ...]:
-    """Return what every run begins with: cheap, and without it no case proves anything."""
+    """Return the probes with which every run begins. Without them no case proves anything."""
     return (HONEST, POLICY) if MTA_STS in capabilities else (HONEST,)
 
 
@@ -137,7 +136,7 @@ def probes_of(capabilities: Collection[str]) -> tuple[Case, ...]:
 
 
 def probes_for(capabilities: Collection[str], offered: Collection[str]) -> tuple[Case, ...]:
-    """Return those of them, but for the honest one, that can show anything where these hooks are offered."""
+    """Return the probes, without the honest one, that can show something with these hooks."""
     found = [HELD if "flush" in offered else HELD_ALONE, SLOW]
     if TLS_RPT in capabilities:
         found.append(REPORTED)

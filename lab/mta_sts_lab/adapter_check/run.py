@@ -1,4 +1,4 @@
-"""Plays the probes: a few before every run, to see that the target is ready; all of them for a check of its adapter."""
+"""Plays the probes: a few before every run, to check that the target is ready, and all for a check of its adapter."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def play_plan(
 ) -> None:
     """Play a plan's cases once the target is ready for them, or check its adapter if that is the plan.
 
-    A target whose adapter is checked need not be up: it has `ready_seconds` for that. Raises `TargetError`, and leaves
-    no record, when a target that is to play cases does not deliver what is honest.
+    A target whose adapter is checked has `ready_seconds` to come up. Raises `TargetError`, and leaves no record, when
+    a target does not deliver mail without an attack before its cases.
     """
     if plan.checks_adapter:
         await _check(plan, setup, start, outlet, ready_seconds)
@@ -35,13 +35,16 @@ async def play_plan(
 
 
 async def see_that_it_is_ready(context: RunContext) -> None:
-    """See an honest message arrive, and the policy fetched if policies are claimed. Raises `TargetError`."""
+    """Check that a message arrives without an attack, and that the policy is fetched if that is claimed.
+
+    Raises `TargetError`.
+    """
     probes = probes_before_a_run(context.about.capabilities)
     await play(_shorter(context, HONEST_DELIVERY), probes, frozenset())
     found = why_not_ready(_view_of(context, probes))
     if found is not None:
         raise TargetError(
-            f"{context.about.name} is not ready to be judged ({found.code or found.word}): {found.observed}. "
+            f"{context.about.name} is not ready to be judged ({found.code or found.status}): {found.observed}. "
             f"{found.remedy} `sts-lab target-check` checks all of its adapter."
         )
 
@@ -65,7 +68,7 @@ async def _check(plan: Plan, setup: RunSetup, start: StartTarget, outlet: Outlet
 
 
 async def _play_probes(context: RunContext, target: ObservedTarget) -> None:
-    """Play the honest probe; if its message arrived, try each hook, and play what can show anything with those."""
+    """Play the honest probe; if its message arrived, try each hook, and play the probes that the hooks allow."""
     with contextlib.suppress(TargetError):
         await target.queue()
     await play(_shorter(context, HONEST_DELIVERY), (HONEST,), frozenset())
@@ -78,7 +81,7 @@ async def _play_probes(context: RunContext, target: ObservedTarget) -> None:
 
 
 async def _offered(context: RunContext) -> list[str]:
-    """Try each hook while nothing is at stake; return those that can be used."""
+    """Try each hook; return those that can be used."""
     target = context.target
     tries: dict[str, Callable[[], Awaitable[None]]] = {
         "flush": target.flush,
@@ -86,7 +89,7 @@ async def _offered(context: RunContext) -> list[str]:
         "restart": lambda: target.restart("TERM"),
     }
     if TLS_RPT not in context.about.capabilities:
-        # Where reports are claimed they are asked for once there is something to report.
+        # Reports are requested later, when there is something to report.
         tries["reports"] = target.reports
     offered: list[str] = []
     for part, call in tries.items():
@@ -99,7 +102,7 @@ async def _offered(context: RunContext) -> list[str]:
 
 
 def _shorter(context: RunContext, limit: Deadline) -> RunContext:
-    """Return a context in which no message is waited for longer than this, its retries not counted."""
+    """Return a context in which no wait for a message is longer than this, apart from its retries."""
     settle = min(limit, context.timeouts.settle, key=lambda deadline: deadline.seconds)
     recover = min(limit, context.timeouts.recover, key=lambda deadline: deadline.seconds)
     return replace(context, timeouts=replace(context.timeouts, settle=settle, recover=recover))

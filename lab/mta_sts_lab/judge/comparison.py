@@ -39,7 +39,7 @@ class Field:
 
     name: str
     seen: str
-    told: str
+    reported: str
     grade: Grade
 
 
@@ -65,11 +65,11 @@ def _comparison(view: CaseView, arrival: Arrival, judgements: Sequence[Judgement
     expected, optional = expected_types(view)
     known = known_sessions(view, arrival.window, expected, optional)
     mine = [one for one in judgements if arrival.event.number in one.evidence]
-    seen, told = _seen(view, arrival, known), _told(arrival)
+    seen, reported = _seen(view, arrival, known), _reported(arrival)
     fields = tuple(
-        Field(name, seen[name], told[name], _grade(mine, obligations))
+        Field(name, seen[name], reported[name], _grade(mine, obligations))
         for name, obligations in _FIELDS
-        if seen[name] or told[name]
+        if seen[name] or reported[name]
     )
     covered = tuple(start for _, obligations in _FIELDS for start in obligations)
     further = [one for one in mine if one.grade is not Grade.PASS and not one.obligation.startswith(covered)]
@@ -115,7 +115,7 @@ def _arrived(view: CaseView, arrival: Arrival) -> str:
     return f"arrived {datetime.fromtimestamp(clock.began + clock.passed(arrival.event.at), UTC):%Y-%m-%d %H:%M}"
 
 
-def _told(arrival: Arrival) -> dict[str, str]:
+def _reported(arrival: Arrival) -> dict[str, str]:
     policies = arrival.parsed.policies
     failures = [failure for policy in policies for failure in policy.failures or ()]
     start, end = arrival.written_day
@@ -157,12 +157,12 @@ def _lesson(policies: Sequence[Policy]) -> str:
     for failure in (failure for policy in policies for failure in policy.failures or ()):
         kind = failure.result_type or ""
         counts[kind] = counts.get(kind, 0) + (failure.failed_session_count or 0)
-    told = [
+    reported = [
         f"{count} session{'' if count == 1 else 's'} failed because {_IN_WORDS[kind]}"
         for kind, count in counts.items()
         if kind in _IN_WORDS
     ]
-    return "; ".join(told)
+    return "; ".join(reported)
 
 
 def _several(words: Iterable[str | None], joint: str = ", ") -> str:

@@ -236,7 +236,7 @@ def _fields(comparison: Comparison) -> Table:
     for name, width in (("field", 19), ("the lab saw", 25), ("the report says", 24), ("verdict", None)):
         table.add_column(name, width=width, overflow="fold")
     for field in comparison.fields:
-        texts = (field.name, field.seen or "-", field.told or "nothing")
+        texts = (field.name, field.seen or "-", field.reported or "nothing")
         table.add_row(
             *(Text(shortened(text, _LONGEST_FIELD)) for text in texts),
             Text(field.grade.value, style=STYLES[field.grade]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mta_sts_lab.adapter_check import Finding, Word, judge_adapter
+from mta_sts_lab.adapter_check import Finding, Status, judge_adapter
 from mta_sts_lab.adapter_check.page import adapter_document, encoded
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.record import Record, RecordError, read_record
@@ -79,6 +79,6 @@ def _how_it_ran(ended: str | None, backend: str) -> tuple[Finding, ...]:
         return ()
     part, remedy = (COMMAND, _COMMAND_ENDED) if backend == "process" else (CONTAINER, _CONTAINER_ENDED)
     if not ended:
-        return (Finding(part, Word.OK, "came up and stayed up"),)
+        return (Finding(part, Status.OK, "came up and stayed up"),)
     how, *lines = ended.splitlines()
-    return (Finding(part, Word.FAULT, " / ".join([how, *lines[-_LAST_LINES:]]), f"{part}-ended", remedy),)
+    return (Finding(part, Status.FAULT, " / ".join([how, *lines[-_LAST_LINES:]]), f"{part}-ended", remedy),)

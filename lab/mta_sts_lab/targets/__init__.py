@@ -1,1 +1,1 @@
-"""Targets: sending mail servers that keep the contract in `mta_sts_lab.targets.contract`."""
+"""Targets: the sending mail servers under test, by the contract in `mta_sts_lab.targets.contract`."""

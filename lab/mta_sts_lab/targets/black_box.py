@@ -1,4 +1,4 @@
-"""A target that shows and does less than it could: what is hidden counts as not offered."""
+"""A target whose hooks are not used: they count as not offered."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")
 
 
 class BlackBox:
-    """A `Target` around another one, of which only mail is asked, and what GET /about says.
+    """A `Target` around another one that passes on mail and GET /about, and hides everything else.
 
-    That is the least that any target has: it takes mail, and delivers it.
+    That is the least that any target offers.
     """
 
     def __init__(self, inside: Target, hidden: Collection[str] = OFFERED_PARTS) -> None:

@@ -1,4 +1,4 @@
-"""What the lab asks of a sending mail server, and what it can offer.
+"""The contract of a target: what a sending mail server must do for the lab, and what it can offer.
 
 A target must use the resolver it is given, trust the CA it is given (for MX hosts and policy hosts), relay what the lab
 injects to any domain, and keep what it cannot deliver. Everything else is offered, and has a slower fallback.
@@ -20,7 +20,7 @@ class TargetError(Exception):
 
 
 class NotAnswering(TargetError):
-    """Nobody answered: the connection was refused, or broke, or nothing came in time."""
+    """The target did not answer: the connection was refused or broke, or nothing came in time."""
 
 
 class NotOffered(TargetError):
@@ -28,7 +28,7 @@ class NotOffered(TargetError):
 
 
 class NotNow(TargetError):
-    """The target cannot do this at the moment, because of what it is doing: ask again."""
+    """The target cannot do this at the moment. Ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Held:
 
 
 class MailSession(Protocol):
-    """An SMTP session with a target that is nobody else's."""
+    """An SMTP session with a target that is used by one caller only."""
 
     async def reset(self) -> None:
         """Say RSET. Raises `TargetError`."""
@@ -58,7 +58,7 @@ class Target(Protocol):
         """Return name, versions and capabilities."""
 
     async def greet(self) -> None:
-        """See that mail is taken, without sending any."""
+        """Check that mail is accepted, without sending any."""
 
     async def inject(self, sender: str, recipient: str, message: bytes) -> str:
         """Hand over a message by SMTP; return the reply to the final dot ("250 2.0.0 queued").
@@ -70,12 +70,12 @@ class Target(Protocol):
         """Open an SMTP session as for an injection, and leave it to the caller."""
 
     async def queue(self) -> tuple[Held, ...]:
-        """Return what is held now. Offered."""
+        """Return the messages in the queue. Offered."""
 
     async def flush(self) -> None:
         """Try everything in the queue now. Offered. Raises `NotNow` while the target is too busy for it.
 
-        Nothing is injected meanwhile: there are targets that can only do it by starting anew.
+        Nothing is injected meanwhile, because some targets can only do it by a restart.
         """
 
     async def restart(self, signal: str) -> None:

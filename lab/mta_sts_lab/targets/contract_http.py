@@ -1,7 +1,7 @@
-"""The target contract over HTTP: the bodies that both sides send, as strict structures. Pure.
+"""The target contract over HTTP: the bodies of requests and answers, as strict structures. Pure.
 
-`GET /about`, `/queue`, `/logs` and `POST /flush`, `/restart`, `/clock`, `/reports` on port 8025. What a target does not
-offer it answers with 404.
+`GET /about`, `/queue`, `/logs` and `POST /flush`, `/restart`, `/clock`, `/reports` on port 8025. A target answers 404
+for what it does not offer.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class AboutBody(msgspec.Struct, frozen=True):
     own_retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
-#: Members of `GET /about` that nobody knows, and characters of each, that are shown.
+#: The most unknown members of `GET /about` that are shown, and characters of each.
 _MOST_UNKNOWN, _LONGEST_UNKNOWN = 10, 60
 
 
 def unknown_in_about(members: Iterable[str]) -> tuple[str, ...]:
-    """Return which of these are no members of `GET /about`: a misspelt one would otherwise pass for one left out."""
+    """Return which of these are no members of `GET /about`. Otherwise a misspelt one would count as missing."""
     unknown = sorted(set(members) - set(AboutBody.__struct_fields__))
     return tuple(name[:_LONGEST_UNKNOWN] for name in unknown[:_MOST_UNKNOWN])
 
 
 def name_unknown(unknown: Iterable[str]) -> str:
-    """Name members of `GET /about` that nobody knows, each with the one that was perhaps meant."""
+    """Name unknown members of `GET /about`, each with the one that was perhaps meant."""
     meant = {name: near_misses(name, AboutBody.__struct_fields__)[:1] for name in unknown}
     return ", ".join(f"{name!r}" + "".join(f" (is {near!r} meant?)" for near in found) for name, found in meant.items())
 
@@ -107,6 +107,6 @@ class ReportsBody(msgspec.Struct, frozen=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """The answer of anything that went wrong, beside its HTTP status."""
+    """The body of an answer with an HTTP error status."""
 
     error: str

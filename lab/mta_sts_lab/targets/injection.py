@@ -1,8 +1,8 @@
 """The lab's own SMTP client: it hands messages to a target over a few connections that are kept open.
 
 A run injects hundreds of messages, and one connection each would cost the target more than the messages do. Nothing
-here is judged: this mail goes straight from the lab to the target's address, where no attacker stands. So the target's
-certificate is not verified, because what an image shows on its submission port is of its own making.
+here is judged: there is no attacker between the lab and the target. The target's certificate is not verified, because
+images use self-signed ones on their submission port.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class SessionBroken(TargetError):
 
 
 class CommandRefused(InjectionRefusedError):
-    """The server said no."""
+    """The server answered a command with 4xx or 5xx."""
 
     def __init__(self, command: str, reply: Reply) -> None:
         super().__init__(f"{command} was answered {reply.text}")
-        #: Whether it said never (5xx), and not just not now.
+        #: Whether the refusal is permanent (5xx).
         self.permanent = reply.code >= 500
 
 
@@ -118,7 +118,7 @@ class SmtpSession:
         return session
 
     async def begin(self, sender: str) -> None:
-        """Say MAIL FROM. Nothing is handed over by it, so another session can begin anew."""
+        """Say MAIL FROM. If the session breaks here, the message can be sent over another one."""
         await self._expect(f"MAIL FROM:<{sender}>", 250, shown="MAIL FROM")
 
     async def finish(self, recipient: str, message: bytes) -> str:
@@ -136,7 +136,7 @@ class SmtpSession:
         return reply.text
 
     async def reset(self) -> None:
-        """Say RSET, which shows whether the session still lives."""
+        """Say RSET, which shows whether the session is still open."""
         await self._expect("RSET", 250)
 
     async def close(self) -> None:
@@ -183,7 +183,7 @@ class SmtpSession:
         await self._expect(f"AUTH PLAIN {response}", 235, shown="AUTH PLAIN")
 
     async def _expect(self, command: str, *codes: int, shown: str = "") -> None:
-        """Say a command; `shown` stands for it in errors. An empty one only waits for a reply."""
+        """Send a command and read its reply; errors show `shown` instead. An empty command only waits for a reply."""
         reply = await self._exchange(f"{command}\r\n".encode() if command else b"")
         if reply.code not in codes:
             raise CommandRefused(shown or command, reply)
@@ -256,7 +256,7 @@ class Injector:
         self._idle.append(await self.open())
 
     async def open(self) -> SmtpSession:
-        """Open a session that is the caller's to close. Raises `TargetError` when nobody greets."""
+        """Open a session, which the caller closes. Raises `TargetError` when nobody greets."""
         try:
             async with asyncio.timeout(INJECT.seconds):
                 return await self._open()
@@ -268,7 +268,7 @@ class Injector:
 
     @contextlib.asynccontextmanager
     async def pause(self) -> AsyncIterator[None]:
-        """Wait for the messages under way, and begin no other one meanwhile."""
+        """Wait until the current messages are sent, and begin no other one meanwhile."""
         async with contextlib.AsyncExitStack() as taken, self._pausing:
             for _ in range(CONNECTIONS):
                 await taken.enter_async_context(self._slots)

@@ -1,4 +1,4 @@
-"""A target over the network: the contract over HTTP, injection by SMTP. The other end may be written in anything."""
+"""A target over the network: the contract over HTTP, injection by SMTP."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ LARGEST_LOG = 64 * 1024 * 1024
 class RemoteTarget:
     """A `Target` at a host: HTTP contract and SMTP. Make it inside a running event loop.
 
-    `inject` says how it takes mail; by default plain relay on port 25. `connect` reaches its ports for mail where the
-    host's address is not the way.
+    `inject` says how it takes mail; by default plain relay on port 25. `connect` opens connections to its SMTP port
+    where the host's address cannot be used.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class RemoteTarget:
         )
 
     async def greet(self) -> None:
-        """See that the target takes mail, without sending any. Raises `TargetError`."""
+        """Check that the target accepts mail, without sending any. Raises `TargetError`."""
         await self._injector.greet()
 
     async def open_session(self) -> SmtpSession:
@@ -132,7 +132,7 @@ class RemoteTarget:
         return (await self._call("GET", "/logs", b"", LARGEST_LOG)).decode("utf-8", "replace")
 
     async def close(self) -> None:
-        """Close the connections. The target itself belongs to whoever started it."""
+        """Close the connections. The target itself is ended by the code that started it."""
         await self._injector.close()
         await self._http.close()
 
@@ -150,7 +150,7 @@ class RemoteTarget:
             raise TargetError(f"{self._where}{path}: the answer does not keep the contract: {error}") from error
 
     async def _call(self, method: str, path: str, body: bytes, largest: int, deadline: Deadline | None = None) -> bytes:
-        """One call. Raises `NotOffered` for 404, `NotAnswering`, and `TargetError` for what else goes wrong."""
+        """Make one call. Raises `NotOffered` for 404, `NotAnswering`, and `TargetError` for other errors."""
         deadline = deadline or self._one_call
         what = f"{method} {self._where}{path}"
         headers = {"Content-Type": "application/json"} if body else {}

@@ -16,7 +16,7 @@ from mta_sts_lab.backends.docker.engine import (
     RUN_LABEL,
     EngineError,
     clean,
-    engine_trouble,
+    engine_errors,
     owner,
     owner_lives,
     sweep,
@@ -149,5 +149,5 @@ def test_an_engine_that_goes_away_is_one_line(stand_in: Any) -> None:
     stand_in.containers.error = requests.ConnectionError("refused\nand more")
     with pytest.raises(EngineError, match=r"^looking for what is left: refused$"):
         clean(stand_in)
-    with pytest.raises(EngineError, match=r"^at work: refused$"), engine_trouble("at work"):
+    with pytest.raises(EngineError, match=r"^at work: refused$"), engine_errors("at work"):
         raise requests.ConnectionError("refused\nand more")

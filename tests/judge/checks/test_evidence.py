@@ -48,7 +48,7 @@ def _case(name: str, host: MxHost, outcome: str) -> Case:
 
 
 def _without_a_policy(host: MxHost) -> list[Line]:
-    """The arm without a policy: the defect bothers nobody."""
+    """The control case without a policy: the defect keeps no message back."""
     secured = host.starttls
     facts: list[AnyFact] = [
         StepBegan(),

@@ -12,7 +12,7 @@ from mta_sts_lab import events as facts
 from mta_sts_lab.model import Mode
 from mta_sts_lab.reports.writers.mitm import mitm_name, write_mitm
 
-from ..records import EVERY_FACT, STARTED, hostile_events, strip_events, told
+from ..records import EVERY_FACT, STARTED, events_of, hostile_events, strip_events
 
 _BEGAN = 1772443800.0
 
@@ -97,7 +97,7 @@ def test_what_went_wrong_is_an_error() -> None:
 
     refused, failed, silent, unanswered = _read(
         write_mitm(
-            told(
+            events_of(
                 facts.ConnectionDenied(session="a", role="mx", host="m", address="198.18.0.9", port=25, how="reset"),
                 taken("b"),
                 facts.TlsFailed(session="b", alert="unknown ca"),
@@ -125,14 +125,16 @@ def test_what_went_wrong_is_an_error() -> None:
 )
 def test_an_answer_of_no_known_form_is_kept_as_text(kind: str, answer: str) -> None:
     (flow,) = _read(
-        write_mitm(told(facts.DnsAnswered(name="d", type=kind, transport="udp", rcode="NOERROR", answers=(answer,))))
+        write_mitm(
+            events_of(facts.DnsAnswered(name="d", type=kind, transport="udp", rcode="NOERROR", answers=(answer,)))
+        )
     )
     assert flow.response.answers[0].data == answer.encode()
     assert answer in flow.comment
 
 
 def test_hostile_words_are_written_and_read_back() -> None:
-    content = write_mitm(hostile_events([*told(*EVERY_FACT), *strip_events(Mode.ENFORCE)]))
+    content = write_mitm(hostile_events([*events_of(*EVERY_FACT), *strip_events(Mode.ENFORCE)]))
     flows = _read(content)
     assert {type(flow).__name__ for flow in flows} == {"DNSFlow", "HTTPFlow", "TCPFlow"}
     for flow in flows:

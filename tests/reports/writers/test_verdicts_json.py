@@ -90,8 +90,8 @@ def test_every_level_of_the_requirements_fits_the_schema() -> None:
 
 def test_known_failures_are_named_and_change_no_verdict() -> None:
     gone = KnownFailure("tls/*", "STS-5-04", "fail", ("delivered-clear",), "old OpenSSL", "a link")
-    accounts = KnownComparison(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=())
-    document = verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, accounts)
+    known = KnownComparison(known={_VERDICTS[0].case: ("not implemented",)}, vanished=(gone,), unmatched=())
+    document = verdicts_document(_RECORD, _VERDICTS, REQUIREMENTS, known)
     _validate(document)
     assert document["cases"][0]["known"] == ["not implemented"]
     assert document["cases"][0]["verdict"] == "fail"

@@ -42,7 +42,7 @@ def connect() -> docker.DockerClient:
 
 
 @contextlib.contextmanager
-def engine_trouble(what: str) -> Iterator[None]:
+def engine_errors(what: str) -> Iterator[None]:
     """Turn an error of the engine, or of the connection to it, into an `EngineError` that names the action."""
     try:
         yield
@@ -106,7 +106,7 @@ def leftovers(client: docker.DockerClient) -> list[Leftover]:
 
 def sweep(client: docker.DockerClient, run: str) -> None:
     """Remove everything that a run made. Raises `EngineError` if something cannot be removed."""
-    with engine_trouble("taking the run's containers and network down"):
+    with engine_errors("taking the run's containers and network down"):
         for leftover in _containers_first(_labelled(client, f"{RUN_LABEL}={run}")):
             remove(client, leftover)
         left = [leftover.name for leftover in _labelled(client, f"{RUN_LABEL}={run}")]
@@ -153,7 +153,7 @@ def _containers_first(leftovers: list[Leftover]) -> list[Leftover]:
 
 def clean(client: docker.DockerClient, everything: bool = False) -> list[Leftover]:
     """Remove what runs that no longer live left behind (or, with `everything`, all that is ours). Return what went."""
-    with engine_trouble("looking for what is left"):
+    with engine_errors("looking for what is left"):
         going = [leftover for leftover in leftovers(client) if everything or leftover.orphaned]
         for leftover in _containers_first(going):
             remove(client, leftover)

@@ -25,7 +25,7 @@ from mta_sts_lab.backends.docker.engine import (
     RUN_LABEL,
     EngineError,
     connect,
-    engine_trouble,
+    engine_errors,
     owner,
     sweep,
 )
@@ -46,7 +46,7 @@ SUBNETS = tuple(ipaddress.IPv4Network("198.18.0.0/15").subnets(new_prefix=20))
 _GATEWAY, _LAB, _TARGET = 1, 2, 3
 
 #: The exit status of the program in the lab's container when the target never came up, or broke its contract.
-TARGET_TROUBLE = 4
+TARGET_FAILED = 4
 
 #: An internal network has no way out, but the engine gives the host an address in it, by which a container could reach
 #: whatever listens there. This leaves the bridge without one (seen with Docker 20.10: the host was reachable before).
@@ -82,7 +82,7 @@ def play(job: Job) -> str | None:
     job.outlet.target_file("configuration.txt", done.target_configuration)
     spent = f"{done.lab_seconds:.2f} {done.target_seconds:.2f} seconds of processor time: the lab, the target\n"
     job.outlet.target_file("processor-time.txt", spent)
-    target_failed = done.status == TARGET_TROUBLE
+    target_failed = done.status == TARGET_FAILED
     if done.status and not (job.plan.checks_adapter and target_failed and done.target_ended):
         said = done.problem.removeprefix("sts-lab: ") or f"the lab's container ended with status {done.status}"
         # An adapter is checked whatever its target does, so there the lab is at fault.
@@ -96,10 +96,10 @@ def run_in_containers(job: Job) -> ContainerRun:
     Whatever happens, no container and no network stays behind. Raises `EngineError`.
     """
     client = connect()
-    with engine_trouble("looking for images"):
+    with engine_errors("looking for images"):
         images = lab_image(client, job.say), target_image(client, job.target, job.say)
     try:
-        with engine_trouble("the engine, or somebody who used it meanwhile, ended the run"):
+        with engine_errors("the engine, or somebody who used it meanwhile, ended the run"):
             site = _site(client, job.plan, job.target)
             lab, target = _lab_container(site, images[0]), _target_container(site, images[1], job.flaws)
             return _play(site, lab, target, images[0], job)
@@ -122,7 +122,7 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
     target.reload()
     ended = ("", "") if target.status == "running" else _how_it_ended(site, target)
     if ended[0] and not begun.is_set():
-        status, problem = TARGET_TROUBLE, f"{ended[0]} before it took mail\n{ended[1]}".strip()
+        status, problem = TARGET_FAILED, f"{ended[0]} before it took mail\n{ended[1]}".strip()
     return ContainerRun(
         status=status,
         problem=problem,

@@ -21,7 +21,7 @@ from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.targets.contract import TargetError
 
 #: The exit statuses of this program: the target never took mail, the lab failed, standard input ended.
-TARGET_TROUBLE, LAB_TROUBLE, INTERRUPTED = 4, 3, 130
+TARGET_FAILED, LAB_FAILED, INTERRUPTED = 4, 3, 130
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ def main() -> None:
         asyncio.run(play_in_namespaces(msgspec.json.decode(sys.stdin.buffer.readline(), type=Sent)))
     except (TargetError, BackendError) as error:
         sys.stderr.write(f"{error}\n")
-        raise SystemExit(TARGET_TROUBLE if isinstance(error, TargetError) else LAB_TROUBLE) from None
+        raise SystemExit(TARGET_FAILED if isinstance(error, TargetError) else LAB_FAILED) from None
 
 
 if __name__ == "__main__":

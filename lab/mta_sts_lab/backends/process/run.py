@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.backends.process import hooks_of
-from mta_sts_lab.backends.process.inside import TARGET_TROUBLE, Sent
+from mta_sts_lab.backends.process.inside import TARGET_FAILED, Sent
 from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIX
 from mta_sts_lab.backends.process.own_answers import OwnAnswers
 from mta_sts_lab.backends.process.playing import ProcessPlan
@@ -57,12 +57,12 @@ def play(job: Job) -> str | None:
                 output.replace(job.directory / "log.txt")
         errors.seek(0)
         problem = errors.read().decode(errors="replace").strip()
-    if status == TARGET_TROUBLE:
+    if status == TARGET_FAILED:
         if job.plan.checks_adapter:
             return problem
         raise TargetError(problem)
     if status:
-        raise BackendError(_lab_trouble(status, problem))
+        raise BackendError(_lab_error(status, problem))
     return ""
 
 
@@ -89,7 +89,7 @@ def _configuration(job: Job) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lab_trouble(status: int, problem: str) -> str:
+def _lab_error(status: int, problem: str) -> str:
     if problem.startswith(("unshare: ", "mount: ")) or "Operation not permitted" in problem:
         return f"this machine makes no namespaces for us ({problem.splitlines()[0]}). {_TWO_WAYS_OUT}"
     return problem or f"the lab's process in the namespaces ended with status {status}"

@@ -1,4 +1,4 @@
-"""The TLS reports of a case as they arrived: read anew from their octets, and set into the time that they tell of."""
+"""The TLS reports of a case as they arrived: parsed from their octets, each with the time that it is about."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LAST_SECOND = 59
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One report that reached the lab, whatever it was answered, and the time that it tells of."""
+    """One report that reached the lab, accepted or not, and the time that it is about."""
 
     event: Event
     fact: ReportReceived
@@ -82,7 +82,7 @@ class Arrival:
 def arrivals(view: CaseView) -> tuple[Arrival, ...]:
     """Return what arrived at the places of a case, and what arrived elsewhere and is about its domain, in order.
 
-    A report that is sent again tells of the time of its first copy.
+    A report that is sent again is about the time of its first copy.
     """
     read = [arrival_of(*one) for one in view.facts.of_kind(ReportReceived)]
     stray = [arrival_of(*one) for one in view.of_run.of_kind(ReportReceived)]
@@ -99,7 +99,7 @@ def arrivals(view: CaseView) -> tuple[Arrival, ...]:
 def about_the_case(view: CaseView) -> tuple[Arrival, ...]:
     """Return the arrivals without those that are about the domain of the report mailbox instead (RFC 8460, 3).
 
-    One that is about both has come all the same: what it has no business to tell is found by the checks.
+    A report about both is returned: the checks find what does not belong in it.
     """
     mail_domain = ReportPlaces(view.facts.domain).mail_domain
     return tuple(one for one in arrivals(view) if one.is_about(view.facts.domain) or not one.is_about(mail_domain))
@@ -118,9 +118,9 @@ def arrived_at(view: CaseView, arrival: Arrival) -> float | None:
 
 
 def _window(view: CaseView, arrival: Arrival, came: float) -> Window:
-    """Return the time that a report tells of: up to the call that it answers, from the call before, and on its day.
+    """Return the time that a report is about: between the call before and the call that it answers, on its day.
 
-    A day on which there was nothing to tell of proves nothing but that it is the wrong one, and is left out.
+    A day on which there was nothing to report is the wrong one, and is left out.
     """
     window = _between_calls(view, came)
     content, clock = arrival.parsed.content, clock_of(view)
@@ -136,7 +136,7 @@ def _window(view: CaseView, arrival: Arrival, came: float) -> Window:
 
 
 def _something_happened(view: CaseView, window: Window) -> bool:
-    """Whether the target came to a receiving host in a time, or asked for the policy."""
+    """Whether the target connected to a receiving host within a time, or asked for the policy."""
     reached = [event.at for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role in RECEIVING]
     reached += [event.at for event, _ in view.facts.of_kind(ConnectionDenied)]
     reached += [event.at for event in view.facts.policy_asked()]
@@ -161,7 +161,7 @@ def reports_left(view: CaseView, after: float) -> bool:
 
 
 def arrival_of(event: Event, fact: ReportReceived) -> Arrival:
-    """Read what arrived where reports are received, as far as it is a report."""
+    """Parse a mail or request that arrived at a place for reports. It need not be a report."""
     media_type = (fact.media_type or NO_MEDIA_TYPE) if fact.transport == "https" else None
     return Arrival(event, fact, _parsed(fact.octets, media_type))
 

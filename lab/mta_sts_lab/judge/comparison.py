@@ -1,4 +1,4 @@
-"""A report beside what the lab saw, field by field: the judge's findings, laid out for somebody who wants to see."""
+"""Compares a report with what the lab saw, field by field, with the judge's grade for each."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Comparison:
     case: str
     where: str
     fields: tuple[Field, ...]
-    #: What went wrong, in one sentence, as the report tells it; empty if it tells of no failure.
+    #: What went wrong according to the report, in one sentence; empty if it reports no failure.
     lesson: str
     #: Findings that belong to none of the fields, each as `obligation: check`.
     further: tuple[str, ...]
@@ -108,7 +108,7 @@ def _seen(view: CaseView, arrival: Arrival, known: KnownSessions) -> dict[str, s
 
 
 def _arrived(view: CaseView, arrival: Arrival) -> str:
-    """Say when a report came by the target's clock: how long it waited after the end of its day shows there."""
+    """Return when a report arrived by the target's clock, which shows how long after the end of its day that was."""
     clock = clock_of(view)
     if clock is None:
         return ""
@@ -136,7 +136,7 @@ def _reported(arrival: Arrival) -> dict[str, str]:
     }
 
 
-#: Left out where a day is shown that begins and ends as it should.
+#: Left out of a day that begins and ends at midnight.
 _MIDNIGHT, _LAST_SECOND = "T00:00:00Z", "T23:59:59Z"
 
 #: What a result type says to the owner of the domain.

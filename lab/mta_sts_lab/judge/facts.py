@@ -1,7 +1,7 @@
-"""What a case's events prove, before anybody asks what they should prove.
+"""What the events of a case show, without any judgement.
 
-Everything here is derived from the record alone. The runner uses the same functions to know when a message has settled,
-so that what it waits for and what is judged cannot drift apart.
+Everything here is derived from the record alone. The runner uses the same functions to decide when the outcome of a
+message is settled, so that it waits for exactly what the judge needs.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ RECEIVING = ("mx", "attacker-mx")
 
 
 def not_killed(restarted: TargetRestarted) -> bool:
-    """Whether a target that was to be killed went on: an SMTP session from before was alive afterwards.
+    """Whether a target survived a KILL: an SMTP session from before was still open afterwards.
 
-    One that is asked to end may rightly let its sessions come to their own end; one that is killed cannot.
+    After a TERM it may finish its sessions; after a KILL it cannot.
     """
     return restarted.signal == "KILL" and restarted.outlived
 
 
 class CaseFacts:
-    """The events of one case, with the questions that one can ask of them. While a case is played more are coming.
+    """The events of one case, and queries on them. While the case is played, events are added.
 
     `retry_seconds` is what the target lets pass, at the least, before it tries a message again.
     """
@@ -79,7 +79,7 @@ class CaseFacts:
         self._domain = ""
 
     def _take(self) -> None:
-        """Sort the events in that came since it was last asked for."""
+        """Index the events that are new since the last query."""
         new, self._taken = self.events[self._taken :], len(self.events)
         for event in new:
             self._by_kind.setdefault(type(event.fact), []).append(event)
@@ -140,7 +140,7 @@ class CaseFacts:
         return next(iter(self.of_kind(MessageInjected, step)), None)
 
     def fired(self, attack: str, step: str) -> list[Event]:
-        """Return the events that show an attack taking effect in a step, if the wire shows it too."""
+        """Return the events by which an attack took effect in a step, if the network traffic confirms it."""
         fired = [(event, fact) for event, fact in self.of_kind(AttackFired, step) if fact.attack == attack]
         return [event for event, fact in fired if self._on_the_wire(event, fact)]
 
@@ -197,7 +197,7 @@ class CaseFacts:
         return [fact.session for event, fact in reached if after < event.at <= before and self._is_contact(fact)]
 
     def ends_of(self, sessions: Collection[str]) -> list[float]:
-        """Return when some sessions ended; a connection that was denied ended there and then."""
+        """Return when some sessions ended; a connection that was denied ended at once."""
         return [event.at for event, fact in self._ends() if fact.session in sessions]
 
     def ended_sessions(self, sessions: Collection[str], before: float) -> list[str]:
@@ -230,7 +230,7 @@ class CaseFacts:
         return accepted + denied
 
     def set_out_for_the_policy(self) -> list[Event]:
-        """Return what shows that the target wanted the policy: a host that is down is asked for, and never reached."""
+        """Return the events that show a try to fetch the policy: also DNS queries for a policy host that is down."""
         host = policy_host_name(self.domain)
         asked = [
             event
@@ -270,7 +270,7 @@ class CaseFacts:
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
-    """What became of one message, up to a point in time."""
+    """The events of one message up to a point in time, and its outcome."""
 
     facts: CaseFacts
     token: str
@@ -294,7 +294,7 @@ class MessageFacts:
         ]
 
     def readings(self, secured: bool) -> list[Event]:
-        """Return where an outsider could read the message."""
+        """Return the events by which an outsider could read the message."""
         return [
             event
             for event, fact in self.facts.of_kind(TokenRead)
@@ -302,7 +302,7 @@ class MessageFacts:
         ]
 
     def queue(self) -> list[tuple[Event, QueueSeen]]:
-        """Return what the target said of the message while it held it."""
+        """Return the states of the message in the target's queue."""
         return [
             (event, fact)
             for event, fact in self.facts.of_kind(QueueSeen)
@@ -349,7 +349,7 @@ class MessageFacts:
         return Outcome.DELIVERED_AUTHENTICATED
 
     def outcome(self) -> Outcome:
-        """Return what happened to the message: of several copies the worst protected one counts."""
+        """Return the outcome of the message: of several copies the least protected one counts."""
         kinds = {self.kind_of(copy) for _, copy in self.copies()}
         for kind in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED, Outcome.DELIVERED_AUTHENTICATED):
             if kind in kinds:

@@ -1,7 +1,7 @@
-"""What a TLS report has to tell: the sessions of a case, with whom, and what went wrong in each.
+"""What a TLS report must say: the sessions of a case, with which hosts, and what went wrong in each.
 
-The lab was the other end of every connection. Where RFC 8460 leaves it open how something is counted or named, the
-answer is a range or a set, and everything in it is right.
+The lab was the other end of every connection. Where RFC 8460 leaves open how something is counted or named, the result
+is a range or a set, and every value in it is right.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class MetSession:
     accepted: ConnectionAccepted
     good: bool
     trouble: str
-    #: Whether the target went on in it to the mail itself, in spite of what was wrong.
+    #: Whether the target sent mail in it in spite of what was wrong.
     went_on: bool = False
-    #: Whether it began and ended in the time that it is looked for in.
+    #: Whether it began and ended within the time of the report.
     certain: bool = True
 
 
 def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], optional: bool) -> KnownSessions:
-    """Return what a report about a case's domain on some time may say at most and has to say at least.
+    """Return what a report about a case's domain and a time must say, and what it may say.
 
     `expected` are the result types that the scenario says are right, beside those that the record itself shows;
     `optional` says that no obligation asks for them.
@@ -135,7 +135,7 @@ def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
 
 
 def _tls_trouble(session: Session) -> str | None:
-    """Return what was wrong with a session's TLS; None if nothing was, empty if the sender made no use of it."""
+    """Return what was wrong with a session's TLS; None if nothing was, empty if the sender did not use TLS."""
     if session.established is not None:
         if session.established.version in _RETIRED_TLS:
             return "handshake-broken"
@@ -168,7 +168,7 @@ def named_in(answer: DnsAnswered) -> tuple[str, ...]:
 
 
 def _hosts_away(view: CaseView, window: Window, answers: list[tuple[Event, DnsAnswered]]) -> list[tuple[str, str]]:
-    """Return the hosts that nobody could connect to, with their addresses: denied, or named while they were away."""
+    """Return the hosts to which the target could not connect, with their addresses."""
     denied = window.within(view.facts.of_kind(ConnectionDenied))
     away = [(fact.host, fact.address) for _, fact in denied if fact.role in RECEIVING]
     unreachable = {
@@ -241,10 +241,10 @@ def _result_types(
 def failed_sessions(
     view: CaseView, sessions: list[MetSession], away: list[tuple[str, str]], outside: list[tuple[str, ...]]
 ) -> Iterator[FailedSessions]:
-    """Yield who failed, one for each host and address.
+    """Yield the failed sessions, one entry for each host and address.
 
     `away` are the hosts that could not be connected to, with their addresses, and `outside` the hosts that no policy of
-    the domain allows, by the MX answers that named them. A session that just ended may be told of as one that failed.
+    the domain allows, by the MX answers that named them. A session that just ended may be reported as failed.
     """
     failing: dict[tuple[str, str], list[str]] = defaultdict(list)
     for session in sessions:

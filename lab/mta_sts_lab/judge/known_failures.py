@@ -1,7 +1,7 @@
-"""Known failures: what a target is known to do wrong, each with its reason. They are run and judged all the same.
+"""Known failures of a target, each with its reason. Their cases are run and judged as all others.
 
-A finding that is known stays a finding; the list only tells it from news. A known failure that no longer occurs, in any
-of its cases or with any of its codes, is news too, and one that fits no case is a mistake in the file.
+A known finding stays a finding, but only new ones make the exit status 1. A known failure that no longer occurs, in one
+of its cases or with one of its codes, is reported too, and one that fits no case is a mistake in the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Some = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class KnownFailuresError(Exception):
-    """A file of known failures that cannot be used; the message says where and why."""
+    """A list of known failures cannot be used. The message says where and why."""
 
 
 class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +92,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keb
 
 @dataclass(frozen=True, slots=True)
 class KnownComparison:
-    """The findings of a run set against what was known of the target."""
+    """The findings of a run, compared with the known failures of the target."""
 
     #: Cases whose findings are all known, with the reasons.
     known: dict[str, tuple[str, ...]]
@@ -103,7 +103,7 @@ class KnownComparison:
 
 
 def matches(pattern: str, case: str) -> bool:
-    """Whether a shell pattern fits a case id; brackets are part of ids and mean themselves."""
+    """Whether a pattern fits a case id. `*` and `?` are wildcards; brackets are literal."""
     expression = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern)
     return re.fullmatch(expression, case) is not None
 
@@ -129,10 +129,10 @@ def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
 def compare_with_known(
     verdicts: Sequence[Verdict], listed: Sequence[KnownFailure], catalogue: Iterable[str]
 ) -> KnownComparison:
-    """Compare what was found with what was known.
+    """Compare the findings of a run with the known failures.
 
-    A pattern speaks for each case that it fits: every one of them that was selected has to show the failure, with all
-    of its codes. A case that the target no longer offers anything for shows nothing, and that is news.
+    Every selected case that a pattern fits must show the failure, with all of its codes. A case that is unsupported
+    does not show it, so that the known failure counts as vanished.
     """
     known: dict[str, tuple[str, ...]] = {}
     vanished: list[KnownFailure] = []
@@ -158,9 +158,9 @@ def findings_of(verdict: Verdict) -> list[Judgement]:
 
 
 def _unproved(verdict: Verdict) -> bool:
-    """Whether anything beside the findings is in doubt.
+    """Whether anything in a verdict is inconclusive or an error in the lab.
 
-    A known failure must not hide an error of the lab's, and what was not seen then has not vanished.
+    A known failure must not hide an error in the lab, and one that was not seen then has not vanished.
     """
     grades = (verdict.grade, *(judgement.grade for judgement in verdict.judgements))
     return any(grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) for grade in grades)

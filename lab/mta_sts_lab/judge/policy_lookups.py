@@ -1,4 +1,4 @@
-"""Whether the target looked for a newer policy when it had to, or would have seen one.
+"""Whether the target queried the policy record when it had to, and which policies it could know.
 
 RFC 8461, section 5: no permanent failure before DNS was asked whether there is a newer policy. Asking at the beginning
 of the attempt that failed is enough: the text demands a look, not a second one. Holding is then only advised (SHOULD).
@@ -25,7 +25,7 @@ AFTER_POLICY_CHECK = "STS-5-08"
 
 
 def older_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> Policy | None:
-    """Return the policy that the target fetched last, if it was replaced before a message and nobody looked since."""
+    """Return the policy that the target fetched last, if it was replaced before a message and not queried since."""
     served = {step.name: step.world.policy for step in case.steps}
     fetched = facts.policy_fetched(message.until)
     held = served.get(fetched[-1].step) if fetched else None
@@ -63,7 +63,7 @@ class PolicyChecks:
 
 
 def policy_checks(message: MessageFacts) -> PolicyChecks:
-    """Return the looks at the policy record that may have been for a message that was returned.
+    """Return the queries for the policy record that may have been for a message that was returned.
 
     They lie between the beginning of its injection and the time when the target had given it up: its notice arrived,
     or a look at its queue began that no longer showed the message. A look behind the last session counts as well: a

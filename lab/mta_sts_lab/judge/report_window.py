@@ -1,4 +1,4 @@
-"""The time that a report tells of: from one call for reports to the next, and on the day that the report names.
+"""The time that a report is about: from one call for reports to the next, on the day that the report names.
 
 A report names a day by the target's clock, and the record keeps the lab's. Both clocks began together, and the lab
 knows by how much it has moved the target's since.
@@ -93,9 +93,9 @@ class Day:
 class Window:
     """The time of one report: after the reports before it were asked for, before it came, and on its day.
 
-    What happens while the target makes its reports may be told in those or in the next ones: only what began after
-    `settled`, and had ended when the report was asked for, has to be told here. Without a `day` it is not known, or it
-    is the wrong one.
+    What happens while the target makes its reports may be in these or in the next ones: only what began after
+    `settled`, and had ended when the report was asked for, must be in this one. Without a `day` it is not known, or
+    it is the wrong one.
     """
 
     after: float
@@ -103,7 +103,7 @@ class Window:
     day: Day | None = None
     settled: float = -math.inf
     asked: float = math.inf
-    #: Whether there is something that the report can tell of, and its date range has no part in it.
+    #: Whether there is something to report, and the report's date range does not include it.
     wrong_day: bool = False
 
     def within(self, found: Iterable[tuple[Event, _Fact]]) -> list[tuple[Event, _Fact]]:
@@ -111,13 +111,13 @@ class Window:
         return [one for one in found if self.may_count(one[0].at, one[0].at)]
 
     def may_count(self, began: float, ended: float) -> bool:
-        """Whether what began and ended at two points of the record may be told in the report."""
+        """Whether what began and ended at two points of the record may be in the report."""
         if began > self.until or ended <= self.after - COUNTED_WITHIN:
             return False
         return self.day is None or self.day.holds(began)[0] or self.day.holds(ended + COUNTED_WITHIN)[0]
 
     def counts(self, began: float, ended: float) -> bool:
-        """Whether it has to be told there, and nowhere else."""
+        """Whether it must be in this report, and in no other."""
         if began <= max(self.after, self.settled) or ended > min(self.until, self.asked):
             return False
         return self.day is None or (self.day.holds(began)[1] and self.day.holds(ended)[1])

@@ -1,4 +1,4 @@
-"""The policies that a report speaks of: what was served, what the target got, and what went wrong on the way."""
+"""The policies that a report must describe: what was served, what the target fetched, and which fetches failed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ServedPolicies:
 
 @lru_cache(maxsize=8)
 def served_policies(view: CaseView, window: Window) -> ServedPolicies:
-    """Return what is on record about the policies of a case, for a report about some time.
+    """Return the policies of a case that matter to a report about some time.
 
     What was fetched before that time began is in force in it until the next valid policy has taken its place.
     """

@@ -1,4 +1,4 @@
-"""The sessions of a record: who stands at the ends of each TCP connection, its TLS, and what was said in it."""
+"""The sessions of a record: the two ends of each TCP connection, its TLS, and its SMTP dialogue."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Sessions:
             self.follow(event)
 
     def of(self, name: str) -> Session:
-        """Return what is known of a session: nothing but its name if it was never on record."""
+        """Return a session by name; an empty one if it is not in the record."""
         if name not in self._sessions:
             self._sessions[name] = Session(name)
         return self._sessions[name]

@@ -33,7 +33,7 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
 
 
 def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
-    """Return what the checks look at, case by case, in the record's order; nothing is judged yet."""
+    """Return the input of the checks for each case, in the record's order."""
     found: dict[str, CaseView] = {}
     for run in record.runs():
         for view in _views_of_run(run, requirements):
@@ -90,7 +90,7 @@ def _judged(view: CaseView) -> Verdict:
 
 
 def _failed(error: Exception, where: str, step: str = "") -> Judgement:
-    """Return what an exception inside the judge comes to."""
+    """Return the judgement for an exception inside the judge."""
     return Judgement(
         Grade.LAB_ERROR,
         "check-failed",

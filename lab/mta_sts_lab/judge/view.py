@@ -1,4 +1,4 @@
-"""One case as the judge sees it: what was played, what is on record, and the control case."""
+"""One case as the checks see it: what was played, its facts, and its control case."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DISCOVERY = "STS-3."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseView:
-    """Everything that a check may look at."""
+    """The input of a check."""
 
     case: Case
     facts: CaseFacts
@@ -170,7 +170,7 @@ class CaseView:
 
 
 def inconclusive(reason: str, observed: str, step: str = "", blame: str = "nobody") -> Judgement:
-    """Return a judgement that says: something needed for a proof is missing."""
+    """Return an inconclusive judgement: something needed for a proof is missing."""
     return Judgement(Grade.INCONCLUSIVE, reason, step=step, observed=observed, blame=blame)
 
 

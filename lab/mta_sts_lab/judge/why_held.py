@@ -1,4 +1,4 @@
-"""Why the target held a message: what it met in its attempts and did not accept, as the record shows it."""
+"""Why the target held a message: what it did not accept in its attempts, from the record."""
 
 from __future__ import annotations
 

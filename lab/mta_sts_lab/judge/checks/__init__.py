@@ -1,4 +1,4 @@
-"""The checks of the judge, one file a family.
+"""The checks of the judge, one file for each family.
 
 A check is a function with `@check`: it yields judgements, and the judge sets their id. Every file in this folder is
 found, so that a new check is one new function.

@@ -1,6 +1,6 @@
-"""Whether a case proves anything at all: DESIGN's first rule, that absence is proved and never assumed.
+"""Checks whether a case proves anything: that nothing happened must be proved, not assumed.
 
-Each check here answers with a judgement only when something is missing. None of them can make a case pass.
+Each check yields a judgement only when something is missing. None of them can make a case pass.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
 from mta_sts_lab.rfc.domain_names import absolute
 
-#: Attacks on the learning of a policy: where no policy is published there is nothing for them to bite on.
+#: Attacks on the fetch of a policy. They cannot take effect where no policy is published.
 _POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
 
 
@@ -251,7 +251,7 @@ def _played_past(control: CaseFacts, step: Step) -> bool:
 
 
 def _compares(view: CaseView, step: Step) -> bool:
-    """Whether a step's judgement leans on the control case."""
+    """Whether the judgement of a step needs the control case."""
     return bool(step.attacks) or (step.expect is not None and "as-absent" in step.expect.outcome)
 
 

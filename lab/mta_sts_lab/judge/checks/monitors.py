@@ -1,4 +1,4 @@
-"""What no case allows, whatever its own expectations say: the checks that watch every case to its end."""
+"""Checks that apply to every case, whatever it expects."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def no_failure_notice_after_delivery(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE)
 def delivered_message_leaves_queue(view: CaseView) -> Iterator[Judgement]:
-    """A queue that still lists a delivered message may send it once more when the lab has gone."""
+    """A target whose queue still lists a delivered message may send it again later."""
     for step in view.case.steps:
         message = view.message_at_the_end(step)
         seen = message.queue() if message else []
@@ -237,7 +237,7 @@ def arrives_less_protected(view: CaseView, message: MessageFacts, arrived: Event
 
 @check(scope=Scope.CASE)
 def body_unchanged(view: CaseView) -> Iterator[Judgement]:
-    """What arrived is what was sent. Whoever changed it, the case no longer tells the story it is named for."""
+    """The body that arrived is the one that was sent. Otherwise the case proves nothing."""
     sent = {fact.token: fact.body_digest for _, fact in view.facts.of_kind(MessageInjected)}
     for event, fact in view.facts.of_kind(MessageAccepted):
         for token in fact.tokens:

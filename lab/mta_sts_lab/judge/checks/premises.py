@@ -1,4 +1,4 @@
-"""What a finding rests on besides the target's own doing. Where that is not on record, nothing is proved against it."""
+"""Makes findings inconclusive where the record does not show that the target alone caused them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One TLS report beside another: how many a day has, what they are called, how one that was refused comes again."""
+"""Checks of several TLS reports together: how many a day has, their identifiers, and retries of refused ones."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def resent_report_keeps_id(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=(GROWING_PAUSES,))
 def report_retry_pauses_grow(view: CaseView) -> Iterator[Judgement]:
-    """Who is refused several times waits longer each time (RFC 8460, section 5.5), by the target's own clock.
+    """A refused report is retried after growing pauses (RFC 8460, section 5.5), by the target's own clock.
 
     A longer pause shows in few attempts, too: the lab sees each pause rounded up to its next call, and that makes no
     even one longer than the first. Even pauses take more attempts; in a case that is about them, too few prove nothing.
@@ -127,7 +127,7 @@ def report_retry_pauses_grow(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=(TRIED_FOR_A_DAY,))
 def report_retry_ends(view: CaseView) -> Iterator[Judgement]:
-    """Who was refused stops a day after the first attempt (RFC 8460, section 5.5), by the target's own clock.
+    """A refused report is retried for at most a day (RFC 8460, section 5.5), by the target's own clock.
 
     The lab moves that clock in leaps, and an attempt that fell due on the way may still be made behind one. So the day
     counts as over when the target has answered a call for reports behind it. Where the clock is only the calendar of a

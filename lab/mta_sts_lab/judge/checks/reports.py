@@ -33,7 +33,7 @@ CAPABILITY = "tls-rpt"
 #: The reason where no failure that the report names is one under the domain's policy.
 FILED_ELSEWHERE = "failure-not-reported"
 
-#: What a report breaks whose date range has no part in what it tells of.
+#: The obligation of a report whose date range does not include its sessions.
 TRUE_DAY = "RPT-4.4-03"
 
 #: What a mailed report breaks that has no valid signature.
@@ -69,7 +69,7 @@ def reports_can_be_requested(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=tuple(_AT_ITS_ADDRESS.values()))
 def report_arrives(view: CaseView) -> Iterator[Judgement]:
-    """Each step that expects a report gets one, at a place where it is wanted, and it tells what happened.
+    """Each step that expects a report gets one, at an address that the record names, and it says what happened.
 
     Nothing is said of a target that does not claim TLS-RPT: cases that are about nothing else are not played on it.
     """
@@ -143,9 +143,9 @@ def _before_it_was_withdrawn(view: CaseView, step: Step, expect: Expectation, fo
 
 
 def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
-    """Yield the result types that tell the domain something (RFC 8460, section 4.2.2).
+    """Yield the result types that count as reported (RFC 8460, section 4.2.2).
 
-    A failure that no session backs, or that is filed under no policy although it broke one, tells nothing.
+    A failure without sessions, or filed under no policy although it broke one, does not count.
     """
     under_policy = _is_under_policy(view)
     for policy in arrival.parsed.policies:
@@ -212,7 +212,7 @@ def _judged(
 
 
 def _observed(found: Sequence[Arrival]) -> str:
-    """Say what the reports name, and under which policy-type: a failure filed under another one tells nothing."""
+    """Return what the reports name, and under which policy-type."""
     if not found:
         return "no report"
     named = sorted(

@@ -1,1 +1,1 @@
-"""The attacks: each module here is one, found by its place. `toolkit` is what they are made with."""
+"""The attacks. Each module here is one, and is found by being here. `toolkit` has what they share."""

@@ -4,7 +4,7 @@ On the wire: with `how = "421"` the attacker says 421 in the place of the receiv
 5321, section 3.8), and closes; with `how = "silent"` he says nothing until the sender hangs up. Nothing that the sender
 says reaches the receiver.
 
-What it proves: whether a reporter can tell a host with which it never spoke from one that has no STARTTLS.
+What it proves: whether a reporter distinguishes a host without a session from one without STARTTLS.
 
 A careful sender goes on to the next host, or tries again later. A report may leave it out (RFC 8460, section 4.3.4).
 """

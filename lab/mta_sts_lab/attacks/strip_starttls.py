@@ -4,7 +4,7 @@ On the wire: every reply to EHLO reaches the sender without its STARTTLS line; e
 clear text, and is read. A STARTTLS sent all the same is answered with 502 and never reaches the receiver.
 
 What it proves: opportunistic TLS does not protect against an attacker who can write (RFC 3207, section 6). The sender
-cannot tell this from a host without TLS, except by a policy that says otherwise.
+cannot distinguish this from a host without TLS, except by a policy that says otherwise.
 
 A careful sender with an enforce policy sends no MAIL, tries other MX hosts, and keeps the message (RFC 8461, section
 5); under testing it delivers and reports `starttls-not-supported` (RFC 8460, section 4.3.1).

@@ -1,1 +1,1 @@
-"""What attacks are made with: how one is defined, found and put in place, and the session that it acts on."""
+"""What attacks share: definition, registry, activation, and the SMTP session that they act on."""

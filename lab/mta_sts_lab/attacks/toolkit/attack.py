@@ -1,4 +1,4 @@
-"""What an attack is, by the channel on which it acts, and how a function becomes one."""
+"""The types of attack, by channel (SMTP, DNS, HTTPS), and the decorators that make a function one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SmtpAttack:
 
 @dataclass(frozen=True, slots=True)
 class DnsContext:
-    """What a forger of DNS answers knows: the domain under attack, his parameters, and his own MX host's name."""
+    """The input of an attack on DNS answers: the domain under attack, the parameters, and the attacker's MX host."""
 
     domain: str
     parameters: Parameters
@@ -82,7 +82,7 @@ class DnsAttack:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Nobody reaches the policy host: `how` is refuse, reset or stall."""
+    """The policy host cannot be reached: `how` is refuse, reset or stall."""
 
     how: str
 

@@ -1,7 +1,7 @@
-"""What a sender says in clear where TLS belongs: behind a 220 to STARTTLS, behind a handshake that failed, behind TLS.
+"""Finds clear text where there should be TLS: after a 220 to STARTTLS, after a failed handshake, after the end of TLS.
 
-Whoever stands on the path reads every octet, whatever state the protocol is in; so does the attacker here. TLS records
-are told from clear text by their headers alone, without a key.
+An attacker on the path reads every octet, whatever the state of the protocol. TLS records are recognised by their
+headers, without a key.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ MOST_CLEAR_LINES = 20_000
 
 
 class ClearTextFinder:
-    """Takes TLS records out of a stream, however it was cut, and leaves what stands in clear between them.
+    """Removes TLS records from a stream, in pieces of any size, and returns the clear text between them.
 
-    Records are looked for where a record or a line has ended. `alerts` are the words of unencrypted alerts so far.
+    A record can begin where a record or a line has ended. `alerts` has the unencrypted alerts so far, in words.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class ClearTextFinder:
         self._within_line = False
 
     def feed(self, octets: bytes) -> bytes:
-        """Return the octets that now turned out to be no TLS."""
+        """Take octets; return those that are known to be no TLS."""
         self._unread += octets
         clear = bytearray()
         while self._unread:
@@ -66,7 +66,7 @@ class ClearTextFinder:
 
 
 class ClearLines:
-    """Cuts clear text into lines for the record, up to the bounds above. No line is lost for want of an end."""
+    """Cuts clear text into lines for the record, up to the bounds above. A last line without an end is kept."""
 
     def __init__(self) -> None:
         self._buffer = LineBuffer()
@@ -75,11 +75,11 @@ class ClearLines:
 
     @property
     def full(self) -> bool:
-        """Whether enough is on record, and nothing more will be."""
+        """Whether the bounds are reached, so that nothing more is recorded."""
         return self._octets >= MOST_CLEAR_OCTETS or self._lines >= MOST_CLEAR_LINES
 
     def feed(self, octets: bytes) -> list[str]:
-        """Return the lines that are whole now. One that grows beyond every bound is returned as it stands."""
+        """Take octets; return the complete lines. A line that exceeds the bounds is returned without its end."""
         taken = octets[: max(0, MOST_CLEAR_OCTETS - self._octets)]
         self._octets += len(taken)
         self._buffer.feed(taken)
@@ -96,6 +96,6 @@ class ClearLines:
         return lines
 
     def end(self) -> list[str]:
-        """Return what is left without a line end."""
+        """Return the rest, which has no line end."""
         rest = self._buffer.take_all()
         return [as_text(rest)] if rest else []

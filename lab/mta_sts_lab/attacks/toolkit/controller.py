@@ -1,4 +1,4 @@
-"""Puts the attacks of a step in place and takes them away: who stands on which path, and which answers are forged."""
+"""Begins and ends the attacks of a step: interposes on paths, and forges DNS answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mta_sts_lab.world.zone import Answer, Question, Tamper
 
 
 class ConflictingAttacks(ValueError):
-    """Attacks that cannot be on at the same time: two of them stand on one path. The message names them."""
+    """Two attacks of a step act on the same path. The message names them."""
 
 
 class UnknownHost(ValueError):
@@ -115,7 +115,7 @@ class BlockedPath:
 
 @dataclass(slots=True)
 class _Positions:
-    """What the controller has put in place in one case."""
+    """The active attacks of one case."""
 
     hosts: list[AcceptingHost] = field(default_factory=list)
     paths: list[Interposed] = field(default_factory=list)
@@ -133,11 +133,11 @@ class AttackController:
         self._positions: dict[str, _Positions] = {}
 
     async def begin(self, world: CaseWorld, attacks: Sequence[AttackUse]) -> None:
-        """Put a step's attacks in place; those of an earlier step are ended first.
+        """Begin a step's attacks; those of an earlier step are ended first.
 
-        Attacks on DNS work one after the other, in the order given, each on what the one before has left. Raises
+        Attacks on DNS are applied in the order given, each to the answer of the one before. Raises
         `ConflictingAttacks`, `UnknownHost`, `attack.UnknownParameter` and `KeyError` (an attack that is not
-        registered), and then nothing is in place.
+        registered), and then no attack is active.
         """
         await self.end(world)
         positions = _Positions()
@@ -152,7 +152,7 @@ class AttackController:
             world.set_tamper(_one_after_the_other(positions.tampers))
 
     async def end(self, world: CaseWorld) -> None:
-        """Take every attack of the case away and end its live sessions. Without any, nothing happens."""
+        """End every attack of the case and its live sessions."""
         positions = self._positions.pop(world.case, None)
         if positions is None:
             return

@@ -1,6 +1,6 @@
-"""What a script can tell whoever plays it: wait, send, start and leave TLS, finish.
+"""The instructions of an attack script: wait, send, start and leave TLS, finish.
 
-A script is a generator of these instructions. It is resumed with what came of each; when it returns, both connections
+A script is a generator of these instructions. It is resumed with the result of each. When it returns, both connections
 are closed.
 """
 
@@ -41,12 +41,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Receive:
-    """Wait for either side. Answered with `Arrived`."""
+    """Wait for octets from either side. The result is `Arrived`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """Octets from a side; none at all means that it sends no more."""
+    """Octets from a side. No octets: it sends no more."""
 
     side: Side
     octets: bytes
@@ -54,7 +54,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Say something to a side."""
+    """Send octets to a side."""
 
     side: Side
     octets: bytes
@@ -86,7 +86,7 @@ class LeaveTls:
 
 @dataclass(frozen=True, slots=True)
 class FinishSending:
-    """Tell a side that nothing more will come, and go on listening to it."""
+    """Send the end of the stream to a side, and go on receiving from it."""
 
     side: Side
 

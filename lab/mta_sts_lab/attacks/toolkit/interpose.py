@@ -50,12 +50,12 @@ _HTTP_OPTIONS: dict[str, tuple[object, object]] = {
 }
 
 
-#: What mitmproxy is told of the genuine host until it wants to connect; then the host opens a back door.
+#: A placeholder for the genuine host's address until mitmproxy connects; then the real address is set.
 _NOWHERE = ("127.0.0.1", 0)
 
 
 class UnsafeUpstream(Exception):
-    """A genuine host that is not on loopback: attackers connect to nothing else."""
+    """The genuine host is not on loopback. Attackers connect to loopback only."""
 
 
 @functools.cache
@@ -94,12 +94,12 @@ class _Handler(server.LiveConnectionHandler):
         return here
 
     def play(self, session: Session, script: Script) -> None:
-        """Let this session be an attack script's."""
+        """Play an attack script in this session."""
         self._session, self._script = session, script
         self.layer = ScriptLayer(self._here, ScriptRunner(self, script), first=True)
 
     def intercept_http(self, attack: str, shown: Shown, fire: Callable[[str], None]) -> None:
-        """Let this session be HTTPS that ends here, with requests passed on over HTTPS."""
+        """End HTTPS in this session, and pass requests on over HTTPS."""
         here = self._here
         self._handshake = Handshake(self.attacked, attack, shown, fire)
         self.layer = tls.ServerTLSLayer(here)
@@ -200,7 +200,7 @@ class _Handler(server.LiveConnectionHandler):
         level: int = logging.INFO,
         exc_info: bool | tuple[type[BaseException], BaseException, TracebackType | None] | None = None,
     ) -> None:
-        """Take mitmproxy's errors for what they are here: faults of the lab. Everything else it says is on record."""
+        """Record mitmproxy's errors as errors in the lab."""
         if level >= logging.ERROR:
             error = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1]
             self._broke("mitmproxy", error or RuntimeError(message))
@@ -213,7 +213,7 @@ class _Handler(server.LiveConnectionHandler):
 
 
 class Interposer:
-    """Stands on the path to one host and deals with every connection that arrives there, until it is closed.
+    """Takes every connection to one host, until it is closed.
 
     `begin` says what is done with each: `play_script` or `show_certificate`.
     """
@@ -279,7 +279,7 @@ class Interposer:
 
 
 def play_script(attack: SmtpAttack, parameters: Parameters) -> Callable[[_Handler], None]:
-    """Return what makes connections those of a man in the middle of SMTP."""
+    """Return a function that plays an attack script on an SMTP connection."""
 
     def begin(handler: _Handler) -> None:
         attacked = handler.attacked
@@ -290,7 +290,7 @@ def play_script(attack: SmtpAttack, parameters: Parameters) -> Callable[[_Handle
 
 
 def show_certificate(attack: str, certificate: str) -> Callable[[_Handler], None]:
-    """Return what ends HTTPS with another certificate, and passes requests on."""
+    """Return a function that ends HTTPS with another certificate, and passes requests on."""
 
     def begin(handler: _Handler) -> None:
         fire = fire_once(handler.attacked.record, attack, "https", handler.attacked.accepted.session)

@@ -1,4 +1,4 @@
-"""The attacker's TLS, on mitmproxy's layers: which certificate is shown, and what the target makes of it.
+"""The attacker's TLS, on mitmproxy's layers: which certificate is shown, and the result of the handshake.
 
 mitmproxy sends neither the alert of a handshake that fails nor a close_notify (its issue 7476), and does not end a
 connection over the target's own alert; each would change what the target sees, so the layers here do it. With a
@@ -33,7 +33,7 @@ _CIPHERS = b"DEFAULT:@SECLEVEL=0"
 
 _VERSIONS = {"1.0": SSL.TLS1_VERSION, "1.1": SSL.TLS1_1_VERSION}
 
-#: Alerts that are no complaint: close_notify, user_canceled, no_renegotiation (RFC 8446, section 6.1; RFC 5246, 7.2.2).
+#: Alerts that are no error: close_notify, user_canceled, no_renegotiation (RFC 8446, section 6.1; RFC 5246, 7.2.2).
 _NO_COMPLAINT = (0, 90, 100)
 
 #: The reason in an error of pyOpenSSL as mitmproxy words it: the last string of the last tuple.
@@ -103,7 +103,7 @@ class AttackedConnection:
     authority: Authority
 
     def record(self, fact: AnyFact) -> None:
-        """Put a fact of this case on record."""
+        """Record a fact of this case."""
         self.recorder.write(fact, self.accepted.case)
 
     def failed(self, where: str, error: BaseException) -> None:
@@ -112,7 +112,7 @@ class AttackedConnection:
 
 
 class Handshake:
-    """The TLS that is played for the target: sets it up, and records what becomes of it. Made when TLS begins."""
+    """The TLS server for the target: sets it up when TLS begins, and records the result."""
 
     def __init__(self, attacked: AttackedConnection, attack: str, shown: Shown, fire: Callable[[str], None]) -> None:
         self._attacked = attacked
@@ -128,7 +128,7 @@ class Handshake:
         return server_connection(self._shown, credentials, self._alerted)
 
     def answered(self, octets: bytes) -> None:
-        """Octets go out in answer to the target's: perhaps they are the tampering."""
+        """Record that the attack took effect, if octets to the target hold the certificate or `fires_on_answer`."""
         if self._shown.fires_on_answer or answers_with_certificate(octets):
             self._fire(self._shown.detail)
 
@@ -145,19 +145,19 @@ class Handshake:
         )
 
     def _alerted(self, words: str) -> None:
-        # Under TLS 1.3 the target's verdict on the certificate comes after the handshake (RFC 8446, section 4.4.2.4).
+        # Under TLS 1.3 the target refuses a certificate after the handshake (RFC 8446, section 4.4.2.4).
         self._complaints += 1
         self._attacked.record(
             TlsFailed(session=self._attacked.accepted.session, alert=words, certificate=self._shown.certificate)
         )
 
     def handshake_failed(self, reason: str) -> None:
-        """The handshake failed. What the target itself complained of stands already."""
+        """Record that the handshake failed, unless an alert of the target has been recorded."""
         if not self._complaints and not self._dismissed:
             self._alerted(reason)
 
     def dismiss(self) -> None:
-        """The session is ended from outside now: a handshake that this breaks did not fail."""
+        """Note that the session is ended from outside: an unfinished handshake is then no failure."""
         self._dismissed = True
 
 
@@ -165,7 +165,7 @@ class _Mended(tls.TLSLayer):
     """Sends and hears alerts as RFC 8446, section 6 has them."""
 
     def receive_data(self, data: bytes) -> layer.CommandGenerator[None]:
-        """Take what arrived. A fatal alert ends the connection; mitmproxy would only log it, and wait for ever."""
+        """Take octets. A fatal alert ends the connection; mitmproxy would only log it, and wait for ever."""
         yield from super().receive_data(data)
         yield from self.tls_interact()
         if self.tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN and self.conn.state & ConnectionState.CAN_READ:
@@ -173,7 +173,7 @@ class _Mended(tls.TLSLayer):
             yield from self.event_to_child(events.ConnectionClosed(self.conn))
 
     def send_data(self, data: bytes) -> layer.CommandGenerator[None]:
-        """Send inside TLS. When the session ends in mid-handshake there is none, and nobody who could hear it.
+        """Send inside TLS. Nothing is sent if the session ended during the handshake.
 
         mitmproxy hands out what it held back for the handshake even when that failed, and OpenSSL would not take it.
         """
@@ -207,14 +207,14 @@ class TargetTls(_Mended, tls.ClientTLSLayer):
         self.failed = False
 
     def tls_interact(self) -> layer.CommandGenerator[None]:
-        """Send what OpenSSL wants sent: to the target, some of it may be the tampering."""
+        """Send the octets of OpenSSL; `answered` sees them first."""
         for command in super().tls_interact():
             if isinstance(command, commands.SendData):
                 self._handshake.answered(command.data)
             yield command
 
     def on_handshake_error(self, err: str) -> layer.CommandGenerator[None]:
-        """Send the alert that OpenSSL has ready, then close, or leave the rest to who goes on in clear."""
+        """Send OpenSSL's alert, then close the connection, or leave it open for clear text."""
         if self.tls:
             yield from self.tls_interact()
         self._handshake.handshake_failed(last_words(err))
@@ -225,7 +225,7 @@ class TargetTls(_Mended, tls.ClientTLSLayer):
         self.failed = stays_open
 
     def receive_data(self, data: bytes) -> layer.CommandGenerator[None]:
-        """Take what arrived inside TLS. What came while a handshake failed is none of it."""
+        """Take octets from inside TLS. Those of a failed handshake are ignored."""
         if self.conn.tls_established:
             yield from super().receive_data(data)
 

@@ -1,4 +1,4 @@
-"""All attacks by name: one for each module in the folder of attacks. Importing this costs little, and no mitmproxy."""
+"""All attacks by name: one for each module in the folder of attacks. It does not import mitmproxy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mta_sts_lab.model import AttackForm
 
 
 def find_attacks(package: ModuleType) -> dict[str, Attack]:
-    """Return the attacks of a package: each module holds one under its own name; packages inside are passed over.
+    """Return the attacks of a package: one in each module, with the module's name. Subpackages are ignored.
 
-    Raises `ValueError` for a module that holds none.
+    Raises `ValueError` for a module without one.
     """
     found: dict[str, Attack] = {}
     for module in pkgutil.iter_modules(package.__path__):
@@ -28,8 +28,8 @@ def find_attacks(package: ModuleType) -> dict[str, Attack]:
     return found
 
 
-#: What each attack does, by its name.
+#: The attacks by name.
 ATTACKS: dict[str, Attack] = find_attacks(mta_sts_lab.attacks)
 
-#: What can be said of each attack without running it: scenario files are validated against this.
+#: The channel and parameters of each attack, by which scenario files are validated.
 ATTACK_FORMS: Mapping[str, AttackForm] = {name: attack.form for name, attack in ATTACKS.items()}

@@ -1,4 +1,4 @@
-"""Relays that several attacks share: in clear text, up to a handshake that is spoilt, or inside TLS that ends here."""
+"""Relays that several attacks share: in clear text, up to a broken handshake, or with TLS ending at the attacker."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def relay_to_the_end_in_clear(session: Session, edit: Edit, detail: str) -> Scri
 def relay_in_clear(session: Session, command: Command, edit: Edit = untouched, detail: str = "") -> Steps[Reply | None]:
     """Relay one command, with the reply to EHLO edited; return the reply, or None when the session is over.
 
-    A sender may send STARTTLS although nobody offered it (it remembers, or it always tries). It gets a 502:
-    the receiver must not hear of it, for its 220 would let TLS through.
+    A sender may send STARTTLS although it was not offered (it remembers, or it always tries). It gets a 502. The
+    receiver must not see the command, because its 220 would let TLS through.
     """
     if command.verb == "STARTTLS":
         yield from session.speak(NOT_IMPLEMENTED)
@@ -53,7 +53,7 @@ def relay_in_clear(session: Session, command: Command, edit: Edit = untouched, d
 
 
 def relay_with_answer(session: Session, verb: str, answer: Reply, detail: str) -> Script:
-    """Relay a session in clear, with one command answered by the attacker. The receiver never hears of that one."""
+    """Relay a session in clear. One command is answered by the attacker and not passed on."""
     yield from session.relay_greeting()
     while (command := (yield from session.read_command())) is not None:
         if command.verb == verb:

@@ -1,4 +1,4 @@
-"""An attack script on two connections, as a layer of mitmproxy's: events in, commands out, no sockets here."""
+"""Plays an attack script on two connections, as a layer of mitmproxy: events in, commands out, no sockets."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from mta_sts_lab.attacks.toolkit.interpose_tls import Handshake, ReceiverTls, Ta
 
 
 class ProxyHost(Protocol):
-    """What a script needs beside its two connections."""
+    """The callbacks that a script needs besides its two connections."""
 
     @property
     def ended(self) -> bool:
-        """Whether the session is over, whatever the script still waits for."""
+        """Whether the session is over."""
 
     def failed(self, where: str, error: BaseException) -> None:
         """Record an exception of the lab's own."""
 
     def secure(self, shown: Shown) -> Handshake:
-        """TLS with the target begins: this is to be shown. Return what keeps the record of it."""
+        """Begin TLS with the target, with this server side. Return the object that records the handshake."""
 
     def take_from_wire(self, octets: bytes) -> None:
-        """The target sent these octets while TLS with it was up or beginning: TLS records, or clear text."""
+        """Take octets that the target sent while TLS was up or beginning: TLS records, or clear text."""
 
     def sender_left(self) -> None:
-        """The target ended its connection, before the script had ended it."""
+        """Record that the target ended its connection before the script did."""
 
 
 class ScriptRunner:
-    """A script and where it stands. One for a session; the stages take turns with it.
+    """A running script, one for each session. The script layers of the session share it.
 
-    While it `leaves_tls` no stage inside TLS may resume it any more.
+    While it `leaves_tls` no layer inside TLS may resume it.
     """
 
     def __init__(self, proxy_host: ProxyHost, script: Script) -> None:
@@ -55,16 +55,16 @@ class ScriptRunner:
         self.leaves_tls = False
 
     def finish(self) -> None:
-        """Let nothing more happen."""
+        """End the script."""
         self.over = True
         self.script.close()
 
 
 class ScriptLayer(layer.Layer):
-    """The two connections as they are at one time: in clear, or (with a TLS layer around this one) inside TLS.
+    """Plays the script while both connections are in clear, or, with a TLS layer around this one, inside TLS.
 
-    When the script starts TLS, a TLS layer with another stage inside takes over whatever happens from then on; until
-    the target's handshake fails, or its TLS ends and the script goes on in clear: then it is this stage's turn again.
+    When the script starts TLS, a TLS layer with another `ScriptLayer` inside takes over, until the target's handshake
+    fails, or its TLS ends and the script goes on in clear.
     """
 
     def __init__(self, here: context.Context, runner: ScriptRunner, first: bool = False) -> None:
@@ -98,7 +98,7 @@ class ScriptLayer(layer.Layer):
         yield from self._come_back(inner)
 
     def _come_back(self, inner: TargetTls) -> layer.CommandGenerator[None]:
-        """Go on in clear where there is no TLS with the target any more."""
+        """Go on in clear when TLS with the target has ended."""
         if self._runner.over or not (inner.failed or self._runner.leaves_tls):
             return
         yield from inner.take_leave()
@@ -131,7 +131,7 @@ class ScriptLayer(layer.Layer):
             yield from self._advance(Arrived(self._side(event.connection), b""))
 
     def _advance(self, answer: Arrived | bool | None) -> layer.CommandGenerator[None]:
-        """Play on until the script waits, ends, or starts TLS."""
+        """Resume the script until it waits, ends, or starts TLS."""
         while True:
             try:
                 instruction = self._runner.script.send(answer)

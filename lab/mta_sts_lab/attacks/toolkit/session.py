@@ -1,8 +1,7 @@
-"""The attacker's side of an SMTP session, without any socket: what a script can read, say, pass on and start.
+"""The attacker's side of an SMTP session, without any socket: the functions that scripts are written with.
 
 A script yields instructions to whoever plays it (`interpose` on real connections, `rehearsal` in tests). `Session` is
-the vocabulary that scripts are written in, and keeps the record: every line the target says or is told is recorded as
-it goes by.
+the API of scripts. It also keeps the record: every line that the target sends or gets is recorded.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ _MOST_ANSWERS = 100
 def fire_once(
     record: Callable[[AttackFired], object], attack: str, channel: str, session: str = ""
 ) -> Callable[[str], None]:
-    """Return what puts the attack on record the first time, with a detail, and does nothing from then on."""
+    """Return a function that records at its first call, with a detail, that the attack took effect."""
     fired: list[str] = []
 
     def fire(detail: str) -> None:
@@ -89,7 +88,7 @@ class Session:
         self._unanswered: deque[Command] = deque()
 
     def whole(self, script: Script) -> Script:
-        """Play a script; however it ends, what the sender had said by then is on record."""
+        """Play a script. Everything that the sender said is recorded, however the script ends."""
         try:
             yield from script
         finally:
@@ -98,7 +97,7 @@ class Session:
     # -- the record
 
     def take_from_wire(self, octets: bytes) -> None:
-        """Take what came from the sender on the wire itself while TLS with it is up or beginning.
+        """Take octets that the sender sent while TLS with it is up or beginning.
 
         TLS records are somebody else's; clear text behind a failed handshake, or behind TLS, is read and recorded.
         """
@@ -106,7 +105,7 @@ class Session:
         self._scan(clear, secured=False)
 
     def _listen(self, octets: bytes) -> bytes:
-        """Record what is no TLS, line by line. The search for canaries in it is the caller's."""
+        """Record clear text, line by line. The caller searches it for canaries."""
         clear = self._clear_text.feed(octets)
         for line in self._clear_lines.feed(clear):
             self._said("sender", Line(line), secured=False)
@@ -114,7 +113,7 @@ class Session:
         return clear
 
     def _record_the_rest(self) -> None:
-        """Record what is left of the sender's words: lines whose turn never came, and one without an end."""
+        """Record the sender's unread lines, and a last one without an end."""
         rest = self._from[Side.SENDER].take_all()
         if self.secured:
             for raw in rest.splitlines():
@@ -161,7 +160,7 @@ class Session:
         """Return the sender's next line, or None when there is none to come.
 
         What the receiver says unasked meanwhile (a 421) is passed on. A ClientHello where a command belongs is
-        recorded and ends the dialogue: the sender has begun TLS without being told to.
+        recorded and ends the dialogue: the sender has begun TLS without a 220.
         """
         sender, receiver = self._from[Side.SENDER], self._from[Side.RECEIVER]
         while True:
@@ -214,14 +213,14 @@ class Session:
             yield from self._receive()
 
     def handshake_follows(self) -> Steps[bool]:
-        """Wait for what the sender sends next, and tell whether it can be the beginning of a TLS handshake."""
+        """Wait for the sender's next octets; return whether they can begin a TLS handshake."""
         sender = self._from[Side.SENDER]
         while not sender.peek() and Side.SENDER not in self._ended:
             yield from self._receive()
         return looks_like_tls(sender.peek())
 
     def listen_to_the_end(self, answers: int = _MOST_ANSWERS, record_alerts: bool = False) -> Steps[None]:
-        """Listen to a sender that owes TLS until it leaves: whatever it says in clear is recorded, and gets a 503.
+        """Listen to a sender that should use TLS until it leaves: its clear text is recorded and answered with 503.
 
         It is answered so that a sender that waits for replies is seen going on. TLS records are passed over;
         unencrypted alerts among them are recorded if nobody else does it.
@@ -259,11 +258,11 @@ class Session:
         yield Send(Side.SENDER, b"".join(line.said.encode("latin-1") + b"\r\n" for line in lines if line.said))
 
     def speak(self, own: Reply, instead_of: str = "", detail: str = "") -> Steps[None]:
-        """Give the sender a reply of the attacker's own."""
+        """Send a reply of the attacker to the sender."""
         yield from self.answer([Line(line, altered=True, instead_of=instead_of) for line in own.lines], detail)
 
     def answer_with_more(self, genuine: Reply, forged: Iterable[Reply], detail: str) -> Steps[None]:
-        """Give the sender a genuine reply with forged ones behind it, in one segment."""
+        """Send a genuine reply with forged ones behind it to the sender, in one segment."""
         forged = list(forged)
         if forged:
             self.fire(detail)
@@ -299,7 +298,7 @@ class Session:
     def relay(self, command: Command, edit: Edit = untouched, detail: str = "") -> Steps[Reply | None]:
         """Pass a command on, and its reply back as `edit` leaves it; after a 354 to DATA the message too.
 
-        Pipelined commands wait their turn, so the receiver sees one at a time; the sender cannot tell.
+        Pipelined commands are passed on one at a time, which the sender does not notice.
         """
         genuine = yield from self.ask(command)
         if genuine is None:

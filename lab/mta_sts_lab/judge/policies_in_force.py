@@ -12,6 +12,7 @@ from mta_sts_lab.events import (
     ClockAdvanced,
     ConnectionAccepted,
     DnsAnswered,
+    Event,
     PolicyRequested,
     SmtpSaid,
     StepBegan,
@@ -39,6 +40,8 @@ class Fetched:
     policy: Policy
     plainly: bool
     acceptable: bool
+    #: As `acceptable`, whatever the record was.
+    from_its_host: bool
 
     @property
     def protection(self) -> Protection:
@@ -67,26 +70,29 @@ def fetched_policies(case: Case, facts: CaseFacts, until: float) -> list[Fetched
         session = facts.session(fact.session)
         handshake = session.established or session.failed
         record = announced(facts, event.at)
-        acceptable = (
-            not fact.redirected
-            and (handshake is None or handshake.certificate in ("", *CERTIFICATES_THAT_VERIFY))
-            and (record is None or record.valid)
-        )
+        trusted = handshake is None or handshake.certificate in ("", *CERTIFICATES_THAT_VERIFY)
+        from_its_host = trusted and not fact.redirected
+        acceptable = from_its_host and (record is None or record.valid)
         tampered = any(attack.channel == "https" for attack in step.attacks)
         plainly = acceptable and step.world.policy_host == PolicyHost() and not tampered
-        found.append(Fetched(event.at, served[step.name], plainly, acceptable))
+        found.append(Fetched(event.at, served[step.name], plainly, acceptable, from_its_host))
     return found
 
 
 def announced(facts: CaseFacts, before: float) -> StsRecord | None:
     """Return the policy record that the target last got an answer with; None if it had asked for none by then."""
+    answers = [records for event, records in record_answers(facts) if event.at <= before]
+    return sts_record(answers[-1]) if answers else None
+
+
+def record_answers(facts: CaseFacts, step: str | None = None) -> list[tuple[Event, tuple[bytes, ...]]]:
+    """Return what the target was answered when it asked for the policy record: all TXT records of the name."""
     name = policy_record_name(facts.domain)
-    answers = [
-        fact.answers
-        for event, fact in facts.of_kind(DnsAnswered)
-        if fact.type == "TXT" and canonical(fact.name) == name and event.at <= before
+    return [
+        (event, tuple(text.encode("utf-8", "surrogateescape") for text in fact.answers))
+        for event, fact in facts.of_kind(DnsAnswered, step)
+        if fact.type == "TXT" and canonical(fact.name) == name
     ]
-    return sts_record([text.encode("utf-8", "surrogateescape") for text in answers[-1]]) if answers else None
 
 
 class PoliciesInForce:

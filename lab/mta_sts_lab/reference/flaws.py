@@ -81,6 +81,7 @@ class Flaws:
     refuses_unknown_record_fields: bool = _flaw("STS-3.2-14", "a policy record with an unknown field does not count")
     accepts_other_record_version: bool = _flaw("STS-3.1-03", "a policy record of any version counts")
     accepts_two_records: bool = _flaw("STS-3.1-11", "of several valid TXT records the first counts, instead of none")
+    takes_ids_of_any_form: bool = _flaw("STS-3.1-12", "a policy record counts whatever its id is made of")
     asks_with_head_first: bool = _flaw("STS-3.2-01", "a HEAD request goes before the GET for the policy")
     asks_conditionally: bool = _flaw("STS-3.3-10", "the policy is asked for with If-None-Match")
     follows_redirects: bool = _flaw("STS-3.3-09", "a 3xx answer of the policy host is followed")

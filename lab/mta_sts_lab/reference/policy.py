@@ -176,7 +176,7 @@ def parse_record(record: bytes, flaws: Flaws = NO_FLAWS) -> PolicyRecord | NoPol
 
 def _fits(name: str, value: str, flaws: Flaws) -> bool:
     if name == "id":
-        return _ID.fullmatch(value) is not None
+        return flaws.takes_ids_of_any_form or _ID.fullmatch(value) is not None
     if flaws.refuses_unknown_record_fields:
         return False
     return _EXTENSION_NAME.fullmatch(name) is not None and _EXTENSION_VALUE.fullmatch(value) is not None

@@ -10,6 +10,7 @@ from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from mta_sts_lab.judge.policies_in_force import fetched_policies
 from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
 from mta_sts_lab.judge.protection import HOST_NOT_LISTED
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
@@ -41,6 +42,9 @@ _LOSS = {
     Outcome.BOUNCED: 2,
     Outcome.LOST: 2,
 }
+
+#: The obligations that a sender fulfils by what it has in its cache.
+CACHE_KEPT = ("STS-3.1-13", "STS-3.3-16")
 
 NEVER_ASKED = "policy-never-asked"
 
@@ -278,6 +282,11 @@ def _held_for_the_right_reason(view: CaseView, step: Step, expect: Expectation, 
         grade, reason = Grade.INFO, "held-for-another-reason"
     if not why:
         return _no_reason_on_record(step)
+    if grade is Grade.PASS and expect.obligation in CACHE_KEPT and (again := _fetched_again(view, message)):
+        held = _judged(step, Grade.INFO, "held-by-a-policy-fetched-again", expect, message)
+        return _because(
+            held, f"it fetched the policy again {again:.1f} s into this step, so no cache is proved", evidence
+        )
     if grade is Grade.PASS and view.control is not None and control_outcome(view, step) in _WITHOUT_A_POLICY:
         other = _reason_of_control_case(view.control, step, message)
         if not message.reasons() or other is None:
@@ -287,6 +296,13 @@ def _held_for_the_right_reason(view: CaseView, step: Step, expect: Expectation, 
             held = _judged(step, Grade.INFO, "held-for-another-reason", expect, message)
             return _because(held, f"without a policy, too, the queue says {other!r}", evidence)
     return _because(_judged(step, grade, reason, expect, message), why, evidence)
+
+
+def _fetched_again(view: CaseView, message: MessageFacts) -> float:
+    """Return how many seconds into a message's step the target fetched a policy that it could hold it by, or 0."""
+    began = message.step_began()
+    fetched = fetched_policies(view.case, view.facts, message.until)
+    return next((one.at - began for one in fetched if one.at > began and one.from_its_host and one.policy.valid), 0.0)
 
 
 def _reason_of_control_case(control: CaseFacts, step: Step, message: MessageFacts) -> str | None:

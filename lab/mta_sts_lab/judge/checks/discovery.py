@@ -1,0 +1,46 @@
+"""What may follow from the policy record: nothing, if it has to be skipped (RFC 8461, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mta_sts_lab.events import PolicyRequested
+from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.policies_in_force import record_answers
+from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.model import Judgement, Step
+from mta_sts_lab.rfc.txt_records import STS_VERSION, select, sts_record
+
+NOT_ONE_RECORD = "STS-3.1-11"
+MALFORMED_RECORD = "STS-3.1-12"
+
+#: Seconds. A policy request that comes later need not have come of the record: a sender may renew a policy by itself.
+FOLLOWS_WITHIN = 10.0
+
+
+@check(scope=Scope.EVERY_STEP, obligations=(NOT_ONE_RECORD, MALFORMED_RECORD))
+def no_policy_request_on_invalid_record(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """No policy request follows from a record that must be skipped, whatever the sender has in its cache.
+
+    Where the scenario itself counts the requests, that says the same.
+    """
+    counted = [one.expect.policy_requests for one in view.case.steps if one.expect and one.expect.policy_requests]
+    if any(bounds.most == 0 for bounds in counted):
+        return
+    answers = [(event.at, records) for event, records in record_answers(view.facts, step.name) if records]
+    for event, fact in view.facts.of_kind(PolicyRequested, step.name):
+        before = [(at, records) for at, records in answers if at <= event.at]
+        if fact.redirected or not before or any(sts_record(records).valid for _, records in before):
+            continue
+        at, records = before[-1]
+        if event.at - at <= FOLLOWS_WITHIN:
+            several = select(records, STS_VERSION) is None
+            yield view.broken(
+                NOT_ONE_RECORD if several else MALFORMED_RECORD,
+                "policy-requested-on-invalid-record",
+                step.name,
+                "no policy request: the record has to be skipped",
+                f"a request for {fact.path} after {b' and '.join(records).decode('ascii', 'backslashreplace')!r}",
+                [event],
+            )
+            return

@@ -1,0 +1,69 @@
+"""No policy request may follow from a record that must be skipped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from mta_sts_lab.events import AnyFact, DnsAnswered, MessageInjected
+from mta_sts_lab.model import Case, Grade, Policy, PolicyRequests, World
+
+from tests.judge.stories import CASES, ENFORCE, Line, changed, policy_facts, record, resisted, taken_in, verdict
+
+REASON = "policy-requested-on-invalid-record"
+VALID = ("v=STSv1; id=1;",)
+
+
+def _attacked(*answers: tuple[str, ...], base: Case | None = None, fetch: bool = True) -> list[tuple[Grade, str, str]]:
+    """Judge a sender that gets some TXT answers while it is attacked, and fetches the policy again."""
+    ask, *request = policy_facts(ENFORCE)
+    assert isinstance(ask, DnsAnswered)
+    looks: list[AnyFact] = [msgspec.structs.replace(ask, answers=answer) for answer in answers]
+    again = [msgspec.structs.replace(fact, session="again") if hasattr(fact, "session") else fact for fact in request]
+    story = resisted()
+    spot = next(n for n, line in enumerate(story) if line[1] == "attack" and isinstance(line[2], MessageInjected))
+    between: list[Line] = [(ENFORCE, "attack", fact) for fact in [*looks, *(again if fetch else [])]]
+    case = base or changed(CASES[ENFORCE], "attack", expect=_kept())
+    made = record(
+        [*story[: spot + 1], *between, *story[spot + 1 :]], taken_in(), cases=(case, CASES["starttls/strip[absent]"])
+    )
+    return [(one.grade, one.obligation, one.reason) for one in verdict(made).judgements if one.step == "attack"]
+
+
+def _kept() -> object:
+    expect = CASES[ENFORCE].steps[1].expect
+    assert expect is not None
+    return replace(expect, obligation="STS-3.1-13")
+
+
+@pytest.mark.parametrize(
+    ("answers", "obligation"),
+    [
+        ([("v=STSv1; id=2019-04-29;",)], "STS-3.1-12"),
+        ([("v=STSv1; id=1;", "v=STSv1; id=2;")], "STS-3.1-11"),
+        ([VALID], ""),
+        ([VALID, ("v=STSv1; id=2019-04-29;",)], ""),
+        ([], ""),
+        ([()], ""),
+    ],
+)
+def test_a_request_follows_from_a_valid_record_only(answers: list[tuple[str, ...]], obligation: str) -> None:
+    found = [one for one in _attacked(*answers) if one[2] == REASON]
+    assert found == ([(Grade.FAIL, obligation, REASON)] if obligation else [])
+
+
+def test_where_the_scenario_counts_the_requests_they_are_judged_once() -> None:
+    expect = CASES[ENFORCE].steps[1].expect
+    assert expect is not None
+    counting = replace(expect, policy_requests=PolicyRequests("STS-3.1-12", most=0))
+    found = _attacked(("v=STSv1; id=2-1;",), base=changed(CASES[ENFORCE], "attack", expect=counting))
+    assert REASON not in {reason for _, _, reason in found}
+    assert (Grade.FAIL, "STS-3.1-12", "requested-too-often") in found
+
+
+def test_a_hold_by_a_policy_that_was_fetched_again_proves_no_cache() -> None:
+    assert (Grade.INFO, "STS-3.1-13", "held-by-a-policy-fetched-again") in _attacked(VALID)
+    assert (Grade.PASS, "STS-3.1-13", "deferred") in _attacked(VALID, fetch=False)
+    broken = changed(CASES[ENFORCE], "attack", expect=_kept(), world=World(policy=Policy(lines=("version: STSv1",))))
+    assert (Grade.PASS, "STS-3.1-13", "deferred") in _attacked(VALID, base=broken), "what was fetched is no policy"

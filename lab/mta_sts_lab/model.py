@@ -131,6 +131,10 @@ class MxHost:
     reachable: bool = True
     #: Seconds from a connection to the greeting.
     greets_after: float = 0.0
+    #: Whether its name has an address in DNS.
+    address: bool = True
+    #: How many TLS 1.3 session tickets it sends behind each handshake. None of them can be used again.
+    session_tickets: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,8 @@ class Policy:
     #: The body line by line, for bodies that are wrong on purpose; `{mode}`, `{max_age}` and `{mx}` (a pattern; such a
     #: line is repeated for each) are filled in. Empty means the canonical body.
     lines: tuple[str, ...] = ()
+    #: Whether the last line of the body has a line end, which the grammar leaves free.
+    last_line_end: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.reference.flaws import parse_flaws
+from mta_sts_lab.reference.flaws import Flaws, parse_flaws
 from mta_sts_lab.reference.policy import (
     LONGEST_MAX_AGE,
     NoPolicyRecord,
@@ -139,7 +139,7 @@ def test_any_pattern_allows() -> None:
     policy = Policy("enforce", 1, ("a.example", "*.b.example"), ())
     assert policy.allows("X.b.example.")
     assert not policy.allows("b.example")
-    assert policy.allows("b.example", any_depth=True)
+    assert policy.allows("b.example", Flaws(matches_wildcards_at_any_depth=True))
 
 
 @pytest.mark.parametrize(

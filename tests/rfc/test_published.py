@@ -106,3 +106,9 @@ def test_an_id_changes_with_the_revision_and_with_nothing_else() -> None:
     assert policy_id(Policy(mode="none", max_age=1, mx=("x",)), "c0ffee.example") == first
     assert policy_id(Policy(revision=2), "c0ffee.example") != first
     assert policy_id(Policy(), "beef.example") != first
+
+
+def test_the_last_line_may_have_no_line_end() -> None:
+    ended = policy_body(Policy(), "enforce", ["mx1.d.example"])
+    assert ended.endswith(b"\r\n")
+    assert policy_body(Policy(last_line_end=False), "enforce", ["mx1.d.example"]) == ended.removesuffix(b"\r\n")

@@ -321,3 +321,11 @@ async def test_a_failed_start_leaves_nothing_behind(authority: Authority) -> Non
     await first.close()
     second = await Internet.open(network, authority, Recorder())
     await second.close()
+
+
+async def test_a_host_without_an_address_is_named_all_the_same(internet: Internet) -> None:
+    world = await internet.add_case(case_of(World(mx=(MxHost("mx1", address=False), MxHost("mx2", 20)))))
+    domain = world.domain
+    assert await texts(internet, domain, "MX") == [f"10 mx1.{domain}", f"20 mx2.{domain}"]
+    assert await texts(internet, f"mx1.{domain}", "A") == []
+    assert await texts(internet, f"mx2.{domain}", "A") == [world.mx[1].address]

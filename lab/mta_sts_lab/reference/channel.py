@@ -64,6 +64,12 @@ class Channel:
         """The version in use, such as TLSv1.3; empty in clear."""
         return (self._tls.version() or "") if self._tls is not None else ""
 
+    @property
+    def has_ticket(self) -> bool:
+        """Whether the peer has sent a session ticket."""
+        session = self._tls.session if self._tls is not None else None
+        return session is not None and session.has_ticket
+
     def peer_certificate(self) -> bytes:
         """The peer's certificate in DER; empty in clear."""
         return (self._tls.getpeercert(binary_form=True) or b"") if self._tls is not None else b""

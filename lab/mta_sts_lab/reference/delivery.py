@@ -11,6 +11,7 @@ from mta_sts_lab.reference.policy import Policy
 from mta_sts_lab.reference.report_counts import NO_POLICY, ReportCounts, SessionTally, applied
 from mta_sts_lab.reference.report_record import ReportRecords
 from mta_sts_lab.reference.resolver import (
+    NO_ADDRESS,
     NoRoute,
     Resolver,
     find_addresses,
@@ -28,6 +29,7 @@ from mta_sts_lab.reference.session import (
     is_self_signed,
 )
 from mta_sts_lab.reference.smtp_client import Envelope
+from mta_sts_lab.reference.tls import WRONG_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Delivery:
     log: Callable[[str], None]
     #: Only for the flaw that gives in at a retry: whose mail was held for the sake of a certificate.
     _refused_before: set[str] = field(default_factory=set, init=False)
+    #: Only for the flaw that remembers broken handshakes: the hosts that had one.
+    _broken_before: set[str] = field(default_factory=set, init=False)
 
     async def deliver(self, envelope: Envelope) -> Result:
         """Try everything once. The policy's TXT record is asked for each time, so also before mail is returned."""
@@ -162,17 +166,28 @@ class Delivery:
         """Try the hosts in order until one takes the message or refuses it for good."""
         problems: list[str] = []
         blocked = False
+        if policy is not None and self.flaws.holds_when_a_host_is_unlisted:
+            unlisted = [host for host in hosts if not policy.allows(host)]
+            if unlisted and policy.mode == "enforce":
+                return Deferred(f"{unlisted[0]} is not in the policy of {domain}")
         for host in hosts:
             result = await self._to_host(envelope, domain, host, policy, tally)
             if not isinstance(result, _Unused):
                 return result
             problems.append(result.reason)
             blocked = blocked or result.blocked
-            if blocked and self.flaws.no_fail_over:
+            if (blocked and self.flaws.no_fail_over) or self._stops_at(result):
                 break
-        if blocked and self.flaws.bounces_instead_of_deferring:
+        if blocked and (self.flaws.bounces_instead_of_deferring or self.flaws.bounces_after_looking):
             return Failed("; ".join(problems), "5.7.10")
         return Deferred("; ".join(problems))
+
+    def _stops_at(self, unused: _Unused) -> bool:
+        """Flaws: whether a host that was out of order is the last one that is tried."""
+        flaws = self.flaws
+        if unused.blocked:
+            return False
+        return flaws.tries_first_host_only or (flaws.gives_up_without_address and unused.reason.endswith(NO_ADDRESS))
 
     async def _to_host(
         self, envelope: Envelope, domain: str, host: str, policy: Policy | None, tally: SessionTally
@@ -181,7 +196,7 @@ class Delivery:
             # RFC 8460 has no result type of its own for this.
             reason = f"{host} is not in the policy of {domain}"
             tally.failed("validation-failure", host, reason=reason)
-            if policy.mode == "enforce":
+            if policy.mode == "enforce" and not self.flaws.trusts_unlisted_host:
                 return _Unused(reason, blocked=True)
         addresses = await find_addresses(self.resolver, host)
         if isinstance(addresses, str):
@@ -190,7 +205,7 @@ class Delivery:
         blocked = False
         for address in addresses:
             try:
-                accepted = await self._to_address(envelope, Destination(host, address), policy, tally)
+                accepted = await self._to_address(envelope, Destination(host, address, domain), policy, tally)
             except Rejected as rejected:
                 if rejected.permanent:
                     return Failed(str(rejected))
@@ -210,7 +225,7 @@ class Delivery:
     def _matches(self, policy: Policy, host: str) -> bool:
         if self.flaws.skips_mx_match:
             return True
-        return policy.allows(host, any_depth=self.flaws.matches_wildcards_at_any_depth)
+        return policy.allows(host, self.flaws)
 
     async def _to_address(
         self, envelope: Envelope, to: Destination, policy: Policy | None, tally: SessionTally
@@ -226,7 +241,7 @@ class Delivery:
             self.log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
             if policy.mode == "testing" and not self.flaws.demands_tls_of_everybody:
                 return await self.sessions.opportunistic(envelope, to)
-            return await self._after_violation(envelope, to, failure)
+            return await self._after_violation(envelope, to, policy, failure)
         except (Rejected, Unreachable) as trouble:
             if trouble.secured:
                 tally.succeeded()
@@ -237,8 +252,20 @@ class Delivery:
             tally.succeeded()
         return accepted
 
-    async def _after_violation(self, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
+    async def _after_violation(
+        self, envelope: Envelope, to: Destination, policy: Policy, failure: Unprotected
+    ) -> Accepted:
         """Under enforce nothing more is said to this host: always raises, unless a flaw knows better."""
+        if self.flaws.retries_without_verification and failure.verify_code is not None:
+            return await self.sessions.opportunistic(envelope, to)
+        if self.flaws.compares_first_label_alone and failure.verify_code == WRONG_NAME:
+            return await self.sessions.to_named(envelope, to, lambda name: name.split(".")[0] == to.host.split(".")[0])
+        if self.flaws.compares_certificate_with_policy and failure.verify_code == WRONG_NAME:
+            return await self.sessions.to_named(envelope, to, policy.allows)
+        if self.flaws.clears_after_broken_handshake and failure.handshake:
+            if to.host in self._broken_before:
+                return await self.sessions.clear(envelope, to)
+            self._broken_before.add(to.host)
         if self.flaws.retries_in_clear and failure.handshake:
             return await self.sessions.clear(envelope, to)
         if self.flaws.accepts_self_signed and is_self_signed(failure):

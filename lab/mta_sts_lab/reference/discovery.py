@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.https_client import PolicyFetcher, PolicyProblem
+from mta_sts_lab.reference.https_client import TIMED_OUT, PolicyFetcher, PolicyProblem
 from mta_sts_lab.reference.policy import (
     NoPolicyRecord,
     Policy,
@@ -115,6 +115,8 @@ class Discovery:
     flaws: Flaws
     log: Callable[[str], None]
     _pauses: dict[str, _Pause] = field(default_factory=dict, init=False)
+    #: Only for the flaw that falls back: the policies before those of mode none.
+    _older: dict[str, Policy] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -138,6 +140,8 @@ class Discovery:
 
     def _unexpired(self, domain: str) -> CachedPolicy | None:
         cached = self.cache.get(domain)
+        if cached and self.flaws.drops_policies_after_an_hour and self.clock.now() >= cached.fetched_at + 3600:
+            return None
         if cached is None or self.clock.now() < cached.expires_at or self.flaws.ignores_max_age:
             return cached
         return None
@@ -146,9 +150,11 @@ class Discovery:
         self, domain: str, record: NoPolicyRecord | LookupFailure, cached: CachedPolicy | None
     ) -> Discovered:
         """No usable record: a cached policy goes on to hold (RFC 8461, sections 3.1 and 3.3)."""
-        if cached is None:
-            return Discovered(None)
         failed = isinstance(record, LookupFailure)
+        if cached is None:
+            return Discovered(None, hold=failed and self.flaws.holds_when_lookup_fails)
+        if self.flaws.falls_back_to_older_policy and cached.policy.mode == "none":
+            return Discovered(self._older.get(domain))
         if self.flaws.drops_cache_on_lookup_failure if failed else self.flaws.drops_cache_without_record:
             self.cache.drop(domain)
             return Discovered(None)
@@ -161,10 +167,13 @@ class Discovery:
         if isinstance(fresh, Policy):
             if self.flaws.ignores_none and fresh.mode == "none" and cached is not None:
                 return Discovered(cached.policy)
+            if cached is not None and fresh.mode == "none":
+                self._older[domain] = cached.policy
             self.cache.put(CachedPolicy(domain, record.id, self.clock.now(), fresh))
             return Discovered(fresh)
         if cached is None:
-            return Discovered(None, fresh, hold=self.flaws.holds_without_policy)
+            stalled = fresh.reason == TIMED_OUT and self.flaws.holds_while_policy_host_stalls
+            return Discovered(None, fresh, hold=stalled or self.flaws.holds_without_policy)
         if self.flaws.drops_cache_when_refresh_fails:
             self.cache.drop(domain)
             return Discovered(None, fresh)

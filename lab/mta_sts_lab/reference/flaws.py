@@ -39,6 +39,8 @@ class Flaws:
     matches_wildcards_at_any_depth: bool = _flaw(
         "STS-4.1-02", "a wildcard matches any number of labels, none at all too"
     )
+    matches_suffix_without_dot: bool = _flaw("STS-4.1-03", "a wildcard matches any name that ends like it, dot or not")
+    trusts_unlisted_host: bool = _flaw("STS-5-01", "a host that the policy does not list gets mail for its certificate")
     testing_as_enforce: bool = _flaw("STS-5-05", "mode testing holds mail as mode enforce does")
     testing_as_none: bool = _flaw("STS-5-04", "mode testing is neither validated nor reported")
     none_as_enforce: bool = _flaw("STS-5-06", "mode none holds mail as mode enforce does")
@@ -54,6 +56,13 @@ class Flaws:
     takes_bytes_before_tls: bool = _flaw(
         "STLS-6-06", "octets behind the 220, before TLS, are read as replies inside it"
     )
+    sends_clear_after_454: bool = _flaw("STLS-4-02", "if STARTTLS is answered with 454, mail goes on in clear text")
+    clears_after_broken_handshake: bool = _flaw(
+        "STS-5-03", "a host whose handshake broke is spoken to in clear at the next attempt"
+    )
+    goes_on_after_broken_handshake: bool = _flaw("STLS-4-04", "after a broken handshake EHLO is said on in clear")
+    keeps_extensions_from_clear: bool = _flaw("STLS-4.2-01", "extensions offered before TLS are used inside it")
+    breaks_on_session_tickets: bool = _flaw("STLS-6-02", "a session in which the host sends tickets is given up")
     accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
     sends_no_server_name: bool = _flaw("STS-7.1-03", "the TLS client hello to an MX host names no server (no SNI)")
     writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")
@@ -68,10 +77,26 @@ class Flaws:
     accepts_not_yet_valid: bool = _flaw("PKIX-6.1.3-01", "an MX certificate is accepted before its first day")
     refuses_wildcard_certificates: bool = _flaw("ID-6.3-03", "a wildcard certificate that covers the MX is refused")
     accepts_wrong_name: bool = _flaw("STS-4.2-03", "an MX certificate for any name is accepted")
+    compares_first_label_alone: bool = _flaw(
+        "ID-6.3-01", "of the name in an MX certificate the first label counts alone"
+    )
+    compares_certificate_with_policy: bool = _flaw(
+        "STS-4.2-03", "an MX certificate counts if it is for any host that the policy lists"
+    )
+    takes_wildcards_of_domain_alone: bool = _flaw("STS-4.2-04", "a wildcard certificate counts below the domain alone")
+    retries_without_verification: bool = _flaw(
+        "STS-5-02", "an MX host with a bad certificate is tried again without care"
+    )
     accepts_common_name: bool = _flaw("STS-4.2-03", "the subject's common name counts where there is no SAN")
 
     # Several hosts, retries, the queue
     no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")
+    tries_first_host_only: bool = _flaw("SMTP-5.1-06", "if an MX host cannot be reached, the next one is not tried")
+    gives_up_without_address: bool = _flaw("SMTP-5.1-06", "one MX host without an address stops all mail to a domain")
+    holds_when_a_host_is_unlisted: bool = _flaw(
+        "STS-5.1-03", "one MX host outside the policy stops all mail to a domain"
+    )
+    bounces_after_looking: bool = _flaw("STS-5-08", "mail that the policy blocks is returned after a look into DNS")
     bounces_instead_of_deferring: bool = _flaw("STS-5-07", "mail that the policy blocks is returned at once")
     loses_message: bool = _flaw("SMTP-4.5.4.1-01", "mail that should be kept for a retry is thrown away")
     delivers_twice: bool = _flaw("SMTP-4.5.4.1-01", "a delivered message stays in the queue and is delivered once more")
@@ -89,18 +114,29 @@ class Flaws:
     ignores_media_type: bool = _flaw("STS-3.2-02", "a policy counts whatever the media type is")
     demands_crlf: bool = _flaw("STS-3.2-04", "a policy with lines that end in LF alone is not valid")
     reads_modes_in_any_case: bool = _flaw("STS-3.2-07", "the mode of a policy counts in capitals, too")
+    refuses_media_type_parameters: bool = _flaw("STS-3.2-03", "text/plain with a charset is not text/plain")
+    keeps_blanks_of_values: bool = _flaw("STS-3.2-05", "a policy needs one blank behind a colon and none at the end")
+    loses_unended_line: bool = _flaw("STS-3.2-05", "the last line of a policy is lost if it has no line end")
+    accepts_any_policy_version: bool = _flaw("STS-3.2-06", "a policy counts whatever its version is, also without one")
+    accepts_policy_without_mx: bool = _flaw("STS-3.2-10", "a policy of mode enforce is valid without any mx")
+    refuses_none_without_mx: bool = _flaw("STS-3.2-10", "a policy of mode none is not valid without any mx")
+    demands_order_of_fields: bool = _flaw("STS-3.2-18", "a policy counts only if it begins with its version")
     refuses_unknown_policy_fields: bool = _flaw("STS-3.2-15", "a policy with a field of another name is not valid")
     last_duplicate_wins: bool = _flaw("STS-3.2-16", "of repeated fields the last counts, not the first")
     accepts_bad_policy_host: bool = _flaw("STS-3.3-02", "the policy host may show any certificate")
     accepts_policy_host_expired: bool = _flaw("STS-3.3-03", "the policy host may show an expired certificate")
     accepts_policy_host_wrong_name: bool = _flaw("STS-3.3-01", "the policy host's certificate may be for another name")
     accepts_policy_host_common_name: bool = _flaw("STS-3.3-04", "the policy host's common name counts without a SAN")
+    holds_when_lookup_fails: bool = _flaw("STS-3.3-15", "mail is held when the first look-up of the record fails")
+    holds_while_policy_host_stalls: bool = _flaw("STS-3.3-15", "mail waits for a policy host that says nothing")
     holds_without_policy: bool = _flaw("STS-3.3-15", "mail is held when the first fetch of a policy fails")
 
     # The policy cache
     drops_cache_without_record: bool = _flaw("STS-3.1-13", "a cached policy is dropped when the TXT record is unusable")
     drops_cache_on_lookup_failure: bool = _flaw("STS-3.3-16", "a cached policy is dropped when the TXT lookup fails")
     drops_cache_when_refresh_fails: bool = _flaw("STS-3.3-16", "a cached policy is dropped when a fetch fails")
+    drops_policies_after_an_hour: bool = _flaw("STS-3.3-16", "a cached policy is forgotten after an hour")
+    falls_back_to_older_policy: bool = _flaw("STS-8.3-01", "without a record the policy before mode none comes back")
     never_refetches: bool = _flaw("STS-3.1-05", "a cached policy is not replaced before it expires, whatever the id")
     refetches_on_every_message: bool = _flaw("STS-3-01", "every message fetches the policy under an unchanged id")
     ignores_max_age: bool = _flaw("STS-3.2-09", "a cached policy never expires")

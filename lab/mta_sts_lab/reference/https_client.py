@@ -94,6 +94,10 @@ LARGEST_BODY = 64 * 1024
 _MOST_REDIRECTS = 3
 
 
+#: Why there is no policy where its host says nothing for too long.
+TIMED_OUT = "timed out"
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyProblem:
     """Why there is no fresh policy. `result_type` is that of RFC 8460, section 4.3.2.2."""
@@ -119,7 +123,7 @@ class PolicyFetcher:
         except aiohttp.ClientConnectorSSLError as error:
             return PolicyProblem("sts-policy-fetch-error", f"TLS failed: {error.strerror or error}")
         except TimeoutError:
-            return PolicyProblem("sts-policy-fetch-error", "timed out")
+            return PolicyProblem("sts-policy-fetch-error", TIMED_OUT)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return PolicyProblem("sts-policy-fetch-error", str(error) or type(error).__name__)
         if isinstance(body, PolicyProblem):
@@ -150,7 +154,9 @@ class PolicyFetcher:
         if response.status != 200 and not self.flaws.ignores_http_status:
             return PolicyProblem("sts-policy-fetch-error", f"HTTP status {response.status}")
         # Parameters, a charset say, are ignored (RFC 8461, section 3.2).
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        media_type = response.headers.get("Content-Type", "").strip().lower()
+        if not self.flaws.refuses_media_type_parameters:
+            media_type = media_type.partition(";")[0].strip()
         if media_type != "text/plain" and not self.flaws.ignores_media_type:
             return PolicyProblem("sts-policy-fetch-error", f"media type {media_type or 'missing'}, not text/plain")
         body = bytearray()

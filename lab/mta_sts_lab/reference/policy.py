@@ -35,9 +35,11 @@ class Policy:
     mx: tuple[str, ...]
     lines: tuple[str, ...]
 
-    def allows(self, host: str, *, any_depth: bool = False) -> bool:
-        """Whether an MX name matches one of the patterns. `any_depth` is a flaw of wildcard matching."""
-        return any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)
+    def allows(self, host: str, flaws: Flaws = NO_FLAWS) -> bool:
+        """Whether an MX name matches one of the patterns."""
+        any_depth, any_name = flaws.matches_wildcards_at_any_depth, flaws.matches_suffix_without_dot
+        alike = any_name and any(one.startswith("*.") and host.endswith(one[2:]) for one in self.mx)
+        return alike or any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)
 
 
 def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
@@ -53,12 +55,16 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
     if flaws.demands_crlf and text.count("\n") != text.count("\r\n"):
         raise PolicyInvalid("a line ends in LF alone")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    if lines[-1] == "":
+    if lines[-1] == "" or flaws.loses_unended_line:
         lines.pop()
+    if flaws.demands_order_of_fields and not lines[0].startswith("version:"):
+        raise PolicyInvalid("the version is not in the first line")
     known: dict[str, str] = {}
     patterns: list[str] = []
     for number, line in enumerate(lines, start=1):
         name, value = _field(line, number)
+        if flaws.keeps_blanks_of_values and line != f"{name}: {value}":
+            raise PolicyInvalid(f"line {number} has other blanks than one behind the colon")
         if name == "mx":
             patterns.append(value)
         elif flaws.refuses_unknown_policy_fields and name not in _FIELDS:
@@ -67,7 +73,9 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
             known[name] = value
     if flaws.reads_modes_in_any_case and "mode" in known:
         known["mode"] = known["mode"].lower()
-    return _policy(known, patterns, lines)
+    if flaws.accepts_any_policy_version:
+        known["version"] = "STSv1"
+    return _policy(known, patterns, lines, flaws)
 
 
 def matches(pattern: str, host: str, *, any_depth: bool = False) -> bool:
@@ -90,7 +98,7 @@ def _field(line: str, number: int) -> tuple[str, str]:
     return name, value
 
 
-def _policy(known: dict[str, str], patterns: list[str], lines: list[str]) -> Policy:
+def _policy(known: dict[str, str], patterns: list[str], lines: list[str], flaws: Flaws) -> Policy:
     for name in _FIELDS:
         if name not in known:
             raise PolicyInvalid(f"there is no {name}")
@@ -100,7 +108,8 @@ def _policy(known: dict[str, str], patterns: list[str], lines: list[str]) -> Pol
         raise PolicyInvalid(f"unknown mode {known['mode'][:40]!r}")
     if _MAX_AGE.fullmatch(known["max_age"]) is None:
         raise PolicyInvalid(f"max_age is no number of seconds: {known['max_age'][:40]!r}")
-    if not patterns and known["mode"] != "none":
+    needs_none = flaws.accepts_policy_without_mx or (known["mode"] == "none" and not flaws.refuses_none_without_mx)
+    if not patterns and not needs_none:
         raise PolicyInvalid("there is no mx")
     for pattern in patterns:
         if not _is_pattern(pattern):

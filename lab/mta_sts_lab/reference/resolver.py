@@ -36,6 +36,9 @@ LONGEST_ALIAS_CHAIN = 8
 
 TRIES = 2
 
+#: Why an MX host cannot be used whose name has no address.
+NO_ADDRESS = "has no address"
+
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
@@ -236,7 +239,7 @@ async def find_addresses(resolver: Resolver, host: str) -> tuple[str, ...] | str
     answer = await resolver.addresses(host)
     if isinstance(answer, Found):
         return answer.values
-    return f"{host}: {answer.reason if isinstance(answer, LookupFailure) else 'has no address'}"
+    return f"{host}: {answer.reason if isinstance(answer, LookupFailure) else NO_ADDRESS}"
 
 
 def _route(domain: str, answer: Answer[MxRecord]) -> Route | NoRoute:

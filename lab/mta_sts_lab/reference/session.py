@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mta_sts_lab.reference.channel import HandshakeFailed
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope, Reply, SmtpBroken, SmtpClient, SmtpRefused, StarttlsRefused
-from mta_sts_lab.reference.tls import EXPIRED, SELF_SIGNED, WRONG_NAME, TlsContexts, covers, expired, self_signed
+from mta_sts_lab.reference.tls import (
+    EXPIRED,
+    SELF_SIGNED,
+    WRONG_NAME,
+    TlsContexts,
+    covers,
+    expired,
+    names_of,
+    self_signed,
+)
 from mta_sts_lab.world.network import Network, UnsafeAddress
 
 
@@ -51,10 +62,11 @@ class Unprotected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One address of one MX host. `address` is virtual."""
+    """One address of one MX host of a domain. `address` is virtual."""
 
     host: str
     address: str
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +104,7 @@ class Sessions:
             try:
                 await self._secure(client, to)
             except Unprotected as failure:
-                if self._goes_on_in_clear(client):
+                if self._goes_on_in_clear(client, failure):
                     return await self._hand_over(client, envelope, failure)
                 if not failure.handshake and self.flaws.sends_envelope_in_clear:
                     await self._leak(client, envelope)
@@ -139,6 +151,17 @@ class Sessions:
         finally:
             self._leave(client)
 
+    async def to_named(self, envelope: Envelope, to: Destination, fits: Callable[[str], bool]) -> Accepted:
+        """Flaw: deliver to a certificate one of whose names fits in another way; else raise `Unprotected`."""
+        client = await self._open(to)
+        try:
+            await self._encrypt(client, to)
+            if not any(map(fits, names_of(client.channel.peer_certificate()))):
+                raise Unprotected("certificate-host-mismatch", "no name fits", client.channel.local_address)
+            return await self._hand_over(client, envelope)
+        finally:
+            self._leave(client)
+
     async def leak_envelope(self, envelope: Envelope, to: Destination) -> None:
         """Flaw: say the envelope inside TLS that was never checked, and take it back."""
         client = await self._open(to)
@@ -169,7 +192,7 @@ class Sessions:
     async def _secure(self, client: SmtpClient, to: Destination) -> None:
         """Bring up TLS with a certificate that is valid for the host."""
         await self._handshake(client, to, verified=True)
-        problem = self.contexts.problem(client.channel.peer_certificate(), to.host)
+        problem = self.contexts.problem(client.channel.peer_certificate(), to.host, to.domain)
         if problem is not None:
             raise Unprotected(
                 _result_type(problem.code), problem.text, client.channel.local_address, verify_code=problem.code
@@ -190,10 +213,15 @@ class Sessions:
         try:
             if self.flaws.writes_starttls_argument:
                 await client.ask_in_vain(f"STARTTLS {to.host}")
+            offered = client.extensions if self.flaws.keeps_extensions_from_clear else {}
             await client.start_tls(context, name, keep_early=keep_early)
+            client.extensions_from_clear = offered
         except StarttlsRefused as error:
             raise Unprotected("starttls-not-supported", str(error), ours) from error
         except HandshakeFailed as error:
+            if self.flaws.goes_on_after_broken_handshake:
+                with contextlib.suppress(SmtpBroken):
+                    await client.ask_in_vain(f"EHLO {self.settings.hostname}")
             raise Unprotected(_result_type(error.verify_code), str(error), ours, error.verify_code) from error
         except SmtpBroken as error:
             raise Unprotected("validation-failure", str(error), ours) from error
@@ -205,11 +233,15 @@ class Sessions:
                 await client.ask_in_vain("STARTTLS")
         except (SmtpBroken, SmtpRefused) as error:
             raise Unreachable(f"{to.host}: inside TLS: {error}") from error
+        if self.flaws.breaks_on_session_tickets and client.channel.has_ticket:
+            raise Unreachable(f"{to.host}: something that is no SMTP came behind the handshake")
 
-    def _goes_on_in_clear(self, client: SmtpClient) -> bool:
-        """The two flaws of a sender that can do without STARTTLS although the policy says enforce."""
+    def _goes_on_in_clear(self, client: SmtpClient, failure: Unprotected) -> bool:
+        """The flaws of a sender that can do without STARTTLS although the policy says enforce."""
         if client.tls_attempted:
             return False
+        if self.flaws.sends_clear_after_454 and "answered 454" in failure.reason:
+            return True
         if client.offers_starttls:
             return self.flaws.sends_clear_when_starttls_refused
         return self.flaws.sends_clear_without_starttls

@@ -78,6 +78,8 @@ class SmtpClient:
         self._seconds = seconds
         #: What the last EHLO reply offers: keyword in upper case, parameters. Empty after HELO.
         self.extensions: Mapping[str, str] = {}
+        #: Flaw: what was offered before TLS and is used inside it.
+        self.extensions_from_clear: Mapping[str, str] = {}
         #: Whether a handshake was begun: after that there is no way back to clear text on this connection.
         self.tls_attempted = False
 
@@ -157,7 +159,8 @@ class SmtpClient:
     async def say_envelope(self, envelope: Envelope) -> None:
         """Say MAIL FROM and RCPT TO. Raises `SmtpRefused`."""
         await self._expect(f"MAIL FROM:<{envelope.sender}>", 250)
-        await self._expect(f"RCPT TO:<{envelope.recipient}>", 250, 251)
+        notify = " NOTIFY=NEVER" if "DSN" in self.extensions_from_clear else ""
+        await self._expect(f"RCPT TO:<{envelope.recipient}>{notify}", 250, 251)
 
     async def reset(self) -> None:
         """Say RSET, which forgets an envelope."""

@@ -16,12 +16,12 @@ from mta_sts_lab.reference.policy import matches
 
 def covers(der: bytes, host: str) -> bool:
     """Whether a subjectAltName DNS-ID names the host (RFC 9525, section 6.3). The common name never counts."""
-    return any(matches(name, host) for name in _names(der))
+    return any(matches(name, host) for name in names_of(der))
 
 
 def has_wildcard(der: bytes) -> bool:
     """Whether a subjectAltName DNS-ID of the certificate begins with a wildcard."""
-    return any(name.startswith("*.") for name in _names(der))
+    return any(name.startswith("*.") for name in names_of(der))
 
 
 def begun(der: bytes) -> bool:
@@ -44,7 +44,7 @@ def self_signed(der: bytes) -> bool:
     return True
 
 
-def _names(der: bytes) -> list[str]:
+def names_of(der: bytes) -> list[str]:
     """The certificate's subjectAltName DNS-IDs; none if it has no such extension that can be read."""
     try:
         extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -88,13 +88,15 @@ class TlsContexts:
         """The name for the client hello: the MX host's (RFC 8461, section 7.1)."""
         return None if self.flaws.sends_no_server_name else host
 
-    def problem(self, der: bytes, host: str) -> Problem | None:
+    def problem(self, der: bytes, host: str, domain: str = "") -> Problem | None:
         """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws."""
         flaws = self.flaws
         by_hand = flaws.sends_no_server_name or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
-        if flaws.refuses_wildcard_certificates and has_wildcard(der):
+        below_domain = host.partition(".")[2] == domain
+        refuses = flaws.refuses_wildcard_certificates or (flaws.takes_wildcards_of_domain_alone and not below_domain)
+        if refuses and has_wildcard(der):
             return Problem(WRONG_NAME, f"a wildcard is not {host}")
         if (flaws.accepts_expired or flaws.accepts_untrusted) and not begun(der):
             return Problem(NOT_YET_VALID, "the certificate is not yet valid")

@@ -45,7 +45,7 @@ def policy_body(policy: Policy, mode: str, mx_patterns: Sequence[str]) -> bytes:
     for line in lines:
         known = line.replace("{mode}", mode).replace("{max_age}", str(policy.max_age))
         filled += [known.replace("{mx}", pattern) for pattern in mx_patterns] if "{mx}" in known else [known]
-    return "".join(f"{line}\r\n" for line in filled).encode()
+    return ("\r\n".join(filled) + ("\r\n" if policy.last_line_end else "")).encode()
 
 
 def served_policy(world: World, mode: str, domain: str) -> bytes:

@@ -278,8 +278,10 @@ class CaseWorld:
             yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
         # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and
         # now finds no address, would return the message, and be blamed for it (seen with Postfix).
+        nameless = {host.name for mx, host in zip(world.mx, self.mx, strict=True) if not mx.address}
         for host in self._hosts.values():
-            yield Record(host.name, "A", host.address)
+            if host.name not in nameless:
+                yield Record(host.name, "A", host.address)
         if self._wants_reports:
             # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
             yield from report_records(self.domain, world.reports, [host.name for host in self.mx])

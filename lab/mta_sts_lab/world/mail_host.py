@@ -161,6 +161,7 @@ class SmtpSession(SMTP):
             self._services.certificates,
             lambda sni: self._host.choose_credentials(self._settings, sni),
             Witness(self._services.recorder, self._accepted.session, self._accepted.case),
+            session_tickets=self._settings.session_tickets,
         )
         self._tls = tls
         self._tls_protocol = tls  # type: ignore[assignment]  # aiosmtpd only reads its `_extra`

@@ -65,6 +65,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         choose: ChooseCredentials,
         witness: Witness,
         alpn: Sequence[str] | None = None,
+        session_tickets: int = 0,
     ) -> None:
         self.sni = ""
         self.shown: Credentials | None = None
@@ -82,6 +83,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         self._error: ssl.SSLError | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._context = context_without_certificate(alpn, self._on_client_hello)
+        self._context.num_tickets = session_tickets
         self._ssl = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         super().__init__(extra={"sslcontext": self._context, "ssl_object": self._ssl})
 

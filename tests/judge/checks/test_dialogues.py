@@ -52,6 +52,16 @@ def test_what_is_said_otherwise_is_found(facts: list[AnyFact], obligation: str, 
     assert _obligations(found) == {obligation}
 
 
+@pytest.mark.parametrize(("line", "wrong"), [("EHLO a", True), ("MAIL FROM:<a@b>", True), ("QUIT", False)])
+def test_a_connection_without_its_handshake_is_dropped(line: str, wrong: bool) -> None:
+    go_ahead = _said("220 2.0.0 Ready", False, speaker="mx")
+    found = _found(_said("STARTTLS", False), go_ahead, _said(line, False))
+    assert _obligations(found) >= ({"STLS-4-04"} if wrong else set())
+    assert ("went-on-without-tls" in reasons(found)) is wrong
+    refused = _said("454 4.7.0 Not now", False, speaker="mx")
+    assert "went-on-without-tls" not in reasons(_found(_said("STARTTLS", False), refused, _said(line, False)))
+
+
 def test_only_the_targets_own_words_count() -> None:
     relayed = _said("STARTTLS again", False, session="behind-the-attacker")
     assert _found(relayed, _said("STARTTLS x", False, speaker="mx")).grade is Grade.PASS

@@ -18,6 +18,7 @@ from mta_sts_lab.rfc.domain_names import POLICY_PATH
 REQUEST_FORM = "STS-3.2-01"
 CONDITIONAL = "STS-3.3-10"
 STARTTLS_ARGUMENT = "STLS-4-01"
+DROPPED_WITHOUT_TLS = "STLS-4-04"
 EHLO_INSIDE_TLS = "STLS-4.2-02"
 STARTTLS_INSIDE_TLS = "STLS-4.2-03"
 
@@ -61,6 +62,28 @@ def starttls_dialogue(view: CaseView) -> Iterator[Judgement]:
     if odd:
         expected, line = "EHLO first inside TLS", odd[0][1].line
         yield _broken(view, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, odd)
+
+
+@check(scope=Scope.CASE, obligations=(DROPPED_WITHOUT_TLS,))
+def connection_dropped_without_handshake(view: CaseView) -> Iterator[Judgement]:
+    """RFC 3207, section 4: a client that cannot begin TLS after the 220 drops the connection. It may say QUIT first."""
+    went_on = []
+    targets = {fact.session for _, fact in _said_by_the_target(view)}
+    asked: set[str] = set()
+    allowed: set[str] = set()
+    for event, fact in view.facts.of_kind(SmtpSaid):
+        if fact.session not in targets or fact.secured:
+            continue
+        if fact.speaker != "sender":
+            allowed |= {fact.session} & asked if fact.line.startswith("220") else set()
+            asked.discard(fact.session)
+        elif fact.session in allowed and not fact.line.upper().startswith("QUIT"):
+            went_on.append((event, fact))
+        elif fact.line.upper().startswith("STARTTLS"):
+            asked.add(fact.session)
+    if went_on:
+        expected = "a connection that is dropped when no TLS comes of STARTTLS"
+        yield _broken(view, DROPPED_WITHOUT_TLS, "went-on-without-tls", expected, went_on[0][1].line, went_on)
 
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:

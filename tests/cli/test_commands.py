@@ -185,7 +185,7 @@ WRONG = [
     (["show", "starttls/strip[enforcing]"], 5, "did you mean starttls/strip[enforce]"),
     (["demo", "stripp"], 5, "did you mean"),
     (["demo", "strip", "--mode", "bogus"], 2, "the modes are"),
-    (["demo", "strip", "--vector", "bogus"], 2, "has no vector 'bogus'"),
+    (["demo", "strip", "--vector", "bogus"], 2, "has no vector 'bogus'; it has none: leave out --vector"),
     (["requirements", "STS-5-003"], 2, "did you mean STS-5-03"),
     (["judge", "no-such-run"], 2, "there are no runs in runs/"),
     (["judge", "x" * 5000], 2, "no record of a run there"),

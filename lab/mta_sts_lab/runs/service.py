@@ -124,8 +124,8 @@ def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Sc
     (scenario,) = found
     cases = tuple(case.id for case in scenario.cases if case.vector == (vector or scenario.cases[0].vector))
     if not cases:
-        vectors = ", ".join(dict.fromkeys(case.vector for case in scenario.cases))
-        raise UsageError(f"{scenario.id} has no vector {vector!r}; it has {vectors}")
+        vectors = ", ".join(dict.fromkeys(case.vector for case in scenario.cases if case.vector))
+        raise UsageError(f"{scenario.id} has no vector {vector!r}; it has {vectors or 'none: leave out --vector'}")
     return scenario, cases
 
 

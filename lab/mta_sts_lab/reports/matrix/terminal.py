@@ -124,7 +124,7 @@ def _brief(matrix: Matrix, family: Family) -> list[RenderableType]:
 
 def _total(column: Column) -> RenderableType:
     text = escaped(f"{column.label}: ", "bold")
-    text.append(f"{column.totals.run} cases", style="none")
+    text.append(f"{column.totals.run} case{'s' if column.totals.run != 1 else ''}", style="none")
     for number, (_, grade, count) in enumerate(column.totals.counted):
         text.append(", " if number else ": ", style="none")
         word = grade.value if grade else "without a verdict"

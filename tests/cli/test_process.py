@@ -24,7 +24,7 @@ class TestInterrupted:
         [
             ('{"record":', signal.SIGINT),
             ("MessageInjected", signal.SIGTERM),
-            ("AttackFired", signal.SIGINT),
+            ("AttackFired", signal.SIGHUP),
             ('"step":"recover"', signal.SIGTERM),
         ],
     )
@@ -33,7 +33,7 @@ class TestInterrupted:
         until(process, lambda: on_record(shell.folder, moment))
         process.send_signal(number)
         answer = end(process)
-        message = answer.message(130)
+        message = answer.message(128 + number)
         assert answer.out == ""
         path = record_in(shell.folder)
         assert path is not None
@@ -70,7 +70,7 @@ class TestInterrupted:
         until(process, lambda: on_record(shell.folder, "MessageInjected"))
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        end(process).message(130)
+        end(process).message(143)
         path = record_in(shell.folder)
         assert path is not None
         assert read_record(path).footer.complete is False

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from mta_sts_lab.adapter_check.probes import is_probe
@@ -65,23 +64,15 @@ def play_with(selection: Iterable[str], inject: Callable[[pytest.MonkeyPatch], N
         return Played(play(catalogue(), catalogue().find(tuple(selection)), out))
 
 
-@cache
-def quiet(selection: tuple[str, ...]) -> Played:
-    """Play some cases without any fault, once."""
-    with TemporaryDirectory() as folder:
-        return play_with(selection, lambda _: None, Path(folder))
-
-
 def is_played(case: str) -> bool:
     """Whether these are names of a case: not of a probe before the run, nor of the lab itself."""
     return bool(case) and not is_probe(case)
 
 
-def unfair(faulty: Played, selection: tuple[str, ...]) -> dict[str, tuple[Grade, set[str]]]:
-    """Return the cases that a fault gave a verdict that they do not have without it and that is no excuse."""
-    before = quiet(selection).grades
+def unfair(faulty: Played) -> dict[str, tuple[Grade, set[str]]]:
+    """Return the cases with a verdict that the correct sender does not have without the fault, and that is no excuse."""
     return {
         case: (grade, faulty.reasons(case))
         for case, grade in faulty.grades.items()
-        if grade not in EXCUSED and grade is not before[case]
+        if grade not in (Grade.PASS, *EXCUSED)
     }

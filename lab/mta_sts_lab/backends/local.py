@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from mta_sts_lab.targets.contract import Target
 
 
+#: The signals that end a run in an orderly way.
+ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+#: So many are taken before the taking down is broken off.
+_MOST_SIGNALS = 2
+
+
 class LocalBackend(Backend):
     """A backend whose only own part is `start`, which starts the target in a world."""
 
@@ -42,24 +49,35 @@ class LocalBackend(Backend):
 
 
 def run_interruptibly(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in an event loop. SIGTERM cancels it, as Ctrl-C does.
+    """Run a coroutine in an event loop. Ctrl-C, SIGTERM and SIGHUP cancel it.
 
-    A signal handler must not raise, because that could interrupt any code of the loop. Raises `KeyboardInterrupt`.
+    A signal handler must not raise, because that could interrupt any code of the loop. A second signal is ignored while
+    everything is taken down; a third breaks that off. Raises `KeyboardInterrupt` with the number of the signal.
     """
+    came: list[int] = []
 
     async def working() -> None:
         task = asyncio.current_task()
         assert task is not None
-        if in_main_thread:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+        def stop(number: int) -> None:
+            came.append(number)
+            if len(came) == 1:
+                task.cancel()
+            elif len(came) > _MOST_SIGNALS:
+                raise KeyboardInterrupt(number)
+
+        for number, handler in before.items():
+            if handler != signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, stop, number)
         await work
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS} if in_main_thread else {}
     try:
         asyncio.run(working())
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        raise KeyboardInterrupt(*came[:1]) from None
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -22,7 +22,11 @@ class RunBroken(Exception):
 
 
 class Interrupted(Exception):
-    """The run was ended by Ctrl-C or SIGTERM. The message says what was kept."""
+    """The run was ended by Ctrl-C, SIGTERM or SIGHUP. The message says what was kept; `status` is the exit status."""
+
+    def __init__(self, message: str, status: int = INTERRUPTED) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def status_of(error: Exception) -> int | None:
@@ -48,8 +52,9 @@ def status_of(error: Exception) -> int | None:
         (AddressInUse, LAB_ERROR),
         (UnsafeAddress, LAB_ERROR),
         (TargetError, INCONCLUSIVE),
-        (Interrupted, INTERRUPTED),
     )
+    if isinstance(error, Interrupted):
+        return error.status
     return next((status for kind, status in kinds if isinstance(error, kind)), None)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.catalogue import Catalogue
-from mta_sts_lab.runs.errors import Interrupted, status_of
+from mta_sts_lab.runs.errors import INTERRUPTED, Interrupted, status_of
 from mta_sts_lab.runs.service import (
     RunRequest,
     RunResult,
@@ -62,7 +62,9 @@ def run_each(request: RunRequest, targets: Sequence[str], watched: Watched) -> I
             yield _run(one, watched(one.target, f"{number} of {len(requests)}"), catalogue)
         except (Interrupted, KeyboardInterrupt) as stop:
             left = ", ".join(targets[number - 1 :])
-            raise Interrupted(f"{str(stop) or 'interrupted'}; not played to the end: {left}") from None
+            said = str(stop) if isinstance(stop, Interrupted) else "interrupted"
+            status = stop.status if isinstance(stop, Interrupted) else INTERRUPTED
+            raise Interrupted(f"{said}; not played to the end: {left}", status) from None
 
 
 def command_for(command: Sequence[str], target: str) -> tuple[str, ...]:

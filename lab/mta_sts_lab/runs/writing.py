@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from mta_sts_lab.backends.local import ENDING_SIGNALS
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import RecordFile
@@ -122,22 +123,31 @@ def _written(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible(folder: Path) -> Iterator[None]:
-    """Raise `Interrupted` on Ctrl-C and on SIGTERM (which a cancelled CI job gets), so that a run cleans up."""
+    """Raise `Interrupted` on Ctrl-C, SIGTERM (from a cancelled CI job) and SIGHUP (from a terminal that is closed)."""
 
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # signals go to the main thread, whoever runs there
         return
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    for number, handler in before.items():
+        # What is ignored (by `nohup`, or by a shell for its background jobs) stays ignored.
+        if number != signal.SIGINT and handler != signal.SIG_IGN:
+            signal.signal(number, terminate)
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        for number in before:
+            # Everything is down: another Ctrl-C asks for nothing more.
+            signal.signal(number, signal.SIG_IGN)
+        status = 128 + int(stop.args[0] if stop.args else signal.SIGINT)
         if (folder / "record.jsonl").exists():
             what = f"what was played is in {folder}/, marked as incomplete"
         else:
             what = "nothing was played yet"
-        raise Interrupted(f"interrupted; everything was taken down; {what}") from None
+        raise Interrupted(f"interrupted; everything was taken down; {what}", status) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -30,6 +30,7 @@ from mta_sts_lab.backends.docker.engine import (
     sweep,
 )
 from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.backends.local import ENDING_SIGNALS
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
 from mta_sts_lab.backends.target_folder import TargetFolder
@@ -153,20 +154,19 @@ class _Site:
 
 @contextlib.contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM while something is created or removed in Docker."""
+    """Delay Ctrl-C, SIGTERM and SIGHUP while something is created or removed in Docker."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [(number, signal.signal(number, lambda number, _: came.append(number))) for number in numbers]
+    before = [(number, signal.signal(number, lambda number, _: came.append(number))) for number in ENDING_SIGNALS]
     try:
         yield
     finally:
         for number, handler in before:
             signal.signal(number, handler)
     if came:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(came[0])
 
 
 def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Site:

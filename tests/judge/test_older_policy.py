@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
-from mta_sts_lab.events import DnsAnswered, MessageInjected
+from mta_sts_lab.events import AnyFact, ClockAdvanced, DnsAnswered, MessageInjected, TargetRestarted
 from mta_sts_lab.model import Case, Grade, Policy, World
 
 from tests.judge.stories import CASES, DOMAIN, ENFORCE, Line, reasons, record, resisted, taken_in, verdict
@@ -61,3 +62,26 @@ def test_where_nothing_was_replaced_there_is_no_older_policy() -> None:
     leaking = verdict(record(taken_in(ENFORCE), taken_in()))
     assert leaking.grade is Grade.FAIL
     assert reasons(leaking) >= LEAKS - {"envelope-in-clear"}
+
+
+def _after(fact: AnyFact, story: list[Line]) -> list[Line]:
+    """Something befalls the target between the two steps."""
+    place = next(n for n, line in enumerate(story) if line[1] == "attack")
+    return [*story[:place], ("", "", fact), *story[place:]]
+
+
+@pytest.mark.parametrize(
+    ("case", "story"), [(RELAXED, resisted()), (TIGHTENED, taken_in(ENFORCE))], ids=["relaxed", "tightened"]
+)
+def test_what_had_expired_or_was_forgotten_excuses_nothing(case: Case, story: list[Line]) -> None:
+    cases = (case, CASES["starttls/strip[absent]"])
+    expired = verdict(record(_after(ClockAdvanced(seconds=604800), story), taken_in(), cases=cases))
+    assert "lived-by-an-older-policy" not in reasons(expired)
+    restart = _after(TargetRestarted(signal="KILL"), story)
+    kept = verdict(record(restart, taken_in(), cases=cases))
+    assert "lived-by-an-older-policy" in reasons(kept)
+    assert expired.grade is Grade.FAIL
+    made = record(restart, taken_in(), cases=cases)
+    about = replace(made.header.about, policy_cache="volatile")
+    made = replace(made, header=msgspec.structs.replace(made.header, about=about))
+    assert "lived-by-an-older-policy" not in reasons(verdict(made))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mta_sts_lab.events import (
-    ClockAdvanced,
     ConnectionAccepted,
     DnsAnswered,
     Event,
@@ -17,9 +16,9 @@ from mta_sts_lab.events import (
     SmtpSaid,
     StepBegan,
     StepEnded,
-    TargetRestarted,
 )
 from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, NO_PROTECTION, Protection, enforced
 from mta_sts_lab.model import Case, Mode, PolicyHost
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
@@ -163,12 +162,3 @@ class PoliciesInForce:
     def lasts(self, fetched: Fetched, until: float) -> bool:
         """Whether a policy's max_age had not passed by then, and the target was not restarted since its fetch."""
         return still_lasts(fetched.at, fetched.policy.max_age, until, self._of_run)
-
-
-def still_lasts(since: float, max_age: float, until: float, of_run: CaseFacts) -> bool:
-    """Whether what was fetched for some seconds lasts, by the target's clock, and could not be lost by a restart."""
-    restarts = of_run.of_kind(TargetRestarted)
-    if any(since < event.at <= until for event, _ in restarts):
-        return False
-    moved = sum(fact.seconds for event, fact in of_run.of_kind(ClockAdvanced) if since < event.at <= until)
-    return until - since + moved < max_age

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mta_sts_lab.events import Event, MessageInjected, StepBegan
+from mta_sts_lab.events import ClockAdvanced, Event, MessageInjected, StepBegan, TargetRestarted
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
-from mta_sts_lab.model import Case, Policy
+from mta_sts_lab.model import About, Case, Policy
 
 #: The advice that a sender does not follow that did not look since the policy was replaced.
 LOOKS_IN_TIME = "STS-10.2-01"
@@ -24,8 +24,12 @@ BEFORE_POLICY_CHECK = "STS-5-07"
 AFTER_POLICY_CHECK = "STS-5-08"
 
 
-def older_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> Policy | None:
-    """Return the policy that the target fetched last, if it was replaced before a message and not queried since."""
+def older_policy(case: Case, facts: CaseFacts, message: MessageFacts, of_run: CaseFacts, about: About) -> Policy | None:
+    """Return the policy that the target fetched last, if it was replaced before a message and not queried since.
+
+    One whose max_age had passed when the message came is none, nor one that a restart has taken from a sender without
+    a lasting cache.
+    """
     served = {step.name: step.world.policy for step in case.steps}
     fetched = facts.policy_fetched(message.until)
     held = served.get(fetched[-1].step) if fetched else None
@@ -35,7 +39,19 @@ def older_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> Policy 
     replaced = next((event.at for event in began if served.get(event.step) not in (None, held)), None)
     if replaced is None or any(replaced < event.at <= message.until for event in facts.policy_asked()):
         return None
-    return held
+    forgets = about.policy_cache != "persistent"
+    lasts = still_lasts(fetched[-1].at, held.max_age, message.injected, of_run, forgets=forgets)
+    return held if lasts else None
+
+
+def still_lasts(since: float, max_age: float, until: float, of_run: CaseFacts, *, forgets: bool = True) -> bool:
+    """Whether what was fetched for max_age seconds lasts, by the target's clock, and was not lost by a restart.
+
+    `forgets` says that a restart may lose it.
+    """
+    restarted = any(since < event.at <= until for event, _ in of_run.of_kind(TargetRestarted))
+    moved = sum(fact.seconds for event, fact in of_run.of_kind(ClockAdvanced) if since < event.at <= until)
+    return not (restarted and forgets) and until - since + moved < max_age
 
 
 @dataclass(frozen=True, slots=True)

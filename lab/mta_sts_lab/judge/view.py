@@ -161,7 +161,7 @@ class CaseView:
         return step.recovers and self._policy_is_kept()
 
     def _kept_a_laxer_policy(self, message: MessageFacts) -> bool:
-        older = older_policy(self.case, self.facts, message)
+        older = older_policy(self.case, self.facts, message, self.of_run, self.about)
         return older is not None and older.mode not in ("", Mode.ENFORCE.value)
 
     def _policy_is_kept(self) -> bool:

@@ -222,7 +222,7 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     if outcome is Outcome.DEFERRED and (there := _kept_back_there_too(view, step, outcome)):
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
         return _broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
-    if older_policy(view.case, view.facts, message) is not None:
+    if older_policy(view.case, view.facts, message, view.of_run, view.about) is not None:
         # That it would have waited until the older one expired was not seen: that is what the advice is about.
         return _broken(view, step, "lived-by-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
     reason = outcome.value
@@ -254,7 +254,7 @@ def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFa
     """No permanent failure before DNS was asked for a newer policy; see `mta_sts_lab.judge.policy_lookups`."""
     # What a policy asks for breaks a row of RFC 8461 where it is not done.
     forbidden = "deferred" in expect.outcome and expect.obligation.startswith("STS-")
-    older = older_policy(view.case, view.facts, message)
+    older = older_policy(view.case, view.facts, message, view.of_run, view.about)
     kept_the_older = older is not None and older.mode in ("", Mode.ENFORCE.value)
     if view.case.mode is not Mode.ENFORCE or not (forbidden or kept_the_older):
         # The policy is not what stood in the way: the bounce breaks what the scenario is about.

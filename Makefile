@@ -11,7 +11,7 @@ TARGET ?= reference
 ARGS ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents bench clean
+.PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents soak bench clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -73,6 +73,9 @@ base-image: ## Make the base image from Debian's archive (as root; only where no
 
 documents: $(VENV)/.ready ## Put the program's own output into the documents (needs Docker)
 	$(BIN)/python docs/print_outputs.py --once
+
+soak: $(VENV)/.ready ## Play cases again and again under load: make soak CASES='starttls/*' ROUNDS=20
+	@set -f; $(BIN)/python -m tests.soak $(CASES) --rounds $(or $(ROUNDS),20)
 
 bench: $(VENV)/.ready ## Measure the time budgets, and each target; ARGS="exim haraka": only those
 	$(BIN)/python -m mta_sts_lab.bench $(ARGS)

@@ -29,3 +29,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_draft(tmp_path: Path, mon
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_secret_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    write_whole(path, b"key", secret=True)
+    write_whole(path, b"newer", secret=True)
+    assert (path.stat().st_mode & 0o777, path.read_bytes()) == (0o600, b"newer")

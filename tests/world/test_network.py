@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from unittest import mock
 
@@ -13,6 +14,7 @@ from mta_sts_lab.world.network import (
     LoopbackNetwork,
     PrefixNetwork,
     UnsafeAddress,
+    allow_enough_files,
     require_lab_address,
     reset,
 )
@@ -179,3 +181,15 @@ async def test_reset_is_a_reset() -> None:
     with pytest.raises(ConnectionResetError):
         await dial_and_read(network)
     listener.close()
+
+
+def test_the_limit_of_open_files_is_raised() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        allow_enough_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1024, hard)
+        allow_enough_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1024, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

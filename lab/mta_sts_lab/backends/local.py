@@ -38,7 +38,9 @@ class LocalBackend(Backend):
     async def play_here(self, job: Job) -> None:
         """Play as `play` does, in an event loop that runs already."""
         from mta_sts_lab.adapter_check.run import play_plan
+        from mta_sts_lab.world.network import allow_enough_files
 
+        allow_enough_files()
         await play_plan(job.plan, self.setup(), lambda world: self.start(world, job), job.outlet)
 
     def setup(self) -> RunSetup:

@@ -163,5 +163,5 @@ class ReportSigner:
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, pem)
+        write_whole(self.path, pem, secret=True)
         return pem

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import socket
 import struct
@@ -19,10 +20,27 @@ from typing import Any, Protocol
 
 BENCHMARK_BLOCK = ipaddress.IPv4Network("198.18.0.0/15")
 
+#: Open files that the whole catalogue takes at once, with some to spare.
+FILES_NEEDED = 1024
+
 #: What is called with every TCP connection that arrives. It owns the socket and must close it.
 OnConnection = Callable[[socket.socket], Coroutine[Any, Any, None]]
 
 MakeProtocol = Callable[[], asyncio.DatagramProtocol]
+
+
+def allow_enough_files() -> None:
+    """Raise the soft limit of open files to what a run needs, as far as the hard limit goes (macOS begins at 256)."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    wanted = FILES_NEEDED if hard == unlimited else min(FILES_NEEDED, hard)
+    if soft not in (unlimited, wanted) and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class UnsafeAddress(Exception):
@@ -197,7 +215,12 @@ def _accept(sock: socket.socket, on_connection: OnConnection) -> Listener:
         except OSError as error:
             # Out of file descriptors, say. Nobody is served any more, which must not look like a host that is down.
             stop()
-            loop.call_exception_handler({"message": "a listening port of the lab died", "exception": error})
+            message = "a listening port of the lab died"
+            if error.errno == errno.EMFILE:
+                message += (
+                    f"; {FILES_NEEDED} open files are needed at once: raise the limit (`ulimit -n {FILES_NEEDED}`)"
+                )
+            loop.call_exception_handler({"message": message, "exception": error})
             return
         connection.setblocking(False)
         with contextlib.suppress(OSError):  # whoever dialled may be gone already

@@ -1,0 +1,80 @@
+"""Plays cases again and again while the machine is busy, and prints each verdict that is not that of the first run.
+
+Not a test: `make soak CASES='starttls/*' ROUNDS=20`. Each verdict that differs is a fault of the lab.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from mta_sts_lab.model import Grade
+from mta_sts_lab.runs import RunRequest, RunResult, load_shipped_catalogue, run
+
+#: Busy processes for each processor, at most.
+_HEAVIEST = 3
+
+
+def _be_busy(nice: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(nice)
+    while os.getppid() != 1:
+        sum(range(10_000))
+
+
+@contextlib.contextmanager
+def _load(dice: random.Random) -> Iterator[str]:
+    """Keep the machine busy with some processes of different priority; yield what they are."""
+    context = multiprocessing.get_context("spawn")
+    priorities = [dice.choice((0, 0, 5, 19)) for _ in range(dice.randint(0, _HEAVIEST * (os.cpu_count() or 1)))]
+    children = [context.Process(target=_be_busy, args=(nice,), daemon=True) for nice in priorities]
+    for child in children:
+        child.start()
+    try:
+        yield f"{len(children)} busy processes, nice {priorities}"
+    finally:
+        for child in children:
+            child.kill()
+            child.join()
+
+
+def _grades(result: RunResult) -> dict[str, Grade]:
+    return {verdict.case: verdict.grade for verdict in result.verdicts}
+
+
+def main() -> int:
+    """Play the rounds; return how many verdicts differed."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("cases", nargs="*")
+    words.add_argument("--rounds", type=int, default=20)
+    words.add_argument("--seed", type=int, default=None)
+    given = words.parse_args()
+    dice = random.Random(given.seed)
+    catalogue, differing = load_shipped_catalogue(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        request = RunRequest(tuple(given.cases), out=Path(folder))
+        first = _grades(run(request, catalogue=catalogue))
+        for number in range(1, given.rounds + 1):
+            with _load(dice) as load:
+                result = run(request, catalogue=catalogue)
+            changed = {case: grade for case, grade in _grades(result).items() if grade is not first[case]}
+            differing += len(changed)
+            print(
+                f"round {number} of {given.rounds} ({load}): {len(changed)} of {len(first)} verdicts differ", flush=True
+            )
+            for verdict in result.verdicts:
+                if verdict.case in changed:
+                    why = sorted({one.reason for one in verdict.judgements if one.grade is verdict.grade})
+                    print(f"  {verdict.case}: {first[verdict.case]} -> {verdict.grade} ({', '.join(why)})", flush=True)
+    return differing
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(), 1))

@@ -10,8 +10,10 @@ BIN := $(VENV)/bin
 TARGET ?= reference
 ARGS ?=
 JOBS ?= $(shell nproc)
+MINUTES ?= 10
 
-.PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents soak bench clean
+.PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents soak bench \
+        mutants clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -79,6 +81,9 @@ soak: $(VENV)/.ready ## Play cases again and again under load: make soak CASES='
 
 bench: $(VENV)/.ready ## Measure the time budgets, and each target; ARGS="exim haraka": only those
 	$(BIN)/python -m mta_sts_lab.bench $(ARGS)
+
+mutants: $(VENV)/.ready ## Change decisions of the reference sender and list what no case finds; MINUTES=10, goes on next time
+	$(BIN)/python -m tests.mutants --minutes '$(MINUTES)'
 
 clean: ## Remove the virtual environment, caches, and what killed runs left
 	-@[ ! -x $(BIN)/sts-lab ] || $(BIN)/sts-lab clean

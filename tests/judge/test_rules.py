@@ -830,6 +830,16 @@ class TestGrades:
         open_question = case(Mode.ENFORCE, ("any",))
         assert verdict(record(resisted(), taken_in(), cases=(open_question, CASES[ABSENT]))).grade is Grade.INFO
 
+    def test_too_few_policy_requests_are_held_against_who_has_mta_sts(self) -> None:
+        bounds = PolicyRequests("STS-5.1-01", least=1)
+        asking = changed(
+            CASES[ENFORCE], "attack", expect=Expectation(("delivered",), "STS-5.1-01", policy_requests=bounds)
+        )
+        lines = without(taken_in(ENFORCE), lambda fact: isinstance(fact, DnsAnswered) and fact.type == "TXT")
+        cases = (asking, CASES[ABSENT])
+        assert "requested-too-seldom" in reasons(verdict(record(lines, taken_in(), cases=cases)))
+        assert "requested-too-seldom" not in reasons(verdict(record(lines, taken_in(), cases=cases, capabilities=())))
+
     def test_a_permission_is_only_noted(self) -> None:
         bounds = PolicyRequests("STS-3-01", most=0)
         noted = changed(CASES[ENFORCE], "attack", expect=Expectation(("deferred",), "STS-5-03", policy_requests=bounds))

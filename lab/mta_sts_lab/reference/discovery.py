@@ -163,6 +163,10 @@ class Discovery:
     async def _announced(self, domain: str, record: PolicyRecord, cached: CachedPolicy | None) -> Discovered:
         if cached is not None and not self._wants_fetch(record, cached):
             return Discovered(cached.policy)
+        expired = self.cache.get(domain) if cached is None else None
+        if expired and self.flaws.renews_policy_by_unchanged_id and expired.id == record.id:
+            self.cache.put(CachedPolicy(domain, record.id, self.clock.now(), expired.policy))
+            return Discovered(expired.policy)
         fresh = await self._fetch(domain, record.id)
         if isinstance(fresh, Policy):
             if self.flaws.ignores_none and fresh.mode == "none" and cached is not None:
@@ -189,7 +193,8 @@ class Discovery:
 
     async def _fetch(self, domain: str, record_id: str) -> Policy | PolicyProblem:
         pause = self._pauses.get(domain)
-        if pause is not None and pause.id == record_id and self.clock.now() < pause.until:
+        waits = self.flaws.never_repeats_failed_fetch or (pause is not None and self.clock.now() < pause.until)
+        if pause is not None and pause.id == record_id and waits:
             return pause.problem
         fresh = await self.fetcher.fetch(domain)
         if isinstance(fresh, Policy):

@@ -140,6 +140,12 @@ class Flaws:
     never_refetches: bool = _flaw("STS-3.1-05", "a cached policy is not replaced before it expires, whatever the id")
     refetches_on_every_message: bool = _flaw("STS-3-01", "every message fetches the policy under an unchanged id")
     ignores_max_age: bool = _flaw("STS-3.2-09", "a cached policy never expires")
+    renews_policy_by_unchanged_id: bool = _flaw(
+        "STS-3.2-09", "an expired policy is good for another max_age, without a fetch, if the id in DNS is unchanged"
+    )
+    never_repeats_failed_fetch: bool = _flaw(
+        "STS-5.1-01", "after a failed fetch the policy is not asked for again until the id changes"
+    )
     forgets_cache_at_restart: bool = _flaw("STS-3.3-16", "cached policies do not survive a restart")
     ignores_none: bool = _flaw("STS-8.3-01", "a new policy with mode none does not replace a cached one")
 

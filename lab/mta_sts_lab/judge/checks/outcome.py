@@ -353,6 +353,9 @@ def policy_request_count(view: CaseView, step: Step) -> Iterator[Judgement]:
     requests = [event for event, _ in view.facts.of_kind(PolicyRequested, None if bounds.whole_case else step.name)]
     most = len(requests) if bounds.most is None else bounds.most
     within = bounds.least <= len(requests) <= most
+    if not view.facts.policy_asked() and len(requests) < bounds.least and "mta-sts" not in view.about.capabilities:
+        # A sender without MTA-STS: that it follows no policy shows elsewhere.
+        return
     reason = "requested-too-often" if len(requests) > most else "requested-too-seldom"
     yield Judgement(
         Grade.PASS if within else view.grade_of(bounds.obligation),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 
 class Mode(StrEnum):
@@ -192,7 +193,7 @@ class Reports:
     """
 
     #: The TXT records at `_smtp._tls.<domain>`.
-    records: tuple[str, ...] = ("v=TLSRPTv1; rua={https}",)
+    records: tuple[str, ...] = ("v=TLSRPTv1; rua={https},{mailto}",)
     #: Octets of each character-string of a record (RFC 1035, section 3.3.14); 0: as many as it can hold.
     string_length: int = 0
     #: Whether the name `_smtp._tls.<domain>` is an alias (CNAME), and the records stand where it leads.
@@ -368,6 +369,10 @@ class Scenario:
 # The target
 
 
+#: How a report travels (RFC 8460, section 5).
+ReportChannel = Literal["https", "mailto"]
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What a target says about itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls."""
@@ -390,6 +395,9 @@ class About:
     #: Whether each call for reports ends the day on a calendar that its reporter has for itself, and that no change of
     #: the clock touches. Otherwise reports name days by the target's clock.
     reports_end_the_day: bool = False
+    #: How its reports travel: `https`, `mailto` or both (RFC 8460, section 5, leaves the choice). Empty: it does not
+    #: say, and is expected to use whatever a domain names.
+    report_channels: tuple[ReportChannel, ...] = ()
     #: Seconds that it lets pass between attempts of its own, where that is more than `retry_seconds`: what has to be
     #: waited for where no attempt can be asked for. Where the pauses grow, four times this has to cover the first two
     #: of them together, and the third: a hold is proved by three attempts, and a fourth one delivers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from aiohttp import web
 from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.adapter_check.page import exit_code
+from mta_sts_lab.model import ReportChannel
 from mta_sts_lab.reference.report import Report
 from mta_sts_lab.reference.sender import ReferenceSender
 from mta_sts_lab.reference.smtp_server import _Intake
@@ -394,7 +396,13 @@ async def test_reports_are_claimed_and_something_else_is_sent(
     monkeypatch.setattr(Report, "packed", property(lambda _: octets))
     result = await only(Adapter(tmp_path), "no-report-in-it")
     assert told in result.of("no-report-in-it").observed
-    assert "posted to https://" in result.of("no-report-in-it").observed
+    assert re.search("(posted|mailed) to ", result.of("no-report-in-it").observed)
+
+
+@pytest.mark.parametrize("channel", ["https", "mailto"])
+async def test_a_reporter_may_use_one_channel_alone(tmp_path: Path, channel: ReportChannel) -> None:
+    settings = replace(PATIENT_SENDER, report_channels=(channel,))
+    assert (await checked(Adapter(tmp_path, settings=settings))).words()["claims tls-rpt"] is Word.OK
 
 
 async def test_reports_that_can_be_asked_for_are_not_claimed(tmp_path: Path) -> None:

@@ -72,8 +72,9 @@ async def test_a_fresh_case(internet: Internet, recorder: Recorder) -> None:
     assert await texts(internet, f"mta-sts.{domain}", "A") == [world.mx[0].address], "one address a case"
     (record,) = await texts(internet, f"_mta-sts.{domain}", "TXT")
     assert re.fullmatch(r'"v=STSv1; id=[0-9a-f]{16};"', record)
+    label = domain.partition(".")[0]
     assert await texts(internet, f"_smtp._tls.{domain}", "TXT") == [
-        f'"v=TLSRPTv1; rua=https://reports.lab.example/v1/{domain.partition(".")[0]}"'
+        f'"v=TLSRPTv1; rua=https://reports.lab.example/v1/{label},mailto:tls-reports@{label}.reports.lab.example"'
     ]
     assert await policy_of(internet, world) == [
         "version: STSv1", "mode: enforce", f"mx: mx1.{domain}", "max_age: 604800", ""
@@ -265,7 +266,7 @@ async def test_reports_find_their_case_by_their_place_alone(internet: Internet, 
     case = case_of()
     world = await internet.add_case(case)
     (record,) = await texts(internet, f"_smtp._tls.{world.domain}", "TXT")
-    path = record.partition("rua=https://reports.lab.example")[2].strip('"')
+    path = record.partition("rua=https://reports.lab.example")[2].partition(",")[0]
     (address,) = await texts(internet, "reports.lab.example", "A")
     status, _, _ = await request(
         internet.network.where(address, 443),

@@ -32,6 +32,7 @@ class Mailbox:
     """A report address by mail, as it stands in RCPT TO."""
 
     address: str
+    channel = "mailto"
 
     def __str__(self) -> str:
         return f"mailto:{self.address}"
@@ -42,6 +43,7 @@ class WebPlace:
     """A report address by HTTPS: the URI as it was published, every escape of it kept."""
 
     uri: str
+    channel = "https"
 
     def __str__(self) -> str:
         return self.uri

@@ -199,8 +199,9 @@ class Reporter:
         addresses = await self.records.addresses(pending.report.domain)
         if isinstance(addresses, LookupFailure):
             return Receipt(False, addresses.reason)
+        addresses = tuple(one for one in addresses if one.channel in self.settings.report_channels)
         if not addresses:
-            return Receipt(False, "the domain asks for none", never=True)
+            return Receipt(False, "the domain asks for none, or not over a channel that is in use", never=True)
         if self.flaws.takes_sent_as_delivered:
             first = await self._to(pending, addresses[0])
             return Receipt(True, first.what)

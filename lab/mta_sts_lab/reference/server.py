@@ -152,6 +152,7 @@ def _about(sender: ReferenceSender) -> contract.AboutBody:
         retry_seconds=said.retry_seconds,
         policy_cache="volatile" if said.policy_cache == "volatile" else "persistent",
         dkim_records=dict(said.dkim_records),
+        report_channels=said.report_channels,
     )
 
 

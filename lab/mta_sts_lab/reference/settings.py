@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mta_sts_lab.model import ReportChannel
+
 DAY = 86400.0
 
 
@@ -17,6 +19,8 @@ class Settings:
     dkim_selector: str = "lab"
     #: The DKIM key itself (RSA, PEM). Without one the sender makes its own and keeps it in its directory.
     dkim_key: str = ""
+    #: How reports travel: `https`, `mailto` or both. Addresses of another kind are passed over.
+    report_channels: tuple[ReportChannel, ...] = ("https", "mailto")
     #: Virtual. The pause after the first failed attempt; it doubles up to `longest_retry_seconds`.
     retry_seconds: float = 300.0
     #: Virtual. Mail is tried at least this often.

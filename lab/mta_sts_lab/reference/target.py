@@ -36,6 +36,7 @@ def about_sender(sender: ReferenceSender) -> About:
         retry_seconds=0.0,
         policy_cache="volatile" if flaws.forgets_cache_at_restart else "persistent",
         dkim_records=sender.signer.records(),
+        report_channels=sender.settings.report_channels,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from mta_sts_lab.model import ReportChannel
 from mta_sts_lab.requirements import near_misses
 
 #: Raised when the contract changes so that older targets cannot be used any more.
@@ -31,6 +32,7 @@ class AboutBody(msgspec.Struct, frozen=True):
     dkim_records: dict[str, str] = {}
     dns_memory_seconds: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0.0
     reports_end_the_day: bool = False
+    report_channels: tuple[ReportChannel, ...] = ()
     own_retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 

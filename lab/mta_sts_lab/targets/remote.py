@@ -79,6 +79,7 @@ class RemoteTarget:
             said.dkim_records,
             said.dns_memory_seconds,
             said.reports_end_the_day,
+            said.report_channels,
             said.own_retry_seconds,
             unknown=unknown_in_about(self._decode("/about", answer, dict[str, msgspec.Raw])),
         )

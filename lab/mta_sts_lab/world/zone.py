@@ -171,5 +171,5 @@ def place_records(places: ReportPlaces, address: str) -> tuple[Record, ...]:
     return (
         Record(name, "A", address),
         Record(name, "MX", f"10 {REPORT_MX}"),
-        Record(report_record_name(name), "TXT", f"v=TLSRPTv1; rua={places.https}"),
+        Record(report_record_name(name), "TXT", places.fill_in("v=TLSRPTv1; rua={https},{mailto}")),
     )

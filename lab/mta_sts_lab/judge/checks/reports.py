@@ -109,6 +109,8 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
     if not found and (why := _unmet(view)):
         return inconclusive("nothing-to-tell", why, step.name)
+    if not found and not _over_a_channel_of_its_own(view):
+        return replace(_judged(view, step, expect, "asked-over-another-channel", found, bad=False), grade=Grade.INFO)
     if not right:
         return _judged(view, step, expect, _why_none(view, found), found, bad=True)
     if any(arrival.fact.size > len(arrival.fact.octets) for arrival in right):
@@ -120,6 +122,12 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return _judged(view, step, expect, "reported", right, bad=False)
     reason = "reported-as-something-else" if named else FILED_ELSEWHERE
     return replace(_judged(view, step, expect, reason, right, bad=True), harm=Harm.UNTRUE_REPORT)
+
+
+def _over_a_channel_of_its_own(view: CaseView) -> bool:
+    """Whether the domain wanted reports over a channel that the target says it uses, if it says which."""
+    used = view.about.report_channels
+    return not used or any(("https" if "://" in place else "mailto") in used for place in wanted(view))
 
 
 def _tells_of_earlier_steps_only(view: CaseView, step: Step, found: Sequence[Arrival]) -> bool:

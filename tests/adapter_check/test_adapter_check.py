@@ -402,7 +402,7 @@ async def test_reports_are_claimed_and_something_else_is_sent(
 @pytest.mark.parametrize("channel", ["https", "mailto"])
 async def test_a_reporter_may_use_one_channel_alone(tmp_path: Path, channel: ReportChannel) -> None:
     settings = replace(PATIENT_SENDER, report_channels=(channel,))
-    assert (await checked(Adapter(tmp_path, settings=settings))).words()["claims tls-rpt"] is Word.OK
+    assert (await checked(Adapter(tmp_path, settings=settings))).statuses()["claims tls-rpt"] is Status.OK
 
 
 async def test_reports_that_can_be_asked_for_are_not_claimed(tmp_path: Path) -> None:

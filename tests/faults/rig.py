@@ -54,12 +54,16 @@ class Played:
         return {one.reason for one in verdict.judgements if one.grade is not Grade.PASS}
 
 
+def shorten_waits(patch: pytest.MonkeyPatch) -> None:
+    """Let a run give up soon: whatever a fault keeps from coming is waited for in vain."""
+    short = {name: Deadline(name, 6) for name in ("settle", "recover")}
+    patch.setattr(context, "IN_PROCESS", replace(context.IN_PROCESS, **short))
+
+
 def play_with(selection: Iterable[str], inject: Callable[[pytest.MonkeyPatch], None], out: Path) -> Played:
     """Play some cases with a fault."""
     with pytest.MonkeyPatch.context() as patch:
-        # Whatever a fault keeps from coming is waited for in vain.
-        short = {name: Deadline(name, 6) for name in ("settle", "recover")}
-        patch.setattr(context, "IN_PROCESS", replace(context.IN_PROCESS, **short))
+        shorten_waits(patch)
         inject(patch)
         return Played(play(catalogue(), catalogue().find(tuple(selection)), out))
 

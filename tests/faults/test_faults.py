@@ -17,13 +17,14 @@ from mta_sts_lab.events import AnyFact, Event, LabUnhealthy, MessageInjected
 from mta_sts_lab.model import Grade
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.target import InProcessTarget
+from mta_sts_lab.runs import RunRequest, Watcher, run
 from mta_sts_lab.targets.contract import Held
 from mta_sts_lab.world.host import AcceptingHost
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.policy_host import PolicyServer
 from mta_sts_lab.world.zone import Answer, Question, Zone
 
-from tests.faults.rig import CASES, Played, is_played, play_with, unfair
+from tests.faults.rig import CASES, Played, is_played, play_with, shorten_waits, unfair
 
 Patch = pytest.MonkeyPatch
 Inject = Callable[[Patch], None]
@@ -196,6 +197,16 @@ def test_a_clock_that_jumps_is_on_record(tmp_path: Path) -> None:
     played = play_with(CASES, inject, tmp_path)
     assert "clock" in _unhealthy(played)
     assert unfair(played) == {}
+
+
+def test_the_run_says_which_cases_to_repeat(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        _servfail("MX")(patch)
+        shorten_waits(patch)
+        run(RunRequest(("starttls/strip[absent]",), out=tmp_path), Watcher(say=said.append))
+    (line,) = [line for line in said if line.startswith("the lab was not in order: 1 cases")]
+    assert line.endswith("repeat them: sts-lab run --target reference 'starttls/strip[absent]'")
 
 
 def test_the_lab_is_in_order_without_a_fault(tmp_path: Path) -> None:

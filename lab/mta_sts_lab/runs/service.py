@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue, NothingSelected, load_catalogue
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge
+from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
 from mta_sts_lab.model import Case, Mode, Scenario, Verdict
 from mta_sts_lab.record import Record, RecordError, read_record
@@ -165,6 +167,9 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
             raise RunBroken(str(error)) from error
     if writer.watcher_failed is not None:
         raise writer.watcher_failed
+    if unproved := [one.case for one in result.verdicts if LAB_UNHEALTHY in {why.reason for why in one.judgements}]:
+        again = f"sts-lab run --target {shlex.quote(request.target)} {shlex.join(unproved)}"
+        watcher.say(f"the lab was not in order: {len(unproved)} cases prove nothing for that; repeat them: {again}")
     if unknown := result.record.header.about.unknown:
         watcher.say(f"warning: GET /about says what is not known and was ignored: {name_unknown(unknown)}")
     return result

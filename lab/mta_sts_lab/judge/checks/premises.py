@@ -38,6 +38,9 @@ def with_premises(view: CaseView, judgements: Iterable[Judgement]) -> Iterator[J
     for one in judgements:
         doubt = (unhealthy or _doubt(view, one)) if one.grade in (Grade.FAIL, Grade.WEAK) else None
         yield one if doubt is None else _unproved(one, doubt)
+        if unhealthy and one.grade is Grade.INCONCLUSIVE:
+            # Why nothing is proved may be the lab's doing, too.
+            yield _unproved(one, unhealthy)
 
 
 def _unproved(found: Judgement, doubt: Doubt) -> Judgement:

@@ -311,6 +311,12 @@ def test_another_spelling_of_a_day_is_no_other_day(spelling: dict[str, str]) -> 
     assert found(judged(posted(content()), posted(again))) == {("RPT-4.1-01", "two-reports-for-a-day")}
 
 
+def test_a_failure_has_to_be_told_where_the_scenario_expects_success() -> None:
+    """Who names no server in the handshake gets a wrong certificate in `sni-required`, and reports success."""
+    told = found(judged(posted(TestCopies().lie()), case=owing("success", report_obligation="RPT-4.2.1-01")))
+    assert told == {("RPT-4.2.2-01", "failures-untrue"), ("RPT-4.3.1-01", "failure-not-told")}
+
+
 class TestCopies:
     def lie(self) -> dict[str, Any]:
         report = content()

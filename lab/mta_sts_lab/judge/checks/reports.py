@@ -315,7 +315,9 @@ def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
     """Return the result types that the scenario says are right, and whether nothing obliges to report any of them."""
     expecting = [step.expect for step in view.case.steps if step.expect and step.expect.report]
     types = [kind for expect in expecting for kind in expect.report if kind not in _WORDS]
-    optional = not types or all(expect.report_optional for expect in expecting)
+    # Where success was expected and something failed all the same, that has to be told.
+    owed = [expect for expect in expecting if set(expect.report) - {"any", "none"}]
+    optional = all(expect.report_optional for expect in owed)
     return tuple(dict.fromkeys(types)), optional
 
 

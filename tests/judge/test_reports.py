@@ -14,8 +14,10 @@ import pytest
 from mta_sts_lab.events import (
     AnyFact,
     ClockAdvanced,
+    ConnectionClosed,
     DnsAnswered,
     LabFailed,
+    NotSupported,
     PolicyRequested,
     ReportReceived,
     ReportsAsked,
@@ -31,7 +33,7 @@ from mta_sts_lab.judge.report_window import TargetClock, Window
 from mta_sts_lab.judge.served_policies import served_policies
 from mta_sts_lab.model import Case, Expectation, Grade, Harm, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
 from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.rfc.published import ReportPlaces, served_policy
+from mta_sts_lab.rfc.published import MAILBOX, ReportPlaces, served_policy
 from mta_sts_lab.tlsrpt import Range, parse_report
 
 from tests.judge.stories import (
@@ -145,6 +147,16 @@ class TestOwed:
     @pytest.mark.parametrize(("asked", "left"), [(False, False), (True, False)])
     def test_who_was_not_asked_has_not_failed(self, asked: bool, left: bool) -> None:
         assert found(judged(asked=asked, left=left)) == {("", "reports-never-left")}
+
+    def test_who_cannot_be_asked_again_has_not_given_up(self) -> None:
+        """Without a clock of the target's the steps are not played in which a refused report comes again."""
+        base = owing()
+        again = replace(base.steps[-1], name="again", reports=True, advance=600)
+        steps = (*base.steps[:-1], replace(base.steps[-1], reports=True), again)
+        refused = [*story(posted(content(), status=503)), (ENFORCE, "again", NotSupported(what="POST /clock"))]
+        made = record(refused, taken_in(), cases=(replace(base, steps=steps), CASES[ABSENT]), capabilities=CLAIMS)
+        assert not [one for one in verdict(made).judgements if one.check == "report-arrives"]
+        assert verdict(made).grade is Grade.UNSUPPORTED
 
     def test_a_target_that_claims_nothing_is_unsupported(self) -> None:
         made = record(story(), taken_in(), cases=(owing(), CASES[ABSENT]))
@@ -375,6 +387,22 @@ def test_an_id_used_twice() -> None:
     other_day = {"start-datetime": "2025-01-07T00:00:00Z", "end-datetime": "2025-01-07T23:59:59Z"}
     twice = judged(posted(content()), posted(content() | {"date-range": other_day}))
     assert ("RPT-4.4-05", "id-used-twice") in found(twice)
+
+
+def test_who_counts_the_session_of_a_report_is_blamed_for_just_that() -> None:
+    """The report is mailed to the domain's own host; what it counts too much is that session."""
+    handed = [
+        connection(ENFORCE, "report-1"),
+        SmtpSaid(session="report-1", speaker="sender", line="EHLO a", secured=True),
+        SmtpSaid(session="report-1", speaker="sender", line=f"RCPT TO:<{MAILBOX}@{DOMAIN[ENFORCE]}>", secured=True),
+        ConnectionClosed(session="report-1"),
+    ]
+    report = content()
+    report["policies"][0]["summary"]["total-successful-session-count"] = 3
+    lines = resisted() + [(ENFORCE, "recover", fact) for fact in handed] + [("", "", ReportsAsked())]
+    lines += [(ENFORCE, "recover", posted(report)), ("", "", ReportsLeft())]
+    made = record(lines, taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
+    assert found(verdict(made)) == {("RPT-3-09", "report-session-counted")}
 
 
 def test_a_report_on_reports() -> None:

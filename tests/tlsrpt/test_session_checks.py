@@ -51,6 +51,28 @@ def _sts_only(report: dict[str, Any]) -> None:
     report["policies"] = report["policies"][:1]
 
 
+def test_a_further_block_about_an_mx_host_may_find_no_policy() -> None:
+    """The host has none of its own, and the block counts the same sessions once more."""
+    report = changed(_sts_only)
+    further = {"policy-type": "no-policy-found", "policy-domain": "mx1.a.example"}
+    report["policies"].append({"policy": further, "summary": dict(_block(report)["summary"])})
+    known = replace(KNOWN, policy_types=frozenset({"sts"}))
+    assert _told(report, known) == set()
+    del report["policies"][0]
+    assert _told(report, known) >= {("RPT-4.4-06", "policy-type-untrue", FAIL)}
+
+
+def test_blocks_about_a_domain_and_about_its_host_are_counted_apart() -> None:
+    summary = dict(_block(good())["summary"])
+    report = changed(_sts_only)
+    names = ("a.example", "mx1.a.example")
+    report["policies"] = [
+        {"policy": {"policy-type": "no-policy-found", "policy-domain": name}, "summary": summary} for name in names
+    ]
+    found = _told(report, replace(KNOWN, policy_types=frozenset({"no-policy-found"}), policy_lines=None))
+    assert not {reason for _, reason, _ in found} & {"failures-untrue", "successes-untrue"}
+
+
 def test_a_true_report_has_no_findings() -> None:
     assert _told(good()) == set()
 

@@ -24,7 +24,7 @@ from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Step
 from mta_sts_lab.rfc.published import wanted_places
 from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
-from mta_sts_lab.tlsrpt import Finding, KeyLookup, against_sessions, grade, unverified
+from mta_sts_lab.tlsrpt import Finding, KeyLookup, KnownSessions, against_sessions, grade, unverified
 from mta_sts_lab.tlsrpt.checks.failures import UNDER_NONE
 from mta_sts_lab.tlsrpt.departures import Departure, finding
 
@@ -36,6 +36,10 @@ FILED_ELSEWHERE = "failure-not-reported"
 #: The obligation of a report whose date range does not include its sessions.
 TRUE_DAY = "RPT-4.4-03"
 
+#: What a report breaks that counts the session in which a report was handed over.
+OWN_SESSIONS = "RPT-3-09"
+_COUNTS_AND_TYPES = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-01", "RPT-4.4-19", "RPT-4-05"}
+
 #: What a mailed report breaks that has no valid signature.
 SIGNED = "RPT-3-11"
 
@@ -44,7 +48,13 @@ COPIES = "RPT-4.4-05"
 
 #: A case that is about an attack judges only these in full; what else is wrong with a report is only noted there, and
 #: judged by the cases that are about reports.
-_OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {"RPT-4.2.1-01", "RPT-4.2.2-01", "RPT-4.4-08", *UNDER_NONE}
+_OF_THE_STORY = frozenset(RESULT_TYPES.values()) | {
+    OWN_SESSIONS,
+    "RPT-4.2.1-01",
+    "RPT-4.2.2-01",
+    "RPT-4.4-08",
+    *UNDER_NONE,
+}
 
 #: The reason where a report went, but to no address at which it is wanted.
 _SENT_ELSEWHERE = "sent-elsewhere"
@@ -82,6 +92,9 @@ def report_arrives(view: CaseView) -> Iterator[Judgement]:
             continue
         if not reports_left(view, times[0]):
             yield inconclusive("reports-never-left", "the target was not asked, or did not answer", step.name)
+        elif not all(view.offered(one) for one in view.case.steps if one.reports):
+            # A report that was refused may come again in a step that the target does not offer.
+            continue
         else:
             yield (told := _reported(view, step, expect))
             if told.reason == _SENT_ELSEWHERE and told.obligation not in _AT_ITS_ADDRESS.values():
@@ -276,14 +289,28 @@ def _dkim_keys(view: CaseView) -> KeyLookup:
     return key
 
 
-@check(scope=Scope.CASE)
+@check(scope=Scope.CASE, obligations=(OWN_SESSIONS,))
 def report_is_true(view: CaseView) -> Iterator[Judgement]:
     """Everything that a report says and the record knows better: policy, counts, addresses, result types."""
     expected, optional = expected_types(view)
     for copies in judged_reports(view):
         known = known_sessions(view, copies[0].window, expected, optional)
         untrue = against_sessions(copies[0].parsed, known, view.requirements)
+        if untrue and _counts_report_sessions(view, copies[0], known):
+            without, observed = "no session in which a report was handed over", copies[0].described()
+            counted = Departure(OWN_SESSIONS, "report-session-counted", "policies", without, observed)
+            untrue = tuple(one for one in untrue if one.obligation not in _COUNTS_AND_TYPES)
+            yield _finding(view, copies, finding(counted, "", view.requirements), Harm.UNTRUE_REPORT)
         yield from (_finding(view, copies, one, Harm.UNTRUE_REPORT) for one in untrue)
+
+
+def _counts_report_sessions(view: CaseView, arrival: Arrival, known: KnownSessions) -> bool:
+    """Whether a report counts more sessions than there were, and no more than with those that handed over reports."""
+    carried, reached = view.facts.carried_reports(), view.facts.of_kind(ConnectionAccepted)
+    own = [event for event, fact in reached if fact.session in carried and fact.role in RECEIVING and not fact.via]
+    beside = sum(arrival.window.may_count(event.at, event.at) for event in own)
+    counted = sum((one.successful or 0) + (one.failed or 0) for one in known.blocks(arrival.parsed))
+    return known.attempts.most < counted <= known.attempts.most + beside
 
 
 @check(scope=Scope.CASE, obligations=(TRUE_DAY,))

@@ -43,8 +43,12 @@ def blocks_are_about_the_domain(report: ParsedReport, known: KnownSessions) -> I
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-06",))
 def policy_types_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """Each block has a type of policy that the domain had."""
-    for policy in known.blocks(report):
+    """Each block has a type of policy that the domain had. A further one about an MX host may say that it has none."""
+    blocks = known.blocks(report)
+    about_domain = [one for one in blocks if a_labels(one.policy_domain or "") == a_labels(known.policy_domain)]
+    for policy in blocks:
+        if policy.policy_type == "no-policy-found" and about_domain and policy not in about_domain:
+            continue
         if policy.policy_type is not None and policy.policy_type not in known.policy_types:
             where = f"{policy.where}.policy.policy-type"
             expected, observed = " or ".join(sorted(known.policy_types)), quoted(policy.policy_type)
@@ -208,15 +212,15 @@ def _mx_patterns(lines: tuple[str, ...]) -> frozenset[str]:
 
 
 def _totals(report: ParsedReport, known: KnownSessions, counter: str) -> tuple[int, int] | None:
-    """Return the sum of a counter over all blocks, and the largest sum over the blocks of one type of policy.
+    """Return the sum of a counter over all blocks, and the largest over the blocks on one domain's policy of one type.
 
     A session under two policies stands in a block of each, so that only the latter can be too large. None: no counter.
     """
-    by_type: Counter[str] = Counter()
+    by_type: Counter[tuple[str, str]] = Counter()
     for policy in known.blocks(report):
         count = policy.failed if counter == "failure" else policy.successful
         if count is not None:
-            by_type[policy.policy_type or ""] += count
+            by_type[policy.policy_type or "", a_labels(policy.policy_domain or "")] += count
     return (by_type.total(), max(by_type.values())) if by_type else None
 
 

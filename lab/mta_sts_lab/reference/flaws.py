@@ -64,7 +64,10 @@ class Flaws:
     keeps_extensions_from_clear: bool = _flaw("STLS-4.2-01", "extensions offered before TLS are used inside it")
     breaks_on_session_tickets: bool = _flaw("STLS-6-02", "a session in which the host sends tickets is given up")
     accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
-    sends_no_server_name: bool = _flaw("STS-7.1-03", "the TLS client hello to an MX host names no server (no SNI)")
+    names_domain_as_server: bool = _flaw(
+        "STS-7.1-03", "the TLS client hello names the recipient's domain, not the host"
+    )
+    sends_no_server_name: bool = _flaw("STS-7.1-01", "the TLS client hello to an MX host names no server (no SNI)")
     writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")
     says_helo_inside_tls: bool = _flaw("STLS-4.2-02", "the dialogue inside TLS is opened with HELO")
     asks_starttls_again: bool = _flaw("STLS-4.2-03", "STARTTLS is said once more inside TLS")

@@ -209,7 +209,7 @@ class Sessions:
         if not client.offers_starttls:
             raise Unprotected("starttls-not-supported", "STARTTLS is not offered", ours)
         context = self.contexts.verified if verified else self.contexts.opportunistic
-        name, keep_early = self.contexts.server_name(to.host), self.flaws.takes_bytes_before_tls
+        name, keep_early = self.contexts.server_name(to.host, to.domain), self.flaws.takes_bytes_before_tls
         try:
             if self.flaws.writes_starttls_argument:
                 await client.ask_in_vain(f"STARTTLS {to.host}")

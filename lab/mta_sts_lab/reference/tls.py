@@ -84,14 +84,16 @@ class TlsContexts:
         self.opportunistic = unverified_context()
         self.https = self._for_policy_hosts()
 
-    def server_name(self, host: str) -> str | None:
+    def server_name(self, host: str, domain: str = "") -> str | None:
         """The name for the client hello: the MX host's (RFC 8461, section 7.1)."""
+        if self.flaws.names_domain_as_server and domain:
+            return domain
         return None if self.flaws.sends_no_server_name else host
 
     def problem(self, der: bytes, host: str, domain: str = "") -> Problem | None:
         """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws."""
         flaws = self.flaws
-        by_hand = flaws.sends_no_server_name or flaws.accepts_untrusted
+        by_hand = flaws.sends_no_server_name or flaws.names_domain_as_server or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
         below_domain = host.partition(".")[2] == domain
@@ -111,7 +113,7 @@ class TlsContexts:
         flaws = self.flaws
         if flaws.accepts_expired or flaws.accepts_not_yet_valid:
             context.verify_flags |= _NO_CHECK_TIME
-        if flaws.accepts_wrong_name or flaws.sends_no_server_name:
+        if flaws.accepts_wrong_name or flaws.sends_no_server_name or flaws.names_domain_as_server:
             context.check_hostname = False
         if flaws.accepts_common_name:
             context.hostname_checks_common_name = True

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested, SmtpSaid
+from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, Event, PolicyRequested, SmtpSaid
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement
+from mta_sts_lab.model import Judgement, Mode, Step
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
 
 REQUEST_FORM = "STS-3.2-01"
 CONDITIONAL = "STS-3.3-10"
 STARTTLS_ARGUMENT = "STLS-4-01"
 DROPPED_WITHOUT_TLS = "STLS-4-04"
+SERVER_NAME = "STS-7.1-01"
 EHLO_INSIDE_TLS = "STLS-4.2-02"
 STARTTLS_INSIDE_TLS = "STLS-4.2-03"
 
@@ -84,6 +85,21 @@ def connection_dropped_without_handshake(view: CaseView) -> Iterator[Judgement]:
     if went_on:
         expected = "a connection that is dropped when no TLS comes of STARTTLS"
         yield _broken(view, DROPPED_WITHOUT_TLS, "went-on-without-tls", expected, went_on[0][1].line, went_on)
+
+
+@check(scope=Scope.STEP, obligations=(SERVER_NAME,))
+def server_name_sent(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """RFC 8461, section 7.1: who enforces policies names a server in the handshake; judged where a host needs it."""
+    needed = any(host.sni_required for host in step.world.mx) and view.case.mode is Mode.ENFORCE
+    if not needed or "mta-sts" not in view.about.capabilities:
+        return
+    targets = {fact.session for _, fact in _said_by_the_target(view)}
+    hellos = [
+        (event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen, step.name) if fact.session in targets
+    ]
+    if hellos and not any(fact.sni for _, fact in hellos):
+        expected, observed = "a server name (SNI) in the client hello", "no server name"
+        yield _broken(view, SERVER_NAME, "no-server-name", expected, observed, hellos)
 
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import load_catalogue
-from mta_sts_lab.model import Mode, Scenario
+from mta_sts_lab.model import Grade, Mode, Scenario
 from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import load_requirements
 
@@ -54,3 +54,10 @@ def test_the_first_contact_is_honest_and_not_judged_beyond_delivery(scenario: Sc
         assert first.send, case.id
         assert not [use for use in first.attacks if use.channel != "https"], case.id
         assert first.expect is None or first.expect.outcome == ("delivered",), case.id
+
+
+@every_scenario
+def test_mail_kept_back_under_testing_has_one_grade_in_every_case(scenario: Scenario) -> None:
+    expected = [step.expect for case in scenario.cases for step in case.steps if step.expect]
+    as_absent = [expect for expect in expected if "as-absent" in expect.outcome]
+    assert {expect.grade for expect in as_absent if expect.obligation == "STS-5-05"} <= {Grade.WEAK}

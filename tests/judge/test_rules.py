@@ -676,8 +676,8 @@ class TestRightReason:
             }.items()
         }
         assert told == {
-            "nothing": "deferred: STARTTLS was not offered, and it left",
-            "offered": "deferred: STARTTLS was offered, and not taken up, and it left",
+            "nothing": 'deferred (its queue says "TLS is required"): STARTTLS was not offered, and it left',
+            "offered": 'deferred (its queue says "TLS is required"): STARTTLS was offered, and not taken up, and it left',
         }
 
     def test_held_without_ever_fetching_the_policy(self) -> None:
@@ -804,6 +804,14 @@ class TestGrades:
         assert found.grade is Grade.FAIL
         broken = {(item.reason, item.obligation) for item in found.judgements if item.grade is Grade.FAIL}
         assert broken == {("bounced", "STLS-6-06")}
+
+    def test_a_hold_is_told_with_what_the_queue_says_of_it(self) -> None:
+        story = [
+            (name, step, msgspec.structs.replace(fact, reason="no TLS") if isinstance(fact, QueueSeen) else fact)
+            for name, step, fact in resisted()
+        ]
+        told = {one.observed for one in verdict(record(story, taken_in())).judgements if one.reason == "deferred"}
+        assert [one.startswith('deferred (its queue says "no TLS")') for one in told] == [True]
 
     def test_bounced_after_asking_is_weak(self) -> None:
         found = verdict(record(_bounced(checked=True), taken_in()))

@@ -134,11 +134,17 @@ def _judged(
         obligation=obligation or expect.obligation,
         step=step.name,
         expected=" or ".join(expect.outcome) + (f" ({expect.note})" if expect.note else ""),
-        observed=message.outcome().value + _where_not_listed(message),
+        observed=message.outcome().value + _where_not_listed(message) + _said_by_its_queue(message),
         blame="target" if grade in (Grade.FAIL, Grade.WEAK) else "nobody",
         evidence=numbers(evidence),
         harm=harm,
     )
+
+
+def _said_by_its_queue(message: MessageFacts) -> str:
+    reasons = [one.reason for _, one in message.queue() if one.reason]
+    held = message.outcome() is Outcome.DEFERRED and bool(reasons)
+    return f' (its queue says "{reasons[-1]}")' if held else ""
 
 
 def leak_of(message: MessageFacts, outcome: Outcome) -> str:

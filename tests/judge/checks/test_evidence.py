@@ -13,7 +13,10 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
-from mta_sts_lab.model import Case, Expectation, Grade, Mode, MxHost, Step, Verdict, World
+from mta_sts_lab.judge import views_of
+from mta_sts_lab.judge.checks.evidence import attack_fired
+from mta_sts_lab.model import About, AttackUse, Case, Expectation, Grade, Mode, MxHost, Step, Verdict, World
+from mta_sts_lab.requirements import load_requirements
 
 from tests.judge.stories import (
     ABSENT,
@@ -30,6 +33,7 @@ from tests.judge.stories import (
     recovered,
     verdict,
 )
+from tests.made_records import made_record
 
 EXPIRED = MxHost(certificate="expired")
 
@@ -114,3 +118,20 @@ def test_a_missing_starttls_must_have_been_seen() -> None:
     silent = _judged(bare, _visit("s1"), _visit("s2"))
     assert silent.grade is Grade.INCONCLUSIVE
     assert "defect-not-met" in reasons(silent)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "grade", "reason"),
+    [((), Grade.INFO, "attack-not-met"), (("mta-sts",), Grade.INCONCLUSIVE, "attack-not-fired")],
+)
+def test_an_attack_on_the_policy_is_not_met_by_a_target_that_never_looks(
+    capabilities: tuple[str, ...], grade: Grade, reason: str
+) -> None:
+    """A target that claims MTA-STS has to look, and where it did not, the attacker may be broken."""
+    attack = AttackUse("hide_policy_record", "dns")
+    step = Step("attack", World(), (attack,))
+    case = Case(ENFORCE, "discovery/first-lookup-fails", Mode.ENFORCE, (step,))
+    made = made_record([], [case], About("made up", capabilities=capabilities))
+    (view,) = views_of(made, load_requirements())
+    (found,) = attack_fired(view, step)
+    assert (found.grade, found.reason) == (grade, reason)

@@ -181,15 +181,31 @@ def target_contact(view: CaseView, step: Step) -> Iterator[Judgement]:
 def attack_fired(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The tampering has to be on record, or nothing was resisted."""
     for attack in step.attacks:
-        if must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
+        if attack.optional or view.facts.fired(attack.name, step.name):
+            continue
+        if must_fire(view, attack):
             yield inconclusive("attack-not-fired", f"{attack.name} never took effect", step.name)
+        elif view.case.mode is not Mode.ABSENT:
+            yield Judgement(
+                Grade.INFO,
+                "attack-not-met",
+                step=step.name,
+                expected=f"a look-up that {attack.name} could act on",
+                observed="the target claims no MTA-STS, and never looked for a policy of this domain",
+            )
 
 
 def must_fire(view: CaseView, attack: AttackUse) -> bool:
-    """Whether a step proves nothing unless this attack took effect in it."""
+    """Whether a step proves nothing unless this attack took effect in it.
+
+    An attack on the way to the policy has nothing to act on where no policy is published, or where the target claims no
+    MTA-STS and never looked for one: that resists nothing, and makes no doubt about the attacker either.
+    """
     if attack.optional:
         return False
-    return not (view.case.mode is Mode.ABSENT and attack.name in _POLICY_CHANNEL_ATTACKS)
+    if attack.name not in _POLICY_CHANNEL_ATTACKS or view.case.mode is Mode.ABSENT:
+        return attack.name not in _POLICY_CHANNEL_ATTACKS
+    return "mta-sts" in view.about.capabilities or bool(view.facts.policy_asked())
 
 
 #: Outcomes by which a defect of a host may have been resisted; the others show that it was not.

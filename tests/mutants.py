@@ -29,7 +29,7 @@ EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 
 #: The modules in which the sender decides something, and the scenarios that concern each.
 CONCERNED = {
-    "policy": ("policy/*", "discovery/*", "mx/wildcard-depth"),
+    "policy": ("policy/*", "discovery/*", "mx/*"),
     "discovery": ("discovery/*", "policy/*"),
     "delivery": ("mx/*", "starttls/strip", "certificate/swapped-untrusted", "rpt-content/fail-over"),
     "session": ("starttls/*", "certificate/*"),

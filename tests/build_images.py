@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from mta_sts_lab.backends.docker.builds import build_all
 from mta_sts_lab.backends.docker.engine import EngineError, connect
+from mta_sts_lab.backends.docker.images import build_all
 from mta_sts_lab.backends.folder import find_target
 
 #: The lab's own image serves the reference sender, too.

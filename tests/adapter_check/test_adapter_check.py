@@ -269,10 +269,14 @@ async def test_a_flush_that_does_nothing_where_mail_is_soon_tried_again_anyway(t
 
 @pytest.mark.parametrize("seconds", [0.4, 0.8, 1.3])
 async def test_a_flush_that_does_nothing_is_never_shown_whatever_the_rhythm(tmp_path: Path, seconds: float) -> None:
-    """As `exim -q2s` with a hook that only prints; once the rhythm fits into the quiet time, twice it does not."""
+    """As `exim -q2s` with a hook that only prints; once the rhythm fits into the quiet time, twice it does not.
+
+    With the shortest rhythm the message may have left before anybody asks: nothing is shown then, either.
+    """
     settings = replace(PATIENT_SENDER, retry_seconds=seconds, longest_retry_seconds=seconds)
     result = await checked(Adapter(tmp_path, settings=settings, answers={"/flush": says({"flushed": True})}))
-    assert result.statuses()["POST /flush"] is Status.NOT_PROVABLE, result.findings
+    unshown = (Status.NOT_PROVABLE, Status.SKIPPED) if seconds < 0.5 else (Status.NOT_PROVABLE,)
+    assert result.statuses()["POST /flush"] in unshown, result.findings
 
 
 async def test_a_flush_that_is_always_put_off(tmp_path: Path) -> None:

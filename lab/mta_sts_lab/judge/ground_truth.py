@@ -19,7 +19,8 @@ from mta_sts_lab.judge.served_policies import ServedPolicies, served_policies
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Grade, Mode
-from mta_sts_lab.rfc.domain_names import a_labels, absolute
+from mta_sts_lab.rfc.domain_names import a_labels, absolute, is_within
+from mta_sts_lab.rfc.domain_names import canonical as canonical_name
 from mta_sts_lab.rfc.policy import lists, values_of
 from mta_sts_lab.tlsrpt import KnownSessions, Range, right_result_types
 from mta_sts_lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions
@@ -67,7 +68,9 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     sessions, policies = sessions_in(view, window), served_policies(view, window)
     answers = window.within(view.facts.of_kind(DnsAnswered))
     away = _hosts_away(view, window, answers)
-    named = [named_in(fact) for _, fact in answers if fact.type == "MX"]
+    # The domain of a mailbox for reports is looked up too, and has a policy of its own or none.
+    of_domain = [fact for _, fact in answers if is_within(canonical_name(fact.name), view.facts.domain)]
+    named = [named_in(fact) for fact in of_domain if fact.type == "MX"]
     outside = _outside_the_policy(view, named, policies)
     good = sum(session.good for session in sessions)
     # A failure on the way to the policy may be counted beside the session that it comes before.

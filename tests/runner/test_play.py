@@ -397,7 +397,9 @@ async def test_a_target_that_shows_an_empty_queue_and_holds_the_mail(tmp_path: P
     played = await Arena(tmp_path, wrap=EmptyQueue).play(STRIP)
     assert played.grade(ENFORCE) == "inconclusive", played.reasons(ENFORCE)
     assert "queue-belied" in played.reasons(ENFORCE)
-    assert [fact.state for fact in played.facts(QueueSeen, ENFORCE)] == ["gone"] * 2
+    seen = [fact.state for fact in played.facts(QueueSeen, ENFORCE)]
+    assert len(seen) >= 2, "once for each message, and again after each connection to a host"
+    assert set(seen) == {"gone"}
     assert len(played.facts(MessageAccepted, ENFORCE)) == 2, "it arrives all the same once the attack is over"
     assert played.seconds < QUICKLY
 

@@ -11,6 +11,7 @@ import pytest
 from mta_sts_lab.events import AnyFact
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.reference.delivery import Delivery
+from mta_sts_lab.reference.policy import Policy
 from mta_sts_lab.reference.session import Accepted, Destination, Unprotected
 from mta_sts_lab.reference.smtp_client import Envelope
 from mta_sts_lab.runner.settling import fetched_before_delivery
@@ -38,11 +39,13 @@ class SlowToShow(Around):
         asyncio.get_running_loop().call_later(LOOK / 4, lambda: asyncio.ensure_future(self.inside.flush()))
 
 
-def _giving_in() -> Callable[[Delivery, Envelope, Destination, Unprotected], object]:
+def _giving_in() -> Callable[[Delivery, Envelope, Destination, Policy, Unprotected], object]:
     """Return what a sender does that refuses a certificate twice, and takes it on another connection after a pause."""
     refused: set[str] = set()
 
-    async def after_violation(sender: Delivery, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
+    async def after_violation(
+        sender: Delivery, envelope: Envelope, to: Destination, _policy: Policy, failure: Unprotected
+    ) -> Accepted:
         if envelope.recipient not in refused:
             refused.add(envelope.recipient)
             raise failure

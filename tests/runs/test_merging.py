@@ -99,7 +99,7 @@ class TestRefused:
     def test_other_known_failures(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
         shutil.copytree(shards[1].folder, tmp_path / "other")
         (tmp_path / "other" / "target" / "known-failures.toml").write_text("# something\n")
-        with pytest.raises(UsageError, match="what is known of the target is not the same"):
+        with pytest.raises(UsageError, match="the known failures are not the same"):
             merge([shards[0].folder, tmp_path / "other"], tmp_path / "merged")
 
     def test_nothing(self, tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[byt
 
 
 def _hear_interrupts() -> None:
-    """Undo what a shell does to its background jobs: they are started deaf to Ctrl-C, and so is all that they start."""
+    """Undo what a shell does to its background jobs, and nohup to its own: they ignore Ctrl-C and hang-ups."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def end(process: subprocess.Popen[bytes], longest: float = LONGEST) -> Answer:

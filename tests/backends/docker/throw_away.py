@@ -13,9 +13,9 @@ from mta_sts_lab.runs import load_shipped_catalogue as catalogue
 import docker
 from tests.cli.program import Answer, end, start
 
-#: Seconds for the whole catalogue on a real mail server: twice what the slowest took on two busy cores, OpenSMTPD with TLS
-#: required (124 s) and Postfix with its reports (118 s). What it should take is for the benchmark to say.
-WHOLE_CATALOGUE = 240.0
+#: Seconds for the whole catalogue on a real mail server: twice what the slowest took on two busy cores, Postfix with its
+#: reports (195 s for 385 cases). What it should take is for the benchmark to say.
+WHOLE_CATALOGUE = 400.0
 
 
 #: Seconds for any other run. Alone none takes half a minute; three at once on two processors take longer.

@@ -98,7 +98,7 @@ def test_an_interrupt_leaves_an_incomplete_record_and_nothing_else(namespaces: N
     process.send_signal(number)
     answer = end(process)
 
-    assert (answer.status, marked(mark)) == (130, [])
+    assert (answer.status, marked(mark)) == (128 + number, [])
     assert "marked as incomplete" in answer.err
     path = record_in(shell.folder)
     assert path is not None

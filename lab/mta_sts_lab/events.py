@@ -70,6 +70,9 @@ class DnsAnswered(Fact, frozen=True):
     rcode: str
     answers: tuple[str, ...] = ()
     tampered_by: str = ""
+    #: What a validating resolver says of it: secure (the AD bit was set, if the query had AD or DO), insecure, bogus or
+    #: indeterminate.
+    security: str = "insecure"
 
 
 class ConnectionAccepted(Fact, frozen=True):

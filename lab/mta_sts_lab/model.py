@@ -14,12 +14,22 @@ from typing import Literal
 
 
 class Mode(StrEnum):
-    """What the recipient's domain publishes (RFC 8461, section 5); `absent` is no policy, the control case."""
+    """What the recipient's domain publishes: a policy (RFC 8461, section 5), or none.
+
+    `dane` is DANE (RFC 7672) without a policy; a domain with a policy may have DANE as well, by its world. `absent` is
+    neither, whatever the world says: the control case.
+    """
 
     ENFORCE = "enforce"
     TESTING = "testing"
     NONE = "none"
+    DANE = "dane"
     ABSENT = "absent"
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether the domain publishes an MTA-STS policy."""
+        return self in (Mode.ENFORCE, Mode.TESTING, Mode.NONE)
 
 
 class Outcome(StrEnum):
@@ -115,6 +125,27 @@ CERTIFICATE_VARIANTS = (
 )
 
 
+#: What a validating resolver says of an answer (RFC 4035, section 4.3). Of the last two it gives nothing but SERVFAIL.
+SECURITY_STATES = ("secure", "insecure", "bogus", "indeterminate")
+
+#: What a TLSA record of a scenario can be about, beside the certificate variants of its host: the certificate that the
+#: host shows, the authority that targets trust, the one that nobody trusts, and a certificate that nobody shows.
+TLSA_SUBJECTS = ("shown", "authority", "stranger", "nobody", *CERTIFICATE_VARIANTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Tlsa:
+    """A TLSA record (RFC 6698, section 2.1) of a receiving host."""
+
+    usage: int = 3
+    selector: int = 1
+    matching: int = 1
+    #: Whose certificate or key it holds: one of `TLSA_SUBJECTS`.
+    of: str = "shown"
+    #: Octets that its data lacks at the end.
+    cut: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class MxHost:
     """A receiving host that the recipient's domain names in an MX record.
@@ -136,6 +167,16 @@ class MxHost:
     address: bool = True
     #: How many TLS 1.3 session tickets it sends behind each handshake. None of them can be used again.
     session_tickets: int = 0
+    #: Its TLSA records. In an `absent` case there are none.
+    tlsa: tuple[Tlsa, ...] = ()
+    #: What a validating resolver says of its addresses; empty: what it says of the whole domain.
+    address_security: str = ""
+    #: The same of its TLSA records, or of the statement that there are none.
+    tlsa_security: str = ""
+    #: Whether the name of its TLSA records is an alias (CNAME), and they stand where it leads.
+    tlsa_alias: bool = False
+    #: Whether it sends the certificate of its authority behind its own, as DANE-TA wants it.
+    sends_authority: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +218,11 @@ class Dns:
 
     #: The TXT records at `_mta-sts.<domain>`; `{id}` is the policy id.
     sts_records: tuple[str, ...] = ("v=STSv1; id={id};",)
+    #: What a validating resolver says of the domain's answers: one of `SECURITY_STATES`. In an `absent` case they are
+    #: all insecure.
+    security: str = "insecure"
+    #: The same of the MX records alone; empty: as the others.
+    mx_security: str = ""
 
 
 #: What a TLS-RPT record of a scenario can have filled in; see `Reports`.
@@ -341,6 +387,11 @@ class Case:
     def is_about_reports(self) -> bool:
         """Whether reports are wanted in the case at all: something is expected of them, or they are asked for."""
         return self.judges_reports or self.asks_for_reports
+
+    @property
+    def has_dane(self) -> bool:
+        """Whether the domain has DANE in some step."""
+        return self.mode is not Mode.ABSENT and any(step.world.dns.security == "secure" for step in self.steps)
 
     @property
     def changes_target(self) -> bool:

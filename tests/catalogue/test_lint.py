@@ -122,3 +122,18 @@ def test_what_may_be_said_of_reports(tmp_path: Path, text: str) -> None:
 )  # fmt: skip
 def test_what_is_wrong_about_reports_is_refused(tmp_path: Path, text: str, message: str) -> None:
     assert any(message in said for _, said in complaints(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[world.dns]\nsecurity = "signed"\n', "unknown security state"),
+        ('[world.dns]\nmx_security = "secur"\n', "did you mean `secure`"),
+        ('[world.mx]\naddress_security = "no"\n', "unknown security state"),
+        ('[world.mx]\ntlsa = [{ of = "nobdy" }]\n', "did you mean `nobody`"),
+        ("[world.mx]\ntlsa = [{ usage = 256 }]\n", "numbers from 0 to 255"),
+        ("[world.mx]\ntlsa = [{ cut = -1 }]\n", "how many octets are missing"),
+    ],
+)
+def test_what_is_wrong_about_dane_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert any(message in said for _, said in complaints(tmp_path, _with(text)))

@@ -30,6 +30,7 @@ class ExpectationsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     enforce: Expectation | None = None
     testing: Expectation | None = None
     none: Expectation | None = None
+    dane: Expectation | None = None
     absent: Expectation | None = None
 
     def of(self, mode: Mode) -> Expectation | None:

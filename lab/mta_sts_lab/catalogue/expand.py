@@ -186,7 +186,7 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
         world = _world(plan.document, table, world)
         expect = _expectation(plan.document, table, mode)
         attacks = _attacks(plan, table, ("step", number, "attack"))
-        if plan.modes() == (Mode.ABSENT,):
+        if not any(one.has_policy for one in plan.modes()):
             for use in filter(concerns_policy, attacks):
                 plan.report(
                     f"{use.name} cannot fire: no mode of the scenario publishes a policy", "attack", use.channel
@@ -194,13 +194,13 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
         yield Step(
             name=table.name,
             world=msgspec.convert(world, World),
-            attacks=tuple(use for use in attacks if mode is not Mode.ABSENT or not concerns_policy(use)),
+            attacks=tuple(use for use in attacks if mode.has_policy or not concerns_policy(use)),
             send=table.send,
             restart=table.restart,
             advance=table.advance,
             expect=expect,
             recovers=table.recovers,
-            learns_policy=table.learns_policy and mode is not Mode.ABSENT,
+            learns_policy=table.learns_policy and mode.has_policy,
             reports=table.reports,
         )
 

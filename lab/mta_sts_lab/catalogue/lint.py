@@ -12,6 +12,8 @@ from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
 from mta_sts_lab.model import (
     CERTIFICATE_VARIANTS,
     REPORT_PLACES,
+    SECURITY_STATES,
+    TLSA_SUBJECTS,
     AttackForm,
     AttackUse,
     Case,
@@ -37,7 +39,7 @@ _DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered 
 _REPORT_WORDS = ("success", "any", "none")
 
 #: What a scenario can ask a target to claim.
-_CAPABILITIES = ("tls-rpt",)
+_CAPABILITIES = ("tls-rpt", "dane")
 
 #: Replies of the lab's mailbox, and what the report host can answer; a status of 0 is a stall.
 _MAIL_REPLIES = (250, 451, 550)
@@ -45,6 +47,9 @@ _STATUSES = range(200, 600)
 
 #: Octets of a character-string (RFC 1035, section 3.3).
 _LONGEST_STRING = 255
+
+#: What one octet can hold.
+_HIGHEST_OCTET = 255
 
 _IN_BRACES = re.compile(r"\{(\w*)\}")
 
@@ -125,8 +130,31 @@ def _world(step: Step) -> Iterator[Problem]:
     for at, variant in (*shown, ((table, "policy_host", "certificate"), world.policy_host.certificate)):
         if variant not in CERTIFICATE_VARIANTS:
             yield Problem(unknown("certificate variant", variant, CERTIFICATE_VARIANTS), at)
+    yield from _security(step, table)
     if world.policy.mode not in _POLICY_MODES:
         yield Problem(unknown("mode", world.policy.mode, _POLICY_MODES[1:]), (table, "policy", "mode"))
+
+
+def _security(step: Step, table: str) -> Iterator[Problem]:
+    """Yield what is wrong with the security of a world's answers, and with its TLSA records."""
+    world = step.world
+    named: list[tuple[KeyPath, str]] = [(("dns", "mx_security"), world.dns.mx_security)]
+    for number, host in enumerate(world.mx):
+        named += [
+            (("mx", number, "address_security"), host.address_security),
+            (("mx", number, "tlsa_security"), host.tlsa_security),
+        ]
+        for place, record in enumerate(host.tlsa):
+            at: KeyPath = (table, "mx", number, "tlsa", place)
+            if record.of not in TLSA_SUBJECTS:
+                yield Problem(unknown("subject of a TLSA record", record.of, TLSA_SUBJECTS), (*at, "of"))
+            if not all(0 <= value <= _HIGHEST_OCTET for value in (record.usage, record.selector, record.matching)):
+                yield Problem("the parameters of a TLSA record are numbers from 0 to 255", at)
+            if record.cut < 0:
+                yield Problem("`cut` is how many octets are missing", (*at, "cut"))
+    for path, state in ((("dns", "security"), world.dns.security), *((path, state) for path, state in named if state)):
+        if state not in SECURITY_STATES:
+            yield Problem(unknown("security state", state, SECURITY_STATES), (table, *path))
 
 
 def _uses(step: Step, attacks: Mapping[str, AttackForm]) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
     StepEnded,
     TargetFailed,
 )
-from mta_sts_lab.model import Case, Mode, Outcome, Step
+from mta_sts_lab.model import Case, Outcome, Step
 from mta_sts_lab.runner.context import LabBroken, RunContext
 from mta_sts_lab.runner.settling import Sent, Settling
 from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change
@@ -192,7 +192,7 @@ class _Playing:
         unfinished = (Outcome.UNSETTLED,) if step.expect is not None else (Outcome.UNSETTLED, Outcome.DEFERRED)
         await self.settling.settle(sent, self.context.timeouts.settle, lambda outcome: outcome not in unfinished)
         unsettled = self.settling.facts(sent).outcome() is Outcome.UNSETTLED
-        if step.learns_policy and self.case.mode is not Mode.ABSENT and not unsettled:
+        if step.learns_policy and self.case.mode.has_policy and not unsettled:
             await self.settling.policy_learned()
 
     async def _injected(self, message: ProbeMessage) -> str:

@@ -1,7 +1,8 @@
 """The lab's name server, by UDP and TCP: the zone on the wire, and every answer on record.
 
-To a target it looks like its resolver: it answers with authority and says that recursion is available. Parsing and
-packing are dnslib's; whatever a query may contain, the server survives it.
+To a target it looks like its resolver: it answers with authority and says that recursion is available. It is one that
+validates: the AD bit says that an answer is secure, and a bogus one is SERVFAIL. Parsing and packing are dnslib's;
+whatever a query may contain, the server survives it.
 """
 
 from __future__ import annotations
@@ -97,13 +98,13 @@ class DnsServer:
             _blank_reply(query, "NOERROR").pack()
         except Exception:  # noqa: BLE001 - dnslib raises whatever it stumbles over; a bad packet is no error of the lab
             return self._malformed(packet, transport)
-        answer = self._answer(query, question)
+        answer = self._validated(query, self._answer(query, question))
         case = self.zone.case_of(question.name)
         try:
             response = None if answer.rcode == "TIMEOUT" else _pack(query, question, answer, self.zone, transport)
         except Exception as error:  # noqa: BLE001 - recorded: a record of ours that cannot be put on the wire
             self._failed(f"packing the answer to {question.name} {question.type}", error, question)
-            answer = Answer("SERVFAIL", (), answer.tampered_by)
+            answer = Answer("SERVFAIL", (), answer.tampered_by, answer.security)
             response = bytes(_blank_reply(query, answer.rcode).pack())
         self.recorder.write(
             DnsAnswered(
@@ -113,6 +114,7 @@ class DnsServer:
                 rcode=answer.rcode,
                 answers=tuple(record.data for record in answer.records),
                 tampered_by=answer.tampered_by,
+                security=answer.security,
             ),
             case,
         )
@@ -126,6 +128,13 @@ class DnsServer:
         except Exception as error:  # noqa: BLE001 - recorded: an attack's own exception
             self._failed(f"answering {question.name} {question.type}", error, question)
             return Answer("SERVFAIL")
+
+    @staticmethod
+    def _validated(query: dnslib.DNSRecord, answer: Answer) -> Answer:
+        """Return what a validating resolver answers, unless the client does the checking itself (RFC 4035, 3.2.2)."""
+        if answer.refused_by_validation and answer.rcode != "TIMEOUT" and not query.header.cd:
+            return Answer("SERVFAIL", (), answer.tampered_by, answer.security)
+        return answer
 
     def _failed(self, where: str, error: Exception, question: Question) -> None:
         """Put an error of ours on record. One about a name that is not the lab's hinders no case."""
@@ -209,6 +218,7 @@ def _question_of(query: dnslib.DNSRecord) -> Question:
 def _pack(query: dnslib.DNSRecord, question: Question, answer: Answer, zone: Zone, transport: str) -> bytes:
     """Put an answer on the wire, or as much of it as says "ask again by TCP" (RFC 2181, section 9)."""
     reply = _blank_reply(query, answer.rcode)
+    reply.header.ad = int(answer.security == "secure" and answer.rcode in ("NOERROR", "NXDOMAIN") and _wants_ad(query))
     for record in answer.records:
         reply.add_answer(_resource(record, question, query.q.qname))
     owner = zone.owner_of(answer.records[-1].data if answer.records else question.name)
@@ -218,7 +228,7 @@ def _pack(query: dnslib.DNSRecord, question: Question, answer: Answer, zone: Zon
     if len(packed) <= _room(query, transport):
         return packed
     truncated = _blank_reply(query, answer.rcode)
-    truncated.header.tc = 1
+    truncated.header.tc, truncated.header.ad = 1, reply.header.ad
     return bytes(truncated.pack())
 
 
@@ -239,6 +249,12 @@ def _blank_reply(query: dnslib.DNSRecord, rcode: str) -> dnslib.DNSRecord:
 
 def _edns_of(query: dnslib.DNSRecord) -> dnslib.RR | None:
     return next((record for record in query.ar if record.rtype == dnslib.QTYPE.OPT), None)
+
+
+def _wants_ad(query: dnslib.DNSRecord) -> bool:
+    """Whether the client understands the AD bit (RFC 6840, sections 5.7 and 5.8)."""
+    edns = _edns_of(query)
+    return bool(query.header.ad or (edns is not None and edns.edns_do))
 
 
 def _room(query: dnslib.DNSRecord, transport: str) -> int:
@@ -271,6 +287,9 @@ def _rdata(record: Record) -> dnslib.RD:
             length = record.string_length or _LONGEST_STRING
             pieces = [octets[at : at + length] for at in range(0, len(octets), length)]
             return dnslib.TXT(pieces or [b""])
+        case "TLSA":
+            usage, selector, matching = map(int, words[:3])
+            return dnslib.TLSA(usage, selector, matching, bytes.fromhex("".join(words[3:])))
         case "SOA":
             return dnslib.SOA(words[0], words[1], tuple(map(int, words[2:])))
     raise ValueError(f"the lab publishes no records of type {record.type}")

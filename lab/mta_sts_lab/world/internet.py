@@ -24,6 +24,7 @@ from mta_sts_lab.rfc.published import (
     policy_id,
     served_policy,
 )
+from mta_sts_lab.world.dane import security_of, tlsa_records
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.mail_host import Delivery, MxServer
@@ -213,12 +214,13 @@ class CaseWorld:
         for host in self._hosts.values():
             if host not in self.mx:
                 host.reachable = False
-        if self.mode is Mode.ABSENT:
+        if not self.mode.has_policy:
             self.policy_server.reachable = False
         else:
             self.policy_server.arrange(self._policy_settings(world))
         self._internet.inbox.arrange(self.case, world.reports)
-        self.zone.publish(self.domain, self._records(world), self.case)
+        security = None if self.mode is Mode.ABSENT else security_of(world, self.domain)
+        self.zone.publish(self.domain, self._records(world), self.case, security)
 
     async def end_sessions(self) -> None:
         """End every session with the case's hosts, so that none of them outlives the step that it began in.
@@ -285,7 +287,10 @@ class CaseWorld:
         if self._wants_reports:
             # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
             yield from report_records(self.domain, world.reports, [host.name for host in self.mx])
-        if self.mode is Mode.ABSENT:
+        if self.mode is not Mode.ABSENT:
+            for mx in world.mx:
+                yield from tlsa_records(mx, self.domain, self._internet.authority)
+        if not self.mode.has_policy:
             return
         identity = policy_id(world.policy, self.domain)
         for text in world.dns.sts_records:

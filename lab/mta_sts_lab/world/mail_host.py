@@ -284,7 +284,9 @@ class MxServer(AcceptingHost):
         """Return what is shown for a server name. A client is never refused over it (RFC 8461, section 7.1)."""
         unnamed = settings.sni_required and canonical(sni) != self.name
         variant = "wrong-name" if unnamed else settings.certificate
-        return self._services.certificates.authority.credentials(variant, self.name)
+        authority = self._services.certificates.authority
+        credentials = authority.credentials(variant, self.name)
+        return authority.with_issuer(credentials) if settings.sends_authority else credentials
 
     def takes_mail_for(self, recipient: str) -> bool:
         """Whether the recipient is at the host's own domain: an MX host is no open relay."""

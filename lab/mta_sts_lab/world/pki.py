@@ -12,7 +12,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trustme
 from cryptography import x509
@@ -96,6 +96,27 @@ class Authority:
         if key not in self._issued:
             self._issued[key] = self._issue(variant, host_name, wrong_name)
         return self._issued[key]
+
+    def with_issuer(self, credentials: Credentials) -> Credentials:
+        """Return the same credentials with the certificate of their root behind the chain."""
+        root = self._untrusted if credentials.variant == "untrusted" else self._trusted
+        return replace(credentials, chain_pem=credentials.chain_pem + root.cert_pem.bytes())
+
+    def certificate_of(self, subject: str, host_name: str, shown: str) -> x509.Certificate:
+        """Return the certificate that a TLSA record of a host is about; see `model.TLSA_SUBJECTS`.
+
+        `shown` is the variant that the host shows.
+        """
+        match subject:
+            case "authority":
+                pem = self.certificate_pem
+            case "stranger":
+                pem = self._untrusted.cert_pem.bytes()
+            case "nobody":
+                pem = self.credentials("self-signed", f"nobody.{host_name}").chain_pem
+            case _:
+                pem = self.credentials(shown if subject == "shown" else subject, host_name).chain_pem
+        return x509.load_pem_x509_certificate(pem)
 
     def _issue(self, variant: str, host_name: str, wrong_name: str) -> Credentials:
         if variant == "self-signed":

@@ -5,7 +5,7 @@ Pure: the wire is `mta_sts_lab.world.dns`. Names are stored in lower case withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.model import Reports
@@ -53,6 +53,29 @@ class Answer:
     records: tuple[Record, ...] = ()
     #: The attack that forged it.
     tampered_by: str = ""
+    #: What a validating resolver says of it, the aliases on the way included.
+    security: str = "insecure"
+
+    @property
+    def refused_by_validation(self) -> bool:
+        """Whether a validating resolver gives no such answer to a client that leaves the checking to it."""
+        return self.security in ("bogus", "indeterminate")
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What a validating resolver says of the answers about a domain: `answers` are exceptions, by name and type."""
+
+    domain: str = "insecure"
+    answers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def of(self, name: str, kind: str) -> str:
+        """Return the state of one answer, be it that there is no such record."""
+        return self.answers.get((name, kind), self.domain)
+
+
+#: What an answer is that rests on several (RFC 7672, section 2.1.3): the first of these that one of them is.
+_WORST_FIRST = ("bogus", "indeterminate", "insecure", "secure")
 
 
 #: An attack on the answers about one domain: it is given the honest answer and returns what is sent instead.
@@ -65,6 +88,7 @@ class _Domain:
 
     case: str
     records: dict[str, dict[str, list[Record]]] = field(default_factory=dict)
+    security: Security = field(default_factory=Security)
     tamper: Tamper | None = None
 
 
@@ -74,7 +98,7 @@ class Zone:
     def __init__(self) -> None:
         self._domains: dict[str, _Domain] = {}
 
-    def publish(self, domain: str, records: Iterable[Record], case: str = "") -> None:
+    def publish(self, domain: str, records: Iterable[Record], case: str = "", security: Security | None = None) -> None:
         """Let a domain publish these records, and nothing else any more. Attacks on the domain stay in force.
 
         Raises `ValueError` for a record whose name lies outside the domain.
@@ -88,7 +112,7 @@ class Zone:
             by_name.setdefault(name, {}).setdefault(record.type, []).append(replace(record, name=name))
         by_name.setdefault(domain, {})["SOA"] = [start_of_authority(domain)]
         found = self._domains.setdefault(domain, _Domain(case))
-        found.case, found.records = case, by_name
+        found.case, found.records, found.security = case, by_name, security or Security()
 
     def withdraw(self, domain: str) -> None:
         """Forget a domain. Nothing happens if it is unknown."""
@@ -110,14 +134,22 @@ class Zone:
         return self._domains[owner].case if owner else ""
 
     def answer(self, question: Question) -> Answer:
-        """Answer a question as the domain's attacker, if it has one, wants it. Raises what the attack raises."""
+        """Answer a question as the domain's attacker, if it has one, wants it. Raises what the attack raises.
+
+        A forged answer has no signature: about a signed name it is bogus.
+        """
         honest = self.lookup(question)
         domain = self._domains.get(self.owner_of(question.name))
-        return domain.tamper(question, honest) if domain is not None and domain.tamper is not None else honest
+        if domain is None or domain.tamper is None:
+            return honest
+        answer = domain.tamper(question, honest)
+        forged = (answer.rcode, answer.records) != (honest.rcode, honest.records) and honest.security == "secure"
+        return replace(answer, security="bogus" if forged else honest.security)
 
     def lookup(self, question: Question) -> Answer:
         """Answer a question honestly, following aliases as far as the lab's domains go (RFC 1034, section 3.6.2)."""
         found: list[Record] = []
+        states: list[str] = []
         name = canonical(question.name)
         for _ in range(_LONGEST_ALIAS_CHAIN):
             owner = self.owner_of(name)
@@ -126,10 +158,14 @@ class Zone:
                 exists = bool(found) or self._stands_above(name)
                 return Answer("NOERROR" if exists else "REFUSED", tuple(found))
             here = self._domains[owner].records.get(name)
+            is_alias = here is not None and "CNAME" in here and question.type != "CNAME"
+            states.append(self._domains[owner].security.of(name, "CNAME" if is_alias else question.type))
+            security = next(state for state in _WORST_FIRST if state in states)
             if here is None:
-                return Answer("NOERROR" if self._stands_above(name) else "NXDOMAIN", tuple(found))
-            if "CNAME" not in here or question.type == "CNAME":
-                return Answer("NOERROR", (*found, *here.get(question.type, ())))
+                rcode = "NOERROR" if self._stands_above(name) else "NXDOMAIN"
+                return Answer(rcode, tuple(found), security=security)
+            if not is_alias:
+                return Answer("NOERROR", (*found, *here.get(question.type, ())), security=security)
             found += here["CNAME"]
             name = canonical(here["CNAME"][0].data)
         return Answer("SERVFAIL")

@@ -23,6 +23,8 @@ from mta_sts_lab.cli.output import (
     say,
     say_document,
 )
+from mta_sts_lab.cli.policy_check import EXAMPLES as POLICY_EXAMPLES
+from mta_sts_lab.cli.policy_check import policy_check
 from mta_sts_lab.cli.telling import (
     MOST_REPORTS,
     in_short,
@@ -357,6 +359,9 @@ def report_check(
     else:
         show(console(), checked, verbose)
     raise typer.Exit(exit_status(checked))
+
+
+app.command("policy-check", epilog=POLICY_EXAMPLES)(policy_check)
 
 
 @app.command(epilog="Example: sts-lab clean")

@@ -1,0 +1,1 @@
+"""What `sts-lab policy-check` says, for people and for programs."""

@@ -54,6 +54,23 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock_began: str = ""
     #: The runs that were merged into this record, in the order of their events; empty: it is the record of one run.
     parts: tuple[Part, ...] = ()
+    #: Which shard of a selection was played; null: all of it.
+    shard: Shard | None = None
+    #: A digest of the catalogue; runs of different catalogues are not merged.
+    catalogue: str = ""
+
+
+class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of the shares into which a selection was divided, to be played by runs of their own and merged."""
+
+    #: From 1 to `total`.
+    number: int
+    total: int
+    #: How many of the shards have cases: fewer than `total` where there is too little to divide.
+    filled: int
+    #: How many cases were selected for all shards together, and a digest of what they say.
+    cases: int
+    digest: str
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -152,7 +152,7 @@ def test_one_line_counts_everything() -> None:
         "4 cases: 3 pass, 1 fail. Findings: the target did not do what is expected of it."
     )
     assert ", 1 without a verdict." in summary_line(_summary(unjudged=("x",))).plain
-    assert summary_line(_summary(complete=False)).plain.endswith("; the run was interrupted.")
+    assert summary_line(_summary(complete=False)).plain.endswith("; the run was interrupted, or a shard is missing.")
     assert "(1 of them known failures)" in summary_line(_summary(known=("x",))).plain
     assert summary_line(_summary(cases=1, counts={Grade.PASS: 1})).plain.startswith("1 case: 1 pass.")
     assert_fits(rendered(summary_line(_summary(known=("x",), unjudged=("x",), complete=False))))

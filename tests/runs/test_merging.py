@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
@@ -28,6 +29,22 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, RunResu
         played(out, f"{STRIP}[enforce]", flaws=("ignores_policy",)),
         played(out, f"{STRIP}[testing]", "policy/max-age-lapses", flaws=("ignores_policy",)),
     )
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, ...]:
+    out = tmp_path_factory.mktemp("halves")
+    requests = [RunRequest((STRIP, "mx/forged-mx"), out=out, shard=(number, 2)) for number in (1, 2)]
+    return tuple(run(request, catalogue=CATALOGUE) for request in requests)
+
+
+def with_header(folder: Path, copy: Path, **members: object) -> Path:
+    """Copy the folder of a run, and change some members of its header."""
+    shutil.copytree(folder, copy)
+    path = copy / "record.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([json.dumps(json.loads(first) | members) + "\n", *others]))
+    return copy
 
 
 def test_each_case_is_judged_as_in_its_own_run(shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
@@ -87,12 +104,7 @@ class TestRefused:
             merge([shards[0].folder, other.folder], tmp_path / "merged")
 
     def test_another_version_of_the_lab(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
-        shutil.copytree(shards[1].folder, tmp_path / "older")
-        path = tmp_path / "older" / "record.jsonl"
-        first, *others = path.read_text().splitlines(keepends=True)
-        header = json.loads(first)
-        header["versions"]["mta-sts-lab"] = "0.0.1"
-        path.write_text("".join([json.dumps(header) + "\n", *others]))
+        with_header(shards[1].folder, tmp_path / "older", versions={"mta-sts-lab": "0.0.1"})
         with pytest.raises(UsageError, match=r"older: the lab is not the same as in .* \(0\.0\.1 and "):
             merge([shards[0].folder, tmp_path / "older"], tmp_path / "merged")
 
@@ -102,6 +114,57 @@ class TestRefused:
         with pytest.raises(UsageError, match="the known failures are not the same"):
             merge([shards[0].folder, tmp_path / "other"], tmp_path / "merged")
 
+    def test_another_catalogue(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+        changed = with_header(shards[1].folder, tmp_path / "changed", catalogue="0123")
+        with pytest.raises(UsageError, match=r"changed: the catalogue is not the same as in .* \(0123 and "):
+            merge([shards[0].folder, changed], tmp_path / "merged")
+
     def test_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no runs were given"):
             merge([], tmp_path / "merged")
+
+
+class TestShards:
+    def test_they_come_to_one_run(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
+        merged = merge([half.folder for half in halves], tmp_path / "merged", CATALOGUE)
+        expected = {case.id for case in CATALOGUE.find((STRIP, "mx/forged-mx"))}
+        assert {verdict.case for verdict in merged.verdicts} == expected
+        assert merged.record.header.shard is None
+        assert merged.summary.exit_code == 0
+
+    def test_one_is_missing(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"shard 2/2 is missing: .* --partial"):
+            merge([halves[0].folder], tmp_path / "merged")
+        assert not (tmp_path / "merged").exists()
+        some = merge([halves[0].folder], tmp_path / "some", CATALOGUE, partial=True)
+        assert not some.record.footer.complete
+        assert some.summary.exit_code == 4
+
+    def test_one_is_there_twice(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
+        again = run(RunRequest((STRIP, "mx/forged-mx"), out=tmp_path, shard=(1, 2)), catalogue=CATALOGUE)
+        with pytest.raises(UsageError, match=r"shard 1/2 is in .* already"):
+            merge([*(half.folder for half in halves), again.folder], tmp_path / "merged")
+
+    def test_they_are_of_two_selections(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
+        other = with_header(halves[1].folder, tmp_path / "other", shard=_shard(halves[1], digest="0123"))
+        with pytest.raises(UsageError, match="other: a shard of another selection than"):
+            merge([halves[0].folder, other], tmp_path / "merged")
+
+    def test_they_are_of_two_totals(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
+        third = with_header(halves[1].folder, tmp_path / "third", shard=_shard(halves[1], total=3))
+        with pytest.raises(UsageError, match=r"third: a shard of 3, and .* is one of 2"):
+            merge([halves[0].folder, third], tmp_path / "merged")
+
+    def test_they_were_divided_by_different_times(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
+        more = [
+            with_header(half.folder, tmp_path / f"more{number}", shard=_shard(half, cases=9))
+            for number, half in enumerate(halves)
+        ]
+        with pytest.raises(UsageError, match=r"come to 8 of 9 cases: they were not divided by the same --times"):
+            merge(more, tmp_path / "merged")
+
+
+def _shard(result: RunResult, **members: object) -> dict[str, object]:
+    shard = result.record.header.shard
+    assert shard is not None
+    return {**msgspec.to_builtins(shard), **members}

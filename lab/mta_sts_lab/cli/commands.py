@@ -25,6 +25,7 @@ from mta_sts_lab.cli.output import (
 )
 from mta_sts_lab.cli.policy_check import EXAMPLES as POLICY_EXAMPLES
 from mta_sts_lab.cli.policy_check import policy_check
+from mta_sts_lab.cli.shards import Shards, Times, merge, with_shard
 from mta_sts_lab.cli.telling import (
     MOST_REPORTS,
     in_short,
@@ -118,6 +119,8 @@ def run(
     ready: Annotated[
         float | None, typer.Option("--ready", help="Seconds that --command has until it takes mail.", min=0.1)
     ] = None,
+    shard: Shards = None,
+    times: Times = None,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -133,6 +136,7 @@ def run(
         from mta_sts_lab.backends.process import target_of_command
 
         request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
+    request = with_shard(request, shard, times)
     if len(names) > 1 and json:
         _refuse(_NOT_ONE_DOCUMENT)
     if len(names) > 1:
@@ -232,6 +236,7 @@ def judge(
     raise typer.Exit(result.summary.exit_code)
 
 
+app.command(epilog="Example: sts-lab merge shard-1 shard-2")(merge)
 app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)
 
 

@@ -187,7 +187,7 @@ def summary_line(summary: Summary) -> Text:
     if summary.known:
         line.append(f" ({len(summary.known)} of them known failures)")
     line.append(f". {summary.meaning[:1].upper()}{summary.meaning[1:]}")
-    line.append("." if summary.complete else "; the run was interrupted.")
+    line.append("." if summary.complete else "; the run was interrupted, or a shard is missing.")
     return line
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mta_sts_lab import __version__
 from mta_sts_lab.model import About, Case
-from mta_sts_lab.record import RECORD_VERSION, Header
+from mta_sts_lab.record import RECORD_VERSION, Header, Shard
 
 #: The packages whose version can change a verdict.
 _PARTS = ("mitmproxy", "aiosmtpd", "trustme", "dnslib", "cryptography", "aiohttp", "dnspython")
@@ -31,6 +31,12 @@ class Plan:
     black_box: bool = False
     #: Whether the target's adapter is checked, with the probes that its claims ask for; then there are no cases here.
     checks_adapter: bool = False
+    #: Which shard of the selection these cases are.
+    shard: Shard | None = None
+    #: A digest of the catalogue that they are from.
+    catalogue: str = ""
+    #: Runs that are played at the same time on this machine, this one included. They share the cases in flight.
+    at_once: int = 1
 
 
 def plan_check(command: Sequence[str], seed: int | None) -> Plan:
@@ -52,7 +58,7 @@ def plan_run(
     control_only = tuple(dict.fromkeys(needed))
     now = datetime.datetime.now(datetime.UTC)
     return Plan(
-        run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        run=new_run_name(now),
         started=now.isoformat(timespec="seconds"),
         command=tuple(command),
         seed=secrets.randbits(32) if seed is None else seed,
@@ -60,6 +66,11 @@ def plan_run(
         control_only=frozenset(control_only),
         black_box=black_box,
     )
+
+
+def new_run_name(now: datetime.datetime) -> str:
+    """Return a name for a run that begins now: its time, and something random."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Header:
@@ -75,6 +86,8 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         about=about,
         black_box=plan.black_box,
         clock_began=clock_began.isoformat(timespec="milliseconds"),
+        shard=plan.shard,
+        catalogue=plan.catalogue,
     )
 
 

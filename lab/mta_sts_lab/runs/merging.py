@@ -11,7 +11,7 @@ import msgspec
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.known_failures import known_failures_file
-from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Part, Record, RecordFile, read_record
+from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Part, Record, RecordFile, Shard, read_record
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.service import RunResult, judge_run
 from mta_sts_lab.runs.writing import make_folder
@@ -20,19 +20,24 @@ from mta_sts_lab.whole_files import write_whole
 _LAB = "mta-sts-lab"
 
 
-def merge(folders: Sequence[Path], into: Path, catalogue: Catalogue | None = None) -> RunResult:
+def merge(
+    folders: Sequence[Path], into: Path, catalogue: Catalogue | None = None, *, partial: bool = False
+) -> RunResult:
     """Join the folders of runs into a new one: one record, judged again, with everything that a run leaves.
 
-    A control case may be in several runs; each run is judged with its own. Raises `UsageError` where the runs are not
-    of the same target, lab version and known failures, or where a case was selected in two of them, and `RecordError`.
+    A control case may be in several runs; each run is judged with its own. With `partial` a shard may be missing, and
+    the run is then marked as incomplete. Raises `UsageError` where the runs are not of the same target, lab version,
+    catalogue and known failures, where a case was selected in two of them, or where a shard is missing; `RecordError`.
     """
     records = [read_record(folder / "record.jsonl") for folder in folders]
     _refuse_what_differs(folders, records)
+    whole = _check_shards(folders, records, partial)
     _refuse_repeated_cases(folders, records)
     folder = make_folder(into.parent, into.name)
     try:
-        _write_record(folder, records)
-        _join_target_files(folder, folders)
+        with RecordFile(folder / "record.jsonl") as file:
+            write_joined(file, records, _header(folder.name, records), complete=whole)
+        join_target_files(folder, folders)
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     return judge_run(folder, catalogue)
@@ -44,6 +49,7 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
     for folder, record in zip(folders, records, strict=True):
         pairs = {
             "the lab": (record.header.versions.get(_LAB, "?"), records[0].header.versions.get(_LAB, "?")),
+            "the catalogue": (record.header.catalogue[:12], records[0].header.catalogue[:12]),
             "the target": (_target(record.header), _target(records[0].header)),
         }
         for what, (here, there) in pairs.items():
@@ -64,12 +70,62 @@ def _known(folder: Path) -> bytes:
     return file.read_bytes() if file.exists() else b""
 
 
+def _check_shards(folders: Sequence[Path], records: Sequence[Record], partial: bool) -> bool:
+    """Return whether all shards are there. Raises `UsageError` for shards that do not belong together."""
+    found = [
+        (folder, run.header.shard)
+        for folder, record in zip(folders, records, strict=True)
+        for run in record.runs()
+        if run.header.shard is not None
+    ]
+    if not found:
+        return True
+    numbers = _numbers(found)
+    first = found[0][1]
+    missing = [f"{number}/{first.total}" for number in range(1, first.filled + 1) if number not in numbers]
+    if missing and not partial:
+        raise UsageError(
+            f"shard {', '.join(missing)} is missing: give its run as well, or merge what is there with --partial"
+        )
+    if not missing and _selected(records) < first.cases:
+        raise UsageError(
+            f"the shards come to {_selected(records)} of {first.cases} cases: they were not divided by the same --times"
+        )
+    return not missing
+
+
+def _numbers(found: Sequence[tuple[Path, Shard]]) -> dict[int, Path]:
+    """Return the folder of each shard. Raises `UsageError` if they are not of one selection, or one is there twice."""
+    first_folder, first = found[0]
+    numbers: dict[int, Path] = {}
+    for folder, shard in found:
+        if shard.digest != first.digest:
+            raise UsageError(f"{folder}: a shard of another selection than {first_folder}")
+        if shard.total != first.total:
+            raise UsageError(
+                f"{folder}: a shard of {shard.total}, and {first_folder} is one of {first.total}: cases may be missing"
+            )
+        # The shards that were played beside each other by one run have one number.
+        if numbers.setdefault(shard.number, folder) != folder:
+            raise UsageError(f"{folder}: shard {shard.number}/{shard.total} is in {numbers[shard.number]} already")
+    return numbers
+
+
+def _selected(records: Sequence[Record]) -> int:
+    """Return how many cases were selected, without those that are only control cases of others."""
+    control_only = {name for record in records for name in _control_only(record)}
+    cases = {case.id for record in records for case in record.header.cases}
+    return len(cases - control_only)
+
+
+def _control_only(record: Record) -> set[str]:
+    return {event.case for event in record.events if isinstance(event.fact, CaseBegan) and event.fact.control_only}
+
+
 def _refuse_repeated_cases(folders: Sequence[Path], records: Sequence[Record]) -> None:
     seen: dict[str, Path] = {}
     for folder, record in zip(folders, records, strict=True):
-        control_only = {
-            event.case for event in record.events if isinstance(event.fact, CaseBegan) and event.fact.control_only
-        }
+        control_only = _control_only(record)
         for case in record.header.cases:
             if case.id not in control_only and seen.setdefault(case.id, folder) is not folder:
                 raise UsageError(
@@ -77,32 +133,34 @@ def _refuse_repeated_cases(folders: Sequence[Path], records: Sequence[Record]) -
                 )
 
 
-def _write_record(folder: Path, records: Sequence[Record]) -> None:
-    """Write the events of all runs one after the other, numbered anew."""
-    runs = [run for record in records for run in record.runs()]
-    first = records[0].header
+def _header(run: str, records: Sequence[Record]) -> Header:
     cases = {case.id: case for record in records for case in record.header.cases}
-    header = msgspec.structs.replace(
-        first,
-        run=folder.name,
+    return msgspec.structs.replace(
+        records[0].header,
+        run=run,
         started=min(record.header.started for record in records),
         cases=tuple(cases.values()),
-        parts=tuple(Part(run.header, len(run.events)) for run in runs),
+        shard=None,
     )
+
+
+def write_joined(file: RecordFile, records: Sequence[Record], header: Header, *, complete: bool) -> None:
+    """Write the events of several records into one, one record after the other, numbered anew."""
+    runs = [run for record in records for run in record.runs()]
+    parts = tuple(Part(run.header, len(run.events)) for run in runs)
     kinds: Counter[str] = Counter()
-    with RecordFile(folder / "record.jsonl") as file:
-        file.header(header)
-        for number, event in enumerate((event for run in runs for event in run.events), start=1):
-            file.event(msgspec.structs.replace(event, number=number))
-            kinds[type(event.fact).__name__] += 1
-        complete = all(record.footer.complete for record in records)
-        file.footer(Footer(RECORD_VERSION, kinds.total(), complete, dict(kinds)))
+    file.header(msgspec.structs.replace(header, parts=parts))
+    for number, event in enumerate((event for run in runs for event in run.events), start=1):
+        file.event(msgspec.structs.replace(event, number=number))
+        kinds[type(event.fact).__name__] += 1
+    complete = complete and all(record.footer.complete for record in records)
+    file.footer(Footer(RECORD_VERSION, kinds.total(), complete, dict(kinds)))
 
 
-def _join_target_files(folder: Path, folders: Sequence[Path]) -> None:
+def join_target_files(folder: Path, folders: Sequence[Path]) -> None:
     """Copy the known failures, and join the text files of the targets (their logs) by name."""
     known = known_failures_file(folders[0] / "target")
-    if known.exists():
+    if known.exists() and not known_failures_file(folder / "target").exists():
         write_whole(folder / "target" / known.name, known.read_bytes())
     texts: dict[str, list[str]] = {}
     for one in folders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,11 +22,13 @@ from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known
 from mta_sts_lab.model import Case, Mode, Scenario, Verdict
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
+from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all
 from mta_sts_lab.requirements import load_requirements, near_misses
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.leftovers import hold
+from mta_sts_lab.runs.sharding import digest_of, take_shard
 from mta_sts_lab.runs.writing import (
     RunWriter,
     interruptible,
@@ -59,6 +61,10 @@ class RunRequest:
     command: tuple[str, ...] = ()
     #: Whether none of the target's hooks are used.
     black_box: bool = False
+    #: Which shard of how many to play (2, 5); None: all that is selected.
+    shard: tuple[int, int] | None = None
+    #: The seconds that cases took in an earlier run, by which shards are made equal.
+    seconds: Mapping[str, float] = field(default_factory=dict)
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
 
@@ -107,7 +113,11 @@ def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     """Return the plan of a request: the cases, with their control cases. Raises `NothingSelected`, `UsageError`."""
     catalogue = catalogue or load_shipped_catalogue()
     cases = choose_cases(catalogue, request.selection, request.modes)
-    return plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
+    shard = None
+    if request.shard is not None:
+        cases, shard = take_shard(cases, *request.shard, request.seconds)
+    planned = plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
+    return replace(planned, shard=shard, catalogue=digest_of(tuple(catalogue.cases.values())))
 
 
 def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Scenario, tuple[str, ...]]:
@@ -148,9 +158,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     """
     watcher = watcher or Watcher()
     catalogue = catalogue or load_shipped_catalogue()
-    cases = choose_cases(catalogue, request.selection, request.modes)
+    planned = plan(request, catalogue)
     target = find_target_for(request)
-    planned = plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
     folder = make_folder(request.out, planned.run)
     with interruptible(folder):
         with record_in(folder) as file:
@@ -218,6 +227,12 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def seconds_of_cases(folder: Path) -> dict[str, float]:
+    """Return how long each case of a run took. Raises `VerdictsError`."""
+    judged = read_verdicts(folder / "verdicts.json")
+    return {verdict.case: round(verdict.ended - verdict.began, 3) for verdict in judged.verdicts}
 
 
 def verdicts_before(folder: Path) -> dict[str, str]:

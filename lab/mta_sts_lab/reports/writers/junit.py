@@ -48,7 +48,7 @@ def junit_xml(
         if case not in judged:
             suites[_family(case)].append(_error(scenario, case, "the case has no verdict"))
     if not record.footer.complete:
-        message = f"run {record.header.run} was interrupted"
+        message = f"run {record.header.run} was interrupted, or a shard of it is missing"
         suites["run"].append(_error("run", "the run was played to its end", message))
     every_test = [test for tests in suites.values() for test in tests]
     root = ET.Element("testsuites", {"name": "mta-sts-lab", **_totals(every_test)})

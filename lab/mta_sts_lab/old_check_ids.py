@@ -116,7 +116,8 @@ OLD_CHECK_IDS: dict[str, str] = {
     "the-attack-bites-without-a-policy": "attack-degrades-control-case",
     "the-message-settled": "message-settled",
     "no-message-was-read": "no-message-read",
-    "no-envelope-under-a-bad-certificate": "no-envelope-under-bad-certificate",
+    "no-envelope-under-a-bad-certificate": "no-envelope-to-wrong-host",
+    "no-envelope-under-bad-certificate": "no-envelope-to-wrong-host",
     "no-message-arrived-twice": "no-duplicate-delivery",
     "no-delivered-message-was-given-up": "no-failure-notice-after-delivery",
     "the-target-let-go-of-what-it-delivered": "delivered-message-leaves-queue",
@@ -143,7 +144,8 @@ OLD_CHECK_IDS: dict[str, str] = {
     "the-policy-was-learned": "message-outcome",
     "the-target-asked-for-the-policy": "message-outcome",
     "held-for-the-right-reason": "message-outcome",
-    "no-message-under-a-bad-certificate": "no-message-under-bad-certificate",
+    "no-message-under-a-bad-certificate": "no-message-to-wrong-host",
+    "no-message-under-bad-certificate": "no-message-to-wrong-host",
     "the-target-claims-what-is-needed": "capability-claimed",
 }
 

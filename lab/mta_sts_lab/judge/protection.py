@@ -48,8 +48,10 @@ class Protection:
         if not secured:
             return Breach("STS-5-03", "in-clear", f"{host} in clear, against the policy in force")
         if certificate not in self.certificates:
-            shown = f"the certificate variant {certificate!r}" if certificate else "a certificate of somebody else's"
-            return Breach("STS-5-02", "not-authenticated", f"{host} under {shown}, against the policy in force")
+            shown = (
+                f"under the certificate variant {certificate!r}" if certificate else "inside TLS that did not end there"
+            )
+            return Breach("STS-5-02", "not-authenticated", f"{host} {shown}, against the policy in force")
         return None
 
 

@@ -172,7 +172,7 @@ def _step_result(view: CaseView, step: Step) -> StepResult:
 def _in_words(outcome: Outcome, read: bool, why: str) -> str:
     words = {
         Outcome.DELIVERED_AUTHENTICATED: "delivered to the right host, authenticated",
-        Outcome.DELIVERED_UNAUTHENTICATED: "delivered under a certificate that proves nothing",
+        Outcome.DELIVERED_UNAUTHENTICATED: "delivered inside TLS, but not to an authenticated host",
         Outcome.DELIVERED_CLEAR: "delivered in clear",
         Outcome.DEFERRED: f"held: {why}" if why else "held",
         Outcome.BOUNCED: "returned to its author",

@@ -261,6 +261,6 @@ def _harm_in_format_2(judgement: Mapping[str, Any], case: Mapping[str, Any]) -> 
 
 _HARM_IN_FORMAT_2 = {
     "no-message-read": Harm.READ,
-    "no-message-under-bad-certificate": Harm.READ,
+    "no-message-to-wrong-host": Harm.READ,
     "no-message-lost-between-steps": Harm.KEPT_BACK,
 }

@@ -21,13 +21,14 @@ from mta_sts_lab.judge.facts import MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.view import CaseView, inconclusive
+from mta_sts_lab.judge.wrong_sessions import Wrong, WrongSession, wrong_session
 from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
 from mta_sts_lab.timeouts import ATTACK_SESSION, HAND_OVER
 
 ENVELOPE_IN_CLEAR = "STS-5-03"
 ENVELOPE_UNAUTHENTICATED = "STLS-4.1-02"
 READ_IN_CLEAR = "STS-5-03"
-READ_UNDER_A_BAD_CERTIFICATE = "STS-5-02"
+READ_INSIDE_TLS = "STS-5-02"
 UNLISTED_HOST = "STS-4-01"
 REDIRECT_FOLLOWED = "STS-3.3-09"
 ARRIVED_TWICE = "SMTP-4.5.4.1-01"
@@ -39,21 +40,30 @@ _CUTS_OFF = (HAND_OVER.name, ATTACK_SESSION.name)
 _ENVELOPE = ("MAIL", "RCPT", "DATA", "BDAT")
 
 
-@check(scope=Scope.EVERY_STEP, obligations=(READ_IN_CLEAR, READ_UNDER_A_BAD_CERTIFICATE))
+@check(scope=Scope.EVERY_STEP, obligations=(READ_IN_CLEAR, READ_INSIDE_TLS))
 def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Where clear text is forbidden, no outsider may see a message's token, on any leg of the target's."""
-    for secured, obligation in ((False, READ_IN_CLEAR), (True, READ_UNDER_A_BAD_CERTIFICATE)):
-        reason = "read-under-a-bad-certificate" if secured else "read-in-clear"
+    for secured, obligation in ((False, READ_IN_CLEAR), (True, READ_INSIDE_TLS)):
         expected = "nobody on the path can read the message"
-        observed = "the message was read" + (" inside TLS that ended at the attacker" if secured else " in clear")
         for event, fact in view.facts.of_kind(MessageInjected):
             message = MessageFacts(view.facts, fact.token, event.at, view.end)
             readings = [one for one in message.readings(secured) if one.step == step.name]
             if not view.forbids_clear(step):
                 readings = [one for one in readings if _reading_is_a_breach(view, one)]
             if readings:
+                reason, where = _how_read(view, readings[0])
+                observed = f"the message was read {where}"
                 found = view.broken(obligation, reason, step.name, expected, observed, readings, Harm.READ)
                 yield replace(found, obligation=view.leak_breaks(step, obligation))
+
+
+def _how_read(view: CaseView, reading: Event) -> tuple[str, str]:
+    """Return the reason code of a reading, and where the message was read in words."""
+    fact = reading.fact
+    if not isinstance(fact, TokenRead) or not fact.secured:
+        return "read-in-clear", "in clear"
+    found = wrong_session(view.facts, fact.session)
+    return f"read-{found.wrong}", found.words
 
 
 def _reading_is_a_breach(view: CaseView, reading: Event) -> bool:
@@ -72,26 +82,32 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
         if fact.session not in reports and (forbidden or view.facts.breach_in(fact.session, secured=False))
     ]
     if said:
-        expected, line, events = "no MAIL, RCPT or DATA outside TLS", said[0][1].line, [event for event, _ in said]
-        yield view.broken(ENVELOPE_IN_CLEAR, "envelope-in-clear", step.name, expected, line, events, Harm.READ)
+        expected, observed = "no MAIL, RCPT or DATA outside TLS", f'"{said[0][1].line}" in clear'
+        events = [event for event, _ in said]
+        yield view.broken(ENVELOPE_IN_CLEAR, "envelope-in-clear", step.name, expected, observed, events, Harm.READ)
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_UNAUTHENTICATED,))
-def no_envelope_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
+def no_envelope_to_wrong_host(view: CaseView, step: Step) -> Iterator[Judgement]:
     """A client that is not content with a session leaves before it says who writes to whom (RFC 3207, 4.1)."""
-    for unlisted, said in _envelopes_to_wrong_hosts(view, step).items():
-        reason = "envelope-at-an-unlisted-host" if unlisted else "envelope-under-a-bad-certificate"
-        expected = "QUIT or close directly after a handshake that does not authenticate the host"
-        if unlisted:
-            expected = "no MAIL or RCPT to a host that the policy in force does not list"
-        line, events = said[0][1].line, [event for event, _ in said]
-        yield view.broken(ENVELOPE_UNAUTHENTICATED, reason, step.name, expected, line, events, Harm.READ)
+    for found, said in _envelopes_to_wrong_hosts(view, step):
+        observed = f'"{said[0][1].line}" {found.words}'
+        events = [event for event, _ in said]
+        reason, expected = f"envelope-{found.wrong}", _ENVELOPE_EXPECTED[found.wrong]
+        yield view.broken(ENVELOPE_UNAUTHENTICATED, reason, step.name, expected, observed, events, Harm.READ)
 
 
-@check(scope=Scope.EVERY_STEP, obligations=(READ_UNDER_A_BAD_CERTIFICATE, UNLISTED_HOST))
-def no_message_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Judgement]:
+_ENVELOPE_EXPECTED = {
+    Wrong.HOST: "no MAIL or RCPT to a host that the policy in force does not list",
+    Wrong.VERSION: "QUIT or close directly after a handshake with a TLS version that must not be used",
+    Wrong.CERTIFICATE: "QUIT or close directly after a handshake that does not authenticate the host",
+}
+
+
+@check(scope=Scope.EVERY_STEP, obligations=(READ_INSIDE_TLS, UNLISTED_HOST))
+def no_message_to_wrong_host(view: CaseView, step: Step) -> Iterator[Judgement]:
     """No message content goes to a host that the handshake did not authenticate, or that the policy does not list."""
-    for unlisted, said in _envelopes_to_wrong_hosts(view, step).items():
+    for found, said in _envelopes_to_wrong_hosts(view, step):
         sessions = {fact.session for _, fact in said}
         content = [
             event
@@ -99,30 +115,32 @@ def no_message_under_bad_certificate(view: CaseView, step: Step) -> Iterator[Jud
             if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
         ]
         if content:
-            obligation = UNLISTED_HOST if unlisted else READ_UNDER_A_BAD_CERTIFICATE
-            reason = "message-sent-to-an-unlisted-host" if unlisted else "message-sent-under-a-bad-certificate"
-            expected = "no message content in a session that does not authenticate the host"
-            if unlisted:
-                expected = "no message content to a host that the policy in force does not list"
-            observed = "DATA was sent, and answered with 354"
-            obligation = view.leak_breaks(step, obligation)
+            unlisted = found.wrong is Wrong.HOST
+            reason = "message-sent-to-an-unlisted-host" if unlisted else f"message-sent-{found.wrong}"
+            obligation = view.leak_breaks(step, UNLISTED_HOST if unlisted else READ_INSIDE_TLS)
+            observed = f"DATA was sent, and answered with 354, {found.words}"
+            expected = _MESSAGE_EXPECTED[found.wrong]
             yield view.broken(obligation, reason, step.name, expected, observed, content, Harm.READ)
 
 
-def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> dict[bool, list[tuple[Event, SmtpSaid]]]:
-    """Return the MAIL and RCPT said inside TLS where no mail may go.
+_MESSAGE_EXPECTED = {
+    Wrong.HOST: "no message content to a host that the policy in force does not list",
+    Wrong.VERSION: "no message content inside a TLS version that must not be used",
+    Wrong.CERTIFICATE: "no message content in a session that does not authenticate the host",
+}
 
-    The key tells sessions with the genuine host under a good certificate, which the policy does not list, from those
-    that do not authenticate the host.
-    """
+
+def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> list[tuple[WrongSession, list[tuple[Event, SmtpSaid]]]]:
+    """Return the MAIL and RCPT said inside TLS where no mail may go, by what is wrong there."""
     reports, forbidden = view.facts.carried_reports(), view.forbids_clear(step)
-    found: dict[bool, list[tuple[Event, SmtpSaid]]] = {}
+    found: dict[Wrong, tuple[WrongSession, list[tuple[Event, SmtpSaid]]]] = {}
     for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT")):
         authenticated = view.facts.certificate_of(fact.session) in CERTIFICATES_THAT_VERIFY
         wrong = (forbidden and not authenticated) or view.facts.breach_in(fact.session, secured=True)
         if wrong and fact.session not in reports:
-            found.setdefault(authenticated, []).append((event, fact))
-    return found
+            what = wrong_session(view.facts, fact.session)
+            found.setdefault(what.wrong, (what, []))[1].append((event, fact))
+    return list(found.values())
 
 
 @check(scope=Scope.CASE, obligations=(ARRIVED_TWICE,))

@@ -15,6 +15,7 @@ from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy
 from mta_sts_lab.judge.protection import HOST_NOT_LISTED
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.why_held import why_held
+from mta_sts_lab.judge.wrong_sessions import wrong_session
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, Step
 
 #: What a message that is lost breaks in every case.
@@ -134,7 +135,7 @@ def _judged(
         obligation=obligation or expect.obligation,
         step=step.name,
         expected=" or ".join(expect.outcome) + (f" ({expect.note})" if expect.note else ""),
-        observed=message.outcome().value + _where_not_listed(message) + _said_by_its_queue(message),
+        observed=message.outcome().value + _how_unprotected(message) + _said_by_its_queue(message),
         blame="target" if grade in (Grade.FAIL, Grade.WEAK) else "nobody",
         evidence=numbers(evidence),
         harm=harm,
@@ -153,10 +154,19 @@ def leak_of(message: MessageFacts, outcome: Outcome) -> str:
     return next((one.obligation for one in breaches if one and one.reason == HOST_NOT_LISTED), LEAKS[outcome])
 
 
-def _where_not_listed(message: MessageFacts) -> str:
-    """Say to which host a message went that the policy in force does not list; its certificate may be in order."""
-    breaches = (message.breach_of(copy) for _, copy in message.copies())
-    return next((f" to {one.observed}" for one in breaches if one and one.reason == HOST_NOT_LISTED), "")
+def _how_unprotected(message: MessageFacts) -> str:
+    """Say to which host a message went that the policy in force does not list, or why its host was not authenticated.
+
+    The certificate of such a host may be in order.
+    """
+    copies = [copy for _, copy in message.copies()]
+    breaches = (message.breach_of(copy) for copy in copies)
+    unlisted = next((f" to {one.observed}" for one in breaches if one and one.reason == HOST_NOT_LISTED), "")
+    kinds = {message.kind_of(copy): copy for copy in copies}
+    if unlisted or message.outcome() is not Outcome.DELIVERED_UNAUTHENTICATED:
+        return unlisted
+    copy = kinds[Outcome.DELIVERED_UNAUTHENTICATED]
+    return f" {wrong_session(message.facts, copy.via or copy.session).words}"
 
 
 def _broken(

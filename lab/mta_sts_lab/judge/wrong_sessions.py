@@ -1,0 +1,50 @@
+"""What is wrong with a session inside TLS to which no mail may go: the host, the TLS version, or the certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mta_sts_lab.events import ConnectionAccepted, TlsEstablished
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
+
+
+class Wrong(StrEnum):
+    """What is wrong, as it stands in a reason code."""
+
+    HOST = "at-an-unlisted-host"
+    VERSION = "inside-an-old-tls-version"
+    CERTIFICATE = "under-a-bad-certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class WrongSession:
+    """What is wrong with a session, and the same in words: "inside TLSv1, which ended at the attacker"."""
+
+    wrong: Wrong
+    words: str
+
+
+def wrong_session(facts: CaseFacts, session: str) -> WrongSession:
+    """Say why a session inside TLS does not lead to an authenticated host.
+
+    A host may show a certificate that is valid for its own name, and the policy does not list that name. An attacker
+    who shows one that is valid for the host can only have made the TLS version older (`downgrade_tls`).
+    """
+    leg, tls = facts.session(session).accepted, facts.session(session).established
+    if leg is None or tls is None:
+        return WrongSession(Wrong.CERTIFICATE, "inside TLS, under a certificate that is not on record")
+    if tls.certificate not in CERTIFICATES_THAT_VERIFY:
+        return WrongSession(Wrong.CERTIFICATE, _under_a_certificate(leg, tls))
+    if tls.shown_by in ("", leg.host):
+        listed = facts.breach_in(session, secured=True) is None
+        which = "is not a host of the domain" if listed else "matches no mx pattern of the policy in force"
+        return WrongSession(Wrong.HOST, f"at {leg.host}, which {which}")
+    words = f"inside {tls.version}, which ended at the attacker, under a certificate that is valid for {leg.host}"
+    return WrongSession(Wrong.VERSION, words)
+
+
+def _under_a_certificate(leg: ConnectionAccepted, tls: TlsEstablished) -> str:
+    shown_by = leg.host if tls.shown_by in ("", leg.host) else "the attacker"
+    return f"inside TLS, under the certificate variant '{tls.certificate}' that {shown_by} showed"

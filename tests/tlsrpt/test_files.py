@@ -121,7 +121,11 @@ class TestArchives:
         octets[6] |= 1
         assert _named(bytes(octets)) == ["encrypted: unpack it first"]
 
-    @pytest.mark.parametrize("octets", [_zip(a=REPORT)[:-30], _zip(a=REPORT * 9)[:90], _tar(a=REPORT * 9)[:700]])
+    @pytest.mark.parametrize(
+        "octets",
+        [_zip(a=REPORT)[:-30], _zip(a=REPORT * 9)[:90], _tar(a=REPORT * 9)[:700]],
+        ids=["zip without its end", "zip cut in its data", "tar cut in its data"],
+    )
     def test_a_damaged_archive_is_named(self, octets: bytes) -> None:
         assert "damaged" in " ".join(_named(octets))
 

@@ -35,6 +35,8 @@ from mta_sts_lab.cli.telling import (
     tell_reports,
     watched,
 )
+from mta_sts_lab.cli.what_if import EXAMPLES as WHAT_IF_EXAMPLES
+from mta_sts_lab.cli.what_if import what_if
 
 if TYPE_CHECKING:
     from mta_sts_lab.runs import RunRequest
@@ -367,6 +369,7 @@ def report_check(
 
 
 app.command("policy-check", epilog=POLICY_EXAMPLES)(policy_check)
+app.command("what-if", epilog=WHAT_IF_EXAMPLES)(what_if)
 
 
 @app.command(epilog="Example: sts-lab clean")

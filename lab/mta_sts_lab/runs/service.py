@@ -67,6 +67,16 @@ class RunRequest:
     seconds: Mapping[str, float] = field(default_factory=dict)
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
+    #: A list of known failures that stands in the place of the target's own.
+    known_failures: Path | None = None
+
+    def known_failures_of(self, target: TargetFolder) -> Path:
+        """Return the list of known failures that the run is compared with. Raises `UsageError` if it is missing."""
+        if self.known_failures is None:
+            return target.known_failures
+        if not _is_file(self.known_failures):
+            raise UsageError(f"--known {self.known_failures}: there is no such file; --write-known writes one")
+        return self.known_failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +152,14 @@ def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Sc
 
 
 def find_target_for(request: RunRequest) -> TargetFolder:
-    """Return the target of a request, if it can be played. Raises `TargetRefused` and `KnownFailuresError`."""
+    """Return the target of a request, if it can be played.
+
+    Raises `TargetRefused`, `UsageError` and `KnownFailuresError`.
+    """
     check_flaws(request.flaws)
     target = request.unnamed_target or find_target(request.target)
     find_backend(target.file.backend).check(target, request.flaws)
-    read_known_failures(target.known_failures)
+    read_known_failures(request.known_failures_of(target))
     return target
 
 
@@ -163,7 +176,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     folder = make_folder(request.out, planned.run)
     with interruptible(folder):
         with record_in(folder) as file:
-            keep_known_failures(target.known_failures, folder)
+            keep_known_failures(request.known_failures_of(target), folder)
             watcher.planned(planned)
             writer = RunWriter(file, folder / "target", watcher.event)
             flaws = frozenset(request.flaws)

@@ -1,0 +1,139 @@
+"""`pytest --sts-target`: the lab's cases as test items, against the reference sender."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+from mta_sts_lab.pytest_plugin.distribution import shards_of_nodes
+from mta_sts_lab.pytest_plugin.shards import shard_of_each
+
+pytest_plugins = ["pytester"]
+
+#: Two scenarios; a sender that ignores policies fails each under enforce.
+SELECTION = ("--sts-case", "starttls/strip", "--sts-case", "starttls/mask")
+
+#: Fits the flaw under enforce in the first scenario, names a wrong code in the second, and one that never occurs.
+KNOWN = """
+[[known-failure]]
+case = "starttls/strip[enforce]"
+obligation = "STS-5-03"
+result = "fail"
+codes = ["delivered-clear", "read-in-clear", "envelope-in-clear"]
+reason = "policies are not looked at yet"
+evidence = "a ticket"
+
+[[known-failure]]
+case = "starttls/strip[enforce]"
+obligation = "STS-6-03"
+result = "weak"
+codes = ["failure-not-reported"]
+reason = "nor are they reported"
+evidence = "a ticket"
+
+[[known-failure]]
+case = "starttls/strip[none]"
+obligation = "STS-5-03"
+result = "fail"
+codes = ["delivered-clear"]
+reason = "thought to fail under none"
+evidence = "a ticket"
+"""
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return pytester.runpytest_subprocess(
+        "-p", "mta_sts_lab.pytest_plugin", "-p", "no:asyncio", "--strict-markers", *arguments
+    )
+
+
+def ids(result: pytest.RunResult) -> list[str]:
+    return [line for line in result.outlines if line.startswith("sts-lab::")]
+
+
+def test_each_case_is_an_item_with_family_and_mode_as_markers(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_own(): pass")
+    (pytester.path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\ntimeout = 1\n")
+    every = run(pytester, "--sts-target", "reference", "--collect-only", "-q")
+    assert len(ids(every)) > 300
+    assert "test_each_case_is_an_item_with_family_and_mode_as_markers.py::test_own" in every.outlines
+    some = run(
+        pytester, "--sts-target", "reference", "--collect-only", "-q", "-k", "strip", "-m", "starttls and enforce"
+    )
+    assert ids(some) == ["sts-lab::starttls/strip[enforce]"]
+    named = run(pytester, "--sts-target", "reference", "--collect-only", "-q", "sts-lab::starttls/strip[enforce]")
+    assert ids(named) == ["sts-lab::starttls/strip[enforce]"]
+    assert "test_own" not in named.stdout.str()
+    without = run(pytester, "--collect-only", "-q")
+    assert not ids(without)
+
+
+def test_a_verdict_is_the_outcome_of_its_item(pytester: pytest.Pytester) -> None:
+    (pytester.path / "known.toml").write_text(KNOWN)
+    base = ("--sts-target", "reference", "--sts-flaw", "ignores_policy", *SELECTION, "--sts-known", "known.toml")
+    result = run(pytester, *base, "-rfxX", "-v", "-n", "2", "--junitxml", "report.xml", "--sts-out", "kept")
+    shown = {
+        found[3]: (found[1], found[2])
+        for line in result.outlines
+        if (found := re.match(r"\[(gw\d)\] \[ *\d+%\] (\w+) sts-lab::(\S+)", line))
+    }
+    outcomes = {case: outcome for case, (_, outcome) in shown.items()}
+    assert outcomes["starttls/strip[enforce]"] == "XFAIL"
+    assert outcomes["starttls/strip[none]"] == "FAILED"
+    assert outcomes["starttls/strip[absent]"] == "PASSED"
+    assert outcomes["starttls/mask[enforce]"] == "FAILED"
+    # A scenario and its control case are on one worker, and each worker makes one run.
+    workers = {
+        case.partition("[")[0]: {shown[one][0] for one in shown if one.startswith(case.partition("[")[0])}
+        for case in shown
+    }
+    assert sorted(len(each) for each in workers.values()) == [1, 1]
+    assert len(set().union(*workers.values())) == 2
+    assert len(list((pytester.path / "kept").iterdir())) == 2
+    text = result.stdout.str()
+    assert "policies are not looked at yet; nor are they reported" in text
+    assert "[XPASS(strict)] thought to fail under none" in text
+    assert "FAILED sts-lab::starttls/mask[enforce] - fail: delivered-clear" in text
+    assert "Under enforce, the sender" in text
+    assert "repeat      sts-lab run 'starttls/mask[enforce]'" in text
+    cases = {case.get("name"): case for case in ET.parse(pytester.path / "report.xml").iter("testcase")}
+    assert float(cases["starttls/strip[enforce]"].get("time", "0")) < 60
+    properties = {one.get("name"): one.get("value") for one in cases["starttls/strip[enforce]"].iter("property")}
+    assert properties["sts-lab verdict"] == "fail"
+    again = run(pytester, *base, "--lf", "--collect-only", "-q")
+    assert set(ids(again)) == {f"sts-lab::{case}" for case, outcome in outcomes.items() if outcome == "FAILED"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--sts-target", "refrence"), "did you mean reference"),
+        (("--sts-target", "reference", "--sts-case", "starttls/stripp"), "did you mean starttls/strip"),
+        (("--sts-target", "reference", "--sts-command", "./mta"), "leave out --sts-target"),
+        (("--sts-smtp", "2525"), "--sts-command, which is missing"),
+        (("--sts-case", "starttls/*"), "does not say against what"),
+        (("--sts-target", "reference", "--sts-known", "nowhere.toml"), "nowhere.toml: there is no such file"),
+        (("--sts-command", "./no-such-program", "--sts-case", "starttls/strip"), "no-such-program"),
+    ],
+)
+def test_a_mistake_is_one_message(pytester: pytest.Pytester, arguments: tuple[str, ...], said: str) -> None:
+    result = run(pytester, *arguments)
+    assert result.ret != 0
+    assert said in result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_case_and_its_control_case_are_on_one_shard() -> None:
+    cases = [
+        f"family/s{number}[{mode},v{vector}]"
+        for number in range(5)
+        for vector in range(2)
+        for mode in ("enforce", "absent")
+    ]
+    shards = shard_of_each(cases, 4)
+    assert set(shards.values()) == {0, 1, 2, 3}
+    for case in cases:
+        assert shards[case] == shards[case.replace("enforce", "absent")]
+    nodes = ["test_own.py::test_x[a]", *(f"sts-lab::{case}" for case in cases)]
+    assert shards_of_nodes(nodes, 4) == {f"sts-lab::{case}": shard for case, shard in shards.items()}

@@ -1,0 +1,61 @@
+"""The fixture `sts_lab`: a world with an attack, the record, and assertions on an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.catalogue import NothingSelected
+from mta_sts_lab.model import MxHost, World
+from mta_sts_lab.pytest_plugin.own_tests import Lab
+from mta_sts_lab.pytest_plugin.settings import Settings
+from mta_sts_lab.runs.errors import UsageError
+
+
+def lab(out: Path, *flaws: str) -> Lab:
+    return Lab(Settings(target="reference", flaws=flaws), out)
+
+
+def test_a_world_with_an_attack(tmp_path: Path) -> None:
+    played = lab(tmp_path).attack("strip_starttls")
+    played.assert_outcome("deferred")
+    assert played.attacks_fired == ("strip_starttls",)
+    assert played.outcome("prime") == "delivered-authenticated"
+    assert {event.case for event in played.events} == {"own/strip-starttls[enforce]"}
+    assert (played.folder / "record.jsonl").exists()
+    with pytest.raises(AssertionError, match="deferred in step attack, not delivered-clear; the record is in"):
+        played.assert_outcome("delivered-clear")
+
+
+def test_a_flawed_sender_fails_the_assertions(tmp_path: Path) -> None:
+    flawed = lab(tmp_path, "ignores_policy")
+    flawed.attack("strip_starttls").assert_outcome("delivered-clear")
+    with pytest.raises(AssertionError, match="fail: delivered-clear"):
+        flawed.play("starttls/strip[enforce]").assert_passed()
+
+
+def test_an_attack_that_did_not_take_effect_proves_nothing(tmp_path: Path) -> None:
+    no_tls = World(mx=(MxHost(starttls=False),))
+    played = lab(tmp_path).attack("strip_starttls", mode="absent", world=no_tls)
+    with pytest.raises(AssertionError, match="the attack did not take effect: strip_starttls"):
+        played.assert_outcome("delivered-clear")
+
+
+def test_an_asynchronous_test_may_play_too(tmp_path: Path) -> None:
+    async def test() -> None:
+        lab(tmp_path).play("starttls/strip[absent]").assert_passed()
+
+    asyncio.run(test())
+
+
+def test_a_mistake_says_what_would_be_right(tmp_path: Path) -> None:
+    mine = lab(tmp_path)
+    with pytest.raises(UsageError, match="did you mean strip_starttls"):
+        mine.attack("strip_startls")
+    with pytest.raises(UsageError, match="strip_starttls has no how='badly'"):
+        mine.attack("strip_starttls", how="badly")
+    with pytest.raises(NothingSelected, match="did you mean"):
+        mine.play("starttls/stripp[enforce]")
+    with pytest.raises(UsageError, match="is 4 cases"):
+        mine.play("starttls/strip")

@@ -21,10 +21,11 @@ class NothingSelected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Every scenario in the order of the ids, and every case by its id."""
+    """Every scenario in the order of the ids, and every case by its id. `problems`: of files that were left out."""
 
     scenarios: tuple[Scenario, ...]
     cases: Mapping[str, Case]
+    problems: tuple[Problem, ...] = ()
 
     def scenario(self, identifier: str) -> Scenario:
         """Return a scenario by its id, `family/name`. Raises `KeyError`."""
@@ -66,6 +67,19 @@ def load_catalogue(
 
     `flaws` are the names that `kills` may name. Raises `CatalogueError` with all the problems of all the files.
     """
+    catalogue = read_catalogue(directory, attacks, requirements, flaws)
+    if catalogue.problems:
+        raise CatalogueError(catalogue.problems)
+    return catalogue
+
+
+def read_catalogue(
+    directory: Path,
+    attacks: Mapping[str, AttackForm],
+    requirements: Mapping[str, Requirement],
+    flaws: Collection[str],
+) -> Catalogue:
+    """Read as `load_catalogue` does, but leave out each scenario that has a problem, and return the problems beside."""
     problems: list[Problem] = misplaced(directory)
     families: dict[Path, Source | None] = {}
     scenarios: list[Scenario] = []
@@ -80,14 +94,15 @@ def load_catalogue(
             continue
         scenario, inconsistent = expand(source)
         unsound = [source.place(problem) for problem in lint(scenario, attacks, requirements, flaws)]
-        # Without its vector a mistake that several vectors inherit from one line is one problem.
-        problems += [replace(problem, vector="") for problem in (*inconsistent, *unsound)]
-        scenarios.append(scenario)
+        if inconsistent or unsound:
+            # Without its vector a mistake that several vectors inherit from one line is one problem.
+            problems += [replace(problem, vector="") for problem in (*inconsistent, *unsound)]
+        else:
+            scenarios.append(scenario)
     if not scenarios and not problems:
         problems.append(Problem("no scenarios here", file=str(directory)))
-    if problems:
-        raise CatalogueError(dict.fromkeys(problems))
-    return Catalogue(tuple(scenarios), {case.id: case for scenario in scenarios for case in scenario.cases})
+    cases = {case.id: case for scenario in scenarios for case in scenario.cases}
+    return Catalogue(tuple(scenarios), cases, tuple(dict.fromkeys(problems)))
 
 
 def _family(case: Case) -> str:

@@ -72,6 +72,8 @@ def read_source(path: Path, directory: Path, family: Source | None = None) -> tu
             return source, [Problem(f"larger than {LARGEST_FILE} octets", file=str(path), line=1)]
         text = path.read_text(encoding="utf-8")
         source = replace(source, text=text, raw=with_lists(tomllib.loads(text)))
+    except OSError as error:
+        return source, [Problem(f"cannot be read: {error.strerror}", file=str(path))]
     except UnicodeDecodeError as error:
         return source, [Problem(f"not UTF-8: {error.reason} at octet {error.start}", file=str(path), line=1)]
     except tomllib.TOMLDecodeError as error:

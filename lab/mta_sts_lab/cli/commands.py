@@ -25,6 +25,7 @@ from mta_sts_lab.cli.output import (
 )
 from mta_sts_lab.cli.policy_check import EXAMPLES as POLICY_EXAMPLES
 from mta_sts_lab.cli.policy_check import policy_check
+from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
 from mta_sts_lab.cli.shards import Shards, Times, merge, with_shard
 from mta_sts_lab.cli.telling import (
     MOST_REPORTS,
@@ -123,6 +124,7 @@ def run(
     ] = None,
     shard: Shards = None,
     times: Times = None,
+    scenarios: Scenarios = None,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -134,6 +136,7 @@ def run(
         _refuse("--smtp and --ready describe the program of --command, which is missing: --command './mymta'")
     names = named_targets(target or ["reference"])
     request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
+    request = replace(request, scenarios=scenarios)
     if command is not None:
         from mta_sts_lab.backends.process import target_of_command
 
@@ -141,16 +144,17 @@ def run(
     request = with_shard(request, shard, times)
     if len(names) > 1 and json:
         _refuse(_NOT_ONE_DOCUMENT)
+    catalogue = open_scenarios(scenarios)
     if len(names) > 1:
-        raise typer.Exit(_run_each(request, names))
+        raise typer.Exit(status_with(catalogue, _run_each(request, names)))
     with watched(console(stderr=True)) as watcher:
-        result = runs.run(request, watcher)
+        result = runs.run(request, watcher, catalogue)
     if json:
         say_document(result.document.decode())
     else:
         tell_reports(console(), result, MOST_REPORTS)
         tell_findings(console(), result)
-    raise typer.Exit(result.summary.exit_code)
+    raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 
 
 @app.command(epilog="Example: sts-lab demo strip --target postfix")
@@ -161,6 +165,7 @@ def demo(
     flaw: FlawNames = None,
     vector: Annotated[str, typer.Option(help="Which vector to show; the first if not said.")] = "",
     out: Out = Path("runs"),
+    scenarios: Scenarios = None,
 ) -> None:
     """Show an attack as it happens, under each policy mode.
 
@@ -171,7 +176,7 @@ def demo(
     from mta_sts_lab.runs.service import choose_cases, find_scenario
 
     screen = console()
-    catalogue = runs.load_shipped_catalogue()
+    catalogue = open_scenarios(scenarios)
     shown, names = find_scenario(catalogue, scenario, vector)
     narrator = Narrator(screen, list(choose_cases(catalogue, names, mode or ())), shown)
     watcher = runs.Watcher(event=narrator.on_event, say=lambda text: aside(screen, text))
@@ -179,16 +184,16 @@ def demo(
     narrator.finish(result.verdicts)
     tell_reports(screen, result)
     aside(screen, f"\nThe record of this run is in {result.folder}/")
-    raise typer.Exit(result.summary.exit_code)
+    raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 
 
 @app.command("list", epilog="Example: sts-lab list 'certificate/*' --mode testing")
-def list_(selection: Selection = None, mode: Modes = None) -> None:
+def list_(selection: Selection = None, mode: Modes = None, scenarios: Scenarios = None) -> None:
     """List the cases."""
     from mta_sts_lab.reports.tables import scenarios_table
-    from mta_sts_lab.runs.service import choose_cases, load_shipped_catalogue
+    from mta_sts_lab.runs.service import choose_cases
 
-    catalogue = load_shipped_catalogue()
+    catalogue = open_scenarios(scenarios)
     chosen = {case.id for case in choose_cases(catalogue, selection or (), mode or ())}
     listed = [
         replace(scenario, cases=tuple(case for case in scenario.cases if case.id in chosen))
@@ -196,20 +201,23 @@ def list_(selection: Selection = None, mode: Modes = None) -> None:
         if any(case.id in chosen for case in scenario.cases)
     ]
     console().print(scenarios_table(listed))
+    raise typer.Exit(status_with(catalogue, 0))
 
 
 @app.command(epilog="Example: sts-lab show 'starttls/strip[enforce]'")
-def show(case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[enforce]'.")]) -> None:
+def show(
+    case: Annotated[str, typer.Argument(help="A case id: 'starttls/strip[enforce]'.")], scenarios: Scenarios = None
+) -> None:
     """Show a case: story, steps, attacks, what must happen."""
     from mta_sts_lab.reports.tables import scenario_page
     from mta_sts_lab.requirements import load_requirements
-    from mta_sts_lab.runs import load_shipped_catalogue
 
-    catalogue = load_shipped_catalogue()
+    catalogue = open_scenarios(scenarios)
     found = catalogue.find([case])
     for name in dict.fromkeys(one.scenario for one in found):
         cases = [one for one in found if one.scenario == name]
         console().print(scenario_page(catalogue.scenario(name), load_requirements(), cases))
+    raise typer.Exit(status_with(catalogue, 0))
 
 
 @app.command(epilog="Example: sts-lab judge 20261124-022900-1a2b3c")
@@ -217,6 +225,7 @@ def judge(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its id.")],
     out: Out = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+    scenarios: Scenarios = None,
 ) -> None:
     """Judge a run again, from its record alone.
 
@@ -227,7 +236,8 @@ def judge(
 
     folder = find_run(run_, out)
     before = verdicts_before(folder)
-    result = judge_run(folder)
+    catalogue = open_scenarios(scenarios)
+    result = judge_run(folder, catalogue)
     if json:
         say_document(result.document.decode())
     else:
@@ -235,7 +245,7 @@ def judge(
         if not kept_known_failures(folder).exists():
             aside(console(), f"no known failures were kept in {folder}/target/: every finding counts as news")
         tell_changes(console(), before, result)
-    raise typer.Exit(result.summary.exit_code)
+    raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 
 
 app.command(epilog="Example: sts-lab merge shard-1 shard-2")(merge)
@@ -243,20 +253,22 @@ app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)
 
 
 @app.command(epilog="Example: sts-lab lint")
-def lint() -> None:
+def lint(scenarios: Scenarios = None) -> None:
     """Check the scenario files.
 
     It finds expectations that cannot fail, attacks that cannot take effect, and words that do not exist.
     """
-    from mta_sts_lab.runs import load_shipped_catalogue
-
-    catalogue = load_shipped_catalogue()
-    say(f"{len(catalogue.scenarios)} scenarios, {len(catalogue.cases)} cases: no errors")
+    catalogue = open_scenarios(scenarios)
+    wrong = len(catalogue.problems)
+    errors = f"{wrong} error{'' if wrong == 1 else 's'}" if wrong else "no errors"
+    say(f"{len(catalogue.scenarios)} scenarios, {len(catalogue.cases)} cases: {errors}")
+    raise typer.Exit(status_with(catalogue, 0))
 
 
 @app.command(epilog="Example: sts-lab requirements STS-5-03")
 def requirements(
     identifier: Annotated[str | None, typer.Argument(metavar="ID", help="One obligation: STS-5-03.")] = None,
+    scenarios: Scenarios = None,
 ) -> None:
     """Count which obligations of the RFCs are covered.
 
@@ -264,10 +276,9 @@ def requirements(
     """
     from mta_sts_lab.reports.tables import requirement_page, requirements_table
     from mta_sts_lab.requirements import load_requirements, near_misses
-    from mta_sts_lab.runs import load_shipped_catalogue
 
     rows = load_requirements()
-    catalogue = load_shipped_catalogue()
+    catalogue = open_scenarios(scenarios)
     if identifier is None:
         console().print(requirements_table(rows.values()))
         return

@@ -150,7 +150,7 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-_DECIDING = ("--target", "--flaw", "--command", "--smtp", "--ready")
+_DECIDING = ("--target", "--flaw", "--command", "--smtp", "--ready", "--scenarios")
 
 
 def summary_page(summary: Summary) -> RenderableType:

@@ -14,7 +14,7 @@ from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.in_process import check_flaws, known_flaws
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.catalogue import Catalogue, NothingSelected, load_catalogue
+from mta_sts_lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue, read_catalogue
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
@@ -22,6 +22,7 @@ from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known
 from mta_sts_lab.model import Case, Mode, Scenario, Verdict
 from mta_sts_lab.record import Record, RecordError, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
+from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all
 from mta_sts_lab.requirements import load_requirements, near_misses
@@ -65,6 +66,8 @@ class RunRequest:
     shard: tuple[int, int] | None = None
     #: The seconds that cases took in an earlier run, by which shards are made equal.
     seconds: Mapping[str, float] = field(default_factory=dict)
+    #: A folder with scenario files; None: those that come with the lab.
+    scenarios: Path | None = None
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
     #: A list of known failures that stands in the place of the target's own.
@@ -107,6 +110,22 @@ def load_shipped_catalogue() -> Catalogue:
     return load_catalogue(shipped_files() / "scenarios", ATTACK_FORMS, load_requirements(), known_flaws())
 
 
+def load_scenarios(folder: Path | None) -> Catalogue:
+    """Return the scenarios of a folder (`<family>/<name>.toml`), by default the shipped ones.
+
+    A file with a problem is left out, and the problem is among those of the catalogue. Raises `CatalogueError` where
+    nothing is left, and `UsageError` where there is no such folder.
+    """
+    if folder is None:
+        return load_shipped_catalogue()
+    if not folder.is_dir():
+        raise UsageError(f"--scenarios {folder}: there is no such folder")
+    catalogue = read_catalogue(folder, ATTACK_FORMS, load_requirements(), known_flaws())
+    if not catalogue.scenarios:
+        raise CatalogueError(catalogue.problems)
+    return catalogue
+
+
 def choose_cases(catalogue: Catalogue, selection: Sequence[str], modes: Sequence[str]) -> tuple[Case, ...]:
     """Return the cases that are selected and have one of the modes. Raises `NothingSelected` and `UsageError`."""
     legal = [mode.value for mode in Mode]
@@ -121,7 +140,7 @@ def choose_cases(catalogue: Catalogue, selection: Sequence[str], modes: Sequence
 
 def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     """Return the plan of a request: the cases, with their control cases. Raises `NothingSelected`, `UsageError`."""
-    catalogue = catalogue or load_shipped_catalogue()
+    catalogue = catalogue or load_scenarios(request.scenarios)
     cases = choose_cases(catalogue, request.selection, request.modes)
     shard = None
     if request.shard is not None:
@@ -170,7 +189,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     exception of the watcher is raised at the end, when everything is on disk.
     """
     watcher = watcher or Watcher()
-    catalogue = catalogue or load_shipped_catalogue()
+    catalogue = catalogue or load_scenarios(request.scenarios)
     planned = plan(request, catalogue)
     target = find_target_for(request)
     folder = make_folder(request.out, planned.run)
@@ -190,7 +209,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     if writer.watcher_failed is not None:
         raise writer.watcher_failed
     if unproved := [one.case for one in result.verdicts if LAB_UNHEALTHY in {why.reason for why in one.judgements}]:
-        again = f"sts-lab run --target {shlex.quote(request.target)} {shlex.join(unproved)}"
+        options = deciding_options(request.command) or ("--target", request.target)
+        again = shlex.join(["sts-lab", "run", *options, *unproved])
         watcher.say(f"the lab was not in order: {len(unproved)} cases prove nothing for that; repeat them: {again}")
     if unknown := result.record.header.about.unknown:
         watcher.say(f"warning: GET /about says what is not known and was ignored: {name_unknown(unknown)}")
@@ -210,7 +230,10 @@ def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:
     requirements = load_requirements()
     verdicts = tuple(judge(record, requirements))
     catalogue = catalogue or load_shipped_catalogue()
-    known = compare_with_known(verdicts, known_failures, catalogue.cases)
+    # Scenarios of one's own, and those made from a policy, know nothing of the cases that a shipped list is about.
+    shipped = load_shipped_catalogue().cases if known_failures else {}
+    there = {*catalogue.cases, *shipped, *(case.id for case in record.header.cases)}
+    known = compare_with_known(verdicts, known_failures, there)
     if record.header.black_box:
         # Without hooks the target shows less: a known failure that does not occur means nothing.
         known = replace(known, vanished=())

@@ -19,7 +19,7 @@ from mta_sts_lab.runs.service import (
     Watcher,
     choose_cases,
     find_target_for,
-    load_shipped_catalogue,
+    load_scenarios,
     run,
 )
 
@@ -52,7 +52,7 @@ def run_each(request: RunRequest, targets: Sequence[str], watched: Watched) -> I
     Errors in the request are raised before anything is played. If a target does not come up, the others are played all
     the same. Raises the errors of `mta_sts_lab.runs.errors`.
     """
-    catalogue = load_shipped_catalogue()
+    catalogue = load_scenarios(request.scenarios)
     choose_cases(catalogue, request.selection, request.modes)
     requests = [replace(request, target=target, command=command_for(request.command, target)) for target in targets]
     for one in requests:

@@ -27,9 +27,10 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import About, AttackUse, Case, Expectation, Mode, Step, Verdict, World
+from mta_sts_lab.model import About, AttackUse, Case, Expectation, Grade, Judgement, Mode, Step, Verdict, World
 from mta_sts_lab.record import Record
 from mta_sts_lab.requirements import load_requirements
+from mta_sts_lab.tlsrpt.departures import printed_alike
 
 from tests.made_records import made_record
 
@@ -282,8 +283,17 @@ def _dated(fact: AnyFact, at: float) -> AnyFact:
 
 
 def verdict(made: Record, case_id: str = ENFORCE) -> Verdict:
-    """Return the judge's word on one case of a record."""
-    return next(item for item in judge(made, load_requirements()) if item.case == case_id)
+    """Return the verdict on one case of a record. Each of its findings says what differs."""
+    found = next(item for item in judge(made, load_requirements()) if item.case == case_id)
+    assert not [one for one in found.judgements if says_nothing(one)]
+    return found
+
+
+def says_nothing(judgement: Judgement) -> bool:
+    """Whether what was expected and what was observed would be printed alike, the name of a member aside."""
+    _, _, value = judgement.expected.partition(": ")
+    found = judgement.grade is not Grade.PASS and bool(judgement.expected)
+    return found and any(printed_alike(one, judgement.observed) for one in (judgement.expected, value))
 
 
 def reasons(found: Verdict) -> set[str]:

@@ -6,7 +6,7 @@ grade.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mta_sts_lab.model import Grade, Requirement
@@ -17,6 +17,9 @@ _QUOTED = 160
 
 #: Characters of a finding's longer texts: names and media types in them are foreign as well.
 _LONGEST = 600
+
+#: Characters that are shown from before a difference.
+_BEFORE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Notes:
 def finding(departure: Departure, check: str, requirements: Mapping[str, Requirement]) -> Finding:
     """Return the finding that a departure makes. Raises `KeyError` for an obligation that does not exist."""
     requirement = requirements[departure.obligation]
+    expected, observed = apart(departure.expected, departure.observed)
     return Finding(
         check=check,
         obligation=requirement.id,
@@ -91,11 +95,54 @@ def finding(departure: Departure, check: str, requirements: Mapping[str, Require
         grade=departure.grade or requirement.grade_when_broken,
         reason=departure.reason,
         where=departure.where[:_LONGEST],
-        expected=departure.expected[:_LONGEST],
-        observed=departure.observed[:_LONGEST],
+        expected=expected,
+        observed=observed,
         note=departure.note,
         also=departure.also,
     )
+
+
+def printed_alike(expected: str, observed: str) -> bool:
+    """Whether nobody could see from two texts what differs: quotation marks and blanks around a value do not count."""
+    return _bare(expected) == _bare(observed)
+
+
+def _bare(text: str) -> str:
+    return text.replace('"', "").replace("'", "").strip()
+
+
+def apart(expected: str, observed: str) -> tuple[str, str]:
+    """Return both texts as long as a finding prints them; where they would be alike, what they have from there on."""
+    printed = expected[:_LONGEST], observed[:_LONGEST]
+    if expected == observed or not printed_alike(*printed):
+        return printed
+    at = _first_difference(expected, observed)
+    began, much = max(at - _BEFORE, 0), _LONGEST // 2
+    shown = (f"from character {began + 1} on: {text[began : began + much]!r}" for text in (expected, observed))
+    return next(shown), next(shown)
+
+
+def _first_difference(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def quoted_apart(expected: str, observed: str) -> tuple[str, str]:
+    """Return two foreign texts in quotation marks, cut to what a finding quotes, so that their difference shows."""
+    if expected[:_QUOTED] != observed[:_QUOTED] or len(expected) <= _QUOTED or len(observed) <= _QUOTED:
+        return quoted(expected), quoted(observed)
+    at = _first_difference(expected, observed)
+    return f"{quoted(expected[at:])} from character {at + 1} on", f"{quoted(observed[at:])} from character {at + 1} on"
+
+
+def listed_apart(expected: Collection[str], observed: Collection[str]) -> tuple[str, str]:
+    """Return two lists of foreign names, each in quotation marks, the ones that only one list has first."""
+    return _first(expected, observed), _first(observed, expected)
+
+
+def _first(names: Collection[str], others: Collection[str], most: int = 6) -> str:
+    shown = [quoted(name) for name in sorted(names, key=lambda name: (name in others, name))]
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
 
 
 def quoted(text: str) -> str:

@@ -33,8 +33,8 @@ def policy_request_form(view: CaseView) -> Iterator[Judgement]:
     asked = [(event, fact) for event, fact in view.facts.of_kind(PolicyRequested) if not fact.redirected]
     odd = [(event, fact) for event, fact in asked if (fact.method, fact.path) != ("GET", POLICY_PATH)]
     if odd:
-        said = f"{odd[0][1].method} {odd[0][1].path}"
-        yield _broken(view, REQUEST_FORM, "odd-policy-request", f"GET {POLICY_PATH}", said, odd)
+        said = f'"{odd[0][1].method} {odd[0][1].path}"'
+        yield _broken(view, REQUEST_FORM, "odd-policy-request", f'"GET {POLICY_PATH}"', said, odd)
     conditional = [(event, fact) for event, fact in asked if fact.conditional]
     if conditional:
         expected, said = "a request without conditions", "a request with a condition (If-None-Match or the like)"
@@ -48,11 +48,11 @@ def starttls_dialogue(view: CaseView) -> Iterator[Judgement]:
     said = [(event, fact) for event, fact in lines if fact.line.upper().startswith("STARTTLS")]
     argued = [(event, fact) for event, fact in said if not fact.secured and fact.line.strip().upper() != "STARTTLS"]
     if argued:
-        line = argued[0][1].line
-        yield _broken(view, STARTTLS_ARGUMENT, "starttls-with-argument", "STARTTLS", line, argued)
+        expected, line = '"STARTTLS" alone on its line', _quoted(argued)
+        yield _broken(view, STARTTLS_ARGUMENT, "starttls-with-argument", expected, line, argued)
     again = [(event, fact) for event, fact in said if fact.secured]
     if again:
-        expected, line = "no STARTTLS inside TLS", again[0][1].line
+        expected, line = "no STARTTLS inside TLS", _quoted(again)
         yield _broken(view, STARTTLS_INSIDE_TLS, "starttls-inside-tls", expected, line, again)
     openings: dict[str, tuple[Event, SmtpSaid]] = {}
     for event, fact in lines:
@@ -61,7 +61,7 @@ def starttls_dialogue(view: CaseView) -> Iterator[Judgement]:
     # Who is not content with the handshake may leave at once (section 4.1).
     odd = [one for one in openings.values() if not one[1].line.upper().startswith(("EHLO", "QUIT"))]
     if odd:
-        expected, line = "EHLO first inside TLS", odd[0][1].line
+        expected, line = "EHLO first inside TLS", _quoted(odd)
         yield _broken(view, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, odd)
 
 
@@ -84,7 +84,7 @@ def connection_dropped_without_handshake(view: CaseView) -> Iterator[Judgement]:
             asked.add(fact.session)
     if went_on:
         expected = "a connection that is dropped when no TLS comes of STARTTLS"
-        yield _broken(view, DROPPED_WITHOUT_TLS, "went-on-without-tls", expected, went_on[0][1].line, went_on)
+        yield _broken(view, DROPPED_WITHOUT_TLS, "went-on-without-tls", expected, _quoted(went_on), went_on)
 
 
 @check(scope=Scope.STEP, obligations=(SERVER_NAME,))
@@ -111,6 +111,10 @@ def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
         for event, fact in view.facts.of_kind(SmtpSaid)
         if fact.speaker == "sender" and fact.session in legs
     ]
+
+
+def _quoted(said: Sequence[tuple[Event, SmtpSaid]]) -> str:
+    return f'"{said[0][1].line}"'
 
 
 def _broken(

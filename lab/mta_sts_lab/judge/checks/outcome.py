@@ -16,7 +16,7 @@ from mta_sts_lab.judge.protection import HOST_NOT_LISTED
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.why_held import why_held
 from mta_sts_lab.judge.wrong_sessions import wrong_session
-from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, Step
+from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, PolicyRequests, Step
 
 #: What a message that is lost breaks in every case.
 LOST = "SMTP-4.5.4.1-01"
@@ -360,6 +360,18 @@ def _not_worse_than_without_a_policy(
     return _judged(step, Grade.PASS, f"as-without-policy-{outcome.value}", expect, message)
 
 
+def _bounds(bounds: PolicyRequests) -> str:
+    if bounds.most is None:
+        return f"{_counted(bounds.least)} at least"
+    if bounds.least in (0, bounds.most):
+        return f"{_counted(bounds.most)}{' at most' if bounds.least < bounds.most else ''}"
+    return f"{bounds.least} to {_counted(bounds.most)}"
+
+
+def _counted(requests: int) -> str:
+    return "no policy request" if not requests else f"{requests} policy request{'' if requests == 1 else 's'}"
+
+
 @check(scope=Scope.STEP)
 def policy_request_count(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Count a step's policy requests against the scenario's bounds."""
@@ -378,8 +390,8 @@ def policy_request_count(view: CaseView, step: Step) -> Iterator[Judgement]:
         "as-often-as-demanded" if within else reason,
         obligation=bounds.obligation,
         step=step.name,
-        expected=f"{bounds.least} to {bounds.most if bounds.most is not None else 'any number of'} policy requests",
-        observed=f"{len(requests)} policy requests",
+        expected=_bounds(bounds),
+        observed=_counted(len(requests)),
         blame="nobody" if within else "target",
         evidence=numbers(requests),
     )

@@ -13,7 +13,7 @@ from mta_sts_lab.model import Grade
 from mta_sts_lab.rfc.domain_names import a_labels, is_domain
 from mta_sts_lab.rfc.result_types import DANE_DISCOVERY_FAILURES, POLICY_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import names
-from mta_sts_lab.tlsrpt.departures import Departure, quoted
+from mta_sts_lab.tlsrpt.departures import Departure, listed_apart, quoted, quoted_apart
 from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec, tlsa_fields
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
@@ -143,9 +143,9 @@ def mx_patterns_match_policy(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-4.5-02", "mx-lines-missing", where, "the lines of mx-host", observed, note=ANY_ORDER)
         elif quoted_lines != patterns:
             where = f"{policy.where}.policy.mx-host"
-            expected = ", ".join(sorted(quoted_lines)) or "no pattern"
-            empty = "mx-host is absent" if policy.mx_host is None else "no pattern"
-            observed = ", ".join(sorted(patterns)) or empty
+            expected, observed = listed_apart(quoted_lines, patterns)
+            expected = expected or "no pattern"
+            observed = observed or ("mx-host is absent" if policy.mx_host is None else "no pattern")
             yield Departure("RPT-4.4-10", "mx-host-not-the-policys", where, expected, observed)
 
 
@@ -196,8 +196,9 @@ def sts_policies_share_a_domain(parsed: ParsedReport) -> Iterator[Departure]:
         first = first or policy.policy_domain
         if a_labels(policy.policy_domain) != a_labels(first):
             note = "only who knows what the report was made for can tell which of them does not belong here"
-            where, observed = f"{policy.where}.policy.policy-domain", quoted(policy.policy_domain)
-            yield Departure("RPT-4.4-08", "another-domain", where, quoted(first), observed, Grade.INFO, note)
+            where = f"{policy.where}.policy.policy-domain"
+            expected, observed = quoted_apart(first, policy.policy_domain)
+            yield Departure("RPT-4.4-08", "another-domain", where, expected, observed, Grade.INFO, note)
 
 
 @check(scope=(Scope.CONTENT,), obligations=("RPT-4-06",))

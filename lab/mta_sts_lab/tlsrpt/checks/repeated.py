@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
-from mta_sts_lab.tlsrpt.departures import Departure, quoted
+from mta_sts_lab.tlsrpt.departures import Departure, quoted, quoted_apart
 from mta_sts_lab.tlsrpt.mail import subject_of
 from mta_sts_lab.tlsrpt.names import FileName, Moment, Subject, read_file_name, read_subject
 from mta_sts_lab.tlsrpt.registry import Scope, check
@@ -36,8 +36,8 @@ def submitter_is_the_contact_domain(parsed: ParsedReport) -> Iterator[Departure]
     submitter = parsed.message.first("tls-report-submitter") if parsed.message else None
     contact = parsed.contact_domain
     if submitter and contact and a_labels(submitter) != a_labels(contact):
-        where = "TLS-Report-Submitter"
-        yield Departure("RPT-5.3-06", "submitter-differs", where, contact, quoted(submitter))
+        expected, observed = quoted_apart(contact, submitter)
+        yield Departure("RPT-5.3-06", "submitter-differs", "TLS-Report-Submitter", expected, observed)
 
 
 @check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.3-07",))
@@ -58,12 +58,12 @@ def subject_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
         return
     contact = parsed.contact_domain
     if contact and a_labels(subject.submitter) != a_labels(contact):
-        yield _contradiction("Subject", "submitter-differs", contact, subject.submitter)
+        yield _contradiction("Subject", "submitter-differs", *quoted_apart(contact, subject.submitter))
     if not _names_a_policy(parsed, subject.domain):
         yield _another_domain(parsed, "Subject", subject.domain)
     identifier = (parsed.content.report_id or "") if parsed.content else ""
     if subject.report_id and identifier and subject.report_id != identifier.strip("<>"):
-        expected, observed = quoted(identifier), quoted(subject.report_id)
+        expected, observed = quoted_apart(identifier, subject.report_id)
         yield Departure("RPT-5.6-01", "report-id-differs", "Subject", expected, observed, Grade.INFO, ID_FORMS_DIFFER)
 
 
@@ -81,8 +81,8 @@ def file_name_has_the_sender(parsed: ParsedReport) -> Iterator[Departure]:
     name = read_file_name(parsed.file_name)
     contact = parsed.contact_domain
     if name and contact and a_labels(name.sender) != a_labels(contact):
-        observed = quoted(name.sender)
-        yield Departure("RPT-5.1-02", "sender-differs", "file name", contact, observed, Grade.WEAK, JSON_DECIDES)
+        expected, observed = quoted_apart(contact, name.sender)
+        yield Departure("RPT-5.1-02", "sender-differs", "file name", expected, observed, Grade.WEAK, JSON_DECIDES)
 
 
 @check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.1-04",))
@@ -120,15 +120,15 @@ def _may_be_another(parsed: ParsedReport) -> bool:
 
 
 def _domains(parsed: ParsedReport) -> str:
-    return " or ".join(list(dict.fromkeys(parsed.policy_domains))[:3])
+    return " or ".join(map(quoted, list(dict.fromkeys(parsed.policy_domains))[:3]))
 
 
 def _another_domain(parsed: ParsedReport, where: str, domain: str) -> Departure:
     if _may_be_another(parsed):
         expected, observed = _domains(parsed), quoted(domain)
         return Departure("RPT-5.6-01", "domain-differs", where, expected, observed, Grade.INFO, EITHER_DOMAIN)
-    return _contradiction(where, "domain-differs", _domains(parsed), domain)
+    return _contradiction(where, "domain-differs", _domains(parsed), quoted(domain))
 
 
 def _contradiction(where: str, reason: str, expected: str, observed: str) -> Departure:
-    return Departure("RPT-5.6-01", reason, where, expected, quoted(observed), Grade.WEAK, JSON_DECIDES)
+    return Departure("RPT-5.6-01", reason, where, expected, observed, Grade.WEAK, JSON_DECIDES)

@@ -6,14 +6,14 @@ Only what disagrees with `KnownSessions` is found; the form of the report is jud
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.rfc.policy import values_of
 from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt.checks.failures import COUNT_OPEN, FREE_COUNT
-from mta_sts_lab.tlsrpt.departures import Departure, listed, quoted
+from mta_sts_lab.tlsrpt.departures import Departure, listed, listed_apart, quoted, quoted_apart
 from mta_sts_lab.tlsrpt.known_sessions import COUNTED, NOTES, KnownSessions, Range
 from mta_sts_lab.tlsrpt.registry import Scope, session_check
 from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
@@ -37,8 +37,9 @@ def blocks_are_about_the_domain(report: ParsedReport, known: KnownSessions) -> I
     about = known.blocks(report)
     for policy in report.policies:
         if policy.policy_domain and policy not in about:
-            where, expected = f"{policy.where}.policy.policy-domain", about[0].policy_domain or ""
-            yield Departure("RPT-4.4-08", "block-about-another", where, quoted(expected), quoted(policy.policy_domain))
+            where = f"{policy.where}.policy.policy-domain"
+            expected, observed = quoted_apart(about[0].policy_domain or "", policy.policy_domain)
+            yield Departure("RPT-4.4-08", "block-about-another", where, expected, observed)
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-06",))
@@ -51,7 +52,7 @@ def policy_types_are_true(report: ParsedReport, known: KnownSessions) -> Iterato
             continue
         if policy.policy_type is not None and policy.policy_type not in known.policy_types:
             where = f"{policy.where}.policy.policy-type"
-            expected, observed = " or ".join(sorted(known.policy_types)), quoted(policy.policy_type)
+            expected, observed = _any_of(sorted(known.policy_types)), quoted(policy.policy_type)
             yield Departure("RPT-4.4-06", "policy-type-untrue", where, expected, observed, note=TYPE_OPEN)
 
 
@@ -86,7 +87,8 @@ def mx_patterns_are_true(report: ParsedReport, known: KnownSessions) -> Iterator
         reported = frozenset(a_labels(pattern) for pattern in policy.mx_host or ())
         if policy.policy_type == "sts" and published and reported and reported not in published:
             where = f"{policy.where}.policy.mx-host"
-            yield Departure("RPT-4.4-10", "mx-host-untrue", where, listed(published[0]) or "none", listed(reported))
+            expected, observed = listed_apart(published[0], reported)
+            yield Departure("RPT-4.4-10", "mx-host-untrue", where, expected or "none", observed)
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=_RESULTS)
@@ -101,7 +103,7 @@ def result_types_are_true(report: ParsedReport, known: KnownSessions) -> Iterato
         where, right = f"{failure.where}.result-type", known.result_types.get(reported)
         if reported in known.fits and counts[reported] > known.fits[reported][0]:
             right = known.fits[reported][1]
-        expected = " or ".join(known.result_types) or "no failure"
+        expected = _any_of(known.result_types) or "no failure"
         if right is None:
             yield Departure(RESULT_TYPES[reported], "result-type-untrue", where, expected, quoted(reported))
         elif right is not Grade.PASS:
@@ -118,7 +120,7 @@ def discovery_failures_are_typed(report: ParsedReport, known: KnownSessions) -> 
     right = [one for one in known.result_types if one in STS_DISCOVERY_FAILURES]
     if reported and right and not reported & set(right):
         where = f"{known.blocks(report)[0].where}.failure-details"
-        yield Departure(RESULT_TYPES[right[0]], "told-as-another", where, " or ".join(right), listed(reported))
+        yield Departure(RESULT_TYPES[right[0]], "told-as-another", where, _any_of(right), _listed(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=_RESULTS)
@@ -130,8 +132,8 @@ def failures_are_reported(report: ParsedReport, known: KnownSessions) -> Iterato
         types = [one for one in known.result_types if any(one in who.result_types for who in known.failed_sessions)]
         first = next(iter(types or known.result_types))
         where = f"{known.blocks(report)[0].where}.failure-details"
-        expected = f"an entry of type {' or '.join(known.result_types)}"
-        observed = listed(reported) or "no entries"
+        expected = f"an entry of type {_any_of(known.result_types)}"
+        observed = _listed(reported) or "no entries"
         note = NOT_OWED if known.absent else ""
         yield Departure(RESULT_TYPES[first], "failure-not-told", where, expected, observed, known.absent, note)
 
@@ -146,8 +148,8 @@ def every_problem_is_reported(report: ParsedReport, known: KnownSessions) -> Ite
     misnamed = len(reported - set(known.result_types))
     untold = [types for types in known.troubles if not reported & types]
     for types in untold[misnamed:]:
-        where, observed = f"{known.blocks(report)[0].where}.failure-details", listed(reported)
-        expected = f"an entry of type {' or '.join(sorted(types))} as well"
+        where, observed = f"{known.blocks(report)[0].where}.failure-details", _listed(reported)
+        expected = f"an entry of type {_any_of(sorted(types))} as well"
         yield Departure("RPT-4-05", "trouble-not-told", where, expected, observed, known.absent)
 
 
@@ -188,6 +190,14 @@ def success_count_is_true(report: ParsedReport, known: KnownSessions) -> Iterato
         yield _counted("RPT-4.2.1-01", "successes-untrue", where, expected, most, known, COUNTED)
     elif most > right:
         yield Departure("RPT-4.2.1-01", "successes-differ", where, f"{right} at most", f"{most}", Grade.INFO, BOTH)
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return " or ".join(map(quoted, words))
+
+
+def _listed(words: Iterable[str]) -> str:
+    return listed(map(quoted, words))
 
 
 def _published(policy: Policy, known: KnownSessions) -> tuple[str, tuple[tuple[str, ...], ...]]:

@@ -34,7 +34,7 @@ def addresses_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[D
         ):
             if reported and right and canonical(reported) not in right:
                 where = f"{failure.where}.{name}"
-                yield Departure(obligation, "address-untrue", where, listed(right), quoted(reported))
+                yield Departure(obligation, "address-untrue", where, listed(map(quoted, right)), quoted(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-16",))
@@ -45,7 +45,7 @@ def receiving_hosts_are_true(report: ParsedReport, known: KnownSessions) -> Iter
         reported = failure.receiving_mx_hostname
         if reported and hosts and a_labels(reported) not in hosts:
             where = f"{failure.where}.receiving-mx-hostname"
-            yield Departure("RPT-4.4-16", "host-untrue", where, listed(hosts), quoted(reported))
+            yield Departure("RPT-4.4-16", "host-untrue", where, listed(map(quoted, hosts)), quoted(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=(*RESULT_TYPES.values(), "RPT-4.4-16", "RPT-4.4-18"))
@@ -94,10 +94,16 @@ def greetings_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[D
             continue
         if right & set(map(a_labels, _HELLO.sub(" ", reported).split())):
             yield Departure(
-                "RPT-4.4-17", "more-than-the-name", where, listed(right), quoted(reported), Grade.INFO, WHOLE
+                "RPT-4.4-17",
+                "more-than-the-name",
+                where,
+                listed(map(quoted, right)),
+                quoted(reported),
+                Grade.INFO,
+                WHOLE,
             )
         else:
-            yield Departure("RPT-4.4-17", "host-untrue", where, listed(right), quoted(reported))
+            yield Departure("RPT-4.4-17", "host-untrue", where, listed(map(quoted, right)), quoted(reported))
 
 
 def _with_this_trouble(failure: Failure, known: KnownSessions) -> tuple[FailedSessions, ...]:

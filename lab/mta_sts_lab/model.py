@@ -457,6 +457,8 @@ class About:
     set_aside: tuple[str, ...] = ()
     #: Members of its answer that the contract does not know.
     unknown: tuple[str, ...] = ()
+    #: In words: where it is configured better than what its users install, by its folder's own account.
+    better_than_packaged: tuple[str, ...] = ()
 
     def pause_seconds(self, asked: bool) -> float:
         """Return the seconds from one attempt at a message to the next, `asked` for or the target's own."""

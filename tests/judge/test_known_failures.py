@@ -13,6 +13,7 @@ from mta_sts_lab.judge.known_failures import (
     compare_with_known,
     known_failures_file,
     read_known_failures,
+    with_inherited,
 )
 from mta_sts_lab.model import Grade, Judgement, Verdict
 
@@ -219,3 +220,34 @@ def test_each_shipped_known_failure_is_understood_alone(name: str) -> None:
     assert [one.case for one in known if "*" in one.case or "?" in one.case] == []
     alone = [one.reason for one in known if one.reason.lower().startswith(("the same", "see ", "as above"))]
     assert (alone, [one.reason for one in known if "see above" in one.reason]) == ([], [])
+
+
+class TestInherited:
+    """Known failures of the shipped target that a configuration of one's own is based on."""
+
+    def known(self, path: Path) -> tuple[KnownFailure, ...]:
+        inherited = ENTRY.format(case='["a/x[testing]", "a/y[testing]", "a/z[testing]"]')
+        return read(path, with_inherited(ENTRY.format(case='"b/x[testing]"'), inherited, "postfix"))
+
+    def test_those_that_occur_are_known_and_say_where_from(self, tmp_path: Path) -> None:
+        found = compare_with_known([weak("a/x[testing]")], self.known(tmp_path), ["a/x[testing]", "b/x[testing]"])
+        assert found.known == {"a/x[testing]": ("It has no policy. (So does the shipped postfix.)",)}
+
+    def test_those_that_a_passing_case_disproves_are_cured_and_no_finding(self, tmp_path: Path) -> None:
+        right = Judgement(Grade.PASS, "as-expected", obligation="STS-5-03", step="attack")
+        passed = Verdict("a/y[testing]", Grade.PASS, (), (right,), 0.0, 1.0)
+        found = compare_with_known([passed], self.known(tmp_path), ["a/y[testing]", "b/x[testing]"])
+        assert [(one.case, one.inherited_from) for one in found.cured] == [("a/y[testing]", "postfix")]
+        assert (found.vanished, found.unmatched) == ((), ())
+
+    def test_nothing_is_cured_where_its_rfc_was_not_judged(self, tmp_path: Path) -> None:
+        elsewhere = Judgement(Grade.PASS, "as-expected", obligation="SMTP-4.5.4.1-01", step="attack")
+        passed = Verdict("a/y[testing]", Grade.PASS, (), (elsewhere,), 0.0, 1.0)
+        informed = Verdict("a/z[testing]", Grade.INFO, (), (), 0.0, 1.0)
+        found = compare_with_known([passed, informed], self.known(tmp_path), ["a/y[testing]", "b/x[testing]"])
+        assert (found.cured, found.vanished) == ((), ())
+
+    def test_ones_own_must_still_occur(self, tmp_path: Path) -> None:
+        passed = Verdict("b/x[testing]", Grade.PASS, (), (), 0.0, 1.0)
+        found = compare_with_known([passed], self.known(tmp_path), ["b/x[testing]"])
+        assert [one.case for one in found.vanished] == ["b/x[testing]"]

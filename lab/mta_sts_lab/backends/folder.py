@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from mta_sts_lab.backends.overlay import OverlayRules, bounded, installed_by, laid_by, laid_files, read_rules
 from mta_sts_lab.backends.registry import Built, TargetRefused, backend_names, find_backend
 from mta_sts_lab.backends.target_folder import Contract, Process, TargetFile, TargetFolder
 from mta_sts_lab.shipped_files import shipped_files
@@ -61,6 +63,10 @@ def read_folder(path: Path) -> TargetFolder:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
         target = msgspec.convert(document, TargetFile)
         folder = TargetFolder(path, replace(target, backend="process") if target.process else target)
+        if target.based_on:
+            return _based_on(path, document)
+        if target.files:
+            raise FolderError(f'{file}: [files] are laid over a shipped target; which one? based_on = "postfix"')
     except OSError as error:
         raise FolderError(
             f"{file}: cannot be read: {error.strerror}; "
@@ -72,6 +78,47 @@ def read_folder(path: Path) -> TargetFolder:
         there = ", ".join(backend_names())
         raise FolderError(f"{file}: there is no backend {folder.file.backend!r}; there are {there}")
     return folder
+
+
+#: What a target does not take from the one that it is based on.
+_OWN_KEYS = ("name", "title", "description", "based_on", "files", "dockerfile", "better_than_packaged")
+
+
+def _based_on(path: Path, document: dict[str, Any]) -> TargetFolder:
+    """Return a folder whose image is that of a shipped target, and which says only what is different."""
+    file, name = path / "target.toml", document["based_on"]
+    shipped = shipped_files() / "docker" / name / "target.toml"
+    if "/" in name or name == path.resolve().name or not shipped.is_file():
+        known = sorted(one.parent.name for one in (shipped_files() / "docker").glob("*/target.toml"))
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+        raise FolderError(f"{file}: based_on = {name!r} is no shipped target with an image; {hint}")
+    if taken := {"dockerfile", "backend", "process"} & document.keys():
+        raise FolderError(f"{file}: {min(taken)!r} and based_on exclude each other: the image is that of {name}")
+    base = read_folder(shipped.parent)
+    defaults = {key: value for key, value in msgspec.to_builtins(base.file).items() if key not in _OWN_KEYS}
+    merged = defaults | document
+    for table in ("environment", "sysctls"):
+        merged[table] = defaults[table] | document.get(table, {})
+    target = msgspec.convert(merged, TargetFile)
+    own = (laid_files(at, path / source, f"{file}: [files]") for at, source in target.files.items())
+    laid = {one.at: one for one in (*base.laid, *(one for some in own for one in some))}
+    return TargetFolder(path, target, base, tuple(laid.values()), called=target.name)
+
+
+def with_config(target: TargetFolder, configs: Sequence[str], installs: Sequence[str]) -> TargetFolder:
+    """Return a shipped target with an operator's configuration laid over it, and packages installed into its image.
+
+    Known failures of one's own are in the first folder of the configuration. Raises `TargetRefused`.
+    """
+    if target.file.backend != "docker" or not target.origin.shipped:
+        raise TargetRefused(f"--config and --install are for shipped targets with an image; {target.name} is not one")
+    rules = read_rules(target.origin.path) if configs else OverlayRules()
+    laid = [one for argument in configs for one in laid_by(argument, rules)]
+    everything = bounded(tuple({one.at: one for one in (*target.laid, *laid)}.values()), "--config")
+    first = next((Path(config) for config in configs if Path(config).is_dir()), target.path / "nowhere")
+    called = f"{target.name} with {' '.join((*configs, *installs))}"
+    return TargetFolder(first, target.file, target, everything, installed_by(installs), called)
 
 
 def _ones_own(folder: TargetFolder) -> TargetFolder:

@@ -119,4 +119,4 @@ def backend_names() -> list[str]:
 
 def _shipped_names() -> set[str]:
     modules = {module.name for module in pkgutil.iter_modules(mta_sts_lab.backends.__path__)}
-    return modules - {"registry", "folder", "target_folder", "local", "served"}
+    return modules - {"registry", "folder", "target_folder", "overlay", "local", "served"}

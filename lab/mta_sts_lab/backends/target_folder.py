@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 
+from mta_sts_lab.backends.overlay import LaidFile
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import PORT
@@ -68,6 +69,13 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sysctls: dict[NetworkSetting, SettingValue] = msgspec.field(default_factory=dict)
     #: Environment for the container, beside what the lab itself sets (LAB_DNS, LAB_PREFIX ...).
     environment: dict[str, str] = msgspec.field(default_factory=dict)
+    #: A shipped target: its image is used, and everything that is not said here is as it says.
+    based_on: str = ""
+    #: Files and folders that are laid over that image before the start: path in the container = path on this machine. A
+    #: relative path begins at the folder.
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+    #: In words: where the image is configured better than what its users install. The matrix prints it.
+    better_than_packaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,14 @@ class TargetFolder:
 
     path: Path
     file: TargetFile
+    #: The shipped target whose image is used.
+    base: TargetFolder | None = None
+    #: What is laid over the image before the start.
+    laid: tuple[LaidFile, ...] = ()
+    #: What is installed into the image: packages, and files with their path in the image.
+    installs: tuple[LaidFile, ...] = ()
+    #: What the record calls it; empty: what it says itself.
+    called: str = ""
 
     @property
     def name(self) -> str:
@@ -86,6 +102,16 @@ class TargetFolder:
     def known_failures(self) -> Path:
         """The file with the target's known failures, which may be missing."""
         return known_failures_file(self.path)
+
+    @property
+    def inherited_failures(self) -> Path | None:
+        """The file with the known failures of the shipped target that it is based on."""
+        return self.base.known_failures if self.base else None
+
+    @property
+    def origin(self) -> TargetFolder:
+        """The shipped target at the bottom: whose Dockerfile, hooks and rules are used."""
+        return self.base.origin if self.base else self
 
     @property
     def shipped(self) -> bool:

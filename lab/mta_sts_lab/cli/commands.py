@@ -70,6 +70,23 @@ TargetNames = Annotated[
 ]
 Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
 FlawNames = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
+Config = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help="Lay your configuration over the target's: /etc/postfix, mta-sts-daemon.yml, or FILE=/place/in/container "
+        "(repeatable). Prints what was kept and what was overridden.",
+    ),
+]
+Install = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--install",
+        metavar="FILE",
+        help="Install a package of yours (x.deb) or a program (FILE=/usr/sbin/x) into the target's image (repeatable).",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")]
 
@@ -125,6 +142,8 @@ def run(
     shard: Shards = None,
     times: Times = None,
     scenarios: Scenarios = None,
+    config: Config = None,
+    install: Install = None,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -142,6 +161,9 @@ def run(
 
         request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
     request = with_shard(request, shard, times)
+    request = replace(request, config=tuple(config or ()), install=tuple(install or ()))
+    if (config or install) and (command is not None or len(names) > 1):
+        _refuse("--config and --install are for one shipped target: --target postfix --config /etc/postfix")
     if len(names) > 1 and json:
         _refuse(_NOT_ONE_DOCUMENT)
     catalogue = open_scenarios(scenarios)

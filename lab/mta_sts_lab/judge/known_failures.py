@@ -45,6 +45,8 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: str
     #: The step in which it occurs; empty: in any but the honest ones.
     step: str = ""
+    #: The shipped target that it was listed for, if the target is based on that one: it may occur, and need not.
+    inherited_from: str = ""
 
     def covers(self, judgement: Judgement) -> bool:
         """Whether a finding in one of its cases is the known one."""
@@ -88,6 +90,9 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keb
     known_failure: tuple[_Entry, ...] = ()
     #: The same by the name of before.
     deviation: tuple[_Entry, ...] = ()
+    #: Those of the shipped target that this one is based on.
+    inherited_from: str = ""
+    inherited: tuple[_Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,8 @@ class KnownComparison:
     vanished: tuple[KnownFailure, ...]
     #: Those that fit no case of the catalogue.
     unmatched: tuple[KnownFailure, ...]
+    #: Those of the shipped target that this one is based on, and that a case which passes shows to be cured.
+    cured: tuple[KnownFailure, ...] = ()
 
 
 def matches(pattern: str, case: str) -> bool:
@@ -123,7 +130,15 @@ def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
         file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise KnownFailuresError(f"{path}: {error}") from error
-    return tuple(one for entry in (*file.known_failure, *file.deviation) for one in entry.each())
+    own = (one for entry in (*file.known_failure, *file.deviation) for one in entry.each())
+    inherited = (one for entry in file.inherited for one in entry.each())
+    return (*own, *(msgspec.structs.replace(one, inherited_from=file.inherited_from) for one in inherited))
+
+
+def with_inherited(own: str, inherited: str, origin: str) -> str:
+    """Return a list of known failures, as TOML, followed by that of the shipped target that it adds to."""
+    renamed = re.sub(r"^\[\[(known-failure|deviation)\]\]", "[[inherited]]", inherited, flags=re.MULTILINE)
+    return f'inherited-from = "{origin}"\n\n{own}\n{renamed}'
 
 
 def compare_with_known(
@@ -132,10 +147,11 @@ def compare_with_known(
     """Compare the findings of a run with the known failures.
 
     Every selected case that a pattern fits must show the failure, with all of its codes. A case that is unsupported
-    does not show it, so that the known failure counts as vanished.
+    does not show it, so that the known failure counts as vanished. An inherited one need not occur.
     """
     known: dict[str, tuple[str, ...]] = {}
     vanished: list[KnownFailure] = []
+    cured: list[KnownFailure] = []
     for verdict in verdicts:
         if _unproved(verdict):
             continue
@@ -143,13 +159,27 @@ def compare_with_known(
         findings = findings_of(verdict)
         covering = [[one for one in mine if one.covers(finding)] for finding in findings]
         if findings and all(covering):
-            known[verdict.case] = tuple(dict.fromkeys(one.reason for some in covering for one in some))
+            known[verdict.case] = tuple(dict.fromkeys(_why(one) for some in covering for one in some))
         for one in mine:
-            if missing := one.missing_from(findings):
+            if one.inherited_from:
+                cured += [msgspec.structs.replace(one, case=verdict.case)] if _cured(one, verdict) else []
+            elif missing := one.missing_from(findings):
                 vanished.append(msgspec.structs.replace(one, case=verdict.case, codes=missing))
     ids = list(catalogue)
-    unmatched = tuple(one for one in listed if not any(matches(one.case, case) for case in ids))
-    return KnownComparison(known, tuple(vanished), unmatched)
+    own = [one for one in listed if not one.inherited_from]
+    unmatched = tuple(one for one in own if not any(matches(one.case, case) for case in ids))
+    return KnownComparison(known, tuple(vanished), unmatched, tuple(cured))
+
+
+def _cured(known: KnownFailure, verdict: Verdict) -> bool:
+    """Whether a case passes in which something of the obligation's RFC was judged: without reports none is untrue."""
+    about = known.obligation.partition("-")[0]
+    judged = {judgement.obligation.partition("-")[0] for judgement in verdict.judgements}
+    return verdict.grade is Grade.PASS and about in judged
+
+
+def _why(known: KnownFailure) -> str:
+    return f"{known.reason} (So does the shipped {known.inherited_from}.)" if known.inherited_from else known.reason
 
 
 def findings_of(verdict: Verdict) -> list[Judgement]:

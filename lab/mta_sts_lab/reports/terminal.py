@@ -91,6 +91,7 @@ def findings(
     if known_failures:
         blocks += [_known_failure(failure, "no longer occurs") for failure in known_failures.vanished]
         blocks += [_known_failure(failure, "fits no case of the catalogue") for failure in known_failures.unmatched]
+        blocks += _cured(known_failures.cured)
     return Group(*(part for block in blocks for part in (block, Text())))
 
 
@@ -130,6 +131,22 @@ def _known_failure(failure: KnownFailure, what: str) -> RenderableType:
     return Group(Rule(), Hanging(head, escaped(failure.case, style="bold")), *_rows(rows))
 
 
+def _cured(failures: Sequence[KnownFailure]) -> list[RenderableType]:
+    """Return a block for each cause of known failures of the shipped target that this configuration does not have."""
+    cases: dict[str, list[str]] = {}
+    for one in failures:
+        if one.case not in cases.setdefault(one.reason, []):
+            cases[one.reason].append(one.case)
+    return [
+        Group(
+            Rule(),
+            Hanging(Text("BETTER  ", style=STYLES[Grade.PASS]), Text(f"than the shipped {failures[0].inherited_from}")),
+            *_rows((("known there", reason), ("passes here", ", ".join(names)))),
+        )
+        for reason, names in cases.items()
+    ]
+
+
 def _rows(rows: Iterable[tuple[str, str]]) -> list[Hanging]:
     return [labelled(label, shortened(text, _LONGEST), width=_LABEL) for label, text in rows if text]
 
@@ -150,7 +167,7 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-_DECIDING = ("--target", "--flaw", "--command", "--smtp", "--ready", "--scenarios")
+_DECIDING = ("--target", "--flaw", "--command", "--smtp", "--ready", "--scenarios", "--config", "--install")
 
 
 def summary_page(summary: Summary) -> RenderableType:

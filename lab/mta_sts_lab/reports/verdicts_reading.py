@@ -51,6 +51,8 @@ class JudgedRun:
     verdicts: tuple[Verdict, ...]
     known: Mapping[str, tuple[str, ...]]
     unjudged: tuple[str, ...] = ()
+    #: In words: where the target is configured better than what its users install.
+    better_than_packaged: tuple[str, ...] = ()
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,6 +101,7 @@ class _Target(_Strict, frozen=True):
     versions: dict[str, str]
     capabilities: tuple[str, ...]
     retry_seconds: float
+    better_than_packaged: tuple[str, ...] = ()
 
 
 class _Exit(_Strict, frozen=True):
@@ -184,6 +187,7 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
         verdicts=tuple(_verdict(case) for case in document.cases),
         known={case.id: case.known for case in document.cases if case.known},
         unjudged=document.summary.unjudged,
+        better_than_packaged=document.target.better_than_packaged,
     )
 
 

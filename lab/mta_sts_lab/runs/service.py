@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
-from mta_sts_lab.backends.folder import find_target
+from mta_sts_lab.backends.folder import find_target, with_config
 from mta_sts_lab.backends.in_process import check_flaws, known_flaws
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
@@ -70,6 +70,10 @@ class RunRequest:
     scenarios: Path | None = None
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
+    #: What is laid over a shipped target: folders and files of an operator's configuration.
+    config: tuple[str, ...] = ()
+    #: Packages, and programs with their place, that are installed into a shipped target's image.
+    install: tuple[str, ...] = ()
     #: A list of known failures that stands in the place of the target's own.
     known_failures: Path | None = None
 
@@ -177,6 +181,8 @@ def find_target_for(request: RunRequest) -> TargetFolder:
     """
     check_flaws(request.flaws)
     target = request.unnamed_target or find_target(request.target)
+    if request.config or request.install:
+        target = with_config(target, request.config, request.install)
     find_backend(target.file.backend).check(target, request.flaws)
     read_known_failures(request.known_failures_of(target))
     return target
@@ -195,7 +201,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     folder = make_folder(request.out, planned.run)
     with interruptible(folder):
         with record_in(folder) as file:
-            keep_known_failures(request.known_failures_of(target), folder)
+            known = request.known_failures_of(target)
+            keep_known_failures(known, folder, None if request.known_failures else target)
             watcher.planned(planned)
             writer = RunWriter(file, folder / "target", watcher.event)
             flaws = frozenset(request.flaws)

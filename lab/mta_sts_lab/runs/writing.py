@@ -11,8 +11,9 @@ from pathlib import Path
 from types import FrameType
 
 from mta_sts_lab.backends.local import ENDING_SIGNALS
+from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event
-from mta_sts_lab.judge.known_failures import known_failures_file
+from mta_sts_lab.judge.known_failures import known_failures_file, with_inherited
 from mta_sts_lab.record import RecordFile
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runs.errors import Interrupted, RunBroken, UsageError
@@ -33,14 +34,20 @@ def make_folder(out: Path, run: str) -> Path:
     return folder
 
 
-def keep_known_failures(known: Path, folder: Path) -> None:
-    """Copy the target's known failures into the folder of the run. Raises `UsageError`.
+def keep_known_failures(known: Path, folder: Path, target: TargetFolder | None = None) -> None:
+    """Copy a list of known failures into the folder of the run. Raises `UsageError`.
+
+    Those of the shipped target that `target` is based on stand behind them.
 
     A run that is judged again is compared with this copy. It could not be found by the target's name, because a mail
     server from elsewhere may have the name of a shipped one.
     """
+    inherited = target.inherited_failures if target else None
     try:
-        write_whole(kept_known_failures(folder), known.read_bytes() if known.exists() else b"")
+        own = known.read_text(encoding="utf-8") if known.exists() else ""
+        if target and inherited and inherited.exists():
+            own = with_inherited(own, inherited.read_text(encoding="utf-8"), target.origin.name)
+        write_whole(kept_known_failures(folder), own.encode())
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: the known failures cannot be kept: {error.strerror}") from error
 

@@ -24,6 +24,8 @@ class Docker(Backend):
 
     def lacks(self, folder: TargetFolder) -> str:
         """See `Backend`."""
+        if folder.base is not None:
+            return ""
         root, dockerfile = folder.path.resolve(), folder.file.dockerfile or "Dockerfile"
         if not (root / dockerfile).resolve().is_relative_to(root):
             return (

@@ -30,11 +30,13 @@ _EXTRA_CA = "docker/extra-ca"
 class BuildContext:
     """The files and folders of a build: the path of each in the context, and where it is on disk.
 
-    `dockerfile` is one of the paths. `foreign` says that the target's folder did not come with the lab.
+    `dockerfile` is one of the paths, unless its text is `written` here. `foreign` says that the target's folder did not
+    come with the lab.
     """
 
     members: tuple[tuple[str, Path], ...]
     dockerfile: str
+    written: str = ""
     foreign: bool = False
 
     def digest(self) -> str:
@@ -43,7 +45,7 @@ class BuildContext:
         It is the same in a checkout and in an installed package. The extra certificates are not part of it, because
         they leave nothing in an image.
         """
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(self.written.encode())
         for name, path in self.members:
             if path.is_file():
                 digest.update(f"{name}\0{0o111 if _is_executable(path) else 0}\0".encode())
@@ -61,6 +63,10 @@ class BuildContext:
             folder = tarfile.TarInfo(_EXTRA_CA)
             folder.type, folder.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(folder)
+            if self.written:
+                text = tarfile.TarInfo(self.dockerfile)
+                text.size = len(self.written.encode())
+                archive.addfile(text, io.BytesIO(self.written.encode()))
             for name, path in (*_extra_certificates(), *self.members):
                 archive.add(path, name, recursive=False, filter=self._plain)
         return buffer.getvalue()

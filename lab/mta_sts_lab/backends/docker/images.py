@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ from mta_sts_lab.backends.docker.build_context import EXTRA_CA_VARIABLE, BuildCo
 from mta_sts_lab.backends.docker.engine import EngineError, connect
 from mta_sts_lab.backends.registry import Built
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.shipped_files import shipped_files
+from mta_sts_lab.shipped_files import shipped_files, source_files
 from mta_sts_lab.timeouts import BUILD_IMAGE
 
 BASE_IMAGE = "debian:trixie-slim"
@@ -27,6 +28,15 @@ _COMMON_PARTS = ("docker/common",)
 
 #: Environment variables that are passed on to a build when the user has set them.
 _BUILD_ARGUMENTS = ("APT_MIRROR", "APT_SECURITY_MIRROR", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
+
+#: Where packages of one's own are while they are installed, and how. Files of the configuration stay as they are.
+_PACKAGES = "/tmp/installed/"  # noqa: S108 - in an image that is being built
+_INSTALL_PACKAGES = f"""ARG APT_MIRROR
+ARG APT_SECURITY_MIRROR
+COPY docker/common/install/ docker/extra-ca/ /tmp/install/
+RUN /tmp/install/apt-install --allow-downgrades -o Dpkg::Options::=--force-confold {_PACKAGES}*.deb \\
+    && rm -rf /tmp/install {_PACKAGES}
+"""
 
 #: What COPY says of a file that is not there: the classic builder, and BuildKit.
 _NOT_IN_CONTEXT = re.compile(r"COPY failed|failed to calculate checksum|failed to compute cache key")
@@ -43,6 +53,9 @@ def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callabl
     A folder that did not come with the lab is its own build context, with `docker/common` beside it: its Dockerfile
     finds the contract server under the same path as those of the shipped ones.
     """
+    if folder.base is not None:
+        image = target_image(client, folder.base, say)
+        return _with_installed(client, image, folder, say) if folder.installs else image
     inside = folder.path.resolve()
     if not folder.shipped:
         context = foreign_context(inside, _COMMON_PARTS, folder.file.dockerfile or "Dockerfile")
@@ -51,6 +64,18 @@ def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callabl
         return lab_image(client, say)
     name, dockerfile, parts = _made_of(f"{inside.relative_to(shipped_files())}", folder.file.dockerfile)
     return _image(client, name, context_of(parts, dockerfile), say)
+
+
+def _with_installed(client: docker.DockerClient, image: str, folder: TargetFolder, say: Callable[[str], None]) -> str:
+    """Return the name of an image with packages and files of one's own installed into another one, built if needed."""
+    members = tuple((f"installed/{number}/{one.source.name}", one.source) for number, one in enumerate(folder.installs))
+    lines = [f"FROM {image}"]
+    for (name, _), one in zip(members, folder.installs, strict=True):
+        lines.append(f"COPY {json.dumps([name, one.at or _PACKAGES])}")
+    if not all(one.at for one in folder.installs):
+        lines.append(_INSTALL_PACKAGES)
+    context = BuildContext((*source_files("docker/common/install"), *members), "Dockerfile", "\n".join(lines))
+    return _image(client, f"{folder.origin.path.name}-installed", context, say)
 
 
 def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
@@ -158,7 +183,8 @@ def build_all(folders: Iterable[TargetFolder], say: Callable[[str], None]) -> li
     groups: dict[str, list[TargetFolder]] = {}
     for folder in folders:
         # Targets that share a Dockerfile share an image: built twice at once it would be built twice.
-        groups.setdefault(folder.file.dockerfile or f"docker/{folder.path.name}/Dockerfile", []).append(folder)
+        origin = folder.origin
+        groups.setdefault(origin.file.dockerfile or f"docker/{origin.path.name}/Dockerfile", []).append(folder)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         done = list(pool.map(lambda group: [_built(folder, say) for folder in group], groups.values()))
     return [one for group in done for one in group]

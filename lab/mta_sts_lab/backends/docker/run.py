@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import ipaddress
 import random
 import signal
-import tarfile
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import docker.errors
@@ -29,11 +26,13 @@ from mta_sts_lab.backends.docker.engine import (
     owner,
     sweep,
 )
+from mta_sts_lab.backends.docker.files import KEPT_AND_OVERRIDDEN, lab_archive, laid_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.local import ENDING_SIGNALS
-from mta_sts_lab.backends.registry import Job
+from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
 from mta_sts_lab.backends.target_folder import TargetFolder
+from mta_sts_lab.record import Header
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.targets.contract import TargetError
@@ -49,6 +48,9 @@ _GATEWAY, _LAB, _TARGET = 1, 2, 3
 #: The exit status of the program in the lab's container when the target never came up, or broke its contract.
 TARGET_FAILED = 4
 
+#: The exit status of a target's entry point for a configuration that the mail server refuses (EX_CONFIG).
+REFUSED = 78
+
 #: An internal network has no way out, but the engine gives the host an address in it, by which a container could reach
 #: whatever listens there. This leaves the bridge without one (seen with Docker 20.10: the host was reachable before).
 _NOT_EVEN_THIS_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
@@ -56,9 +58,6 @@ _NOT_EVEN_THIS_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
 #: The engine gives a container a default route even where nothing can come of it (seen with Docker 20.10). Without one,
 #: whoever looks for the real Internet learns at once that there is none.
 _ONE_ROUTE = 'ip route replace "$1" via "$2" && { ip route del default 2>/dev/null || true; }'
-
-#: Octets of a text file that are taken out of a container. The log of a whole catalogue on Postfix has 2 MiB.
-_LARGEST_FILE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +73,24 @@ class ContainerRun:
     target_seconds: float
     #: How the target's container ended by itself, and its last output; empty if it stayed up to the end.
     target_ended: str = ""
+    target_status: int = 0
+    #: What became of the files that were laid over the image, line by line.
+    laid_over: str = ""
 
 
 def play(job: Job) -> str | None:
     """Play a job in containers; see `Backend.play`."""
+    job = replace(job, outlet=introduced(job.outlet, job.target))
     done = run_in_containers(job)
     job.outlet.target_file("log.txt", done.target_log)
     job.outlet.target_file("configuration.txt", done.target_configuration)
+    if done.laid_over:
+        job.outlet.target_file("kept-and-overridden.txt", done.laid_over)
     spent = f"{done.lab_seconds:.2f} {done.target_seconds:.2f} seconds of processor time: the lab, the target\n"
     job.outlet.target_file("processor-time.txt", spent)
     target_failed = done.status == TARGET_FAILED
+    if done.target_status == REFUSED:
+        raise TargetRefused(done.target_ended.rpartition("entrypoint: ")[2] or done.target_ended)
     if done.status and not (job.plan.checks_adapter and target_failed and done.target_ended):
         said = done.problem.removeprefix("sts-lab: ") or f"the lab's container ended with status {done.status}"
         # An adapter is checked whatever its target does, so there the lab is at fault.
@@ -117,7 +124,7 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
     _end_with_the_target(lab, target, begun)
     _route(site, image, target)
     job.say(f"{site.folder.file.title} and the lab are up in {site.subnet}")
-    _follow(lab, job.outlet, begun)
+    _follow(lab, job.outlet, begun, lambda: _tell_laid_over(site, target, job))
     status = int(lab.wait()["StatusCode"])
     problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
     target.reload()
@@ -127,12 +134,31 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
     return ContainerRun(
         status=status,
         problem=problem,
-        target_log=_file(lab, str(TARGET_LOG)) or _logs(target),
-        target_configuration=_file(target, "/lab/configuration.txt"),
-        lab_seconds=float(_file(lab, str(PROCESSOR_TIME)) or 0),
+        target_log=text_file(lab, str(TARGET_LOG)) or _logs(target),
+        target_configuration=text_file(target, "/lab/configuration.txt"),
+        lab_seconds=float(text_file(lab, str(PROCESSOR_TIME)) or 0),
         target_seconds=_processor_seconds(target),
         target_ended="\n".join(ended).strip(),
+        target_status=int(target.attrs.get("State", {}).get("ExitCode") or 0),
+        laid_over=text_file(target, KEPT_AND_OVERRIDDEN) if site.folder.laid else "",
     )
+
+
+def introduced(outlet: Outlet, folder: TargetFolder) -> Outlet:
+    """Return an outlet whose record says of the target, beside its own words, what its folder says of it."""
+
+    def header(said: Header) -> None:
+        better = folder.file.better_than_packaged
+        about = replace(said.about, name=folder.called or said.about.name, better_than_packaged=better)
+        outlet.header(msgspec.structs.replace(said, about=about))
+
+    return replace(outlet, header=header)
+
+
+def _tell_laid_over(site: _Site, target: Any, job: Job) -> None:
+    """Print what was kept and what was overridden of the files that were laid over the image."""
+    for line in text_file(target, KEPT_AND_OVERRIDDEN).splitlines() if site.folder.laid else ():
+        job.say(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +261,7 @@ def _lab_container(site: _Site, image: str) -> Any:
     }
     options = {"image": image, "command": ["play-served-plan"], "cap_add": ["NET_ADMIN", "NET_BIND_SERVICE"]}
     container = _container(site, "lab", site.subnet[_LAB], **options)
-    container.put_archive("/", _archive(files))
+    container.put_archive("/", lab_archive(files))
     return container
 
 
@@ -259,22 +285,10 @@ def _target_container(site: _Site, image: str, flaws: frozenset[str]) -> Any:
         "hostname": f"mta.{SENDER_DOMAIN}",
     }
     container = _container(site, f"target-{site.folder.name}", site.subnet[_TARGET], **options)
-    container.put_archive("/", _archive({"ca.pem": site.authority.certificate_pem}))
+    container.put_archive("/", lab_archive({"ca.pem": site.authority.certificate_pem}))
+    if site.folder.laid:
+        container.put_archive("/", laid_archive(site.folder.laid))
     return container
-
-
-def _archive(files: dict[str, bytes]) -> bytes:
-    """Return a tar archive with some files under /lab, readable by every user in the container but for keys."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        folder = tarfile.TarInfo("lab")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(folder)
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"lab/{name}")
-            member.size, member.mode = len(content), 0o600 if "key" in name else 0o644
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def _route(site: _Site, image: str, target: Any) -> None:
@@ -324,13 +338,15 @@ def _how_it_ended(site: _Site, target: Any) -> tuple[str, str]:
     return f"{site.folder.file.title}: its container ended with status {status}", said
 
 
-def _follow(lab: Any, outlet: Outlet, begun: threading.Event) -> None:
+def _follow(lab: Any, outlet: Outlet, begun: threading.Event, at_its_beginning: Callable[[], None]) -> None:
     """Read the record from the lab container's standard output until it ends."""
     pending = b""
     for chunk in lab.logs(stream=True, follow=True, stdout=True, stderr=False):
         *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
+        if lines and not begun.is_set():
             begun.set()
+            at_its_beginning()
+        for line in lines:
             pass_on(line, outlet)
 
 
@@ -342,14 +358,3 @@ def _processor_seconds(container: Any) -> float:
     """Return the processor time of a running container; 0 when it has ended."""
     used = container.stats(stream=False, one_shot=True).get("cpu_stats", {}).get("cpu_usage", {})
     return float(used.get("total_usage", 0)) / 1e9
-
-
-def _file(container: Any, path: str) -> str:
-    """Return a small text file out of a container; empty if it has none."""
-    try:
-        chunks, _ = container.get_archive(path)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-            member = archive.extractfile(Path(path).name)
-            return member.read(_LARGEST_FILE).decode(errors="replace") if member else ""
-    except (docker.errors.DockerException, KeyError, tarfile.TarError):
-        return ""

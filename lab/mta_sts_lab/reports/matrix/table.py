@@ -176,6 +176,8 @@ class Column:
         said += ["black box: no hook of the target was used"] if self.run.black_box else []
         if missing := self.totals.not_run:
             said.append(f"{missing} {'case of others was' if missing == 1 else 'cases of others were'} not run")
+        if better := self.run.better_than_packaged:
+            said.append(f"configured better than what its users install: {escape_unprintable(', '.join(better))}")
         return "; ".join(said)
 
 

@@ -59,6 +59,7 @@ def verdicts_document(
             "versions": dict(header.about.versions),
             "capabilities": list(header.about.capabilities),
             "retry_seconds": header.about.retry_seconds,
+            "better_than_packaged": list(header.about.better_than_packaged),
         },
         "exit": {"code": summary.exit_code, "meaning": summary.meaning},
         "summary": {
@@ -70,6 +71,7 @@ def verdicts_document(
         "known_failures": {
             "vanished": msgspec.to_builtins(known_failures.vanished if known_failures else ()),
             "unmatched": msgspec.to_builtins(known_failures.unmatched if known_failures else ()),
+            "cured": msgspec.to_builtins(known_failures.cured if known_failures else ()),
         },
         "cases": [
             _case(cases[verdict.case], verdict, requirements or {}, known_failures.known if known_failures else {})

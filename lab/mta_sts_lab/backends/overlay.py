@@ -1,0 +1,159 @@
+"""Files of one's own that are laid over a shipped target: which, and where in its container."""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from mta_sts_lab.backends.registry import TargetRefused
+
+#: In a shipped target's folder: what `--config` takes for it.
+RULES = "overlay.toml"
+
+#: The most files that are laid over a container, and octets of all of them. A configuration has some dozens.
+MOST_FILES, MOST_OCTETS = 5000, 64 << 20
+
+#: Where nothing may be laid: what the lab itself writes, and what is no disk.
+_NOT_THERE = ("/lab", "/proc", "/sys", "/dev")
+
+
+@dataclass(frozen=True, slots=True)
+class LaidFile:
+    """A file of this machine, and its path in the container."""
+
+    at: str
+    source: Path
+
+
+class FolderRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A folder that `--config` takes is known by a file in it. `leave_out`: patterns of files that stay the image's."""
+
+    contains: str
+    at: str
+    leave_out: tuple[str, ...] = ()
+
+
+class FileRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A single file that `--config` takes is known by its name."""
+
+    name: str
+    at: str
+
+
+class OverlayRules(msgspec.Struct, frozen=True):
+    """The content of `overlay.toml`. The rest of it is for the target's own script, `lay_over.py`."""
+
+    folder: tuple[FolderRule, ...] = ()
+    file: tuple[FileRule, ...] = ()
+
+
+def read_rules(folder: Path) -> OverlayRules:
+    """Read what `--config` takes for a shipped target. Raises `TargetRefused` if it takes nothing."""
+    file = folder / RULES
+    if not file.is_file():
+        raise TargetRefused(f"--config does not know the files of {folder.name}: there is no {file}")
+    try:
+        return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), OverlayRules)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise TargetRefused(f"{file}: {error}") from error
+
+
+def laid_by(argument: str, rules: OverlayRules) -> tuple[LaidFile, ...]:
+    """Return the files of one `--config`: a folder, a file, or SOURCE=/path/in/container. Raises `TargetRefused`."""
+    named, _, place = argument.rpartition("=/")
+    if named:
+        return laid_files(f"/{place}", Path(named), f"--config {argument}")
+    source = Path(argument)
+    if source.is_dir():
+        for rule in rules.folder:
+            if (source / rule.contains).is_file():
+                return laid_files(rule.at, source, f"--config {argument}", rule.leave_out)
+        known = " or ".join(rule.contains for rule in rules.folder) or "nothing: no folder is known"
+        raise TargetRefused(f"--config {argument}: this folder does not hold {known}")
+    for single in rules.file:
+        if source.name == single.name:
+            return laid_files(single.at, source, f"--config {argument}")
+    if not source.exists():
+        raise TargetRefused(f"--config {argument}: there is no such file or folder")
+    names = ", ".join(single.name for single in rules.file) or "none"
+    raise TargetRefused(
+        f"--config {argument}: it is not known where {source.name} belongs; files known by name: {names}; "
+        f"any other is given with its place: --config {argument}=/etc/..."
+    )
+
+
+def laid_files(at: str, source: Path, where: str, leave_out: Sequence[str] = ()) -> tuple[LaidFile, ...]:
+    """Return what is laid over a path of the container: a file, or all files of a folder. Raises `TargetRefused`.
+
+    `where` begins the message of an error.
+    """
+    _check_place(at, where)
+    if source.is_file():
+        return bounded((LaidFile(at, source),), where)
+    if not source.is_dir():
+        raise TargetRefused(f"{where}: {source} is neither a file nor a folder")
+    files = (
+        LaidFile(str(PurePosixPath(at, path.relative_to(source))), path)
+        for path in sorted(source.rglob("*"))
+        if path.is_file() and not _left_out(path.relative_to(source), leave_out)
+    )
+    return bounded(tuple(files), where)
+
+
+def installed_by(arguments: Sequence[str]) -> tuple[LaidFile, ...]:
+    """Return what each `--install` puts into an image: a Debian package, or FILE=/path/in/the/image.
+
+    A package has no path. Raises `TargetRefused`.
+    """
+    found: list[LaidFile] = []
+    for argument in arguments:
+        named, _, place = argument.rpartition("=/")
+        source = Path(named or argument)
+        if not source.is_file():
+            raise TargetRefused(f"--install {argument}: there is no file {source}")
+        if named:
+            _check_place(f"/{place}", f"--install {argument}")
+        elif source.suffix != ".deb":
+            raise TargetRefused(
+                f"--install {argument}: this is no Debian package (*.deb); a program is given with its place in the "
+                f"image: --install {argument}=/usr/sbin/{source.name}"
+            )
+        found.append(LaidFile(f"/{place}" if named else "", source))
+    return tuple(found)
+
+
+def bounded(files: tuple[LaidFile, ...], where: str) -> tuple[LaidFile, ...]:
+    """Return the files. Raises `TargetRefused` if they are too many or too large for a configuration."""
+    octets = sum(file.source.stat().st_size for file in files)
+    if len(files) > MOST_FILES or octets > MOST_OCTETS:
+        raise TargetRefused(
+            f"{where}: {len(files)} files of {octets >> 20} MiB are no configuration; at most {MOST_FILES} files "
+            f"of {MOST_OCTETS >> 20} MiB are laid over a container"
+        )
+    return files
+
+
+def unreadable(files: Sequence[LaidFile]) -> Iterator[LaidFile]:
+    """Yield the files that this user may not read. They are left out, and the run says so."""
+    for file in files:
+        try:
+            file.source.open("rb").close()
+        except OSError:
+            yield file
+
+
+def _check_place(at: str, where: str) -> None:
+    path = PurePosixPath(at)
+    if not at.startswith("/") or ".." in path.parts or str(path) != at or at == "/":
+        raise TargetRefused(f"{where}: {at!r} is no absolute path in a container, as in /etc/postfix/main.cf")
+    if any(path.is_relative_to(place) for place in _NOT_THERE):
+        raise TargetRefused(f"{where}: nothing can be laid over {at}: {', '.join(_NOT_THERE)} belong to the lab")
+
+
+def _left_out(path: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(str(path), pattern) for pattern in patterns)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dkim
 import pytest
+from mta_sts_lab.reference.reporter import PendingReport, Receipt, Reporter
+from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.target import InProcessTarget
 
 from tests.reference.reports import MAILBOX, WEB, ask, mailed, mailed_report, signing
@@ -57,6 +61,29 @@ async def test_every_address_gets_the_same_report(internet: Internet, tmp_path: 
     [first] = posted(internet)
     assert [mailed_report(mail) for mail in internet.mx2.taken] == [first, first]
     assert {mail.recipient for mail in internet.mx2.taken} == {"tls@box.example", '"o,dd"@box.example'}
+
+
+async def test_reports_leave_a_few_at_a_time(
+    internet: Internet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way: list[int] = [0]
+
+    async def bring(reporter: Reporter, _: PendingReport) -> Receipt:
+        under_way.append(under_way[-1] + 1)
+        await asyncio.sleep(0)
+        under_way.append(under_way[-1] - 1)
+        return Receipt(True, "taken")
+
+    monkeypatch.setattr(Reporter, "_bring", bring)
+    async with sender(internet, tmp_path) as target:
+        await counted(internet, target, WEB)
+        assert target.sender._life is not None
+        reporter = target.sender._life.reporter
+        [day] = reporter.counts.take()
+        for number in range(30):
+            reporter._report_on(replace(day, id=f"{day.id}{number}"))
+        assert await target.sender.send_reports() == 30
+    assert max(under_way) == Settings().parallel_reports
 
 
 async def test_one_address_that_takes_it_is_enough(internet: Internet, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ async def test_a_late_beat_and_a_moved_clock(
     clocks = Clocks()
     monkeypatch.setattr(health, "time", clocks)
     watched = Health(internet, recorder)
-    clocks.now += 2.4
+    clocks.now += 2.0
     clocks.moved += 0.9
     watched.look()
     assert unhealthy(recorder) == []
@@ -66,6 +66,26 @@ async def test_a_late_beat_and_a_moved_clock(
     watched.look()
     watched.look()
     assert unhealthy(recorder)[1:] == [("clock", 0.0, True)]
+
+
+async def test_a_loop_that_is_late_half_of_the_time(
+    internet: Internet, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = Clocks()
+    monkeypatch.setattr(health, "time", clocks)
+    watched, told = Health(internet, recorder), list[float]()
+    watched.on_lag(told.append)
+    for _ in range(100):
+        clocks.now += 0.15
+        watched.look()
+    assert unhealthy(recorder) == [], "a third of the time is no trouble"
+    assert told == pytest.approx([0.05] * 100)
+    for _ in range(15):
+        clocks.now += 0.3
+        watched.look()
+    ((part, seconds, lasting),) = unhealthy(recorder)
+    assert (part, lasting) == ("event loop", False)
+    assert 3.5 < seconds < 4.5
 
 
 async def _asked(internet: Internet, recorder: Recorder, world: CaseWorld) -> list[tuple[str, float, bool]]:

@@ -332,9 +332,12 @@ class RetriesWhatWasFlushedMeanwhile(Listing):
         return await super().queue()
 
 
-async def test_a_message_whose_attempts_are_slow_is_seen_at_rest_although_others_ask_for_attempts() -> None:
+@pytest.mark.parametrize("while_active", [3600, 0.06], ids=["within the pause", "longer than the pause"])
+async def test_a_message_whose_attempts_are_slow_is_seen_at_rest_although_others_ask_for_attempts(
+    while_active: float,
+) -> None:
     listing = RetriesWhatWasFlushedMeanwhile()
-    async with Watching(listing, while_active=3600) as watching:
+    async with Watching(listing, while_active=while_active) as watching:
         watching.watch.follow(TOKEN, CASE, RECIPIENT)
         watching.watch.follow("another", "another/case[enforce]", "other@domain.example")
         async with asyncio.timeout(5):

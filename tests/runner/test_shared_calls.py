@@ -8,6 +8,7 @@ import pytest
 from mta_sts_lab.events import LabFailed, ReportsAsked, ReportsLeft, TargetFailed
 from mta_sts_lab.model import Case, Expectation, Mode, Step, World
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.shared_calls import ReportCall
 from mta_sts_lab.targets.contract import NotOffered
 
@@ -40,13 +41,13 @@ def kinds(recorder: Recorder, case_id: str = "") -> list[str]:
 
 
 async def test_who_waits_is_served_when_the_last_other_one_has_ended() -> None:
-    target, recorder, gate = Reporter(), Recorder(), asyncio.Semaphore(2)
+    target, recorder, gate = Reporter(), Recorder(), Gate(2)
     call = call_for(target, recorder, case("a", asks=True), case("b"))
     await gate.acquire()
     waiting = asyncio.create_task(call.wait("a", gate))
     await asyncio.sleep(0)
     assert target.calls == 0
-    assert not gate.locked(), "who waits leaves its turn to others"
+    assert gate.inside == 1, "who waits leaves its turn to others"
     call.leave("b")
     await waiting
     assert (target.calls, kinds(recorder)) == (1, [ReportsAsked.__name__, ReportsLeft.__name__])
@@ -56,7 +57,7 @@ async def test_who_waits_is_served_when_the_last_other_one_has_ended() -> None:
 
 
 async def test_two_that_wait_share_a_call_and_the_next_one_too() -> None:
-    target, recorder, gate = Reporter(), Recorder(), asyncio.Semaphore(5)
+    target, recorder, gate = Reporter(), Recorder(), Gate(5)
     call = call_for(target, recorder, case("a", asks=True), case("b", asks=True))
     for _ in range(2):
         await gate.acquire()
@@ -77,7 +78,7 @@ async def test_at_the_end_it_is_asked_for_what_is_owed(expects: bool, claimed: b
 
 
 async def test_nobody_waits_for_a_target_that_does_not_claim_reports() -> None:
-    target, gate = Reporter(), asyncio.Semaphore(1)
+    target, gate = Reporter(), Gate(1)
     await call_for(target, Recorder(), case("a", asks=True), case("b"), claimed=False).wait("a", gate)
     assert target.calls == 0
 
@@ -86,7 +87,7 @@ async def test_nobody_waits_for_a_target_that_does_not_claim_reports() -> None:
     ("trouble", "kind", "of"), [(NotOffered("no"), TargetFailed, "a"), (ZeroDivisionError("x"), LabFailed, "")]
 )
 async def test_trouble_is_on_record_and_nobody_waits_for_ever(trouble: Exception, kind: type, of: str) -> None:
-    target, recorder, gate = Reporter(trouble), Recorder(), asyncio.Semaphore(1)
+    target, recorder, gate = Reporter(trouble), Recorder(), Gate(1)
     call = call_for(target, recorder, case("a", asks=True))
     await gate.acquire()
     async with asyncio.timeout(5):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed, LabFailed
@@ -106,3 +107,20 @@ async def test_a_host_is_closed_for_good(network: LoopbackNetwork, own_ground: H
     with pytest.raises(ConnectionRefusedError):
         await listen_to(network.where(ADDRESS, 25))
     writer.transport.abort()
+
+
+async def test_a_target_is_served_from_the_port_of_a_witness_that_goes_to_another_host(
+    own_ground: HostServices, own_record: Recorder
+) -> None:
+    host = Parrot(own_ground, CASE, "mx", "mx1", ADDRESS, 25)
+    host.reachable = True
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        arrived = own_ground.witnesses[sock.getsockname(), ("127.0.0.1", 9)] = asyncio.Future()
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, own_ground.network.where(ADDRESS, 25))
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 100), 10) == b"mx1"
+    assert not arrived.done()
+    assert await host.answers()
+    await host.close()
+    assert len(seen(own_record, ConnectionAccepted)) == 1

@@ -125,7 +125,7 @@ class Reporter:
             lambda: {key: pending.next_try for key, pending in self._pending.items()},
             self._attempt,
             self.clock,
-            at_once=self.settings.parallel_deliveries,
+            at_once=self.settings.parallel_reports,
         )
 
     def start(self) -> None:

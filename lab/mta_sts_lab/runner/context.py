@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.events import Event
@@ -13,6 +14,7 @@ from mta_sts_lab.record import Footer, Header, Recorder
 from mta_sts_lab.runner.health import Health
 from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.targets.contract import Target
+from mta_sts_lab.targets.injection import CONNECTIONS
 from mta_sts_lab.timeouts import (
     ATTEMPT,
     BOUNCE,
@@ -44,7 +46,7 @@ class Timeouts:
 
     queue_poll: Deadline
     learn_policy: Deadline
-    #: Cases in flight at one time.
+    #: Cases in flight at one time, at most: their number follows the lag of the event loop, see `runner.pacing`.
     cases_at_once: int
     settle: Deadline = SETTLE
     recover: Deadline = RECOVER
@@ -73,7 +75,7 @@ class Timeouts:
 # longer, because cases mostly wait.
 OVER_THE_NETWORK = Timeouts(QUEUE_POLL, LEARN_POLICY, cases_at_once=48)
 IN_PROCESS = Timeouts(
-    QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS, cases_at_once=240, own_rhythm=OWN_RHYTHM_IN_PROCESS
+    QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS, cases_at_once=96, own_rhythm=OWN_RHYTHM_IN_PROCESS
 )
 
 
@@ -101,3 +103,5 @@ class RunContext:
     timeouts: Timeouts
     random: random.Random
     health: Health
+    #: Whose turn it is to inject. The deadline of an injection counts from there, however many wait.
+    injecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))

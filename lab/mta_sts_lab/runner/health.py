@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Callable
 
 from mta_sts_lab.events import LabUnhealthy
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import WITNESS
 from mta_sts_lab.world.internet import CaseWorld, Internet
 
-#: Seconds between two beats.
-_BEAT = 0.5
+#: Seconds between two beats, and between two questions to the name server.
+_BEAT, _QUESTION = 0.1, 0.5
 
-#: Seconds by which a beat may be late. Senders wait at least 3 s for an answer before they give up.
-LONGEST_LAG = 2.0
+#: The event loop may have been late for so many of the last seconds. An answer of the lab takes ten turns of the loop
+#: at most, and senders wait at least 2 s for it: turns of 0.2 s each make it late for half of the time.
+MOST_LATE, WITHIN = 2.0, 4.0
 
 #: Seconds by which the clock may part from the monotonic one.
 LARGEST_STEP = 1.0
@@ -31,31 +34,54 @@ class Health:
         self._recorder = recorder
         self._last = time.monotonic()
         self._offset = time.time() - self._last
-        self._beating: asyncio.Task[None] | None = None
+        #: When the loop was late lately, and by how many seconds.
+        self._late: deque[tuple[float, float]] = deque()
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._told: Callable[[float], None] = lambda _: None
+
+    def on_lag(self, told: Callable[[float], None]) -> None:
+        """Call `told` at every beat with the seconds by which the event loop was late."""
+        self._told = told
 
     def start(self) -> None:
         """Begin to watch the loop, the clock and the name server."""
-        self._beating = asyncio.create_task(self._beat(), name="heartbeat")
+        beat, question = self._beat(), self._ask_name_server()
+        self._tasks = (
+            asyncio.create_task(beat, name="heartbeat"),
+            asyncio.create_task(question, name="witness of the name server"),
+        )
 
     async def stop(self) -> None:
         """End the watch, after a last look."""
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.gather(self._beating, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
             self.look()
 
     def look(self, expected: float = _BEAT) -> None:
-        """Put on record what has happened to the loop and the clock since the last look, so many seconds ago."""
+        """Take in what has happened to the loop and the clock since the last look, which was to be so long ago."""
         now = time.monotonic()
-        lag, self._last = now - self._last - expected, now
-        if lag > LONGEST_LAG:
-            observed = f"the lab's event loop stood still for {lag:.1f} s"
-            self._recorder.write(LabUnhealthy(part="event loop", observed=observed, seconds=round(lag + expected, 3)))
+        lag, self._last = max(0.0, now - self._last - expected), now
+        self._look_at_loop(now, lag)
         offset = time.time() - time.monotonic()
         step, self._offset = offset - self._offset, offset
         if abs(step) > LARGEST_STEP:
             observed = f"the machine's clock was moved by {step:+.0f} s"
             self._recorder.write(LabUnhealthy(part="clock", observed=observed, lasting=True))
+        self._told(lag)
+
+    def _look_at_loop(self, now: float, lag: float) -> None:
+        self._late.append((now, lag))
+        while self._late[0][0] < now - WITHIN:
+            self._late.popleft()
+        late = sum(lag for _, lag in self._late)
+        if late > MOST_LATE:
+            began = self._late[0][0] - self._late[0][1] - _BEAT
+            observed = f"the lab's event loop was late for {late:.1f} of {max(late, now - began):.1f} s"
+            self._recorder.write(LabUnhealthy(part="event loop", observed=observed, seconds=round(now - began, 3)))
+            # What is on record is not counted again.
+            self._late.clear()
 
     async def ask_hosts(self, world: CaseWorld) -> None:
         """Connect to each host of a case that should take connections now, and put on record which do not."""
@@ -69,7 +95,10 @@ class Health:
         while True:
             await asyncio.sleep(_BEAT)
             self.look()
+
+    async def _ask_name_server(self) -> None:
+        while True:
+            await asyncio.sleep(_QUESTION)
             if not await self._internet.dns.answers():
                 observed = "the lab's name server does not answer"
                 self._recorder.write(LabUnhealthy(part="name server", observed=observed, seconds=WITNESS.seconds))
-            self.look(expected=0.0)

@@ -1,7 +1,7 @@
 """Plays cases: builds each case's world, sets the attacks, sends, and waits until the outcome is settled.
 
-All ordinary cases are played at once, each under names and addresses of its own. Cases that change the target itself
-(restart, clock) are played afterwards, the modes of one scenario side by side, and the change is made once for all.
+All ordinary cases are played side by side, each under names and addresses of its own. Cases that change the target
+itself (restart, clock) are played afterwards, the modes of one scenario together, and the change is made once for all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.model import Case, Outcome, Step
 from mta_sts_lab.runner.context import LabBroken, RunContext
+from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.settling import Sent, Settling
 from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change
 from mta_sts_lab.targets.contract import TLS_RPT, InjectionRefusedError, NotOffered, TargetError
@@ -34,7 +35,8 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
     """Play all cases. An error in one is recorded and does not stop the others."""
     context.watch.start()
     try:
-        gate = asyncio.Semaphore(context.timeouts.cases_at_once)
+        gate = Gate(context.timeouts.cases_at_once)
+        context.health.on_lag(gate.measured)
         playable = [case for case in cases if set(case.needs) <= set(context.about.capabilities)]
         ordinary = [case for case in playable if not case.changes_target]
         call = ReportCall(context.target, context.recorder, ordinary, TLS_RPT in context.about.capabilities)
@@ -60,7 +62,7 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
         await context.watch.stop()
 
 
-async def _gated(gate: asyncio.Semaphore, work: Awaitable[None]) -> None:
+async def _gated(gate: Gate, work: Awaitable[None]) -> None:
     async with gate:
         await work
 
@@ -87,7 +89,7 @@ class _Playing:
     control_only: bool
     #: The change that this case shares with others, if it changes the target; an ordinary case has the other two.
     change: TargetChange | None = None
-    gate: asyncio.Semaphore | None = None
+    gate: Gate | None = None
     call: ReportCall | None = None
     settling: Settling = field(init=False)
 
@@ -171,7 +173,9 @@ class _Playing:
         recorder = self.context.recorder
         recorder.write(InjectionBegan(token=token), self.case.id)
         try:
-            reply = await self._injected(message)
+            async with self.context.injecting:
+                self.settling.give_up_when_hopeless()
+                reply = await self._injected(message)
         except InjectionRefusedError as error:
             recorder.write(InjectionRefused(token=token, recipient=message.recipient, reply=str(error)), self.case.id)
             return

@@ -33,6 +33,8 @@ class _Watched:
     #: How many events the case had at the beginning of the listing that was last recorded.
     events_then: int = 0
     wants_retry: bool = False
+    #: How many requests to try again came since the target began its attempt at it.
+    flushed_at_work: int = 0
 
 
 class QueueWatch:
@@ -156,15 +158,20 @@ class QueueWatch:
             self._offers_flush = False
             return
         self._flushed = True
+        for watched in self._watched.values():
+            watched.flushed_at_work += watched.state == "active"
         self._recorder.write(TargetFlushed(seconds=round(time.monotonic() - began, 3)))
 
     def _too_early(self) -> bool:
-        """Whether the target may still be busy with an earlier request."""
+        """Whether the target may still be busy with an earlier request.
+
+        An attempt that outlasts a request gets more time before the next one, so that it comes to its end.
+        """
         since = time.monotonic() - self._asked_at
         if not self.offered:
             return since < self._flush_pause.seconds
-        active = any(watched.state == "active" for watched in self._watched.values())
-        return active and since < self._flush_while_active.seconds
+        at_work = [watched.flushed_at_work for watched in self._watched.values() if watched.state == "active"]
+        return bool(at_work) and since < self._flush_while_active.seconds * max(1, *at_work)
 
     def _note(self, held: tuple[Held, ...], began: float, there_before: Mapping[str, int]) -> None:
         """Record a listing. `there_before` has the number of events of each message's case before the listing."""
@@ -188,6 +195,8 @@ class QueueWatch:
         if seen.state == watched.state == "gone" and not self._met_a_host(watched, events):
             return
         watched.state, watched.reason, watched.events_then = seen.state, seen.reason, events
+        if seen.state != "active":
+            watched.flushed_at_work = 0
         self._recorder.write(seen, watched.case)
 
     def _moved_on(self, watched: _Watched, events: int) -> bool:

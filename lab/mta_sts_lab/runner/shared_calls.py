@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from mta_sts_lab.events import ClockAdvanced, ReportsAsked, ReportsLeft, TargetFailed, TargetRestarted
 from mta_sts_lab.model import Case, Step
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.targets.contract import MailSession, Target, TargetError
 
@@ -127,7 +128,7 @@ class ReportCall:
         self._call: asyncio.Task[None] | None = None
         self._made = False
 
-    async def wait(self, case: str, gate: asyncio.Semaphore) -> None:
+    async def wait(self, case: str, gate: Gate) -> None:
         """Wait until the target has sent its reports."""
         if not self._claimed:
             return

@@ -240,7 +240,7 @@ class Injector:
         Raises `InjectionRefusedError` for a refusal and `TargetError` when the dialogue breaks or `INJECT` passes.
         """
         try:
-            async with asyncio.timeout(INJECT.seconds), self._slots:
+            async with self._slots, asyncio.timeout(INJECT.seconds):
                 return await self._send(sender, recipient, message)
         except TimeoutError as error:
             raise TargetError(

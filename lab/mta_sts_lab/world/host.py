@@ -32,6 +32,10 @@ _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
 
 
+#: One end of a connection: address and port.
+_End = tuple[str, int]
+
+
 @dataclass(frozen=True, slots=True)
 class HostServices:
     """What all hosts of a run share."""
@@ -39,8 +43,9 @@ class HostServices:
     network: Network
     recorder: Recorder
     certificates: Certificates
-    #: Where the lab's own connections come from by which it sees whether a host answers; see `AcceptingHost.answers`.
-    witnesses: dict[tuple[str, int], asyncio.Future[None]] = field(default_factory=dict)
+    #: Both ends of the lab's own connections by which it sees whether a host answers; see `AcceptingHost.answers`. One
+    #: end is not enough: the kernel gives one port to several connections when they go to different hosts.
+    witnesses: dict[tuple[_End, _End], asyncio.Future[None]] = field(default_factory=dict)
     _sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def next_session(self) -> str:
@@ -93,18 +98,19 @@ class AcceptingHost(ABC):
         """Whether a connection to the host arrives here. It is the lab's own: nothing of it goes on record."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
-            begun = sock.connect_ex(self._services.network.where(self.address, self.port))
+            there = self._services.network.where(self.address, self.port)
+            begun = sock.connect_ex(there)
             if begun not in (0, errno.EINPROGRESS):
                 return False
-            here: tuple[str, int] = sock.getsockname()
-            arrived = self._services.witnesses[here] = asyncio.get_running_loop().create_future()
+            ends: tuple[_End, _End] = (sock.getsockname(), there)
+            arrived = self._services.witnesses[ends] = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(seconds):
                     await arrived
             except TimeoutError:
                 return False
             finally:
-                self._services.witnesses.pop(here, None)
+                self._services.witnesses.pop(ends, None)
         return True
 
     async def serve(self, accepted: Accepted) -> None:
@@ -155,7 +161,7 @@ class AcceptingHost(ABC):
 
     async def _on_connection(self, sock: socket.socket) -> None:
         task = asyncio.current_task()
-        arrived = self._services.witnesses.pop(_end_of(sock), None)
+        arrived = self._services.witnesses.pop((_end_of(sock), sock.getsockname()), None)
         if arrived is not None and not arrived.done():
             arrived.set_result(None)
         if arrived is not None or self._closed or task is None:
@@ -264,7 +270,7 @@ def _peer_of(sock: socket.socket) -> str:
     return _end_of(sock)[0]
 
 
-def _end_of(sock: socket.socket) -> tuple[str, int]:
+def _end_of(sock: socket.socket) -> _End:
     """Return the address and port of the other end; an empty one if it is gone already."""
     try:
         address, port = sock.getpeername()[:2]

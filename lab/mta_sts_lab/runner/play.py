@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mta_sts_lab.events import (
@@ -44,7 +44,7 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
             async with asyncio.TaskGroup() as group:
                 for case in ordinary:
                     playing = _Playing(context, case, case.id in control_only, gate=gate, call=call)
-                    group.create_task(_gated(gate, playing.play()), name=case.id)
+                    group.create_task(_gated(gate, playing), name=case.id)
         except BaseException:
             await call.abandon()
             raise
@@ -62,9 +62,9 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
         await context.watch.stop()
 
 
-async def _gated(gate: Gate, work: Awaitable[None]) -> None:
+async def _gated(gate: Gate, playing: _Playing) -> None:
     async with gate:
-        await work
+        await playing.play()
 
 
 async def _quiet_queue(context: RunContext) -> None:

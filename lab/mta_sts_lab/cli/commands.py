@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from mta_sts_lab import __version__
+from mta_sts_lab.cli.ci import Annotate, Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
 from mta_sts_lab.cli.matrix import matrix
 from mta_sts_lab.cli.output import (
     OutputClosed,
@@ -144,6 +145,12 @@ def run(
     scenarios: Scenarios = None,
     config: Config = None,
     install: Install = None,
+    known: Known = None,
+    write_known: WriteKnown = None,
+    junit: Junit = None,
+    junit_known: JunitKnown = KnownAs.SKIPPED,
+    sarif: Sarif = None,
+    annotations: Annotations = None,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -161,9 +168,11 @@ def run(
 
         request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
     request = with_shard(request, shard, times)
-    request = replace(request, config=tuple(config or ()), install=tuple(install or ()))
+    request = replace(request, known_failures=known, config=tuple(config or ()), install=tuple(install or ()))
     if (config or install) and (command is not None or len(names) > 1):
         _refuse("--config and --install are for one shipped target: --target postfix --config /etc/postfix")
+    for_ci = ForCi(junit, junit_known, sarif, annotations, write_known)
+    for_ci.check(len(names))
     if len(names) > 1 and json:
         _refuse(_NOT_ONE_DOCUMENT)
     catalogue = open_scenarios(scenarios)
@@ -176,6 +185,7 @@ def run(
     else:
         tell_reports(console(), result, MOST_REPORTS)
         tell_findings(console(), result)
+    for_ci.write(result)
     raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 
 
@@ -248,6 +258,10 @@ def judge(
     out: Out = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
     scenarios: Scenarios = None,
+    write_known: WriteKnown = None,
+    junit: Junit = None,
+    junit_known: JunitKnown = KnownAs.SKIPPED,
+    sarif: Sarif = None,
 ) -> None:
     """Judge a run again, from its record alone.
 
@@ -258,6 +272,8 @@ def judge(
 
     folder = find_run(run_, out)
     before = verdicts_before(folder)
+    for_ci = ForCi(junit, junit_known, sarif, Annotate.NONE, write_known)
+    for_ci.check()
     catalogue = open_scenarios(scenarios)
     result = judge_run(folder, catalogue)
     if json:
@@ -267,6 +283,7 @@ def judge(
         if not kept_known_failures(folder).exists():
             aside(console(), f"no known failures were kept in {folder}/target/: every finding counts as news")
         tell_changes(console(), before, result)
+    for_ci.write(result)
     raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 
 

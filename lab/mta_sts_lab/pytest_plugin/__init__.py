@@ -104,7 +104,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker of pytest-xdist a shard of the cases; all other tests are spread as --dist says."""
     if not settings_of(config).plays_cases:
         return None
-    from mta_sts_lab.pytest_plugin.distribution import make_scheduler
+    with warnings.catch_warnings(action="ignore"):
+        from mta_sts_lab.pytest_plugin.distribution import make_scheduler
 
     return make_scheduler(config, log)
 

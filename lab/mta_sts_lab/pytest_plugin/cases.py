@@ -150,9 +150,9 @@ def _played(item: CaseItem) -> PlayedCase:
 
 def _cases_of_this_process(item: CaseItem) -> tuple[str, ...]:
     """Return the selected cases; for a worker of pytest-xdist those of its shard."""
-    every = [one.case.id for one in item.session.items if isinstance(one, CaseItem)]
+    every = [one.case for one in item.session.items if isinstance(one, CaseItem)]
     worker = getattr(item.config, "workerinput", None)
     if worker is None or item.config.getoption("dist", "no") == "each":
-        return tuple(every)
+        return tuple(case.id for case in every)
     shards = shard_of_each(every, worker["workercount"])
-    return tuple(case for case in every if shards[case] == shards[item.case.id])
+    return tuple(case.id for case in every if shards[case.id] == shards[item.case.id])

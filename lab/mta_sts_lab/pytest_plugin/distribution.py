@@ -11,6 +11,7 @@ from xdist.scheduler import LoadFileScheduling, LoadGroupScheduling, LoadScopeSc
 
 from mta_sts_lab.pytest_plugin.settings import CASES
 from mta_sts_lab.pytest_plugin.shards import shard_of_each
+from mta_sts_lab.runs import load_shipped_catalogue
 
 _PREFIX = f"{CASES}::"
 
@@ -41,5 +42,6 @@ def make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def shards_of_nodes(nodeids: Sequence[str], workers: int) -> Mapping[str, int]:
     """Return the shard of each node id that is a case."""
-    cases = [nodeid.removeprefix(_PREFIX) for nodeid in nodeids if nodeid.startswith(_PREFIX)]
+    catalogue = load_shipped_catalogue()
+    cases = [catalogue.cases[name.removeprefix(_PREFIX)] for name in nodeids if name.startswith(_PREFIX)]
     return {f"{_PREFIX}{case}": shard for case, shard in shard_of_each(cases, workers).items()}

@@ -1,11 +1,21 @@
 """JUnit: a suite a family, a test case a case, and no build turns green on what was not proved."""
 
 from dataclasses import replace
+from itertools import combinations_with_replacement
 from xml.etree import ElementTree as ET
 
 import pytest
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Verdict
-from mta_sts_lab.reports.writers.junit import junit_xml
+from mta_sts_lab.reports.summary import (
+    AS_EXPECTED,
+    FINDING,
+    INCONCLUSIVE,
+    LAB_ERROR,
+    NOTHING_SELECTED,
+    summarise,
+)
+from mta_sts_lab.reports.writers.junit import KNOWN_AS, junit_xml
 
 from ..records import HOSTILE, REQUIREMENTS, strip_record, strip_verdicts
 
@@ -51,7 +61,7 @@ def test_a_failure_tells_the_obligation_and_the_evidence() -> None:
         (Grade.LAB_ERROR, "error"),
         (Grade.INCONCLUSIVE, "error"),
         (Grade.UNSUPPORTED, "skipped"),
-        (Grade.WEAK, "system-out"),
+        (Grade.WEAK, "failure"),
         (Grade.INFO, "system-out"),
         (Grade.PASS, None),
     ],
@@ -82,6 +92,61 @@ def test_a_case_without_a_verdict_and_an_interrupted_run_are_errors() -> None:
     messages = " ".join(error.get("message") or "" for error in root.iter("error"))
     assert "the case has no verdict" in messages
     assert "was interrupted" in messages
+
+
+_ENTRY = KnownFailure("starttls/strip[enforce]", "STS-5-03", "fail", ("delivered-clear",), "being mended", "a ticket")
+
+
+@pytest.mark.parametrize("grades", list(combinations_with_replacement([*Grade], 2)), ids="-".join)
+@pytest.mark.parametrize("listed", ["nothing", "known", "vanished", "unmatched"])
+def test_it_agrees_with_the_exit_status(grades: tuple[Grade, Grade], listed: str) -> None:
+    verdicts = [_as(grades[0]), replace(_as(grades[1]), case=_VERDICTS[1].case), *_passing(_VERDICTS[2:])]
+    known = KnownComparison(
+        {one.case: ("why",) for one in verdicts if listed == "known" and one.grade in (Grade.FAIL, Grade.WEAK)},
+        (_ENTRY,) if listed == "vanished" else (),
+        (_ENTRY,) if listed == "unmatched" else (),
+    )
+    for known_as in KNOWN_AS:
+        root = ET.fromstring(junit_xml(_RECORD, verdicts, REQUIREMENTS, known, known_as))
+        status = summarise(_RECORD, verdicts, known).exit_code
+        red = root.get("failures") != "0" or root.get("errors") != "0"
+        assert red == (status != AS_EXPECTED)
+        if status == FINDING:
+            assert root.get("failures") != "0"
+        if status in (LAB_ERROR, INCONCLUSIVE):
+            assert root.get("errors") != "0"
+
+
+def _passing(verdicts: list[Verdict]) -> list[Verdict]:
+    return [replace(verdict, grade=Grade.PASS, judgements=()) for verdict in verdicts]
+
+
+def test_nothing_judged_is_not_green() -> None:
+    verdicts = [replace(verdict, grade=Grade.UNSUPPORTED) for verdict in _VERDICTS]
+    assert summarise(_RECORD, verdicts).exit_code == NOTHING_SELECTED
+    error = ET.fromstring(junit_xml(_RECORD, verdicts)).find(".//error")
+    assert error is not None
+    assert "all that was selected is unsupported" in (error.get("message") or "")
+
+
+@pytest.mark.parametrize("known_as", KNOWN_AS)
+def test_a_known_failure_is_skipped_or_passes_with_its_reason(known_as: str) -> None:
+    known = KnownComparison({_VERDICTS[0].case: ("being mended",)}, (), ())
+    document = ET.fromstring(junit_xml(_RECORD, _VERDICTS, REQUIREMENTS, known, known_as))
+    test = document.find(".//testcase")
+    assert test is not None
+    assert document.get("failures") == "0"
+    if known_as == "skipped":
+        skipped = test.find("skipped")
+        assert skipped is not None
+        assert skipped.get("message") == "known failure: being mended"
+        assert "STS-5-03" in (skipped.text or "")
+    else:
+        assert {one.get("name"): one.get("value") for one in test.iter("property")} == {
+            "known-failure": "being mended",
+            "verdict": "fail",
+        }
+        assert document.get("skipped") == "0"
 
 
 def test_hostile_text_leaves_the_file_well_formed() -> None:

@@ -28,7 +28,7 @@ def _files(folder: Path) -> set[str]:
 def test_a_run_leaves_verdicts_junit_and_a_flow_file_for_each_case(tmp_path: Path) -> None:
     write_all(tmp_path, _JUDGED)
     flows = {f"flows/starttls.strip.{mode}.mitm" for mode in ("enforce", "testing", "none", "absent")}
-    assert _files(tmp_path) == {"verdicts.json", "junit.xml", *flows}
+    assert _files(tmp_path) == {"verdicts.json", "junit.xml", "findings.sarif", *flows}
 
 
 def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delitem(sys.modules, "mta_sts_lab.reports.writers.count")
     write_all(tmp_path / "run", _JUDGED)
     assert (tmp_path / "run" / "extra" / "count.txt").read_text() == "4"
-    assert list(writers.writers()) == ["count", "junit", "mitm", "verdicts_json"]
+    assert list(writers.writers()) == ["count", "junit", "mitm", "sarif", "verdicts_json"]
 
 
 def test_a_name_can_be_taken_only_once() -> None:

@@ -1,7 +1,9 @@
 """`junit.xml` for continuous integration: a suite for each family of scenarios, a test case for each case.
 
-What the lab could not prove is an error, so that no build turns green on it. Advice that was not followed (weak) passes
-and is named in system-out. What the target does not claim is skipped. Control cases that nobody selected are left out.
+It agrees with the exit status: 0 has no failure and no error, 1 has a failure. A new finding, also advice that was not
+followed (weak), is a failure, and so is a known failure that no longer occurs. What the lab could not prove is an
+error, so that no build turns green on it. Known failures are skipped with their reason, or pass with it in a property.
+What the target does not claim is skipped. Control cases that nobody selected are left out.
 """
 
 from __future__ import annotations
@@ -10,39 +12,54 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree as ET
 
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import level_phrase
+from mta_sts_lab.reports.summary import NOTHING_SELECTED, summarise
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: The element of JUnit for each grade; the others pass.
 _ELEMENTS = {
     Grade.FAIL: "failure",
+    Grade.WEAK: "failure",
     Grade.LAB_ERROR: "error",
     Grade.INCONCLUSIVE: "error",
     Grade.UNSUPPORTED: "skipped",
 }
 
-_PASSING_WITH_OUTPUT = (Grade.WEAK, Grade.INFO)
+#: What a known failure becomes.
+SKIPPED, PASSED = "skipped", "passed"
+KNOWN_AS = (SKIPPED, PASSED)
+
+_NOTHING_KNOWN = KnownComparison({}, (), ())
 
 
 @writer
 def junit(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
     """Write `junit.xml`."""
-    yield "junit.xml", junit_xml(judged.record, judged.verdicts, judged.requirements)
+    yield "junit.xml", junit_xml(judged.record, judged.verdicts, judged.requirements, judged.known)
 
 
 def junit_xml(
-    record: Record, verdicts: Sequence[Verdict], requirements: Mapping[str, Requirement] | None = None
+    record: Record,
+    verdicts: Sequence[Verdict],
+    requirements: Mapping[str, Requirement] | None = None,
+    known: KnownComparison | None = None,
+    known_as: str = SKIPPED,
 ) -> bytes:
     """Return the file. Unprintable characters are escaped: XML cannot hold control characters."""
+    known = known or _NOTHING_KNOWN
     scenarios = {case.id: case.scenario for case in record.header.cases}
     suites: dict[str, list[ET.Element]] = defaultdict(list)
     for verdict in verdicts:
         if not verdict.control_only:
-            scenario = scenarios.get(verdict.case, verdict.case)
-            suites[_family(verdict.case)].append(_test_case(verdict, scenario, requirements or {}))
+            test = _test_case(verdict, scenarios.get(verdict.case, verdict.case), requirements or {})
+            reasons = known.known.get(verdict.case)
+            suites[_family(verdict.case)].append(_as_known(test, reasons, known_as) if reasons else test)
+    for what, failures in (("no longer occurs", known.vanished), ("fits no case", known.unmatched)):
+        suites[_KNOWN_SUITE] += [_wrong_entry(failure, what) for failure in failures]
     judged = {verdict.case for verdict in verdicts}
     for case, scenario in scenarios.items():
         if case not in judged:
@@ -50,9 +67,11 @@ def junit_xml(
     if not record.footer.complete:
         message = f"run {record.header.run} was interrupted, or a shard of it is missing"
         suites["run"].append(_error("run", "the run was played to its end", message))
+    if summarise(record, verdicts, known).exit_code == NOTHING_SELECTED:
+        suites["run"].append(_error("run", "something was judged", "all that was selected is unsupported"))
     every_test = [test for tests in suites.values() for test in tests]
     root = ET.Element("testsuites", {"name": "mta-sts-lab", **_totals(every_test)})
-    root.extend(_suite(family, tests, record) for family, tests in suites.items())
+    root.extend(_suite(family, tests, record) for family, tests in suites.items() if tests)
     for element in root.iter():
         element.attrib.update({name: escape_unprintable(value) for name, value in element.attrib.items()})
     ET.indent(root)
@@ -98,8 +117,36 @@ def _test_case(verdict: Verdict, scenario: str, requirements: Mapping[str, Requi
         reason = next((one.reason for one in found if one.grade is verdict.grade), "nothing was proved")
         element = ET.SubElement(test, tag, message=f"{verdict.grade.value}: {reason}", type=verdict.grade.value)
         element.text = text or None
-    elif verdict.grade in _PASSING_WITH_OUTPUT or text:
+    elif verdict.grade is Grade.INFO or text:
         ET.SubElement(test, "system-out").text = f"{verdict.grade.value}\n{text}"
+    return test
+
+
+#: The suite of what is wrong with the list of known failures.
+_KNOWN_SUITE = "known-failures"
+
+
+def _as_known(test: ET.Element, reasons: Sequence[str], known_as: str) -> ET.Element:
+    """Return the test of a known failure: skipped with its reason, or passed with it in a property."""
+    found = test.find("failure")
+    assert found is not None, "only findings are known failures"
+    test.remove(found)
+    reason = "; ".join(reasons)
+    if known_as == PASSED:
+        properties = ET.SubElement(test, "properties")
+        ET.SubElement(properties, "property", name="known-failure", value=reason)
+        ET.SubElement(properties, "property", name="verdict", value=found.get("type", ""))
+        ET.SubElement(test, "system-out").text = found.text
+    else:
+        ET.SubElement(test, "skipped", message=f"known failure: {reason}", type="known-failure").text = found.text
+    return test
+
+
+def _wrong_entry(failure: KnownFailure, what: str) -> ET.Element:
+    """Return the test of an entry of the list of known failures that does not agree with the run."""
+    test = ET.Element("testcase", classname=_KNOWN_SUITE, name=failure.case, time="0.000")
+    message = f"a known failure {what}: {failure.obligation} ({', '.join(failure.codes)}): {failure.reason}"
+    ET.SubElement(test, "failure", message=message, type="known-failure")
     return test
 
 

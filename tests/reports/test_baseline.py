@@ -1,0 +1,57 @@
+"""A baseline: compared with itself a run has nothing new, and nothing that is missing."""
+
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.judge.known_failures import compare_with_known, read_known_failures
+from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.reports.annotations import github_annotations
+from mta_sts_lab.reports.baseline import baseline
+
+from .records import REQUIREMENTS
+
+_LET_OUT = Judgement(Grade.FAIL, "delivered-clear", "STS-5-03", "attack", "deferred", "delivered, 100%", "target")
+_READ = Judgement(Grade.FAIL, "read-in-clear", "STS-5-03", "attack", blame="target")
+_REPORT = Judgement(Grade.WEAK, "failure-not-reported", "RPT-4.3.1-01", "recover", blame="target")
+
+
+def _verdict(case: str, *judgements: Judgement, grade: Grade = Grade.FAIL, control_only: bool = False) -> Verdict:
+    return Verdict(case, grade, (), judgements, 0.0, 1.0, control_only)
+
+
+_VERDICTS = [
+    _verdict("a/one[enforce]", _LET_OUT, _READ),
+    _verdict("a/two[enforce]", _READ, _LET_OUT, _REPORT),
+    _verdict("a/three[enforce]", _LET_OUT),
+    _verdict("a/four[enforce]", grade=Grade.PASS),
+    _verdict("a/one[absent]", _LET_OUT, control_only=True),
+]
+
+
+def test_everything_is_known_and_nothing_has_vanished(tmp_path: Path) -> None:
+    file = tmp_path / "known-failures.toml"
+    file.write_text(baseline("20260302-093000-c0ffee", "my-mta", _VERDICTS, REQUIREMENTS))
+    listed = read_known_failures(file)
+    compared = compare_with_known(_VERDICTS, listed, [verdict.case for verdict in _VERDICTS])
+    assert set(compared.known) == {"a/one[enforce]", "a/two[enforce]", "a/three[enforce]"}
+    assert not compared.vanished
+    assert not compared.unmatched
+    assert file.read_text().count("[[known-failure]]") == 3
+    worse = [_verdict("a/three[enforce]", _LET_OUT, _READ)]
+    assert not compare_with_known(worse, listed, ["a/three[enforce]"]).known
+
+
+def test_annotations_name_new_findings_and_wrong_entries(tmp_path: Path) -> None:
+    file = tmp_path / "known-failures.toml"
+    file.write_text(baseline("20260302-093000-c0ffee", "my-mta", _VERDICTS[:1], REQUIREMENTS))
+    gone = [_verdict("a/one[enforce]", grade=Grade.PASS), _verdict("a/three, 100%[enforce]", _LET_OUT)]
+    known = compare_with_known(gone, read_known_failures(file), ["a/one[enforce]"])
+    first, second = github_annotations(gone, known, REQUIREMENTS)
+    assert first.startswith("::error title=fail%3A a/three%2C 100%25[enforce]::delivered-clear: expected deferred")
+    assert "observed delivered, 100%25. STS-5-03: Under enforce" in first
+    assert second.startswith("::error title=a known failure no longer occurs%3A a/one[enforce]::STS-5-03")
+
+
+@pytest.mark.parametrize("grade", [Grade.PASS, Grade.INFO, Grade.UNSUPPORTED])
+def test_no_annotation_where_nothing_is_wrong(grade: Grade) -> None:
+    assert not list(github_annotations([_verdict("a/one[enforce]", grade=grade)], compare_with_known([], [], []), {}))

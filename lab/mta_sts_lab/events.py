@@ -184,6 +184,23 @@ class TokenRead(Fact, frozen=True):
     reader: str
 
 
+#: Characters of a message that go on record where an outsider could read it: those of the lab have 400.
+MOST_READ = 4096
+
+
+class MessageRead(Fact, frozen=True):
+    """An outsider could read a whole message, header and body, as `text` has it (cut to `MOST_READ` characters).
+
+    `octets` says how long it was. `secured` and `reader` are as in `TokenRead`.
+    """
+
+    session: str
+    text: str
+    octets: int
+    secured: bool
+    reader: str
+
+
 class MessageAccepted(Fact, frozen=True):
     """A host answered 250 to the final dot.
 
@@ -228,6 +245,9 @@ class PolicyRequested(Fact, frozen=True):
     user_agent: str = ""
     #: True when this was a request for the target of a redirect that the lab had answered before.
     redirected: bool = False
+    #: The policy's text, where that was the body of the answer, and its Content-Type.
+    policy: str = ""
+    media_type: str = ""
 
 
 class ReportReceived(Fact, frozen=True):
@@ -384,6 +404,7 @@ AnyFact = (
     | SmtpSaid
     | AttackFired
     | TokenRead
+    | MessageRead
     | MessageAccepted
     | BounceReceived
     | PolicyRequested

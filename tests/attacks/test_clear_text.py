@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.attacks import mask_starttls, refuse_ehlo, refuse_starttls, strip_starttls
 from mta_sts_lab.attacks.toolkit.attack import SmtpAttack
-from mta_sts_lab.events import ClientHelloSeen
+from mta_sts_lab.events import ClientHelloSeen, MessageRead
 
 from tests.attacks.dialogues import MESSAGE, TOKEN, Dialogue, client_hello
 
@@ -29,6 +29,16 @@ def test_strip_removes_the_offer_and_nothing_else() -> None:
     assert dialogue.say(b"EHLO a\r\n") == b"250-mx1.domain.example\r\n250-SIZE 1000\r\n250 HELP\r\n"
     assert dialogue.altered == [("", "250-STARTTLS")]
     assert dialogue.fired == ["removed STARTTLS from the reply to EHLO"]
+
+
+@pytest.mark.parametrize("cuts", [[1 << 20], [1], [7, 3]])
+def test_the_message_is_on_record_as_it_was_read(cuts: list[int]) -> None:
+    dialogue = Dialogue(strip_starttls.strip_starttls, cuts=cuts)
+    dialogue.say(b"EHLO client.example\r\n")
+    dialogue.deliver()
+    (read,) = [fact for fact in dialogue.stage.facts if isinstance(fact, MessageRead)]
+    assert read.text == MESSAGE.decode().removesuffix(".\r\n")
+    assert (read.reader, read.secured, read.octets) == ("attacker", False, len(MESSAGE))
 
 
 def test_strip_of_the_last_line_keeps_the_reply_whole() -> None:

@@ -224,6 +224,8 @@ def _look_up(tape: Tape, domain: str, mode: Mode) -> None:
                 status=200,
                 policy_id="20260302T093000",
                 user_agent="resolver/1.5",
+                policy=f"version: STSv1\r\nmode: {mode.value}\r\nmx: mx1.{domain}\r\nmax_age: 604800\r\n",
+                media_type="text/plain",
             ),
             facts.ConnectionClosed(session=session),
         )
@@ -299,6 +301,8 @@ def _stripped_session(tape: Tape, front: str, domain: str, token: str, leaks: bo
         both("sender", "MAIL FROM:<alice@sender.example>", f"RCPT TO:<{token}@{domain}>", "DATA")
         both("mx", "250 ok", "250 ok", "354 end with a dot")
         tape.write(facts.TokenRead(session=front, token=token, secured=False, reader="attacker"))
+        text = "Received: by mta.sender.example\r\nSubject: The figures\r\n\r\nFor your eyes only.\r\n"
+        tape.write(facts.MessageRead(session=front, text=text, octets=len(text), secured=False, reader="attacker"))
         tape.write(_accepted(behind, domain, token, secured=False, via=front))
         both("mx", "250 2.0.0 taken")
     both("sender", "QUIT")

@@ -14,6 +14,7 @@ from mta_sts_lab.events import (
     ConnectionAccepted,
     ConnectionClosed,
     MessageAccepted,
+    MessageRead,
     SmtpSaid,
     TlsEstablished,
     TlsFailed,
@@ -155,6 +156,10 @@ async def test_a_message_in_clear_can_be_read_by_everybody_on_the_path(
     assert (message.secured, message.certificate, message.tokens) == (False, "", (TOKEN,))
     reading = TokenRead(session=message.session, token=TOKEN, secured=False, reader="path")
     assert facts(recorder, TokenRead, CASE) == [reading, reading]  # in the header, and in the body
+    (whole,) = facts(recorder, MessageRead, CASE)
+    assert (whole.reader, whole.secured, whole.octets) == ("path", False, message.octets)
+    assert "Subject: " in whole.text
+    assert whole.text.splitlines()[-1] == f"lab-token:{TOKEN}"
 
 
 async def test_a_message_in_clear_is_read_even_if_it_is_never_finished(

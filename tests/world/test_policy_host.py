@@ -63,6 +63,8 @@ async def test_an_honest_fetch(
             status=200,
             policy_id=ID,
             user_agent="tester/1",
+            policy=BODY.decode(),
+            media_type="text/plain",
         )
     ]
 

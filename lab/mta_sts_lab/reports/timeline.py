@@ -55,8 +55,9 @@ class Line:
     """One line of a timeline. `number` is the event's number in the record, `at` seconds since the run began.
 
     `struck` is what the receiver had really said where the attacker removed it (then `text` is empty) or said something
-    else. `essential` lines tell the story when the dialogue is left out. `relayed` marks SMTP on the attacker's own
-    connection to the receiver, most of which repeats the dialogue in front.
+    else. `quoted` are the lines of a text that belongs to it: a policy, a message. `essential` lines tell the story
+    when the dialogue is left out. `relayed` marks SMTP on the attacker's own connection to the receiver, most of which
+    repeats the dialogue in front.
     """
 
     topic: Topic
@@ -64,6 +65,7 @@ class Line:
     text: str
     emphasis: Emphasis = Emphasis.PLAIN
     struck: str = ""
+    quoted: tuple[str, ...] = ()
     essential: bool = False
     relayed: bool = False
     number: int = 0
@@ -106,6 +108,7 @@ class Timeline:
             actor=escape_unprintable(line.actor),
             text=escape_unprintable(line.text),
             struck=escape_unprintable(line.struck),
+            quoted=tuple(map(escape_unprintable, line.quoted)),
             number=event.number,
             at=event.at,
             case=event.case,
@@ -180,6 +183,10 @@ class Timeline:
                 text = f"{'' if attacker else 'anyone here '}can read message {short_token(fact.token)}: {what}"
                 text += " (TLS is up, and ends here)" if fact.secured else ""
                 return Line(Topic.READ, "attacker" if attacker else "path", text, Emphasis.LEAK, essential=True)
+            case facts.MessageRead():
+                actor = "attacker" if fact.reader == "attacker" else "path"
+                text = "what there is to read of it:"
+                return Line(Topic.READ, actor, text, Emphasis.LEAK, quoted=_legible(fact), essential=True)
             case facts.MessageAccepted():
                 return self._accepted(fact)
             case _:
@@ -206,6 +213,21 @@ class Timeline:
         return Line(Topic.MAIL, actor, f"takes message {tokens}, sent {how}", emphasis, essential=True)
 
 
+#: The header fields of a message that are quoted, and how many lines of its body.
+_FIELDS = ("from", "to", "subject")
+_BODY_LINES = 12
+
+
+def _legible(read: facts.MessageRead) -> tuple[str, ...]:
+    """Return what a reader looks at in a message: who writes to whom about what, and the body."""
+    lines = read.text.replace("\r\n", "\n").split("\n")
+    end = lines.index("") if "" in lines else len(lines)
+    header = [line for line in lines[:end] if line.partition(":")[0].lower() in _FIELDS]
+    body = "\n".join(lines[end + 1 :]).strip("\n").split("\n")
+    more = len(body) > _BODY_LINES or read.octets > len(read.text)
+    return (*header, "", *body[:_BODY_LINES], *(("...",) if more else ()))
+
+
 def _both(session: Session) -> str:
     # Behind an attacker: TLS may have been passed on as it came, so all that is known is which host it reached.
     if session.via:
@@ -220,7 +242,8 @@ def _policy_requested(fact: facts.PolicyRequested, session: Session) -> Line:
     text += " (the target of a redirect)" if fact.redirected else ""
     emphasis = Emphasis.PLAIN if fact.status == 200 else Emphasis.TROUBLE
     actor = f"{session.client} => {session.server if session.role else 'policy'}"
-    return Line(Topic.POLICY, actor, text, emphasis, essential=True)
+    quoted = tuple(fact.policy.replace("\r\n", "\n").rstrip("\n").split("\n")) if fact.policy else ()
+    return Line(Topic.POLICY, actor, text, emphasis, quoted=quoted, essential=True)
 
 
 def _smtp_line(fact: facts.SmtpSaid, sessions: Sessions) -> Line:
@@ -289,7 +312,8 @@ def _of_names(fact: AnyFact) -> Line | None:
             if fact.tampered_by:
                 text += f" [forged by {fact.tampered_by}]"
                 return Line(Topic.DNS, "attacker > sender", text, Emphasis.ATTACK, essential=True)
-            return Line(Topic.DNS, "dns > sender", text)
+            essential = fact.type == "TXT" and fact.name.lower().startswith("_mta-sts.")
+            return Line(Topic.DNS, "dns > sender", text, essential=essential)
         case facts.ReportReceived():
             return Line(Topic.REPORT, "sender > report", _report(fact), essential=True)
         case _:

@@ -16,7 +16,16 @@ from typing import AnyStr
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from mta_sts_lab.events import BounceReceived, DeadlinePassed, MessageAccepted, SenderLeft, SmtpSaid, TokenRead
+from mta_sts_lab.events import (
+    MOST_READ,
+    BounceReceived,
+    DeadlinePassed,
+    MessageAccepted,
+    MessageRead,
+    SenderLeft,
+    SmtpSaid,
+    TokenRead,
+)
 from mta_sts_lab.model import MxHost
 from mta_sts_lab.rfc.domain_names import canonical, is_within
 from mta_sts_lab.rfc.published import MAILBOX
@@ -297,16 +306,26 @@ class MxServer(AcceptingHost):
 
         The path behind an attacker is the attacker's own, and his session tells what he could read.
         """
-        if via or self.role == "sender-mx" or (secured and self.role != "attacker-mx"):
-            return
-        reader = "attacker" if self.role == "attacker-mx" else "path"
-        for token in tokens_in(line):
+        reader = self._read_by(via, secured)
+        for token in tokens_in(line) if reader else ():
             self._services.recorder.write(
                 TokenRead(session=accepted.session, token=token, secured=secured, reader=reader), self.case
             )
 
+    def _read_by(self, via: str, secured: bool) -> str:
+        """Return which outsider reads what the host is sent: `attacker`, `path`, or nobody."""
+        if via or self.role == "sender-mx" or (secured and self.role != "attacker-mx"):
+            return ""
+        return "attacker" if self.role == "attacker-mx" else "path"
+
     def accept(self, delivery: Delivery, accepted: Accepted, via: str) -> str:
         """Take responsibility for a message (RFC 5321, section 4.2.5), and return the reply that says so."""
+        if reader := self._read_by(via, delivery.secured):
+            text, octets = delivery.content[:MOST_READ].decode("latin-1"), len(delivery.content)
+            read = MessageRead(
+                session=accepted.session, text=text, octets=octets, secured=delivery.secured, reader=reader
+            )
+            self._services.recorder.write(read, self.case)
         self._services.recorder.write(
             MessageAccepted(
                 session=accepted.session,

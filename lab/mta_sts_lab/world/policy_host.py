@@ -58,6 +58,8 @@ class PolicyServer(HttpsHost):
                 conditional=any(name in request.headers for name in _CONDITIONS),
                 user_agent=request.headers.get("User-Agent", ""),
                 redirected=request.path in self._redirects,
+                policy=self._settings.body.decode("utf-8", "replace") if served else "",
+                media_type=self._settings.host.content_type if served else "",
             ),
             self.case,
         )

@@ -38,7 +38,16 @@ from mta_sts_lab.attacks.toolkit.smtp import (
     untouched,
 )
 from mta_sts_lab.attacks.toolkit.tls_wire import ClientHello, NotTls, looks_like_tls, parse_client_hello
-from mta_sts_lab.events import AnyFact, AttackFired, ClientHelloSeen, SmtpSaid, TlsFailed, TokenRead
+from mta_sts_lab.events import (
+    MOST_READ,
+    AnyFact,
+    AttackFired,
+    ClientHelloSeen,
+    MessageRead,
+    SmtpSaid,
+    TlsFailed,
+    TokenRead,
+)
 
 #: Lines in clear that are answered where TLS belongs. Enough for any dialogue; the lines of a message that follows
 #: unasked are heard all the same, and need no thousand replies that nobody reads.
@@ -311,11 +320,13 @@ class Session:
     def _relay_message(self) -> Steps[Reply | None]:
         sender, receiver = self._from[Side.SENDER], self._from[Side.RECEIVER]
         end, early, done = MessageEnd(), None, None
+        read, length = b"", 0
         while done is None:
             octets = sender.take_all()
             if octets:
                 done = end.take(octets)
                 message = octets if done is None else done[0]
+                read, length = (read + message)[:MOST_READ], length + len(message)
                 yield Send(Side.RECEIVER, message)
             elif (genuine := receiver.take_reply()) is not None:
                 early = genuine
@@ -325,6 +336,8 @@ class Session:
             else:
                 yield from self._receive()
         sender.feed(done[1])
+        text = read.removesuffix(b".\r\n").decode("latin-1")
+        self.record(MessageRead(session=self.number, text=text, octets=length, secured=self.secured, reader="attacker"))
         self._said("sender", Line("."))
         if early is not None:
             return early

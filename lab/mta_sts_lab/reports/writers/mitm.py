@@ -1,7 +1,8 @@
 """One `.mitm` file a case: its DNS lookups, policy fetches and SMTP sessions as flows, to be opened with `mitmweb -r`.
 
-The flows are rebuilt from the record, so they show what it holds: SMTP line by line and decrypted, without message
-bodies; DNS answers without their exact octets. mitmproxy is imported when a file is written and not before.
+The flows are rebuilt from the record, so they show what it holds: SMTP line by line and decrypted, of messages those
+that an outsider could read, policies, and DNS answers without their exact octets. mitmproxy is imported when a file is
+written and not before.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mta_sts_lab.events import (
     ConnectionDenied,
     DnsAnswered,
     Event,
+    MessageRead,
     PolicyRequested,
     SmtpSaid,
     TlsEstablished,
@@ -228,7 +230,7 @@ def _http_flow(
     built = http.HTTPFlow(client, server)
     built.timestamp_created = at
     notes = [f"policy id {escape_unprintable(fact.policy_id)}" if fact.policy_id else ""]
-    built.comment = _comment(event, *notes, "Bodies are not in the record.")
+    built.comment = _comment(event, *notes, "" if fact.policy else "The body of the answer is not in the record.")
     host = escape_unprintable(fact.host)
     headers = {b"Host": host, b"User-Agent": escape_unprintable(fact.user_agent)}
     built.request = http.Request(
@@ -246,7 +248,8 @@ def _http_flow(
         timestamp_end=at,
     )
     if fact.status:
-        built.response = http.Response.make(fact.status, b"")
+        typed: dict[str, str | bytes] = {"Content-Type": escape_unprintable(fact.media_type)} if fact.media_type else {}
+        built.response = http.Response.make(fact.status, fact.policy.encode("utf-8", "replace"), typed)
         built.response.timestamp_start = built.response.timestamp_end = at
     else:
         built.error = flow.Error("never answered", at)
@@ -273,6 +276,8 @@ def _tcp_flow(session: Session, conversation: list[Event], beginning: float) -> 
                 changed = f"replaced by {escape_unprintable(fact.line)}" if fact.line else "removed"
                 said = escape_unprintable(fact.instead_of)
                 notes.append(f"{event.at:.3f} s: changed by the attacker: {said} {changed}")
+        elif isinstance(fact, MessageRead):
+            built.messages.append(message(True, fact.text.encode("latin-1", "backslashreplace"), at))
         elif isinstance(fact, TlsFailed):
             built.error = flow.Error(f"TLS failed: {escape_unprintable(fact.alert)}", at)
         elif isinstance(fact, ConnectionDenied):

@@ -22,6 +22,7 @@ from mta_sts_lab.runs import RunResult, load_shipped_catalogue
 from mta_sts_lab.timeouts import LEARN_POLICY_IN_PROCESS
 
 from tests.playing import play
+from tests.reports.closing_words import untrue_words
 
 CATALOGUE = load_shipped_catalogue()
 REQUIREMENTS = load_requirements()
@@ -63,10 +64,16 @@ def _told(verdicts: Iterable[Verdict]) -> str:
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """The whole catalogue, played once against the correct sender."""
+    return play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.alone
 @pytest.mark.timeout(400)  # a busy machine needs more than the two minutes of any other test
-def test_the_correct_sender_passes_everything(tmp_path: Path) -> None:
-    played = play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path)
+def test_the_correct_sender_passes_everything(whole: RunResult) -> None:
+    played = whole
     assert {verdict.case for verdict in played.verdicts} == set(CATALOGUE.cases)
     not_passed = [verdict for verdict in played.verdicts if verdict.grade is not Grade.PASS]
     assert [verdict.case for verdict in not_passed] == [], _told(not_passed)
@@ -74,6 +81,12 @@ def test_the_correct_sender_passes_everything(tmp_path: Path) -> None:
     waits = [event for event in played.record.events if isinstance(event.fact, trouble)]
     assert [event for event in waits if event.case not in WAITED_FOR_IN_VAIN] == []
     assert played.record.footer.complete
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(400)
+def test_the_words_that_close_a_demonstration_are_true_in_each_case(whole: RunResult) -> None:
+    assert untrue_words(whole.record, whole.verdicts) == []
 
 
 @every_flaw
@@ -86,6 +99,7 @@ def test_a_flaw_is_killed_for_its_own_obligation(flaw: Flaw, tmp_path: Path) -> 
     killed = {scenario_of[verdict.case] for verdict in played.verdicts if _kills(verdict, flaw)}
     assert {scenario.id for scenario in killers} - killed == set(), _told(played.verdicts)
     assert _trouble(played) == []
+    assert untrue_words(played.record, played.verdicts) == [], "the closing words of a demonstration"
 
 
 def _trouble(played: RunResult) -> list[Event]:

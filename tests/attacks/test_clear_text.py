@@ -38,7 +38,7 @@ def test_the_message_is_on_record_as_it_was_read(cuts: list[int]) -> None:
     dialogue.deliver()
     (read,) = [fact for fact in dialogue.stage.facts if isinstance(fact, MessageRead)]
     assert read.text == MESSAGE.decode().removesuffix(".\r\n")
-    assert (read.reader, read.secured, read.octets) == ("attacker", False, len(MESSAGE))
+    assert (read.reader, read.secured, read.octets) == ("attacker", False, len(read.text))
 
 
 def test_strip_of_the_last_line_keeps_the_reply_whole() -> None:

@@ -184,6 +184,7 @@ WRONG = [
     (["list", "--mode", "enforced"], 2, "the modes are"),
     (["show", "starttls/strip[enforcing]"], 5, "did you mean starttls/strip[enforce]"),
     (["demo", "stripp"], 5, "did you mean"),
+    (["demo", "strip", "--pause"], 2, "there is no terminal"),
     (["demo", "strip", "--mode", "bogus"], 2, "the modes are"),
     (["demo", "strip", "--vector", "bogus"], 2, "has no vector 'bogus'; it has none: leave out --vector"),
     (["requirements", "STS-5-003"], 2, "did you mean STS-5-03"),
@@ -437,12 +438,16 @@ class TestDemo:
         assert [line for line in wide if "The record of this run is in" not in line] == []
         for mode in ("enforce", "testing", "none"):
             assert mode in answer.out
+        assert answer.out.rstrip().endswith("(section 10.2)."), "its conclusion comes last"
 
     def test_one_mode(self, shell: Shell) -> None:
         assert shell("demo", STRIP, "--mode", "enforce").status == 0
 
     def test_a_flaw_is_shown_and_is_a_finding(self, shell: Shell) -> None:
-        assert shell("demo", "strip", "--flaw", "ignores_policy").status == 1
+        answer = shell("demo", "strip", "--flaw", "ignores_policy", "--reports", "--mode", "enforce")
+        assert answer.status == 1
+        assert "The mail server is at fault" in answer.out
+        assert "the lab saw" in answer.out
 
 
 class TestAbout:

@@ -12,6 +12,7 @@ import typer
 
 from mta_sts_lab import __version__
 from mta_sts_lab.cli.ci import Annotate, Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
+from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.matrix import matrix
 from mta_sts_lab.cli.output import (
     OutputClosed,
@@ -189,34 +190,7 @@ def run(
     raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 
 
-@app.command(epilog="Example: sts-lab demo strip --target postfix")
-def demo(
-    scenario: Annotated[str, typer.Argument(help="A scenario, or just its name: strip.")],
-    target: TargetName = "reference",
-    mode: Modes = None,
-    flaw: FlawNames = None,
-    vector: Annotated[str, typer.Option(help="Which vector to show; the first if not said.")] = "",
-    out: Out = Path("runs"),
-    scenarios: Scenarios = None,
-) -> None:
-    """Show an attack as it happens, under each policy mode.
-
-    At the end stand the modes side by side, with the verdicts.
-    """
-    from mta_sts_lab import runs
-    from mta_sts_lab.reports.narration import Narrator
-    from mta_sts_lab.runs.service import choose_cases, find_scenario
-
-    screen = console()
-    catalogue = open_scenarios(scenarios)
-    shown, names = find_scenario(catalogue, scenario, vector)
-    narrator = Narrator(screen, list(choose_cases(catalogue, names, mode or ())), shown)
-    watcher = runs.Watcher(event=narrator.on_event, say=lambda text: aside(screen, text))
-    result = runs.run(_request(names, mode, target, flaw, out, None), watcher, catalogue)
-    narrator.finish(result.verdicts)
-    tell_reports(screen, result)
-    aside(screen, f"\nThe record of this run is in {result.folder}/")
-    raise typer.Exit(status_with(catalogue, result.summary.exit_code))
+app.command(epilog="Example: sts-lab demo strip --target postfix")(demo)
 
 
 @app.command("list", epilog="Example: sts-lab list 'certificate/*' --mode testing")

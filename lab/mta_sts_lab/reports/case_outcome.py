@@ -151,7 +151,7 @@ def _with_message(shown: CaseOutcome, step: str, message: MessageFacts, outcome:
     already = {event.number for event, _ in message.copies()}
     after = [copy for event, copy in whole.copies() if event.number not in already]
     arrived = [copy for _, copy in whole.copies() if copy.role == "mx"]
-    read, reader = _reading(whole)
+    read, reader = reading(whole)
     return replace(
         shown,
         outcome=outcome,
@@ -162,7 +162,7 @@ def _with_message(shown: CaseOutcome, step: str, message: MessageFacts, outcome:
     )
 
 
-def _reading(message: MessageFacts) -> tuple[str, str]:
+def reading(message: MessageFacts) -> tuple[str, str]:
     """Return how much of a message was read, and by whom.
 
     It was the whole message if the token was seen after the receiver had asked for the message, or if the session that

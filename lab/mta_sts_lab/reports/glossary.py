@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mta_sts_lab.model import Grade, Harm, Requirement
+from mta_sts_lab.model import Grade, Harm, Mode, Requirement
 
 #: Best first; every report counts in this order.
 GRADES: Mapping[Grade, str] = {
@@ -15,6 +15,26 @@ GRADES: Mapping[Grade, str] = {
     Grade.INCONCLUSIVE: "nothing is proved either way",
     Grade.LAB_ERROR: "an error in the lab, not in the target",
     Grade.FAIL: "a MUST was broken",
+}
+
+#: What a domain publishes, from the weakest protection to the strongest.
+PUBLISHED: Mapping[Mode, str] = {
+    Mode.ABSENT: "no policy",
+    Mode.NONE: "a policy in mode none",
+    Mode.TESTING: "a policy in mode testing",
+    Mode.DANE: "TLSA records (DANE), and no policy",
+    Mode.ENFORCE: "a policy in mode enforce",
+}
+
+#: How a mail server behaved in a case, in the two words that fit a cell.
+BEHAVIOUR: Mapping[Grade, str] = {
+    Grade.PASS: "as demanded",
+    Grade.INFO: "as demanded",
+    Grade.WEAK: "against advice",
+    Grade.UNSUPPORTED: "not judged",
+    Grade.INCONCLUSIVE: "not proved",
+    Grade.LAB_ERROR: "not proved",
+    Grade.FAIL: "at fault",
 }
 
 #: What a finding means for the mail, in the words by which cases are counted.

@@ -118,6 +118,13 @@ def gutter_line(line: Line, indent: int = 0) -> Hanging:
     return Hanging(gutter, said(line))
 
 
+def quoted(line: Line, indent: int = 0) -> list[Hanging]:
+    """Lay out the text that belongs to a line (a policy, a message), below it."""
+    style = LINE_STYLES[line.emphasis]
+    gutter = Text(" " * (indent + 9 + _ACTOR + 2) + "| ", style="dim")
+    return [Hanging(gutter, Text(shortened(text, _LONGEST), style=style)) for text in line.quoted]
+
+
 def said(line: Line) -> Text:
     """Return a line's words; what the attacker took away or replaced is struck through, and named as such in words."""
     style = LINE_STYLES[line.emphasis]

@@ -1,4 +1,4 @@
-"""The output of `sts-lab demo`: the cases of a scenario event by event, side by side, and what stopped the attack.
+"""The output of `sts-lab demo`: the cases of a scenario event by event, side by side, and what they show.
 
 The cases may be played all at once. They are shown one after the other, without a policy first and under enforce last:
 the events of one case are printed as they come in, those of the later cases are kept until it has ended.
@@ -6,33 +6,44 @@ the events of one case are printed as they come in, those of the later cases are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mta_sts_lab.events import CaseEnded, Event, LabFailed, StepBegan, TargetFailed
-from mta_sts_lab.model import Case, Expectation, Grade, Mode, Outcome, Scenario, Verdict
+from mta_sts_lab.events import (
+    CaseEnded,
+    ClockAdvanced,
+    Event,
+    LabFailed,
+    StepBegan,
+    TargetFailed,
+    TargetRestarted,
+)
+from mta_sts_lab.model import Case, Expectation, Grade, Mode, Scenario, Verdict
 from mta_sts_lab.reports.case_outcome import CaseOutcome, case_outcome
+from mta_sts_lab.reports.conclusion import Conclusion, closing
 from mta_sts_lab.reports.escaping import shortened
-from mta_sts_lab.reports.glossary import GRADES, STEPS
+from mta_sts_lab.reports.glossary import BEHAVIOUR, PUBLISHED, STEPS
 from mta_sts_lab.reports.layout import (
     Hanging,
     Rule,
     escaped,
-    explained,
     gutter_line,
     labelled,
     paragraph,
     paragraphs,
+    quoted,
     story,
 )
 from mta_sts_lab.reports.timeline import Emphasis, Line, Timeline, Topic
 
-#: From the weakest protection to the strongest.
-_ORDER = (Mode.ABSENT, Mode.NONE, Mode.TESTING, Mode.ENFORCE)
+_ORDER = tuple(PUBLISHED)
+
+#: The modes whose cases are told in full.
+_LEADING = (Mode.ENFORCE, Mode.DANE)
 
 #: Cells. "enforce,missing-intermediate" is the longest of the catalogue.
 _LABEL = 30
@@ -58,18 +69,28 @@ class _Shown:
         return bool(self.events) and isinstance(self.events[-1].fact, CaseEnded)
 
 
+#: Is called before something is printed; the argument says whether a step, or the end, begins with it.
+Pace = Callable[[bool], None]
+
+
 class Narrator:
-    """Prints the cases of one scenario. Feed it every event of the run, then call `finish`."""
+    """Prints the cases of one scenario. Feed it every event of the run, then call `finish` and `conclude`."""
 
     def __init__(
-        self, console: Console, cases: Sequence[Case], scenario: Scenario | None = None, retry_seconds: float = 0.0
+        self,
+        console: Console,
+        cases: Sequence[Case],
+        scenario: Scenario | None = None,
+        retry_seconds: float = 0.0,
+        pace: Pace = lambda _: None,
     ) -> None:
         """`retry_seconds` is as in the record's header. Without the scenario no title and no story are printed."""
         self._console = console
+        self._pace = pace
         self._scenario = scenario
         self._retry_seconds = retry_seconds
         ordered = sorted(cases, key=lambda case: (_ORDER.index(case.mode), case.vector))
-        leading = {case.id for case in ordered if case.mode is Mode.ENFORCE} or {case.id for case in ordered}
+        leading = {case.id for case in ordered if case.mode in _LEADING} or {case.id for case in ordered}
         self._cases = {case.id: _Shown(case, case.id in leading) for case in ordered}
         self._waiting = list(self._cases.values())
         self._opened = False
@@ -90,6 +111,11 @@ class Narrator:
             line = Timeline().line(event)
             if line is not None:
                 self._put(gutter_line(line))
+        elif not event.case and isinstance(event.fact, ClockAdvanced | TargetRestarted):
+            # Made once for all cases of the scenario; each of them waited for it.
+            for shown in self._cases.values():
+                if shown.events and not shown.ended and shown.case.changes_target:
+                    shown.events.append(event)
 
     def finish(self, verdicts: Sequence[Verdict] = ()) -> None:
         """Print what is left, then all cases side by side and the conclusions."""
@@ -104,15 +130,24 @@ class Narrator:
         if self._run_failed:
             outcomes = [replace(outcome, broken=True) for outcome in outcomes]
         labels = self._labels()
+        self._pace(True)
         self._put(Text(), Text("Side by side", style="bold"), Rule())
         for start in range(0, len(outcomes), _SIDE_BY_SIDE):
             self._put(_side_by_side(outcomes[start : start + _SIDE_BY_SIDE], labels), Text())
-        grades = {grade.value: GRADES[grade] for grade in Grade if grade in [one.verdict for one in outcomes]}
-        if grades:
-            self._put(explained(grades), Text())
-        self._put(*(labelled(labels[one.case], one.sentence, style=_style_of(one)) for one in outcomes))
-        self._put(Text(), Rule("="))
-        self._put(*(paragraph(text) for text in lesson(outcomes)))
+
+    def conclude(self, conclusions: Sequence[Conclusion]) -> None:
+        """Print what the cases show: a paragraph for those that show the same, and what they show together."""
+        self._pace(True)
+        self._put(Rule("="), Text("What this shows", style="bold"))
+        labels, same = self._labels(), dict[tuple[str, str], list[str]]()
+        for name in self._cases:
+            for one in conclusions:
+                if one.case == name:
+                    same.setdefault((one.text, _style_of(one)), []).append(labels[name])
+        for (text, style), names in same.items():
+            self._put(Text(), escaped(f"{', '.join(names)}:", style=f"bold {style}".strip()), paragraph(text, indent=2))
+        for text in closing(conclusions):
+            self._put(Text(), paragraph(text))
 
     def _open(self) -> None:
         if self._opened:
@@ -142,7 +177,7 @@ class Narrator:
     def _show(self, shown: _Shown) -> None:
         if shown.events and not shown.printed:
             number = list(self._cases).index(shown.case.id) + 1
-            policy = "no policy" if shown.case.mode is Mode.ABSENT else f"a policy in mode {shown.case.mode.value}"
+            policy = PUBLISHED[shown.case.mode]
             title = f"Case {number} of {len(self._cases)}: the domain publishes {policy}"
             self._put(Text(), Text(title, style="bold"), escaped(shown.case.id, style="dim"), Rule())
         for event in shown.events[shown.printed :]:
@@ -150,10 +185,11 @@ class Narrator:
             if isinstance(event.fact, StepBegan) and line is not None:
                 shown.heading = escaped(f"Step {line.step} ({line.text})", "bold")
             elif line is not None and _is_printed(line, shown.full):
+                self._pace(shown.heading is not None)
                 if shown.heading is not None:
                     self._put(Text(), shown.heading)
                     shown.heading = None
-                self._put(gutter_line(line))
+                self._put(gutter_line(line), *quoted(line))
         shown.printed = len(shown.events)
 
     def _put(self, *parts: RenderableType) -> None:
@@ -191,10 +227,10 @@ def demanded(expectation: Expectation) -> str:
     return f"{allowed} (better: {' or '.join(expectation.should)})" if expectation.should else allowed
 
 
-def _style_of(one: CaseOutcome) -> str:
-    if one.read or one.outcome in (None, Outcome.DELIVERED_CLEAR):
+def _style_of(one: Conclusion) -> str:
+    if one.grade is Grade.FAIL or one.read:
         return "red"
-    return "green" if one.ended and not one.broken else "yellow"
+    return "green" if one.grade in (Grade.PASS, Grade.INFO, Grade.WEAK) else "yellow"
 
 
 def _side_by_side(outcomes: Sequence[CaseOutcome], labels: Mapping[str, str]) -> Table:
@@ -208,16 +244,16 @@ def _side_by_side(outcomes: Sequence[CaseOutcome], labels: Mapping[str, str]) ->
         "message": [one.outcome.value if one.outcome else "none sent" for one in outcomes],
         "read by": [_read_by(one) for one in outcomes],
         "afterwards": [_afterwards(one) for one in outcomes],
-        "verdict": [one.verdict or "-" for one in outcomes],
+        "sender": [BEHAVIOUR[Grade(one.verdict)] if one.verdict else "-" for one in outcomes],
     }
     for label, cells in rows.items():
-        if label != "verdict" or any(one.verdict for one in outcomes):
+        if label != "sender" or any(one.verdict for one in outcomes):
             table.add_row(label, *(Text(cell) for cell in cells))
     return table
 
 
 def _policy(one: CaseOutcome) -> str:
-    if one.mode == Mode.ABSENT:
+    if not Mode(one.mode).has_policy:
         return "none published"
     if one.policy_learned:
         return "fetched before"
@@ -245,79 +281,3 @@ def _afterwards(one: CaseOutcome) -> str:
     if one.outcome is None or one.outcome.delivered:
         return "-"
     return "not arrived"
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Conclusions
-
-_KEPT = (Outcome.DEFERRED, Outcome.BOUNCED, Outcome.DELIVERED_AUTHENTICATED)
-
-#: Modes, outcomes of the message under attack, and what a sound case with both of them shows.
-_WITHOUT_ENFORCE = (
-    (
-        (Mode.ABSENT, Mode.NONE),
-        (Outcome.DELIVERED_CLEAR,),
-        "Without an enforced policy the sender had no reason to insist on TLS: the message went out in clear.",
-    ),
-    (
-        (Mode.TESTING,),
-        (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED),
-        "Mode testing stops nothing: it lets the mail pass and has the failure reported (RFC 8461, section 5).",
-    ),
-)
-
-
-def lesson(outcomes: Sequence[CaseOutcome]) -> list[str]:
-    """Return the closing paragraphs: what stopped the attack, and what it would take to get past that.
-
-    Where the cases do not allow a conclusion, the paragraph says so.
-    """
-    sound = [(one.mode, one.outcome) for one in outcomes if _sound(one)]
-    found = [
-        sentence
-        for modes, bad, sentence in _WITHOUT_ENFORCE
-        if any(mode in modes and outcome in bad for mode, outcome in sound)
-    ]
-    enforced = [one for one in outcomes if one.mode == Mode.ENFORCE]
-    if not enforced:
-        return [
-            *found,
-            "No case with a policy in mode enforce was played, so nothing here shows what stops the attack.",
-        ]
-    for one in enforced:
-        found += _enforced(one)
-    return list(dict.fromkeys(found))
-
-
-def _sound(one: CaseOutcome) -> bool:
-    """Whether a case proves anything: played to its end, nothing broken, and every attack in it took effect."""
-    return one.ended and not one.broken and set(one.attacks) <= set(one.fired)
-
-
-def _enforced(one: CaseOutcome) -> list[str]:
-    if not _sound(one):
-        broken = "the lab or the sender itself failed in it" if one.broken else "the attack did not take effect"
-        why = broken if one.ended else "it was not played to its end"
-        return [f"{one.case} allows no conclusion: {why}."]
-    if one.outcome in _KEPT and not one.read:
-        return _stopped(one)
-    if one.outcome in (None, Outcome.UNSETTLED, Outcome.LOST) and not one.read:
-        return [f"{one.case} allows no conclusion: {one.sentence}."]
-    knew = "although the sender had fetched" if one.policy_learned else "and the sender had not fetched"
-    return [f"Nothing stopped the attack in {one.case}: {one.sentence}, {knew} the policy in mode enforce before it."]
-
-
-def _stopped(one: CaseOutcome) -> list[str]:
-    if not one.policy_learned:
-        return [
-            f"In {one.case} the message was kept safe, but not by the policy: the sender had not"
-            " fetched it before the attack."
-        ]
-    cost = "the mail waits" if one.outcome is Outcome.DEFERRED else "the attack fails"
-    return [
-        "What stopped the attack: the policy in mode enforce, which the sender had fetched before the attack began."
-        " Under it a message goes only to a host that the policy names, inside TLS, with a certificate that is valid"
-        f" for that host (RFC 8461, section 5). Otherwise {cost}.",
-        "How an attacker could still succeed: with a certificate for that host's name from a CA that the sender trusts"
-        " (RFC 8461, section 10.1), or by keeping the sender from ever fetching its first policy (section 10.2).",
-    ]

@@ -336,7 +336,8 @@ class Session:
             else:
                 yield from self._receive()
         sender.feed(done[1])
-        text = read.removesuffix(b".\r\n").decode("latin-1")
+        length -= len(b".\r\n")
+        text = read[:length].decode("latin-1")
         self.record(MessageRead(session=self.number, text=text, octets=length, secured=self.secured, reader="attacker"))
         self._said("sender", Line("."))
         if early is not None:

@@ -73,6 +73,10 @@ class InProcess(LocalBackend):
         """See `Backend`."""
         check_flaws(flaws)
 
+    def one_at_a_time(self, target: TargetFolder) -> str:
+        """See `Backend`."""
+        return ""
+
     def shipped(self) -> Iterable[TargetFolder]:
         """See `Backend`."""
         return (REFERENCE,)

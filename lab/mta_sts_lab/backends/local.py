@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import threading
 from abc import abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mta_sts_lab.backends.registry import Backend, Job
@@ -48,6 +49,29 @@ class LocalBackend(Backend):
         from mta_sts_lab.runner.run import RunSetup
 
         return RunSetup()
+
+
+@contextlib.contextmanager
+def signals_held_back() -> Iterator[list[int]]:
+    """Delay Ctrl-C, SIGTERM and SIGHUP; yield the list of those that came.
+
+    Raises `KeyboardInterrupt` at the end if one came.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+    for number, handler in handlers.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt(came[0])
 
 
 def run_interruptibly(work: Coroutine[Any, Any, None]) -> None:

@@ -82,6 +82,13 @@ class Backend(ABC):
         """Return the shipped targets of this backend that have no folder."""
         return ()
 
+    def one_at_a_time(self, target: TargetFolder) -> str:
+        """Return why only one instance of a target can be up at a time; empty if several can."""
+        return f"the backend {self.name} starts one target at a time"
+
+    def prepare(self, target: TargetFolder, say: Callable[[str], None]) -> None:  # noqa: B027 - most need nothing
+        """Make what all instances of a target need, before several are started. Raises `BackendError`."""
+
     def capabilities(self, target: TargetFolder) -> tuple[str, ...]:
         """Return the capabilities of a target that are known before it is up."""
         return ()

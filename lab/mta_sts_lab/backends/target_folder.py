@@ -53,6 +53,8 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: str = "docker"
     #: Seconds from the start of the container until its contract answers and its SMTP port takes mail, at the most.
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
+    #: Whether only one instance of it can be up at a time on a machine: no run is then played in several processes.
+    one_at_a_time: bool = False
     inject: Inject = Inject()
     contract: Contract = Contract()
     #: Instead of a Dockerfile: the backend is then "process".

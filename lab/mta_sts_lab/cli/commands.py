@@ -28,7 +28,7 @@ from mta_sts_lab.cli.output import (
 from mta_sts_lab.cli.policy_check import EXAMPLES as POLICY_EXAMPLES
 from mta_sts_lab.cli.policy_check import policy_check
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
-from mta_sts_lab.cli.shards import Shards, Times, merge, with_shard
+from mta_sts_lab.cli.shards import Jobs, Shards, Times, merge, with_shard
 from mta_sts_lab.cli.telling import (
     MOST_REPORTS,
     in_short,
@@ -152,6 +152,7 @@ def run(
     junit_known: JunitKnown = KnownAs.SKIPPED,
     sarif: Sarif = None,
     annotations: Annotations = None,
+    jobs: Jobs = None,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -168,7 +169,7 @@ def run(
         from mta_sts_lab.backends.process import target_of_command
 
         request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
-    request = with_shard(request, shard, times)
+    request = replace(with_shard(request, shard, times), jobs=jobs)
     request = replace(request, known_failures=known, config=tuple(config or ()), install=tuple(install or ()))
     if (config or install) and (command is not None or len(names) > 1):
         _refuse("--config and --install are for one shipped target: --target postfix --config /etc/postfix")
@@ -339,7 +340,7 @@ def target_check(
     from mta_sts_lab.adapter_check.page import adapter_page, exit_code
     from mta_sts_lab.reports.progress import Progress
     from mta_sts_lab.runs.adapter import check_adapter
-    from mta_sts_lab.runs.service import Watcher
+    from mta_sts_lab.runs.watching import Watcher
 
     screen = console(stderr=True)
     with Progress(screen) as progress:

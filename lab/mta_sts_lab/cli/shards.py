@@ -1,4 +1,4 @@
-"""`--shard` of `sts-lab run`, and `sts-lab merge`. Everything heavy is imported where it is needed."""
+"""`--shard` and `--jobs` of `sts-lab run`, and `sts-lab merge`. Everything heavy is imported where it is needed."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ Times = Annotated[
         "--times",
         metavar="RUN",
         help="Make the shares equal by the times of this earlier run; give all shards the same.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Play in so many processes, each with a lab and an instance of the target of its own. By default as "
+        "many as there are processors, and fewer for few cases.",
     ),
 ]
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.model import About
@@ -67,6 +67,7 @@ class RunningWorld:
         self.internet.publish_keys(about.dkim_records)
         controller = AttackController(self.recorder, self.setup.authority)
         timeouts = self.setup.timeouts
+        timeouts = replace(timeouts, cases_at_once=max(1, timeouts.cases_at_once // self.plan.at_once))
         watch = QueueWatch(target, self.recorder, timeouts.queue_poll, timeouts.queue_look)
         # Not the seed itself: the world draws its names from that, and canaries must not look like them.
         dice = random.Random(f"canaries of {self.plan.seed}")  # noqa: S311 - they have to be distinct, not secret

@@ -13,6 +13,7 @@ A `catalogue` that has been loaded already can be passed to all of them. `runs.e
 """
 
 from mta_sts_lab.runs.merging import merge
-from mta_sts_lab.runs.service import RunRequest, RunResult, Watcher, judge_run, load_shipped_catalogue, plan, run
+from mta_sts_lab.runs.service import RunRequest, RunResult, judge_run, load_shipped_catalogue, plan, run
+from mta_sts_lab.runs.watching import Watcher
 
 __all__ = ["RunRequest", "RunResult", "Watcher", "judge_run", "load_shipped_catalogue", "merge", "plan", "run"]

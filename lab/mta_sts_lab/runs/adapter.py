@@ -13,7 +13,8 @@ from mta_sts_lab.reports.writers import write_files
 from mta_sts_lab.reports.writers.mitm import flow_files
 from mta_sts_lab.runner.plan import plan_check
 from mta_sts_lab.runs.errors import RunBroken, UsageError
-from mta_sts_lab.runs.service import RunRequest, Watcher, find_target_for
+from mta_sts_lab.runs.service import RunRequest, find_target_for
+from mta_sts_lab.runs.watching import Watcher, Watching
 from mta_sts_lab.runs.writing import RunWriter, interruptible, make_folder, record_in
 from mta_sts_lab.whole_files import write_whole
 
@@ -44,11 +45,11 @@ class AdapterResult:
 
 def check_adapter(request: RunRequest, watcher: Watcher) -> AdapterResult:
     """Check the adapter of a request's target. Raises the errors of `mta_sts_lab.runs.errors`."""
-    target = find_target_for(request)
+    target, watching = find_target_for(request), Watching(watcher)
     plan = plan_check(request.command, request.seed)
     folder = make_folder(request.out, plan.run)
     with interruptible(folder), record_in(folder) as file:
-        writer = RunWriter(file, folder / "target", watcher.event)
+        writer = RunWriter(file, folder / "target", watching.event)
         job = Job(plan, target, writer.outlet(), folder / "target", frozenset(request.flaws), watcher.say)
         ended = find_backend(target.file.backend).play(job)
         writer.raise_unwritten()
@@ -61,8 +62,7 @@ def check_adapter(request: RunRequest, watcher: Watcher) -> AdapterResult:
         write_whole(folder / "adapter.json", document.encode("ascii"))
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
-    if writer.watcher_failed is not None:
-        raise writer.watcher_failed
+    watching.raise_failed()
     return AdapterResult(findings, folder, document)
 
 

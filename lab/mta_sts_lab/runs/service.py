@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,12 +15,11 @@ from mta_sts_lab.backends.in_process import check_flaws, known_flaws
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue, read_catalogue
-from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
 from mta_sts_lab.model import Case, Mode, Scenario, Verdict
-from mta_sts_lab.record import Record, RecordError, read_record
+from mta_sts_lab.record import Record, RecordError, RecordFile, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
@@ -28,8 +27,10 @@ from mta_sts_lab.reports.writers import JudgedRecord, write_all
 from mta_sts_lab.requirements import load_requirements, near_misses
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs.errors import RunBroken, UsageError
+from mta_sts_lab.runs.jobs import parts_of, play_in_processes
 from mta_sts_lab.runs.leftovers import hold
 from mta_sts_lab.runs.sharding import digest_of, take_shard
+from mta_sts_lab.runs.watching import Watcher, Watching
 from mta_sts_lab.runs.writing import (
     RunWriter,
     interruptible,
@@ -68,6 +69,8 @@ class RunRequest:
     seconds: Mapping[str, float] = field(default_factory=dict)
     #: A folder with scenario files; None: those that come with the lab.
     scenarios: Path | None = None
+    #: In how many processes to play, each with an instance of the target; None: as many as pay on this machine.
+    jobs: int | None = 1
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
     #: What is laid over a shipped target: folders and files of an operator's configuration.
@@ -84,16 +87,6 @@ class RunRequest:
         if not _is_file(self.known_failures):
             raise UsageError(f"--known {self.known_failures}: there is no such file; --write-known writes one")
         return self.known_failures
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Callbacks for what happens during a run. By default they do nothing."""
-
-    planned: Callable[[Plan], None] = lambda _: None
-    event: Callable[[Event], None] = lambda _: None
-    #: Takes lines of progress to print.
-    say: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +187,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     An interrupt ends the run and leaves a record that is marked as incomplete. Raises the errors of `runs.errors`. An
     exception of the watcher is raised at the end, when everything is on disk.
     """
-    watcher = watcher or Watcher()
+    watching = Watching(watcher or Watcher())
     catalogue = catalogue or load_scenarios(request.scenarios)
     planned = plan(request, catalogue)
     target = find_target_for(request)
@@ -203,25 +196,44 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
         with record_in(folder) as file:
             known = request.known_failures_of(target)
             keep_known_failures(known, folder, None if request.known_failures else target)
-            watcher.planned(planned)
-            writer = RunWriter(file, folder / "target", watcher.event)
-            flaws = frozenset(request.flaws)
-            job = Job(planned, target, writer.outlet(), folder / "target", flaws, watcher.say)
-            find_backend(target.file.backend).play(job)
-            writer.raise_unwritten()
+            watching.watcher.planned(planned)
+            _play(request, planned, target, watching, file)
         try:
             result = judge_run(folder, catalogue)
         except RecordError as error:
             raise RunBroken(str(error)) from error
-    if writer.watcher_failed is not None:
-        raise writer.watcher_failed
+    watching.raise_failed()
+    _warn(request, result, watching.watcher)
+    return result
+
+
+def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Watching, file: RecordFile) -> None:
+    """Play a plan, in several processes where that is asked for and can be."""
+    backend, say = find_backend(target.file.backend), watching.watcher.say
+    parts = parts_of(planned, request.jobs)
+    only_one = f"the target.toml of {target.name} says that one of it can be up at a time"
+    if len(parts) > 1 and (why := only_one if target.file.one_at_a_time else backend.one_at_a_time(target)):
+        if request.jobs is not None:
+            say(f"played in one process, not in {len(parts)}: {why}")
+        parts = (planned,)
+    directory = file.path.parent / "target"
+    writer = RunWriter(file, directory, watching.event)
+    job = Job(planned, target, writer.outlet(), directory, frozenset(request.flaws), say)
+    if len(parts) > 1:
+        play_in_processes(job, parts, backend, watching, file)
+    else:
+        backend.play(job)
+        writer.raise_unwritten()
+
+
+def _warn(request: RunRequest, result: RunResult, watcher: Watcher) -> None:
+    """Say what was wrong with the lab, or with what the target says about itself."""
     if unproved := [one.case for one in result.verdicts if LAB_UNHEALTHY in {why.reason for why in one.judgements}]:
         options = deciding_options(request.command) or ("--target", request.target)
         again = shlex.join(["sts-lab", "run", *options, *unproved])
         watcher.say(f"the lab was not in order: {len(unproved)} cases prove nothing for that; repeat them: {again}")
     if unknown := result.record.header.about.unknown:
         watcher.say(f"warning: GET /about says what is not known and was ignored: {name_unknown(unknown)}")
-    return result
 
 
 def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:

@@ -16,12 +16,12 @@ from mta_sts_lab.runs.errors import INTERRUPTED, Interrupted, status_of
 from mta_sts_lab.runs.service import (
     RunRequest,
     RunResult,
-    Watcher,
     choose_cases,
     find_target_for,
     load_scenarios,
     run,
 )
+from mta_sts_lab.runs.watching import Watcher
 
 #: What is typed for every target that comes with the lab.
 ALL = "all"

@@ -18,7 +18,8 @@ from mta_sts_lab.model import Grade, Judgement, Mode, Outcome, Verdict
 from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR
 from mta_sts_lab.rfc.policy import lists
 from mta_sts_lab.runs.errors import UsageError
-from mta_sts_lab.runs.service import RunRequest, RunResult, Watcher, run
+from mta_sts_lab.runs.service import RunRequest, RunResult, run
+from mta_sts_lab.runs.watching import Watcher
 
 #: More hosts are not played: nobody would read so many answers.
 MOST_HOSTS = 12

@@ -1,4 +1,4 @@
-"""Writes the record and files of a run, and passes its events to a watcher. Errors in either do not stop the run."""
+"""Writes the record and files of a run. An error in that does not stop the run."""
 
 from __future__ import annotations
 
@@ -61,13 +61,11 @@ class RunWriter:
     """Writes the record and the target's files. An error is stored, and raised when the run has ended."""
 
     def __init__(self, file: RecordFile, target: Path, watch: Callable[[Event], None]) -> None:
-        """`target` is the folder for files about the target; `watch` sees each event."""
+        """`target` is the folder for files about the target; `watch` sees each event, and must not raise."""
         self._file = file
         self._target = target
         self._watch = watch
         self._unwritten: OSError | None = None
-        #: What `watch` raised. The run goes on without it.
-        self.watcher_failed: Exception | None = None
 
     def outlet(self) -> Outlet:
         """Return the callbacks that the runner hands its results to."""
@@ -87,11 +85,7 @@ class RunWriter:
 
     def _event(self, event: Event) -> None:
         self._write(lambda: self._file.event(event))
-        if self.watcher_failed is None:
-            try:
-                self._watch(event)
-            except Exception as error:  # noqa: BLE001 - the caller raises it when the run has ended
-                self.watcher_failed = error
+        self._watch(event)
 
     def _write(self, write: Callable[[], None]) -> None:
         # Raised here it would end whichever part of the lab has just reported an event.

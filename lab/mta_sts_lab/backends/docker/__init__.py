@@ -22,6 +22,16 @@ class Docker(Backend):
 
         return play(job)
 
+    def one_at_a_time(self, target: TargetFolder) -> str:
+        """See `Backend`."""
+        return ""
+
+    def prepare(self, target: TargetFolder, say: Callable[[str], None]) -> None:
+        """See `Backend`."""
+        from mta_sts_lab.backends.docker.run import images_of
+
+        images_of(target, say)
+
     def lacks(self, folder: TargetFolder) -> str:
         """See `Backend`."""
         if folder.base is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import random
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +27,7 @@ from mta_sts_lab.backends.docker.engine import (
 )
 from mta_sts_lab.backends.docker.files import KEPT_AND_OVERRIDDEN, lab_archive, laid_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image, target_image
-from mta_sts_lab.backends.local import ENDING_SIGNALS
+from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
 from mta_sts_lab.backends.target_folder import TargetFolder
@@ -104,16 +103,22 @@ def run_in_containers(job: Job) -> ContainerRun:
     Whatever happens, no container and no network stays behind. Raises `EngineError`.
     """
     client = connect()
-    with engine_errors("looking for images"):
-        images = lab_image(client, job.say), target_image(client, job.target, job.say)
+    images = images_of(job.target, job.say)
     try:
         with engine_errors("the engine, or somebody who used it meanwhile, ended the run"):
             site = _site(client, job.plan, job.target)
             lab, target = _lab_container(site, images[0]), _target_container(site, images[1], job.flaws)
             return _play(site, lab, target, images[0], job)
     finally:
-        with _interrupts_held_back():
+        with signals_held_back():
             sweep(client, job.plan.run)
+
+
+def images_of(target: TargetFolder, say: Callable[[str], None]) -> tuple[str, str]:
+    """Return the images of the lab and of a target; build those that are not there. Raises `EngineError`."""
+    client = connect()
+    with engine_errors("looking for images"):
+        return lab_image(client, say), target_image(client, target, say)
 
 
 def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> ContainerRun:
@@ -178,23 +183,6 @@ class _Site:
         return list(self.subnet.subnets(prefixlen_diff=1))[1]
 
 
-@contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Delay Ctrl-C, SIGTERM and SIGHUP while something is created or removed in Docker."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = [(number, signal.signal(number, lambda number, _: came.append(number))) for number in ENDING_SIGNALS]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt(came[0])
-
-
 def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Site:
     """Make an internal network on the first free subnet, beginning at a random one."""
     order = list(SUBNETS)
@@ -202,7 +190,7 @@ def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Sit
     for subnet in order:
         pool = docker.types.IPAMPool(subnet=str(subnet), gateway=str(subnet[_GATEWAY]))
         try:
-            with _interrupts_held_back():
+            with signals_held_back():
                 network = client.networks.create(
                     f"mta-sts-lab-{plan.run}",
                     internal=True,
@@ -229,7 +217,7 @@ def _container(site: _Site, part: str, address: Any, **options: Any) -> Any:
     name = f"mta-sts-lab-{site.plan.run}-{part}"
     endpoint = site.client.api.create_endpoint_config(ipv4_address=str(address))
     try:
-        with _interrupts_held_back():
+        with signals_held_back():
             return site.client.containers.create(
                 name=name,
                 labels=_labels(site.plan.run),
@@ -298,7 +286,7 @@ def _route(site: _Site, image: str, target: Any) -> None:
     containers of the host together. The target itself needs no privilege for this: a helper enters its network.
     """
     try:
-        with _interrupts_held_back():
+        with signals_held_back():
             site.client.containers.run(
                 image,
                 entrypoint=["sh", "-c", _ONE_ROUTE, "sh", str(site.world), str(site.subnet[_LAB])],

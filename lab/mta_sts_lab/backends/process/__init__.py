@@ -26,6 +26,10 @@ class Process(Backend):
 
         return play(job)
 
+    def one_at_a_time(self, target: TargetFolder) -> str:
+        """See `Backend`."""
+        return ""
+
     def check(self, target: TargetFolder, flaws: Collection[str]) -> None:
         """See `Backend`. The reference sender as a process has flaws, too."""
         if "LAB_FLAWS" not in target.file.environment:

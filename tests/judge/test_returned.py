@@ -128,3 +128,16 @@ def test_a_second_copy_after_the_lab_cut_a_session_off_is_not_the_targets(deadli
         assert "cut-off-by-the-lab" in reasons(found)
     before = story[:arrived] + lines[:1] + story[arrived : arrived + 1] + lines[1:] + story[arrived + 1 :]
     assert "arrived-twice" in reasons(verdict(record(before, taken_in()))), "the first copy came later"
+
+
+@pytest.mark.parametrize(
+    ("notice", "said"),
+    [
+        (NOTICE, 'bounced (its notice says "status 5.7.1")'),
+        (msgspec.structs.replace(NOTICE, diagnostic="550 TLS is required"), 'bounced (its notice says "550 TLS is'),
+    ],
+)
+def test_a_return_is_told_in_the_words_of_its_notice(notice: BounceReceived, said: str) -> None:
+    found = _returned(BEGUN, MESSAGE, *ATTEMPT, LOOK, notice)
+    (judged,) = [one for one in found.judgements if one.reason == "bounced-after-policy-check"]
+    assert judged.observed.startswith(said)

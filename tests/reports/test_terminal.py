@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 import pytest
+from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.comparison import Comparison, Field
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Harm, Judgement, Requirement, Verdict
@@ -189,3 +190,14 @@ def test_the_text_of_an_obligation_is_printed_once() -> None:
     shown = rendered(finding_block(twice, _EVIDENCE, REQUIREMENTS))
     assert shown.count("obligation  STS-5-03") == 2
     assert shown.count("Under enforce") == 1
+
+
+def test_a_block_quotes_the_targets_own_log() -> None:
+    domain = next(event.fact.domain for event in _RECORD.events if isinstance(event.fact, CaseBegan))
+    line = f"status=sent, to mx1.{domain}\x07"
+    evidence = Evidence.of(_RECORD, PurePath("runs/x"), f"{line}\nanother line\n")
+    shown = rendered(finding_block(_VERDICTS[0], evidence, REQUIREMENTS))
+    assert f"its log     status=sent, to mx1.{domain}" in shown
+    assert "\x07" not in shown
+    assert "another line" not in shown
+    assert "its log" not in rendered(finding_block(_VERDICTS[0], _EVIDENCE, REQUIREMENTS))

@@ -63,7 +63,7 @@ def tell_findings(screen: Console, result: RunResult) -> None:
     from mta_sts_lab.reports.terminal import Evidence, findings, summary_page
     from mta_sts_lab.requirements import load_requirements
 
-    evidence = Evidence.of(result.record, result.folder)
+    evidence = Evidence.of(result.record, result.folder, result.log)
     screen.print(findings(result.verdicts, evidence, load_requirements(), result.known))
     screen.print(summary_page(result.summary))
     aside(screen, f"record and verdicts: {result.folder}/")

@@ -56,7 +56,7 @@ class PlayedCase:
     def text(self) -> str:
         """The block that `sts-lab run` prints: obligation, expected, observed, evidence, and how to repeat it."""
         known = self.result.known.known.get(self.verdict.case, ())
-        evidence = Evidence.of(self.result.record, self.result.folder)
+        evidence = Evidence.of(self.result.record, self.result.folder, self.result.log)
         page = Console(file=io.StringIO(), width=_WIDTH, color_system=None, highlight=False)
         page.print(finding_block(self.verdict, evidence, load_requirements(), known))
         assert isinstance(page.file, io.StringIO)

@@ -24,6 +24,7 @@ from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import GRADES, HARMS, level_phrase
 from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph
 from mta_sts_lab.reports.summary import FINDINGS, Summary
+from mta_sts_lab.reports.target_log import TargetLog
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
 
@@ -62,15 +63,16 @@ class Evidence:
     #: `--target` and `--flaw` as they were given, to play a case again under the same conditions.
     options: tuple[str, ...]
     lines: Mapping[int, Line]
+    log: TargetLog
 
     @classmethod
-    def of(cls, record: Record, folder: PurePath) -> Evidence:
-        """Prepare the evidence of a whole record once for all of its findings."""
+    def of(cls, record: Record, folder: PurePath, log: str = "") -> Evidence:
+        """Prepare the evidence of a whole record, and of the target's log, once for all of its findings."""
         by_case: dict[str, list[Event]] = {}
         for event in record.events:
             by_case.setdefault(event.case, []).append(event)
         lines = {line.number: line for events in by_case.values() for line in timeline(events)}
-        return cls(folder, deciding_options(record.header.command), lines)
+        return cls(folder, deciding_options(record.header.command), lines, TargetLog(log, record.events))
 
 
 def is_finding(verdict: Verdict) -> bool:
@@ -112,6 +114,9 @@ def finding_block(
         parts += _rows(_judgement_rows(judgement, verdict.grade, {} if named else requirements))
         quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
         parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
+    steps = dict.fromkeys(judgement.step for judgement in judgements)
+    log = dict.fromkeys(line for step in steps for line in evidence.log.quoted(verdict.case, step))
+    parts += _rows(("its log", line) for line in log)
     flows = evidence.folder / FLOWS_FOLDER / mitm_name(verdict.case)
     where = {
         "record": str(evidence.folder / RECORD_FILE),

@@ -12,6 +12,7 @@ from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, VerdictsError, read_verdicts
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.service import find_run
+from mta_sts_lab.runs.writing import target_log
 from mta_sts_lab.whole_files import write_whole
 
 
@@ -60,7 +61,7 @@ def write_page(path: Path, matrix: Matrix, runs: Iterable[JudgedFolder]) -> None
     def evidence(number: int) -> Iterable[tuple[str, Mapping[str, Any]]]:
         judged = matrix.columns[number].run
         folder = folders[judged.run]
-        return evidence_of(Source(judged, _record(folder, judged), _log(folder), folder))
+        return evidence_of(Source(judged, _record(folder, judged), target_log(folder), folder))
 
     try:
         write_whole(path, matrix_html(matrix, evidence, load_requirements()).encode())
@@ -84,11 +85,3 @@ def _record(folder: Path, judged: JudgedRun) -> Record:
             f"`sts-lab judge {folder}` writes it anew"
         )
     return record
-
-
-def _log(folder: Path) -> str:
-    """Return the target's log; empty if there is none."""
-    try:
-        return (folder / "target" / "log.txt").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

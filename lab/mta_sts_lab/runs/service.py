@@ -38,6 +38,7 @@ from mta_sts_lab.runs.writing import (
     kept_known_failures,
     make_folder,
     record_in,
+    target_log,
 )
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import name_unknown
@@ -100,6 +101,8 @@ class RunResult:
     folder: Path
     #: The content of verdicts.json.
     document: bytes = field(repr=False)
+    #: The target's log; empty if there is none.
+    log: str = field(default="", repr=False)
 
 
 def load_shipped_catalogue() -> Catalogue:
@@ -256,12 +259,13 @@ def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:
     if record.header.black_box:
         # Without hooks the target shows less: a known failure that does not occur means nothing.
         known = replace(known, vanished=())
+    log = target_log(folder)
     try:
-        write_all(folder, JudgedRecord(record, verdicts, requirements, known))
+        write_all(folder, JudgedRecord(record, verdicts, requirements, known, log))
         document = (folder / "verdicts.json").read_bytes()
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: the verdicts cannot be written: {error.strerror}") from error
-    return RunResult(record, verdicts, known, summarise(record, verdicts, known), folder, document)
+    return RunResult(record, verdicts, known, summarise(record, verdicts, known), folder, document, log)
 
 
 def find_run(name: str, out: Path) -> Path:

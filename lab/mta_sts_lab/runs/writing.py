@@ -57,6 +57,14 @@ def kept_known_failures(folder: Path) -> Path:
     return known_failures_file(folder / "target")
 
 
+def target_log(folder: Path) -> str:
+    """Return the log of a run's target; empty if there is none."""
+    try:
+        return (folder / "target" / "log.txt").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 class RunWriter:
     """Writes the record and the target's files. An error is stored, and raised when the run has ended."""
 

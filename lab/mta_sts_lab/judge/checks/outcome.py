@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mta_sts_lab.check_registry import check_id
-from mta_sts_lab.events import ConnectionAccepted, Event, PolicyRequested
+from mta_sts_lab.events import BounceReceived, ConnectionAccepted, Event, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies
@@ -135,17 +135,24 @@ def _judged(
         obligation=obligation or expect.obligation,
         step=step.name,
         expected=" or ".join(expect.outcome) + (f" ({expect.note})" if expect.note else ""),
-        observed=message.outcome().value + _how_unprotected(message) + _said_by_its_queue(message),
+        observed=message.outcome().value + _how_unprotected(message) + _said_by_the_target(message),
         blame="target" if grade in (Grade.FAIL, Grade.WEAK) else "nobody",
         evidence=numbers(evidence),
         harm=harm,
     )
 
 
-def _said_by_its_queue(message: MessageFacts) -> str:
-    reasons = [one.reason for _, one in message.queue() if one.reason]
-    held = message.outcome() is Outcome.DEFERRED and bool(reasons)
-    return f' (its queue says "{reasons[-1]}")' if held else ""
+def _said_by_the_target(message: MessageFacts) -> str:
+    """Quote why the target held a message, from its queue, or returned it, from its notice."""
+    outcome = message.outcome()
+    if outcome is Outcome.DEFERRED:
+        reasons = [one.reason for _, one in message.queue() if one.reason]
+        return f' (its queue says "{reasons[-1]}")' if reasons else ""
+    if outcome is Outcome.BOUNCED:
+        notices = [event.fact for event in message.bounces() if isinstance(event.fact, BounceReceived)]
+        said = [one.diagnostic or f"status {one.status}" for one in notices if one.diagnostic or one.status]
+        return f' (its notice says "{said[-1]}")' if said else ""
+    return ""
 
 
 def leak_of(message: MessageFacts, outcome: Outcome) -> str:

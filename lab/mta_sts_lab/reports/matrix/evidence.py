@@ -7,7 +7,6 @@ third.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -15,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from mta_sts_lab.events import CaseBegan, Event, MessageInjected
+from mta_sts_lab.events import Event
 from mta_sts_lab.model import Case, Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.case_outcome import case_outcome
@@ -23,6 +22,7 @@ from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import HARMS
 from mta_sts_lab.reports.matrix.table import rank
 from mta_sts_lab.reports.tables import step_rows
+from mta_sts_lab.reports.target_log import log_by_case
 from mta_sts_lab.reports.terminal import BLAMED, RECORD_FILE, deciding_options, repeat_command
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
@@ -137,50 +137,3 @@ def _log(lines: Sequence[str]) -> Mapping[str, Any]:
 def _cut(text: str) -> str:
     shown = escape_unprintable(text)
     return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "..."
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Which lines of the target's log are about which case: those that name its domain, its messages or their queue ids
-
-#: What a log writes in one piece: hexadecimal names, queue ids of every mail server so far (`4FqXkT0Zz1`,
-#: `1tXyZa-00000001Ab-2CdE`, `5ANKGdXc012345`).
-_WORD = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
-
-#: Characters. Shorter words of a reply may be anything; the shortest queue id seen has ten.
-_SHORTEST_ID = 8
-
-
-def log_by_case(log: str, events: Iterable[Event]) -> dict[str, tuple[str, ...]]:
-    """Return the lines about each case, in the log's order."""
-    cases = _marks(events)
-    found: dict[str, list[str]] = {}
-    for line in log.splitlines():
-        words = (part for word in _WORD.findall(line) for part in (word, *word.split("-")))
-        for case in dict.fromkeys(cases[word] for word in words if word in cases):
-            found.setdefault(case, []).append(line)
-    return {case: tuple(lines) for case, lines in found.items()}
-
-
-def _marks(events: Iterable[Event]) -> Mapping[str, str]:
-    """The words that only one case has, and which. A word that two cases have tells nothing."""
-    marks: dict[str, str] = {}
-    shared: set[str] = set()
-    for event in events:
-        for word in _own_words(event):
-            if marks.setdefault(word, event.case) != event.case:
-                shared.add(word)
-    return {word: case for word, case in marks.items() if word not in shared}
-
-
-def _own_words(event: Event) -> list[str]:
-    match event.fact:
-        case CaseBegan(domain=domain):
-            return [domain.partition(".")[0]]
-        case MessageInjected(token=token, reply=reply):
-            return [token, *(word for word in _WORD.findall(reply) if _may_be_an_id(word))]
-        case _:
-            return []
-
-
-def _may_be_an_id(word: str) -> bool:
-    return len(word) >= _SHORTEST_ID and any(letter.isdigit() for letter in word)

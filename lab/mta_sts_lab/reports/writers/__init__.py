@@ -27,6 +27,8 @@ class JudgedRecord:
     requirements: Mapping[str, Requirement]
     #: How the findings compare with the known failures of the target; None where none were looked up.
     known: KnownComparison | None = None
+    #: The target's log; empty if there is none.
+    log: str = ""
 
 
 #: Yields each file as its path inside the run's folder and its content.

@@ -1,10 +1,10 @@
-"""A log line belongs to the case whose domain, token or queue id stands in it, and to no other."""
+"""A log line belongs to the case, and the message, whose domain, token or queue id stands in it, and to no other."""
 
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.reports.matrix.evidence import log_by_case
+from mta_sts_lab.events import AnyFact, BounceReceived, CaseBegan, Event, MessageInjected, QueueSeen
+from mta_sts_lab.reports.target_log import TargetLog, log_by_case
 
 #: What mail servers say when they take a message, and what their logs call it.
 REPLIES = [
@@ -73,3 +73,55 @@ def test_words_of_a_polite_reply_are_no_queue_ids() -> None:
 
 def test_an_empty_log() -> None:
     assert log_by_case("", EVENTS) == {}
+
+
+def _of(step: str, fact: AnyFact) -> Event:
+    return Event(number=9, at=9.0, fact=fact, case="a", step=step)
+
+
+def _message(step: str, token: str, reply: str) -> Event:
+    recipient = f"{token}@1111aaaa2222.example"
+    return _of(step, MessageInjected(token=token, sender="s@x", recipient=recipient, reply=reply, body_digest="d"))
+
+
+TWO_MESSAGES = [
+    _of("prime", CaseBegan(domain="1111aaaa2222.example", mode="enforce")),
+    _message("prime", "00112233aabbccdd", "250 queued as 5620D1F41F8"),
+    _message("attack", "44556677aabbccdd", "250 queued as 6730E2F52F9"),
+]
+
+LOG = """\
+5620D1F41F8: to=<00112233aabbccdd@1111aaaa2222.example>, status=sent
+6730E2F52F9: from=<s@x> (queue active)
+6730E2F52F9: to=<44556677aabbccdd@1111aaaa2222.example>, status=deferred (not offered)
+6730E2F52F9: from=<s@x> (queue active)
+6730E2F52F9: to=<44556677aabbccdd@1111aaaa2222.example>, status=deferred (timed out)
+6730E2F52F9: to=<44556677aabbccdd@1111aaaa2222.example>, status=sent
+6730E2F52F9: removed
+policy of 1111aaaa2222.example expired
+"""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        QueueSeen(token="44556677aabbccdd", state="deferred", looked=1.0, reason="not offered"),
+        BounceReceived(token="44556677aabbccdd", action="failed", status="5.7.0", diagnostic="not offered"),
+    ],
+)
+def test_the_line_with_the_reason_that_the_target_gave_is_quoted(said: AnyFact) -> None:
+    log = TargetLog(LOG, [*TWO_MESSAGES, _of("attack", said)])
+    assert log.quoted("a", "attack") == (LOG.splitlines()[2],)
+
+
+def test_without_such_a_line_the_last_ones_about_the_recipient_are_quoted() -> None:
+    log = TargetLog(LOG, TWO_MESSAGES)
+    assert log.quoted("a", "attack") == tuple(LOG.splitlines()[4:6])
+    assert log.quoted("a", "prime") == (LOG.splitlines()[0],)
+
+
+def test_without_a_message_the_last_lines_about_the_case_are_quoted() -> None:
+    log = TargetLog(LOG, TWO_MESSAGES)
+    assert log.quoted("a") == tuple(LOG.splitlines()[-2:])
+    assert log.quoted("b", "attack") == ()
+    assert TargetLog().quoted("a", "attack") == ()

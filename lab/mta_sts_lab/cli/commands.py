@@ -13,6 +13,7 @@ import typer
 from mta_sts_lab import __version__
 from mta_sts_lab.cli.ci import Annotate, Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
 from mta_sts_lab.cli.demo import demo
+from mta_sts_lab.cli.diff import diff
 from mta_sts_lab.cli.matrix import matrix
 from mta_sts_lab.cli.output import (
     OutputClosed,
@@ -58,7 +59,7 @@ app = typer.Typer(
 
 Selection = Annotated[
     list[str] | None,
-    typer.Argument(help="Cases, scenarios or families; * and ? are wild: 'starttls/strip[enforce]', 'certificate/*'."),
+    typer.Argument(help="Cases, scenarios, families or obligations; * and ? are wild: 'certificate/*', STS-5-03."),
 ]
 TargetName = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
 TargetNames = Annotated[
@@ -71,6 +72,16 @@ TargetNames = Annotated[
     ),
 ]
 Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
+Levels = Annotated[
+    list[str] | None,
+    typer.Option("--level", help="Only cases about obligations of this level: MUST, SHOULD ... (may be repeated)."),
+]
+Since = Annotated[
+    str,
+    typer.Option(
+        "--since", metavar="RUN", help="Only cases that this run did not have, or had otherwise, or did not prove."
+    ),
+]
 FlawNames = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
 Config = Annotated[
     list[str] | None,
@@ -124,6 +135,8 @@ def run(
     selection: Selection = None,
     target: TargetNames = None,
     mode: Modes = None,
+    level: Levels = None,
+    since: Since = "",
     flaw: FlawNames = None,
     out: Out = Path("runs"),
     seed: Seed = None,
@@ -164,6 +177,7 @@ def run(
         _refuse("--smtp and --ready describe the program of --command, which is missing: --command './mymta'")
     names = named_targets(target or ["reference"])
     request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
+    request = replace(request, levels=tuple(level or ()), since=since)
     request = replace(request, scenarios=scenarios)
     if command is not None:
         from mta_sts_lab.backends.process import target_of_command
@@ -195,13 +209,13 @@ app.command(epilog="Example: sts-lab demo strip --target postfix")(demo)
 
 
 @app.command("list", epilog="Example: sts-lab list 'certificate/*' --mode testing")
-def list_(selection: Selection = None, mode: Modes = None, scenarios: Scenarios = None) -> None:
+def list_(selection: Selection = None, mode: Modes = None, level: Levels = None, scenarios: Scenarios = None) -> None:
     """List the cases."""
     from mta_sts_lab.reports.tables import scenarios_table
-    from mta_sts_lab.runs.service import choose_cases
+    from mta_sts_lab.runs.selecting import choose_cases
 
     catalogue = open_scenarios(scenarios)
-    chosen = {case.id for case in choose_cases(catalogue, selection or (), mode or ())}
+    chosen = {case.id for case in choose_cases(catalogue, selection or (), mode or (), level or ())}
     listed = [
         replace(scenario, cases=tuple(case for case in scenario.cases if case.id in chosen))
         for scenario in catalogue.scenarios
@@ -242,7 +256,8 @@ def judge(
 
     It says which verdicts changed.
     """
-    from mta_sts_lab.runs.service import find_run, judge_run, verdicts_before
+    from mta_sts_lab.runs.selecting import verdicts_before
+    from mta_sts_lab.runs.service import find_run, judge_run
     from mta_sts_lab.runs.writing import kept_known_failures
 
     folder = find_run(run_, out)
@@ -263,6 +278,7 @@ def judge(
 
 
 app.command(epilog="Example: sts-lab merge shard-1 shard-2")(merge)
+app.command(epilog="Example: sts-lab diff 20261124-022900-1a2b3c 20261125-022900-4d5e6f")(diff)
 app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)
 
 

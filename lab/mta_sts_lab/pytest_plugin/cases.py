@@ -16,7 +16,8 @@ from mta_sts_lab.pytest_plugin.settings import CASES, settings_of
 from mta_sts_lab.pytest_plugin.shards import shard_of_each
 from mta_sts_lab.runs import RunResult, load_shipped_catalogue
 from mta_sts_lab.runs.errors import status_of
-from mta_sts_lab.runs.service import choose_cases, find_target_for
+from mta_sts_lab.runs.selecting import choose_cases
+from mta_sts_lab.runs.service import find_target_for
 
 _CATALOGUE = pytest.StashKey[Catalogue]()
 _RESULTS = pytest.StashKey[dict[str, "RunResult"]]()

@@ -292,6 +292,9 @@ def parse_flaws(names: Iterable[str]) -> Flaws:
     wanted = {name.strip() for name in names} - {""}
     for name in sorted(wanted - FLAWS.keys()):
         near = difflib.get_close_matches(name, FLAWS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(FLAWS))}"
+        examples = (
+            f"there are {len(FLAWS)}, such as {', '.join(sorted(FLAWS)[:3])}; `kills` in each scenario names some"
+        )
+        hint = f"did you mean {' or '.join(near)}?" if near else examples
         raise UnknownFlaw(f"there is no flaw {name!r}; {hint}")
     return Flaws(**dict.fromkeys(wanted, True))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from mta_sts_lab.catalogue import Catalogue, CatalogueError, NothingSelected, lo
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
-from mta_sts_lab.model import Case, Mode, Scenario, Verdict
+from mta_sts_lab.model import Case, Scenario, Verdict
 from mta_sts_lab.record import Record, RecordError, RecordFile, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import deciding_options
@@ -29,6 +28,7 @@ from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.jobs import parts_of, play_in_processes
 from mta_sts_lab.runs.leftovers import hold
+from mta_sts_lab.runs.selecting import choose_cases
 from mta_sts_lab.runs.sharding import digest_of, take_shard
 from mta_sts_lab.runs.watching import Watcher, Watching
 from mta_sts_lab.runs.writing import (
@@ -48,7 +48,7 @@ from mta_sts_lab.targets.contract_http import name_unknown
 class RunRequest:
     """Which cases to play, against which target, and where the results go."""
 
-    #: Cases, scenarios or families; `*` and `?` are wild. Empty: all.
+    #: Cases, scenarios, families or obligations; `*` and `?` are wild. Empty: all.
     selection: tuple[str, ...] = ()
     #: Policy modes (`enforce`). Empty: all.
     modes: tuple[str, ...] = ()
@@ -80,6 +80,10 @@ class RunRequest:
     install: tuple[str, ...] = ()
     #: A list of known failures that stands in the place of the target's own.
     known_failures: Path | None = None
+    #: Levels of obligations (`MUST`). Empty: all.
+    levels: tuple[str, ...] = ()
+    #: The folder or id of a run: only what changed since then. Empty: everything.
+    since: str = ""
 
     def known_failures_of(self, target: TargetFolder) -> Path:
         """Return the list of known failures that the run is compared with. Raises `UsageError` if it is missing."""
@@ -126,22 +130,16 @@ def load_scenarios(folder: Path | None) -> Catalogue:
     return catalogue
 
 
-def choose_cases(catalogue: Catalogue, selection: Sequence[str], modes: Sequence[str]) -> tuple[Case, ...]:
-    """Return the cases that are selected and have one of the modes. Raises `NothingSelected` and `UsageError`."""
-    legal = [mode.value for mode in Mode]
-    for mode in modes:
-        if mode not in legal:
-            raise UsageError(f"there is no mode {mode!r}; the modes are {', '.join(legal)}")
-    found = tuple(case for case in catalogue.find(selection) if not modes or case.mode.value in modes)
-    if not found:
-        raise NothingSelected(f"the selection has no case under {' or '.join(modes)}")
-    return found
+def cases_of(request: RunRequest, catalogue: Catalogue) -> tuple[Case, ...]:
+    """Return the cases that a request selects. Raises `NothingSelected`, `UsageError` and `RecordError`."""
+    since = find_run(request.since, request.out) if request.since else None
+    return choose_cases(catalogue, request.selection, request.modes, request.levels, since)
 
 
 def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     """Return the plan of a request: the cases, with their control cases. Raises `NothingSelected`, `UsageError`."""
     catalogue = catalogue or load_scenarios(request.scenarios)
-    cases = choose_cases(catalogue, request.selection, request.modes)
+    cases = cases_of(request, catalogue)
     shard = None
     if request.shard is not None:
         cases, shard = take_shard(cases, *request.shard, request.seconds)
@@ -160,7 +158,7 @@ def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Sc
     if not found:
         short = [one.id.partition("/")[2] for one in catalogue.scenarios]
         near = near_misses(name, [*short, *(one.id for one in catalogue.scenarios)])
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(short)}"
+        hint = f"did you mean {' or '.join(near)}?" if near else "`sts-lab list` shows them all"
         raise NothingSelected(f"no scenario is called {name!r}; {hint}")
     (scenario,) = found
     cases = tuple(case.id for case in scenario.cases if case.vector == (vector or scenario.cases[0].vector))
@@ -292,12 +290,3 @@ def seconds_of_cases(folder: Path) -> dict[str, float]:
     """Return how long each case of a run took. Raises `VerdictsError`."""
     judged = read_verdicts(folder / "verdicts.json")
     return {verdict.case: round(verdict.ended - verdict.began, 3) for verdict in judged.verdicts}
-
-
-def verdicts_before(folder: Path) -> dict[str, str]:
-    """Return the grades of a run as they were written last, by case; none if it was never judged."""
-    try:
-        document = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
-        return {case["id"]: case["verdict"] for case in document["cases"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}

@@ -16,7 +16,7 @@ from mta_sts_lab.runs.errors import INTERRUPTED, Interrupted, status_of
 from mta_sts_lab.runs.service import (
     RunRequest,
     RunResult,
-    choose_cases,
+    cases_of,
     find_target_for,
     load_scenarios,
     run,
@@ -53,7 +53,7 @@ def run_each(request: RunRequest, targets: Sequence[str], watched: Watched) -> I
     the same. Raises the errors of `mta_sts_lab.runs.errors`.
     """
     catalogue = load_scenarios(request.scenarios)
-    choose_cases(catalogue, request.selection, request.modes)
+    cases_of(request, catalogue)
     requests = [replace(request, target=target, command=command_for(request.command, target)) for target in targets]
     for one in requests:
         find_target_for(one)

@@ -1,0 +1,69 @@
+"""Selection by obligation, level, and what changed since another run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.catalogue import Catalogue, NothingSelected
+from mta_sts_lab.model import Case
+from mta_sts_lab.record import encoded
+from mta_sts_lab.runs import load_shipped_catalogue
+from mta_sts_lab.runs.selecting import choose_cases, obligations_of
+
+from ..reports.records import record_of
+
+STRIP = ["starttls/strip[enforce]", "starttls/strip[testing]", "starttls/strip[none]", "starttls/strip[absent]"]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_shipped_catalogue()
+
+
+def ids(cases: tuple[Case, ...]) -> list[str]:
+    return [case.id for case in cases]
+
+
+def test_an_obligation_selects_the_cases_that_expect_it(catalogue: Catalogue) -> None:
+    found = choose_cases(catalogue, ["STS-5-03"], [])
+    assert "starttls/strip[enforce]" in ids(found)
+    assert "starttls/strip[testing]" not in ids(found)
+    for case in found:
+        scenario = catalogue.scenario(case.scenario)
+        assert "STS-5-03" in obligations_of(case) or "STS-5-03" in scenario.requirements
+    both = choose_cases(catalogue, ["STS-5-03", "policy"], [])
+    assert set(ids(found)) | set(ids(choose_cases(catalogue, ["policy"], []))) == set(ids(both))
+    assert set(ids(found)) < set(ids(choose_cases(catalogue, ["STS-5-*"], [])))
+
+
+def test_a_level_narrows_a_selection(catalogue: Catalogue) -> None:
+    must = choose_cases(catalogue, ["starttls/strip"], [], ["MUST", "MUST NOT"])
+    assert "starttls/strip[enforce]" in ids(must)
+    assert len(choose_cases(catalogue, [], [], ["SHOULD"])) < len(catalogue.cases)
+
+
+def _run(folder: Path, cases: list[Case], verdicts: dict[str, str]) -> Path:
+    record = record_of([], cases)
+    lines = (record.header, *record.events, record.footer)
+    (folder / "record.jsonl").write_bytes(b"".join(map(encoded, lines)))
+    document = {"cases": [{"id": case, "verdict": verdict} for case, verdict in verdicts.items()]}
+    (folder / "verdicts.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_since_a_run_selects_what_is_new_changed_or_unproved(catalogue: Catalogue, tmp_path: Path) -> None:
+    cases = [catalogue.cases[name] for name in STRIP]
+    altered = [replace(cases[0], degrades=not cases[0].degrades), *cases[1:3]]
+    verdicts = {STRIP[0]: "pass", STRIP[1]: "fail", STRIP[2]: "inconclusive"}
+    run = _run(tmp_path, altered, verdicts)
+    assert ids(choose_cases(catalogue, ["starttls/strip"], [], (), run)) == [STRIP[0], STRIP[2], STRIP[3]]
+
+
+def test_nothing_changed_is_said(catalogue: Catalogue, tmp_path: Path) -> None:
+    cases = [catalogue.cases[name] for name in STRIP]
+    run = _run(tmp_path, cases, dict.fromkeys(STRIP, "fail"))
+    with pytest.raises(NothingSelected, match="nothing that is selected is new or changed since"):
+        choose_cases(catalogue, ["starttls/strip"], [], (), run)

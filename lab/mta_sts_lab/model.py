@@ -122,6 +122,7 @@ CERTIFICATE_VARIANTS = (
     "missing-intermediate",
     "cn-only",
     "wildcard",
+    "for-domain",
 )
 
 

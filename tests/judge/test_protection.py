@@ -18,8 +18,9 @@ from mta_sts_lab.events import (
     TargetRestarted,
     TlsEstablished,
 )
-from mta_sts_lab.judge.protection import NO_PROTECTION, enforced
+from mta_sts_lab.judge.protection import NO_PROTECTION, Protection, enforced
 from mta_sts_lab.model import Case, Expectation, Grade, MxHost, Outcome, Policy, PolicyHost, Step, Verdict, World
+from mta_sts_lab.rfc.dane_demands import DaneDemand
 
 from tests.judge.stories import (
     CASES,
@@ -59,6 +60,39 @@ def test_enforced_policy_demands_a_listed_host_and_authenticated_tls(
     breach = enforced(("mx2.d.example",)).breach(host, secured, certificate)
     assert (breach.obligation if breach else "") == obligation
     assert NO_PROTECTION.breach(host, secured, certificate) is None
+
+
+@pytest.mark.parametrize(
+    ("demand", "secured", "certificate", "obligation"),
+    [
+        (DaneDemand("mx2.d.example", ("self-signed",)), True, "self-signed", ""),
+        (DaneDemand("mx2.d.example", ("self-signed",)), True, "valid", "DANE-3.2-02"),
+        (DaneDemand("mx2.d.example", ("self-signed",)), True, "", "DANE-3.2-02"),
+        (DaneDemand("mx2.d.example", ("self-signed",)), False, "", "DANE-2.2.3-05"),
+        (DaneDemand("mx2.d.example", ()), True, "valid", "DANE-3.2-02"),
+        (DaneDemand("mx2.d.example"), True, "self-signed", ""),
+        (DaneDemand("mx2.d.example"), False, "", "DANE-2.2.3-05"),
+        (DaneDemand("mx2.d.example", lookup_failed=True), True, "valid", "DANE-2.1.2-05"),
+        (DaneDemand("mx1.d.example", ()), False, "", ""),
+    ],
+)
+def test_dane_demands_what_its_records_say(
+    demand: DaneDemand, secured: bool, certificate: str, obligation: str
+) -> None:
+    breach = Protection(dane=(demand,)).breach("mx2.d.example", secured, certificate)
+    assert (breach.obligation if breach else "") == obligation
+
+
+def test_of_a_policy_and_dane_usable_records_decide() -> None:
+    both = replace(enforced(("mx2.d.example",)), dane=(DaneDemand("mx2.d.example", ("self-signed",)),))
+    assert both.breach("mx2.d.example", True, "self-signed") is None
+    assert both.authenticates("mx2.d.example", "self-signed")
+    assert not both.authenticates("mx2.d.example", "valid")
+    unusable = replace(both, dane=(DaneDemand("mx2.d.example"),))
+    breach = unusable.breach("mx2.d.example", True, "self-signed")
+    assert breach is not None
+    assert breach.obligation == "STS-5-02"
+    assert unusable.breach("mx2.d.example", True, "valid") is None
 
 
 def _case(*worlds: World, outcome: tuple[str, ...] = ("delivered",)) -> Case:

@@ -49,6 +49,8 @@ class NameServer(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.zone: dict[tuple[str, str], list[str]] = {}
         self.rcodes: dict[tuple[str, str], str] = {}
+        #: The answers that DNSSEC vouches for.
+        self.secure: set[tuple[str, str]] = set()
         self.truncates = False
         self.queries: Counter[tuple[str, str]] = Counter()
         self.over_tcp = 0
@@ -83,6 +85,7 @@ class NameServer(asyncio.DatagramProtocol):
         kind = dnslib.QTYPE[query.q.qtype]
         self.queries[name, kind] += 1
         reply = query.reply()
+        reply.header.ad = int((name, kind) in self.secure)
         rcode = self.rcodes.get((name, kind)) or self.rcodes.get((name, "*"))
         if rcode == "TIMEOUT":
             return None

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import load_catalogue
 from mta_sts_lab.model import Case, World
+from mta_sts_lab.reference import resolver
+from mta_sts_lab.reference.dane import usable_records
 from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.reference.policy import Policy, PolicyInvalid, PolicyRecord, matches, parse_policy, select_record
 from mta_sts_lab.reference.report_record import Mailbox, report_addresses
@@ -22,6 +24,7 @@ from mta_sts_lab.rfc import domain_names
 from mta_sts_lab.rfc.domain_names import canonical
 from mta_sts_lab.rfc.policy import lists, read_policy
 from mta_sts_lab.rfc.published import place_of, places_for, policy_id, served_policy
+from mta_sts_lab.rfc.tlsa import TlsaRecord, strongest
 from mta_sts_lab.rfc.txt_records import report_record, sts_record
 from mta_sts_lab.shipped_files import shipped_files
 
@@ -213,3 +216,15 @@ def test_all_patterns_of_the_catalogue(host: str) -> None:
     for case, world in worlds():
         policy = read_policy(served_policy(world, case.mode, DOMAIN))
         assert lists(policy.mx, name) is any(matches(pattern, canonical(name)) for pattern in policy.mx)
+
+
+_TLSA_FIELDS = st.tuples(
+    st.integers(0, 4), st.integers(0, 2), st.integers(0, 3), st.sampled_from([0, 1, 31, 32, 33, 64]).map(bytes)
+)
+
+
+@given(st.lists(_TLSA_FIELDS, max_size=6))
+def test_tlsa_records(fields: list[tuple[int, int, int, bytes]]) -> None:
+    ours = strongest(TlsaRecord(*one) for one in fields)
+    theirs = usable_records([resolver.TlsaRecord(*one) for one in fields])
+    assert list(map(str, ours)) == list(map(str, theirs))

@@ -35,7 +35,7 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
-from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, NO_PROTECTION, Breach, Protection
+from mta_sts_lab.judge.protection import NO_PROTECTION, Breach, Protection
 from mta_sts_lab.judge.sessions import Session, Sessions
 from mta_sts_lab.model import Outcome
 from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_host_name, policy_record_name
@@ -122,6 +122,10 @@ class CaseFacts:
         found = [one.breach(host, secured, certificate) for one in self.in_force(session)]
         return found[0] if all(found) else None
 
+    def authenticates(self, session: str, host: str, certificate: str) -> bool:
+        """Whether a certificate variant authenticates a host of a session, by the protection that was in force."""
+        return any(one.authenticates(host, certificate) for one in self.in_force(session))
+
     def certificate_of(self, session: str) -> str:
         """Return the variant under which TLS ended at the host of a session; empty if it did not, or not at an MX."""
         leg, tls = self.session(session).accepted, self.session(session).established
@@ -206,6 +210,10 @@ class CaseFacts:
 
     def _ends(self) -> list[tuple[Event, ConnectionClosed] | tuple[Event, ConnectionDenied]]:
         return [*self.of_kind(ConnectionClosed), *self.of_kind(ConnectionDenied)]
+
+    def tlsa_asked(self, step: str | None = None) -> list[tuple[Event, DnsAnswered]]:
+        """Return the look-ups of TLSA records of the domain's hosts."""
+        return [(event, fact) for event, fact in self.of_kind(DnsAnswered, step) if fact.type == "TLSA"]
 
     def queries(self, kind: str, after: float, before: float) -> list[float]:
         """Return when the target asked for the domain's MX record, or (TXT) for its policy record, within a time."""
@@ -333,9 +341,12 @@ class MessageFacts:
             return self._kind_through_attacker(copy)
         if not copy.secured:
             return Outcome.DELIVERED_CLEAR
-        if copy.role == "mx" and copy.certificate in CERTIFICATES_THAT_VERIFY and self.facts.owns(copy.host):
+        if copy.role == "mx" and self._authenticated(copy) and self.facts.owns(copy.host):
             return Outcome.DELIVERED_AUTHENTICATED
         return Outcome.DELIVERED_UNAUTHENTICATED
+
+    def _authenticated(self, copy: MessageAccepted) -> bool:
+        return self.facts.authenticates(copy.via or copy.session, copy.host, copy.certificate)
 
     def _kind_through_attacker(self, copy: MessageAccepted) -> Outcome:
         """An attacker who only passed TLS on saw nothing; one who read the message, or ended TLS himself, did."""
@@ -344,7 +355,7 @@ class MessageFacts:
             return Outcome.DELIVERED_CLEAR
         if readings or self.facts.session(copy.via).established is not None or copy.role != "mx":
             return Outcome.DELIVERED_UNAUTHENTICATED
-        if copy.certificate not in CERTIFICATES_THAT_VERIFY or not self.facts.owns(copy.host):
+        if not self._authenticated(copy) or not self.facts.owns(copy.host):
             return Outcome.DELIVERED_UNAUTHENTICATED
         return Outcome.DELIVERED_AUTHENTICATED
 

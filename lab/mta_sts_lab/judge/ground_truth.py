@@ -32,6 +32,7 @@ _BAD_CERTIFICATE = {
     "not-yet-valid": "not-yet-valid",
     "wrong-name": "wrong-name",
     "cn-only": "wrong-name",
+    "for-domain": "wrong-name",
     "self-signed": "self-signed",
     "untrusted": "untrusted",
     "missing-intermediate": "untrusted",

@@ -6,7 +6,7 @@ force when its step began, and everything that was fetched since; a session has 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mta_sts_lab.events import (
     ConnectionAccepted,
@@ -21,6 +21,7 @@ from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, NO_PROTECTION, Protection, enforced
 from mta_sts_lab.model import Case, Mode, PolicyHost
+from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
 from mta_sts_lab.rfc.policy import Policy, read_policy
 from mta_sts_lab.rfc.published import served_policy
@@ -64,7 +65,7 @@ def fetched_policies(case: Case, facts: CaseFacts, until: float) -> list[Fetched
     found: list[Fetched] = []
     for event, fact in facts.of_kind(PolicyRequested):
         step = steps.get(event.step)
-        if step is None or fact.status != 200 or event.at >= until or case.mode is Mode.ABSENT:
+        if step is None or fact.status != 200 or event.at >= until or not case.mode.has_policy:
             continue
         session = facts.session(fact.session)
         handshake = session.established or session.failed
@@ -111,7 +112,20 @@ class PoliciesInForce:
         if began is None or self._case.mode is Mode.ABSENT:
             return (NO_PROTECTION,)
         step_began = max((event.at for event, _ in self._facts.of_kind(StepBegan) if event.at <= began), default=0.0)
-        return tuple(dict.fromkeys(self._between(step_began, self._mail_said(session, began))))
+        policies = self._between(step_began, self._mail_said(session, began))
+        demands = self._dane_between(step_began, began)
+        return tuple(dict.fromkeys(replace(one, dane=dane) for one in policies for dane in demands))
+
+    def _dane_between(self, since: float, until: float) -> list[tuple[DaneDemand, ...]]:
+        """Return what the domain's DANE demanded of a session that began in a step, at the end of this time.
+
+        Who had not looked up the MX record again since the step began may have gone by the records of the step before.
+        """
+        begun = [event.step for event, _ in self._facts.of_kind(StepBegan) if event.at <= since]
+        looked = self._facts.queries("MX", since, until)
+        worlds = {step.name: step.world for step in self._case.steps}
+        counting = begun[-1:] if looked else begun[-2:]
+        return [dane_demands(worlds[name], self._facts.domain) for name in counting if name in worlds] or [()]
 
     def _mail_said(self, session: str, began: float) -> float:
         """Return when the target last said MAIL in a session, or when the session began."""
@@ -123,6 +137,8 @@ class PoliciesInForce:
         return said[-1] if said else began
 
     def _between(self, since: float, until: float) -> list[Protection]:
+        if not self._case.mode.has_policy:
+            return [NO_PROTECTION]
         if self._fetched is None:
             self._fetched = fetched_policies(self._case, self._facts, float("inf"))
         usable = [one for one in self._fetched if one.at < until and one.acceptable and one.policy.valid]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mta_sts_lab.model import Harm
+from mta_sts_lab.rfc.dane_demands import DaneDemand
 from mta_sts_lab.rfc.policy import lists
 
 #: Variants under which a verifying client accepts the host that shows them.
@@ -12,6 +13,13 @@ CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
 
 #: The reason code of mail that goes to a host which matches no mx pattern.
 HOST_NOT_LISTED = "host-not-listed"
+
+#: What breaks DANE (RFC 7672): mail in clear to a host with TLSA records, mail under a certificate that matches none of
+#: them, and mail to a host about which a look-up failed.
+CLEAR_UNDER_DANE = "DANE-2.2.3-05"
+MISMATCH_UNDER_DANE = "DANE-3.2-02"
+LOOKUP_FAILED = "DANE-2.1.2-05"
+OF_DANE = (CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, LOOKUP_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +37,13 @@ class Protection:
     """The demands on a session: which hosts, whether inside TLS, and under which certificates.
 
     `None` demands nothing. Mail may go to a host that matches one of `hosts`, under one of `certificates`; neither
-    being `None` means that it may not go in clear.
+    being `None` means that it may not go in clear. `dane` has the demands of DANE on single hosts: where TLSA records
+    can be used, they alone decide (RFC 8461, section 2).
     """
 
     hosts: tuple[str, ...] | None = None
     certificates: tuple[str, ...] | None = None
+    dane: tuple[DaneDemand, ...] = ()
 
     def breach(self, host: str, secured: bool, certificate: str) -> Breach | None:
         """Say what a session with a host breaks; None if mail may go to it.
@@ -41,6 +51,11 @@ class Protection:
         `certificate` is the variant under which TLS ended at that very host; empty: TLS ended elsewhere, or the
         handshake is not on record.
         """
+        demand = self.dane_of(host)
+        if demand is not None:
+            breach = _breach_of_dane(demand, secured, certificate)
+            if breach is not None or demand.certificates is not None:
+                return breach
         if self.hosts is not None and not lists(self.hosts, host):
             return Breach("STS-4-01", HOST_NOT_LISTED, f"{host}, which matches no mx pattern of the policy in force")
         if self.certificates is None:
@@ -53,6 +68,29 @@ class Protection:
             )
             return Breach("STS-5-02", "not-authenticated", f"{host} {shown}, against the policy in force")
         return None
+
+    def dane_of(self, host: str) -> DaneDemand | None:
+        """Return what DANE demands of a host, if it demands anything."""
+        return next((demand for demand in self.dane if demand.host == host), None)
+
+    def authenticates(self, host: str, certificate: str) -> bool:
+        """Whether a certificate variant proves to a careful sender that it has reached a host."""
+        demand = self.dane_of(host)
+        accepted = demand.certificates if demand is not None else None
+        return certificate in (CERTIFICATES_THAT_VERIFY if accepted is None else accepted)
+
+
+def _breach_of_dane(demand: DaneDemand, secured: bool, certificate: str) -> Breach | None:
+    if demand.lookup_failed:
+        observed = f"{demand.host}, although a DNS look-up about it failed"
+        return Breach(LOOKUP_FAILED, "lookup-failed", observed)
+    if not secured:
+        return Breach(CLEAR_UNDER_DANE, "in-clear", f"{demand.host} in clear, against its TLSA records")
+    if demand.certificates is not None and certificate not in demand.certificates:
+        shown = f"the certificate variant {certificate!r}" if certificate else "a certificate of somebody else's"
+        observed = f"{demand.host} under {shown}, which matches none of its TLSA records"
+        return Breach(MISMATCH_UNDER_DANE, "not-authenticated", observed)
+    return None
 
 
 #: What holds for a domain without a policy, or with one that is not enforced.

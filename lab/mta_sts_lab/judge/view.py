@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mta_sts_lab.events import Event, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.policy_lookups import older_policy
+from mta_sts_lab.judge.protection import CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, OF_DANE
 from mta_sts_lab.model import (
     About,
     Case,
@@ -32,6 +33,9 @@ ABOVE_THEIR_LEVEL = {
 #: How the obligations of a sender that looks for policies, fetches and keeps them begin (RFC 8461, section 3).
 _DISCOVERY = "STS-3."
 
+#: What DANE says of mail in clear, and under a certificate that does not count.
+_SAME_UNDER_DANE = {"STS-5-03": CLEAR_UNDER_DANE, "STS-5-02": MISMATCH_UNDER_DANE}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseView:
@@ -55,6 +59,11 @@ class CaseView:
     def end(self) -> float:
         """When the case's last event happened, in seconds since the run began."""
         return self.facts.events[-1].at if self.facts.events else 0.0
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether the domain forbids to deliver its mail just anyhow: by a policy that is enforced, or by DANE."""
+        return self.case.mode is Mode.ENFORCE or self.case.has_dane
 
     def step_times(self, step: str) -> tuple[float, float] | None:
         """Return when a step began and ended; None if it was not played to its end."""
@@ -132,6 +141,14 @@ class CaseView:
         without = "mta-sts" not in self.about.capabilities and not self.facts.policy_fetched(self.end)
         return otherwise if without and own.startswith(_DISCOVERY) else own
 
+    def session_breaks(self, session: str, secured: bool, otherwise: str) -> str:
+        """Return the row that mail in a session of the target's breaks: one of DANE if it breaks that, or another."""
+        breach = self.facts.breach_in(session, secured)
+        if breach is not None and breach.obligation in OF_DANE:
+            return breach.obligation
+        without_policy = self.case.has_dane and self.case.mode is not Mode.ENFORCE
+        return _SAME_UNDER_DANE.get(otherwise, otherwise) if without_policy else otherwise
+
     def not_primed(self, message: MessageFacts) -> bool:
         """Whether the target had set out for the policy but never got it, so that it could not keep it.
 
@@ -144,11 +161,12 @@ class CaseView:
     def forbids_clear(self, step: Step) -> bool:
         """Whether a message of this step, or one still held in it, may not be seen by an outsider.
 
-        That is so under enforce where the step demands that messages are held or arrive authenticated, and in steps
-        without an expectation of their own (recovery), where the policy is in force and nothing hinders keeping it. A
-        step that the target does not offer changed nothing for the target: what held before it still holds.
+        That is so under enforce, or with DANE, where the step demands that messages are held or arrive authenticated,
+        and in steps without an expectation of their own (recovery), where the policy is in force and nothing hinders
+        keeping it. A step that the target does not offer changed nothing for the target: what held before it still
+        holds.
         """
-        if self.case.mode is not Mode.ENFORCE:
+        if not self.is_protected:
             return False
         if not self.offered(step):
             played = [one for one in self.case.steps if self.offered(one)]

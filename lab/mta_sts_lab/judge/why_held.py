@@ -13,6 +13,9 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.facts import RECEIVING, CaseFacts, MessageFacts
 
+#: How the reason begins where DNS itself gave no usable answer.
+LOOKUP_FAILED = "a look-up failed"
+
 
 def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
     """Say what the target met in its attempts and did not accept, with the events that show it.
@@ -38,6 +41,9 @@ def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
     for event in reversed(window):
         if isinstance(event.fact, DnsAnswered) and event.fact.type == "MX" and event.fact.answers:
             return "it did not connect to the MX host that DNS named", [event]
+    for event in reversed(window):
+        if isinstance(event.fact, DnsAnswered) and event.fact.security in ("bogus", "indeterminate"):
+            return f"{LOOKUP_FAILED}: {event.fact.type} {event.fact.name} ({event.fact.security})", [event]
     return "", []
 
 

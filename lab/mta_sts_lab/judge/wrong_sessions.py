@@ -1,4 +1,4 @@
-"""What is wrong with a session inside TLS to which no mail may go: the host, the TLS version, or the certificate."""
+"""What is wrong with a session inside TLS to which no mail may go: the host, the version, the certificate, a look-up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from mta_sts_lab.events import ConnectionAccepted, TlsEstablished
 from mta_sts_lab.judge.facts import CaseFacts
-from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, LOOKUP_FAILED
 
 
 class Wrong(StrEnum):
@@ -16,6 +16,7 @@ class Wrong(StrEnum):
     HOST = "at-an-unlisted-host"
     VERSION = "inside-an-old-tls-version"
     CERTIFICATE = "under-a-bad-certificate"
+    LOOK_UP = "after-a-failed-look-up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,14 @@ def wrong_session(facts: CaseFacts, session: str) -> WrongSession:
     leg, tls = facts.session(session).accepted, facts.session(session).established
     if leg is None or tls is None:
         return WrongSession(Wrong.CERTIFICATE, "inside TLS, under a certificate that is not on record")
-    if tls.certificate not in CERTIFICATES_THAT_VERIFY:
+    genuine, breach = tls.shown_by in ("", leg.host), facts.breach_in(session, secured=True)
+    if breach is not None and breach.obligation == LOOKUP_FAILED:
+        return WrongSession(Wrong.LOOK_UP, f"at {breach.observed}")
+    by_pkix = tls.certificate in CERTIFICATES_THAT_VERIFY
+    if not (facts.authenticates(session, leg.host, tls.certificate) if genuine else by_pkix):
         return WrongSession(Wrong.CERTIFICATE, _under_a_certificate(leg, tls))
-    if tls.shown_by in ("", leg.host):
-        listed = facts.breach_in(session, secured=True) is None
+    if genuine:
+        listed = breach is None
         which = "is not a host of the domain" if listed else "matches no mx pattern of the policy in force"
         return WrongSession(Wrong.HOST, f"at {leg.host}, which {which}")
     words = f"inside {tls.version}, which ended at the attacker, under a certificate that is valid for {leg.host}"

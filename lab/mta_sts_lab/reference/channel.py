@@ -74,6 +74,15 @@ class Channel:
         """The peer's certificate in DER; empty in clear."""
         return (self._tls.getpeercert(binary_form=True) or b"") if self._tls is not None else b""
 
+    def peer_chain(self) -> list[bytes]:
+        """The certificates that the peer has shown, in DER, its own first; empty in clear."""
+        if self._tls is None:
+            return []
+        if hasattr(self._tls, "get_unverified_chain"):  # Python 3.13
+            return list(self._tls.get_unverified_chain())
+        shown = self._tls._sslobj.get_unverified_chain()  # type: ignore[attr-defined, unused-ignore]
+        return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in shown or ()]
+
     async def read_line(self) -> bytes:
         """Return the next line without its end. Raises `ChannelClosed`."""
         while (end := self._received.find(b"\n")) < 0:

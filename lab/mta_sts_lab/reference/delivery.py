@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from mta_sts_lab.reference.dane import Tlsa
+from mta_sts_lab.reference.dane_delivery import Dane, FoundDane
 from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy
-from mta_sts_lab.reference.report_counts import NO_POLICY, ReportCounts, SessionTally, applied
+from mta_sts_lab.reference.report_counts import NO_POLICY, AppliedPolicy, ReportCounts, SessionTally, applied
 from mta_sts_lab.reference.report_record import ReportRecords
 from mta_sts_lab.reference.resolver import (
     NO_ADDRESS,
+    Addresses,
+    LookupFailure,
     NoRoute,
     Resolver,
+    Route,
     find_addresses,
     find_route,
     literal_address,
@@ -74,6 +79,7 @@ class Delivery:
     sessions: Sessions
     counts: ReportCounts
     records: ReportRecords
+    dane: Dane
     flaws: Flaws
     log: Callable[[str], None]
     #: Only for the flaw that gives in at a retry: whose mail was held for the sake of a certificate.
@@ -110,7 +116,8 @@ class Delivery:
         if self.flaws.holds_reports_for_unlisted_hosts:
             found = await self.discovery.discover(domain)
             hosts = tuple(host for host in hosts if found.policy is None or found.policy.allows(host))
-        return await self._to_hosts(envelope, domain, hosts, None, tally)
+        # Nor does DANE hold them up: as if DNSSEC vouched for nothing.
+        return await self._to_hosts(envelope, domain, Route(hosts), None, tally)
 
     async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
         found = Discovered(None) if literal_address(domain) else await self.discovery.discover(domain)
@@ -124,13 +131,13 @@ class Delivery:
         if found.problem is not None and not self._leaves_out_problem(found):
             tally.failed(found.problem.result_type, reason=found.problem.reason)
         try:
-            route = await find_route(self.resolver, domain)
+            route = await find_route(self.resolver, domain, guesses=self.flaws.goes_to_the_domain_without_mx_answer)
             if isinstance(route, NoRoute):
                 # A forged "no such domain" must not return mail of a domain that had a policy a moment ago.
                 if route.permanent and (policy is None or policy.mode != "enforce"):
                     return Failed(route.reason, route.status)
                 return Deferred(route.reason)
-            return await self._to_hosts(envelope, domain, route.hosts, policy, tally)
+            return await self._to_hosts(envelope, domain, route, policy, tally)
         finally:
             tally.close()
 
@@ -161,24 +168,28 @@ class Delivery:
         return SessionTally(counts, domain, NO_POLICY, self.flaws, failures=False)
 
     async def _to_hosts(
-        self, envelope: Envelope, domain: str, hosts: tuple[str, ...], policy: Policy | None, tally: SessionTally
+        self, envelope: Envelope, domain: str, route: Route, policy: Policy | None, tally: SessionTally
     ) -> Result:
         """Try the hosts in order until one takes the message or refuses it for good."""
         problems: list[str] = []
+        hosts = await self.dane.preferred(route)
         blocked = False
         if policy is not None and self.flaws.holds_when_a_host_is_unlisted:
             unlisted = [host for host in hosts if not policy.allows(host)]
             if unlisted and policy.mode == "enforce":
                 return Deferred(f"{unlisted[0]} is not in the policy of {domain}")
         for host in hosts:
-            result = await self._to_host(envelope, domain, host, policy, tally)
+            result = await self._to_host(envelope, domain, host, policy, tally, secure=route.secure)
             if not isinstance(result, _Unused):
                 return result
             problems.append(result.reason)
             blocked = blocked or result.blocked
-            if (blocked and self.flaws.no_fail_over) or self._stops_at(result):
+            no_other = self.flaws.no_fail_over or (route.secure and self.flaws.tries_no_other_host_under_dane)
+            if (blocked and no_other) or self._stops_at(result):
                 break
         if blocked and (self.flaws.bounces_instead_of_deferring or self.flaws.bounces_after_looking):
+            return Failed("; ".join(problems), "5.7.10")
+        if blocked and route.secure and self.flaws.returns_mail_on_mismatch:
             return Failed("; ".join(problems), "5.7.10")
         return Deferred("; ".join(problems))
 
@@ -190,22 +201,40 @@ class Delivery:
         return flaws.tries_first_host_only or (flaws.gives_up_without_address and unused.reason.endswith(NO_ADDRESS))
 
     async def _to_host(
-        self, envelope: Envelope, domain: str, host: str, policy: Policy | None, tally: SessionTally
+        self,
+        envelope: Envelope,
+        domain: str,
+        host: str,
+        policy: Policy | None,
+        tally: SessionTally,
+        *,
+        secure: bool = False,
     ) -> Delivered | Failed | _Unused:
-        if policy is not None and not self._matches(policy, host):
+        """Try the addresses of a host. `secure` says that DNSSEC vouches for its name: then it may have DANE."""
+        found = await self.dane.look_up(host, secure=secure)
+        if isinstance(found.tlsa, LookupFailure):
+            return await self._without_tlsa_answer(Destination(host, "", domain), found, found.tlsa, tally)
+        tlsa = found.tlsa
+        under_dane = tlsa is not None and bool(tlsa.usable)
+        if policy is not None and not under_dane and not self._matches(policy, host):
             # RFC 8460 has no result type of its own for this.
             reason = f"{host} is not in the policy of {domain}"
             tally.failed("validation-failure", host, reason=reason)
             if policy.mode == "enforce" and not self.flaws.trusts_unlisted_host:
                 return _Unused(reason, blocked=True)
-        addresses = await find_addresses(self.resolver, host)
+        addresses = found.addresses or await find_addresses(self.resolver, host)
         if isinstance(addresses, str):
             return _Unused(addresses)
         problems: list[str] = []
         blocked = False
-        for address in addresses:
+        for address in addresses.values:
+            to = Destination(host, address, domain)
             try:
-                accepted = await self._to_address(envelope, Destination(host, address, domain), policy, tally)
+                accepted = (
+                    await self._to_address(envelope, to, policy, tally)
+                    if tlsa is None
+                    else await self._under_dane(envelope, to, policy, tally, tlsa)
+                )
             except Rejected as rejected:
                 if rejected.permanent:
                     return Failed(str(rejected))
@@ -221,6 +250,43 @@ class Delivery:
             else:
                 return Delivered(f"{host} [{address}] {accepted.tls or 'clear'}: {accepted.reply.text}")
         return _Unused("; ".join(problems), blocked)
+
+    async def _without_tlsa_answer(
+        self, to: Destination, found: FoundDane, failure: LookupFailure, tally: SessionTally
+    ) -> _Unused:
+        """A host about whose TLSA records nothing is known gets nothing, not even a connection (RFC 7672, 2.1.2)."""
+        tally.under(AppliedPolicy("tlsa", domain=to.host)).failed("dnssec-invalid", to.host, reason=failure.reason)
+        if self.flaws.visits_hosts_without_tlsa_answer and isinstance(found.addresses, Addresses):
+            await self.sessions.visit(replace(to, address=found.addresses.values[0]))
+        return _Unused(f"{to.host}: {failure.reason}", blocked=True)
+
+    async def _under_dane(
+        self, envelope: Envelope, to: Destination, policy: Policy | None, tally: SessionTally, tlsa: Tlsa
+    ) -> Accepted:
+        """Deliver as the TLSA records say, whatever a policy says (RFC 8461, section 2).
+
+        If none of them can be used, TLS is still a must (RFC 7672, section 2.2), and a policy that is enforced stands.
+        """
+        mine = tally.under(AppliedPolicy("tlsa", tuple(map(str, tlsa.records)), domain=tlsa.base))
+        if not tlsa.usable:
+            mine.failed("tlsa-invalid", to.host, reason="none of the TLSA records can be used")
+            if policy is not None and policy.mode == "enforce":
+                return await self._to_address(envelope, to, policy, tally)
+        try:
+            accepted = await self.dane.session(self.sessions, envelope, to, tlsa)
+        except Unprotected as failure:
+            mine.unprotected(to, failure)
+            self.log(f"{to.host} [{to.address}]: {failure} (DANE)")
+            if self.flaws.lets_policy_override_dane and policy is not None:
+                return await self._to_address(envelope, to, policy, tally)
+            return await self.dane.after_violation(self.sessions, envelope, to, failure)
+        except (Rejected, Unreachable) as trouble:
+            if trouble.secured:
+                mine.succeeded()
+            raise
+        if tlsa.usable:
+            mine.succeeded()
+        return accepted
 
     def _matches(self, policy: Policy, host: str) -> bool:
         if self.flaws.skips_mx_match:

@@ -92,6 +92,79 @@ class Flaws:
     )
     accepts_common_name: bool = _flaw("STS-4.2-03", "the subject's common name counts where there is no SAN")
 
+    # DANE: what is looked up
+    ignores_dane: bool = _flaw("DANE-2.1.2-03", "no TLSA records are looked up")
+    asks_for_tlsa_without_port: bool = _flaw("DANE-2.2.3-01", "TLSA records are looked up at the host's own name")
+    asks_for_tlsa_before_addresses: bool = _flaw("DANE-2.2.2-01", "TLSA records are looked up before addresses")
+    asks_for_tlsa_of_insecure_hosts: bool = _flaw(
+        "DANE-2.2.2-02", "TLSA records are looked up of a host whose addresses are insecure"
+    )
+    stops_at_aliases_of_tlsa_records: bool = _flaw("DANE-2.2.3-03", "an alias at the name of TLSA records hides them")
+    takes_failed_tlsa_lookup_for_none: bool = _flaw(
+        "DANE-2.1.2-04", "a TLSA look-up that fails counts as one without records"
+    )
+    encrypts_after_failed_tlsa_lookup: bool = _flaw(
+        "DANE-2.1.2-05", "after a TLSA look-up that fails mail goes out inside TLS, under any certificate"
+    )
+    takes_indeterminate_for_insecure: bool = _flaw(
+        "DANE-2.1.1-03", "a TLSA answer that the resolver calls indeterminate counts as an insecure one"
+    )
+    takes_no_tlsa_for_failure: bool = _flaw("DANE-2.1.1-06", "that a host has no TLSA records counts as a failure")
+    visits_hosts_without_tlsa_answer: bool = _flaw(
+        "DANE-10-01", "a host whose TLSA look-up failed is connected to all the same"
+    )
+    uses_insecure_tlsa: bool = _flaw("TLSA-4.1-03", "TLSA records that nobody has signed count")
+    goes_to_the_domain_without_mx_answer: bool = _flaw(
+        "DANE-2.1.2-01", "if the MX look-up fails, mail goes to the domain's own address"
+    )
+    prefers_hosts_with_tlsa: bool = _flaw("DANE-2.2.1-02", "a host with TLSA records is tried before better ones")
+
+    # DANE: which records count
+    counts_unknown_parameters: bool = _flaw("TLSA-4.1-04", "a TLSA record of an unknown matching type counts")
+    counts_cut_digests: bool = _flaw("TLSA-4.1-05", "a TLSA record with half a digest counts")
+    gives_up_dane_for_one_unusable_record: bool = _flaw(
+        "DANE-2.2-02", "one TLSA record that cannot be used takes all others with it"
+    )
+    counts_weak_digests: bool = _flaw("OPS-9-01", "a SHA-256 record counts beside one with SHA-512")
+
+    # DANE: sessions
+    sends_clear_under_dane: bool = _flaw("DANE-2.2-01", "without STARTTLS mail goes out in clear in spite of DANE")
+    sends_clear_if_no_record_is_usable: bool = _flaw(
+        "OPS-10.3-01", "if no TLSA record can be used, mail goes out in clear where there is no TLS"
+    )
+    demands_valid_certificate_if_no_record_is_usable: bool = _flaw(
+        "DANE-2.2-04", "if no TLSA record can be used, the certificate has to be a valid one"
+    )
+    holds_if_no_record_is_usable: bool = _flaw(
+        "OPS-10.3-02", "if no TLSA record can be used, mail is held, though TLS is to be had"
+    )
+    says_envelope_in_clear_under_dane: bool = _flaw(
+        "DANE-2.2.3-05", "the envelope is said in clear before the missing STARTTLS counts under DANE"
+    )
+    takes_valid_certificate_for_match: bool = _flaw(
+        "DANE-3.2-01", "a certificate that is valid without DANE counts, though it matches no TLSA record"
+    )
+    delivers_in_spite_of_mismatch: bool = _flaw("DANE-3.2-02", "mail is delivered though no TLSA record matches")
+    accepts_mismatch_on_retry: bool = _flaw(
+        "DANE-9.1-01", "the attempt after a mismatch of DANE accepts any certificate"
+    )
+    returns_mail_on_mismatch: bool = _flaw("DANE-2.2-03", "mail is returned at once if no TLSA record matches")
+    tries_no_other_host_under_dane: bool = _flaw("DANE-2.2-03", "when an MX host fails DANE, the next one is not tried")
+    checks_names_under_dane_ee: bool = _flaw("DANE-3.1.1-01", "DANE-EE wants the host's name in the certificate")
+    checks_dates_under_dane_ee: bool = _flaw("DANE-3.1.1-02", "DANE-EE wants a certificate that has not expired")
+    skips_names_under_dane_ta: bool = _flaw("DANE-3.2.2-01", "DANE-TA accepts a certificate for any name")
+    skips_dates_under_dane_ta: bool = _flaw("PKIX-6.1.3-01", "DANE-TA accepts a certificate that has expired")
+    knows_base_domain_alone: bool = _flaw("DANE-3.2.2-03", "DANE-TA refuses a certificate for the recipient's domain")
+    refuses_common_name_under_dane: bool = _flaw(
+        "DANE-3.2.3-01", "DANE-TA refuses a certificate that has its name in the subject alone"
+    )
+    refuses_wildcards_under_dane: bool = _flaw("DANE-3.2.3-02", "DANE-TA refuses wildcard certificates")
+    wants_anchor_in_handshake: bool = _flaw(
+        "OPS-5.2.2-01", "DANE-TA refuses a host that does not send the anchor, although DNS holds it whole"
+    )
+    sends_no_server_name_under_dane: bool = _flaw("DANE-8.1-01", "the client hello under DANE names no server (no SNI)")
+    lets_policy_override_dane: bool = _flaw("STS-2-01", "an MTA-STS policy that is met makes up for a failure of DANE")
+
     # Several hosts, retries, the queue
     no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")
     tries_first_host_only: bool = _flaw("SMTP-5.1-06", "if an MX host cannot be reached, the next one is not tried")

@@ -256,9 +256,11 @@ def _moment(seconds: int) -> str:
 
 
 def _policy(domain: str, policy: AppliedPolicy, counts: PolicyCounts) -> dict[str, object]:
-    described: dict[str, object] = {"policy-type": policy.type, "policy-domain": domain}
+    described: dict[str, object] = {"policy-type": policy.type, "policy-domain": policy.domain or domain}
     if policy.type == "sts":
         described |= {"policy-string": list(policy.lines), "mx-host": list(policy.mx)}
+    if policy.type == "tlsa":
+        described |= {"policy-string": list(policy.lines)}
     block: dict[str, object] = {
         "policy": described,
         "summary": {

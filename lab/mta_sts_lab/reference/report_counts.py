@@ -26,11 +26,15 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class AppliedPolicy:
-    """The policy block of a report (RFC 8460, section 4.4). `type` is sts or no-policy-found."""
+    """The policy block of a report (RFC 8460, section 4.4). `type` is sts, tlsa or no-policy-found.
+
+    `domain` is the TLSA base domain of a DANE policy; the others are about the recipient's domain.
+    """
 
     type: str
     lines: tuple[str, ...] = ()
     mx: tuple[str, ...] = ()
+    domain: str = ""
 
 
 #: No policy was found for the domain.
@@ -187,6 +191,10 @@ class SessionTally:
 
     def __post_init__(self) -> None:
         self._sessions = 0
+
+    def under(self, policy: AppliedPolicy) -> SessionTally:
+        """Return a tally of the same delivery for sessions under another policy."""
+        return SessionTally(self.counts, self.domain, policy, self.flaws)
 
     def succeeded(self) -> None:
         """Note a session in which TLS was as the policy wants it."""

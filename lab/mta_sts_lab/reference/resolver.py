@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import dns.asyncquery
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
@@ -24,12 +25,18 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.TLSA
 import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
+import dns.rdtypes.tlsabase
 
 from mta_sts_lab.world.network import Network, UnsafeAddress
 
 T = TypeVar("T")
+
+# dnspython refuses the whole answer for one TLSA record whose digest is too short. RFC 6698, section 4.1 sets aside
+# that record alone, and it has to be read for that.
+dns.rdtypes.tlsabase.TLSABase._cert_length_by_mtype = {}
 
 #: Aliases of aliases. Deeper chains were never seen to be meant.
 LONGEST_ALIAS_CHAIN = 8
@@ -42,26 +49,35 @@ NO_ADDRESS = "has no address"
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """There are records."""
+    """There are records. `secure` says that the resolver has validated them (the AD bit)."""
 
     values: tuple[T, ...]
+    secure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NoSuchName:
     """The name does not exist (NXDOMAIN)."""
 
+    secure: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class NoData:
     """The name exists and has no record of this type."""
 
+    secure: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class LookupFailure:
-    """It is not known whether there are records: no answer, an error, or an answer that makes no sense."""
+    """It is not known whether there are records: no answer, an error, or an answer that makes no sense.
+
+    `indeterminate` says that the resolver could not find out whether the answer ought to be signed (RFC 8914, 4.6).
+    """
 
     reason: str
+    indeterminate: bool = False
 
 
 Answer = Found[T] | NoSuchName | NoData | LookupFailure
@@ -73,6 +89,20 @@ class MxRecord:
 
     preference: int
     host: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsaRecord:
+    """One TLSA record (RFC 6698, section 2.1)."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+    def __str__(self) -> str:
+        """Return the presentation form."""
+        return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
 
 
 def ascii_domain(domain: str) -> str:
@@ -117,6 +147,16 @@ class Resolver:
         """Look up IPv4 addresses: the lab's block has no others."""
         return await self._ask(name, "A", lambda data: data.address if isinstance(data, dns.rdtypes.IN.A.A) else None)
 
+    async def tlsa(self, name: str, *, follow: bool = True) -> Answer[TlsaRecord]:
+        """Look up TLSA records."""
+
+        def read(data: dns.rdata.Rdata) -> TlsaRecord | None:
+            if not isinstance(data, dns.rdtypes.ANY.TLSA.TLSA):
+                return None
+            return TlsaRecord(data.usage, data.selector, data.mtype, data.cert)
+
+        return await self._ask(name, "TLSA", read, follow=follow)
+
     async def _ask(
         self, name: str, type_name: str, read: Callable[[dns.rdata.Rdata], T | None], *, follow: bool = True
     ) -> Answer[T]:
@@ -124,25 +164,28 @@ class Resolver:
             asked = dns.name.from_text(name)
         except (dns.exception.DNSException, UnicodeError):
             return NoSuchName()
+        secure = True
         for _ in range(LONGEST_ALIAS_CHAIN):
             response = await self._exchange(asked, type_name)
             if isinstance(response, LookupFailure):
                 return response
+            secure = secure and bool(response.flags & dns.flags.AD)
             owner, records = _follow(response, asked, dns.rdatatype.from_text(type_name))
             values = tuple(value for record in records if (value := read(record)) is not None)
             if owner != asked and not follow:
-                return NoData()
+                return NoData(secure)
             if values:
-                return Found(values)
+                return Found(values, secure)
             if response.rcode() == dns.rcode.NXDOMAIN:
-                return NoSuchName()
+                return NoSuchName(secure)
             if owner == asked:
-                return NoData()
+                return NoData(secure)
             asked = owner
         return LookupFailure(f"{name}: the chain of aliases has no end")
 
     async def _exchange(self, name: dns.name.Name, type_name: str) -> dns.message.Message | LookupFailure:
         query = dns.message.make_query(name, type_name, use_edns=0, payload=1232)
+        query.flags |= dns.flags.AD  # "tell me whether you have validated it" (RFC 6840, section 5.7)
         what = f"{type_name} {name.to_text(omit_final_dot=True)}"
         failure = LookupFailure(f"{what}: no answer")
         for _ in range(TRIES):
@@ -155,7 +198,7 @@ class Resolver:
             else:
                 if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                     return response
-                return LookupFailure(f"{what}: {dns.rcode.to_text(response.rcode())}")
+                return LookupFailure(f"{what}: {dns.rcode.to_text(response.rcode())}", _indeterminate(response))
         return failure
 
     async def _over_wire(self, query: dns.message.Message) -> dns.message.Message:
@@ -167,6 +210,11 @@ class Resolver:
             return response
         host, port = self.network.where(self.server, 53, "tcp")
         return await dns.asyncquery.tcp(query, host, timeout=self.seconds, port=port)
+
+
+def _indeterminate(response: dns.message.Message) -> bool:
+    codes = [one.code for one in response.options if isinstance(one, dns.edns.EDEOption)]
+    return dns.edns.EDECode.DNSSEC_INDETERMINATE in codes
 
 
 def _follow(
@@ -189,9 +237,18 @@ def _follow(
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The MX hosts of a domain, in the order in which they are tried."""
+    """The MX hosts of a domain, in the order in which they are tried. `secure` says that DNSSEC vouches for them."""
 
     hosts: tuple[str, ...]
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The addresses of an MX host."""
+
+    values: tuple[str, ...]
+    secure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,21 +281,22 @@ def literal_address(domain: str) -> str | None:
         return None
 
 
-async def find_route(resolver: Resolver, domain: str) -> Route | NoRoute:
-    """Look up the MX hosts of a domain."""
+async def find_route(resolver: Resolver, domain: str, *, guesses: bool = False) -> Route | NoRoute:
+    """Look up the MX hosts of a domain. Who `guesses` (a flaw) takes the domain for its host if that fails."""
     if literal_address(domain) is not None:
         return Route((domain,))
-    return _route(domain, await resolver.mx(domain))
+    answer = await resolver.mx(domain)
+    return Route((domain,)) if guesses and isinstance(answer, LookupFailure) else _route(domain, answer)
 
 
-async def find_addresses(resolver: Resolver, host: str) -> tuple[str, ...] | str:
+async def find_addresses(resolver: Resolver, host: str) -> Addresses | str:
     """Return the addresses of an MX host, or in words why there are none."""
     literal = literal_address(host)
     if literal is not None:
-        return (literal,)
+        return Addresses((literal,))
     answer = await resolver.addresses(host)
     if isinstance(answer, Found):
-        return answer.values
+        return Addresses(answer.values, answer.secure)
     return f"{host}: {answer.reason if isinstance(answer, LookupFailure) else NO_ADDRESS}"
 
 
@@ -248,9 +306,10 @@ def _route(domain: str, answer: Answer[MxRecord]) -> Route | NoRoute:
     if isinstance(answer, NoSuchName):
         return NoRoute(f"{domain} does not exist", permanent=True, status="5.1.2")
     if not isinstance(answer, Found):
-        return Route((domain,))
+        return Route((domain,), answer.secure)
     records = [record for record in answer.values if record.host]
     if not records:
         return NoRoute(f"{domain} takes no mail (RFC 7505)", permanent=True, status="5.1.10")
     random.shuffle(records)
-    return Route(tuple(record.host for record in sorted(records, key=lambda record: record.preference)))
+    hosts = tuple(record.host for record in sorted(records, key=lambda record: record.preference))
+    return Route(hosts, answer.secure)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
+from mta_sts_lab.reference.dane_delivery import Dane
 from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.discovery import Discovery, PolicyCache
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
@@ -158,7 +159,8 @@ class ReferenceSender:
         counts = ReportCounts(self.directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)
         records = ReportRecords(resolver, flaws)
         sessions = Sessions(settings, network, self._contexts, flaws)
-        delivery = Delivery(resolver, discovery, sessions, counts, records, flaws, self.log)
+        dane = Dane(resolver, flaws)
+        delivery = Delivery(resolver, discovery, sessions, counts, records, dane, flaws, self.log)
         spool = Spool(self.directory / "spool", self.log)
         queue = Queue(spool, delivery.deliver, self.clock, settings, flaws, self.log, self._failed)
         report_sender = ReportSender(reporting, delivery, self.signer, self.clock, settings.hostname, flaws)

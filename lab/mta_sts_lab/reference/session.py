@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from mta_sts_lab.reference.tls import (
     EXPIRED,
     SELF_SIGNED,
     WRONG_NAME,
+    Problem,
     TlsContexts,
     covers,
     expired,
@@ -22,6 +24,9 @@ from mta_sts_lab.reference.tls import (
     self_signed,
 )
 from mta_sts_lab.world.network import Network, UnsafeAddress
+
+#: Takes the certificates that a host shows and returns what is wrong with them.
+ChainCheck = Callable[[list[bytes]], Problem | None]
 
 
 class Unreachable(Exception):
@@ -130,6 +135,36 @@ class Sessions:
             self._leave(client)
         return await self.clear(envelope, to, weakness)
 
+    async def under_dane(self, envelope: Envelope, to: Destination, check: ChainCheck | None) -> Accepted:
+        """Deliver inside TLS if the chain passes the check, or raise `Unprotected` before the envelope is said.
+
+        Without a check any certificate will do, but not without TLS.
+        """
+        client = await self._open(to)
+        try:
+            await self._handshake(client, to, self.contexts.unverified, self.contexts.dane_server_name(to.host))
+            problem = check(client.channel.peer_chain()) if check is not None else None
+            if problem is not None:
+                ours = client.channel.local_address
+                raise Unprotected(_result_type(problem.code), problem.text, ours, verify_code=problem.code)
+            await self._hello_again(client, to)
+            return await self._hand_over(client, envelope)
+        finally:
+            self._leave(client)
+
+    async def say_envelope_in_clear(self, envelope: Envelope, to: Destination) -> None:
+        """Flaw: say the envelope in clear, and take it back."""
+        client = await self._open(to)
+        try:
+            await self._leak(client, envelope)
+        finally:
+            self._leave(client)
+
+    async def visit(self, to: Destination) -> None:
+        """Flaw: connect to a host that gets nothing."""
+        with contextlib.suppress(Unreachable):
+            self._leave(await self._open(to))
+
     async def clear(self, envelope: Envelope, to: Destination, weakness: Unprotected | None = None) -> Accepted:
         """Deliver in clear text on a new connection."""
         client = await self._open(to)
@@ -191,7 +226,8 @@ class Sessions:
 
     async def _secure(self, client: SmtpClient, to: Destination) -> None:
         """Bring up TLS with a certificate that is valid for the host."""
-        await self._handshake(client, to, verified=True)
+        name = self.contexts.server_name(to.host, to.domain)
+        await self._handshake(client, to, self.contexts.verified, name)
         problem = self.contexts.problem(client.channel.peer_certificate(), to.host, to.domain)
         if problem is not None:
             raise Unprotected(
@@ -201,15 +237,15 @@ class Sessions:
 
     async def _encrypt(self, client: SmtpClient, to: Destination) -> None:
         """Bring up TLS with any certificate."""
-        await self._handshake(client, to, verified=False)
+        name = self.contexts.server_name(to.host, to.domain)
+        await self._handshake(client, to, self.contexts.opportunistic, name)
         await self._hello_again(client, to)
 
-    async def _handshake(self, client: SmtpClient, to: Destination, *, verified: bool) -> None:
+    async def _handshake(self, client: SmtpClient, to: Destination, context: ssl.SSLContext, name: str | None) -> None:
         ours = client.channel.local_address
         if not client.offers_starttls:
             raise Unprotected("starttls-not-supported", "STARTTLS is not offered", ours)
-        context = self.contexts.verified if verified else self.contexts.opportunistic
-        name, keep_early = self.contexts.server_name(to.host, to.domain), self.flaws.takes_bytes_before_tls
+        keep_early = self.flaws.takes_bytes_before_tls
         try:
             if self.flaws.writes_starttls_argument:
                 await client.ask_in_vain(f"STARTTLS {to.host}")

@@ -16,7 +16,7 @@ from mta_sts_lab.targets.contract import Held, TargetError
 from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.world.network import Network
 
-CAPABILITIES = ("mta-sts", "tls-rpt")
+CAPABILITIES = ("mta-sts", "tls-rpt", "dane")
 
 SIGNALS = ("TERM", "KILL")
 

@@ -74,7 +74,10 @@ class Problem:
 
 @dataclass(eq=False, repr=False)
 class TlsContexts:
-    """The contexts of one sender: `verified` and `opportunistic` towards MX hosts, `https` towards policy hosts."""
+    """The contexts of one sender: `https` towards policy hosts, the others towards MX hosts.
+
+    `unverified` is for DANE: the version is right, and whoever uses it looks at the certificates.
+    """
 
     ca_pem: str
     flaws: Flaws
@@ -82,6 +85,9 @@ class TlsContexts:
     def __post_init__(self) -> None:
         self.verified = self._for_verified()
         self.opportunistic = unverified_context()
+        self.unverified = self.verifying()
+        self.unverified.check_hostname = False
+        self.unverified.verify_mode = ssl.CERT_NONE
         self.https = self._for_policy_hosts()
 
     def server_name(self, host: str, domain: str = "") -> str | None:
@@ -89,6 +95,10 @@ class TlsContexts:
         if self.flaws.names_domain_as_server and domain:
             return domain
         return None if self.flaws.sends_no_server_name else host
+
+    def dane_server_name(self, base_domain: str) -> str | None:
+        """The name for the client hello under DANE: the TLSA base domain (RFC 7672, section 8.1)."""
+        return None if self.flaws.sends_no_server_name_under_dane else base_domain
 
     def problem(self, der: bytes, host: str, domain: str = "") -> Problem | None:
         """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws."""

@@ -31,6 +31,10 @@ _SMALLEST_DATAGRAM = 512
 _LARGEST_DATAGRAM = 4096
 _LARGEST_MESSAGE = 65535
 
+#: The EDNS option that says why a look-up failed, and its codes (RFC 8914, section 4).
+_EXTENDED_ERROR_OPTION = 15
+_EXTENDED_ERRORS = {"indeterminate": 5, "bogus": 6}
+
 _HEADER = struct.Struct("!HHHHHH")
 _IS_RESPONSE = 0x8000
 
@@ -217,7 +221,7 @@ def _question_of(query: dnslib.DNSRecord) -> Question:
 
 def _pack(query: dnslib.DNSRecord, question: Question, answer: Answer, zone: Zone, transport: str) -> bytes:
     """Put an answer on the wire, or as much of it as says "ask again by TCP" (RFC 2181, section 9)."""
-    reply = _blank_reply(query, answer.rcode)
+    reply = _blank_reply(query, answer.rcode, _EXTENDED_ERRORS.get(answer.security))
     reply.header.ad = int(answer.security == "secure" and answer.rcode in ("NOERROR", "NXDOMAIN") and _wants_ad(query))
     for record in answer.records:
         reply.add_answer(_resource(record, question, query.q.qname))
@@ -236,15 +240,20 @@ def _says_something(answer: Answer, question: Question) -> bool:
     return any(record.type == question.type for record in answer.records)
 
 
-def _blank_reply(query: dnslib.DNSRecord, rcode: str) -> dnslib.DNSRecord:
+def _blank_reply(query: dnslib.DNSRecord, rcode: str, extended_error: int | None = None) -> dnslib.DNSRecord:
     """Return a reply without records. The question is the client's own, with its spelling (the "0x20" trick)."""
     header = dnslib.DNSHeader(id=query.header.id, qr=1, aa=1, rd=query.header.rd, ra=1)
     header.rcode = getattr(dnslib.RCODE, rcode)
     reply = dnslib.DNSRecord(header, q=query.q)
     edns = _edns_of(query)
     if edns is not None:
-        reply.add_ar(dnslib.EDNS0(flags="do" if edns.edns_do else "", udp_len=_LARGEST_DATAGRAM))
+        told = [] if extended_error is None or rcode != "SERVFAIL" else [_extended(extended_error)]
+        reply.add_ar(dnslib.EDNS0(flags="do" if edns.edns_do else "", udp_len=_LARGEST_DATAGRAM, opts=told))
     return reply
+
+
+def _extended(code: int) -> dnslib.EDNSOption:
+    return dnslib.EDNSOption(_EXTENDED_ERROR_OPTION, struct.pack("!H", code))
 
 
 def _edns_of(query: dnslib.DNSRecord) -> dnslib.RR | None:

@@ -134,6 +134,8 @@ class Authority:
             name = wrong_name
         elif variant == "wildcard":
             name = "*." + host_name.partition(".")[2]
+        elif variant == "for-domain":
+            name = host_name.partition(".")[2]
         elif variant == "untrusted":
             issuer = self._untrusted
         elif variant == "missing-intermediate":

@@ -31,6 +31,7 @@ from mta_sts_lab.judge.facts import CaseFacts, not_killed
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
+from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute
 
 #: Attacks on the fetch of a policy. They cannot take effect where no policy is published.
@@ -223,7 +224,12 @@ def defect_met(view: CaseView, step: Step) -> Iterator[Judgement]:
         return
     shown = {fact.certificate for _, fact in view.facts.of_kind(TlsEstablished, step.name)}
     shown |= {fact.certificate for _, fact in view.facts.of_kind(TlsFailed, step.name)}
-    offering = [host for host in step.world.mx if host.reachable and host.starttls]
+    demands = {one.host: one for one in dane_demands(step.world, view.facts.domain)} if view.case.has_dane else {}
+    offering = [
+        host
+        for host in step.world.mx
+        if host.reachable and host.starttls and not _fine_by_dane(demands.get(absolute(host.name, view.facts.domain)))
+    ]
     wanted = {host.certificate for host in offering} - set(CERTIFICATES_THAT_VERIFY)
     if wanted and not wanted & shown:
         what = f"no host showed a certificate of the kind {' or '.join(sorted(wanted))} in this step"
@@ -235,6 +241,11 @@ def defect_met(view: CaseView, step: Step) -> Iterator[Judgement]:
     if without and not without & met:
         what = "the target spoke to no host without STARTTLS in this step"
         yield inconclusive("defect-not-met", what, step.name)
+
+
+def _fine_by_dane(demand: DaneDemand | None) -> bool:
+    """Whether the certificate of a host is no defect, or nobody should come to see it."""
+    return demand is not None and (demand.lookup_failed or demand.certificates != ())
 
 
 @check(scope=Scope.STEP)

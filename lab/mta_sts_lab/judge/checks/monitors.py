@@ -19,7 +19,7 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import LEAKS, LOST, leak_of
 from mta_sts_lab.judge.facts import MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
-from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
+from mta_sts_lab.judge.protection import OF_DANE
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.wrong_sessions import Wrong, WrongSession, wrong_session
 from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
@@ -40,7 +40,7 @@ _CUTS_OFF = (HAND_OVER.name, ATTACK_SESSION.name)
 _ENVELOPE = ("MAIL", "RCPT", "DATA", "BDAT")
 
 
-@check(scope=Scope.EVERY_STEP, obligations=(READ_IN_CLEAR, READ_INSIDE_TLS))
+@check(scope=Scope.EVERY_STEP, obligations=(READ_IN_CLEAR, READ_INSIDE_TLS, *OF_DANE))
 def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Where clear text is forbidden, no outsider may see a message's token, on any leg of the target's."""
     for secured, obligation in ((False, READ_IN_CLEAR), (True, READ_INSIDE_TLS)):
@@ -53,8 +53,13 @@ def no_message_read(view: CaseView, step: Step) -> Iterator[Judgement]:
             if readings:
                 reason, where = _how_read(view, readings[0])
                 observed = f"the message was read {where}"
+                row = view.leak_breaks(step, view.session_breaks(_session_of(readings[0]), secured, obligation))
                 found = view.broken(obligation, reason, step.name, expected, observed, readings, Harm.READ)
-                yield replace(found, obligation=view.leak_breaks(step, obligation))
+                yield replace(found, obligation=row)
+
+
+def _session_of(reading: Event) -> str:
+    return reading.fact.session if isinstance(reading.fact, TokenRead) else ""
 
 
 def _how_read(view: CaseView, reading: Event) -> tuple[str, str]:
@@ -71,7 +76,7 @@ def _reading_is_a_breach(view: CaseView, reading: Event) -> bool:
     return isinstance(fact, TokenRead) and view.facts.breach_in(fact.session, fact.secured) is not None
 
 
-@check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR,))
+@check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR, *OF_DANE))
 def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Under enforce no MAIL, RCPT or DATA outside TLS: the policy protects sender and recipients, too."""
     reports, forbidden = view.facts.carried_reports(), view.forbids_clear(step)
@@ -84,7 +89,8 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     if said:
         expected, observed = "no MAIL, RCPT or DATA outside TLS", f'"{said[0][1].line}" in clear'
         events = [event for event, _ in said]
-        yield view.broken(ENVELOPE_IN_CLEAR, "envelope-in-clear", step.name, expected, observed, events, Harm.READ)
+        row = view.session_breaks(said[0][1].session, False, ENVELOPE_IN_CLEAR)
+        yield view.broken(row, "envelope-in-clear", step.name, expected, observed, events, Harm.READ)
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_UNAUTHENTICATED,))
@@ -101,10 +107,11 @@ _ENVELOPE_EXPECTED = {
     Wrong.HOST: "no MAIL or RCPT to a host that the policy in force does not list",
     Wrong.VERSION: "QUIT or close directly after a handshake with a TLS version that must not be used",
     Wrong.CERTIFICATE: "QUIT or close directly after a handshake that does not authenticate the host",
+    Wrong.LOOK_UP: "no MAIL or RCPT to a host about which a DNS look-up failed",
 }
 
 
-@check(scope=Scope.EVERY_STEP, obligations=(READ_INSIDE_TLS, UNLISTED_HOST))
+@check(scope=Scope.EVERY_STEP, obligations=(READ_INSIDE_TLS, UNLISTED_HOST, *OF_DANE))
 def no_message_to_wrong_host(view: CaseView, step: Step) -> Iterator[Judgement]:
     """No message content goes to a host that the handshake did not authenticate, or that the policy does not list."""
     for found, said in _envelopes_to_wrong_hosts(view, step):
@@ -117,7 +124,8 @@ def no_message_to_wrong_host(view: CaseView, step: Step) -> Iterator[Judgement]:
         if content:
             unlisted = found.wrong is Wrong.HOST
             reason = "message-sent-to-an-unlisted-host" if unlisted else f"message-sent-{found.wrong}"
-            obligation = view.leak_breaks(step, UNLISTED_HOST if unlisted else READ_INSIDE_TLS)
+            row = UNLISTED_HOST if unlisted else READ_INSIDE_TLS
+            obligation = view.leak_breaks(step, view.session_breaks(said[0][1].session, True, row))
             observed = f"DATA was sent, and answered with 354, {found.words}"
             expected = _MESSAGE_EXPECTED[found.wrong]
             yield view.broken(obligation, reason, step.name, expected, observed, content, Harm.READ)
@@ -127,6 +135,7 @@ _MESSAGE_EXPECTED = {
     Wrong.HOST: "no message content to a host that the policy in force does not list",
     Wrong.VERSION: "no message content inside a TLS version that must not be used",
     Wrong.CERTIFICATE: "no message content in a session that does not authenticate the host",
+    Wrong.LOOK_UP: "no message content to a host about which a DNS look-up failed",
 }
 
 
@@ -135,7 +144,8 @@ def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> list[tuple[WrongSes
     reports, forbidden = view.facts.carried_reports(), view.forbids_clear(step)
     found: dict[Wrong, tuple[WrongSession, list[tuple[Event, SmtpSaid]]]] = {}
     for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT")):
-        authenticated = view.facts.certificate_of(fact.session) in CERTIFICATES_THAT_VERIFY
+        certificate, leg = view.facts.certificate_of(fact.session), view.facts.session(fact.session)
+        authenticated = view.facts.authenticates(fact.session, leg.host, certificate)
         wrong = (forbidden and not authenticated) or view.facts.breach_in(fact.session, secured=True)
         if wrong and fact.session not in reports:
             what = wrong_session(view.facts, fact.session)
@@ -247,7 +257,7 @@ def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Judgement:
 
 def arrives_less_protected(view: CaseView, message: MessageFacts, arrived: Event, copy: MessageAccepted) -> bool:
     """Whether a held message arrived less protected than the step in which it did so allows."""
-    if view.case.mode is not Mode.ENFORCE or message.kind_of(copy) is Outcome.DELIVERED_AUTHENTICATED:
+    if not view.is_protected or message.kind_of(copy) is Outcome.DELIVERED_AUTHENTICATED:
         return False
     step = next((step for step in view.case.steps if step.name == arrived.step), None)
     return step is None or view.forbids_clear(step)

@@ -14,7 +14,7 @@ from mta_sts_lab.judge.policies_in_force import fetched_policies
 from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
 from mta_sts_lab.judge.protection import HOST_NOT_LISTED
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
-from mta_sts_lab.judge.why_held import why_held
+from mta_sts_lab.judge.why_held import LOOKUP_FAILED, why_held
 from mta_sts_lab.judge.wrong_sessions import wrong_session
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, PolicyRequests, Step
 
@@ -157,8 +157,9 @@ def _said_by_the_target(message: MessageFacts) -> str:
 
 def leak_of(message: MessageFacts, outcome: Outcome) -> str:
     """Return what a message that was let out against an enforced policy breaks."""
-    breaches = (message.breach_of(copy) for _, copy in message.copies())
-    return next((one.obligation for one in breaches if one and one.reason == HOST_NOT_LISTED), LEAKS[outcome])
+    breaches = [breach for _, copy in message.copies() if (breach := message.breach_of(copy))]
+    found = sorted(breaches, key=lambda one: one.reason != HOST_NOT_LISTED)
+    return found[0].obligation if found else LEAKS[outcome]
 
 
 def _how_unprotected(message: MessageFacts) -> str:
@@ -187,17 +188,17 @@ def _broken(
 ) -> Judgement:
     """Return the finding that an outcome is not what is demanded."""
     outcome = message.outcome()
-    if not obligation and view.case.mode is Mode.ENFORCE and outcome in LEAKS:
+    if not obligation and view.is_protected and outcome in LEAKS:
         obligation = view.leak_breaks(step, leak_of(message, outcome))
     obligation = obligation or expect.obligation
     grade = grade or view.grade_of(obligation, expect if obligation == expect.obligation else None)
-    harm = Harm.KEPT_BACK if not outcome.delivered else Harm.LET_OUT if view.case.mode is Mode.ENFORCE else Harm.NONE
+    harm = Harm.KEPT_BACK if not outcome.delivered else Harm.LET_OUT if view.is_protected else Harm.NONE
     return _judged(step, grade, reason, expect, message, obligation, harm)
 
 
 def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Iterator[Judgement]:
     outcome = message.outcome()
-    if outcome.delivered and view.case.mode is not Mode.ABSENT:
+    if outcome.delivered and view.case.mode.has_policy:
         missing = _policy_contact_missing(view, expect)
         if missing and outcome is not Outcome.DELIVERED_AUTHENTICATED and "deferred" in expect.outcome:
             # Delivery is let pass for a target that had lost what it knew; this one never set out to know.
@@ -303,6 +304,9 @@ def _held_for_the_right_reason(view: CaseView, step: Step, expect: Expectation, 
             return inconclusive("held-without-policy", observed, step.name)
         # A sender without MTA-STS: the mail is safe this time, and the policy had no part in it.
         grade, reason = Grade.INFO, "held-for-another-reason"
+    if view.case.mode is Mode.DANE and not view.facts.tlsa_asked() and not why.startswith(LOOKUP_FAILED):
+        observed = "the target held the message but had never looked up a TLSA record of this domain"
+        return inconclusive("held-without-tlsa", observed, step.name)
     if not why:
         return _no_reason_on_record(step)
     if grade is Grade.PASS and expect.obligation in CACHE_KEPT and (again := _fetched_again(view, message)):

@@ -18,7 +18,10 @@ from mta_sts_lab.model import Grade, Harm, Judgement, Outcome, Step
 #: The reason of what cannot be proved because the lab itself was not in order. Such a case is worth another try.
 LAB_UNHEALTHY = "lab-not-in-order"
 
-#: What the lab answers to no question about a case unless an attack wants it to.
+#: Of such answers a validating resolver gives nothing but SERVFAIL.
+_FAILS_VALIDATION = ("bogus", "indeterminate")
+
+#: What the lab answers to no other question about a case unless an attack wants it to.
 _NEVER_HONEST = ("SERVFAIL", "TIMEOUT")
 
 
@@ -77,7 +80,7 @@ def _lab_unhealthy(view: CaseView) -> Doubt | None:
         if event.at - fact.seconds <= last and (fact.lasting or event.at >= began):
             found.append((event, fact.observed))
     for event, answer in view.facts.of_kind(DnsAnswered):
-        if answer.rcode in _NEVER_HONEST and not answer.tampered_by:
+        if answer.rcode in _NEVER_HONEST and not answer.tampered_by and answer.security not in _FAILS_VALIDATION:
             found.append((event, f"the lab answered {answer.name} {answer.type} with {answer.rcode}, and no attack"))
     if not found:
         return None

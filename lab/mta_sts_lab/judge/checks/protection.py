@@ -10,11 +10,15 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.monitors import arrives_less_protected
 from mta_sts_lab.judge.checks.outcome import is_admitted
 from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.judge.protection import OF_DANE
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Step
 
 
-@check(scope=Scope.EVERY_STEP, obligations=("STS-4-01", "STS-5-02", "STS-5-03"))
+@check(
+    scope=Scope.EVERY_STEP,
+    obligations=("STS-4-01", "STS-5-02", "STS-5-03", *OF_DANE),
+)
 def delivery_allowed_by_protection(view: CaseView, step: Step) -> Iterator[Judgement]:
     """No copy goes where the policy in force forbids it, also where the scenario only asks for delivery.
 

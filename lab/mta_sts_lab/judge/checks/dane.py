@@ -1,0 +1,140 @@
+"""How a sender that does DANE looks for TLSA records, and what it says in the handshake (RFC 7672)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event
+from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.model import Judgement, Mode, MxHost, Step
+from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
+from mta_sts_lab.rfc.domain_names import absolute, canonical, is_within
+from mta_sts_lab.rfc.tlsa import tlsa_name
+
+LOOKED_UP = "DANE-2.1.2-03"
+RIGHT_NAME = "DANE-2.2.3-01"
+ADDRESSES_FIRST = "DANE-2.2.2-01"
+NOT_OF_INSECURE_HOSTS = "DANE-2.2.2-02"
+SERVER_NAME = "DANE-8.1-01"
+LEFT_ALONE = "DANE-10-01"
+BY_PREFERENCE = "DANE-2.2.1-01"
+TLSA_NO_PREFERENCE = "DANE-2.2.1-02"
+
+
+@check(scope=Scope.STEP, obligations=(LOOKED_UP, RIGHT_NAME))
+def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Whoever connects to a host that DNSSEC vouches for has looked up its TLSA records, at their own name."""
+    if not _is_judged(view):
+        return
+    asked = {canonical(fact.name) for _, fact in view.facts.tlsa_asked(step.name)}
+    for demand in dane_demands(step.world, view.facts.domain):
+        met = [event for event, _ in _connections(view, step, demand.host)]
+        if demand.lookup_failed or not met or tlsa_name(demand.host) in asked:
+            continue
+        elsewhere = sorted(one for one in asked if is_within(one, demand.host))
+        row = RIGHT_NAME if elsewhere else LOOKED_UP
+        reason = "tlsa-asked-at-another-name" if elsewhere else "tlsa-not-looked-up"
+        observed = f"TLSA queries for {', '.join(elsewhere)}" if elsewhere else "no TLSA query"
+        expected = f"a TLSA query for {tlsa_name(demand.host)}"
+        yield view.broken(row, reason, step.name, expected, observed, met)
+
+
+@check(scope=Scope.STEP, obligations=(ADDRESSES_FIRST, NOT_OF_INSECURE_HOSTS))
+def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Addresses are looked up first, and TLSA records only where those are secure (section 2.2.2)."""
+    if not _is_judged(view):
+        return
+    asked = view.facts.tlsa_asked(step.name)
+    for mx in step.world.mx:
+        host = absolute(mx.name, view.facts.domain)
+        own = [event for event, fact in asked if canonical(fact.name) == tlsa_name(host)]
+        if not own:
+            continue
+        if _state(mx, step) == "insecure" and (step.world.dns.mx_security or step.world.dns.security) == "secure":
+            expected, observed = f"no TLSA query: the addresses of {host} are insecure", "a TLSA query"
+            yield view.broken(NOT_OF_INSECURE_HOSTS, "tlsa-of-insecure-host", step.name, expected, observed, own)
+        elif (first := _first_address_answer(view, step, host)) and first.number > own[0].number:
+            expected, observed = f"the addresses of {host} first", "its TLSA records were asked for before"
+            yield view.broken(ADDRESSES_FIRST, "tlsa-before-addresses", step.name, expected, observed, own)
+
+
+@check(scope=Scope.STEP, obligations=(SERVER_NAME,))
+def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """The client hello to a host with usable TLSA records names the TLSA base domain (section 8.1)."""
+    if not _is_judged(view):
+        return
+    for demand in dane_demands(step.world, view.facts.domain):
+        if demand.lookup_failed or demand.certificates is None:
+            continue
+        sessions = {fact.session for _, fact in _connections(view, step, demand.host)}
+        hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]
+        other = [(event, fact) for event, fact in hellos if canonical(fact.sni) != demand.host]
+        if other:
+            observed = f"the server name {other[0][1].sni!r}" if other[0][1].sni else "no server name"
+            events = [event for event, _ in other]
+            expected = f"the server name {demand.host}"
+            yield view.broken(SERVER_NAME, "not-the-base-domain", step.name, expected, observed, events)
+
+
+@check(scope=Scope.STEP, obligations=(LEFT_ALONE,))
+def unreachable_host_left_alone(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """No connection is made to a host about which a look-up failed (section 10)."""
+    if not _is_judged(view):
+        return
+    for demand in _failed(step, view.facts.domain):
+        met = [event for event, _ in _connections(view, step, demand.host)]
+        if met:
+            expected, observed = "no connection: a look-up about this host failed", f"a connection to {demand.host}"
+            yield view.broken(LEFT_ALONE, "connected-to-unreachable-host", step.name, expected, observed, met)
+
+
+@check(scope=Scope.STEP, obligations=(BY_PREFERENCE, TLSA_NO_PREFERENCE))
+def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """Whether a host has TLSA records makes no difference to when it is tried (section 2.2.1)."""
+    demands = {demand.host: demand for demand in dane_demands(step.world, view.facts.domain)}
+    usable = [mx for mx in step.world.mx if mx.reachable and mx.address]
+    if not _is_judged(view) or len({mx.preference for mx in usable}) < 2:
+        return
+    names = {absolute(mx.name, view.facts.domain): mx.preference for mx in usable}
+    unknown = {host for host, demand in demands.items() if demand.lookup_failed}
+    best = min((preference for host, preference in names.items() if host not in unknown), default=0)
+    met = sorted((event.number, event, host) for host in names for event, _ in _connections(view, step, host))
+    if met and names[met[0][2]] > best:
+        _, event, host = met[0]
+        row = TLSA_NO_PREFERENCE if host in demands else BY_PREFERENCE
+        expected, observed = "the host with the lowest preference number first", f"{host} first"
+        yield view.broken(row, "not-by-preference", step.name, expected, observed, [event])
+
+
+def _is_judged(view: CaseView) -> bool:
+    return view.case.has_dane and view.case.mode is not Mode.ABSENT and "dane" in view.about.capabilities
+
+
+def _failed(step: Step, domain: str) -> list[DaneDemand]:
+    return [demand for demand in dane_demands(step.world, domain) if demand.lookup_failed]
+
+
+def _connections(view: CaseView, step: Step, host: str) -> list[tuple[Event, ConnectionAccepted]]:
+    """Return the target's connections to a host that began in a step, after it had looked for the domain's hosts."""
+    times = view.step_times(step.name)
+    looked = view.facts.queries("MX", times[0], times[1]) if times else []
+    return [
+        (event, fact)
+        for event, fact in view.facts.of_kind(ConnectionAccepted, step.name)
+        if fact.host == host and fact.role == "mx" and not fact.via and looked and event.at >= looked[0]
+    ]
+
+
+def _state(mx: MxHost, step: Step) -> str:
+    return mx.address_security or step.world.dns.security
+
+
+def _first_address_answer(view: CaseView, step: Step, host: str) -> Event | None:
+    """Return when the addresses of a host were first asked for in a step; None: whoever knows them need not ask."""
+    asked = (
+        event
+        for event, fact in view.facts.of_kind(DnsAnswered, step.name)
+        if fact.type in ("A", "AAAA") and canonical(fact.name) == host
+    )
+    return next(asked, None)

@@ -1,0 +1,192 @@
+"""DANE (RFC 7672): which TLSA records a host has, and whether the certificates that it shows match them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
+from mta_sts_lab.reference.policy import matches
+from mta_sts_lab.reference.resolver import Addresses, Found, LookupFailure, Resolver, TlsaRecord
+from mta_sts_lab.reference.tls import EXPIRED, NOT_YET_VALID, WRONG_NAME, Problem, names_of
+
+#: OpenSSL's X509_V_ERR_DANE_NO_MATCH.
+NO_MATCH = 65
+
+_TRUST_ANCHOR, _END_ENTITY = 2, 3
+_FULL = 0
+_DIGESTS = {1: hashlib.sha256, 2: hashlib.sha512}
+
+
+@dataclass(frozen=True, slots=True)
+class Tlsa:
+    """The secure TLSA records of a host. `base` is its TLSA base domain; `usable` are the records that count."""
+
+    base: str
+    records: tuple[TlsaRecord, ...]
+    usable: tuple[TlsaRecord, ...]
+
+
+def usable_records(records: Sequence[TlsaRecord], flaws: Flaws = NO_FLAWS) -> tuple[TlsaRecord, ...]:
+    """Return the records that count: known parameters, whole data, and the strongest digest (RFC 7671, section 9)."""
+    able = [one for one in records if _is_usable(one, flaws)]
+    if flaws.gives_up_dane_for_one_unusable_record and len(able) < len(records):
+        return ()
+    if flaws.counts_weak_digests:
+        return tuple(able)
+    strongest = {(one.usage, one.selector): 0 for one in able}
+    for one in able:
+        strongest[one.usage, one.selector] = max(strongest[one.usage, one.selector], one.matching)
+    return tuple(one for one in able if one.matching in (_FULL, strongest[one.usage, one.selector]))
+
+
+def _is_usable(record: TlsaRecord, flaws: Flaws) -> bool:
+    if flaws.counts_unknown_parameters and record.matching > max(_DIGESTS):
+        return True
+    if record.usage not in (_TRUST_ANCHOR, _END_ENTITY) or record.selector not in (0, 1):
+        return False
+    if record.matching == _FULL:
+        return bool(record.data)
+    digest = _DIGESTS.get(record.matching)
+    whole = digest is not None and len(record.data) == digest().digest_size
+    return whole or (flaws.counts_cut_digests and digest is not None)
+
+
+async def find_tlsa(
+    resolver: Resolver, host: str, addresses: Addresses | str, flaws: Flaws
+) -> Tlsa | LookupFailure | None:
+    """Look up the TLSA records of a host of a secure MX record set; None if it has none that are secure.
+
+    A host whose address records are insecure is not asked about (RFC 7672, section 2.2.2).
+    """
+    if isinstance(addresses, str):
+        return None
+    if not addresses.secure and not flaws.asks_for_tlsa_of_insecure_hosts:
+        return None
+    name = host if flaws.asks_for_tlsa_without_port else f"_25._tcp.{host}"
+    answer = await resolver.tlsa(name, follow=not flaws.stops_at_aliases_of_tlsa_records)
+    if isinstance(answer, LookupFailure):
+        if flaws.encrypts_after_failed_tlsa_lookup:
+            return Tlsa(host, (), ())
+        return answer if addresses.secure and not _takes_for_none(answer, flaws) else None
+    if not isinstance(answer, Found):
+        return LookupFailure(f"{host} has no TLSA records") if flaws.takes_no_tlsa_for_failure else None
+    if not (addresses.secure and answer.secure) and not flaws.uses_insecure_tlsa:
+        return None
+    return Tlsa(host, answer.values, usable_records(answer.values, flaws))
+
+
+def _takes_for_none(failure: LookupFailure, flaws: Flaws) -> bool:
+    if failure.indeterminate and flaws.takes_indeterminate_for_insecure:
+        return True
+    return flaws.takes_failed_tlsa_lookup_for_none
+
+
+def problem_with(chain: Sequence[bytes], tlsa: Tlsa, names: Sequence[str], flaws: Flaws) -> Problem | None:
+    """Return what keeps a chain (DER, the leaf first) from being what the usable records say; None if nothing does.
+
+    `names` are those that a certificate of DANE-TA may be for (RFC 7672, section 3.2.2).
+    """
+    certificates = [x509.load_der_x509_certificate(der) for der in chain]
+    problems = [
+        _end_entity_problem(record, certificates[0], names, flaws)
+        if record.usage == _END_ENTITY
+        else _anchor_problem(record, certificates, names, flaws)
+        for record in tlsa.usable
+    ]
+    if None in problems:
+        return None
+    # One about a chain that leads to the right anchor says more than that another record does not match.
+    return min((one for one in problems if one is not None), key=lambda one: one.code == NO_MATCH)
+
+
+def _end_entity_problem(
+    record: TlsaRecord, leaf: x509.Certificate, names: Sequence[str], flaws: Flaws
+) -> Problem | None:
+    """DANE-EE(3): the key alone counts, neither names nor dates (RFC 7672, section 3.1.1)."""
+    if not _holds(record, leaf):
+        return Problem(NO_MATCH, "the certificate matches no TLSA record")
+    if flaws.checks_names_under_dane_ee:
+        return _name_problem(leaf, names, flaws)
+    return _date_problem(leaf) if flaws.checks_dates_under_dane_ee else None
+
+
+def _anchor_problem(
+    record: TlsaRecord, chain: Sequence[x509.Certificate], names: Sequence[str], flaws: Flaws
+) -> Problem | None:
+    """DANE-TA(2): the chain leads to the anchor, every certificate of it is in its time, and the leaf has a name."""
+    path = _path_to_anchor(record, chain, flaws)
+    if path is None:
+        return Problem(NO_MATCH, "no certificate of the chain matches a TLSA record")
+    if not flaws.skips_names_under_dane_ta and (problem := _name_problem(chain[0], names, flaws)):
+        return problem
+    if flaws.skips_dates_under_dane_ta:
+        return None
+    return next((problem for one in path if (problem := _date_problem(one))), None)
+
+
+def _path_to_anchor(
+    record: TlsaRecord, chain: Sequence[x509.Certificate], flaws: Flaws
+) -> list[x509.Certificate] | None:
+    """Return the certificates from the leaf up to the anchor, which DNS alone may hold (RFC 7671, section 5.2.2)."""
+    path = [chain[0]]
+    for issuer in (*chain[1:], *_anchors_in_dns(record, flaws)):
+        if _issued(path[-1], issuer, below=len(path) - 1):
+            path.append(issuer)
+            if _holds(record, issuer):
+                return path
+    return None
+
+
+def _anchors_in_dns(record: TlsaRecord, flaws: Flaws) -> tuple[x509.Certificate, ...]:
+    if (record.selector, record.matching) != (0, _FULL) or flaws.wants_anchor_in_handshake:
+        return ()
+    try:
+        return (x509.load_der_x509_certificate(record.data),)
+    except ValueError:
+        return ()
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int) -> bool:
+    """Whether a certificate was signed by an issuer that may have as many authorities as `below` under it."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        limits = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    return limits.ca and (limits.path_length is None or limits.path_length >= below)
+
+
+def _holds(record: TlsaRecord, certificate: x509.Certificate) -> bool:
+    chosen = certificate.public_bytes(Encoding.DER)
+    if record.selector == 1:
+        chosen = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    digest = _DIGESTS.get(record.matching)
+    return record.data == (chosen if digest is None else digest(chosen).digest())
+
+
+def _name_problem(leaf: x509.Certificate, names: Sequence[str], flaws: Flaws) -> Problem | None:
+    """The subjectAltName counts, and the common name only where it has no DNS-ID (RFC 7672, section 3.2.3)."""
+    shown = names_of(leaf.public_bytes(Encoding.DER))
+    if not shown and not flaws.refuses_common_name_under_dane:
+        shown = [str(one.value) for one in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if flaws.refuses_wildcards_under_dane:
+        shown = [one for one in shown if not one.startswith("*.")]
+    wanted = names[:1] if flaws.knows_base_domain_alone else names
+    if any(matches(pattern, name) for pattern in shown for name in wanted):
+        return None
+    return Problem(WRONG_NAME, f"the certificate is not for {' or '.join(wanted)}")
+
+
+def _date_problem(certificate: x509.Certificate) -> Problem | None:
+    now = datetime.now(UTC)
+    if certificate.not_valid_after_utc < now:
+        return Problem(EXPIRED, "the certificate has expired")
+    return Problem(NOT_YET_VALID, "it is not yet valid") if certificate.not_valid_before_utc > now else None

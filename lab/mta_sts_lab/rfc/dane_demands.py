@@ -1,0 +1,66 @@
+"""What DANE demands of sessions with the hosts of a scenario's world (RFC 7672, sections 2.2 and 3). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mta_sts_lab.model import MxHost, Tlsa, World
+from mta_sts_lab.rfc.domain_names import absolute
+from mta_sts_lab.rfc.tlsa import DANE_EE, DANE_TA, DIGEST_LENGTHS, FULL, TlsaRecord
+
+#: The certificate variants of each authority that DANE-TA accepts: in their time, and for the host or the next hop.
+_BELOW = {
+    "authority": ("valid", "wildcard", "cn-only", "for-domain"),
+    "stranger": ("untrusted",),
+}
+
+_FAILED = ("bogus", "indeterminate")
+
+
+@dataclass(frozen=True, slots=True)
+class DaneDemand:
+    """What DANE demands of sessions with one host.
+
+    `certificates` are the variants that match; None: TLS under any certificate, because no record can be used. No mail
+    may go to a host about which a look-up failed.
+    """
+
+    host: str
+    certificates: tuple[str, ...] | None = None
+    lookup_failed: bool = False
+
+
+def dane_demands(world: World, domain: str) -> tuple[DaneDemand, ...]:
+    """Return the demands of a domain's DANE; a host that has none demands nothing."""
+    return tuple(_demands(world, domain))
+
+
+def _demands(world: World, domain: str) -> Iterator[DaneDemand]:
+    named = world.dns.mx_security or world.dns.security
+    for mx in world.mx:
+        host = absolute(mx.name, domain)
+        addresses, records = (state or world.dns.security for state in (mx.address_security, mx.tlsa_security))
+        if named in _FAILED or addresses in _FAILED or (named == addresses == "secure" and records in _FAILED):
+            yield DaneDemand(host, lookup_failed=True)
+        elif named == addresses == records == "secure" and mx.tlsa:
+            usable = [record for record in mx.tlsa if is_usable(record)]
+            yield DaneDemand(host, _matching(usable, mx) if usable else None)
+
+
+def is_usable(record: Tlsa) -> bool:
+    """Whether SMTP can use a record of a scenario."""
+    length = DIGEST_LENGTHS.get(record.matching, 1)
+    return TlsaRecord(record.usage, record.selector, record.matching, bytes(max(length - record.cut, 0))).usable
+
+
+def _matching(usable: list[Tlsa], mx: MxHost) -> tuple[str, ...]:
+    return (mx.certificate,) if any(_matches(record, mx) for record in usable) else ()
+
+
+def _matches(record: Tlsa, mx: MxHost) -> bool:
+    """Whether a usable record accepts the certificate that its host shows, and what it sends behind it."""
+    if record.usage == DANE_EE:
+        return record.of in ("shown", mx.certificate)
+    whole = record.matching == FULL
+    return record.usage == DANE_TA and mx.certificate in _BELOW.get(record.of, ()) and (mx.sends_authority or whole)

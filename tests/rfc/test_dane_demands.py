@@ -1,0 +1,67 @@
+"""What DANE demands of sessions with the hosts of a world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from mta_sts_lab.model import Dns, MxHost, Tlsa, World
+from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
+
+DOMAIN = "d.example"
+HOST = "mx1.d.example"
+SIGNED = Dns(security="secure")
+TA = Tlsa(2, 0, 1, of="authority")
+
+
+def demand(mx: MxHost, dns: Dns = SIGNED) -> DaneDemand | None:
+    return next(iter(dane_demands(World(mx=(mx,), dns=dns), DOMAIN)), None)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "records", "sends", "accepted"),
+    [
+        ("self-signed", (Tlsa(),), False, ("self-signed",)),
+        ("expired", (Tlsa(3, 0, 2),), False, ("expired",)),
+        ("valid", (Tlsa(of="nobody"),), False, ()),
+        ("valid", (Tlsa(of="self-signed"), Tlsa(of="valid")), False, ("valid",)),
+        ("valid", (Tlsa(of="nobody"), Tlsa(matching=7)), False, ()),
+        ("valid", (TA,), True, ("valid",)),
+        ("valid", (TA,), False, ()),
+        ("valid", (Tlsa(2, 0, 0, of="authority"),), False, ("valid",)),
+        ("wrong-name", (TA,), True, ()),
+        ("expired", (TA,), True, ()),
+        ("for-domain", (TA,), True, ("for-domain",)),
+        ("untrusted", (TA,), True, ()),
+        ("untrusted", (replace(TA, of="stranger"),), True, ("untrusted",)),
+        ("valid", (Tlsa(matching=7), Tlsa(usage=1), Tlsa(cut=1)), False, None),
+    ],
+)
+def test_usable_records_decide_which_certificates_count(
+    certificate: str, records: tuple[Tlsa, ...], sends: bool, accepted: tuple[str, ...] | None
+) -> None:
+    mx = MxHost(certificate=certificate, tlsa=records, sends_authority=sends)
+    assert demand(mx) == DaneDemand(HOST, accepted)
+
+
+@pytest.mark.parametrize(
+    ("mx", "dns"),
+    [
+        (MxHost(), SIGNED),
+        (MxHost(tlsa=(Tlsa(),)), Dns()),
+        (MxHost(tlsa=(Tlsa(),)), Dns(security="secure", mx_security="insecure")),
+        (MxHost(tlsa=(Tlsa(),), address_security="insecure", tlsa_security="bogus"), SIGNED),
+        (MxHost(tlsa=(Tlsa(),), tlsa_security="insecure"), SIGNED),
+    ],
+)
+def test_what_dnssec_does_not_vouch_for_demands_nothing(mx: MxHost, dns: Dns) -> None:
+    assert demand(mx, dns) is None
+
+
+@pytest.mark.parametrize("state", ["bogus", "indeterminate"])
+def test_no_mail_may_go_where_a_look_up_failed(state: str) -> None:
+    failed = DaneDemand(HOST, lookup_failed=True)
+    assert demand(MxHost(tlsa=(Tlsa(),), tlsa_security=state)) == failed
+    assert demand(MxHost(address_security=state)) == failed
+    assert demand(MxHost(tlsa_security=state)) == failed
+    assert demand(MxHost(), Dns(security="secure", mx_security=state)) == failed

@@ -1,4 +1,4 @@
-"""What is wrong with a session inside TLS to which no mail may go: the host, the version, the certificate, a look-up."""
+"""What is wrong with a session inside TLS to which no mail may go: host, version, certificate, or a look-up."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class InProcess(LocalBackend):
         """See `LocalBackend`."""
         from mta_sts_lab.reference.target import InProcessTarget
 
-        settings = self.settings
+        settings = replace(self.settings, name=job.called)
         if job.plan.black_box:
             settings = replace(settings, retry_seconds=_OWN_RETRIES, longest_retry_seconds=_OWN_RETRIES)
         target = InProcessTarget(

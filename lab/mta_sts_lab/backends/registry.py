@@ -43,6 +43,8 @@ class Job:
     flaws: frozenset[str] = frozenset()
     #: Takes lines of progress to print.
     say: Callable[[str], None] = lambda _: None
+    #: What the reference sender calls itself, instead of naming its flaws; empty: it names them.
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from mta_sts_lab import __version__
 from mta_sts_lab.cli.ci import Annotate, Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
 from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.diff import diff
+from mta_sts_lab.cli.exercise import ForSender, exercise_app, flaws, with_exercise
 from mta_sts_lab.cli.matrix import matrix
 from mta_sts_lab.cli.output import (
     OutputClosed,
@@ -157,6 +158,7 @@ def run(
     shard: Shards = None,
     times: Times = None,
     scenarios: Scenarios = None,
+    exercise: ForSender = None,
     config: Config = None,
     install: Install = None,
     known: Known = None,
@@ -189,6 +191,7 @@ def run(
         _refuse("--config and --install are for one shipped target: --target postfix --config /etc/postfix")
     for_ci = ForCi(junit, junit_known, sarif, annotations, write_known)
     for_ci.check(len(names))
+    request = with_exercise(request, exercise, other_sender=bool(command is not None or target))
     if len(names) > 1 and json:
         _refuse(_NOT_ONE_DOCUMENT)
     catalogue = open_scenarios(scenarios)
@@ -411,6 +414,8 @@ def report_check(
 
 app.command("policy-check", epilog=POLICY_EXAMPLES)(policy_check)
 app.command("what-if", epilog=WHAT_IF_EXAMPLES)(what_if)
+app.command(epilog="Example: sts-lab flaws certificate")(flaws)
+app.add_typer(exercise_app)
 
 
 @app.command(epilog="Example: sts-lab clean")

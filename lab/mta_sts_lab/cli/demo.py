@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mta_sts_lab.cli.exercise import ForSender, with_exercise
 from mta_sts_lab.cli.output import aside, console
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
 from mta_sts_lab.cli.telling import tell_reports
@@ -44,6 +45,7 @@ def demo(
     pause: Pause = False,
     slow: Slow = False,
     scenarios: Scenarios = None,
+    exercise: ForSender = None,
 ) -> None:
     """Show an attack as it happens, under each policy mode.
 
@@ -77,6 +79,7 @@ def demo(
         out=out,
         command=("sts-lab", *sys.argv[1:]),
     )
+    request = with_exercise(request, exercise, other_sender=target != "reference")
     result = runs.run(request, watcher, catalogue)
     for event in later:
         narrator.on_event(event)

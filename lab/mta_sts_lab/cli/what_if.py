@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mta_sts_lab.cli.output import aside, console, say_document
-from mta_sts_lab.cli.policy_check import mx_names, read_file
 from mta_sts_lab.cli.telling import watched
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ def what_if(
     """
     from mta_sts_lab.rfc.domain_names import a_labels
     from mta_sts_lab.runs import RunRequest
+    from mta_sts_lab.runs.policy_files import mx_names
     from mta_sts_lab.runs.what_if import what_if as play
 
     now = _publication(policy, record)
@@ -93,6 +93,7 @@ def what_if(
 
 def _publication(name: str, records: Sequence[str] | None) -> Publication:
     from mta_sts_lab.catalogue.from_policy import Publication
+    from mta_sts_lab.runs.policy_files import read_file
 
     return Publication(read_file(name), tuple(records or ()))
 

@@ -14,6 +14,8 @@ class Settings:
     """Names and times. All times are seconds; those marked *virtual* run on the sender's own clock."""
 
     hostname: str = "mta.sender.example"
+    #: What it calls itself; empty: `reference`, with the names of its flaws.
+    name: str = ""
     sender_domain: str = "sender.example"
     #: The DKIM key of report mail is published at this name under `_domainkey` of the sender's domain.
     dkim_selector: str = "lab"

@@ -22,14 +22,14 @@ SIGNALS = ("TERM", "KILL")
 
 
 def about_sender(sender: ReferenceSender) -> About:
-    """Return what a reference sender says of itself; its flaws are part of its name.
+    """Return what a reference sender says of itself; its flaws are part of its name unless it was given another one.
 
     Raises `OSError` when it cannot keep the key that its report mail is signed with.
     """
     flaws = sender.flaws
     had = [name for name in FLAWS if getattr(flaws, name)]
     return About(
-        name="reference" + (f" ({', '.join(had)})" if had else ""),
+        name=sender.settings.name or "reference" + (f" ({', '.join(had)})" if had else ""),
         versions={"mta-sts-lab": __version__, "python": platform.python_version(), "openssl": ssl.OPENSSL_VERSION},
         capabilities=CAPABILITIES,
         # A flush makes the same attempt as the schedule does: there is nothing to wait for.

@@ -202,3 +202,14 @@ def _differences(usual: object, here: object, path: str = "") -> list[str]:
 def _host(host: object) -> str:
     parts = [f"{item.name} {getattr(host, item.name)}" for item in fields(host)]  # type: ignore[arg-type]
     return ", ".join(parts)
+
+
+def flaws_table(flaws: Iterable[tuple[str, str, str]]) -> RenderableType:
+    """Return what `flaws` shows: names, what the sender then does wrong, and the obligations that are broken."""
+    parts: list[RenderableType] = []
+    for name, text, obligation in flaws:
+        parts.append(escaped(name, style="bold"))
+        parts.append(paragraph(f"{text} ({obligation})", indent=2))
+    count = len(parts) // 2
+    parts += [Text(), Text(f"{count} flaw{'' if count == 1 else 's'}; sts-lab run --flaw NAME plays one")]
+    return Group(*parts)

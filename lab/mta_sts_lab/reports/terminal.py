@@ -172,7 +172,17 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-_DECIDING = ("--target", "--flaw", "--command", "--smtp", "--ready", "--scenarios", "--config", "--install")
+_DECIDING = (
+    "--target",
+    "--flaw",
+    "--command",
+    "--smtp",
+    "--ready",
+    "--scenarios",
+    "--exercise",
+    "--config",
+    "--install",
+)
 
 
 def summary_page(summary: Summary) -> RenderableType:

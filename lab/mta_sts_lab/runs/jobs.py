@@ -166,7 +166,7 @@ def _start(job: Job, plan: Plan, folder: Path) -> _Part:
     assert process.stdout is not None
     part = _Part(process, process.stdin, process.stdout, errors, place, f"{number} of {plan.at_once}")
     with contextlib.suppress(BrokenPipeError):
-        pickle.dump(Order(plan, job.target, job.flaws, place, folder), process.stdin)
+        pickle.dump(Order(plan, job.target, job.flaws, job.called, place, folder), process.stdin)
         process.stdin.flush()
     return part
 

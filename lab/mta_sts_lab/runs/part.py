@@ -36,6 +36,7 @@ class Order:
     plan: Plan
     target: TargetFolder
     flaws: frozenset[str]
+    called: str
     folder: Path
     run_folder: Path
 
@@ -90,7 +91,8 @@ def _play(order: Order, tell: _Teller) -> None:
 
     with interruptible(order.folder), record_in(order.folder) as file:
         writer = RunWriter(file, order.folder / "target", seen)
-        job = Job(order.plan, order.target, writer.outlet(), order.folder / "target", order.flaws, tell.say)
+        directory = order.folder / "target"
+        job = Job(order.plan, order.target, writer.outlet(), directory, order.flaws, tell.say, called=order.called)
         find_backend(order.target.file.backend).play(job)
         writer.raise_unwritten()
 

@@ -74,6 +74,8 @@ class RunRequest:
     jobs: int | None = 1
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
+    #: What the reference sender calls itself, instead of naming its flaws: nothing that a run writes tells them then.
+    called: str = ""
     #: What is laid over a shipped target: folders and files of an operator's configuration.
     config: tuple[str, ...] = ()
     #: Packages, and programs with their place, that are installed into a shipped target's image.
@@ -219,7 +221,7 @@ def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Wa
         parts = (planned,)
     directory = file.path.parent / "target"
     writer = RunWriter(file, directory, watching.event)
-    job = Job(planned, target, writer.outlet(), directory, frozenset(request.flaws), say)
+    job = Job(planned, target, writer.outlet(), directory, frozenset(request.flaws), say, called=request.called)
     if len(parts) > 1:
         play_in_processes(job, parts, backend, watching, file)
     else:

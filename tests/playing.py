@@ -13,7 +13,11 @@ from mta_sts_lab.runs import RunRequest, RunResult, run
 SEED = 8461
 
 
-def play(catalogue: Catalogue, cases: Sequence[Case], out: Path, flaws: Iterable[str] = ()) -> RunResult:
+def play(
+    catalogue: Catalogue, cases: Sequence[Case], out: Path, flaws: Iterable[str] = (), again: int | None = None
+) -> RunResult:
     """Play some cases, and the control cases that they need, against a sender with some flaws."""
-    request = RunRequest(tuple(case.id for case in cases), flaws=tuple(flaws), out=out, seed=SEED)
+    request = RunRequest(
+        tuple(case.id for case in cases), flaws=tuple(flaws), out=out, seed=SEED, retry_inconclusive=again
+    )
     return run(request, catalogue=catalogue)

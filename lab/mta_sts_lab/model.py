@@ -521,6 +521,16 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierPlay:
+    """A play of a case that proved nothing, so that the case was played again. Its events stay on record."""
+
+    #: The run, or the part of a run, whose events they are.
+    run: str
+    grade: Grade
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The result of a case."""
 
@@ -532,6 +542,8 @@ class Verdict:
     ended: float
     #: True for a control case that was not selected and only played because another case needs it.
     control_only: bool = False
+    #: The plays before the one that this is the verdict on.
+    earlier: tuple[EarlierPlay, ...] = ()
 
     @property
     def harm(self) -> Harm:

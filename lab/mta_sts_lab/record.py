@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import msgspec
 
-from mta_sts_lab.events import AnyFact, Event, LabFailed
+from mta_sts_lab.events import AnyFact, CaseBegan, Event, LabFailed
 from mta_sts_lab.model import About, Case
 
 if TYPE_CHECKING:
@@ -108,6 +108,26 @@ class Record:
             runs.append(Record(part.header, self.events[began : began + part.events], self.footer))
             began += part.events
         return tuple(runs) or (self,)
+
+    def judged_events(self) -> dict[str, list[Event]]:
+        """Return the events of each case: those of its last play, which is the one that is judged.
+
+        A control case may be in several runs; it is judged by the one in which it was selected, or by the last.
+        """
+        found: dict[str, list[Event]] = {case.id: [] for case in self.header.cases}
+        selected: set[str] = set()
+        for run in self.runs():
+            events: dict[str, list[Event]] = {case.id: [] for case in run.header.cases}
+            for event in run.events:
+                if event.case in events:
+                    events[event.case].append(event)
+            for case, played in events.items():
+                control_only = any(isinstance(event.fact, CaseBegan) and event.fact.control_only for event in played)
+                if case not in selected or not control_only:
+                    found[case] = played
+                if not control_only:
+                    selected.add(case)
+        return found
 
 
 class Recorder:

@@ -54,9 +54,9 @@ class Played:
         return {one.reason for one in verdict.judgements if one.grade is not Grade.PASS}
 
 
-def shorten_waits(patch: pytest.MonkeyPatch) -> None:
+def shorten_waits(patch: pytest.MonkeyPatch, seconds: float = 6) -> None:
     """Let a run give up soon: whatever a fault keeps from coming is waited for in vain."""
-    short = {name: Deadline(name, 6) for name in ("settle", "recover")}
+    short = {name: Deadline(name, seconds) for name in ("settle", "recover")}
     patch.setattr(context, "IN_PROCESS", replace(context.IN_PROCESS, **short))
 
 
@@ -65,7 +65,7 @@ def play_with(selection: Iterable[str], inject: Callable[[pytest.MonkeyPatch], N
     with pytest.MonkeyPatch.context() as patch:
         shorten_waits(patch)
         inject(patch)
-        return Played(play(catalogue(), catalogue().find(tuple(selection)), out))
+        return Played(play(catalogue(), catalogue().find(tuple(selection)), out, again=0))
 
 
 def is_played(case: str) -> bool:

@@ -155,6 +155,15 @@ def run(
     ready: Annotated[
         float | None, typer.Option("--ready", help="Seconds that --command has until it takes mail.", min=0.1)
     ] = None,
+    retry_inconclusive: Annotated[
+        int | None,
+        typer.Option(
+            "--retry-inconclusive",
+            min=0,
+            help="Play cases that prove nothing again, one at a time, at most so often. Without it that is done twice, "
+            "and only where the lab itself was not in order; 0: never.",
+        ),
+    ] = None,
     shard: Shards = None,
     times: Times = None,
     scenarios: Scenarios = None,
@@ -180,7 +189,7 @@ def run(
     names = named_targets(target or ["reference"])
     request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
     request = replace(request, levels=tuple(level or ()), since=since)
-    request = replace(request, scenarios=scenarios)
+    request = replace(request, scenarios=scenarios, retry_inconclusive=retry_inconclusive)
     if command is not None:
         from mta_sts_lab.backends.process import target_of_command
 

@@ -15,21 +15,44 @@ from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policies_in_force import PoliciesInForce
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.judge.why_held import why_held
-from mta_sts_lab.model import Case, Grade, Judgement, Outcome, Requirement, Step, StepResult, Verdict, merge
+from mta_sts_lab.model import (
+    Case,
+    EarlierPlay,
+    Grade,
+    Judgement,
+    Outcome,
+    Requirement,
+    Step,
+    StepResult,
+    Verdict,
+    merge,
+)
 from mta_sts_lab.record import Record
 
 
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
     """Return a verdict on every case of a record, in the record's order of cases."""
     found: dict[str, Verdict] = {}
+    played: dict[str, str] = defaultdict(str)
     for run in record.runs():
         verdicts: dict[str, Verdict] = {}
         # The control cases first: the others are compared with them.
         for view in sorted(_views_of_run(run, requirements), key=lambda view: bool(view.case.control)):
             verdicts[view.case.id] = _judged(replace(view, control_verdict=verdicts.get(view.case.control)))
-        # A control case may be in several runs: the verdict is that of the run in which it was selected.
-        found |= {case: verdict for case, verdict in verdicts.items() if case not in found or not verdict.control_only}
+        # A control case may be in several runs: the verdict is of the one in which it was selected, or of the last.
+        for case, verdict in verdicts.items():
+            if case not in found or found[case].control_only or not verdict.control_only:
+                found[case] = replace(verdict, earlier=_earlier(found.get(case), played[case]))
+                played[case] = run.header.run
     return [found[case.id] for case in record.header.cases]
+
+
+def _earlier(before: Verdict | None, run: str) -> tuple[EarlierPlay, ...]:
+    """Return the plays of a case before its last one. `before` is the verdict on the one before it, in that run."""
+    if before is None or before.control_only:
+        return ()
+    reasons = tuple(dict.fromkeys(one.reason for one in before.judgements if one.grade is before.grade))
+    return (*before.earlier, EarlierPlay(run, before.grade, reasons))
 
 
 def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
@@ -37,7 +60,8 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
     found: dict[str, CaseView] = {}
     for run in record.runs():
         for view in _views_of_run(run, requirements):
-            if view.case.id not in found or not view.facts.control_only:
+            before = found.get(view.case.id)
+            if before is None or before.facts.control_only or not view.facts.control_only:
                 found[view.case.id] = view
     return [found[case.id] for case in record.header.cases]
 

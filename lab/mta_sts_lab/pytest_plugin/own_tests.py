@@ -51,7 +51,7 @@ class Played:
     @property
     def events(self) -> tuple[Event, ...]:
         """The events of the case."""
-        return tuple(event for event in self.record.events if event.case == self.case.id)
+        return tuple(self.record.judged_events()[self.case.id])
 
     @property
     def attacks_fired(self) -> tuple[str, ...]:

@@ -59,6 +59,8 @@ class Summary:
     held: int = 0
     #: In how many cases each harm is the worst that was done to mail.
     harms: Mapping[Harm, int] = field(default_factory=dict)
+    #: The cases that were played again: the id of each, and what each of its plays came to, in order.
+    played_again: tuple[tuple[str, ...], ...] = ()
 
     @property
     def meaning(self) -> str:
@@ -86,6 +88,11 @@ def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: Known
         known=tuple(verdict.case for verdict in selected if verdict.case in known),
         held=_held_under_enforce(record, selected),
         harms=Counter(verdict.harm for verdict in selected if verdict.harm),
+        played_again=tuple(
+            (verdict.case, *(play.grade.value for play in verdict.earlier), verdict.grade.value)
+            for verdict in selected
+            if verdict.earlier
+        ),
     )
 
 

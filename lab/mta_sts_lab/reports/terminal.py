@@ -68,9 +68,10 @@ class Evidence:
     @classmethod
     def of(cls, record: Record, folder: PurePath, log: str = "") -> Evidence:
         """Prepare the evidence of a whole record, and of the target's log, once for all of its findings."""
-        by_case: dict[str, list[Event]] = {}
-        for event in record.events:
-            by_case.setdefault(event.case, []).append(event)
+        by_case: dict[tuple[int, str], list[Event]] = {}
+        for number, run in enumerate(record.runs()):
+            for event in run.events:
+                by_case.setdefault((number, event.case), []).append(event)
         lines = {line.number: line for events in by_case.values() for line in timeline(events)}
         return cls(folder, deciding_options(record.header.command), lines, TargetLog(log, record.events))
 
@@ -191,7 +192,20 @@ def summary_page(summary: Summary) -> RenderableType:
     words |= {HARMS[harm][0]: HARMS[harm][1] for harm in HARMS if summary.harms.get(harm)}
     mail = mail_line(summary)
     parts: list[RenderableType] = [Hanging(Text(), Text(mail, style="bold"))] if mail else []
+    parts += [Hanging(Text(), Text(played_again_line(summary)))] if summary.played_again else []
     return Group(*parts, Hanging(Text(), summary_line(summary)), *([explained(words)] if words else []))
+
+
+def played_again_line(summary: Summary) -> str:
+    """Return which cases proved nothing at first and were played again, and what each play came to."""
+    named = [f"{escape_unprintable(case)} ({', then '.join(grades)})" for case, *grades in summary.played_again]
+    more = len(named) - _MOST_NAMED
+    rest = f" and {more} more (`earlier_plays` in verdicts.json)" if more > 0 else ""
+    return f"Played again, one at a time, because nothing was proved: {', '.join(named[:_MOST_NAMED])}{rest}."
+
+
+#: So many cases that were played again are named.
+_MOST_NAMED = 6
 
 
 def mail_line(summary: Summary) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from mta_sts_lab.judge.verdicts import word_of
-from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, StepResult, Verdict, merge
+from mta_sts_lab.model import EarlierPlay, Grade, Harm, Judgement, Mode, Outcome, StepResult, Verdict, merge
 from mta_sts_lab.old_check_ids import current_check_id
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDINGS
 from mta_sts_lab.reports.writers.verdicts_json import FORMAT
@@ -81,6 +81,12 @@ class _Judgement(_Strict, frozen=True, rename={"grade": "result"}):
     evidence: tuple[int, ...]
 
 
+class _EarlierPlay(_Strict, frozen=True, rename={"grade": "verdict"}):
+    run: str
+    grade: Grade
+    reasons: tuple[str, ...]
+
+
 class _Case(_Strict, frozen=True):
     id: str
     scenario: str
@@ -94,6 +100,7 @@ class _Case(_Strict, frozen=True):
     ended: float
     steps: tuple[_Step, ...]
     judgements: tuple[_Judgement, ...]
+    earlier_plays: tuple[_EarlierPlay, ...] = ()
 
 
 class _Target(_Strict, frozen=True):
@@ -223,6 +230,7 @@ def _verdict(case: _Case) -> Verdict:
         began=case.began,
         ended=case.ended,
         control_only=case.control_only,
+        earlier=tuple(EarlierPlay(**msgspec.structs.asdict(play)) for play in case.earlier_plays),
     )
 
 

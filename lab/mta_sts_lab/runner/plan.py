@@ -37,6 +37,8 @@ class Plan:
     catalogue: str = ""
     #: Runs that are played at the same time on this machine, this one included. They share the cases in flight.
     at_once: int = 1
+    #: Whether the cases are played one at a time: they are played again because nothing was proved among others.
+    alone: bool = False
 
 
 def plan_check(command: Sequence[str], seed: int | None) -> Plan:

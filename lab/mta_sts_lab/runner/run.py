@@ -67,7 +67,8 @@ class RunningWorld:
         self.internet.publish_keys(about.dkim_records)
         controller = AttackController(self.recorder, self.setup.authority)
         timeouts = self.setup.timeouts
-        timeouts = replace(timeouts, cases_at_once=max(1, timeouts.cases_at_once // self.plan.at_once))
+        most = 1 if self.plan.alone else max(1, timeouts.cases_at_once // self.plan.at_once)
+        timeouts = replace(timeouts, cases_at_once=most)
         watch = QueueWatch(target, self.recorder, timeouts.queue_poll, timeouts.queue_look)
         # Not the seed itself: the world draws its names from that, and canaries must not look like them.
         dice = random.Random(f"canaries of {self.plan.seed}")  # noqa: S311 - they have to be distinct, not secret

@@ -28,6 +28,7 @@ from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.jobs import parts_of, play_in_processes
 from mta_sts_lab.runs.leftovers import hold
+from mta_sts_lab.runs.replaying import SPOILED_PLAYS, Replay, what_is_played_again, worth_another_play
 from mta_sts_lab.runs.selecting import choose_cases
 from mta_sts_lab.runs.sharding import digest_of, take_shard
 from mta_sts_lab.runs.watching import Watcher, Watching
@@ -68,6 +69,8 @@ class RunRequest:
     shard: tuple[int, int] | None = None
     #: The seconds that cases took in an earlier run, by which shards are made equal.
     seconds: Mapping[str, float] = field(default_factory=dict)
+    #: How often cases are played again that prove nothing; None: twice, and only those that the lab itself has spoiled.
+    retry_inconclusive: int | None = None
     #: A folder with scenario files; None: those that come with the lab.
     scenarios: Path | None = None
     #: In how many processes to play, each with an instance of the target; None: as many as pay on this machine.
@@ -200,9 +203,10 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
             known = request.known_failures_of(target)
             keep_known_failures(known, folder, None if request.known_failures else target)
             watching.watcher.planned(planned)
-            _play(request, planned, target, watching, file)
+            job = _play(request, planned, target, watching, file)
         try:
             result = judge_run(folder, catalogue)
+            result = _play_again(request, job, result, catalogue)
         except RecordError as error:
             raise RunBroken(str(error)) from error
     watching.raise_failed()
@@ -210,8 +214,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     return result
 
 
-def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Watching, file: RecordFile) -> None:
-    """Play a plan, in several processes where that is asked for and can be."""
+def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Watching, file: RecordFile) -> Job:
+    """Play a plan, in several processes where that is asked for and can be; return its job."""
     backend, say = find_backend(target.file.backend), watching.watcher.say
     parts = parts_of(planned, request.jobs)
     only_one = f"the target.toml of {target.name} says that one of it can be up at a time"
@@ -227,6 +231,7 @@ def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Wa
     else:
         backend.play(job)
         writer.raise_unwritten()
+    return job
 
 
 def _warn(request: RunRequest, result: RunResult, watcher: Watcher) -> None:
@@ -237,6 +242,24 @@ def _warn(request: RunRequest, result: RunResult, watcher: Watcher) -> None:
         watcher.say(f"the lab was not in order: {len(unproved)} cases prove nothing for that; repeat them: {again}")
     if unknown := result.record.header.about.unknown:
         watcher.say(f"warning: GET /about says what is not known and was ignored: {name_unknown(unknown)}")
+
+
+def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Catalogue) -> RunResult:
+    """Play the cases again that prove nothing, one at a time, and judge the run with these plays."""
+    asked = request.retry_inconclusive
+    plays, backend = SPOILED_PLAYS if asked is None else asked, find_backend(job.target.file.backend)
+    for number in range(1, plays + 1):
+        again = worth_another_play(result.verdicts, catalogue.cases, all_inconclusive=asked is not None)
+        if not again or not result.summary.complete:
+            break
+        job.say(what_is_played_again(again, number, plays, all_inconclusive=asked is not None))
+        cases = tuple(catalogue.cases[case] for case in again)
+        if problem := Replay(job, backend, number, cases, catalogue.cases).play(result.folder):
+            job.say(f"they could not be played again: {problem}")
+        result = judge_run(result.folder, catalogue)
+        if problem:
+            break
+    return result
 
 
 def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:

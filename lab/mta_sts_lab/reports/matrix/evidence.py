@@ -47,9 +47,7 @@ class Source:
 
 def evidence_of(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the evidence of every case that has a verdict or was played."""
-    events: dict[str, list[Event]] = {}
-    for event in source.record.events:
-        events.setdefault(event.case, []).append(event)
+    events = source.record.judged_events()
     log = log_by_case(source.log, source.record.events)
     verdicts = {verdict.case: verdict for verdict in source.judged.verdicts}
     options = deciding_options(source.judged.command)

@@ -71,11 +71,7 @@ def mitm(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
 
 def flow_files(record: Record) -> Iterator[tuple[str, bytes]]:
     """Yield the file of each case, its path inside the run's folder first."""
-    by_case: dict[str, list[Event]] = {case.id: [] for case in record.header.cases}
-    for event in record.events:
-        if event.case in by_case:
-            by_case[event.case].append(event)
-    for case, events in by_case.items():
+    for case, events in record.judged_events().items():
         yield f"{FLOWS_FOLDER}/{mitm_name(case)}", write_mitm(events, record.header.started)
 
 

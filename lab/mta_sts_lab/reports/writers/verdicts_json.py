@@ -98,6 +98,9 @@ def _case(
         "known": list(known.get(case.id, ())),
         "harm": verdict.harm.value,
         "control_only": verdict.control_only,
+        "earlier_plays": [
+            {"run": play.run, "verdict": play.grade.value, "reasons": list(play.reasons)} for play in verdict.earlier
+        ],
         "began": verdict.began,
         "ended": verdict.ended,
         "steps": [_renamed(result, "step", "name") for result in verdict.steps],

@@ -1,0 +1,210 @@
+"""What proved nothing because the lab was not in order is played again, and the run says so."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.attacks.toolkit import controller
+from mta_sts_lab.catalogue import Catalogue
+from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
+from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.record import read_record
+from mta_sts_lab.reports.terminal import played_again_line
+from mta_sts_lab.reports.verdicts_reading import read_verdicts
+from mta_sts_lab.runner import context
+from mta_sts_lab.runs import RunRequest, RunResult, Watcher, load_shipped_catalogue, run
+from mta_sts_lab.runs.errors import Interrupted
+from mta_sts_lab.runs.replaying import worth_another_play
+from mta_sts_lab.runs.service import judge_run
+from mta_sts_lab.timeouts import Deadline
+from mta_sts_lab.world.zone import Answer, Question, Zone
+
+from tests.faults.rig import is_played, shorten_waits
+
+CASE, CONTROL = "starttls/strip[enforce]", "starttls/strip[absent]"
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_shipped_catalogue()
+
+
+# -- which
+
+
+def verdict(case: str, grade: Grade, *reasons: str, control_only: bool = False) -> Verdict:
+    judgements = tuple(Judgement(grade, reason) for reason in reasons)
+    return Verdict(case, grade, (), judgements, 0.0, 1.0, control_only)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "spoiled", "all_inconclusive"),
+    [
+        pytest.param([verdict(CASE, Grade.INCONCLUSIVE, LAB_UNHEALTHY)], [CASE], [CASE], id="the lab was late"),
+        pytest.param([verdict(CASE, Grade.LAB_ERROR, "lab-failed")], [CASE], [CASE], id="the lab failed"),
+        pytest.param([verdict(CASE, Grade.INCONCLUSIVE, "not-settled")], [], [CASE], id="nobody's doing"),
+        pytest.param([verdict(CASE, Grade.FAIL, "delivered", LAB_UNHEALTHY)], [], [], id="a finding stays"),
+        pytest.param([verdict(CASE, Grade.PASS)], [], [], id="a pass stays"),
+        pytest.param(
+            [
+                verdict(CASE, Grade.INCONCLUSIVE, "control-not-sound"),
+                verdict(CONTROL, Grade.INCONCLUSIVE, LAB_UNHEALTHY, control_only=True),
+            ],
+            [CASE],
+            [CASE],
+            id="its control case was spoiled",
+        ),
+        pytest.param(
+            [
+                verdict(CASE, Grade.PASS),
+                verdict(CONTROL, Grade.INCONCLUSIVE, LAB_UNHEALTHY, control_only=True),
+            ],
+            [],
+            [],
+            id="a control case of nobody",
+        ),
+    ],
+)
+def test_which_cases_are_played_again(
+    verdicts: list[Verdict], spoiled: list[str], all_inconclusive: list[str], catalogue: Catalogue
+) -> None:
+    assert worth_another_play(verdicts, catalogue.cases, all_inconclusive=False) == spoiled
+    assert worth_another_play(verdicts, catalogue.cases, all_inconclusive=True) == all_inconclusive
+
+
+# -- how
+
+
+@dataclass
+class Fault:
+    """A fault of the lab that ends after so many plays."""
+
+    plays: int
+    said: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    @property
+    def there(self) -> bool:
+        return sum("played again" in text for text in self.said) < self.plays
+
+
+def _servfail(fault: Fault, patch: pytest.MonkeyPatch) -> None:
+    honest = Zone.lookup
+
+    def lookup(zone: Zone, question: Question) -> Answer:
+        fails = fault.there and question.type == "MX" and is_played(zone.case_of(question.name))
+        return Answer("SERVFAIL") if fails else honest(zone, question)
+
+    patch.setattr(Zone, "lookup", lookup)
+
+
+def _idle_attacker(fault: Fault, patch: pytest.MonkeyPatch) -> None:
+    """Let the attacker relay everything, as if it had never begun."""
+    honest = controller.AttackController.begin
+
+    async def begin(attacks: controller.AttackController, world: object, uses: object) -> None:
+        await honest(attacks, world, () if fault.there and is_played(world.case) else uses)  # type: ignore[arg-type,attr-defined]
+
+    patch.setattr(controller.AttackController, "begin", begin)
+
+
+def play(
+    fault: Fault,
+    inject: Callable[[Fault, pytest.MonkeyPatch], None],
+    out: Path,
+    catalogue: Catalogue,
+    asked: int | None = None,
+) -> RunResult:
+    with pytest.MonkeyPatch.context() as patch:
+        inject(fault, patch)
+        shorten_waits(patch, 1.5)
+        patch.setattr(context, "IN_PROCESS", replace(context.IN_PROCESS, bounce=Deadline("bounce", 0.3)))
+        request = RunRequest((CASE,), out=out, retry_inconclusive=asked)
+        return run(request, Watcher(say=fault.say), catalogue)
+
+
+def test_spoiled_cases_are_played_again_and_the_run_says_so(tmp_path: Path, catalogue: Catalogue) -> None:
+    fault = Fault(plays=1)
+    result = play(fault, _servfail, tmp_path, catalogue)
+    found = {one.case: one for one in result.verdicts}
+    assert {case: one.grade for case, one in found.items()} == dict.fromkeys(found, Grade.PASS)
+    first, again = result.record.header.parts
+    assert (first.header.run, again.header.run) == (result.folder.name, f"{result.folder.name}-again-1")
+    (before,) = found[CASE].earlier
+    assert (before.run, before.grade) == (first.header.run, Grade.INCONCLUSIVE)
+    assert LAB_UNHEALTHY in before.reasons
+    (said,) = [text for text in fault.said if "again" in text]
+    assert said.startswith("1 case proved nothing because the lab was not in order; played again, one at a time")
+    assert f"{CASE} (inconclusive, then pass)" in played_again_line(result.summary)
+    document = json.loads((result.folder / "verdicts.json").read_text())
+    (case,) = [one for one in document["cases"] if one["id"] == CASE]
+    assert case["earlier_plays"] == [
+        {"run": before.run, "verdict": "inconclusive", "reasons": list(before.reasons)},
+    ]
+    assert {one.case: one.earlier for one in read_verdicts(result.folder / "verdicts.json").verdicts} == {
+        one.case: one.earlier for one in result.verdicts
+    }
+    assert judge_run(result.folder, catalogue).verdicts == result.verdicts
+    assert f"--- {again.header.run}" in (result.folder / "target" / "log.txt").read_text()
+    assert sorted(path.name for path in result.folder.glob("again*")) == []
+    # What is shown of a case is of its last play.
+    shown = result.record.judged_events()[CASE]
+    assert {event.number for event in shown} <= set(range(first.events + 1, len(result.record.events) + 1))
+
+
+def test_at_most_twice_and_then_it_says_what_to_do(tmp_path: Path, catalogue: Catalogue) -> None:
+    fault = Fault(plays=9)
+    result = play(fault, _servfail, tmp_path, catalogue)
+    assert len(result.record.header.parts) == 3
+    (found,) = [one for one in result.verdicts if one.case == CASE]
+    assert found.grade is Grade.INCONCLUSIVE
+    assert [one.run.removeprefix(result.folder.name) for one in found.earlier] == ["", "-again-1"]
+    assert any(text.startswith("the lab was not in order: ") for text in fault.said)
+
+
+@pytest.mark.parametrize(("asked", "grade", "plays"), [(None, Grade.INCONCLUSIVE, 1), (1, Grade.PASS, 2)])
+def test_what_is_inconclusive_for_another_reason_is_played_again_if_asked(
+    asked: int | None, grade: Grade, plays: int, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    result = play(Fault(plays=1), _idle_attacker, tmp_path, catalogue, asked)
+    (found,) = [one for one in result.verdicts if one.case == CASE]
+    assert found.grade is grade
+    assert len(result.record.runs()) == plays
+
+
+def test_nothing_is_played_again_where_all_is_proved(tmp_path: Path, catalogue: Catalogue) -> None:
+    fault = Fault(plays=0)
+    result = play(fault, _servfail, tmp_path, catalogue, 2)
+    assert result.record.header.parts == ()
+    assert result.summary.played_again == ()
+    assert fault.said == []
+
+
+def test_an_interrupt_leaves_what_was_played_until_then(tmp_path: Path, catalogue: Catalogue) -> None:
+    def interrupted(fault: Fault, patch: pytest.MonkeyPatch) -> None:
+        _servfail(fault, patch)
+        faulty = Zone.lookup
+        sent: list[int] = []
+
+        def lookup(zone: Zone, question: Question) -> Answer:
+            if not fault.there and is_played(zone.case_of(question.name)) and not sent:
+                sent.append(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+            return faulty(zone, question)
+
+        patch.setattr(Zone, "lookup", lookup)
+
+    with pytest.raises(Interrupted, match="marked as incomplete"):
+        play(Fault(plays=1), interrupted, tmp_path, catalogue)
+    (folder,) = tmp_path.iterdir()
+    record = read_record(folder / "record.jsonl")
+    assert [part.header.run for part in record.header.parts] == [folder.name, f"{folder.name}-again-1"]
+    assert not record.footer.complete
+    assert sorted(path.name for path in folder.glob("again*")) == []

@@ -26,6 +26,18 @@ class CaseEnded(Fact, frozen=True):
     """Every step of the case was played and its world was taken down. Without it the case is not judged."""
 
 
+class WorldUp(Fact, frozen=True):
+    """The world of the case stays up for people to enter. Nothing is judged by it."""
+
+    domain: str
+    name_server: str
+    #: "NAME at ADDRESS:PORT" of each MX host.
+    mx: tuple[str, ...]
+    #: The URL of the policy; empty if there is none.
+    policy: str = ""
+    attacks: tuple[str, ...] = ()
+
+
 class StepBegan(Fact, frozen=True):
     """From here on the step's world and attacks are in force. `attacks` are names."""
 
@@ -388,6 +400,7 @@ class DeadlinePassed(Fact, frozen=True):
 AnyFact = (
     CaseBegan
     | CaseEnded
+    | WorldUp
     | StepBegan
     | StepEnded
     | InjectionBegan

@@ -155,6 +155,10 @@ class Recorder:
             listener(event)
         self._listeners.append(listener)
 
+    def forget(self, listener: Callable[[Event], None]) -> None:
+        """Call a listener no more."""
+        self._listeners.remove(listener)
+
     def enter_step(self, case: str, step: str) -> None:
         """Attribute the case's events to this step from now on."""
         self._steps[case] = step

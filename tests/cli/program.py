@@ -100,9 +100,9 @@ def end(process: subprocess.Popen[bytes], longest: float = LONGEST) -> Answer:
     return Answer(process.returncode, (out or b"").decode(), err.decode())
 
 
-def until(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+def until(process: subprocess.Popen[bytes], condition: Callable[[], bool], longest: float = LONGEST) -> None:
     """Wait for something that a running process does."""
-    give_up = time.monotonic() + LONGEST
+    give_up = time.monotonic() + longest
     while not condition():
         assert process.poll() is None, "it ended too soon: " + end(process).err
         assert time.monotonic() < give_up

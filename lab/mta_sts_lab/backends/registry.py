@@ -62,6 +62,9 @@ class Backend(ABC):
     #: The value of `backend` in target.toml.
     name: str
 
+    #: Whether its worlds can stay up for people to enter.
+    stays_up = False
+
     @abstractmethod
     def play(self, job: Job) -> str | None:
         """Play a plan against a target and hand the record and the target's files to the outlet.
@@ -128,4 +131,4 @@ def backend_names() -> list[str]:
 
 def _shipped_names() -> set[str]:
     modules = {module.name for module in pkgutil.iter_modules(mta_sts_lab.backends.__path__)}
-    return modules - {"registry", "folder", "target_folder", "overlay", "local", "served"}
+    return modules - {"registry", "folder", "target_folder", "overlay", "local", "served", "staying"}

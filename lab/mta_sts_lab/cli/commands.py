@@ -40,6 +40,7 @@ from mta_sts_lab.cli.telling import (
     tell_reports,
     watched,
 )
+from mta_sts_lab.cli.up import Keep, check_keep, up
 from mta_sts_lab.cli.what_if import EXAMPLES as WHAT_IF_EXAMPLES
 from mta_sts_lab.cli.what_if import what_if
 
@@ -177,6 +178,7 @@ def run(
     sarif: Sarif = None,
     annotations: Annotations = None,
     jobs: Jobs = None,
+    keep: Keep = False,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -194,7 +196,8 @@ def run(
         from mta_sts_lab.backends.process import target_of_command
 
         request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
-    request = replace(with_shard(request, shard, times), jobs=jobs)
+    request = replace(with_shard(request, shard, times), jobs=jobs, keep=keep)
+    check_keep(keep, selection or (), len(names))
     request = replace(request, known_failures=known, config=tuple(config or ()), install=tuple(install or ()))
     if (config or install) and (command is not None or len(names) > 1):
         _refuse("--config and --install are for one shipped target: --target postfix --config /etc/postfix")
@@ -289,6 +292,7 @@ def judge(
     raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 
 
+app.command(epilog="Example: sts-lab up 'starttls/strip[enforce]' --target postfix")(up)
 app.command(epilog="Example: sts-lab merge shard-1 shard-2")(merge)
 app.command(epilog="Example: sts-lab diff 20261124-022900-1a2b3c 20261125-022900-4d5e6f")(diff)
 app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)

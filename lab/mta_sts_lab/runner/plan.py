@@ -35,6 +35,9 @@ class Plan:
     shard: Shard | None = None
     #: A digest of the catalogue that they are from.
     catalogue: str = ""
+    #: What stays up at the end, until somebody ends it: the worlds of cases that were `played`, or the world of a case
+    #: as it is when it is `attacked`, with nothing played. Empty: nothing.
+    stays: str = ""
     #: Runs that are played at the same time on this machine, this one included. They share the cases in flight.
     at_once: int = 1
     #: Whether the cases are played one at a time: they are played again because nothing was proved among others.

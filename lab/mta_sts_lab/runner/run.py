@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.model import About
-from mta_sts_lab.record import Recorder
+from mta_sts_lab.record import Footer, Recorder
 from mta_sts_lab.runner.context import IN_PROCESS, Outlet, RunContext, Timeouts
 from mta_sts_lab.runner.health import Health
 from mta_sts_lab.runner.plan import Plan, header_of
 from mta_sts_lab.runner.play import play
 from mta_sts_lab.runner.queue_watch import QueueWatch
+from mta_sts_lab.runner.staying import ATTACKED, PLAYED, bring_up, stay, tell_worlds
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Target, TargetError
 from mta_sts_lab.world.internet import Internet
@@ -45,6 +46,8 @@ class RunningWorld:
     internet: Internet
     recorder: Recorder
     complete: bool = False
+    #: The last line of the record, where the world stays up after the last event of the run.
+    footer: Footer | None = None
 
     @property
     def network(self) -> Network:
@@ -98,7 +101,7 @@ async def running_world(plan: Plan, setup: RunSetup, outlet: Outlet) -> AsyncIte
         yield world
     finally:
         await asyncio.shield(internet.close())
-        outlet.footer(recorder.footer(world.complete))
+        outlet.footer(world.footer or recorder.footer(world.complete))
 
 
 async def run(plan: Plan, setup: RunSetup, start: StartTarget, ready: CheckReady, outlet: Outlet) -> None:
@@ -113,15 +116,32 @@ async def run(plan: Plan, setup: RunSetup, start: StartTarget, ready: CheckReady
         try:
             about = await target.about()
             async with world.context(target, about) as context:
-                await ready(context)
+                if plan.stays != ATTACKED:
+                    # A target that is not ready is what somebody may want to look into.
+                    await ready(context)
                 outlet.header(header_of(plan, about, world.recorder.clock_began))
                 world.recorder.listen(outlet.event)
-                await play(context, plan.cases, plan.control_only)
-                world.complete = True
+                await _play(context, plan, outlet, world)
             # The log is no evidence for the judge here, but it helps whoever looks into a finding.
             await keep_log(context.watch, whole, outlet)
         finally:
             await asyncio.shield(target.close())
+
+
+async def _play(context: RunContext, plan: Plan, outlet: Outlet, world: RunningWorld) -> None:
+    if plan.stays == ATTACKED:
+        await bring_up(context, plan.cases[0])
+    else:
+        await play(context, plan.cases, plan.control_only)
+    world.complete = True
+    if plan.stays == PLAYED:
+        tell_worlds(context, tuple(case for case in plan.cases if case.id not in plan.control_only))
+        # What people do in the world from now on is no part of the run.
+        world.recorder.forget(outlet.event)
+        world.footer = world.recorder.footer(complete=True)
+        await keep_log(context.watch, context.target, outlet)
+    if plan.stays:
+        await stay()
 
 
 async def keep_log(watch: QueueWatch, target: Target, outlet: Outlet) -> None:

@@ -25,6 +25,8 @@ from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all
 from mta_sts_lab.requirements import load_requirements, near_misses
 from mta_sts_lab.runner.plan import Plan, plan_run
+from mta_sts_lab.runner.staying import PLAYED
+from mta_sts_lab.runs.entering import check_stays_up
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.jobs import parts_of, play_in_processes
 from mta_sts_lab.runs.leftovers import hold
@@ -75,6 +77,8 @@ class RunRequest:
     scenarios: Path | None = None
     #: In how many processes to play, each with an instance of the target; None: as many as pay on this machine.
     jobs: int | None = 1
+    #: Whether the worlds stay up when the cases have been played, until a signal comes.
+    keep: bool = False
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
     #: What the reference sender calls itself, instead of naming its flaws: nothing that a run writes tells them then.
@@ -149,7 +153,8 @@ def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     if request.shard is not None:
         cases, shard = take_shard(cases, *request.shard, request.seconds)
     planned = plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
-    return replace(planned, shard=shard, catalogue=digest_of(tuple(catalogue.cases.values())))
+    digest = digest_of(tuple(catalogue.cases.values()))
+    return replace(planned, stays=PLAYED if request.keep else "", shard=shard, catalogue=digest)
 
 
 def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Scenario, tuple[str, ...]]:
@@ -197,6 +202,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     catalogue = catalogue or load_scenarios(request.scenarios)
     planned = plan(request, catalogue)
     target = find_target_for(request)
+    if request.keep:
+        check_stays_up(target)
     folder = make_folder(request.out, planned.run)
     with interruptible(folder):
         with record_in(folder) as file:
@@ -217,7 +224,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
 def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Watching, file: RecordFile) -> Job:
     """Play a plan, in several processes where that is asked for and can be; return its job."""
     backend, say = find_backend(target.file.backend), watching.watcher.say
-    parts = parts_of(planned, request.jobs)
+    parts = parts_of(planned, 1 if planned.stays else request.jobs)
     only_one = f"the target.toml of {target.name} says that one of it can be up at a time"
     if len(parts) > 1 and (why := only_one if target.file.one_at_a_time else backend.one_at_a_time(target)):
         if request.jobs is not None:

@@ -138,6 +138,10 @@ class Internet:
             await world.arrange(case.steps[0].world)
         return world
 
+    def world_of(self, case: str) -> CaseWorld | None:
+        """Return the world of a case that is up."""
+        return self._cases.get(case)
+
     async def remove_case(self, world: CaseWorld) -> None:
         """Take a case's world down: its hosts, its sessions and its names."""
         self._cases.pop(world.case, None)

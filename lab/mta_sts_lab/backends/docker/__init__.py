@@ -15,6 +15,7 @@ class Docker(Backend):
     """The backend of every target that has a Dockerfile."""
 
     name = "docker"
+    stays_up = True
 
     def play(self, job: Job) -> str | None:
         """See `Backend`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import random
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
+from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.record import Header
 from mta_sts_lab.runner.context import Outlet
@@ -129,8 +131,13 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
     _end_with_the_target(lab, target, begun)
     _route(site, image, target)
     job.say(f"{site.folder.file.title} and the lab are up in {site.subnet}")
-    _follow(lab, job.outlet, begun, lambda: _tell_laid_over(site, target, job))
+    if job.plan.stays:
+        job.outlet.target_file("ca.pem", site.authority.certificate_pem.decode())
+    with staying(job, lambda: _doors(site, lab, target, job), lambda: lab.kill("SIGTERM")) as shown:
+        _follow(lab, shown.outlet, begun, lambda: _tell_laid_over(site, target, job))
     status = int(lab.wait()["StatusCode"])
+    if job.plan.stays and status == 128 + signal.SIGTERM:
+        status = 0
     problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
     target.reload()
     ended = ("", "") if target.status == "running" else _how_it_ended(site, target)
@@ -146,6 +153,16 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
         target_ended="\n".join(ended).strip(),
         target_status=int(target.attrs.get("State", {}).get("ExitCode") or 0),
         laid_over=text_file(target, KEPT_AND_OVERRIDDEN) if site.folder.laid else "",
+    )
+
+
+def _doors(site: _Site, lab: Any, target: Any, job: Job) -> Doors:
+    port = site.folder.file.inject.port
+    return Doors(
+        target=f"docker exec -it {target.name} sh",
+        lab=f"docker exec -it {lab.name} sh",
+        ca_file=f"/lab/ca.pem on the mail server's side; {(job.directory / 'ca.pem').resolve()} here",
+        takes_mail=f"127.0.0.1:{port} on its side, {site.subnet[_TARGET]}:{port} on the lab's",
     )
 
 

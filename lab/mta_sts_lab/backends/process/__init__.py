@@ -19,6 +19,7 @@ class Process(Backend):
     """The backend of every target that has a `[process]` table, and of `--command`."""
 
     name = "process"
+    stays_up = True
 
     def play(self, job: Job) -> str | None:
         """See `Backend`."""

@@ -101,7 +101,9 @@ def in_words(status: int | None) -> str:
 
 async def play_in_namespaces(sent: Sent) -> None:
     """Start the target and play the plan. Raises `TargetError` and `BackendError`."""
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, INTERRUPTED)
+    playing = asyncio.current_task()
+    assert playing is not None
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _obey, playing)
     async with target_network() as network:
         target = await TargetProcesses.start(network, bytes(sent.settings))
         try:
@@ -113,10 +115,21 @@ async def play_in_namespaces(sent: Sent) -> None:
             await target.close()
 
 
+def _obey(playing: asyncio.Task[None]) -> None:
+    """Take the world down when a line comes on standard input; end at once when that ends."""
+    if os.read(sys.stdin.fileno(), 64):
+        playing.cancel()
+    else:
+        os._exit(INTERRUPTED)
+
+
 def main() -> None:
     """Play the plan of standard input; print errors to standard error."""
     try:
         asyncio.run(play_in_namespaces(msgspec.json.decode(sys.stdin.buffer.readline(), type=Sent)))
+    except asyncio.CancelledError:
+        # The world was to stay up until somebody ends it.
+        raise SystemExit(0) from None
     except (TargetError, BackendError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(TARGET_FAILED if isinstance(error, TargetError) else LAB_FAILED) from None

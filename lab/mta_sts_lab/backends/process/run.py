@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.backends.process import hooks_of
+from mta_sts_lab.backends.process.entering import doors
 from mta_sts_lab.backends.process.inside import TARGET_FAILED, Sent
 from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIX
 from mta_sts_lab.backends.process.own_answers import OwnAnswers
@@ -21,6 +22,7 @@ from mta_sts_lab.backends.process.playing import ProcessPlan
 from mta_sts_lab.backends.process.settings import init_settings
 from mta_sts_lab.backends.registry import BackendError, Job
 from mta_sts_lab.backends.served import ServedPlan, pass_on
+from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.world.pki import Authority
 
@@ -113,9 +115,10 @@ def _played(sent: Sent, job: Job, environment: dict[str, str], errors: int) -> i
             process.stdin.write(msgspec.json.encode(sent) + b"\n")
             process.stdin.flush()
         job.say(f"{job.target.file.title}: starting in namespaces of its own")
-        for line in process.stdout:
-            pass_on(line, job.outlet)
-        return process.wait()
+        with staying(job, lambda: _doors(process, job), lambda: _release(process)) as shown:
+            for line in process.stdout:
+                pass_on(line, shown.outlet)
+            return process.wait()
     finally:
         with contextlib.suppress(OSError):
             process.stdin.close()
@@ -126,6 +129,19 @@ def _played(sent: Sent, job: Job, environment: dict[str, str], errors: int) -> i
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _doors(process: subprocess.Popen[bytes], job: Job) -> Doors:
+    ca_file = (job.directory / "ca.pem").resolve()
+    return doors(process.pid, ordinary_user() is not None, job.target.file.inject.port, ca_file)
+
+
+def _release(process: subprocess.Popen[bytes]) -> None:
+    """Have the world taken down that was to stay up."""
+    with contextlib.suppress(OSError, ValueError):
+        assert process.stdin is not None
+        process.stdin.write(b"down\n")
+        process.stdin.flush()
 
 
 def ordinary_user() -> tuple[int, int] | None:
@@ -146,6 +162,8 @@ def _command(user_namespace: bool) -> list[str]:
 def _sent(job: Job, output: Path) -> Sent:
     file, authority, user = job.target.file, Authority.create(), ordinary_user()
     assert file.process is not None
+    if job.plan.stays:
+        job.outlet.target_file("ca.pem", authority.certificate_pem.decode())
     environment = {**os.environ, **file.environment}
     if job.flaws:
         environment["LAB_FLAWS"] = ",".join(sorted(job.flaws))

@@ -32,6 +32,9 @@ $(VENV)/.ready: pyproject.toml
 scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' $(ARGS)
 
+lesson-%: $(VENV)/.ready ## Make a page that plays an attack in a browser: make lesson-strip [TARGET=postfix]
+	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' --html 'lesson-$*.html' $(ARGS)
+
 test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
 	@for part in checks test-fast test-docker; do \
 	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; echo "make $$part took $$((SECONDS - began)) s"; \

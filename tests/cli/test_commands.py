@@ -449,8 +449,15 @@ class TestDemo:
             assert mode in answer.out
         assert answer.out.rstrip().endswith("(section 10.2)."), "its conclusion comes last"
 
-    def test_one_mode(self, shell: Shell) -> None:
-        assert shell("demo", STRIP, "--mode", "enforce").status == 0
+    def test_one_mode_and_its_page(self, shell: Shell, tmp_path: Path) -> None:
+        page = tmp_path / "lesson.html"
+        assert shell("demo", STRIP, "--mode", "enforce", "--html", str(page)).status == 0
+        text = page.read_text(encoding="utf-8")
+        assert "the attack failed; the message waited" in text
+        assert text.count('role="tab"') == 1
+        answer = shell("demo", STRIP, "--mode", "enforce", "--html", str(tmp_path / "none" / "lesson.html"))
+        assert answer.status == 2
+        assert "the page cannot be written" in answer.err
 
     def test_a_flaw_is_shown_and_is_a_finding(self, shell: Shell) -> None:
         answer = shell("demo", "strip", "--flaw", "ignores_policy", "--reports", "--mode", "enforce")

@@ -27,6 +27,9 @@ Flaws = Annotated[list[str] | None, typer.Option("--flaw", help="Give the refere
 Vector = Annotated[str, typer.Option(help="Which vector to show; the first if not said.")]
 Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
 Reports = Annotated[bool, typer.Option("--reports", help="Also compare each TLS report with what the lab saw.")]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write one page that plays it in a browser.")
+]
 Pause = Annotated[bool, typer.Option("--pause", help="Wait for a key before each step.")]
 Slow = Annotated[bool, typer.Option("--slow", help="Show line after line, at the speed of reading.")]
 
@@ -41,6 +44,7 @@ def demo(
     flaw: Flaws = None,
     vector: Vector = "",
     out: Out = Path("runs"),
+    html: Html = None,
     reports: Reports = False,
     pause: Pause = False,
     slow: Slow = False,
@@ -56,7 +60,7 @@ def demo(
     from mta_sts_lab.runs.errors import UsageError
     from mta_sts_lab.runs.selecting import choose_cases
     from mta_sts_lab.runs.service import find_scenario
-    from mta_sts_lab.runs.showing import conclusions_of
+    from mta_sts_lab.runs.showing import conclusions_of, lesson_of_scenario, write_lesson
 
     if pause and not sys.stdin.isatty():
         raise UsageError("--pause waits for keys, and nobody can press one here: there is no terminal")
@@ -87,6 +91,9 @@ def demo(
     narrator.finish(result.verdicts)
     if reports:
         tell_reports(screen, result)
+    if html is not None:
+        write_lesson(html, lesson_of_scenario(result, shown))
+        aside(screen, f"page: {html} (open it in a browser; it needs no server)")
     narrator.conclude(conclusions_of(result))
     raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 

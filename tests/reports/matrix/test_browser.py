@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -16,6 +14,7 @@ from mta_sts_lab.reports.matrix.page import matrix_html
 from mta_sts_lab.reports.matrix.table import matrix_of
 from playwright.async_api import Browser, Page, async_playwright
 
+from tests.reports.browser import chromium
 from tests.reports.matrix.judged import judged, strip_run
 from tests.reports.matrix.test_page import ATTACK, LOG
 from tests.reports.records import REQUIREMENTS, case_id
@@ -56,23 +55,13 @@ class Opened:
     requests: list[str] = field(default_factory=list)
 
 
-def _executable() -> str:
-    """Return the browser. Without one the test is skipped, or fails where the browser is required."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None and os.environ.get("LAB_REQUIRE_CHROMIUM") == "1":
-        pytest.fail("LAB_REQUIRE_CHROMIUM=1, and there is no Chromium: apt-get install chromium", pytrace=False)
-    if found is None:
-        pytest.skip("no Chromium is installed: the page was not opened in a browser")
-    return found
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     """Yield one browser for all tests of this module."""
     async with async_playwright() as playwright:
         # Containers have a small /dev/shm, and a browser that fills it crashes.
         options = ["--disable-dev-shm-usage", "--disable-gpu"]
-        browser = await playwright.chromium.launch(executable_path=_executable(), args=options, timeout=LONGEST)
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=options, timeout=LONGEST)
         yield browser
         await browser.close()
 

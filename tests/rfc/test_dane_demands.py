@@ -41,7 +41,8 @@ def test_usable_records_decide_which_certificates_count(
     certificate: str, records: tuple[Tlsa, ...], sends: bool, accepted: tuple[str, ...] | None
 ) -> None:
     mx = MxHost(certificate=certificate, tlsa=records, sends_authority=sends)
-    assert demand(mx) == DaneDemand(HOST, accepted)
+    by_authority = any(record.usage == 2 for record in records)
+    assert demand(mx) == DaneDemand(HOST, accepted, by_authority=by_authority)
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def test_dane_blocks_stand_under_the_mx_host_with_its_records() -> None:
         Range(0, 0),
         frozenset({"tlsa"}),
         mx_hosts=frozenset({"mx.b.example"}),
-        tlsa_records=records,
+        tlsa_records=(records,),
     )
     assert _told(good(), known) == set()
     assert _told(good(), replace(known, tlsa_records=records[:1])) == {("RPT-4.5-01", "lines-untrue", FAIL)}

@@ -12,6 +12,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event
+from mta_sts_lab.judge.dane_in_reports import (
+    dane_troubles,
+    has_usable_tlsa,
+    policy_types,
+    tlsa_records_answered,
+    trouble_under_dane,
+)
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.report_window import Window
@@ -58,6 +65,8 @@ class MetSession:
     went_on: bool = False
     #: Whether it began and ended within the time of the report.
     certain: bool = True
+    #: Whether the host has TLSA records that can be used.
+    under_dane: bool = False
 
 
 def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], optional: bool) -> KnownSessions:
@@ -76,7 +85,9 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     good = sum(session.good for session in sessions)
     # A failure on the way to the policy may be counted beside the session that it comes before.
     asked = sum(window.may_count(event.at, event.at) for event in view.facts.policy_asked())
-    beside = max(len(sessions), asked) if policies.troubles else 0
+    on_the_way = (*policies.troubles, *dane_troubles(view, window))
+    asked = max(asked, sum(window.may_count(event.at, event.at) for event, _ in view.facts.tlsa_asked()))
+    beside = max(len(sessions), asked) if on_the_way else 0
     most_failed = len(sessions) - good + len(away) + len(outside) + beside
     certain = _certain_troubles(view, sessions, policies) if not optional else Counter()
     lines = tuple(dict.fromkeys(one.policy.lines for one in policies.in_force))
@@ -88,7 +99,8 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
             len(sessions) + len(away) + len(outside) + beside,
         ),
         failed=Range(int(bool(certain)), most_failed),
-        policy_types=policies.types,
+        policy_types=policy_types(view, window, policies.types),
+        tlsa_records=tlsa_records_answered(view),
         policy_lines=lines[0] if lines else None,
         earlier_policy_lines=lines[1:],
         refused_policy_lines=policies.refused or (() if lines else policies.published),
@@ -99,12 +111,12 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         failed_sessions=tuple(failed_sessions(view, sessions, away, outside)),
         # One that nothing was wrong with, and that made no use of TLS, ended early or went on in clear.
         successes=sum(session.good or session.went_on or not session.trouble for session in sessions),
-        result_types=_result_types(sessions, policies.troubles, bool(away), bool(outside), expected),
+        result_types=_result_types(sessions, on_the_way, bool(away), bool(outside), expected),
         fits=_fits(sessions),
         # Once may be a session that the lab itself cut.
         troubles=tuple(frozenset(RIGHT_RESULT_TYPES[trouble]) for trouble, count in certain.items() if count > 1),
         absent=Grade.INFO if optional else None,
-        counters_are_free=bool(policies.troubles) or bool(outside),
+        counters_are_free=bool(on_the_way) or bool(outside),
     )
 
 
@@ -112,7 +124,7 @@ def before_any_connection(view: CaseView, window: Window) -> bool:
     """Whether something failed before there was a host to connect to, so that no address can be named."""
     policies = served_policies(view, window)
     named = [named_in(fact) for _, fact in window.within(view.facts.of_kind(DnsAnswered)) if fact.type == "MX"]
-    return bool(policies.troubles or _outside_the_policy(view, named, policies))
+    return bool(policies.troubles or dane_troubles(view, window) or _outside_the_policy(view, named, policies))
 
 
 def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
@@ -128,13 +140,14 @@ def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
         session = view.facts.session(fact.session)
         ended = event.at if session.ended is None else session.ended
         if window.may_count(event.at, ended):
-            trouble = _tls_trouble(session)
+            trouble = trouble_under_dane(view, fact, session, _tls_trouble(session))
             if fact.role == "attacker-mx" and not trouble:
                 trouble = OUTSIDE
             # Be it inside TLS that an attacker only passed on.
             went_on = any(one.sender_said("MAIL") for one in (session, *session.legs))
             certain = window.counts(event.at, ended)
-            found.append(MetSession(fact, trouble is None, trouble or "", went_on, certain))
+            under_dane = has_usable_tlsa(view, fact)
+            found.append(MetSession(fact, trouble is None, trouble or "", went_on, certain, under_dane))
     return found
 
 
@@ -204,9 +217,14 @@ def _outside_the_policy(
 
 def _certain_troubles(view: CaseView, sessions: list[MetSession], policies: ServedPolicies) -> Counter[str]:
     """Return how often sessions broke a policy that was known, by their trouble, as far as that is certain."""
-    if view.case.mode not in (Mode.ENFORCE, Mode.TESTING) or policies.types != {"sts"}:
+    by_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING) and policies.types == {"sts"}
+    if not by_policy and view.case.mode is not Mode.DANE:
         return Counter()
-    return Counter(one.trouble for one in sessions if one.certain and one.trouble not in ("", OUTSIDE))
+    return Counter(
+        one.trouble
+        for one in sessions
+        if one.certain and one.trouble not in ("", OUTSIDE) and (by_policy or one.under_dane)
+    )
 
 
 def _fits(sessions: list[MetSession]) -> dict[str, tuple[int, Grade]]:

@@ -165,6 +165,17 @@ class Flaws:
     sends_no_server_name_under_dane: bool = _flaw("DANE-8.1-01", "the client hello under DANE names no server (no SNI)")
     lets_policy_override_dane: bool = _flaw("STS-2-01", "an MTA-STS policy that is met makes up for a failure of DANE")
 
+    # DANE in reports
+    reports_unusable_tlsa_as_mismatch: bool = _flaw(
+        "RPT-4.3.2.1-01", "TLSA records that cannot be used are reported as certificate-host-mismatch"
+    )
+    reports_failed_tlsa_lookup_as_invalid: bool = _flaw(
+        "RPT-4.3.2.1-02", "a TLSA look-up that failed is reported as tlsa-invalid"
+    )
+    writes_tlsa_records_in_parentheses: bool = _flaw(
+        "RPT-4.5-01", "TLSA records stand in a report as in a zone file, in parentheses"
+    )
+
     # Several hosts, retries, the queue
     no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")
     tries_first_host_only: bool = _flaw("SMTP-5.1-06", "if an MX host cannot be reached, the next one is not tried")

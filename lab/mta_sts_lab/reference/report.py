@@ -109,6 +109,9 @@ def _spoil_counts(block: dict[str, Any], flaws: Flaws) -> None:
 
 
 def _spoil_policy(policy: dict[str, Any], failures: list[dict[str, Any]], flaws: Flaws) -> None:
+    if policy["policy-type"] == "tlsa" and flaws.writes_tlsa_records_in_parentheses:
+        fields = [line.rsplit(" ", 1) for line in policy["policy-string"]]
+        policy["policy-string"] = [f"{parameters} ( {data} )" for parameters, data in fields]
     if policy["policy-type"] != "sts":
         return
     failed_refresh = any(one["result-type"].startswith("sts-") for one in failures)
@@ -147,6 +150,8 @@ _WRONG_TYPES = (
     ("reports_expired_as_mismatch", "certificate-expired", "certificate-host-mismatch"),
     ("reports_untrusted_as_mismatch", "certificate-not-trusted", "certificate-host-mismatch"),
     ("reports_broken_handshake_as_no_starttls", "validation-failure", "starttls-not-supported"),
+    ("reports_unusable_tlsa_as_mismatch", "tlsa-invalid", "certificate-host-mismatch"),
+    ("reports_failed_tlsa_lookup_as_invalid", "dnssec-invalid", "tlsa-invalid"),
     ("reports_failed_fetch_as_invalid_policy", "sts-policy-fetch-error", "sts-policy-invalid"),
     ("reports_invalid_policy_as_fetch_error", "sts-policy-invalid", "sts-policy-fetch-error"),
     ("reports_untrusted_policy_host_as_fetch_error", "sts-webpki-invalid", "sts-policy-fetch-error"),

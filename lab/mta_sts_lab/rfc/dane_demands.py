@@ -29,6 +29,8 @@ class DaneDemand:
     host: str
     certificates: tuple[str, ...] | None = None
     lookup_failed: bool = False
+    #: Whether a record names an authority: then names and dates count.
+    by_authority: bool = False
 
 
 def dane_demands(world: World, domain: str) -> tuple[DaneDemand, ...]:
@@ -45,7 +47,8 @@ def _demands(world: World, domain: str) -> Iterator[DaneDemand]:
             yield DaneDemand(host, lookup_failed=True)
         elif named == addresses == records == "secure" and mx.tlsa:
             usable = [record for record in mx.tlsa if is_usable(record)]
-            yield DaneDemand(host, _matching(usable, mx) if usable else None)
+            by_authority = any(record.usage == DANE_TA for record in usable)
+            yield DaneDemand(host, _matching(usable, mx) if usable else None, by_authority=by_authority)
 
 
 def is_usable(record: Tlsa) -> bool:

@@ -117,8 +117,8 @@ class KnownSessions:
     #: The lines of texts that were served and are no policy, or were published and not fetched: a block with
     #: sts-policy-invalid may quote them, and any block where no policy was in force.
     refused_policy_lines: tuple[tuple[str, ...], ...] = ()
-    #: The TLSA records that were published, in presentation form. None: not known.
-    tlsa_records: tuple[str, ...] | None = None
+    #: The sets of TLSA records that were published, one of which a block quotes; in presentation form. None: not known.
+    tlsa_records: tuple[tuple[str, ...], ...] | None = None
     #: The hosts that the sender dialled; also right as policy-domain of a DANE policy or of none.
     mx_hosts: frozenset[str] = frozenset()
     #: What those hosts call themselves in their greeting and EHLO reply.

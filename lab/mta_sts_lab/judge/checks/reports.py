@@ -23,7 +23,7 @@ from mta_sts_lab.judge.ground_truth import before_any_connection, known_sessions
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Step
 from mta_sts_lab.rfc.published import wanted_places
-from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES
+from mta_sts_lab.rfc.result_types import DANE_DISCOVERY_FAILURES, RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, KnownSessions, against_sessions, grade, unverified
 from mta_sts_lab.tlsrpt.checks.failures import UNDER_NONE
 from mta_sts_lab.tlsrpt.departures import Departure, finding
@@ -171,9 +171,13 @@ def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
     under_policy = _is_under_policy(view)
     for policy in arrival.parsed.policies:
         for failure in policy.failures or ():
-            discovery = failure.result_type in STS_DISCOVERY_FAILURES
+            discovery = failure.result_type in STS_DISCOVERY_FAILURES | DANE_DISCOVERY_FAILURES
             backed = failure.failed_session_count or policy.failed
-            if failure.result_type and backed and (policy.policy_type == "sts" or discovery or not under_policy):
+            if (
+                failure.result_type
+                and backed
+                and (policy.policy_type in ("sts", "tlsa") or discovery or not under_policy)
+            ):
                 yield failure.result_type
 
 

@@ -12,7 +12,7 @@ from mta_sts_lab.model import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.departures import Departure, quoted, quoted_apart
 from mta_sts_lab.tlsrpt.mail import subject_of
-from mta_sts_lab.tlsrpt.names import FileName, Moment, Subject, read_file_name, read_subject
+from mta_sts_lab.tlsrpt.names import FileName, Moment, Subject, read_file_name, read_subject, within
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
@@ -110,9 +110,13 @@ def _subject(parsed: ParsedReport) -> Subject | None:
 
 
 def _names_a_policy(parsed: ParsedReport, domain: str) -> bool:
-    """Whether a domain is a policy-domain of the report; without any in the report nothing can disagree."""
+    """Whether a domain is a policy-domain of the report; without any in the report nothing can disagree.
+
+    Where the policy-domain is that of a host, the domain above it is as right (docs/ambiguities.md).
+    """
     known = {a_labels(name) for name in parsed.policy_domains}
-    return not known or a_labels(domain) in known
+    above = _may_be_another(parsed) and any(within(name, domain) for name in known)
+    return not known or a_labels(domain) in known or above
 
 
 def _may_be_another(parsed: ParsedReport) -> bool:

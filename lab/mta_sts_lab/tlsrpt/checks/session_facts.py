@@ -63,6 +63,8 @@ def policy_lines_are_true(report: ParsedReport, known: KnownSessions) -> Iterato
         obligation, versions = _published(policy, known)
         # Where no policy was in force there is none to quote.
         none_to_quote = policy.policy_type == "sts" and known.policy_lines is None and not policy.policy_string
+        # Nor where the TLSA records could not be had.
+        none_to_quote = none_to_quote or (policy.policy_type == "tlsa" and _tells_of_dnssec(policy))
         if not versions or policy.policy_string is None or none_to_quote:
             continue
         normal = _tlsa_line if policy.policy_type == "tlsa" else _sts_line
@@ -200,6 +202,10 @@ def _listed(words: Iterable[str]) -> str:
     return listed(map(quoted, words))
 
 
+def _tells_of_dnssec(policy: Policy) -> bool:
+    return not policy.policy_string and "dnssec-invalid" in policy.result_types
+
+
 def _published(policy: Policy, known: KnownSessions) -> tuple[str, tuple[tuple[str, ...], ...]]:
     """Return which obligation a block's policy-string is under, and what it may be, today's policy first."""
     if policy.policy_type == "sts":
@@ -209,7 +215,7 @@ def _published(policy: Policy, known: KnownSessions) -> tuple[str, tuple[tuple[s
         refused = known.refused_policy_lines if tells_so or not in_force else ()
         return "RPT-4.5-02", (*in_force, *refused)
     if policy.policy_type == "tlsa" and known.tlsa_records is not None:
-        return "RPT-4.5-01", (known.tlsa_records,)
+        return "RPT-4.5-01", known.tlsa_records
     return "", ()
 
 

@@ -317,7 +317,7 @@ def test_dane_blocks_stand_under_the_mx_host_with_its_records() -> None:
         tlsa_records=(records,),
     )
     assert _told(good(), known) == set()
-    assert _told(good(), replace(known, tlsa_records=records[:1])) == {("RPT-4.5-01", "lines-untrue", FAIL)}
+    assert _told(good(), replace(known, tlsa_records=(records[:1],))) == {("RPT-4.5-01", "lines-untrue", FAIL)}
     assert _told(good(), replace(known, mx_hosts=frozenset())) == {("RPT-4.4-08", "no-block-for-the-domain", FAIL)}
 
 

@@ -36,20 +36,11 @@ def test_the_summary_explains_every_grade_that_it_counts(grade: Grade) -> None:
 
 
 @pytest.mark.parametrize("harm", list(HARMS))
-def test_the_summary_begins_with_what_became_of_mail_and_explains_it(harm: Harm) -> None:
+def test_the_summary_explains_what_became_of_mail(harm: Harm) -> None:
     verdict = replace(_VERDICTS[0], judgements=(replace(_VERDICTS[0].judgements[0], harm=harm),))
     shown = _words(rendered(summary_page(summarise(_RECORD, [verdict]))))
     name, meaning = HARMS[harm]
-    assert shown.split(" in 1 case.")[0].lower().endswith(name)
     assert f"{name}: {meaning}." in shown
-
-
-def test_mail_held_under_enforce_is_counted_only_where_the_attack_was() -> None:
-    record = strip_record()
-    verdicts = strip_verdicts(record)
-    assert summarise(record, verdicts).held == 1
-    honest = [replace(one, steps=tuple(replace(step, step="prime") for step in one.steps)) for one in verdicts]
-    assert summarise(record, honest).held == 0
 
 
 @pytest.mark.parametrize("level", _SPECIAL_LEVELS)

@@ -81,4 +81,7 @@ def test_a_known_failure_is_as_expected_and_still_counted() -> None:
 @pytest.mark.parametrize("kind", ["vanished", "unmatched"])
 def test_a_list_of_known_failures_that_is_wrong_is_a_finding(kind: str) -> None:
     known = KnownComparison(known={}, vanished=(), unmatched=())
-    assert summarise(_RECORD, _VERDICTS, replace(known, **{kind: (_KNOWN,)})).exit_code == summary.FINDING
+    told = summarise(_RECORD, _VERDICTS, replace(known, **{kind: (_KNOWN,)}))
+    assert told.exit_code == summary.FINDING
+    what = "1 no longer occur" if kind == "vanished" else "1 fit no case"
+    assert told.meaning == f"findings: the list of known failures is not right: {what}"

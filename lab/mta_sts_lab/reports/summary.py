@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.model import Grade, Harm, Mode, Outcome, Verdict
+from mta_sts_lab.model import Grade, Harm, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.glossary import GRADES
 
@@ -55,8 +55,9 @@ class Summary:
     exit_code: int
     #: Findings that are on the target's list of known failures, as case ids.
     known: tuple[str, ...] = ()
-    #: In how many cases under enforce mail was held in a step with an attack.
-    held: int = 0
+    #: How many entries of that list no longer occur, and how many fit no case.
+    vanished: int = 0
+    unmatched: int = 0
     #: In how many cases each harm is the worst that was done to mail.
     harms: Mapping[Harm, int] = field(default_factory=dict)
     #: The cases that were played again: the id of each, and what each of its plays came to, in order.
@@ -67,6 +68,11 @@ class Summary:
         """What the exit code says."""
         if self.exit_code == NOTHING_SELECTED and self.cases:
             return NOTHING_JUDGED
+        found = sum(self.counts.get(grade, 0) for grade in (Grade.FAIL, Grade.WEAK))
+        if self.exit_code == FINDING and found <= len(self.known):
+            wrong = [f"{self.vanished} no longer occur"] if self.vanished else []
+            wrong += [f"{self.unmatched} fit no case"] if self.unmatched else []
+            return f"findings: the list of known failures is not right: {', '.join(wrong)}"
         return EXIT_MEANINGS.get(self.exit_code, "unknown")
 
 
@@ -86,28 +92,14 @@ def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: Known
         complete=complete,
         exit_code=_exit_code(selected, known_failures, complete and not unjudged),
         known=tuple(verdict.case for verdict in selected if verdict.case in known),
-        held=_held_under_enforce(record, selected),
+        vanished=len(known_failures.vanished) if known_failures else 0,
+        unmatched=len(known_failures.unmatched) if known_failures else 0,
         harms=Counter(verdict.harm for verdict in selected if verdict.harm),
         played_again=tuple(
             (verdict.case, *(play.grade.value for play in verdict.earlier), verdict.grade.value)
             for verdict in selected
             if verdict.earlier
         ),
-    )
-
-
-def _held_under_enforce(record: Record, selected: Sequence[Verdict]) -> int:
-    attacked = {
-        case.id: {step.name for step in case.steps if step.attacks}
-        for case in record.header.cases
-        if case.mode is Mode.ENFORCE
-    }
-    return sum(
-        any(
-            result.outcome is Outcome.DEFERRED and result.step in attacked.get(verdict.case, ())
-            for result in verdict.steps
-        )
-        for verdict in selected
     )
 
 

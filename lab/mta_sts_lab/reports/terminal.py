@@ -18,7 +18,7 @@ from rich.text import Text
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.comparison import Comparison
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Grade, Harm, Judgement, Requirement, Verdict
+from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import GRADES, HARMS, level_phrase
@@ -187,13 +187,11 @@ _DECIDING = (
 
 
 def summary_page(summary: Summary) -> RenderableType:
-    """Return what a run comes to: what became of mail, the line that counts, and what the words in them mean."""
+    """Return what a run comes to: the line that counts, and what the words in it and in the answer mean."""
     words = {grade.value: GRADES[grade] for grade, count in summary.counts.items() if count}
     words |= {HARMS[harm][0]: HARMS[harm][1] for harm in HARMS if summary.harms.get(harm)}
-    mail = mail_line(summary)
-    parts: list[RenderableType] = [Hanging(Text(), Text(mail, style="bold"))] if mail else []
-    parts += [Hanging(Text(), Text(played_again_line(summary)))] if summary.played_again else []
-    return Group(*parts, Hanging(Text(), summary_line(summary)), *([explained(words)] if words else []))
+    again = [Hanging(Text(), Text(played_again_line(summary)))] if summary.played_again else []
+    return Group(*again, Hanging(Text(), summary_line(summary)), *([explained(words)] if words else []))
 
 
 def played_again_line(summary: Summary) -> str:
@@ -206,15 +204,6 @@ def played_again_line(summary: Summary) -> str:
 
 #: So many cases that were played again are named.
 _MOST_NAMED = 6
-
-
-def mail_line(summary: Summary) -> str:
-    """Return what became of mail: `Mail let out in 2 cases.` Empty if nothing is on record."""
-    said = [f"Mail held under enforce while attacked in {_cases(summary.held)}."] if summary.held else []
-    for harm in (harm for harm in HARMS if summary.harms.get(harm)):
-        what = HARMS[harm][0] if harm is Harm.UNTRUE_REPORT else f"mail {HARMS[harm][0]}"
-        said.append(f"{what[:1].upper()}{what[1:]} in {_cases(summary.harms[harm])}.")
-    return " ".join(said)
 
 
 def _cases(count: int) -> str:

@@ -331,6 +331,18 @@ class TargetFailed(Fact, frozen=True):
     what: str
 
 
+class TargetDiagnosed(Fact, frozen=True):
+    """Mail that nobody attacked, or that no policy protects, is not delivered: what is wrong with the configuration.
+
+    `quoted` are the target's own words, from its queue or its log.
+    """
+
+    code: str
+    means: str
+    remedy: str
+    quoted: str = ""
+
+
 class NotSupported(Fact, frozen=True):
     """The case needs a part of the contract that the target does not offer (a restart, a clock): it is not judged."""
 
@@ -429,6 +441,7 @@ AnyFact = (
     | ReportsAsked
     | ReportsLeft
     | TargetFailed
+    | TargetDiagnosed
     | NotSupported
     | PartTried
     | QueueListed

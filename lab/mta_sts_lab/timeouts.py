@@ -25,6 +25,9 @@ SETTLE = Deadline("settle", 60)
 #: delivered it within 1 s; one that does not is told what is wrong, and should be told soon.
 HONEST_DELIVERY = Deadline("honest-delivery", 20)
 
+#: Waits of the cases where not even honest mail is delivered: nothing but `inconclusive` can come of them.
+NOTHING_ARRIVES = Deadline("nothing-arrives", 4)
+
 #: SETTLE and RECOVER of the probes of an adapter, which are few: Postfix settles them within 8 s. OpenSMTPD takes 11 s
 #: over each attempt at a host that refuses connections, and nothing hangs on having seen three of them.
 PROBE = Deadline("probe", 30)

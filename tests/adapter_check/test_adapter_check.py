@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from mta_sts_lab.adapter_check import Status
+from mta_sts_lab.adapter_check.delivery import _no_connection
 from mta_sts_lab.adapter_check.page import exit_code
 from mta_sts_lab.model import ReportChannel
 from mta_sts_lab.reference.report import Report
@@ -137,10 +138,24 @@ async def test_the_resolver_is_not_used(tmp_path: Path) -> None:
     assert result.statuses()["special addresses"] is Status.SKIPPED
 
 
-async def test_special_addresses_are_refused(tmp_path: Path) -> None:
+async def test_no_connection_comes(tmp_path: Path) -> None:
+    """Nothing says that the addresses are refused, so the advice is not about them."""
     adapter = Adapter(tmp_path, network=lambda network: Elsewhere(network, 25))
-    result = await only(adapter, "special-addresses-refused")
-    assert "198.18." in result.of("special-addresses-refused").observed
+    result = await only(adapter, "no-connection")
+    assert "198.18." in result.of("no-connection").observed
+    assert "198.18.0.0/15" not in result.of("no-connection").remedy
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("its queue says: all host addresses were ignored (ignore_target_hosts)", "special-addresses-refused"),
+        ("its queue says: client TLS configuration problem", "no-connection"),
+        ("its queue says: connect to 203.0.113.9[203.0.113.9]:25: Network is unreachable", "no-connection"),
+    ],
+)
+def test_special_addresses_are_blamed_only_by_the_mail_servers_words(words: str, code: str) -> None:
+    assert _no_connection(words)[0] == code
 
 
 async def test_the_ca_is_not_trusted_for_mail_hosts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status, at
@@ -52,10 +53,11 @@ def honest_delivery(view: AdapterView) -> Iterator[Finding]:
     yield from _way_of_the_message(view, HONEST)
 
 
-def why_not_ready(view: AdapterView) -> Finding | None:
+def why_not_ready(view: AdapterView, with_policy: bool = False) -> Finding | None:
     """Return why a run against this target would prove nothing, from the probes before it; None if it is ready.
 
-    If the lab itself failed the result is None: the cases will have the same failure, and report it.
+    `with_policy`: also why mail does not arrive under a policy, with everything in order. If the lab itself failed the
+    result is None: the cases will have the same failure, and report it.
     """
     if any(isinstance(event.fact, LabFailed) for event in view.events):
         return None
@@ -67,7 +69,10 @@ def why_not_ready(view: AdapterView) -> Finding | None:
     if found is not None or not (view.claims(MTA_STS) and view.played(POLICY)):
         return found
     unfetched = policy_fetch(view, POLICY)
-    return unfetched if unfetched.status is Status.FAULT else None
+    if unfetched.status is Status.FAULT:
+        return unfetched
+    late = _way_of_the_message(view, POLICY) if with_policy else ()
+    return next((one for one in late if one.status is Status.FAULT), None)
 
 
 def _skipped(parts: tuple[str, ...], because: str) -> Iterator[Finding]:
@@ -162,14 +167,14 @@ def _to_the_host(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Itera
     connected = [event for event, fact in facts.of_kind(ConnectionAccepted) if fact.role == "mx"]
     if not connected:
         answers = [f"{fact.type} {fact.name}: {' '.join(fact.answers) or fact.rcode}" for _, fact in asked][-3:]
+        because = _held_because(view, facts, outcome)
+        code, remedy = _no_connection(because)
         yield Finding(
             ADDRESSES,
             Status.FAULT,
-            f"the name server was asked ({'; '.join(answers)}), and no connection came; "
-            f"{_held_because(view, facts, outcome)}",
-            "special-addresses-refused",
-            "The world of the lab lies in 198.18.0.0/15, reserved for benchmarks. Take it off the mail server's list "
-            "of addresses that it does not send to (Exim: ignore_target_hosts), and let it use IPv4.",
+            f"the name server was asked ({'; '.join(answers)}), and no connection came; {because}",
+            code,
+            remedy,
             at([event for event, _ in asked]),
         )
         yield from _skipped(_AFTER_RELAY[2:], ADDRESSES)
@@ -177,6 +182,25 @@ def _to_the_host(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Itera
     yield Finding(ADDRESSES, Status.OK, "connects to 198.18.0.0/15", evidence=at(connected))
     yield _tls(facts, outcome)
     yield _arrival(view, facts, outcome)
+
+
+#: Words of mail servers that leave addresses out.
+_ADDRESSES_REFUSED = re.compile(r"ignored|reserved|bogon|benchmark|not routable|198\.18\.0\.0/15", re.IGNORECASE)
+
+
+def _no_connection(because: str) -> tuple[str, str]:
+    """Return code and remedy for a host that was looked up and never connected to, by the mail server's words."""
+    if _ADDRESSES_REFUSED.search(because):
+        return (
+            "special-addresses-refused",
+            "The world of the lab lies in 198.18.0.0/15, reserved for benchmarks. Take it off the mail server's list "
+            "of addresses that it does not send to (Exim: ignore_target_hosts), and let it use IPv4.",
+        )
+    return (
+        "no-connection",
+        "The mail server knew the host and never connected to it. The words of its queue and its log, beside the "
+        "record, say why: a policy plug-in that does not answer, a table that is missing, an address to send from.",
+    )
 
 
 def _tls(facts: CaseFacts, outcome: Outcome) -> Finding:

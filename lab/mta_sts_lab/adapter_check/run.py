@@ -5,48 +5,86 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mta_sts_lab.adapter_check.delivery import why_not_ready
+from mta_sts_lab.adapter_check.diagnosis import Diagnosis, diagnosed, held_without_a_policy
 from mta_sts_lab.adapter_check.finding import AdapterView
 from mta_sts_lab.adapter_check.observed import ObservedTarget
 from mta_sts_lab.adapter_check.probes import HONEST, probes_before_a_run, probes_for, probes_of
+from mta_sts_lab.events import TargetDiagnosed
 from mta_sts_lab.model import Case
-from mta_sts_lab.runner.context import Outlet, RunContext
+from mta_sts_lab.runner.context import IN_PROCESS, Outlet, RunContext
 from mta_sts_lab.runner.plan import Plan, header_of
 from mta_sts_lab.runner.play import play
 from mta_sts_lab.runner.run import RunSetup, StartTarget, keep_log, run, running_world
 from mta_sts_lab.targets.contract import TLS_RPT, NotNow, TargetError
-from mta_sts_lab.timeouts import HONEST_DELIVERY, PROBE, Deadline
+from mta_sts_lab.timeouts import HONEST_DELIVERY, NOTHING_ARRIVES, PROBE, Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """What a mail server's words mean, and whether its configuration is somebody's own: then it is judged as it is."""
+
+    diagnoses: tuple[Diagnosis, ...] = ()
+    judged_as_it_is: bool = False
 
 
 async def play_plan(
-    plan: Plan, setup: RunSetup, start: StartTarget, outlet: Outlet, ready_seconds: float = 0.0
+    plan: Plan,
+    setup: RunSetup,
+    start: StartTarget,
+    outlet: Outlet,
+    ready_seconds: float = 0.0,
+    words: OwnWords = OwnWords(),
 ) -> None:
     """Play a plan's cases once the target is ready for them, or check its adapter if that is the plan.
 
     A target whose adapter is checked has `ready_seconds` to come up. Raises `TargetError`, and leaves no record, when
-    a target does not deliver mail without an attack before its cases.
+    a target does not deliver mail without an attack before its cases; one that is judged as it is only has to take it.
     """
     if plan.checks_adapter:
         await _check(plan, setup, start, outlet, ready_seconds)
-    else:
-        await run(plan, setup, start, see_that_it_is_ready, outlet)
+        return
+
+    async def ready(context: RunContext) -> RunContext:
+        return await see_that_it_is_ready(context, words)
+
+    def conclude(context: RunContext, plan: Plan) -> None:
+        held = held_without_a_policy(_view_of(context, plan.cases), plan.cases, words.diagnoses)
+        if held is not None and words.judged_as_it_is:
+            one, line, count = held
+            means = f"{one.means} So mail was held in {count} case{'s' if count > 1 else ''} without a policy."
+            context.recorder.write(TargetDiagnosed(code=one.code, means=means, remedy=one.remedy, quoted=line))
+
+    await run(plan, setup, start, ready, outlet, conclude)
 
 
-async def see_that_it_is_ready(context: RunContext) -> None:
+async def see_that_it_is_ready(context: RunContext, words: OwnWords = OwnWords()) -> RunContext:
     """Check that a message arrives without an attack, and that the policy is fetched if that is claimed.
 
-    Raises `TargetError`.
+    Writes a diagnosis where that is not so and the target is judged as it is, and raises `TargetError` otherwise.
+    Returns the context for the cases: where no honest mail arrives, nothing is waited for that long.
     """
     probes = probes_before_a_run(context.about.capabilities)
     await play(_shorter(context, HONEST_DELIVERY), probes, frozenset())
-    found = why_not_ready(_view_of(context, probes))
-    if found is not None:
-        raise TargetError(
-            f"{context.about.name} is not ready to be judged ({found.code or found.status}): {found.observed}. "
-            f"{found.remedy} `sts-lab target-check` checks all of its adapter."
-        )
+    view = _view_of(context, probes)
+    found = why_not_ready(view, with_policy=words.judged_as_it_is)
+    if found is None:
+        return context
+    log = ""
+    with contextlib.suppress(TargetError):
+        log = await context.target.logs()
+    found, line = diagnosed(found, view, words.diagnoses, log)
+    says = f' It says: "{line}".' if line and line not in found.observed else ""
+    if words.judged_as_it_is and view.message(HONEST, HONEST.steps[0].name) is not None:
+        context.recorder.write(TargetDiagnosed(code=found.code, means=found.observed, remedy=found.remedy, quoted=line))
+        honest = view.message(HONEST, HONEST.steps[0].name)
+        return context if honest and honest.outcome().delivered else _without_hope(context)
+    raise TargetError(
+        f"{context.about.name} is not ready to be judged ({found.code or found.status}): {found.observed}.{says} "
+        f"{found.remedy} `sts-lab target-check` checks all of its adapter."
+    )
 
 
 async def _check(plan: Plan, setup: RunSetup, start: StartTarget, outlet: Outlet, ready_seconds: float) -> None:
@@ -106,6 +144,12 @@ def _shorter(context: RunContext, limit: Deadline) -> RunContext:
     settle = min(limit, context.timeouts.settle, key=lambda deadline: deadline.seconds)
     recover = min(limit, context.timeouts.recover, key=lambda deadline: deadline.seconds)
     return replace(context, timeouts=replace(context.timeouts, settle=settle, recover=recover))
+
+
+def _without_hope(context: RunContext) -> RunContext:
+    """Return a context for a target that holds honest mail: what waits in vain there proves nothing, however long."""
+    waits = dict.fromkeys(("settle", "recover", "learn_policy", "bounce"), NOTHING_ARRIVES)
+    return replace(context, timeouts=replace(context.timeouts, **waits, cases_at_once=IN_PROCESS.cases_at_once))
 
 
 def _view_of(context: RunContext, probes: Sequence[Case]) -> AdapterView:

@@ -7,16 +7,18 @@ own namespace), so that every address of the world is a real one there. The targ
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
-from mta_sts_lab.adapter_check.run import play_plan
+from mta_sts_lab.adapter_check.diagnosis import Diagnosis
+from mta_sts_lab.adapter_check.run import OwnWords, play_plan
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import Footer, Header, encoded
@@ -56,6 +58,10 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract_port: int
     #: How long the target may take until it answers and accepts mail.
     ready_seconds: float
+    #: What its words mean.
+    diagnoses: tuple[Diagnosis, ...] = ()
+    #: Whether its configuration is somebody's own, and judged as it is.
+    judged_as_it_is: bool = False
 
 
 def play_served_plan() -> None:
@@ -77,11 +83,12 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     async def start(_: RunningWorld) -> RemoteTarget:
         target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
         if not served.plan.checks_adapter:
-            await wait_until_ready(target, Deadline(TARGET_READY.name, served.ready_seconds))
+            await wait_until_ready(target, Deadline(TARGET_READY.name, served.ready_seconds), _keep_log)
         return target
 
     setup = RunSetup(PrefixNetwork(served.prefix), served.prefix, authority, OVER_THE_NETWORK)
-    work = play_plan(served.plan, setup, start, standard_output(_keep), served.ready_seconds)
+    words = OwnWords(served.diagnoses, served.judged_as_it_is)
+    work = play_plan(served.plan, setup, start, standard_output(_keep), served.ready_seconds, words)
     playing = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     await playing
@@ -98,8 +105,13 @@ async def _make_local(prefix: str) -> None:
         raise OSError(f"cannot make {prefix} local to the container: {said.decode().strip()}")
 
 
-async def wait_until_ready(target: RemoteTarget, deadline: Deadline) -> None:
-    """Wait until the target's contract answers and its SMTP port takes connections. Closes a target that never does."""
+async def wait_until_ready(
+    target: RemoteTarget, deadline: Deadline, last: Callable[[RemoteTarget], Awaitable[None]] | None = None
+) -> None:
+    """Wait until the target's contract answers and its SMTP port takes connections.
+
+    A target that never does is closed, after `last`.
+    """
     trouble = "its contract does not answer"
     try:
         async with asyncio.timeout(deadline.seconds):
@@ -113,6 +125,8 @@ async def wait_until_ready(target: RemoteTarget, deadline: Deadline) -> None:
                 else:
                     return
     except TimeoutError:
+        if last is not None:
+            await last(target)
         await target.close()
         raise TargetError(f"{deadline.name}: the target is not up after {deadline.seconds:g} s: {trouble}") from None
 
@@ -125,6 +139,12 @@ def standard_output(keep: Callable[[str, str], None]) -> Outlet:
         sys.stdout.buffer.flush()
 
     return Outlet(header=line, event=line, footer=line, target_file=keep)
+
+
+async def _keep_log(target: RemoteTarget) -> None:
+    """Store the log of a target that did not come up, if it shows one."""
+    with contextlib.suppress(TargetError):
+        _keep("log.txt", await target.logs())
 
 
 def _keep(name: str, text: str) -> None:

@@ -61,11 +61,12 @@ def tell_reports(screen: Console, result: RunResult, most: int | None = None) ->
 def tell_findings(screen: Console, result: RunResult) -> None:
     """Print the answer, a block for each finding, and the line that counts. A terminal shows a line a case before."""
     from mta_sts_lab.reports.answer import answer_page, case_lines
-    from mta_sts_lab.reports.terminal import Evidence, findings, summary_page
+    from mta_sts_lab.reports.terminal import Evidence, diagnoses_page, findings, summary_page
     from mta_sts_lab.requirements import load_requirements
 
     if screen.is_terminal:
         screen.print(case_lines(result.verdicts, result.known.known))
+    screen.print(diagnoses_page(result.record), end="")
     screen.print(answer_page(result.record, result.verdicts))
     evidence = Evidence.of(result.record, result.folder, result.log)
     screen.print(findings(result.verdicts, evidence, load_requirements(), result.known))

@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mta_sts_lab.events import Event
+from mta_sts_lab.events import Event, TargetDiagnosed
 from mta_sts_lab.judge.comparison import Comparison
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
@@ -151,6 +151,17 @@ def _cured(failures: Sequence[KnownFailure]) -> list[RenderableType]:
         )
         for reason, names in cases.items()
     ]
+
+
+def diagnoses_page(record: Record) -> RenderableType:
+    """Return a block for each diagnosis of the target's configuration, with its own words."""
+    parts: list[RenderableType] = []
+    for event in record.events:
+        if isinstance(fact := event.fact, TargetDiagnosed):
+            head = Text("DIAGNOSIS  ", style=STYLES[Grade.FAIL])
+            rows = [("because", fact.means), ("it says", fact.quoted), ("what to do", fact.remedy)]
+            parts += [Rule(), Hanging(head, escaped(fact.code, style="bold")), *_rows(rows), Text()]
+    return Group(*parts)
 
 
 def _rows(rows: Iterable[tuple[str, str]]) -> list[Hanging]:

@@ -365,6 +365,9 @@ def _of_target(fact: AnyFact) -> Line | None:
         case facts.LogRead():
             text = f"shows its log: {fact.characters} characters, {len(fact.lines)} lines about our messages"
             return Line(topic, said, text, Emphasis.QUIET)
+        case facts.TargetDiagnosed():
+            text = f"is diagnosed: {fact.means}"
+            return Line(topic, "sender", text, Emphasis.TROUBLE, essential=True)
         case facts.TargetFailed():
             return Line(topic, "sender", f"failed: {fact.what}", Emphasis.TROUBLE, essential=True)
         case _:

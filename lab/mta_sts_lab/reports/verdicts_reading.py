@@ -137,6 +137,7 @@ class _Document(_Strict, frozen=True):
     summary: _Summary
     known_failures: dict[str, Any]
     cases: tuple[_Case, ...]
+    diagnoses: tuple[dict[str, str], ...] = ()
 
 
 class _AnyFormat(msgspec.Struct, frozen=True):

@@ -87,8 +87,11 @@ class RunningWorld:
 #: Starts a target in a world. May raise `TargetError`.
 StartTarget = Callable[[RunningWorld], Awaitable[Target]]
 
-#: Checks that a target is ready for the cases. Raises `TargetError` if it is not.
-CheckReady = Callable[[RunContext], Awaitable[None]]
+#: Checks that a target is ready for the cases, and returns the context in which to play them. Raises `TargetError`.
+CheckReady = Callable[[RunContext], Awaitable[RunContext]]
+
+#: May add to the record when all cases are played.
+Conclude = Callable[[RunContext, Plan], None]
 
 
 @contextlib.asynccontextmanager
@@ -104,11 +107,18 @@ async def running_world(plan: Plan, setup: RunSetup, outlet: Outlet) -> AsyncIte
         outlet.footer(world.footer or recorder.footer(world.complete))
 
 
-async def run(plan: Plan, setup: RunSetup, start: StartTarget, ready: CheckReady, outlet: Outlet) -> None:
-    """Play a plan's cases and hand the record to the outlet.
+async def run(
+    plan: Plan,
+    setup: RunSetup,
+    start: StartTarget,
+    ready: CheckReady,
+    outlet: Outlet,
+    conclude: Conclude = lambda *_: None,
+) -> None:
+    """Play a plan's cases and hand the record to the outlet. `conclude` may add to the record when all is played.
 
     The footer says whether the run was complete: an interrupt leaves an incomplete record, and is raised again. Raises
-    `TargetError`, and leaves no record, when the target is not `ready`.
+    `TargetError`, and leaves the target's log but no record, when the target is not `ready`.
     """
     async with running_world(plan, setup, outlet) as world:
         whole = await start(world)
@@ -116,23 +126,33 @@ async def run(plan: Plan, setup: RunSetup, start: StartTarget, ready: CheckReady
         try:
             about = await target.about()
             async with world.context(target, about) as context:
+                playing = context
                 if plan.stays != ATTACKED:
                     # A target that is not ready is what somebody may want to look into.
-                    await ready(context)
+                    playing = await _made_ready(ready, context, whole, outlet)
                 outlet.header(header_of(plan, about, world.recorder.clock_began))
                 world.recorder.listen(outlet.event)
-                await _play(context, plan, outlet, world)
+                await _play(playing, plan, outlet, world, conclude)
             # The log is no evidence for the judge here, but it helps whoever looks into a finding.
             await keep_log(context.watch, whole, outlet)
         finally:
             await asyncio.shield(target.close())
 
 
-async def _play(context: RunContext, plan: Plan, outlet: Outlet, world: RunningWorld) -> None:
+async def _made_ready(ready: CheckReady, context: RunContext, target: Target, outlet: Outlet) -> RunContext:
+    try:
+        return await ready(context)
+    except TargetError:
+        await keep_log(context.watch, target, outlet)
+        raise
+
+
+async def _play(context: RunContext, plan: Plan, outlet: Outlet, world: RunningWorld, conclude: Conclude) -> None:
     if plan.stays == ATTACKED:
         await bring_up(context, plan.cases[0])
     else:
         await play(context, plan.cases, plan.control_only)
+        conclude(context, plan)
     world.complete = True
     if plan.stays == PLAYED:
         tell_worlds(context, tuple(case for case in plan.cases if case.id not in plan.control_only))

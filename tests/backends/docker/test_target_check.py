@@ -69,7 +69,7 @@ MISTAKES = {
     ),
     "relay-refused": (edit("/entrypoint", 's/ [$]LAB_PREFIX"/"/'), "Access denied"),
     "resolver-not-used": (edit("/entrypoint", "/^printf .nameserver/d"), "nobody asked the lab"),
-    "special-addresses-refused": ("RUN postconf -e smtp_bind_address=127.0.0.1", "no connection came"),
+    "no-connection": ("RUN postconf -e smtp_bind_address=127.0.0.1", "no connection came"),
     "ca-not-trusted": ("RUN postconf -e smtp_tls_CAfile=", "under an enforced policy"),
     "ca-not-trusted-by-fetcher": (
         edit(

@@ -17,6 +17,7 @@ import msgspec
 import requests
 
 import docker
+from mta_sts_lab.adapter_check.diagnosis import read_diagnoses
 from mta_sts_lab.backends.docker.engine import (
     OWNER_LABEL,
     RUN_LABEL,
@@ -33,6 +34,7 @@ from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.backends.target_folder import TargetFolder
+from mta_sts_lab.events import Event, TargetDiagnosed
 from mta_sts_lab.record import Header
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import Plan
@@ -81,7 +83,7 @@ class ContainerRun:
 
 def play(job: Job) -> str | None:
     """Play a job in containers; see `Backend.play`."""
-    job = replace(job, outlet=introduced(job.outlet, job.target))
+    job = replace(job, outlet=_tell_diagnosis(introduced(job.outlet, job.target), job.say))
     done = run_in_containers(job)
     job.outlet.target_file("log.txt", done.target_log)
     job.outlet.target_file("configuration.txt", done.target_configuration)
@@ -177,6 +179,19 @@ def introduced(outlet: Outlet, folder: TargetFolder) -> Outlet:
     return replace(outlet, header=header)
 
 
+def _tell_diagnosis(outlet: Outlet, say: Callable[[str], None]) -> Outlet:
+    """Return an outlet that also prints what is wrong with the configuration, as soon as that is known."""
+
+    def event(one: Event) -> None:
+        if isinstance(one.fact, TargetDiagnosed):
+            say(
+                f"diagnosis: {one.fact.means} ({one.fact.code})" + (f': "{one.fact.quoted}"' if one.fact.quoted else "")
+            )
+        outlet.event(one)
+
+    return replace(outlet, event=event)
+
+
 def _tell_laid_over(site: _Site, target: Any, job: Job) -> None:
     """Print what was kept and what was overridden of the files that were laid over the image."""
     for line in text_file(target, KEPT_AND_OVERRIDDEN).splitlines() if site.folder.laid else ():
@@ -258,6 +273,8 @@ def _lab_container(site: _Site, image: str) -> Any:
         inject=file.inject,
         contract_port=file.contract.port,
         ready_seconds=file.ready_seconds,
+        diagnoses=read_diagnoses(site.folder.origin.path),
+        judged_as_it_is=site.folder.base is not None and not site.folder.shipped,
     )
     files = {
         "plan.json": msgspec.json.encode(served),

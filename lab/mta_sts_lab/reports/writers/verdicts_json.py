@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from mta_sts_lab.events import TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.model import Case, Judgement, Requirement, StepResult, Verdict
 from mta_sts_lab.record import Record
@@ -73,6 +74,11 @@ def verdicts_document(
             "unmatched": msgspec.to_builtins(known_failures.unmatched if known_failures else ()),
             "cured": msgspec.to_builtins(known_failures.cured if known_failures else ()),
         },
+        "diagnoses": [
+            {name: getattr(event.fact, name) for name in ("code", "means", "remedy", "quoted")}
+            for event in record.events
+            if isinstance(event.fact, TargetDiagnosed)
+        ],
         "cases": [
             _case(cases[verdict.case], verdict, requirements or {}, known_failures.known if known_failures else {})
             for verdict in verdicts

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 exercise_app = typer.Typer(
     name="exercise",
-    help="Exercises for learners: find a flaw, mend a policy, explain a report.",
+    help="Exercises for learners: find a flaw, mend a policy or a configuration, explain a report.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -89,6 +89,8 @@ def check(exercise: Which, folder: Folder = None) -> None:
     from mta_sts_lab.reports.layout import Hanging, escaped
 
     found = find_exercise(exercise)
+    for note in filter(None, (kind.note for kind, _ in found.parts)):
+        aside(console(stderr=True), note)
     results = list(check_work(found, folder or _learners_folder(found.work_folder)))
     screen = console()
     for result in results:

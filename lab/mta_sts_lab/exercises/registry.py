@@ -42,6 +42,8 @@ class Kind:
     form: Any
     check: Callable[[Any, Solution, Path], Iterator[Result]]
     files: Callable[[Any, Solution | None], Mapping[str, str]] = lambda _form, _solution: {}
+    #: What a learner is told before a check that takes its time.
+    note: str = ""
 
 
 _kinds: dict[str, Kind] = {}

@@ -36,7 +36,7 @@ def status_of(error: Exception) -> int | None:
     from mta_sts_lab.judge.known_failures import KnownFailuresError
     from mta_sts_lab.record import RecordError
     from mta_sts_lab.reports.verdicts_reading import VerdictsError
-    from mta_sts_lab.targets.contract import TargetError
+    from mta_sts_lab.targets.contract import NeverUp, TargetError
     from mta_sts_lab.world.network import AddressInUse, UnsafeAddress
 
     kinds: tuple[tuple[type[Exception], int], ...] = (
@@ -44,6 +44,7 @@ def status_of(error: Exception) -> int | None:
         (CatalogueError, USAGE),
         (UsageError, USAGE),
         (TargetRefused, USAGE),
+        (NeverUp, USAGE),
         (KnownFailuresError, USAGE),
         (RecordError, USAGE),
         (VerdictsError, USAGE),

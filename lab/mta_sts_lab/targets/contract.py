@@ -19,6 +19,10 @@ class TargetError(Exception):
     """The target broke its contract: it died, never answered, or answered nonsense. The message says what and where."""
 
 
+class NeverUp(TargetError):
+    """The target never took mail: its command, its port or the time that it was given is wrong."""
+
+
 class NotAnswering(TargetError):
     """The target did not answer: the connection was refused or broke, or nothing came in time."""
 

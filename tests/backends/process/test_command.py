@@ -110,7 +110,7 @@ def test_what_is_typed_and_cannot_be_done(shell: Shell, options: tuple[str, ...]
 def test_the_log_of_a_run_that_did_not_begin_is_kept(shell: Shell, namespaces: None) -> None:
     answer = shell("run", CASE, "--command", "sh -c 'echo no such option; exit 3'")
 
-    assert answer.status == 4
+    assert answer.status == 2
     assert answer.err.endswith("sts-lab: the command ended with status 3 before it took mail\nno such option\n"), (
         answer.err
     )

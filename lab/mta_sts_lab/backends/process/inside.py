@@ -18,10 +18,10 @@ import msgspec
 
 from mta_sts_lab.backends.process.network import TargetNetwork, target_network
 from mta_sts_lab.backends.registry import BackendError
-from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.targets.contract import NeverUp, TargetError
 
-#: The exit statuses of this program: the target never took mail, the lab failed, standard input ended.
-TARGET_FAILED, LAB_FAILED, INTERRUPTED = 4, 3, 130
+#: The exit statuses of this program: the target never took mail, it failed, the lab failed, standard input ended.
+NEVER_UP, TARGET_FAILED, LAB_FAILED, INTERRUPTED = 5, 4, 3, 130
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -132,7 +132,8 @@ def main() -> None:
         raise SystemExit(0) from None
     except (TargetError, BackendError) as error:
         sys.stderr.write(f"{error}\n")
-        raise SystemExit(TARGET_FAILED if isinstance(error, TargetError) else LAB_FAILED) from None
+        statuses = ((NeverUp, NEVER_UP), (TargetError, TARGET_FAILED), (BackendError, LAB_FAILED))
+        raise SystemExit(next(status for kind, status in statuses if isinstance(error, kind))) from None
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.backends.served import ServedPlan, standard_output, wait_until_ready
 from mta_sts_lab.runner.context import OVER_THE_NETWORK
 from mta_sts_lab.runner.run import RunningWorld, RunSetup
-from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.targets.contract import NeverUp, TargetError
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import TARGET_READY, Deadline
 from mta_sts_lab.whole_files import write_whole
@@ -66,7 +66,7 @@ class _Play:
             raise TargetError(f"{self._processes.gone}{self._last_lines()}")
 
     async def _reach(self, world: RunningWorld) -> RemoteTarget:
-        """Return the target when it takes mail. Raises `TargetError` if it never does, or ends."""
+        """Return the target when it takes mail. Raises `NeverUp` if it never does, or ends."""
         if world.dns_address != NAME_SERVER:
             raise BackendError(f"the name server is at {world.dns_address}, and the target was told {NAME_SERVER}")
         inject, port, connect = self._served.inject, self._served.contract_port, self._processes.network.connect
@@ -89,11 +89,11 @@ class _Play:
             await asyncio.gather(waiting, return_exceptions=True)
             await remote.close()
             hint = "" if self._plan.root else _HINT
-            raise TargetError(f"{self._processes.gone} before it took mail{hint}{self._last_lines()}")
+            raise NeverUp(f"{self._processes.gone} before it took mail{hint}{self._last_lines()}")
         try:
             waiting.result()
         except TargetError as error:
-            raise TargetError(f"{self._not_up(str(error))}{self._last_lines()}") from error
+            raise NeverUp(f"{self._not_up(str(error))}{self._last_lines()}") from error
 
     def _not_up(self, trouble: str) -> str:
         """Return what is known of a target that does not accept mail."""

@@ -15,7 +15,7 @@ import msgspec
 
 from mta_sts_lab.backends.process import hooks_of
 from mta_sts_lab.backends.process.entering import doors
-from mta_sts_lab.backends.process.inside import TARGET_FAILED, Sent
+from mta_sts_lab.backends.process.inside import NEVER_UP, TARGET_FAILED, Sent
 from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIX
 from mta_sts_lab.backends.process.own_answers import OwnAnswers
 from mta_sts_lab.backends.process.playing import ProcessPlan
@@ -23,7 +23,7 @@ from mta_sts_lab.backends.process.settings import init_settings
 from mta_sts_lab.backends.registry import BackendError, Job
 from mta_sts_lab.backends.served import ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
-from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.targets.contract import NeverUp, TargetError
 from mta_sts_lab.world.pki import Authority
 
 #: The programs that make namespaces, and the Debian packages that they are in.
@@ -59,6 +59,8 @@ def play(job: Job) -> str | None:
                 output.replace(job.directory / "log.txt")
         errors.seek(0)
         problem = errors.read().decode(errors="replace").strip()
+    if status == NEVER_UP:
+        raise NeverUp(problem)
     if status == TARGET_FAILED:
         if job.plan.checks_adapter:
             return problem

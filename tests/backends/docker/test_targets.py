@@ -33,6 +33,7 @@ TARGETS = (
     pytest.param("opensmtpd", marks=[pytest.mark.target_opensmtpd, _THOROUGH]),
     pytest.param("opensmtpd-tls", marks=[pytest.mark.target_opensmtpd_tls, _THOROUGH]),
     pytest.param("postfix-as-installed", marks=[pytest.mark.target_postfix_as_installed, _THOROUGH]),
+    pytest.param("postfix-dane", marks=[pytest.mark.target_postfix_dane, _THOROUGH]),
     pytest.param("postfix-no-policy", marks=[pytest.mark.target_postfix_no_policy, _THOROUGH]),
     pytest.param("sendmail", marks=[pytest.mark.target_sendmail, _THOROUGH]),
 )

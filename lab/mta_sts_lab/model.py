@@ -176,6 +176,12 @@ class MxHost:
     tlsa_security: str = ""
     #: Whether the name of its TLSA records is an alias (CNAME), and they stand where it leads.
     tlsa_alias: bool = False
+    #: The name that its own is an alias (CNAME) of, relative to the domain; empty: it is no alias.
+    alias_of: str = ""
+    #: What a validating resolver says of that alias alone; empty: what it says of the whole domain.
+    alias_security: str = ""
+    #: Where its TLSA records are if it is an alias: below its own name, or below the name that it leads to.
+    tlsa_below: Literal["alias", "target"] = "alias"
     #: Whether it sends the certificate of its authority behind its own, as DANE-TA wants it.
     sends_authority: bool = False
 

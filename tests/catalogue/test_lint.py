@@ -133,6 +133,7 @@ def test_what_is_wrong_about_reports_is_refused(tmp_path: Path, text: str, messa
         ('[world.mx]\ntlsa = [{ of = "nobdy" }]\n', "did you mean `nobody`"),
         ("[world.mx]\ntlsa = [{ usage = 256 }]\n", "numbers from 0 to 255"),
         ("[world.mx]\ntlsa = [{ cut = -1 }]\n", "how many octets are missing"),
+        ('[world.mx]\ntlsa_below = "target"\n', "say of which name it is one"),
     ],
 )
 def test_what_is_wrong_about_dane_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -66,3 +66,23 @@ def test_no_mail_may_go_where_a_look_up_failed(state: str) -> None:
     assert demand(MxHost(address_security=state)) == failed
     assert demand(MxHost(tlsa_security=state)) == failed
     assert demand(MxHost(), Dns(security="secure", mx_security=state)) == failed
+
+
+@pytest.mark.parametrize(
+    ("changes", "base"),
+    [
+        ({}, HOST),
+        ({"tlsa_below": "target"}, "host.d.example"),
+        ({"address_security": "insecure"}, HOST),
+        ({"address_security": "insecure", "tlsa_below": "target"}, ""),
+        ({"alias_security": "insecure"}, ""),
+    ],
+)
+def test_the_base_domain_of_an_alias(changes: dict[str, str], base: str) -> None:
+    found = demand(replace(MxHost(alias_of="host", tlsa=(Tlsa(),)), **changes))  # type: ignore[arg-type]
+    assert (found.base if found else "") == base
+
+
+def test_a_bogus_alias_fails_the_whole_look_up() -> None:
+    failed = DaneDemand(HOST, lookup_failed=True)
+    assert demand(MxHost(alias_of="host", alias_security="bogus", tlsa=(Tlsa(),))) == failed

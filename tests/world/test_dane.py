@@ -156,3 +156,21 @@ async def test_a_policy_and_dane_stand_side_by_side(internet: Internet) -> None:
     world = await internet.add_case(case_of(World(mx=(MxHost(tlsa=(Tlsa(),)),), dns=SIGNED), Mode.TESTING))
     assert (await reply_to(internet, f"_mta-sts.{world.domain}", "TXT")).rr
     assert (await reply_to(internet, f"_25._tcp.mx1.{world.domain}", "TLSA")).rr
+
+
+async def test_a_host_can_be_an_alias_with_its_records_below_either_name(internet: Internet) -> None:
+    hosts = (
+        MxHost("mx1", alias_of="one", tlsa=(Tlsa(),)),
+        MxHost("mx2", alias_of="two", tlsa=(Tlsa(),), tlsa_below="target", alias_security="insecure"),
+    )
+    world = await internet.add_case(case_of(World(mx=hosts, dns=SIGNED), Mode.DANE))
+    first = await reply_to(internet, f"mx1.{world.domain}", "A", ad=1)
+    assert [str(record.rdata).rstrip(".") for record in first.rr] == [f"one.{world.domain}", world.mx[0].address]
+    assert first.header.ad
+    assert not (await reply_to(internet, f"mx2.{world.domain}", "A", ad=1)).header.ad
+    assert (await reply_to(internet, f"two.{world.domain}", "A", ad=1)).header.ad
+    found = {
+        name: (await reply_to(internet, f"_25._tcp.{name}.{world.domain}", "TLSA")).rr
+        for name in ("mx1", "one", "mx2", "two")
+    }
+    assert [name for name, records in found.items() if records] == ["mx1", "two"]

@@ -143,7 +143,11 @@ def _security(step: Step, table: str) -> Iterator[Problem]:
         named += [
             (("mx", number, "address_security"), host.address_security),
             (("mx", number, "tlsa_security"), host.tlsa_security),
+            (("mx", number, "alias_security"), host.alias_security),
         ]
+        if not host.alias_of and (host.alias_security or host.tlsa_below == "target"):
+            message = f"the host `{host.name}` is no alias: say of which name it is one (`alias_of`)"
+            yield Problem(message, (table, "mx", number))
         for place, record in enumerate(host.tlsa):
             at: KeyPath = (table, "mx", number, "tlsa", place)
             if record.of not in TLSA_SUBJECTS:

@@ -62,25 +62,55 @@ def _is_usable(record: TlsaRecord, flaws: Flaws) -> bool:
 async def find_tlsa(
     resolver: Resolver, host: str, addresses: Addresses | str, flaws: Flaws
 ) -> Tlsa | LookupFailure | None:
-    """Look up the TLSA records of a host of a secure MX record set; None if it has none that are secure.
-
-    A host whose address records are insecure is not asked about (RFC 7672, section 2.2.2).
-    """
+    """Look up the TLSA records of a host of a secure MX record set; None if it has none that are secure."""
     if isinstance(addresses, str):
         return None
-    if not addresses.secure and not flaws.asks_for_tlsa_of_insecure_hosts:
-        return None
-    name = host if flaws.asks_for_tlsa_without_port else f"_25._tcp.{host}"
+    bases = await _base_domains(resolver, host, addresses, flaws)
+    if isinstance(bases, LookupFailure):
+        return bases
+    for base in bases:
+        found = await _at(resolver, base, flaws)
+        if found is not None:
+            return found
+    if not bases and flaws.asks_for_tlsa_of_insecure_hosts:
+        await _at(resolver, host, flaws)
+    return None
+
+
+async def _base_domains(
+    resolver: Resolver, host: str, addresses: Addresses, flaws: Flaws
+) -> tuple[str, ...] | LookupFailure:
+    """Return the names below which TLSA records may be (RFC 7672, section 2.2.2).
+
+    That is none if the addresses are insecure. Of an alias it is the name that it leads to, and then its own; its own
+    alone if the alias is secure, and the addresses are not.
+    """
+    if not addresses.target or flaws.looks_below_own_name_alone:
+        return (host,) if addresses.secure else ()
+    if addresses.secure:
+        return (addresses.target,) if flaws.looks_behind_aliases_alone else (addresses.target, host)
+    if flaws.gives_up_at_insecure_ends_of_aliases:
+        return ()
+    alias = await resolver.alias(host)
+    if isinstance(alias, LookupFailure):
+        return alias
+    secure = isinstance(alias, Found) and alias.secure
+    return (host,) if secure or flaws.trusts_insecure_aliases else ()
+
+
+async def _at(resolver: Resolver, base: str, flaws: Flaws) -> Tlsa | LookupFailure | None:
+    """Look up the TLSA records below a name."""
+    name = base if flaws.asks_for_tlsa_without_port else f"_25._tcp.{base}"
     answer = await resolver.tlsa(name, follow=not flaws.stops_at_aliases_of_tlsa_records)
     if isinstance(answer, LookupFailure):
         if flaws.encrypts_after_failed_tlsa_lookup:
-            return Tlsa(host, (), ())
-        return answer if addresses.secure and not _takes_for_none(answer, flaws) else None
+            return Tlsa(base, (), ())
+        return None if _takes_for_none(answer, flaws) else answer
     if not isinstance(answer, Found):
-        return LookupFailure(f"{host} has no TLSA records") if flaws.takes_no_tlsa_for_failure else None
-    if not (addresses.secure and answer.secure) and not flaws.uses_insecure_tlsa:
+        return LookupFailure(f"{base} has no TLSA records") if flaws.takes_no_tlsa_for_failure else None
+    if not answer.secure and not flaws.uses_insecure_tlsa:
         return None
-    return Tlsa(host, answer.values, usable_records(answer.values, flaws))
+    return Tlsa(base, answer.values, usable_records(answer.values, flaws))
 
 
 def _takes_for_none(failure: LookupFailure, flaws: Flaws) -> bool:

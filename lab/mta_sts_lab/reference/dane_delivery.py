@@ -9,6 +9,7 @@ from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.resolver import Addresses, LookupFailure, Resolver, Route, find_addresses
 from mta_sts_lab.reference.session import Accepted, Destination, Sessions, Unprotected
 from mta_sts_lab.reference.smtp_client import Envelope
+from mta_sts_lab.reference.tls import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,13 @@ class Dane:
                 return await sessions.verified(envelope, to)
             if self.flaws.sends_clear_if_no_record_is_usable:
                 return await sessions.opportunistic(envelope, to)
-            return await sessions.under_dane(envelope, to, None)
-        names = (to.host, to.domain)
-        return await sessions.under_dane(envelope, to, lambda chain: problem_with(chain, tlsa, names, self.flaws))
+            return await sessions.under_dane(envelope, to, None, tlsa.base)
+        names = (tlsa.base, to.domain)
+
+        def check(chain: list[bytes]) -> Problem | None:
+            return problem_with(chain, tlsa, names, self.flaws)
+
+        return await sessions.under_dane(envelope, to, check, tlsa.base)
 
     async def after_violation(
         self, sessions: Sessions, envelope: Envelope, to: Destination, failure: Unprotected
@@ -69,9 +74,9 @@ class Dane:
         if flaws.takes_valid_certificate_for_match and certificate:
             return await sessions.verified(envelope, to)
         if flaws.delivers_in_spite_of_mismatch and certificate:
-            return await sessions.under_dane(envelope, to, None)
+            return await sessions.under_dane(envelope, to, None, to.host)
         if flaws.accepts_mismatch_on_retry and certificate:
             if envelope.recipient in self._refused_before:
-                return await sessions.under_dane(envelope, to, None)
+                return await sessions.under_dane(envelope, to, None, to.host)
             self._refused_before.add(envelope.recipient)
         raise failure

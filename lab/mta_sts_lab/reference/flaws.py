@@ -119,6 +119,19 @@ class Flaws:
     )
     prefers_hosts_with_tlsa: bool = _flaw("DANE-2.2.1-02", "a host with TLSA records is tried before better ones")
 
+    looks_below_own_name_alone: bool = _flaw(
+        "DANE-2.2.2-03", "TLSA records are not looked up below the name that a host's name is an alias of"
+    )
+    looks_behind_aliases_alone: bool = _flaw(
+        "DANE-2.2.3-06", "TLSA records are not looked up below the name of a host that is an alias"
+    )
+    gives_up_at_insecure_ends_of_aliases: bool = _flaw(
+        "DANE-2.2.2-04", "a host whose name is an alias into an unsigned zone is not asked for TLSA records"
+    )
+    trusts_insecure_aliases: bool = _flaw(
+        "DANE-2.1.3-02", "TLSA records below a name count although that name is an alias that nobody has signed"
+    )
+
     # DANE: which records count
     counts_unknown_parameters: bool = _flaw("TLSA-4.1-04", "a TLSA record of an unknown matching type counts")
     counts_cut_digests: bool = _flaw("TLSA-4.1-05", "a TLSA record with half a digest counts")

@@ -49,10 +49,14 @@ NO_ADDRESS = "has no address"
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T]):
-    """There are records. `secure` says that the resolver has validated them (the AD bit)."""
+    """There are records. `secure` says that the resolver has validated them (the AD bit).
+
+    `owner` is the name that they are at, behind all aliases.
+    """
 
     values: tuple[T, ...]
     secure: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,16 @@ class Resolver:
         """Look up IPv4 addresses: the lab's block has no others."""
         return await self._ask(name, "A", lambda data: data.address if isinstance(data, dns.rdtypes.IN.A.A) else None)
 
+    async def alias(self, name: str) -> Answer[str]:
+        """Look up what a name is an alias of."""
+
+        def read(data: dns.rdata.Rdata) -> str | None:
+            if not isinstance(data, dns.rdtypes.ANY.CNAME.CNAME):
+                return None
+            return data.target.to_text(omit_final_dot=True).lower()
+
+        return await self._ask(name, "CNAME", read)
+
     async def tlsa(self, name: str, *, follow: bool = True) -> Answer[TlsaRecord]:
         """Look up TLSA records."""
 
@@ -164,7 +178,7 @@ class Resolver:
             asked = dns.name.from_text(name)
         except (dns.exception.DNSException, UnicodeError):
             return NoSuchName()
-        secure = True
+        secure, start = True, asked
         for _ in range(LONGEST_ALIAS_CHAIN):
             response = await self._exchange(asked, type_name)
             if isinstance(response, LookupFailure):
@@ -175,7 +189,7 @@ class Resolver:
             if owner != asked and not follow:
                 return NoData(secure)
             if values:
-                return Found(values, secure)
+                return Found(values, secure, owner.to_text(omit_final_dot=True).lower() if owner != start else "")
             if response.rcode() == dns.rcode.NXDOMAIN:
                 return NoSuchName(secure)
             if owner == asked:
@@ -245,10 +259,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The addresses of an MX host."""
+    """The addresses of an MX host. `target` is the name that they are at, if the host's own is an alias."""
 
     values: tuple[str, ...]
     secure: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +311,7 @@ async def find_addresses(resolver: Resolver, host: str) -> Addresses | str:
         return Addresses((literal,))
     answer = await resolver.addresses(host)
     if isinstance(answer, Found):
-        return Addresses(answer.values, answer.secure)
+        return Addresses(answer.values, answer.secure, answer.owner)
     return f"{host}: {answer.reason if isinstance(answer, LookupFailure) else NO_ADDRESS}"
 
 

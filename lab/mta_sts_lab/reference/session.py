@@ -135,14 +135,16 @@ class Sessions:
             self._leave(client)
         return await self.clear(envelope, to, weakness)
 
-    async def under_dane(self, envelope: Envelope, to: Destination, check: ChainCheck | None) -> Accepted:
+    async def under_dane(
+        self, envelope: Envelope, to: Destination, check: ChainCheck | None, base_domain: str
+    ) -> Accepted:
         """Deliver inside TLS if the chain passes the check, or raise `Unprotected` before the envelope is said.
 
-        Without a check any certificate will do, but not without TLS.
+        Without a check any certificate will do, but not without TLS. The TLSA base domain is the server name.
         """
         client = await self._open(to)
         try:
-            await self._handshake(client, to, self.contexts.unverified, self.contexts.dane_server_name(to.host))
+            await self._handshake(client, to, self.contexts.unverified, self.contexts.dane_server_name(base_domain))
             problem = check(client.channel.peer_chain()) if check is not None else None
             if problem is not None:
                 ours = client.channel.local_address

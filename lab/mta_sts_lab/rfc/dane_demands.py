@@ -15,7 +15,7 @@ _BELOW = {
     "stranger": ("untrusted",),
 }
 
-_FAILED = ("bogus", "indeterminate")
+_FAILED = {"bogus", "indeterminate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ class DaneDemand:
     lookup_failed: bool = False
     #: Whether a record names an authority: then names and dates count.
     by_authority: bool = False
+    #: The TLSA base domain, where it is not the host's own name: what that is an alias of.
+    target: str = ""
+
+    @property
+    def base(self) -> str:
+        """The TLSA base domain (RFC 7672, section 2.2.3)."""
+        return self.target or self.host
 
 
 def dane_demands(world: World, domain: str) -> tuple[DaneDemand, ...]:
@@ -42,13 +49,28 @@ def _demands(world: World, domain: str) -> Iterator[DaneDemand]:
     named = world.dns.mx_security or world.dns.security
     for mx in world.mx:
         host = absolute(mx.name, domain)
-        addresses, records = (state or world.dns.security for state in (mx.address_security, mx.tlsa_security))
-        if named in _FAILED or addresses in _FAILED or (named == addresses == "secure" and records in _FAILED):
+        asked = (mx.alias_security if mx.alias_of else "", mx.address_security, mx.tlsa_security)
+        alias, addresses, records = (state or world.dns.security for state in asked)
+        if {named, alias, addresses} & _FAILED:
             yield DaneDemand(host, lookup_failed=True)
-        elif named == addresses == records == "secure" and mx.tlsa:
-            usable = [record for record in mx.tlsa if is_usable(record)]
-            by_authority = any(record.usage == DANE_TA for record in usable)
-            yield DaneDemand(host, _matching(usable, mx) if usable else None, by_authority=by_authority)
+        elif named != "secure" or alias != "secure" or not _has_secure_base(mx, addresses):
+            continue
+        elif records in _FAILED:
+            yield DaneDemand(host, lookup_failed=True)
+        elif records == "secure" and mx.tlsa:
+            yield _demand(mx, host, domain)
+
+
+def _has_secure_base(mx: MxHost, addresses: str) -> bool:
+    """Whether TLSA records are below a secure name: of an alias into an unsigned zone, its own alone can be one."""
+    return addresses == "secure" or bool(mx.alias_of and mx.tlsa_below == "alias")
+
+
+def _demand(mx: MxHost, host: str, domain: str) -> DaneDemand:
+    usable = [record for record in mx.tlsa if is_usable(record)]
+    by_authority = any(record.usage == DANE_TA for record in usable)
+    target = absolute(mx.alias_of, domain) if mx.alias_of and mx.tlsa_below == "target" else ""
+    return DaneDemand(host, _matching(usable, mx) if usable else None, by_authority=by_authority, target=target)
 
 
 def is_usable(record: Tlsa) -> bool:

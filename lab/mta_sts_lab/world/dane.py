@@ -16,7 +16,7 @@ from mta_sts_lab.world.zone import Record, Security
 def tlsa_records(mx: MxHost, domain: str, authority: Authority) -> Iterator[Record]:
     """Yield the TLSA records of a host of a domain."""
     host = absolute(mx.name, domain)
-    name = tlsa_name(host)
+    name = tlsa_name(absolute(mx.alias_of, domain) if mx.tlsa_below == "target" else host)
     if mx.tlsa_alias:
         alias, name = name, f"_dane.{host}"
         yield Record(alias, "CNAME", name)
@@ -29,8 +29,11 @@ def security_of(world: World, domain: str) -> Security:
     states = {(domain, "MX"): world.dns.mx_security}
     for mx in world.mx:
         host = absolute(mx.name, domain)
-        states |= {(host, kind): mx.address_security for kind in ("A", "AAAA")}
-        states |= {(name, "TLSA"): mx.tlsa_security for name in (tlsa_name(host), f"_dane.{host}")}
+        target = absolute(mx.alias_of, domain) if mx.alias_of else host
+        states |= {(target, kind): mx.address_security for kind in ("A", "AAAA")}
+        states |= {(host, "CNAME"): mx.alias_security} if mx.alias_of else {}
+        names = (tlsa_name(host), tlsa_name(target), f"_dane.{host}")
+        states |= {(name, "TLSA"): mx.tlsa_security for name in names}
     return Security(world.dns.security, {key: state for key, state in states.items() if state})
 
 

@@ -284,10 +284,14 @@ class CaseWorld:
             yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
         # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and
         # now finds no address, would return the message, and be blamed for it (seen with Postfix).
+        targets = {host.name: mx.alias_of for mx, host in zip(world.mx, self.mx, strict=True) if mx.alias_of}
         nameless = {host.name for mx, host in zip(world.mx, self.mx, strict=True) if not mx.address}
         for host in self._hosts.values():
             if host.name not in nameless:
-                yield Record(host.name, "A", host.address)
+                name = absolute(targets[host.name], self.domain) if host.name in targets else host.name
+                yield Record(name, "A", host.address)
+            if host.name in targets:
+                yield Record(host.name, "CNAME", absolute(targets[host.name], self.domain))
         if self._wants_reports:
             # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
             yield from report_records(self.domain, world.reports, [host.name for host in self.mx])

@@ -30,13 +30,13 @@ def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
     asked = {canonical(fact.name) for _, fact in view.facts.tlsa_asked(step.name)}
     for demand in dane_demands(step.world, view.facts.domain):
         met = [event for event, _ in _connections(view, step, demand.host)]
-        if demand.lookup_failed or not met or tlsa_name(demand.host) in asked:
+        if demand.lookup_failed or not met or tlsa_name(demand.base) in asked:
             continue
-        elsewhere = sorted(one for one in asked if is_within(one, demand.host))
+        elsewhere = sorted(one for one in asked if is_within(one, demand.host) and not demand.target)
         row = RIGHT_NAME if elsewhere else LOOKED_UP
         reason = "tlsa-asked-at-another-name" if elsewhere else "tlsa-not-looked-up"
         observed = f"TLSA queries for {', '.join(elsewhere)}" if elsewhere else "no TLSA query"
-        expected = f"a TLSA query for {tlsa_name(demand.host)}"
+        expected = f"a TLSA query for {tlsa_name(demand.base)}"
         yield view.broken(row, reason, step.name, expected, observed, met)
 
 
@@ -49,7 +49,7 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
     for mx in step.world.mx:
         host = absolute(mx.name, view.facts.domain)
         own = [event for event, fact in asked if canonical(fact.name) == tlsa_name(host)]
-        if not own:
+        if not own or mx.alias_of:
             continue
         if _state(mx, step) == "insecure" and (step.world.dns.mx_security or step.world.dns.security) == "secure":
             expected, observed = f"no TLSA query: the addresses of {host} are insecure", "a TLSA query"
@@ -69,11 +69,11 @@ def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement
             continue
         sessions = {fact.session for _, fact in _connections(view, step, demand.host)}
         hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]
-        other = [(event, fact) for event, fact in hellos if canonical(fact.sni) != demand.host]
+        other = [(event, fact) for event, fact in hellos if canonical(fact.sni) != demand.base]
         if other:
             observed = f"the server name {other[0][1].sni!r}" if other[0][1].sni else "no server name"
             events = [event for event, _ in other]
-            expected = f"the server name {demand.host}"
+            expected = f"the server name {demand.base}"
             yield view.broken(SERVER_NAME, "not-the-base-domain", step.name, expected, observed, events)
 
 

@@ -86,6 +86,9 @@ SEND_REPORTS = Deadline("send-reports", 180)
 #: From the start of a target's container to a contract that answers and a port that takes mail. Seen: 3 s.
 TARGET_READY = Deadline("target-ready", 60)
 
+#: From the first greeting of a mail server that may have no hooks to an answer of its hooks. Seen: 3 s.
+HOOKS_READY = Deadline("hooks-ready", 15)
+
 #: Building the images, from nothing. Seen: 47 s for Postfix; package mirrors can be slow.
 BUILD_IMAGE = Deadline("build-image", 1800)
 

@@ -19,6 +19,7 @@ import msgspec
 
 from mta_sts_lab.adapter_check.diagnosis import Diagnosis
 from mta_sts_lab.adapter_check.run import OwnWords, play_plan
+from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import Footer, Header, encoded
@@ -28,7 +29,7 @@ from mta_sts_lab.runner.run import RunningWorld, RunSetup
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
-from mta_sts_lab.timeouts import TARGET_READY, Deadline
+from mta_sts_lab.timeouts import HOOKS_READY, TARGET_READY, Deadline
 from mta_sts_lab.world.network import PrefixNetwork
 from mta_sts_lab.world.pki import Authority
 
@@ -62,6 +63,8 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     diagnoses: tuple[Diagnosis, ...] = ()
     #: Whether its configuration is somebody's own, and judged as it is.
     judged_as_it_is: bool = False
+    #: What is said of a target that may have no hooks; null: it has them.
+    own_answers: OwnAnswers | None = None
 
 
 def play_served_plan() -> None:
@@ -81,6 +84,8 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     await _make_local(served.prefix)
 
     async def start(_: RunningWorld) -> RemoteTarget:
+        if served.own_answers is not None:
+            return await _reached(served, served.own_answers)
         target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
         if not served.plan.checks_adapter:
             await wait_until_ready(target, Deadline(TARGET_READY.name, served.ready_seconds), _keep_log)
@@ -92,6 +97,20 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     playing = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     await playing
+
+
+async def _reached(served: ServedPlan, answers: OwnAnswers) -> RemoteTarget:
+    """Return a target when it takes mail, with its hooks if they can be reached. Raises `TargetError`."""
+    bare = BareTarget(served.target_address, answers, None, served.inject)
+    await wait_until_ready(bare, Deadline(TARGET_READY.name, served.ready_seconds))
+    hooks = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
+    try:
+        # They may come up after the mail server.
+        await wait_until_ready(hooks, HOOKS_READY)
+    except TargetError:
+        return bare
+    await bare.close()
+    return hooks
 
 
 async def _make_local(prefix: str) -> None:

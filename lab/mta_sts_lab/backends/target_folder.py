@@ -42,6 +42,18 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
+class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[joined]`: a target that is a container of somebody's own, on a network of the container engine."""
+
+    network: str
+    container: str
+    #: For a target without the contract: its `mta_sts_lab.model.About`.
+    capabilities: tuple[str, ...] = ()
+    retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    #: Where the CA of the run is written beside the folder of the run; empty: nowhere.
+    ca_file: str = ""
+
+
 class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of `target.toml`. Unknown keys are refused."""
 
@@ -59,6 +71,8 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: Contract = Contract()
     #: Instead of a Dockerfile: the backend is then "process".
     process: Process | None = None
+    #: Instead of an image of the lab's: a container that others start. The backend is then "joined".
+    joined: Joined | None = None
     #: The Dockerfile; empty: the one in the folder. In a shipped folder it is relative to the repository root, and may
     #: be another target's: the two then share its image, and differ in `command` and `environment`. In a folder of
     #: one's own it is relative to that folder, and lies in it.

@@ -30,6 +30,7 @@ from mta_sts_lab.cli.output import (
 from mta_sts_lab.cli.policy_check import EXAMPLES as POLICY_EXAMPLES
 from mta_sts_lab.cli.policy_check import policy_check
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
+from mta_sts_lab.cli.serve import serve
 from mta_sts_lab.cli.shards import Jobs, Shards, Times, merge, with_shard
 from mta_sts_lab.cli.telling import (
     MOST_REPORTS,
@@ -293,6 +294,7 @@ def judge(
 
 
 app.command(epilog="Example: sts-lab up 'starttls/strip[enforce]' --target postfix")(up)
+app.command(epilog="Example: sts-lab serve --network mail_default --container mail_mta_1")(serve)
 app.command(epilog="Example: sts-lab merge shard-1 shard-2")(merge)
 app.command(epilog="Example: sts-lab diff 20261124-022900-1a2b3c 20261125-022900-4d5e6f")(diff)
 app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)

@@ -278,6 +278,8 @@ def _of_case(fact: AnyFact) -> Line | None:
         case facts.StepBegan():
             text = f"attack active: {', '.join(fact.attacks)}" if fact.attacks else "no attack active"
             return Line(Topic.STEP, "lab", text)
+        case facts.WorldUp():
+            return Line(Topic.STEP, "lab", f"the world of {fact.domain} stays up for people to enter")
         case facts.StepEnded():
             return Line(Topic.STEP, "lab", "step ends", Emphasis.QUIET)
         case _:

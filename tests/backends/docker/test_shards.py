@@ -14,21 +14,12 @@ from mta_sts_lab.model import Verdict
 from mta_sts_lab.runs import RunRequest, RunResult, load_shipped_catalogue, merge, run
 
 import docker
+from tests.backends.docker.throw_away import compose
 from tests.cli.program import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.thorough, pytest.mark.timeout(1800)]
 
 FLAWS = ("ignores_policy", "retries_in_clear")
-
-
-def compose() -> list[str]:
-    """Return the command of compose: the engine's plug-in, or the older program."""
-    plugin = ["docker", "compose"]
-    if shutil.which("docker") and not subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode:
-        return plugin
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    pytest.skip("neither `docker compose` nor `docker-compose` is installed")
 
 
 def found(verdict: Verdict) -> tuple[str, bool, list[tuple[str, str]]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mta_sts_lab.backends.docker.images import BASE_IMAGE
 from mta_sts_lab.runs import load_shipped_catalogue as catalogue
 
@@ -97,3 +100,13 @@ def nothing_but_what_is_known(run: FinishedRun) -> None:
     assert document["summary"]["cases"] == len(catalogue().cases)
     assert run.answer.status == 0
     assert (run.folder / "target" / "configuration.txt").read_text()
+
+
+def compose() -> list[str]:
+    """Return the command of compose: the engine's plug-in, or the older program."""
+    plugin = ["docker", "compose"]
+    if shutil.which("docker") and not subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode:
+        return plugin
+    if not shutil.which("docker-compose"):
+        pytest.skip("neither `docker compose` nor `docker-compose` is installed")
+    return ["docker-compose"]

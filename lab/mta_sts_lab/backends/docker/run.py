@@ -136,7 +136,7 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
     if job.plan.stays:
         job.outlet.target_file("ca.pem", site.authority.certificate_pem.decode())
     with staying(job, lambda: _doors(site, lab, target, job), lambda: lab.kill("SIGTERM")) as shown:
-        _follow(lab, shown.outlet, begun, lambda: _tell_laid_over(site, target, job))
+        follow_record(lab, shown.outlet, begun, lambda: _tell_laid_over(site, target, job))
     status = int(lab.wait()["StatusCode"])
     if job.plan.stays and status == 128 + signal.SIGTERM:
         status = 0
@@ -228,7 +228,7 @@ def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Sit
                     internal=True,
                     options=_NOT_EVEN_THIS_HOST,
                     ipam=docker.types.IPAMConfig(pool_configs=[pool]),
-                    labels=_labels(plan.run),
+                    labels=labels_of(plan.run),
                 )
         except docker.errors.APIError as error:
             if "overlap" in str(error).lower():
@@ -240,7 +240,8 @@ def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Sit
     )
 
 
-def _labels(run: str) -> dict[str, str]:
+def labels_of(run: str) -> dict[str, str]:
+    """Return the labels of everything that a run makes."""
     return {RUN_LABEL: run, OWNER_LABEL: owner()}
 
 
@@ -252,7 +253,7 @@ def _container(site: _Site, part: str, address: Any, **options: Any) -> Any:
         with signals_held_back():
             return site.client.containers.create(
                 name=name,
-                labels=_labels(site.plan.run),
+                labels=labels_of(site.plan.run),
                 network=site.network,
                 networking_config={site.network: endpoint},
                 cap_drop=["ALL"],
@@ -325,7 +326,7 @@ def _route(site: _Site, image: str, target: Any) -> None:
                 image,
                 entrypoint=["sh", "-c", _ONE_ROUTE, "sh", str(site.world), str(site.subnet[_LAB])],
                 name=f"mta-sts-lab-{site.plan.run}-route",
-                labels=_labels(site.plan.run),
+                labels=labels_of(site.plan.run),
                 network_mode=f"container:{target.id}",
                 cap_drop=["ALL"],
                 cap_add=["NET_ADMIN"],
@@ -360,7 +361,7 @@ def _how_it_ended(site: _Site, target: Any) -> tuple[str, str]:
     return f"{site.folder.file.title}: its container ended with status {status}", said
 
 
-def _follow(lab: Any, outlet: Outlet, begun: threading.Event, at_its_beginning: Callable[[], None]) -> None:
+def follow_record(lab: Any, outlet: Outlet, begun: threading.Event, at_its_beginning: Callable[[], None]) -> None:
     """Read the record from the lab container's standard output until it ends."""
     pending = b""
     for chunk in lab.logs(stream=True, follow=True, stdout=True, stderr=False):

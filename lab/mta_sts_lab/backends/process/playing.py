@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.adapter_check.run import play_plan
+from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
 from mta_sts_lab.backends.process.inside import TargetProcesses, in_words
 from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS, WORLD_PREFIX
-from mta_sts_lab.backends.process.own_answers import BareTarget, OwnAnswers
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.backends.served import ServedPlan, standard_output, wait_until_ready
 from mta_sts_lab.runner.context import OVER_THE_NETWORK
@@ -73,7 +73,7 @@ class _Play:
         if self._plan.own_answers is None:
             remote = RemoteTarget(TARGET_ADDRESS, contract_port=port, inject=inject, connect=connect)
         else:
-            remote = BareTarget(self._plan.own_answers, Path(self._plan.output), inject, connect)
+            remote = BareTarget("127.0.0.1", self._plan.own_answers, Path(self._plan.output), inject, connect)
         if not self._served.plan.checks_adapter:
             await self._wait_until_ready(remote)
         return remote

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from mta_sts_lab.backends.own_answers import OwnAnswers
 from mta_sts_lab.backends.process import hooks_of
 from mta_sts_lab.backends.process.entering import doors
 from mta_sts_lab.backends.process.inside import NEVER_UP, TARGET_FAILED, Sent
 from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIX
-from mta_sts_lab.backends.process.own_answers import OwnAnswers
 from mta_sts_lab.backends.process.playing import ProcessPlan
 from mta_sts_lab.backends.process.settings import init_settings
 from mta_sts_lab.backends.registry import BackendError, Job

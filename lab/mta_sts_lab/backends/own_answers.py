@@ -22,10 +22,12 @@ class OwnAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BareTarget(RemoteTarget):
-    """A `Target` without hooks. `output` is the file of what it printed: its log."""
+    """A `Target` without hooks. `output` is the file of what it printed, its log; None: that is kept elsewhere."""
 
-    def __init__(self, answers: OwnAnswers, output: Path, inject: Inject, connect: Connect) -> None:
-        super().__init__("127.0.0.1", inject=inject, connect=connect)
+    def __init__(
+        self, host: str, answers: OwnAnswers, output: Path | None, inject: Inject, connect: Connect | None = None
+    ) -> None:
+        super().__init__(host, inject=inject, connect=connect)
         self._answers = answers
         self._output = output
 
@@ -36,6 +38,8 @@ class BareTarget(RemoteTarget):
 
     async def logs(self) -> str:
         """See `Target`."""
+        if self._output is None:
+            raise NotOffered("GET /logs: the target has no hooks")
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     async def _call(self, method: str, path: str, body: bytes, largest: int, deadline: Deadline | None = None) -> bytes:

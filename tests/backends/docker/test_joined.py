@@ -1,0 +1,109 @@
+"""The lab joins a network on which containers of somebody's own are, and plays against one of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.backends.folder import find_target
+from mta_sts_lab.record import read_record
+
+import docker
+from tests.backends.docker.throw_away import compose
+from tests.cli.conftest import shell
+from tests.cli.program import ROOT, Shell, end, start, until
+
+__all__ = ["shell"]
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+
+CONTAINER = "own-stack-mta"
+
+
+@pytest.fixture
+def network(engine: docker.DockerClient) -> Iterator[str]:
+    """A network as an engine makes it: neither internal, nor with addresses of the lab's."""
+    made = engine.networks.create(f"mta-sts-lab-test-{secrets.token_hex(4)}")
+    yield made.name
+    made.remove()
+
+
+class Stack:
+    """The project of two services that is shown in the documents, in which our Postfix stands for the user's."""
+
+    def __init__(self, engine: docker.DockerClient, network: str, folder: Path) -> None:
+        shutil.copy(ROOT / "docs" / "examples" / "own-stack" / "compose.yaml", folder)
+        self._folder = folder
+        self._command = [*compose(), "--project-name", f"mta-sts-lab-test-{secrets.token_hex(4)}"]
+        subnet = engine.networks.get(network).attrs["IPAM"]["Config"][0]["Subnet"]
+        image = target_image(engine, find_target("postfix"), print)
+        self._environment = {**os.environ, "MAIL_NETWORK": network, "MAIL_SUBNET": subnet, "MTA_IMAGE": image}
+
+    def __call__(self, *arguments: str) -> None:
+        command = [*self._command, *arguments]
+        subprocess.run(command, cwd=self._folder, env=self._environment, capture_output=True, check=True, timeout=200)
+
+
+def test_it_plays_when_the_container_is_up(
+    shell: Shell,
+    engine: docker.DockerClient,
+    network: str,
+) -> None:
+    lab_image(engine, print)
+    stack = Stack(engine, network, shell.folder)
+    options = ("--network", network, "--container", CONTAINER, "--ca", "ca.pem", "--json")
+    said = shell.folder / "said.txt"
+    with said.open("wb") as stream:
+        command = [sys.executable, "-m", "mta_sts_lab", "serve", *options, "starttls/strip", "mx/forged-mx"]
+        process = subprocess.Popen(command, cwd=shell.folder, stdout=subprocess.PIPE, stderr=stream)
+    try:
+        until(process, lambda: f"waiting until the container {CONTAINER} is up" in said.read_text())
+        assert "resolver   198.19.0.1" in said.read_text()
+        assert f"CA file    {shell.folder / 'ca.pem'}" in said.read_text()
+        stack("up", "--detach")
+        out, _ = process.communicate(timeout=400)
+        routes = engine.containers.get(CONTAINER).exec_run(["cat", "/proc/net/route"]).output.decode()
+    finally:
+        process.kill()
+        stack("down", "--volumes")
+    document = json.loads(out)
+    assert process.returncode == 1, "no known failures are compared with: what our Postfix reports untruly is news"
+    verdicts = {case["id"]: case["verdict"] for case in document["cases"]}
+    # Its reports are late, which is worth an `info`.
+    assert {verdicts["starttls/strip[enforce]"], verdicts["mx/forged-mx[enforce]"]} <= {"pass", "info"}
+    (folder,) = shell.runs()
+    about = read_record(folder / "record.jsonl").header.about
+    assert about.name == "postfix", "its hooks could be reached"
+    assert "000013C6" not in routes, "the route to 198.19.0.0 was taken away"
+    names = [one.name for one in engine.containers.list(all=True) if folder.name in one.name]
+    assert names == []
+
+
+def test_what_is_not_there(shell: Shell, engine: docker.DockerClient, network: str) -> None:
+    nowhere = shell("serve", "--network", "nowhere", "--container", "mta", "starttls/strip").message(3)
+    assert "there is no network 'nowhere'; there are " in nowhere
+    process = start(shell.folder, "serve", "--network", network, "--container", "nobody", "starttls/strip")
+    assert process.stderr is not None
+    line = b""
+    while b"waiting until the container nobody is up" not in line:
+        line = process.stderr.readline()
+        assert line
+    process.send_signal(2)
+    assert "nothing was played yet" in end(process).message(130)
+    other = engine.networks.create(f"mta-sts-lab-test-{secrets.token_hex(4)}")
+    away = engine.containers.run(lab_image(engine, print), entrypoint=["sleep", "60"], network=other.name, detach=True)
+    try:
+        answer = shell("serve", "--network", network, "--container", away.name, "starttls/strip")
+        assert f"the container {away.name} is not on the network {network}" in answer.err
+        assert answer.status == 3
+    finally:
+        away.remove(force=True)
+        other.remove()

@@ -9,7 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TARGET ?= reference
 ARGS ?=
-JOBS ?= $(shell nproc)
+# Tests wait more than they work: twice as many at once as there are processors.
+JOBS ?= $(shell expr 2 \* $$(nproc))
 MINUTES ?= 10
 
 .PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents soak bench \

@@ -36,6 +36,7 @@ class TestRun:
         assert {path.name for path in place.iterdir()} == {
             "record.jsonl",
             "verdicts.json",
+            "findings.sarif",
             "junit.xml",
             "flows",
             "target",
@@ -106,7 +107,7 @@ class TestRun:
         ]
         outcomes = [[step["outcome"] for step in case["steps"]] for case in strip]
         assert outcomes[0] == outcomes[1] == ["delivered-authenticated", "deferred", None]
-        assert hidden["target"]["capabilities"] == ["mta-sts"]
+        assert hidden["target"]["capabilities"] == ["mta-sts", "dane"]
         reasons = [one["reason"] for one in strip[1]["judgements"] if one["result"] != "pass"]
         assert reasons == ["reports-not-asked-for"]
 
@@ -142,7 +143,7 @@ class TestTargetCheck:
         assert answer.status == 1
         document = json.loads(answer.out)
         assert document["exit"] == {"code": 1, "meaning": "the adapter has to be mended"}
-        assert document["target"]["capabilities"] == ["mta-sts", "tls-rpt"]
+        assert document["target"]["capabilities"] == ["mta-sts", "tls-rpt", "dane"]
         (wrong,) = [finding for finding in document["findings"] if finding["result"] == "fault"]
         assert wrong["code"] == "claimed-and-not-there"
         assert wrong["remedy"]
@@ -272,7 +273,7 @@ class TestScenarioFiles:
         folder = shell.folder / "checkout"
         (folder / "scenarios" / "starttls").mkdir(parents=True)
         (folder / "scenarios" / "starttls" / "family.toml").write_text((self.FAMILY / "family.toml").read_text())
-        monkeypatch.setattr("mta_sts_lab.runs.service.shipped_files", lambda: folder)
+        monkeypatch.setattr("mta_sts_lab.runs.scenarios.shipped_files", lambda: folder)
         return folder / "scenarios" / "starttls" / "strip.toml"
 
     @pytest.mark.parametrize("command", [["lint"], ["run", STRIP], ["list"], ["demo", "strip"]])
@@ -483,7 +484,6 @@ class TestAbout:
         assert (re.search(rf"Examples?:\s+sts-lab {name}", answer.out) is not None) is (name not in hidden)
 
     def test_help_prints_brackets_as_they_are(self, shell: Shell) -> None:
-        assert "starttls/strip[enforce]" in shell("run", "--help").out
         assert "starttls/strip[enforce]" in shell("show", "--help").out
 
     def test_each_command_has_its_whole_summary_in_the_list(self, shell: Shell) -> None:

@@ -196,6 +196,7 @@ def _kinds(table: type) -> dict[str, Any]:
     return get_type_hints(table, include_extras=True)
 
 
+@cache
 def _required(table: type) -> tuple[str, ...]:
     if issubclass(table, msgspec.Struct):
         return tuple(field.name for field in msgspec.structs.fields(table) if field.required)

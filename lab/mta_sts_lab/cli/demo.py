@@ -58,8 +58,8 @@ def demo(
     from mta_sts_lab import runs
     from mta_sts_lab.reports.narration import Narrator
     from mta_sts_lab.runs.errors import UsageError
+    from mta_sts_lab.runs.scenarios import find_scenario
     from mta_sts_lab.runs.selecting import choose_cases
-    from mta_sts_lab.runs.service import find_scenario
     from mta_sts_lab.runs.showing import conclusions_of, lesson_of_scenario, write_lesson
 
     if pause and not sys.stdin.isatty():

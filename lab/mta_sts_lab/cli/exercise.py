@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 exercise_app = typer.Typer(
     name="exercise",
-    help="Exercises for learners: find a flaw, mend a policy or a configuration, explain a report.",
+    help="Find a flaw, mend a policy, explain a report.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

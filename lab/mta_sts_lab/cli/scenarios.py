@@ -29,7 +29,7 @@ def open_scenarios(folder: Path | None) -> Catalogue:
     Raises `CatalogueError` and `UsageError`.
     """
     from mta_sts_lab.reports.escaping import escape_unprintable
-    from mta_sts_lab.runs.service import load_scenarios
+    from mta_sts_lab.runs.scenarios import load_scenarios
 
     catalogue = load_scenarios(folder)
     screen = console(stderr=True)

@@ -67,7 +67,7 @@ def merge(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
 ) -> None:
-    """Join runs of one target, such as the shards of `run --shard`, into one.
+    """Join runs of one target, such as its shards, into one.
 
     It makes the folder of one run, with one record that is judged again, one verdicts.json and one junit.xml.
     """

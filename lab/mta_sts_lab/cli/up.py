@@ -36,8 +36,9 @@ def up(
     ] = None,
     smtp: Annotated[int, typer.Option("--smtp", help="The port on which --command takes mail.")] = 25,
 ) -> None:
-    """Bring up the world of a case with its attack in force, and leave it for swaks, openssl or a debugger.
+    """Bring up the world of a case, and leave it until Ctrl-C.
 
+    Its attack is in force, and swaks, openssl or a debugger can be used in it.
     Nothing is sent and nothing judged. It prints the resolver, the MX hosts, the policy's URL, the CA and how to enter,
     and takes everything down at Ctrl-C.
     """

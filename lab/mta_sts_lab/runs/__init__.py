@@ -12,8 +12,24 @@
 A `catalogue` that has been loaded already can be passed to all of them. `runs.errors` lists the errors they raise.
 """
 
-from mta_sts_lab.runs.merging import merge
-from mta_sts_lab.runs.service import RunRequest, RunResult, judge_run, load_shipped_catalogue, plan, run
-from mta_sts_lab.runs.watching import Watcher
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mta_sts_lab.runs.merging import merge
+    from mta_sts_lab.runs.scenarios import load_shipped_catalogue
+    from mta_sts_lab.runs.service import RunRequest, RunResult, judge_run, plan, run
+    from mta_sts_lab.runs.watching import Watcher
 
 __all__ = ["RunRequest", "RunResult", "Watcher", "judge_run", "load_shipped_catalogue", "merge", "plan", "run"]
+
+#: The modules of the names. A command that lists scenarios need not wait until aiohttp and mitmproxy are imported.
+_PLACES = {"merge": "merging", "load_shipped_catalogue": "scenarios", "Watcher": "watching"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES.get(name, 'service')}"), name)

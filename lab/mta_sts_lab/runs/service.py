@@ -8,22 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mta_sts_lab.adapter_check.probes import is_probe
-from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.backends.folder import find_target, with_config
-from mta_sts_lab.backends.in_process import check_flaws, known_flaws
+from mta_sts_lab.backends.in_process import check_flaws
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue, read_catalogue
+from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
-from mta_sts_lab.model import Case, Scenario, Verdict
+from mta_sts_lab.model import Case, Verdict
 from mta_sts_lab.record import Record, RecordError, RecordFile, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all
-from mta_sts_lab.requirements import load_requirements, near_misses
+from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runner.staying import PLAYED
 from mta_sts_lab.runs.entering import check_stays_up
@@ -31,6 +30,7 @@ from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.jobs import parts_of, play_in_processes
 from mta_sts_lab.runs.leftovers import hold
 from mta_sts_lab.runs.replaying import SPOILED_PLAYS, Replay, what_is_played_again, worth_another_play
+from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
 from mta_sts_lab.runs.selecting import choose_cases
 from mta_sts_lab.runs.sharding import digest_of, take_shard
 from mta_sts_lab.runs.watching import Watcher, Watching
@@ -43,7 +43,6 @@ from mta_sts_lab.runs.writing import (
     record_in,
     target_log,
 )
-from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import name_unknown
 
 
@@ -118,27 +117,6 @@ class RunResult:
     log: str = field(default="", repr=False)
 
 
-def load_shipped_catalogue() -> Catalogue:
-    """Return the shipped scenarios, checked. Raises `CatalogueError`."""
-    return load_catalogue(shipped_files() / "scenarios", ATTACK_FORMS, load_requirements(), known_flaws())
-
-
-def load_scenarios(folder: Path | None) -> Catalogue:
-    """Return the scenarios of a folder (`<family>/<name>.toml`), by default the shipped ones.
-
-    A file with a problem is left out, and the problem is among those of the catalogue. Raises `CatalogueError` where
-    nothing is left, and `UsageError` where there is no such folder.
-    """
-    if folder is None:
-        return load_shipped_catalogue()
-    if not folder.is_dir():
-        raise UsageError(f"--scenarios {folder}: there is no such folder")
-    catalogue = read_catalogue(folder, ATTACK_FORMS, load_requirements(), known_flaws())
-    if not catalogue.scenarios:
-        raise CatalogueError(catalogue.problems)
-    return catalogue
-
-
 def cases_of(request: RunRequest, catalogue: Catalogue) -> tuple[Case, ...]:
     """Return the cases that a request selects. Raises `NothingSelected`, `UsageError` and `RecordError`."""
     since = find_run(request.since, request.out) if request.since else None
@@ -155,27 +133,6 @@ def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     planned = plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
     digest = digest_of(tuple(catalogue.cases.values()))
     return replace(planned, stays=PLAYED if request.keep else "", shard=shard, catalogue=digest)
-
-
-def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Scenario, tuple[str, ...]]:
-    """Return the scenario of an id, or the only one of that name, and its case ids of a vector, by default the first.
-
-    Raises `NothingSelected` and `UsageError`.
-    """
-    found = [one for one in catalogue.scenarios if name in (one.id, one.id.partition("/")[2])]
-    if len(found) > 1:
-        raise NothingSelected(f"{name} is the name of {' and '.join(one.id for one in found)}: say which")
-    if not found:
-        short = [one.id.partition("/")[2] for one in catalogue.scenarios]
-        near = near_misses(name, [*short, *(one.id for one in catalogue.scenarios)])
-        hint = f"did you mean {' or '.join(near)}?" if near else "`sts-lab list` shows them all"
-        raise NothingSelected(f"no scenario is called {name!r}; {hint}")
-    (scenario,) = found
-    cases = tuple(case.id for case in scenario.cases if case.vector == (vector or scenario.cases[0].vector))
-    if not cases:
-        vectors = ", ".join(dict.fromkeys(case.vector for case in scenario.cases if case.vector))
-        raise UsageError(f"{scenario.id} has no vector {vector!r}; it has {vectors or 'none: leave out --vector'}")
-    return scenario, cases
 
 
 def find_target_for(request: RunRequest) -> TargetFolder:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.runs.errors import INTERRUPTED, Interrupted, status_of
+from mta_sts_lab.runs.scenarios import load_scenarios
 from mta_sts_lab.runs.service import (
     RunRequest,
     RunResult,
     cases_of,
     find_target_for,
-    load_scenarios,
     run,
 )
 from mta_sts_lab.runs.watching import Watcher

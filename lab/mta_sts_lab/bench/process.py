@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import statistics
 import subprocess
@@ -54,5 +55,7 @@ def lab_share(out: Path) -> float | None:
     latest = max(out.glob("*/target/processor-time.txt"), default=None, key=lambda path: path.stat().st_mtime)
     if latest is None:
         return None
-    lab, target = (float(word) for word in latest.read_text(encoding="utf-8").split()[:2])
+    # A line for each instance of the target.
+    lines = re.findall(r"^([0-9.]+) ([0-9.]+) seconds of", latest.read_text(encoding="utf-8"), re.MULTILINE)
+    lab, target = sum(float(line[0]) for line in lines), sum(float(line[1]) for line in lines)
     return 100 * lab / (lab + target) if lab + target else None

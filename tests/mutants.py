@@ -134,7 +134,9 @@ def play_mutant(module: str, source: str) -> str:
     catalogue = load_shipped_catalogue()
     cases = catalogue.find(CONCERNED[module])
     with tempfile.TemporaryDirectory() as out:
-        grades = {verdict.grade for verdict in play(catalogue, cases, Path(out)).verdicts}
+        verdicts = play(catalogue, cases, Path(out)).verdicts
+        grades = {verdict.grade for verdict in verdicts}
+        grades |= {found.grade for verdict in verdicts for found in verdict.of_the_run}
     if grades & {Grade.FAIL, Grade.WEAK, Grade.INFO, Grade.LAB_ERROR}:
         return "killed"
     return "survived" if grades <= {Grade.PASS} else "unproved"

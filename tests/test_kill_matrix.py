@@ -77,6 +77,7 @@ def test_the_correct_sender_passes_everything(whole: RunResult) -> None:
     assert {verdict.case for verdict in played.verdicts} == set(CATALOGUE.cases)
     not_passed = [verdict for verdict in played.verdicts if verdict.grade is not Grade.PASS]
     assert [verdict.case for verdict in not_passed] == [], _told(not_passed)
+    assert [(verdict.case, verdict.of_the_run) for verdict in played.verdicts if verdict.of_the_run] == []
     trouble = DeadlinePassed | LabFailed | TargetFailed
     waits = [event for event in played.record.events if isinstance(event.fact, trouble)]
     assert [event for event in waits if event.case not in WAITED_FOR_IN_VAIN] == []

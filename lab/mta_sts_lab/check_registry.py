@@ -16,12 +16,17 @@ Scope = TypeVar("Scope")
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Function, Scope]):
-    """A registered check: its id, what it looks at, and the obligations that it can find broken."""
+    """A registered check: its id, what it looks at, and the obligations that it can find broken.
+
+    `of_the_run` marks one that finds what a target does alike whatever a case is about, such as the form of its
+    reports: that is one finding of the run, and not one of each case.
+    """
 
     id: str
     scope: Scope
     obligations: tuple[str, ...]
     function: Function
+    of_the_run: bool = False
 
 
 class CheckRegistry(Generic[Function, Scope]):
@@ -33,7 +38,9 @@ class CheckRegistry(Generic[Function, Scope]):
     def __init__(self) -> None:
         self._checks: dict[str, Check[Function, Scope]] = {}
 
-    def __call__(self, *, scope: Scope, obligations: tuple[str, ...] = ()) -> Callable[[Function], Function]:
+    def __call__(
+        self, *, scope: Scope, obligations: tuple[str, ...] = (), of_the_run: bool = False
+    ) -> Callable[[Function], Function]:
         """Return a decorator that registers a function under its own name and returns it unchanged."""
 
         def register(function: Function) -> Function:
@@ -41,7 +48,7 @@ class CheckRegistry(Generic[Function, Scope]):
             if name in self._checks:
                 first = self._checks[name].function
                 raise ValueError(f"the check {name} is defined twice: in {first.__module__} and {function.__module__}")
-            self._checks[name] = Check(name, scope, obligations, function)
+            self._checks[name] = Check(name, scope, obligations, function, of_the_run)
             return function
 
         return register

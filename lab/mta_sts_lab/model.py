@@ -379,6 +379,8 @@ class Case:
     degrades: bool = True
     #: The capabilities that a target must claim for the case to be about it at all.
     needs: tuple[str, ...] = ()
+    #: The obligations that its scenario is about.
+    requirements: tuple[str, ...] = ()
 
     @property
     def asks_for_reports(self) -> bool:
@@ -550,6 +552,9 @@ class Verdict:
     control_only: bool = False
     #: The plays before the one that this is the verdict on.
     earlier: tuple[EarlierPlay, ...] = ()
+    #: What is wrong here as in every other case, and what the case is not about: no part of its verdict, but findings
+    #: of the run.
+    of_the_run: tuple[Judgement, ...] = ()
 
     @property
     def harm(self) -> Harm:

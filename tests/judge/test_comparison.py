@@ -17,7 +17,7 @@ from tests.judge.test_reports import CLAIMS, content, owing, policy, posted, sto
 def compared(report: dict[str, Any] | bytes) -> tuple[Comparison, ...]:
     made = record(story(posted(report)), taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
     view = next(one for one in views_of(made, load_requirements()) if one.case.id == ENFORCE)
-    return compare_reports(view, judge_case(view).judgements)
+    return compare_reports(view, judge_case(view))
 
 
 def fields(report: dict[str, Any]) -> dict[str, tuple[str, str, Grade]]:

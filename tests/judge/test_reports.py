@@ -117,10 +117,10 @@ def judged(*received: AnyFact, case: Case | None = None, asked: bool = True, lef
 
 
 def found(of: Verdict) -> set[tuple[str, str]]:
-    """The findings of a verdict: obligation and reason."""
+    """The findings of a case, and of the run in it: obligation and reason."""
     return {
         (one.obligation, one.reason)
-        for one in of.judgements
+        for one in (*of.judgements, *of.of_the_run)
         if one.grade in (Grade.FAIL, Grade.WEAK, Grade.INCONCLUSIVE)
     }
 
@@ -280,7 +280,8 @@ def test_what_is_no_report_at_all_is_said_once() -> None:
 def test_beside_the_story_the_form_is_only_noted() -> None:
     report = content() | {"contact-info": None}
     noted = judged(posted(report), case=owing(needs=()))
-    assert (noted.grade, reasons(noted)) == (Grade.INFO, {"null"})
+    assert (noted.grade, reasons(noted)) == (Grade.PASS, set())
+    assert [(one.grade, one.reason) for one in noted.of_the_run] == [(Grade.INFO, "null")]
     policy(report)["summary"]["total-failure-session-count"] = 0
     assert ("RPT-4.2.2-01", "failures-untrue") in found(judged(posted(report), case=owing(needs=())))
 
@@ -358,7 +359,7 @@ class TestCopies:
         report = content() | {"contact-info": None}
         octets = [json.dumps(report, indent=indent).encode() for indent in (None, 1)]
         made = judged(*(posted(gzip.compress(one)) for one in octets))
-        (null,) = [one for one in made.judgements if one.reason == "null"]
+        (null,) = [one for one in made.of_the_run if one.reason == "null"]
         assert len(null.evidence) == 2
 
     def test_what_is_wrong_with_one_of_them_is_found(self) -> None:

@@ -1,5 +1,6 @@
 """A baseline: compared with itself a run has nothing new, and nothing that is missing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,17 @@ def test_annotations_name_new_findings_and_wrong_entries(tmp_path: Path) -> None
 @pytest.mark.parametrize("grade", [Grade.PASS, Grade.INFO, Grade.UNSUPPORTED])
 def test_no_annotation_where_nothing_is_wrong(grade: Grade) -> None:
     assert not list(github_annotations([_verdict("a/one[enforce]", grade=grade)], compare_with_known([], [], []), {}))
+
+
+def test_a_finding_of_the_run_is_listed_and_annotated_once(tmp_path: Path) -> None:
+    side = replace(_READ, grade=Grade.WEAK, check="subject-is-well-formed", reason="id-form")
+    verdicts = [replace(_verdict(name, grade=Grade.PASS), of_the_run=(side,)) for name in ("a/one[x]", "a/two[x]")]
+    nothing_known = compare_with_known(verdicts, (), [])
+    (line,) = github_annotations(verdicts, nothing_known, REQUIREMENTS)
+    assert line.startswith("::warning title=weak%3A subject-is-well-formed (id-form)%2C in 2 cases::id-form")
+    file = tmp_path / "known-failures.toml"
+    file.write_text(baseline("20260302-093000-c0ffee", "my-mta", verdicts, REQUIREMENTS))
+    known = compare_with_known(verdicts, read_known_failures(file), ["a/one[x]", "a/two[x]"])
+    assert len(known.known_of_the_run) == 1
+    assert (known.vanished, known.unmatched) == ((), ())
+    assert not list(github_annotations(verdicts, known, REQUIREMENTS))

@@ -8,15 +8,16 @@ from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.comparison import Comparison, Field
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Harm, Judgement, Requirement, Verdict
+from mta_sts_lab.reports.causes import causes_of
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import (
     Evidence,
     finding_block,
     findings,
-    is_finding,
     repeat_command,
     report_page,
     summary_line,
+    summary_page,
 )
 from mta_sts_lab.reports.writers.mitm import mitm_name
 
@@ -83,8 +84,8 @@ def test_blame_is_said_in_words(blame: str, words: str) -> None:
 @pytest.mark.parametrize("grade", list(Grade))
 def test_passes_are_silent_and_everything_doubtful_is_not(grade: Grade) -> None:
     expected = grade in (Grade.WEAK, Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.FAIL)
-    assert is_finding(_graded(grade)) is expected
-    assert not is_finding(_graded(grade, control_only=True))
+    assert bool(causes_of([_graded(grade)])) is expected
+    assert not causes_of([_graded(grade, control_only=True)])
     assert (grade.value.upper() in rendered(findings([_graded(grade)], _EVIDENCE, REQUIREMENTS))) is expected
 
 
@@ -201,3 +202,44 @@ def test_a_block_quotes_the_targets_own_log() -> None:
     assert "\x07" not in shown
     assert "another line" not in shown
     assert "its log" not in rendered(finding_block(_VERDICTS[0], _EVIDENCE, REQUIREMENTS))
+
+
+def test_cases_with_the_same_findings_share_a_block() -> None:
+    other = replace(
+        _VERDICTS[0],
+        case="starttls/mask[enforce]",
+        judgements=tuple(
+            replace(one, obligation="STS-5-02" if one.obligation else "", observed="something else")
+            for one in _VERDICTS[0].judgements
+        ),
+    )
+    weak = _graded(Grade.WEAK, case="mx/fail-over[enforce]")
+    shown = rendered(findings([_VERDICTS[0], weak, other], _EVIDENCE, REQUIREMENTS))
+    assert shown.count("FAIL") == 1
+    assert "FAIL  2 cases with the same findings" in shown
+    assert "cases       starttls/strip[enforce]\n              starttls/mask[enforce]" in shown
+    assert "in other cases STS-5-02" in shown
+    assert "WEAK  mx/fail-over[enforce]" in shown
+    assert_fits(shown)
+
+
+def test_of_a_cause_that_is_partly_known_the_rest_is_named() -> None:
+    other = replace(_VERDICTS[0], case="starttls/mask[enforce]")
+    known = KnownComparison({_VERDICTS[0].case: ("it never looks",)}, (), ())
+    shown = rendered(findings([_VERDICTS[0], other], _EVIDENCE, REQUIREMENTS, known))
+    assert "known       it never looks" in shown
+    assert "not known   starttls/mask[enforce]" in shown
+
+
+def test_a_finding_of_the_run_stands_once_with_its_cases() -> None:
+    side = replace(_VERDICTS[0].judgements[0], grade=Grade.WEAK, check="subject-is-well-formed", reason="id-form")
+    verdicts = [_graded(Grade.PASS, case=name, of_the_run=(side,)) for name in ("a/b[enforce]", "a/c[enforce]")]
+    known = KnownComparison({}, (), (), known_of_the_run={(side.check, side.reason, side.obligation): ("colons",)})
+    shown = rendered(findings(verdicts, _EVIDENCE, REQUIREMENTS, known))
+    assert shown.count("WEAK") == 1
+    assert "WEAK  of the run: seen in 2 cases" in shown
+    assert "subject-is-well-formed (id-form)" in shown
+    assert "a/b[enforce]\n              a/c[enforce]" in shown
+    assert "known       colons" in shown
+    line = rendered(summary_page(summarise(_RECORD, verdicts, known)))
+    assert "of the run: 1 weak (known)" in " ".join(line.split())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.model import Harm
+from mta_sts_lab.model import Grade, Harm
 from mta_sts_lab.old_check_ids import OLD_CHECK_IDS
 from mta_sts_lab.reports.verdicts_reading import VerdictsError, parse_verdicts, read_verdicts
 from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document
@@ -122,7 +123,7 @@ def _more(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_other_version, "version 1 of the format, and this program reads 2 and 3"),
+        (_other_version, "version 1 of the format, and this program reads 2 to 4"),
         (_no_case, "damaged .*cases"),
         (_word, r"damaged .*verdict"),
         (_evidence, "damaged .*evidence"),
@@ -189,3 +190,34 @@ def test_format_2_is_read_with_the_ids_of_today_and_its_harm(
     assert run.verdicts[0].harm is harm
     weak = parse_verdicts(_in_format_2(check, reason, outcome, mode, "weak"), "here")
     assert weak.verdicts[0].harm is Harm.NONE
+
+
+_SIDE = replace(_VERDICTS[0].judgements[0], grade=Grade.WEAK, check="subject-is-well-formed", reason="id-form")
+_WITH_SIDE = [replace(_VERDICTS[0], of_the_run=(_SIDE,)), *_VERDICTS[1:]]
+
+
+def test_findings_of_the_run_are_read_back() -> None:
+    key = (_SIDE.check, _SIDE.reason, _SIDE.obligation)
+    known = KnownComparison({_VERDICTS[0].case: ("told",)}, (), (), known_of_the_run={key: ("colons",)})
+    document = verdicts_document(_RECORD, _WITH_SIDE, REQUIREMENTS, known)
+    (found,) = document["findings_of_the_run"]
+    assert (found["result"], found["cases"], found["known"]) == ("weak", [_VERDICTS[0].case], ["colons"])
+    run = parse_verdicts(encode(document), "here")
+    assert run.verdicts == tuple(_WITH_SIDE)
+    assert run.known_of_the_run == {key: ("colons",)}
+    assert (run.exit_code, document["exit"]["code"]) == (0, 0)
+
+
+def test_findings_of_the_run_that_are_not_those_of_the_cases_are_damage() -> None:
+    document = verdicts_document(_RECORD, _WITH_SIDE, REQUIREMENTS)
+    document["findings_of_the_run"] = []
+    with pytest.raises(VerdictsError, match="not those of the cases"):
+        parse_verdicts(encode(document), "here")
+
+
+def test_format_3_has_no_findings_of_the_run() -> None:
+    document = _document() | {"format": 3}
+    del document["findings_of_the_run"]
+    for case in document["cases"]:
+        del case["of_the_run"]
+    assert parse_verdicts(encode(document), "here").verdicts == tuple(_VERDICTS)

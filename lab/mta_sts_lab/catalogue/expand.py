@@ -177,6 +177,7 @@ def _case(plan: _Plan, mode: Mode) -> Case:
         control=f"{plan.source.id}[{Mode.ABSENT.value}{suffix}]" if has_control else "",
         degrades=plan.document.degrades,
         needs=plan.document.needs,
+        requirements=plan.document.requirements,
     )
 
 

@@ -53,7 +53,7 @@ def tell_reports(screen: Console, result: RunResult, most: int | None = None) ->
 
     verdicts = {verdict.case: verdict for verdict in result.verdicts}
     views = [view for view in views_of(result.record, load_requirements()) if view.case.judges_reports]
-    found = [one for view in views for one in compare_reports(view, verdicts[view.case.id].judgements)]
+    found = [one for view in views for one in compare_reports(view, verdicts[view.case.id])]
     if found and (most is None or len(views) <= most):
         screen.print(report_page(found))
 

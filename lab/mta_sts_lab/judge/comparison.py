@@ -11,7 +11,7 @@ from mta_sts_lab.judge.checks.reports import expected_types
 from mta_sts_lab.judge.ground_truth import known_sessions
 from mta_sts_lab.judge.report_window import clock_of
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Grade, Judgement, merge
+from mta_sts_lab.model import Grade, Judgement, Verdict, merge
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt import KnownSessions
 from mta_sts_lab.tlsrpt.report import Policy
@@ -56,8 +56,12 @@ class Comparison:
     further: tuple[str, ...]
 
 
-def compare_reports(view: CaseView, judgements: Sequence[Judgement]) -> tuple[Comparison, ...]:
-    """Return every report about a case's domain beside what the lab saw; none where no report arrived."""
+def compare_reports(view: CaseView, verdict: Verdict) -> tuple[Comparison, ...]:
+    """Return every report about a case's domain beside what the lab saw; none where no report arrived.
+
+    Findings of the run are graded here as well.
+    """
+    judgements = (*verdict.judgements, *verdict.of_the_run)
     return tuple(_comparison(view, arrival, judgements) for arrival in about_the_case(view) if arrival.parsed.content)
 
 

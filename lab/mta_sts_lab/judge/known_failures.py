@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from mta_sts_lab.judge.run_findings import FINDINGS, RunKey, key_of
 from mta_sts_lab.model import Grade, Judgement, Verdict
-
-FINDINGS = (Grade.FAIL, Grade.WEAK)
 
 #: The steps before and after the attack. What goes wrong in an honest world is another matter than what an attack
 #: brings about, so a known failure has to name such a step. (`recover` is where most reports arrive.)
@@ -47,6 +46,8 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step: str = ""
     #: The shipped target that it was listed for, if the target is based on that one: it may occur, and need not.
     inherited_from: str = ""
+    #: Whether it is a finding of the run: seen in this case, and known wherever else it is seen.
+    of_the_run: bool = False
 
     def covers(self, judgement: Judgement) -> bool:
         """Whether a finding in one of its cases is the known one."""
@@ -61,11 +62,14 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (
             judgement.obligation == self.obligation
             and judgement.grade.value == self.result
-            and (judgement.step == self.step if self.step else judgement.step not in HONEST_STEPS)
+            and (self.of_the_run or self._is_in_step(judgement))
         )
 
+    def _is_in_step(self, judgement: Judgement) -> bool:
+        return judgement.step == self.step if self.step else judgement.step not in HONEST_STEPS
 
-class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A known failure as it is written down: one cause, every case that shows it, and every step if it names any."""
 
     case: str | _Some
@@ -75,11 +79,21 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     evidence: str
     step: str | _Some = ""
+    of_the_run: bool = False
 
     def each(self) -> Iterator[KnownFailure]:
         """Yield one known failure for each case and step: each of them has to occur."""
         for case, step in product(_several(self.case), _several(self.step)):
-            yield KnownFailure(case, self.obligation, self.result, self.codes, self.reason, self.evidence, step)
+            yield KnownFailure(
+                case,
+                self.obligation,
+                self.result,
+                self.codes,
+                self.reason,
+                self.evidence,
+                step,
+                of_the_run=self.of_the_run,
+            )
 
 
 def _several(said: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -107,6 +121,8 @@ class KnownComparison:
     unmatched: tuple[KnownFailure, ...]
     #: Those of the shipped target that this one is based on, and that a case which passes shows to be cured.
     cured: tuple[KnownFailure, ...] = ()
+    #: Findings of the run that are known in each case in which they were seen, with the reasons.
+    known_of_the_run: dict[RunKey, tuple[str, ...]] = field(default_factory=dict)
 
 
 def matches(pattern: str, case: str) -> bool:
@@ -161,14 +177,31 @@ def compare_with_known(
         if findings and all(covering):
             known[verdict.case] = tuple(dict.fromkeys(_why(one) for some in covering for one in some))
         for one in mine:
+            missing = one.missing_from([*findings, *verdict.of_the_run])
             if one.inherited_from:
-                cured += [msgspec.structs.replace(one, case=verdict.case)] if _cured(one, verdict) else []
-            elif missing := one.missing_from(findings):
+                cured += [msgspec.structs.replace(one, case=verdict.case)] if missing and _cured(one, verdict) else []
+            elif missing:
                 vanished.append(msgspec.structs.replace(one, case=verdict.case, codes=missing))
     ids = list(catalogue)
     own = [one for one in listed if not one.inherited_from]
     unmatched = tuple(one for one in own if not any(matches(one.case, case) for case in ids))
-    return KnownComparison(known, tuple(vanished), unmatched, tuple(cured))
+    return KnownComparison(known, tuple(vanished), unmatched, tuple(cured), _known_of_the_run(verdicts, listed))
+
+
+def _known_of_the_run(verdicts: Sequence[Verdict], listed: Sequence[KnownFailure]) -> dict[RunKey, tuple[str, ...]]:
+    """Return the findings of the run that are listed, for the run or for each of their cases, with the reasons."""
+    covering: dict[RunKey, list[list[KnownFailure]]] = {}
+    for verdict in verdicts:
+        for judgement in () if verdict.control_only else verdict.of_the_run:
+            if judgement.grade in FINDINGS:
+                mine = [one for one in listed if one.of_the_run or matches(one.case, verdict.case)]
+                found = [one for one in mine if one.covers(judgement)]
+                covering.setdefault(key_of(judgement), []).append(found)
+    return {
+        key: tuple(dict.fromkeys(_why(one) for some in found for one in some))
+        for key, found in covering.items()
+        if all(found)
+    }
 
 
 def _cured(known: KnownFailure, verdict: Verdict) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import Event, MessageAccepted, MessageInjected, TokenRead
-from mta_sts_lab.judge.checks import Scope, checks_of
+from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
 from mta_sts_lab.judge.facts import CaseFacts
@@ -28,6 +29,7 @@ from mta_sts_lab.model import (
     merge,
 )
 from mta_sts_lab.record import Record
+from mta_sts_lab.tlsrpt import checks_of_the_run
 
 
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
@@ -128,7 +130,8 @@ def _failed(error: Exception, where: str, step: str = "") -> Judgement:
 def judge_case(view: CaseView) -> Verdict:
     """Return the verdict on one case."""
     unsupported = list(_run(Scope.SUPPORT, view))
-    judgements = unsupported or list(with_premises(view, _judgements(view)))
+    found = unsupported or list(with_premises(view, _judgements(view)))
+    judgements = [one for one in found if not _is_of_the_run(view.case, one)]
     events = view.facts.events
     return Verdict(
         case=view.case.id,
@@ -138,7 +141,25 @@ def judge_case(view: CaseView) -> Verdict:
         began=events[0].at if events and not unsupported else 0.0,
         ended=0.0 if unsupported else view.end,
         control_only=view.facts.control_only,
+        of_the_run=tuple(one for one in found if _is_of_the_run(view.case, one)),
     )
+
+
+def _is_of_the_run(case: Case, judgement: Judgement) -> bool:
+    """Whether a judgement is a finding of the run, or a note like it, and no part of the case's verdict.
+
+    So it is where its check finds what a target does alike in every case, and the scenario is not about it.
+    """
+    return (
+        judgement.check in checks_of_the_run() | _own_checks_of_the_run()
+        and judgement.grade in (Grade.FAIL, Grade.WEAK, Grade.INFO)
+        and judgement.obligation not in case.requirements
+    )
+
+
+@cache
+def _own_checks_of_the_run() -> frozenset[str]:
+    return frozenset(one.id for one in all_checks() if one.of_the_run)
 
 
 def _judgements(view: CaseView) -> Iterator[Judgement]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.model import Grade, Requirement, Verdict
+from mta_sts_lab.judge.run_findings import findings_of_the_run
+from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable
 
 #: The worst first: GitHub shows ten of a kind for each step.
@@ -20,6 +21,11 @@ def github_annotations(
     for grade, command in _COMMANDS.items():
         for verdict in (one for one in found if one.grade is grade):
             yield _line(command, f"{grade.value}: {verdict.case}", _message(verdict, requirements))
+    for finding in findings_of_the_run(verdicts):
+        if finding.key not in known.known_of_the_run:
+            many = f"in {len(finding.cases)} case{'' if len(finding.cases) == 1 else 's'}"
+            title = f"{finding.grade.value}: {finding.name}, {many}"
+            yield _line(_COMMANDS[finding.grade], title, _said(finding.judgement, requirements))
     for what, failures in (("no longer occurs", known.vanished), ("fits no case", known.unmatched)):
         for failure in failures:
             message = f"{failure.obligation} ({', '.join(failure.codes)}): correct the list of known failures"
@@ -30,10 +36,13 @@ def _message(verdict: Verdict, requirements: Mapping[str, Requirement]) -> str:
     worst = [one for one in verdict.judgements if one.grade is verdict.grade]
     if not worst:
         return "no check of this case came to a result"
-    first = worst[0]
-    requirement = requirements.get(first.obligation)
+    return _said(worst[0], requirements)
+
+
+def _said(judgement: Judgement, requirements: Mapping[str, Requirement]) -> str:
+    requirement = requirements.get(judgement.obligation)
     broken = f" {requirement.id}: {requirement.text}" if requirement else ""
-    return f"{first.reason}: expected {first.expected}; observed {first.observed}.{broken}"
+    return f"{judgement.reason}: expected {judgement.expected}; observed {judgement.observed}.{broken}"
 
 
 def _line(command: str, title: str, message: str) -> str:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from mta_sts_lab.judge.known_failures import HONEST_STEPS, findings_of
+from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Requirement, Verdict
 
 _HEAD = """\
@@ -37,7 +38,23 @@ def baseline(run: str, target: str, verdicts: Sequence[Verdict], requirements: M
         )
         for (obligation, result, step, codes), shown in sorted(cases.items())
     )
-    return "\n".join([_HEAD.format(run=run, target=target), *entries])
+    of_the_run = (_of_the_run(one, run, requirements) for one in findings_of_the_run(verdicts))
+    return "\n".join([_HEAD.format(run=run, target=target), *entries, *of_the_run])
+
+
+def _of_the_run(finding: RunFinding, run: str, requirements: Mapping[str, Requirement]) -> str:
+    text = _text(requirements.get(finding.judgement.obligation))
+    return _entry(
+        {
+            "case": finding.example,
+            "of-the-run": True,
+            "obligation": finding.judgement.obligation,
+            "result": finding.grade.value,
+            "codes": [finding.judgement.reason],
+            "reason": f"Baseline, not looked at yet. {text}".strip(),
+            "evidence": f"Run {run}.",
+        }
+    )
 
 
 def _broken(verdict: Verdict) -> dict[tuple[str, str, str], tuple[str, ...]]:
@@ -53,7 +70,7 @@ def _text(requirement: Requirement | None) -> str:
     return f"RFC {requirement.rfc}, section {requirement.section}: {requirement.text}" if requirement else ""
 
 
-def _entry(values: Mapping[str, str | list[str]]) -> str:
-    # A JSON string in ASCII, and a list of them, are TOML, too.
+def _entry(values: Mapping[str, str | bool | list[str]]) -> str:
+    # A JSON string in ASCII, a list of them, and true, are TOML, too.
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     return "\n".join(["[[known-failure]]", *lines, ""])

@@ -269,7 +269,7 @@ def _of_reports(view: CaseView, verdict: Verdict) -> tuple[str, ...]:
     """Say what the domain's owner is told, in a case that is about that."""
     if not view.case.judges_reports:
         return ()
-    found = compare_reports(view, verdict.judgements)
+    found = compare_reports(view, verdict)
     lessons = list(dict.fromkeys(one.lesson for one in found if one.lesson))
     if lessons:
         return (f'The domain\'s owner reads in the report: "{lessons[-1]}."',)

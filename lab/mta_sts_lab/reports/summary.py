@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mta_sts_lab.judge.known_failures import KnownComparison
+from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Grade, Harm, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.glossary import GRADES
@@ -62,6 +63,9 @@ class Summary:
     harms: Mapping[Harm, int] = field(default_factory=dict)
     #: The cases that were played again: the id of each, and what each of its plays came to, in order.
     played_again: tuple[tuple[str, ...], ...] = ()
+    #: The findings of the run, and those of them that are known failures.
+    of_the_run: tuple[RunFinding, ...] = ()
+    known_of_the_run: tuple[RunFinding, ...] = ()
 
     @property
     def meaning(self) -> str:
@@ -84,13 +88,17 @@ def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: Known
     unjudged = tuple(case.id for case in record.header.cases if case.id not in judged)
     known = known_failures.known if known_failures else {}
     complete = record.footer.complete
+    of_the_run = findings_of_the_run(verdicts)
+    listed = known_failures.known_of_the_run if known_failures else {}
+    known_of_the_run = tuple(one for one in of_the_run if one.key in listed)
+    news = [one.grade for one in of_the_run if one not in known_of_the_run]
     return Summary(
         counts={word: counted[word] for word in GRADES},
         cases=len(selected) + len(unjudged),
         control_only=len(verdicts) - len(selected),
         unjudged=unjudged,
         complete=complete,
-        exit_code=_exit_code(selected, known_failures, complete and not unjudged),
+        exit_code=_exit_code(selected, known_failures, news, complete and not unjudged),
         known=tuple(verdict.case for verdict in selected if verdict.case in known),
         vanished=len(known_failures.vanished) if known_failures else 0,
         unmatched=len(known_failures.unmatched) if known_failures else 0,
@@ -100,17 +108,23 @@ def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: Known
             for verdict in selected
             if verdict.earlier
         ),
+        of_the_run=of_the_run,
+        known_of_the_run=known_of_the_run,
     )
 
 
-def _exit_code(selected: Sequence[Verdict], known_failures: KnownComparison | None, whole: bool) -> int:
+def _exit_code(
+    selected: Sequence[Verdict], known_failures: KnownComparison | None, of_the_run: Sequence[Grade], whole: bool
+) -> int:
     """Return the exit code. A failure outranks everything; what was not played or not judged never leads to 0.
+
+    `of_the_run` are the grades of those findings of the run that are not known.
 
     A known failure is as expected; one that no longer occurs, or fits no case, is a finding. Where all cases are
     unsupported, it is as if none had been selected.
     """
     known = known_failures.known if known_failures else {}
-    grades = {verdict.grade for verdict in selected if verdict.case not in known}
+    grades = {verdict.grade for verdict in selected if verdict.case not in known} | set(of_the_run)
     graded = {verdict.grade for verdict in selected}
     if Grade.FAIL in grades:
         return FINDING

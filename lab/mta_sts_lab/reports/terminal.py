@@ -7,8 +7,9 @@ how to repeat just this case. Nothing is printed of a case that passed.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from rich.console import Group, RenderableType
@@ -18,12 +19,14 @@ from rich.text import Text
 from mta_sts_lab.events import Event, TargetDiagnosed
 from mta_sts_lab.judge.comparison import Comparison
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
+from mta_sts_lab.reports.causes import Cause, causes_of, reported
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import GRADES, HARMS, level_phrase
 from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph
-from mta_sts_lab.reports.summary import FINDINGS, Summary
+from mta_sts_lab.reports.summary import Summary
 from mta_sts_lab.reports.target_log import TargetLog
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
@@ -76,21 +79,20 @@ class Evidence:
         return cls(folder, deciding_options(record.header.command), lines, TargetLog(log, record.events))
 
 
-def is_finding(verdict: Verdict) -> bool:
-    """Whether a verdict gets a block. What went wrong in a control case shows in the case that it controls."""
-    return verdict.grade in FINDINGS and not verdict.control_only
-
-
 def findings(
     verdicts: Sequence[Verdict],
     evidence: Evidence,
     requirements: Mapping[str, Requirement],
     known_failures: KnownComparison | None = None,
 ) -> RenderableType:
-    """Return the blocks of all findings, the least bad first: the worst stands just above the prompt."""
-    found = sorted(filter(is_finding, verdicts), key=lambda verdict: FINDINGS.index(verdict.grade))
+    """Return a block for each cause, the least bad first: the worst stands just above the prompt."""
     known = known_failures.known if known_failures else {}
-    blocks = [finding_block(verdict, evidence, requirements, known.get(verdict.case, ())) for verdict in found]
+    known_of_the_run = known_failures.known_of_the_run if known_failures else {}
+    blocks: list[RenderableType] = [
+        run_finding_block(one, requirements, known_of_the_run.get(one.key, ()))
+        for one in reversed(findings_of_the_run(verdicts))
+    ]
+    blocks += [_cause_block(cause, evidence, requirements, known) for cause in causes_of(verdicts)]
     if known_failures:
         blocks += [_known_failure(failure, "no longer occurs") for failure in known_failures.vanished]
         blocks += [_known_failure(failure, "fits no case of the catalogue") for failure in known_failures.unmatched]
@@ -101,18 +103,23 @@ def findings(
 def finding_block(
     verdict: Verdict, evidence: Evidence, requirements: Mapping[str, Requirement], known: Sequence[str] = ()
 ) -> RenderableType:
-    """Return the block of one finding. `known` are the reasons why it was expected of this target, if it was."""
-    head = Text(verdict.grade.value.upper(), style=STYLES[verdict.grade])
-    name = escaped(verdict.case, style="bold")
-    parts: list[RenderableType] = [Rule(), Hanging(Text.assemble(head, "  "), name)]
-    judgements = [judgement for judgement in verdict.judgements if judgement.grade in FINDINGS]
-    judgements.sort(key=lambda judgement: FINDINGS.index(judgement.grade), reverse=True)
+    """Return the block of one case. `known` are the reasons why it was expected of this target, if it was."""
+    return _cause_block(Cause((verdict,)), evidence, requirements, {verdict.case: tuple(known)})
+
+
+def _cause_block(
+    cause: Cause, evidence: Evidence, requirements: Mapping[str, Requirement], known: Mapping[str, Sequence[str]]
+) -> RenderableType:
+    """Return one block for all cases with the same findings: their names, and the evidence of the first."""
+    verdict, judgements = cause.verdicts[0], reported(cause.verdicts[0])
+    parts = _head(cause.grade, cause.cases)
     if not judgements:
         parts.append(labelled("observed", "no check of this case came to a result", width=_LABEL))
     for number, judgement in enumerate(judgements):
         named = any(judgement.obligation == other.obligation for other in judgements[:number])
+        others = [one for one in cause.obligations(judgement) if one != judgement.obligation]
         parts += [Text()] if number else []
-        parts += _rows(_judgement_rows(judgement, verdict.grade, {} if named else requirements))
+        parts += _rows(_judgement_rows(judgement, verdict.grade, {} if named else requirements, others))
         quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
         parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
     steps = dict.fromkeys(judgement.step for judgement in judgements)
@@ -124,8 +131,38 @@ def finding_block(
         "flows": f"{flows} (open with: mitmweb -r)",
         "repeat": repeat_command(verdict.case, evidence.options),
     }
-    parts += [*_rows(("known", reason) for reason in known), Text()]
-    return Group(*parts, *(labelled(label, text, width=_LABEL) for label, text in where.items()))
+    reasons = dict.fromkeys(reason for case in cause.cases for reason in known.get(case, ()))
+    news = [case for case in cause.cases if not known.get(case)]
+    parts += _rows(("known", reason) for reason in reasons)
+    parts += _rows([("not known", ", ".join(news))] if reasons and news else [])
+    return Group(*parts, Text(), *(labelled(label, text, width=_LABEL) for label, text in where.items()))
+
+
+def run_finding_block(
+    finding: RunFinding, requirements: Mapping[str, Requirement], known: Sequence[str] = ()
+) -> RenderableType:
+    """Return the block of a finding of the run, which is no part of the verdict on any case."""
+    title = Text.assemble(Text(finding.grade.value.upper(), style=STYLES[finding.grade]), "  ")
+    many = "1 case" if len(finding.cases) == 1 else f"{len(finding.cases)} cases"
+    parts: list[RenderableType] = [Rule(), Hanging(title, Text(f"of the run: seen in {many}", style="bold"))]
+    judgement = replace(finding.judgement, step="", evidence=())
+    parts += _rows(_judgement_rows(judgement, finding.grade, requirements))
+    parts += _rows([("observed in", finding.example), *(("known", reason) for reason in known)])
+    parts += _listed(finding.cases)
+    return Group(*parts)
+
+
+def _head(grade: Grade, cases: Sequence[str]) -> list[RenderableType]:
+    """Return the head of a block: the only case, or how many there are and which. The first one is shown in full."""
+    title = Text.assemble(Text(grade.value.upper(), style=STYLES[grade]), "  ")
+    if len(cases) == 1:
+        return [Rule(), Hanging(title, escaped(cases[0], style="bold"))]
+    head = Hanging(title, Text(f"{len(cases)} cases with the same findings; shown of the first", style="bold"))
+    return [Rule(), head, *_listed(cases)]
+
+
+def _listed(cases: Sequence[str]) -> list[RenderableType]:
+    return [labelled("cases" if not number else "", case, width=_LABEL) for number, case in enumerate(cases)]
 
 
 def _known_failure(failure: KnownFailure, what: str) -> RenderableType:
@@ -232,13 +269,25 @@ def summary_line(summary: Summary) -> Text:
         line.append(f", {len(summary.unjudged)} without a verdict", style=STYLES[Grade.INCONCLUSIVE])
     if summary.known:
         line.append(f" ({len(summary.known)} of them known failures)")
+    line.append(_of_the_run(summary))
     line.append(f". {summary.meaning[:1].upper()}{summary.meaning[1:]}")
     line.append("." if summary.complete else "; the run was interrupted, or a shard is missing.")
     return line
 
 
+def _of_the_run(summary: Summary) -> str:
+    """Return how many findings the run has beside those of its cases: `; of the run 2 weak (both known)`."""
+    if not summary.of_the_run:
+        return ""
+    counts = Counter(one.grade.value for one in summary.of_the_run)
+    listed = ", ".join(f"{count} {grade}" for grade, count in counts.items())
+    known = len(summary.known_of_the_run)
+    which = "known" if known == len(summary.of_the_run) else f"{known} of them known"
+    return f"; of the run: {listed}" + (f" ({which})" if known else "")
+
+
 def _judgement_rows(
-    judgement: Judgement, grade: Grade, requirements: Mapping[str, Requirement]
+    judgement: Judgement, grade: Grade, requirements: Mapping[str, Requirement], others: Sequence[str] = ()
 ) -> Iterator[tuple[str, str]]:
     """Yield what is printed of a judgement in a case of some grade. An obligation that is not given has no text."""
     requirement = requirements.get(judgement.obligation)
@@ -247,6 +296,7 @@ def _judgement_rows(
         yield "obligation", f"{requirement.id} ({where}): {requirement.text}"
     else:
         yield "obligation", judgement.obligation
+    yield "others", f"in other cases {', '.join(others)}" if others else ""
     lesser = "" if judgement.grade is grade else f"{judgement.grade.value}: "
     yield "check", f"{lesser}{judgement.check} ({judgement.reason})"
     yield from (("step", judgement.step), ("expected", judgement.expected), ("observed", judgement.observed))

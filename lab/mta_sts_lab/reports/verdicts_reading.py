@@ -1,16 +1,17 @@
-"""Reads `verdicts.json`, this format and the one before it."""
+"""Reads `verdicts.json`, this format and the two before it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from mta_sts_lab.judge.run_findings import RunKey, findings_of_the_run
 from mta_sts_lab.judge.verdicts import word_of
 from mta_sts_lab.model import EarlierPlay, Grade, Harm, Judgement, Mode, Outcome, StepResult, Verdict, merge
 from mta_sts_lab.old_check_ids import current_check_id
@@ -51,6 +52,8 @@ class JudgedRun:
     verdicts: tuple[Verdict, ...]
     known: Mapping[str, tuple[str, ...]]
     unjudged: tuple[str, ...] = ()
+    #: The reasons of findings of the run that are known failures.
+    known_of_the_run: Mapping[RunKey, tuple[str, ...]] = field(default_factory=dict)
     #: In words: where the target is configured better than what its users install.
     better_than_packaged: tuple[str, ...] = ()
 
@@ -100,7 +103,23 @@ class _Case(_Strict, frozen=True):
     ended: float
     steps: tuple[_Step, ...]
     judgements: tuple[_Judgement, ...]
+    of_the_run: tuple[_Judgement, ...]
     earlier_plays: tuple[_EarlierPlay, ...] = ()
+
+
+class _RunFinding(_Strict, frozen=True, rename={"grade": "result"}):
+    check: str
+    obligation: str
+    level: str | None
+    grade: Grade
+    reason: str
+    expected: str
+    observed: str
+    blame: str
+    harm: Harm
+    known: tuple[str, ...]
+    example: str
+    cases: tuple[str, ...]
 
 
 class _Target(_Strict, frozen=True):
@@ -136,6 +155,7 @@ class _Document(_Strict, frozen=True):
     exit: _Exit
     summary: _Summary
     known_failures: dict[str, Any]
+    findings_of_the_run: tuple[_RunFinding, ...]
     cases: tuple[_Case, ...]
     diagnoses: tuple[dict[str, str], ...] = ()
 
@@ -169,11 +189,13 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
         version = msgspec.json.decode(octets, type=_AnyFormat).format
     except _UNREADABLE as error:
         raise VerdictsError(f"{where}: no verdicts of a run ({error}); {again}") from error
-    if version not in (2, FORMAT):
-        raise VerdictsError(f"{where}: version {version} of the format, and this program reads 2 and {FORMAT}; {again}")
+    if version not in (2, 3, FORMAT):
+        raise VerdictsError(f"{where}: version {version} of the format, and this program reads 2 to {FORMAT}; {again}")
     try:
         members = msgspec.json.decode(octets)
-        document = msgspec.convert(_from_format_2(members) if version == 2 else members, _Document, str_keys=True)
+        members = _from_format_2(members) if version == 2 else members
+        members = _from_format_3(members) if version in (2, 3) else members
+        document = msgspec.convert(members, _Document, str_keys=True)
     except _UNREADABLE as error:
         raise VerdictsError(f"{where}: damaged ({error}); {again}") from error
     for contradiction in _contradictions(document):
@@ -195,6 +217,9 @@ def parse_verdicts(octets: bytes, where: str) -> JudgedRun:
         verdicts=tuple(_verdict(case) for case in document.cases),
         known={case.id: case.known for case in document.cases if case.known},
         unjudged=document.summary.unjudged,
+        known_of_the_run={
+            (one.check, one.reason, one.obligation): one.known for one in document.findings_of_the_run if one.known
+        },
         better_than_packaged=document.target.better_than_packaged,
     )
 
@@ -218,7 +243,13 @@ def _contradictions(document: _Document) -> Iterator[str]:
         or summary.control_only != len(ids) - len(selected)
     ):
         yield "the summary does not add up to the cases"
-    if document.exit.code == AS_EXPECTED and any(case.verdict in FINDINGS and not case.known for case in selected):
+    found = findings_of_the_run(map(_verdict, document.cases))
+    if [(one.key, one.grade, one.cases) for one in found] != [
+        ((one.check, one.reason, one.obligation), one.grade, one.cases) for one in document.findings_of_the_run
+    ]:
+        yield "the findings of the run are not those of the cases"
+    unknown = [case for case in selected if case.verdict in FINDINGS and not case.known]
+    if document.exit.code == AS_EXPECTED and (unknown or not all(one.known for one in document.findings_of_the_run)):
         yield "exit 0 beside findings that nobody knew of"
 
 
@@ -232,6 +263,7 @@ def _verdict(case: _Case) -> Verdict:
         ended=case.ended,
         control_only=case.control_only,
         earlier=tuple(EarlierPlay(**msgspec.structs.asdict(play)) for play in case.earlier_plays),
+        of_the_run=tuple(map(_judgement, case.of_the_run)),
     )
 
 
@@ -242,7 +274,15 @@ def _judgement(judgement: _Judgement) -> Judgement:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Format 2 has other names for two members, the old ids of checks, and no harm
+# Format 3 has no findings of the run; format 2 has other names for two members, the old ids of checks, and no harm
+
+
+def _from_format_3(members: dict[str, Any]) -> dict[str, Any]:
+    """Return a document of format 3 as one of today. Raises `KeyError` and `TypeError`."""
+    members["findings_of_the_run"] = []
+    for case in members["cases"]:
+        case["of_the_run"] = []
+    return members
 
 
 def _from_format_2(members: dict[str, Any]) -> dict[str, Any]:

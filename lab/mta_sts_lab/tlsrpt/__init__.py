@@ -6,7 +6,7 @@ cannot be judged from the report alone.
 
 from mta_sts_lab.tlsrpt.checks.signature import KeyUnavailable, unverified
 from mta_sts_lab.tlsrpt.departures import Departure, Finding
-from mta_sts_lab.tlsrpt.grading import NotJudged, against_sessions, grade, not_judged
+from mta_sts_lab.tlsrpt.grading import NotJudged, against_sessions, checks_of_the_run, grade, not_judged
 from mta_sts_lab.tlsrpt.known_sessions import KnownSessions, Range, right_result_types
 from mta_sts_lab.tlsrpt.parser import parse_report
 from mta_sts_lab.tlsrpt.registry import KeyLookup
@@ -26,6 +26,7 @@ __all__ = [
     "Range",
     "Report",
     "against_sessions",
+    "checks_of_the_run",
     "grade",
     "not_judged",
     "parse_report",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -104,6 +105,13 @@ def not_judged(
         else:
             found.append(_not_judged(parsed, row.id, needs[row.id], row.id in with_sessions))
     return tuple(one for one in found if one)
+
+
+@cache
+def checks_of_the_run() -> frozenset[str]:
+    """Return the ids of the checks that find what a reporter does alike in each report, whatever it is about."""
+    registries: tuple[Iterable[Check[Any, Scopes]], ...] = (reading_check, check, key_check, session_check)
+    return frozenset(each.id for each in chain.from_iterable(registries) if each.of_the_run)
 
 
 def needs_by_obligation() -> Mapping[str, Sequence[Scopes]]:

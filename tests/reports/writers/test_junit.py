@@ -160,3 +160,19 @@ def test_hostile_text_leaves_the_file_well_formed() -> None:
     assert failure.text is not None
     assert "\\x1b[31m[bold red]" in failure.text
     assert "<b>&amp;]]>" in failure.text
+
+
+def test_a_finding_of_the_run_is_a_test_of_its_own() -> None:
+    side = replace(_VERDICTS[0].judgements[0], grade=Grade.WEAK, check="subject-is-well-formed", reason="id-form")
+    passed = [replace(one, grade=Grade.PASS, judgements=(), of_the_run=(side,)) for one in _VERDICTS[:1]]
+    test = ET.fromstring(junit_xml(_RECORD, passed, REQUIREMENTS)).find(".//testcase[@classname='run']")
+    assert test is not None
+    assert test.get("name") == "subject-is-well-formed (id-form)"
+    failure = test.find("failure")
+    assert failure is not None
+    assert f"seen in: {_VERDICTS[0].case}" in (failure.text or "")
+    key = (side.check, side.reason, side.obligation)
+    known = KnownComparison({}, (), (), known_of_the_run={key: ("colons",)})
+    root = ET.fromstring(junit_xml(_RECORD, passed, REQUIREMENTS, known))
+    assert [one.get("message") for one in root.iter("skipped")] == ["known failure: colons"]
+    assert not list(root.iter("failure"))

@@ -87,3 +87,15 @@ def test_hostile_text_leaves_a_document_that_can_be_read() -> None:
     ((name, content),) = sarif(judged)
     assert name == "findings.sarif"
     assert json.loads(content)["runs"][0]["results"]
+
+
+def test_a_finding_of_the_run_is_one_result() -> None:
+    side = replace(_VERDICTS[0].judgements[0], grade=Grade.WEAK, check="subject-is-well-formed", reason="id-form")
+    verdicts = [replace(one, grade=Grade.PASS, judgements=(), of_the_run=(side,)) for one in _VERDICTS]
+    (result,) = _run(replace(_JUDGED, verdicts=verdicts))["results"]
+    assert result["level"] == "warning"
+    assert result["message"]["text"].startswith("run: id-form")
+    key = (side.check, side.reason, side.obligation)
+    known = KnownComparison({}, (), (), known_of_the_run={key: ("colons",)})
+    (result,) = _run(replace(_JUDGED, verdicts=verdicts, known=known))["results"]
+    assert result["suppressions"][0]["justification"] == "colons"

@@ -132,7 +132,7 @@ def _number(document: dict[str, Any]) -> None:
 
 
 def _version(document: dict[str, Any]) -> None:
-    document["format"] = 4
+    document["format"] = 3
 
 
 def _code(document: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
@@ -58,6 +59,10 @@ def junit_xml(
             test = _test_case(verdict, scenarios.get(verdict.case, verdict.case), requirements or {})
             reasons = known.known.get(verdict.case)
             suites[_family(verdict.case)].append(_as_known(test, reasons, known_as) if reasons else test)
+    for finding in findings_of_the_run(verdicts):
+        test = _of_the_run(finding, requirements or {})
+        reasons = known.known_of_the_run.get(finding.key)
+        suites["run"].append(_as_known(test, reasons, known_as) if reasons else test)
     for what, failures in (("no longer occurs", known.vanished), ("fits no case", known.unmatched)):
         suites[_KNOWN_SUITE] += [_wrong_entry(failure, what) for failure in failures]
     judged = {verdict.case for verdict in verdicts}
@@ -119,6 +124,15 @@ def _test_case(verdict: Verdict, scenario: str, requirements: Mapping[str, Requi
         element.text = text or None
     elif verdict.grade is Grade.INFO or text:
         ET.SubElement(test, "system-out").text = f"{verdict.grade.value}\n{text}"
+    return test
+
+
+def _of_the_run(finding: RunFinding, requirements: Mapping[str, Requirement]) -> ET.Element:
+    """Return the test for a finding of the run."""
+    test = ET.Element("testcase", classname="run", name=finding.name, time="0.000")
+    message, kind = f"{finding.grade.value}: {finding.judgement.reason}", finding.grade.value
+    text = f"{_lines(finding.judgement, requirements)}seen in: {', '.join(finding.cases)}\n"
+    ET.SubElement(test, "failure", message=message, type=kind).text = text
     return test
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from mta_sts_lab import __version__
 from mta_sts_lab.judge.known_failures import findings_of
+from mta_sts_lab.judge.run_findings import findings_of_the_run
 from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable, legal_json
 from mta_sts_lab.reports.glossary import level_phrase
@@ -37,8 +38,11 @@ def sarif_document(judged: JudgedRecord) -> dict[str, Any]:
     """Return the document as plain data."""
     selected = [verdict for verdict in judged.verdicts if not verdict.control_only]
     found = [(verdict, judgement) for verdict in selected for judgement in findings_of(verdict)]
-    rules = list(dict.fromkeys(judgement.obligation or _NO_OBLIGATION for _, judgement in found))
+    of_the_run = findings_of_the_run(selected)
+    broken = [judgement for _, judgement in found] + [one.judgement for one in of_the_run]
+    rules = list(dict.fromkeys(judgement.obligation or _NO_OBLIGATION for judgement in broken))
     known = judged.known.known if judged.known else {}
+    known_of_the_run = judged.known.known_of_the_run if judged.known else {}
     place = _place(judged.record.header.command)
     run = {
         "tool": {
@@ -51,7 +55,11 @@ def sarif_document(judged: JudgedRecord) -> dict[str, Any]:
         "automationDetails": {"id": f"mta-sts-lab/{escape_unprintable(judged.record.header.about.name)}"},
         "invocations": [_invocation(judged, selected)],
         "results": [
-            _result(verdict, judgement, rules, known.get(verdict.case, ()), place) for verdict, judgement in found
+            *(
+                _result(verdict.case, judgement, rules, known.get(verdict.case, ()), place)
+                for verdict, judgement in found
+            ),
+            *(_result("run", one.judgement, rules, known_of_the_run.get(one.key, ()), place) for one in of_the_run),
         ],
         "columnKind": "unicodeCodePoints",
     }
@@ -82,13 +90,11 @@ def section_link(requirement: Requirement) -> str:
     return f"{page}#appendix-{first}" if len(first.split(".")[0]) == 1 else page
 
 
-def _result(
-    verdict: Verdict, judgement: Judgement, rules: Sequence[str], known: Sequence[str], place: str
-) -> dict[str, Any]:
+def _result(case: str, judgement: Judgement, rules: Sequence[str], known: Sequence[str], place: str) -> dict[str, Any]:
     rule = judgement.obligation or _NO_OBLIGATION
-    step = f", step {judgement.step}" if judgement.step else ""
-    text = f"{verdict.case}{step}: {judgement.reason}: expected {judgement.expected}; observed {judgement.observed}"
-    identity = f"{verdict.case} {rule} {judgement.check} {judgement.reason} {judgement.step}"
+    step = f", step {judgement.step}" if judgement.step and case != "run" else ""
+    text = f"{case}{step}: {judgement.reason}: expected {judgement.expected}; observed {judgement.observed}"
+    identity = f"{case} {rule} {judgement.check} {judgement.reason} {judgement.step}"
     result: dict[str, Any] = {
         "ruleId": rule,
         "ruleIndex": rules.index(rule),
@@ -97,7 +103,7 @@ def _result(
         "locations": [
             {
                 "physicalLocation": {"artifactLocation": {"uri": place}, "region": {"startLine": 1}},
-                "logicalLocations": [{"fullyQualifiedName": verdict.case, "kind": "module"}],
+                "logicalLocations": [{"fullyQualifiedName": case, "kind": "module"}],
             }
         ],
         # The same finding of another run has the same value.

@@ -9,6 +9,7 @@ import msgspec
 
 from mta_sts_lab.events import TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison
+from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Case, Judgement, Requirement, StepResult, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import legal_json, plain_data
@@ -16,7 +17,7 @@ from mta_sts_lab.reports.summary import summarise
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: Raised with any change that a reader of the older document would stumble over.
-FORMAT = 3
+FORMAT = 4
 
 
 class UnknownCase(Exception):
@@ -79,6 +80,9 @@ def verdicts_document(
             for event in record.events
             if isinstance(event.fact, TargetDiagnosed)
         ],
+        "findings_of_the_run": [
+            _of_the_run(one, requirements or {}, known_failures) for one in findings_of_the_run(verdicts)
+        ],
         "cases": [
             _case(cases[verdict.case], verdict, requirements or {}, known_failures.known if known_failures else {})
             for verdict in verdicts
@@ -111,6 +115,20 @@ def _case(
         "ended": verdict.ended,
         "steps": [_renamed(result, "step", "name") for result in verdict.steps],
         "judgements": [_judgement(judgement, requirements) for judgement in verdict.judgements],
+        "of_the_run": [_judgement(judgement, requirements) for judgement in verdict.of_the_run],
+    }
+
+
+def _of_the_run(
+    finding: RunFinding, requirements: Mapping[str, Requirement], known_failures: KnownComparison | None
+) -> dict[str, Any]:
+    members = _judgement(finding.judgement, requirements)
+    del members["step"], members["evidence"]
+    known = known_failures.known_of_the_run if known_failures else {}
+    return members | {
+        "known": list(known.get(finding.key, ())),
+        "example": finding.example,
+        "cases": list(finding.cases),
     }
 
 

@@ -34,7 +34,7 @@ ANY_ORDER = (
 _DAY = timedelta(days=1)
 
 
-@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-04",))
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-04",), of_the_run=True)
 def contact_is_an_address(parsed: ParsedReport) -> Iterator[Departure]:
     """contact-info is an addr-spec: no display name, no angle brackets, no mailto."""
     contact = parsed.content.contact_info if parsed.content else None
@@ -42,7 +42,7 @@ def contact_is_an_address(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-4.4-04", "not-an-addr-spec", "contact-info", "a bare mail address", quoted(contact))
 
 
-@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-02", "DT-5.6-01"))
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-02", "DT-5.6-01"), of_the_run=True)
 def dates_are_rfc_3339(parsed: ParsedReport) -> Iterator[Departure]:
     """Both limits are dates with a time and an offset, no hour is above 23, and the range does not run backwards."""
     start, end = _limits(parsed)

@@ -28,7 +28,7 @@ _WHICH_ONE = "what a reader makes of the message depends on which of them it tak
 REPORT_FIELDS = ("TLS-Report-Domain", "TLS-Report-Submitter")
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-02", "MPR-3-01", "MPR-3-02"))
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-02", "MPR-3-01", "MPR-3-02"), of_the_run=True)
 def message_is_a_tlsrpt_report(parsed: ParsedReport) -> Iterator[Departure]:
     """The message is multipart/report, and its report-type is tlsrpt."""
     top = _message(parsed).top
@@ -45,7 +45,7 @@ def message_is_a_tlsrpt_report(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("MPR-3-02", "another-report-type", where, expected, observed, also=("RPT-5.3-02",))
 
 
-@check(scope=(Scope.MAIL,), obligations=("MPR-3-01",))
+@check(scope=(Scope.MAIL,), obligations=("MPR-3-01",), of_the_run=True)
 def header_is_complete(parsed: ParsedReport) -> Iterator[Departure]:
     """The fields that every message has are there, and none that can only be there once contradicts another."""
     message = _message(parsed)
@@ -61,7 +61,7 @@ def header_is_complete(parsed: ParsedReport) -> Iterator[Departure]:
             )
 
 
-@check(scope=(Scope.MAIL,), obligations=("MPR-3-01", "RPT-5.3-03"))
+@check(scope=(Scope.MAIL,), obligations=("MPR-3-01", "RPT-5.3-03"), of_the_run=True)
 def multipart_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """A multipart/report has a boundary, is closed, and has two or three parts."""
     top = _message(parsed).top
@@ -78,7 +78,7 @@ def multipart_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("MPR-3-01", "number-of-parts", "message", "two or three parts", observed)
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-03", "MPR-3-01"))
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-03", "MPR-3-01"), of_the_run=True)
 def text_comes_first(parsed: ParsedReport) -> Iterator[Departure]:
     """There are two parts: text for people, then data for programs."""
     message = _message(parsed)
@@ -103,7 +103,7 @@ def text_comes_first(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.3-03", "third-part", "message", "two parts", types, Grade.WEAK, THIRD_PART)
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-04",))
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-04",), of_the_run=True)
 def part_has_the_media_type(parsed: ParsedReport) -> Iterator[Departure]:
     """The data part is application/tlsrpt+gzip or application/tlsrpt+json, after its content."""
     machine = _message(parsed).machine
@@ -113,7 +113,7 @@ def part_has_the_media_type(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.3-04", "media-type", where, expected, machine.media_type or "none")
 
 
-@check(scope=(Scope.POSTED,), obligations=("RPT-5.4-02",))
+@check(scope=(Scope.POSTED,), obligations=("RPT-5.4-02",), of_the_run=True)
 def request_has_the_media_type(parsed: ParsedReport) -> Iterator[Departure]:
     """A POST has application/tlsrpt+gzip or application/tlsrpt+json as its Content-Type, after its content."""
     expected = _media_type(parsed)
@@ -121,14 +121,14 @@ def request_has_the_media_type(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.4-02", "media-type", "Content-Type", expected, parsed.media_type)
 
 
-@check(scope=(Scope.SENT,), obligations=("RPT-5.2-01",))
+@check(scope=(Scope.SENT,), obligations=("RPT-5.2-01",), of_the_run=True)
 def report_is_compressed(parsed: ParsedReport) -> Iterator[Departure]:
     """The report is sent as gzip."""
     if parsed.packed is False:
         yield Departure("RPT-5.2-01", "not-compressed", "data part", "gzip", "plain text")
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-05",))
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-05",), of_the_run=True)
 def report_fields_are_present(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Domain and TLS-Report-Submitter are in the header, once each."""
     for name in REPORT_FIELDS:
@@ -140,7 +140,7 @@ def report_fields_are_present(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-5.3-05", "contradicting-fields", name, "one such field", observed)
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-09",))
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-09",), of_the_run=True)
 def subject_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """The Subject is "Report Domain: ... Submitter: ... Report-ID: <left@right>"."""
     expected = "Report Domain: <domain> Submitter: <domain> Report-ID: <left@right>"
@@ -154,7 +154,7 @@ def subject_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.3-09", "report-id-form", "Subject", "<left@right>", observed, note=ID_FORM)
 
 
-@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-01",))
+@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-01",), of_the_run=True)
 def file_name_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name is sender!policy-domain!begin!end, maybe !unique-id, and an extension."""
     name = parsed.file_name
@@ -164,7 +164,7 @@ def file_name_is_well_formed(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.1-01", "file-name-form", "file name", _NAME_FORM, quoted(name))
 
 
-@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-05",))
+@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-05",), of_the_run=True)
 def file_extension_fits(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name ends in .json.gz after compression and in .json without."""
     name = parsed.file_name.lower()
@@ -175,7 +175,7 @@ def file_extension_fits(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.1-05", "extension", "file name", expected, quoted(parsed.file_name))
 
 
-@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-03",))
+@check(scope=(Scope.NAMED,), obligations=("RPT-5.1-03",), of_the_run=True)
 def file_name_is_in_a_labels(parsed: ParsedReport) -> Iterator[Departure]:
     """Both domains of the file name are in A-labels."""
     if not parsed.file_name.isascii():

@@ -15,25 +15,25 @@ _MEMBERS = (
 )
 
 
-@reading_check(scope=(Scope.CONTENT,), obligations=_JSON)
+@reading_check(scope=(Scope.CONTENT,), obligations=_JSON, of_the_run=True)
 def report_is_i_json(parsed: ParsedReport) -> Iterator[Departure]:
     """The data is one JSON text in UTF-8 that every reader understands in the same way."""
     return _noted(parsed, _JSON)
 
 
-@reading_check(scope=(Scope.CONTENT,), obligations=_MEMBERS)
+@reading_check(scope=(Scope.CONTENT,), obligations=_MEMBERS, of_the_run=True)
 def members_have_their_types(parsed: ParsedReport) -> Iterator[Departure]:
     """The members of the JSON objects are there and have the type that section 4.4 gives them."""
     return _noted(parsed, _MEMBERS)
 
 
-@reading_check(scope=(Scope.SENT,), obligations=("RPT-5.2-01",))
+@reading_check(scope=(Scope.SENT,), obligations=("RPT-5.2-01",), of_the_run=True)
 def gzip_data_is_plain(parsed: ParsedReport) -> Iterator[Departure]:
     """The gzip data has one member and nothing behind it."""
     return _noted(parsed, ("RPT-5.2-01",))
 
 
-@reading_check(scope=(Scope.MAIL,), obligations=("MPR-3-01",))
+@reading_check(scope=(Scope.MAIL,), obligations=("MPR-3-01",), of_the_run=True)
 def transfer_encoding_is_clean(parsed: ParsedReport) -> Iterator[Departure]:
     """The data part is encoded as its Content-Transfer-Encoding says."""
     return _noted(parsed, ("MPR-3-01",))

@@ -30,7 +30,7 @@ EITHER_DOMAIN = (
 JSON_DECIDES = "the JSON is authoritative (RFC 8460, section 5.6), so that nobody who obeys is misled"
 
 
-@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.3-06",))
+@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.3-06",), of_the_run=True)
 def submitter_is_the_contact_domain(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Submitter is the domain of contact-info."""
     submitter = parsed.message.first("tls-report-submitter") if parsed.message else None
@@ -40,7 +40,7 @@ def submitter_is_the_contact_domain(parsed: ParsedReport) -> Iterator[Departure]
         yield Departure("RPT-5.3-06", "submitter-differs", "TLS-Report-Submitter", expected, observed)
 
 
-@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.3-07",))
+@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.3-07",), of_the_run=True)
 def report_domain_is_a_policy_domain(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Domain is a policy-domain of the report."""
     domain = parsed.message.first("tls-report-domain") if parsed.message else None
@@ -50,7 +50,7 @@ def report_domain_is_a_policy_domain(parsed: ParsedReport) -> Iterator[Departure
         yield Departure("RPT-5.3-07", "domain-differs", "TLS-Report-Domain", expected, observed, grade, note)
 
 
-@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.6-01",))
+@check(scope=(Scope.MAIL, Scope.CONTENT), obligations=("RPT-5.6-01",), of_the_run=True)
 def subject_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
     """The Subject names the policy domain, the submitter and the report-id of the JSON."""
     subject = _subject(parsed)
@@ -67,7 +67,7 @@ def subject_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.6-01", "report-id-differs", "Subject", expected, observed, Grade.INFO, ID_FORMS_DIFFER)
 
 
-@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.6-01",))
+@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.6-01",), of_the_run=True)
 def file_name_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name has the policy domain of the JSON."""
     name = read_file_name(parsed.file_name)
@@ -75,7 +75,7 @@ def file_name_agrees_with_report(parsed: ParsedReport) -> Iterator[Departure]:
         yield _another_domain(parsed, "file name", name.domain)
 
 
-@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.1-02",))
+@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.1-02",), of_the_run=True)
 def file_name_has_the_sender(parsed: ParsedReport) -> Iterator[Departure]:
     """The file name begins with the domain of contact-info."""
     name = read_file_name(parsed.file_name)
@@ -85,7 +85,7 @@ def file_name_has_the_sender(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-5.1-02", "sender-differs", "file name", expected, observed, Grade.WEAK, JSON_DECIDES)
 
 
-@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.1-04",))
+@check(scope=(Scope.NAMED, Scope.CONTENT), obligations=("RPT-5.1-04",), of_the_run=True)
 def file_name_has_the_times(parsed: ParsedReport) -> Iterator[Departure]:
     """The two numbers of the file name are the limits of date-range in Unix seconds."""
     name = read_file_name(parsed.file_name)

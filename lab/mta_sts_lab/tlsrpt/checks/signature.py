@@ -82,7 +82,7 @@ def reporting_signatures(parsed: ParsedReport) -> tuple[Signature, ...]:
     return tuple(one for one in found if not submitter or (one.domain and within(submitter, one.domain)))
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-3-11",))
+@check(scope=(Scope.MAIL,), obligations=("RPT-3-11",), of_the_run=True)
 def report_is_signed_by_submitter(parsed: ParsedReport) -> Iterator[Departure]:
     """There is a DKIM signature, in the name of the reporting domain or a parent of it."""
     found = signatures(parsed.message) if parsed.message else ()
@@ -94,7 +94,7 @@ def report_is_signed_by_submitter(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-3-11", "unrelated-signature", "DKIM-Signature", expected, domains, note=WHO_SIGNS)
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-3-11",))
+@check(scope=(Scope.MAIL,), obligations=("RPT-3-11",), of_the_run=True)
 def signature_algorithm_is_current(parsed: ParsedReport) -> Iterator[Departure]:
     """A signature of the reporting domain is not made with SHA-1 (RFC 8301, section 3.1)."""
     if _only_obsolete(parsed):
@@ -102,7 +102,7 @@ def signature_algorithm_is_current(parsed: ParsedReport) -> Iterator[Departure]:
         yield Departure("RPT-3-11", "obsolete-algorithm", where, expected, f"a={OBSOLETE_ALGORITHM}")
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-3-12", "DKIM-3.5-01"))
+@check(scope=(Scope.MAIL,), obligations=("RPT-3-12", "DKIM-3.5-01"), of_the_run=True)
 def signature_covers_the_body(parsed: ParsedReport) -> Iterator[Departure]:
     """The signature has no l= tag."""
     for one in _judged(parsed):
@@ -111,7 +111,7 @@ def signature_covers_the_body(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("RPT-3-12", "body-length-tag", one.where, "no l= tag", observed, also=("DKIM-3.5-01",))
 
 
-@check(scope=(Scope.MAIL,), obligations=("DKIM-5.4-01",))
+@check(scope=(Scope.MAIL,), obligations=("DKIM-5.4-01",), of_the_run=True)
 def signature_covers_from(parsed: ParsedReport) -> Iterator[Departure]:
     """From is in h=."""
     for one in _judged(parsed):
@@ -119,7 +119,7 @@ def signature_covers_from(parsed: ParsedReport) -> Iterator[Departure]:
             yield Departure("DKIM-5.4-01", "from-not-signed", one.where, "From in h=", _listed(one))
 
 
-@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-08",))
+@check(scope=(Scope.MAIL,), obligations=("RPT-5.3-08",), of_the_run=True)
 def signature_covers_report_fields(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Domain and TLS-Report-Submitter are in h=."""
     judged = _judged(parsed)
@@ -130,7 +130,7 @@ def signature_covers_report_fields(parsed: ParsedReport) -> Iterator[Departure]:
     yield Departure("RPT-5.3-08", "report-fields-not-signed", one.where, expected, _listed(one))
 
 
-@key_check(scope=(Scope.MAIL,), obligations=("RPT-3-11",))
+@key_check(scope=(Scope.MAIL,), obligations=("RPT-3-11",), of_the_run=True)
 def signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: float | None) -> Iterator[Departure]:
     """A signature of the reporting domain verifies, and had not expired when the report arrived.
 
@@ -143,7 +143,7 @@ def signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: float
         yield Departure("RPT-3-11", "invalid-signature", where, "a signature that verifies", why)
 
 
-@key_check(scope=(Scope.MAIL,), obligations=("RPT-3-13", "DKIM-3.6.1-01"))
+@key_check(scope=(Scope.MAIL,), obligations=("RPT-3-13", "DKIM-3.6.1-01"), of_the_run=True)
 def key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup, _: float | None) -> Iterator[Departure]:
     """The key record lists the service type tlsrpt, or none, which means all."""
     for one in _judged(parsed)[:MOST_SIGNATURES]:

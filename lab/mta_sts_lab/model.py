@@ -484,7 +484,7 @@ class Harm(StrEnum):
     NONE = ""
     #: Delivered against the protection in force.
     LET_OUT = "let-out"
-    #: Held, returned or lost where nothing asked for that.
+    #: Held, returned or lost, although neither a policy nor an RFC asks for it.
     KEPT_BACK = "kept-back"
     #: An outsider read the message, or its envelope, against the protection in force.
     READ = "read"

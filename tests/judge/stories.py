@@ -27,7 +27,8 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import About, AttackUse, Case, Expectation, Grade, Judgement, Mode, Step, Verdict, World
+from mta_sts_lab.judge.view import ABOVE_THEIR_LEVEL
+from mta_sts_lab.model import About, AttackUse, Case, Expectation, Grade, Judgement, Mode, Step, Verdict, World, least
 from mta_sts_lab.record import Record
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.tlsrpt.departures import printed_alike
@@ -283,10 +284,24 @@ def _dated(fact: AnyFact, at: float) -> AnyFact:
 
 
 def verdict(made: Record, case_id: str = ENFORCE) -> Verdict:
-    """Return the verdict on one case of a record. Each of its findings says what differs."""
+    """Return the verdict on one case of a record.
+
+    Each of its findings says what differs, and is no graver than the level of its obligation.
+    """
     found = next(item for item in judge(made, load_requirements()) if item.case == case_id)
-    assert not [one for one in found.judgements if says_nothing(one)]
+    judgements = (*found.judgements, *found.of_the_run)
+    assert not [one for one in judgements if says_nothing(one)]
+    assert not [one for one in judgements if above_its_level(one)]
     return found
+
+
+def above_its_level(judgement: Judgement) -> bool:
+    """Whether a finding counts for more than the RFC's wording of its obligation does."""
+    requirement = load_requirements().get(judgement.obligation)
+    if requirement is None or judgement.grade not in (Grade.FAIL, Grade.WEAK):
+        return False
+    most = ABOVE_THEIR_LEVEL.get(judgement.obligation, requirement.grade_when_broken)
+    return least([judgement.grade, most]) is not judgement.grade
 
 
 def says_nothing(judgement: Judgement) -> bool:

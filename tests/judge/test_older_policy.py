@@ -44,7 +44,7 @@ def _looking(story: list[Line]) -> list[Line]:
 def test_who_did_not_look_keeps_the_older_policy_against_advice_only(case: Case, story: list[Line]) -> None:
     unaware = verdict(record(story, taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
     assert unaware.grade is Grade.INFO
-    found = [one for one in unaware.judgements if one.reason == "lived-by-an-older-policy"]
+    found = [one for one in unaware.judgements if one.reason == "followed-an-older-policy"]
     assert [(one.obligation, one.step) for one in found] == [("STS-10.2-01", "attack")]
     assert not reasons(unaware) & LEAKS
 
@@ -55,7 +55,7 @@ def test_who_did_not_look_keeps_the_older_policy_against_advice_only(case: Case,
 def test_who_looked_has_no_such_excuse(case: Case, story: list[Line]) -> None:
     aware = verdict(record(_looking(story), taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
     assert aware.grade is Grade.FAIL
-    assert "lived-by-an-older-policy" not in reasons(aware)
+    assert "followed-an-older-policy" not in reasons(aware)
 
 
 def test_where_nothing_was_replaced_there_is_no_older_policy() -> None:
@@ -76,12 +76,12 @@ def _after(fact: AnyFact, story: list[Line]) -> list[Line]:
 def test_what_had_expired_or_was_forgotten_excuses_nothing(case: Case, story: list[Line]) -> None:
     cases = (case, CASES["starttls/strip[absent]"])
     expired = verdict(record(_after(ClockAdvanced(seconds=604800), story), taken_in(), cases=cases))
-    assert "lived-by-an-older-policy" not in reasons(expired)
+    assert "followed-an-older-policy" not in reasons(expired)
     restart = _after(TargetRestarted(signal="KILL"), story)
     kept = verdict(record(restart, taken_in(), cases=cases))
-    assert "lived-by-an-older-policy" in reasons(kept)
+    assert "followed-an-older-policy" in reasons(kept)
     assert expired.grade is Grade.FAIL
     made = record(restart, taken_in(), cases=cases)
     about = replace(made.header.about, policy_cache="volatile")
     made = replace(made, header=msgspec.structs.replace(made.header, about=about))
-    assert "lived-by-an-older-policy" not in reasons(verdict(made))
+    assert "followed-an-older-policy" not in reasons(verdict(made))

@@ -327,7 +327,7 @@ def test_another_spelling_of_a_day_is_no_other_day(spelling: dict[str, str]) -> 
 def test_a_failure_has_to_be_told_where_the_scenario_expects_success() -> None:
     """Who names no server in the handshake gets a wrong certificate in `sni-required`, and reports success."""
     told = found(judged(posted(TestCopies().lie()), case=owing("success", report_obligation="RPT-4.2.1-01")))
-    assert told == {("RPT-4.2.2-01", "failures-untrue"), ("RPT-4.3.1-01", "failure-not-told")}
+    assert told == {("RPT-4.2.2-01", "failures-untrue"), ("RPT-4.3.1-01", "failure-not-listed")}
 
 
 class TestCopies:
@@ -342,7 +342,7 @@ class TestCopies:
         assert told == {
             ("RPT-4.4-05", "copies-differ"),
             ("RPT-4.2.2-01", "failures-untrue"),
-            ("RPT-4.3.1-01", "failure-not-told"),
+            ("RPT-4.3.1-01", "failure-not-listed"),
         }
 
     def test_a_mail_says_what_the_post_says(self) -> None:
@@ -769,9 +769,9 @@ class TestTheWitness:
 
     def test_what_a_trouble_twice_met_is_called_has_to_be_told(self) -> None:
         _, known = witness(resisted())
-        assert known.troubles == (frozenset({"starttls-not-supported"}),)
+        assert known.problems == (frozenset({"starttls-not-supported"}),)
         one_attempt = [line for line in resisted() if getattr(line[2], "session", "") != "attacked-2"]
-        assert witness(one_attempt)[1].troubles == ()
+        assert witness(one_attempt)[1].problems == ()
 
     def test_a_type_is_tolerated_only_for_the_sessions_that_it_does_not_fit(self) -> None:
         extra: list[Line] = []
@@ -805,7 +805,7 @@ def policy_trouble(**world: Any) -> set[str]:
     )
     made = record([*resisted(), (ENFORCE, "attack", asked)], cases=(case,), capabilities=CLAIMS)
     view = next(iter(views_of(made, load_requirements())))
-    return set(served_policies(view, Window(-1.0, 1e9)).troubles)
+    return set(served_policies(view, Window(-1.0, 1e9)).problems)
 
 
 def test_a_policy_is_broken_only_if_it_is_no_policy() -> None:

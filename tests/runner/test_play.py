@@ -105,7 +105,7 @@ async def test_the_name_server_goes_away_in_mid_run(tmp_path: Path) -> None:
 
     played = await Arena(tmp_path, on_event=close_dns).play(STRIP)
     assert set(played.grades().values()) <= {"inconclusive", "lab-error"}, played.grades()
-    assert "nothing-to-tell" in played.reasons("starttls/strip[none]")
+    assert "nothing-to-report" in played.reasons("starttls/strip[none]")
     assert played.seconds < QUICKLY
 
 

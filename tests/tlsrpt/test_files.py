@@ -280,9 +280,9 @@ class TestInputs:
         monkeypatch.setattr(report_inputs, "LARGEST_FILE", 8 << 20)
         (folder / "big").write_bytes(bytes((8 << 20) + 1))
         found = list(read_inputs([str(folder / name) for name in ("none", "none-*.json", "big", "a.json")]))
-        assert ["No such file" in one.trouble for one in found[:2]] == [True, True]
-        assert found[2].trouble == "more than 8 MiB: split it first"
-        assert (found[3].octets, found[3].trouble) == (b"a.json", "")
+        assert ["No such file" in one.problem for one in found[:2]] == [True, True]
+        assert found[2].problem == "more than 8 MiB: split it first"
+        assert (found[3].octets, found[3].problem) == (b"a.json", "")
 
     def test_a_large_file_in_a_folder_is_a_matter_only_if_it_may_hold_reports(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -290,12 +290,12 @@ class TestInputs:
         monkeypatch.setattr(report_inputs, "LARGEST_FILE", 8 << 20)
         (tmp_path / "a mailbox").write_bytes(b"From a@b.example Mon Mar  2 03:00:00 2026\n" + bytes(8 << 20))
         (tmp_path / "film").write_bytes(bytes(9 << 20))
-        assert [bool(one.trouble) for one in read_inputs([str(tmp_path)])] == [True, False]
-        assert [bool(one.trouble) for one in read_inputs([str(tmp_path / "film")])] == [True]
+        assert [bool(one.problem) for one in read_inputs([str(tmp_path)])] == [True, False]
+        assert [bool(one.problem) for one in read_inputs([str(tmp_path / "film")])] == [True]
 
     def test_the_number_of_files_is_bounded(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(report_inputs, "MOST_FILES", 2)
-        assert [one.trouble for one in read_inputs([str(folder)])] == [
+        assert [one.problem for one in read_inputs([str(folder)])] == [
             "",
             "",
             "more than 2 files: the rest was not read",

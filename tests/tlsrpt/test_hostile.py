@@ -194,7 +194,7 @@ def test_hostile_input_ends_soon_and_with_a_clear_word(name: str) -> None:
     findings = grade(parsed, REQUIREMENTS, keys())
     silent = not_judged(parsed, REQUIREMENTS, keys())
     took = time.process_time() - began
-    said = [parsed.trouble, str(parsed.kind), *(row.reason for row in silent)]
+    said = [parsed.problem, str(parsed.kind), *(row.reason for row in silent)]
     said += [part for one in findings for part in (one.obligation, one.expected, one.observed)]
     assert any(word in one for one in said), said[:5]
     assert findings

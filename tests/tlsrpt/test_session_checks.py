@@ -160,7 +160,7 @@ CASES: list[tuple[str, Changes, set[tuple[str, str, Grade]]]] = [
     (
         "another trouble on the way to the policy",
         lambda r: _block(r)["failure-details"][2].update({"result-type": "sts-policy-invalid"}),
-        {("RPT-4.3.2.2-02", "result-type-untrue", FAIL), ("RPT-4.3.2.2-01", "told-as-another", FAIL)},
+        {("RPT-4.3.2.2-02", "result-type-untrue", FAIL), ("RPT-4.3.2.2-01", "reported-as-another", FAIL)},
     ),
     (
         "no failures",
@@ -197,7 +197,7 @@ CASES: list[tuple[str, Changes, set[tuple[str, str, Grade]]]] = [
         lambda r: _block(r)["summary"].update({"total-successful-session-count": 17}),
         {("RPT-4.2.1-01", "successes-differ", INFO)},
     ),
-    ("no entries", lambda r: _block(r).pop("failure-details"), {("RPT-4.3.1-01", "failure-not-told", FAIL)}),
+    ("no entries", lambda r: _block(r).pop("failure-details"), {("RPT-4.3.1-01", "failure-not-listed", FAIL)}),
 ]
 
 
@@ -274,7 +274,7 @@ class TestResultTypes:
                 assert told == {(row, "result-type-tolerated", grade)}
             else:
                 assert (row, "result-type-untrue", FAIL) in told
-                assert any(reason == "failure-not-told" for _, reason, _ in told)
+                assert any(reason == "failure-not-listed" for _, reason, _ in told)
 
     def test_a_tolerated_type_says_why(self) -> None:
         for trouble, note in (
@@ -291,7 +291,7 @@ class TestResultTypes:
     def test_nobody_has_to_report_an_mx_outside_the_policy(self) -> None:
         known = replace(KNOWN, result_types=right_result_types("mx-outside-policy"), absent=INFO)
         told = _told(changed(lambda r: (_sts_only(r), _block(r).pop("failure-details"))), known)
-        assert told == {("RPT-4.3.1-06", "failure-not-told", INFO)}
+        assert told == {("RPT-4.3.1-06", "failure-not-listed", INFO)}
 
     def test_of_two_troubles_the_better_grade_counts(self) -> None:
         assert right_result_types("self-signed", "handshake-broken")["validation-failure"] is PASS
@@ -440,19 +440,19 @@ class TestInternationalisedNames:
 class TestSeveralTroubles:
     def test_each_of_them_has_to_be_told(self) -> None:
         both = (frozenset({"starttls-not-supported"}), frozenset({"certificate-not-trusted"}))
-        assert _told(good(), replace(KNOWN, troubles=both)) == set()
+        assert _told(good(), replace(KNOWN, problems=both)) == set()
         one = changed(lambda r: _block(r)["failure-details"].pop(1))
-        assert _told(one, replace(KNOWN, troubles=both)) == {("RPT-4-05", "trouble-not-told", FAIL)}
+        assert _told(one, replace(KNOWN, problems=both)) == {("RPT-4-05", "problem-not-listed", FAIL)}
 
     def test_one_under_a_wrong_type_is_told_all_the_same(self) -> None:
         both = (frozenset({"starttls-not-supported"}), frozenset({"certificate-not-trusted"}))
         wrong = changed(lambda r: _block(r)["failure-details"][1].update({"result-type": "certificate-expired"}))
-        assert _told(wrong, replace(KNOWN, troubles=both)) == {("RPT-4.3.1-03", "result-type-untrue", FAIL)}
+        assert _told(wrong, replace(KNOWN, problems=both)) == {("RPT-4.3.1-03", "result-type-untrue", FAIL)}
 
     def test_a_report_without_any_is_found_for_that_alone(self) -> None:
         none = changed(lambda r: _block(r).pop("failure-details"))
         both = (frozenset({"starttls-not-supported"}), frozenset({"certificate-not-trusted"}))
-        assert _told(none, replace(KNOWN, troubles=both)) == {("RPT-4.3.1-01", "failure-not-told", FAIL)}
+        assert _told(none, replace(KNOWN, problems=both)) == {("RPT-4.3.1-01", "failure-not-listed", FAIL)}
 
 
 def test_a_type_that_fits_one_session_does_not_excuse_the_others() -> None:
@@ -523,7 +523,7 @@ class TestWhoFailed:
         types = {"sts-policy-fetch-error": right["sts-policy-fetch-error"], **right}
         known = replace(KNOWN, failed_sessions=(self.ONE,), result_types=types)
         silent = changed(lambda r: _block(r).pop("failure-details"))
-        assert _told(silent, known) == {("RPT-4.3.1-01", "failure-not-told", FAIL)}
+        assert _told(silent, known) == {("RPT-4.3.1-01", "failure-not-listed", FAIL)}
 
     def test_a_host_that_was_never_connected_to_has_no_address(self) -> None:
         away = FailedSessions(frozenset({"mx1.a.example"}), "", frozenset({"validation-failure"}), 2)

@@ -191,7 +191,7 @@ def _tls_rpt(view: AdapterView) -> Finding:
 
 def _no_report(arrival: Arrival) -> str:
     domains = ", ".join(sorted(set(arrival.parsed.policy_domains))[:3]) or "none"
-    what = f"a report about {domains}" if arrival.parsed.content else arrival.parsed.trouble
+    what = f"a report about {domains}" if arrival.parsed.content else arrival.parsed.problem
     return f"{arrival.fact.size} octets {_BROUGHT[arrival.fact.transport]} {arrival.fact.place}: {what}"
 
 

@@ -28,7 +28,7 @@ def read_inputs(names: Sequence[str]) -> Iterator[Input]:
                 continue
             seen.add(key)
             if len(seen) > MOST_FILES:
-                yield Input(path, trouble=f"more than {MOST_FILES} files: the rest was not read")
+                yield Input(path, problem=f"more than {MOST_FILES} files: the rest was not read")
                 return
             yield _read(path, named)
 
@@ -70,9 +70,9 @@ def _read(path: str, named: bool) -> Input:
                 octets = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Input(path, trouble=f"cannot be read: {reason}", named=named)
+        return Input(path, problem=f"cannot be read: {reason}", named=named)
     if len(octets) > LARGEST_FILE and not named and not octets.startswith(_HOLDS_REPORTS):
         return Input(path, octets[:_HEAD], named=named)
     if len(octets) > LARGEST_FILE:
-        return Input(path, trouble=f"more than {LARGEST_FILE >> 20} MiB: split it first", named=named)
+        return Input(path, problem=f"more than {LARGEST_FILE >> 20} MiB: split it first", named=named)
     return Input(path, octets, named=named)

@@ -114,7 +114,7 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         result_types=_result_types(sessions, on_the_way, bool(away), bool(outside), expected),
         fits=_fits(sessions),
         # Once may be a session that the lab itself cut.
-        troubles=tuple(frozenset(RIGHT_RESULT_TYPES[trouble]) for trouble, count in certain.items() if count > 1),
+        problems=tuple(frozenset(RIGHT_RESULT_TYPES[trouble]) for trouble, count in certain.items() if count > 1),
         absent=Grade.INFO if optional else None,
         counters_are_free=bool(on_the_way) or bool(outside),
     )

@@ -41,7 +41,7 @@ BEHAVIOUR: Mapping[Grade, str] = {
 HARMS: Mapping[Harm, tuple[str, str]] = {
     Harm.LET_OUT: ("let out", "delivered against the policy in force"),
     Harm.READ: ("read", "an outsider read the message or its envelope, against the policy in force"),
-    Harm.KEPT_BACK: ("kept back", "held, returned or lost where nothing asked for that"),
+    Harm.KEPT_BACK: ("kept back", "held, returned or lost, although neither a policy nor an RFC asks for it"),
     Harm.UNTRUE_REPORT: ("untrue report", "a TLS report does not say what happened"),
 }
 

@@ -334,12 +334,13 @@ def _report(fact: facts.ReportReceived) -> str:
 
 def _in_short(parsed: ParsedReport) -> str:
     if not parsed.policies:
-        return f"which says nothing ({parsed.trouble or 'no policies'})"
+        return f"which says nothing ({parsed.problem or 'no policies'})"
     domains = ", ".join(dict.fromkeys(parsed.policy_domains)) or "no domain"
     good = sum(policy.successful or 0 for policy in parsed.policies)
     failed = sum(policy.failed or 0 for policy in parsed.policies)
     types = ", ".join(sorted({kind for policy in parsed.policies for kind in policy.result_types})) or "no failure"
-    return f"about {domains}: {good} sessions good, {failed} failed ({types})"
+    sessions = "session" if good == 1 else "sessions"
+    return f"about {domains}: {good} {sessions} succeeded, {failed} failed ({types})"
 
 
 def _of_target(fact: AnyFact) -> Line | None:

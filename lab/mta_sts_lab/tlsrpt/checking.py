@@ -23,11 +23,11 @@ EMPTY = "empty: there is nothing in it"
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file that was read, or `trouble` in words. `named` is False for one that was found in a folder."""
+    """A file that was read, or `problem` in words. `named` is False for one that was found in a folder."""
 
     name: str
     octets: bytes = b""
-    trouble: str = ""
+    problem: str = ""
     named: bool = True
 
 
@@ -37,7 +37,7 @@ class Checked:
 
     `place` says where in the file it was. `other` says what it is if it is no report, `unreadable` why it could not be
     read; both are empty for a report. `complete` is False for one that ends too early, `named` for a file that was
-    found in a folder. `copy_of` names the same report if it came before, and `remarks` tell how it was read.
+    found in a folder. `copy_of` names the same report if it came before, and `remarks` say how it was read.
     """
 
     file: str
@@ -103,8 +103,8 @@ def summary_of(checked: Sequence[Checked]) -> Summary:
 
 
 def _check_input(one: Input, requirements: Mapping[str, Requirement], options: Options) -> Iterator[Checked]:
-    if one.trouble:
-        yield Checked(one.name, unreadable=one.trouble, named=one.named)
+    if one.problem:
+        yield Checked(one.name, unreadable=one.problem, named=one.named)
         return
     name = one.name.replace("\\", "/").rpartition("/")[2]
     whole = options.media_type is not None
@@ -135,7 +135,7 @@ def _check_piece(file: str, piece: Piece, requirements: Mapping[str, Requirement
         content=parsed.content,
         findings=grade(parsed, requirements, options.find_key, now=options.now),
         not_judged=not_judged(parsed, requirements, options.find_key),
-        unreadable=f"not read to its end: {parsed.trouble}" if parsed.beyond_limit else "",
+        unreadable=f"not read to its end: {parsed.problem}" if parsed.beyond_limit else "",
         remarks=tuple(filter(None, (piece.note, _excerpt(parsed)))),
     )
 

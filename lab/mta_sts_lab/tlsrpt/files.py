@@ -53,7 +53,7 @@ _OTHER_REPORTS = {
 class Piece:
     """Something in a file, and where it is (empty: it is the file itself).
 
-    `other` says what it is if it is no report, `unreadable` why it could not be read. `note` tells how it was read.
+    `other` says what it is if it is no report, `unreadable` why it could not be read. `note` says how it was read.
     """
 
     place: str

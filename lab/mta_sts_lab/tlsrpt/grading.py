@@ -83,7 +83,7 @@ def against_sessions(
     A report without a block for the policy domain has one finding, and so has one that could not be read.
     """
     if not known.blocks(report):
-        observed = report.trouble or listed(set(report.policy_domains)) or "no policy-domain"
+        observed = report.problem or listed(set(report.policy_domains)) or "no policy-domain"
         unread = Grade.INCONCLUSIVE if report.beyond_limit else None
         missing = Departure("RPT-4.4-08", "no-block-for-the-domain", "policies", known.policy_domain, observed, unread)
         return (finding(missing, "report-is-about-the-domain", requirements),)
@@ -186,7 +186,7 @@ def _unread(parsed: ParsedReport) -> Iterator[Departure]:
     if parsed.beyond_limit:
         note = "a bound of this lab, not of the RFC: nothing is proved either way"
         expected = "a report within the bounds of this lab"
-        yield Departure("RPT-4-01", "beyond-limit", "input", expected, parsed.trouble, Grade.INCONCLUSIVE, note)
+        yield Departure("RPT-4-01", "beyond-limit", "input", expected, parsed.problem, Grade.INCONCLUSIVE, note)
     elif parsed.content is None and not any(one.obligation == "RPT-4-01" for one in parsed.departures):
-        observed = parsed.trouble or str(Kind.UNKNOWN)
+        observed = parsed.problem or str(Kind.UNKNOWN)
         yield Departure("RPT-4-01", "no-report", "input", "a report", observed)

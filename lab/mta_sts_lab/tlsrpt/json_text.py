@@ -66,7 +66,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NONCHARACTER = re.compile(
     "[\ufdd0-\ufdef" + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)) + "]"
 )
-#: Beyond it a double cannot tell two neighbouring integers apart (RFC 7493, section 2.2).
+#: Beyond it a double is the same for two neighbouring integers (RFC 7493, section 2.2).
 _LARGEST_EXACT = 2**53 - 1
 #: Significant digits that a double always keeps.
 _DOUBLE_DIGITS = 17

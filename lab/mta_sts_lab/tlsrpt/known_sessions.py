@@ -34,7 +34,7 @@ NOTES = MappingProxyType(
 _ANY_IDENTITY = {"validation-failure": _PASS, "certificate-host-mismatch": _PASS, "sts-policy-invalid": _PASS}
 _ANY_TRUST = {"certificate-not-trusted": _PASS, "validation-failure": _PASS}
 
-#: For each trouble, the result types that report it, and the grade of a report that uses that type.
+#: For each problem, the result types that report it, and the grade of a report that uses that type.
 RIGHT_RESULT_TYPES: Mapping[str, Mapping[str, Grade]] = MappingProxyType(
     {
         "starttls-not-offered": {"starttls-not-supported": _PASS},
@@ -134,7 +134,7 @@ class KnownSessions:
     #: For a type that fits some sessions and is only tolerated for others: how many it fits, and the grade beyond that.
     fits: Mapping[str, tuple[int, Grade]] = field(default_factory=dict)
     #: For each way in which sessions failed for certain, the types that name it: one of them has to be reported.
-    troubles: tuple[frozenset[str], ...] = ()
+    problems: tuple[frozenset[str], ...] = ()
     #: The grade where none of them is there although sessions failed: `info` where nothing obliges to report it.
     #: None: as the obligation's level says.
     absent: Grade | None = None
@@ -156,14 +156,14 @@ class KnownSessions:
         return (failure for policy in self.blocks(report) for failure in policy.failures or ())
 
 
-def right_result_types(*troubles: str) -> Mapping[str, Grade]:
-    """Return the result types for some troubles together; of two grades for one type the better counts.
+def right_result_types(*problems: str) -> Mapping[str, Grade]:
+    """Return the result types for some problems together; of two grades for one type the better counts.
 
-    Raises `KeyError` for a trouble that `RIGHT_RESULT_TYPES` does not know.
+    Raises `KeyError` for a problem that `RIGHT_RESULT_TYPES` does not know.
     """
     found: dict[str, Grade] = {}
     order = (Grade.PASS, Grade.INFO, Grade.WEAK)
-    for trouble in troubles:
-        for name, grade in RIGHT_RESULT_TYPES[trouble].items():
+    for problem in problems:
+        for name, grade in RIGHT_RESULT_TYPES[problem].items():
             found[name] = min(found.get(name, grade), grade, key=order.index)
     return found

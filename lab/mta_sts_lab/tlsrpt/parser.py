@@ -27,7 +27,7 @@ class _Data:
     packed: bool | None
     content: Report | None
     complete: bool
-    trouble: str
+    problem: str
 
 
 def parse_report(octets: bytes, media_type_hint: str | None = None, file_name: str = "") -> ParsedReport:
@@ -35,20 +35,20 @@ def parse_report(octets: bytes, media_type_hint: str | None = None, file_name: s
 
     `media_type_hint` is the Content-Type of the HTTP request that carried the octets, `file_name` the name that the
     file was given by its sender; a mail message says both itself. Never raises: what cannot be read is said in
-    `trouble`.
+    `problem`.
     """
     notes = Notes()
     media_type = (media_type_hint or "").partition(";")[0].strip().lower()
     parsed = ParsedReport(_kind(octets), media_type, file_name)
     if len(octets) > LARGEST_INPUT:
-        return replace(parsed, trouble=f"there are more than {LARGEST_INPUT >> 20} MiB", beyond_limit=True)
+        return replace(parsed, problem=f"there are more than {LARGEST_INPUT >> 20} MiB", beyond_limit=True)
     try:
         if parsed.kind is Kind.MAIL and not media_type:
             parsed = _with_message(parsed, read_message(octets), notes)
         else:
             parsed = _with(parsed, _read(octets, notes))
     except BeyondLimit as limit:
-        parsed = replace(parsed, trouble=str(limit), beyond_limit=True)
+        parsed = replace(parsed, problem=str(limit), beyond_limit=True)
     return replace(parsed, departures=tuple(notes))
 
 
@@ -63,14 +63,14 @@ def _kind(octets: bytes) -> Kind:
 
 
 def _with(parsed: ParsedReport, data: _Data) -> ParsedReport:
-    return replace(parsed, packed=data.packed, content=data.content, complete=data.complete, trouble=data.trouble)
+    return replace(parsed, packed=data.packed, content=data.content, complete=data.complete, problem=data.problem)
 
 
 def _with_message(parsed: ParsedReport, message: Message, notes: Notes) -> ParsedReport:
     ranked = [(part, rank) for part in message.top.leaves() if (rank := rank_of(message, part))]
     if not ranked:
-        trouble = "the message has no part that looks like a report"
-        return replace(parsed, message=message, trouble=trouble)
+        problem = "the message has no part that looks like a report"
+        return replace(parsed, message=message, problem=problem)
     machine = max(ranked, key=lambda pair: pair[1])[0]
     others = sum(1 for part, rank in ranked if part is not machine and rank > 1)
     parsed = replace(
@@ -84,7 +84,7 @@ def _with_message(parsed: ParsedReport, message: Message, notes: Notes) -> Parse
     try:
         return _with(parsed, _read(body, notes))
     except BeyondLimit as limit:
-        return replace(parsed, trouble=str(limit), beyond_limit=True)
+        return replace(parsed, problem=str(limit), beyond_limit=True)
 
 
 def rank_of(message: Message, part: Part) -> int:

@@ -40,7 +40,8 @@ class Failure:
 class Policy:
     """One element of policies: an applied policy, its two counters and its failures.
 
-    `failures` is None where failure-details is not there at all, and `mx_host_is_text` tells one string from an array.
+    `failures` is None where failure-details is not there at all. `mx_host_is_text` is True for one string where an
+    array belongs.
     """
 
     where: str
@@ -98,7 +99,7 @@ class ParsedReport:
 
     `media_type` is that of the HTTP request, empty for a file. `packed`: whether the data was gzip, None without data.
     `content` is None where no report was found; where `complete` is False nothing follows from what is missing.
-    `trouble` says why there is no content, and `beyond_limit` that a bound of the lab is the reason.
+    `problem` says why there is no content, and `beyond_limit` that a bound of the lab is the reason.
     """
 
     kind: Kind
@@ -109,7 +110,7 @@ class ParsedReport:
     content: Report | None = None
     complete: bool = False
     departures: tuple[Departure, ...] = ()
-    trouble: str = ""
+    problem: str = ""
     beyond_limit: bool = False
 
     @property

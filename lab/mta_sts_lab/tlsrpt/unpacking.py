@@ -35,10 +35,10 @@ def unpack(octets: bytes, notes: Notes, most: int = LARGEST_TEXT) -> Unpacked:
         members += 1
         if members > MOST_GZIP_MEMBERS:
             raise BeyondLimit(f"the gzip data has more than {MOST_GZIP_MEMBERS} members")
-        at, trouble = _unpack_member(octets, at, found, most)
-        if trouble:
-            observed = f"{trouble}, after {len(found)} octets of text"
-            reason = "gzip-cut-short" if trouble == _CUT_SHORT else "broken-gzip"
+        at, problem = _unpack_member(octets, at, found, most)
+        if problem:
+            observed = f"{problem}, after {len(found)} octets of text"
+            reason = "gzip-cut-short" if problem == _CUT_SHORT else "broken-gzip"
             _note(notes, "RPT-4-01", reason, "whole gzip data", observed)
             return Unpacked(bytes(found), complete=False)
     if members > 1:

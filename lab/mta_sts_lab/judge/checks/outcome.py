@@ -248,7 +248,7 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         return _broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
     if older_policy(view.case, view.facts, message, view.of_run, view.about) is not None:
         # That it would have waited until the older one expired was not seen: that is what the advice is about.
-        return _broken(view, step, "lived-by-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
+        return _broken(view, step, "followed-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
     reason = outcome.value
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"

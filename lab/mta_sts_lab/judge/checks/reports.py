@@ -96,12 +96,12 @@ def report_arrives(view: CaseView) -> Iterator[Judgement]:
             # A report that was refused may come again in a step that the target does not offer.
             continue
         else:
-            yield (told := _reported(view, step, expect))
-            if told.reason == _SENT_ELSEWHERE and told.obligation not in _AT_ITS_ADDRESS.values():
-                yield from _missed_its_address(view, told)
+            yield (found := _reported(view, step, expect))
+            if found.reason == _SENT_ELSEWHERE and found.obligation not in _AT_ITS_ADDRESS.values():
+                yield from _missed_its_address(view, found)
 
 
-def _missed_its_address(view: CaseView, told: Judgement) -> Iterator[Judgement]:
+def _missed_its_address(view: CaseView, found: Judgement) -> Iterator[Judgement]:
     """A report went over the right channel and still not to the address that the record gives for it."""
     places = wanted(view)
     channels = {"https" if "://" in place else "mail" for place in places}
@@ -109,19 +109,19 @@ def _missed_its_address(view: CaseView, told: Judgement) -> Iterator[Judgement]:
     for channel, obligation in _AT_ITS_ADDRESS.items():
         if channel in channels and used == {channel}:
             expected = f"a report at {' or '.join(sorted(places))}"
-            yield replace(told, grade=view.grade_of(obligation), obligation=obligation, expected=expected)
+            yield replace(found, grade=view.grade_of(obligation), obligation=obligation, expected=expected)
 
 
 def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     found = about_the_case(view)
     if expect.report == ("none",):
-        if found and _tells_of_earlier_steps_only(view, step, found):
+        if found and _is_about_earlier_steps_only(view, step, found):
             return _before_it_was_withdrawn(view, step, expect, found)
         return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
     here = wanted(view)
     right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]
     if not found and (why := _unmet(view)):
-        return inconclusive("nothing-to-tell", why, step.name)
+        return inconclusive("nothing-to-report", why, step.name)
     if not found and not _over_a_channel_of_its_own(view):
         return replace(_judged(view, step, expect, "asked-over-another-channel", found, bad=False), grade=Grade.INFO)
     if not right:
@@ -130,7 +130,7 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return inconclusive("report-too-large", "the report was too large to be kept", step.name)
     if expect.report[0] in _WORDS:
         return _judged(view, step, expect, "reported", right, bad=False)
-    named = {kind for arrival in right for kind in _types_that_tell(view, arrival)}
+    named = {kind for arrival in right for kind in _types_that_count(view, arrival)}
     if named & set(expect.report):
         return _judged(view, step, expect, "reported", right, bad=False)
     reason = "reported-as-something-else" if named else FILED_ELSEWHERE
@@ -143,7 +143,7 @@ def _over_a_channel_of_its_own(view: CaseView) -> bool:
     return not used or any(("https" if "://" in place else "mailto") in used for place in wanted(view))
 
 
-def _tells_of_earlier_steps_only(view: CaseView, step: Step, found: Sequence[Arrival]) -> bool:
+def _is_about_earlier_steps_only(view: CaseView, step: Step, found: Sequence[Arrival]) -> bool:
     """Whether reports went to where the domain wanted them before a step, and count no session from the step on."""
     times = view.step_times(step.name)
     earlier = view.case.steps[: view.case.steps.index(step)]
@@ -163,7 +163,7 @@ def _before_it_was_withdrawn(view: CaseView, step: Step, expect: Expectation, fo
     return replace(judged, grade=Grade.INFO, observed=observed)
 
 
-def _types_that_tell(view: CaseView, arrival: Arrival) -> Iterator[str]:
+def _types_that_count(view: CaseView, arrival: Arrival) -> Iterator[str]:
     """Yield the result types that count as reported (RFC 8460, section 4.2.2).
 
     A failure without sessions, or filed under no policy although it broke one, does not count.
@@ -346,7 +346,7 @@ def expected_types(view: CaseView) -> tuple[tuple[str, ...], bool]:
     """Return the result types that the scenario says are right, and whether nothing obliges to report any of them."""
     expecting = [step.expect for step in view.case.steps if step.expect and step.expect.report]
     types = [kind for expect in expecting for kind in expect.report if kind not in _WORDS]
-    # Where success was expected and something failed all the same, that has to be told.
+    # Where success was expected and something failed all the same, that has to be reported.
     owed = [expect for expect in expecting if set(expect.report) - {"any", "none"}]
     optional = all(expect.report_optional for expect in owed)
     return tuple(dict.fromkeys(types)), optional

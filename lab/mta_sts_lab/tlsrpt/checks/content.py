@@ -121,7 +121,7 @@ def policy_lines_are_complete(parsed: ParsedReport) -> Iterator[Departure]:
         lacking = [key for key in needed if not policy.lines_of(key)]
         if lacking and not (lacking == ["mx"] and policy.mx_host):
             where = f"{policy.where}.policy.policy-string"
-            note = "either lines are left out here or the policy was not valid: only the published policy can tell"
+            note = "either lines are left out here or the policy was not valid: only the published policy shows which"
             observed = f"no line for {', '.join(lacking)}"
             yield Departure("RPT-4.5-02", "lines-missing", where, "every line", observed, Grade.INFO, note)
 
@@ -195,7 +195,7 @@ def sts_policies_share_a_domain(parsed: ParsedReport) -> Iterator[Departure]:
             continue
         first = first or policy.policy_domain
         if a_labels(policy.policy_domain) != a_labels(first):
-            note = "only who knows what the report was made for can tell which of them does not belong here"
+            note = "which of them does not belong here is known only to who made the report"
             where = f"{policy.where}.policy.policy-domain"
             expected, observed = quoted_apart(first, policy.policy_domain)
             yield Departure("RPT-4.4-08", "another-domain", where, expected, observed, Grade.INFO, note)

@@ -70,7 +70,7 @@ def result_types_fit_policy(parsed: ParsedReport) -> Iterator[Departure]:
     for policy, failure in _entries(parsed):
         fitting = FITTING.get(policy.policy_type or "")
         if fitting and failure.result_type in RESULT_TYPES and failure.result_type not in fitting:
-            note = "only the record of sessions can tell whether the type of the policy or that of the result is wrong"
+            note = "only the record of sessions shows whether the type of the policy or that of the result is wrong"
             where = f"{failure.where}.result-type"
             expected = f"a result type that the policy type {policy.policy_type} can have"
             observed = quoted(failure.result_type or "")

@@ -17,7 +17,7 @@ from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
 SAME_DAY = (
-    "one second tells the end of a day from the next midnight, and both mean the same day; "
+    "the end of a day and the next midnight are one second apart, and both mean the same day; "
     "docs/ambiguities.md#end-of-day"
 )
 ID_FORMS_DIFFER = (

@@ -1,4 +1,4 @@
-"""Whether a report tells the truth about policies, result types and counts (RFC 8460, sections 4.2 to 4.5).
+"""Whether a report is true about policies, result types and counts (RFC 8460, sections 4.2 to 4.5).
 
 Only what disagrees with `KnownSessions` is found; the form of the report is judged by the other checks.
 """
@@ -95,7 +95,7 @@ def mx_patterns_are_true(report: ParsedReport, known: KnownSessions) -> Iterator
 
 @session_check(scope=(Scope.CONTENT,), obligations=_RESULTS)
 def result_types_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """No entry has a result type that names another trouble than there was."""
+    """No entry has a result type that names another problem than there was."""
     counts: Counter[str] = Counter()
     for failure in known.failures(report):
         reported = failure.result_type
@@ -122,12 +122,12 @@ def discovery_failures_are_typed(report: ParsedReport, known: KnownSessions) -> 
     right = [one for one in known.result_types if one in STS_DISCOVERY_FAILURES]
     if reported and right and not reported & set(right):
         where = f"{known.blocks(report)[0].where}.failure-details"
-        yield Departure(RESULT_TYPES[right[0]], "told-as-another", where, _any_of(right), _listed(reported))
+        yield Departure(RESULT_TYPES[right[0]], "reported-as-another", where, _any_of(right), _listed(reported))
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=_RESULTS)
 def failures_are_reported(report: ParsedReport, known: KnownSessions) -> Iterator[Departure]:
-    """Where sessions failed for certain, an entry has one of the result types that name the trouble."""
+    """Where sessions failed for certain, an entry has one of the result types that name the problem."""
     reported = _reported_types(report, known)
     if known.failed.least and known.result_types and not reported & set(known.result_types):
         # Only sessions are counted here; a policy that could not be had is another obligation.
@@ -137,7 +137,7 @@ def failures_are_reported(report: ParsedReport, known: KnownSessions) -> Iterato
         expected = f"an entry of type {_any_of(known.result_types)}"
         observed = _listed(reported) or "no entries"
         note = NOT_OWED if known.absent else ""
-        yield Departure(RESULT_TYPES[first], "failure-not-told", where, expected, observed, known.absent, note)
+        yield Departure(RESULT_TYPES[first], "failure-not-listed", where, expected, observed, known.absent, note)
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4-05",))
@@ -148,11 +148,11 @@ def every_problem_is_reported(report: ParsedReport, known: KnownSessions) -> Ite
         return
     # An entry under a wrong type counts as an entry; `result_types_are_true` finds the wrong type.
     misnamed = len(reported - set(known.result_types))
-    untold = [types for types in known.troubles if not reported & types]
-    for types in untold[misnamed:]:
+    unlisted = [types for types in known.problems if not reported & types]
+    for types in unlisted[misnamed:]:
         where, observed = f"{known.blocks(report)[0].where}.failure-details", _listed(reported)
         expected = f"an entry of type {_any_of(sorted(types))} as well"
-        yield Departure("RPT-4-05", "trouble-not-told", where, expected, observed, known.absent)
+        yield Departure("RPT-4-05", "problem-not-listed", where, expected, observed, known.absent)
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.2.2-01",))

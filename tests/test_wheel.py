@@ -133,6 +133,21 @@ def test_commands_that_need_no_engine(installed: Installed, tmp_path: Path) -> N
     assert len(verdicts) > 30
     assert set(verdicts.values()) == {"pass"}
     assert "enforce" in installed(tmp_path, "demo", "strip")
+    assert "wrote my-mta/toy_sender.py" in installed(tmp_path, "init", "my-mta")
+
+
+def test_pytest_finds_the_plugin(installed: Installed, tmp_path: Path) -> None:
+    python = installed.environment / "bin" / "python"
+    done = subprocess.run(
+        [python, "-m", "pytest", "--sts-target", "reference", "--sts-case", "starttls/strip[absent]", "-v"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sts-lab::starttls/strip[absent] PASSED" in done.stdout
 
 
 @pytest.mark.docker

@@ -131,4 +131,14 @@ def backend_names() -> list[str]:
 
 def _shipped_names() -> set[str]:
     modules = {module.name for module in pkgutil.iter_modules(mta_sts_lab.backends.__path__)}
-    return modules - {"registry", "folder", "target_folder", "overlay", "local", "own_answers", "served", "staying"}
+    return modules - {
+        "registry",
+        "folder",
+        "target_folder",
+        "overlay",
+        "local",
+        "own_answers",
+        "served",
+        "staying",
+        "new_folder",
+    }

@@ -15,6 +15,7 @@ from mta_sts_lab.cli.ci import Annotate, Annotations, ForCi, Junit, JunitKnown, 
 from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.diff import diff
 from mta_sts_lab.cli.exercise import ForSender, exercise_app, flaws, with_exercise
+from mta_sts_lab.cli.init import init
 from mta_sts_lab.cli.matrix import matrix
 from mta_sts_lab.cli.output import (
     OutputClosed,
@@ -296,6 +297,7 @@ def judge(
 app.command(epilog="Example: sts-lab up 'starttls/strip[enforce]' --target postfix")(up)
 app.command(epilog="Example: sts-lab serve --network mail_default --container mail_mta_1")(serve)
 app.command(epilog="Example: sts-lab merge shard-1 shard-2")(merge)
+app.command(epilog="Example: sts-lab init my-mta")(init)
 app.command(epilog="Example: sts-lab diff 20261124-022900-1a2b3c 20261125-022900-4d5e6f")(diff)
 app.command(epilog="Example: sts-lab matrix runs/* --html matrix.html")(matrix)
 

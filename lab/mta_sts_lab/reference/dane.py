@@ -131,7 +131,7 @@ def problem_with(chain: Sequence[bytes], tlsa: Tlsa, names: Sequence[str], flaws
         else _anchor_problem(record, certificates, names, flaws)
         for record in tlsa.usable
     ]
-    if None in problems:
+    if None in problems or (flaws.takes_any_of_several_records_for_match and len(problems) > 1):
         return None
     # One about a chain that leads to the right anchor says more than that another record does not match.
     return min((one for one in problems if one is not None), key=lambda one: one.code == NO_MATCH)
@@ -209,7 +209,7 @@ def _name_problem(leaf: x509.Certificate, names: Sequence[str], flaws: Flaws) ->
         shown = [str(one.value) for one in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if flaws.refuses_wildcards_under_dane:
         shown = [one for one in shown if not one.startswith("*.")]
-    wanted = names[:1] if flaws.knows_base_domain_alone else names
+    wanted = names[:1] if flaws.knows_base_domain_alone else names[1:] if flaws.knows_next_hop_alone else names
     if any(matches(pattern, name) for pattern in shown for name in wanted):
         return None
     return Problem(WRONG_NAME, f"the certificate is not for {' or '.join(wanted)}")

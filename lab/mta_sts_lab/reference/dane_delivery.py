@@ -40,6 +40,8 @@ class Dane:
 
     async def preferred(self, route: Route) -> tuple[str, ...]:
         """Return the hosts of a route in the order of their preference, whether they have TLSA records or not."""
+        if self.flaws.takes_worse_hosts_first and route.secure:
+            return route.hosts[::-1]
         if not self.flaws.prefers_hosts_with_tlsa:
             return route.hosts
         found = [(host, await self.look_up(host, secure=route.secure)) for host in route.hosts]
@@ -60,7 +62,8 @@ class Dane:
         def check(chain: list[bytes]) -> Problem | None:
             return problem_with(chain, tlsa, names, self.flaws)
 
-        return await sessions.under_dane(envelope, to, check, tlsa.base)
+        name = to.host if self.flaws.names_alias_as_server_under_dane else tlsa.base
+        return await sessions.under_dane(envelope, to, check, name)
 
     async def after_violation(
         self, sessions: Sessions, envelope: Envelope, to: Destination, failure: Unprotected

@@ -179,7 +179,8 @@ class Delivery:
             if unlisted and policy.mode == "enforce":
                 return Deferred(f"{unlisted[0]} is not in the policy of {domain}")
         for host in hosts:
-            result = await self._to_host(envelope, domain, host, policy, tally, secure=route.secure)
+            secure = route.secure and not (self.flaws.asks_for_tlsa_of_first_host_alone and host != hosts[0])
+            result = await self._to_host(envelope, domain, host, policy, tally, secure=secure)
             if not isinstance(result, _Unused):
                 return result
             problems.append(result.reason)
@@ -227,6 +228,8 @@ class Delivery:
             return _Unused(addresses)
         problems: list[str] = []
         blocked = False
+        if self.flaws.demands_tls_of_insecure_hosts and secure and tlsa is None:
+            tlsa = Tlsa(host, (), ())
         for address in addresses.values:
             to = Destination(host, address, domain)
             try:

@@ -132,6 +132,11 @@ class Flaws:
         "DANE-2.1.3-02", "TLSA records below a name count although that name is an alias that nobody has signed"
     )
 
+    asks_for_tlsa_of_first_host_alone: bool = _flaw(
+        "DANE-2.2.1-08", "TLSA records are only looked up of the first MX host"
+    )
+    takes_worse_hosts_first: bool = _flaw("DANE-2.2.1-01", "of a signed domain the worst MX host is tried first")
+
     # DANE: which records count
     counts_unknown_parameters: bool = _flaw("TLSA-4.1-04", "a TLSA record of an unknown matching type counts")
     counts_cut_digests: bool = _flaw("TLSA-4.1-05", "a TLSA record with half a digest counts")
@@ -141,6 +146,14 @@ class Flaws:
     counts_weak_digests: bool = _flaw("OPS-9-01", "a SHA-256 record counts beside one with SHA-512")
 
     # DANE: sessions
+    demands_tls_of_insecure_hosts: bool = _flaw(
+        "DANE-2.2-05", "a host of a signed domain gets no mail without TLS, though its TLSA records are not signed"
+    )
+    takes_any_of_several_records_for_match: bool = _flaw("TLSA-4.1-06", "of several TLSA records none has to match")
+    names_alias_as_server_under_dane: bool = _flaw(
+        "OPS-10.2-01", "the client hello under DANE names the alias, not the name below which the TLSA records are"
+    )
+    knows_next_hop_alone: bool = _flaw("DANE-3.2.2-02", "DANE-TA refuses a certificate for the host")
     sends_clear_under_dane: bool = _flaw("DANE-2.2-01", "without STARTTLS mail goes out in clear in spite of DANE")
     sends_clear_if_no_record_is_usable: bool = _flaw(
         "OPS-10.3-01", "if no TLSA record can be used, mail goes out in clear where there is no TLS"

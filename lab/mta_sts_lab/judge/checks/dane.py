@@ -17,6 +17,7 @@ RIGHT_NAME = "DANE-2.2.3-01"
 ADDRESSES_FIRST = "DANE-2.2.2-01"
 NOT_OF_INSECURE_HOSTS = "DANE-2.2.2-02"
 SERVER_NAME = "DANE-8.1-01"
+RIGHT_SERVER_NAME = "OPS-10.2-01"
 LEFT_ALONE = "DANE-10-01"
 BY_PREFERENCE = "DANE-2.2.1-01"
 TLSA_NO_PREFERENCE = "DANE-2.2.1-02"
@@ -59,7 +60,7 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
             yield view.broken(ADDRESSES_FIRST, "tlsa-before-addresses", step.name, expected, observed, own)
 
 
-@check(scope=Scope.STEP, obligations=(SERVER_NAME,))
+@check(scope=Scope.STEP, obligations=(SERVER_NAME, RIGHT_SERVER_NAME))
 def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement]:
     """The client hello to a host with usable TLSA records names the TLSA base domain (section 8.1)."""
     if not _is_judged(view):
@@ -74,7 +75,8 @@ def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement
             observed = f"the server name {other[0][1].sni!r}" if other[0][1].sni else "no server name"
             events = [event for event, _ in other]
             expected = f"the server name {demand.base}"
-            yield view.broken(SERVER_NAME, "not-the-base-domain", step.name, expected, observed, events)
+            row = RIGHT_SERVER_NAME if other[0][1].sni else SERVER_NAME
+            yield view.broken(row, "not-the-base-domain", step.name, expected, observed, events)
 
 
 @check(scope=Scope.STEP, obligations=(LEFT_ALONE,))
@@ -102,7 +104,8 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
     met = sorted((event.number, event, host) for host in names for event, _ in _connections(view, step, host))
     if met and names[met[0][2]] > best:
         _, event, host = met[0]
-        row = TLSA_NO_PREFERENCE if host in demands else BY_PREFERENCE
+        better = [one for one in names if names[one] < names[host]]
+        row = TLSA_NO_PREFERENCE if host in demands and not set(better) & demands.keys() else BY_PREFERENCE
         expected, observed = "the host with the lowest preference number first", f"{host} first"
         yield view.broken(row, "not-by-preference", step.name, expected, observed, [event])
 

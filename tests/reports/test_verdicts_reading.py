@@ -217,7 +217,7 @@ def test_findings_of_the_run_that_are_not_those_of_the_cases_are_damage() -> Non
 
 def test_format_3_has_no_findings_of_the_run() -> None:
     document = _document() | {"format": 3}
-    del document["findings_of_the_run"]
+    del document["causes"], document["findings_of_the_run"]
     for case in document["cases"]:
         del case["of_the_run"]
     assert parse_verdicts(encode(document), "here").verdicts == tuple(_VERDICTS)

@@ -155,6 +155,7 @@ class _Document(_Strict, frozen=True):
     exit: _Exit
     summary: _Summary
     known_failures: dict[str, Any]
+    causes: tuple[dict[str, Any], ...]
     findings_of_the_run: tuple[_RunFinding, ...]
     cases: tuple[_Case, ...]
     diagnoses: tuple[dict[str, str], ...] = ()
@@ -279,7 +280,7 @@ def _judgement(judgement: _Judgement) -> Judgement:
 
 def _from_format_3(members: dict[str, Any]) -> dict[str, Any]:
     """Return a document of format 3 as one of today. Raises `KeyError` and `TypeError`."""
-    members["findings_of_the_run"] = []
+    members |= {"causes": [], "findings_of_the_run": []}
     for case in members["cases"]:
         case["of_the_run"] = []
     return members

@@ -235,3 +235,12 @@ def test_hostile_words_reach_no_terminal() -> None:
     text = rendered(matrix_page(matrix_of([run])), width=400)
     assert "\x1b" not in text
     assert HOSTILE_VISIBLE in text
+
+
+def test_every_form_puts_findings_together_by_cause() -> None:
+    for text in _readable(_matrix()):
+        assert "indings by cause" in text
+        assert "2 cases (1 known)" in text
+        assert "(delivered-clear)" in text
+    passing = matrix_of([judged([verdict(QUIET, Grade.PASS)])])
+    assert not [text for text in _readable(passing) if "indings by cause" in text]

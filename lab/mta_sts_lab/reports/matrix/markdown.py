@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from mta_sts_lab.model import Grade
+from mta_sts_lab.reports.causes import CauseLine
 from mta_sts_lab.reports.escaping import escape_unprintable
-from mta_sts_lab.reports.matrix.table import HARM, KNOWN_MARK, Cell, Family, Matrix, State, Totals, folded
+from mta_sts_lab.reports.matrix.table import HARM, KNOWN_MARK, LETTERS, Cell, Family, Matrix, State, Totals, folded
 
 #: Markdown has no colours; these squares have, in every viewer.
 SQUARES: Mapping[Grade, str] = {
@@ -34,6 +35,7 @@ def matrix_markdown(matrix: Matrix, every_case: bool = False, brief: bool = Fals
         blocks.append(_families(matrix))
     else:
         blocks += [_family(matrix, family, every_case) for family in matrix.families]
+        blocks += _causes(matrix)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -80,6 +82,19 @@ def _family(matrix: Matrix, family: Family, every_case: bool) -> str:
     if rest:
         blocks.append(f"{rest[:1].upper()}{rest[1:]}.")
     return "\n\n".join(blocks)
+
+
+def _causes(matrix: Matrix) -> list[str]:
+    rows = [
+        [f"**{escaped(column.label)}**", f"{SQUARES[one.grade]} {LETTERS[one.grade]}", one.where, _found(one)]
+        for column in matrix.columns
+        for one in column.causes
+    ]
+    return ["### Findings by cause", _table(["target", "verdict", "seen in", "findings"], rows)] if rows else []
+
+
+def _found(cause: CauseLine) -> str:
+    return "; ".join(map(escaped, cause.findings)) or "no check came to a result"
 
 
 def _cell(cell: Cell) -> str:

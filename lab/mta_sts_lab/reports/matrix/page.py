@@ -62,6 +62,7 @@ def matrix_html(matrix: Matrix, evidence: EvidenceOf, requirements: Mapping[str,
     ]
     return environment.get_template("page.html.jinja").render(
         matrix=matrix,
+        letters=LETTERS,
         style=style,
         script=script,
         style_hash=_hash(style),

@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from mta_sts_lab.model import MERGE_ORDER, Grade, Harm, Verdict
+from mta_sts_lab.reports.causes import CauseLine, cause_lines
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import GRADES, HARMS
 from mta_sts_lab.reports.terminal import deciding_options
@@ -156,6 +157,11 @@ class Column:
     label: str
     run: JudgedRun
     totals: Totals
+
+    @property
+    def causes(self) -> tuple[CauseLine, ...]:
+        """The findings of the run by their causes, the gravest first."""
+        return cause_lines(self.run.verdicts, self.run.known, self.run.known_of_the_run)
 
     @property
     def versions(self) -> str:

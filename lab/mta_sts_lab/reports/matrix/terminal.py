@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.layout import Hanging, Rule, escaped, paragraph
-from mta_sts_lab.reports.matrix.table import HARM, REASONS, Cell, Column, Family, Matrix, Row, State, folded
+from mta_sts_lab.reports.matrix.table import HARM, LETTERS, REASONS, Cell, Column, Family, Matrix, Row, State, folded
 from mta_sts_lab.reports.terminal import STYLES
 
 #: Cells. The longest case is "certificate-failures[enforce,missing-intermediate]", below the name of its family.
@@ -32,6 +32,8 @@ def matrix_page(matrix: Matrix, every_case: bool = False, brief: bool = False) -
     width = min(max((len(_name(row)) for row in matrix.rows), default=0), _CASE) + 2
     for family in matrix.families:
         parts += [Text(), *(_brief(matrix, family) if brief else _family(matrix, family, width, every_case))]
+    for column in () if brief else matrix.columns:
+        parts += _causes(column)
     parts += [Text(), Rule(), *(_total(column) for column in matrix.columns)]
     if any(column.totals.harm for column in matrix.columns):
         parts += [Text(), Hanging(Text(), Text(HARM, style="dim"))]
@@ -120,6 +122,23 @@ def _brief(matrix: Matrix, family: Family) -> list[RenderableType]:
         line.rstrip()
         parts.append(line if totals.run else Text(f"  {column.key:>2}  not run", style="dim"))
     return parts
+
+
+def _causes(column: Column) -> list[RenderableType]:
+    """Return the findings of a column by their causes; nothing where there are none."""
+    lines: list[RenderableType] = (
+        [Text(), escaped(f"{column.label}: findings by cause", "bold")] if column.causes else []
+    )
+    for cause in column.causes:
+        letter = Text(f"  {LETTERS[cause.grade]}  ", style=STYLES[cause.grade])
+        lines.append(
+            Hanging(letter, Text(f"{cause.where}: {escape_unprintable('; '.join(cause.findings) or _NOTHING)}"))
+        )
+    return lines
+
+
+#: What a cause is called in which no check found anything: nothing was proved.
+_NOTHING = "no check came to a result"
 
 
 def _total(column: Column) -> RenderableType:

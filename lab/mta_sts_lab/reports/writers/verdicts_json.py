@@ -12,6 +12,7 @@ from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Case, Judgement, Requirement, StepResult, Verdict
 from mta_sts_lab.record import Record
+from mta_sts_lab.reports.causes import cause_lines
 from mta_sts_lab.reports.escaping import legal_json, plain_data
 from mta_sts_lab.reports.summary import summarise
 from mta_sts_lab.reports.writers import JudgedRecord, writer
@@ -79,6 +80,20 @@ def verdicts_document(
             {name: getattr(event.fact, name) for name in ("code", "means", "remedy", "quoted")}
             for event in record.events
             if isinstance(event.fact, TargetDiagnosed)
+        ],
+        "causes": [
+            {
+                "result": one.grade.value,
+                "of_the_run": one.of_the_run,
+                "findings": list(one.findings),
+                "known": one.known,
+                "cases": list(one.cases),
+            }
+            for one in cause_lines(
+                verdicts,
+                known_failures.known if known_failures else {},
+                known_failures.known_of_the_run if known_failures else {},
+            )
         ],
         "findings_of_the_run": [
             _of_the_run(one, requirements or {}, known_failures) for one in findings_of_the_run(verdicts)

@@ -11,7 +11,6 @@ from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.model import Grade, Harm, Mode, Outcome
 from mta_sts_lab.reports.glossary import LEVELS
-from ruamel.yaml import YAML
 from typer.core import TyperGroup
 
 ROOT = Path(__file__).parents[1]
@@ -71,15 +70,6 @@ def test_demonstrations_in_documents_exist(document: Path) -> None:
     names = {path.stem for path in (ROOT / "scenarios").glob("*/*.toml")}
     shown = set(re.findall(r"\bmake scenario-([a-z][a-z-]*)", document.read_text(encoding="utf-8")))
     assert shown <= names
-
-
-def test_the_files_for_ci_are_yaml() -> None:
-    blocks = re.findall(
-        r"^```yaml\n(.*?)^```", (ROOT / "docs" / "author.md").read_text(encoding="utf-8"), re.DOTALL | re.M
-    )
-    github, gitlab = (YAML(typ="safe").load(block) for block in blocks)
-    assert [step for step in github["jobs"]["attacks"]["steps"] if "sts-lab run" in step.get("run", "")]
-    assert any("sts-lab run" in line for line in gitlab["attacks"]["script"])
 
 
 def test_the_glossary_has_the_words_of_the_output() -> None:

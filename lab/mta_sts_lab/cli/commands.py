@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from mta_sts_lab import __version__
-from mta_sts_lab.cli.ci import Annotate, Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
+from mta_sts_lab.cli.ci import Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
 from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.diff import diff
 from mta_sts_lab.cli.exercise import ForSender, exercise_app, flaws, with_exercise
@@ -268,6 +268,7 @@ def judge(
     junit: Junit = None,
     junit_known: JunitKnown = KnownAs.SKIPPED,
     sarif: Sarif = None,
+    annotations: Annotations = None,
 ) -> None:
     """Judge a run again, from its record alone.
 
@@ -279,7 +280,7 @@ def judge(
 
     folder = find_run(run_, out)
     before = verdicts_before(folder)
-    for_ci = ForCi(junit, junit_known, sarif, Annotate.NONE, write_known)
+    for_ci = ForCi(junit, junit_known, sarif, annotations, write_known)
     for_ci.check()
     catalogue = open_scenarios(scenarios)
     result = judge_run(folder, catalogue)

@@ -53,34 +53,27 @@ def capability_claimed(view: CaseView) -> Iterator[Judgement]:
         )
 
 
+def _from_event(
+    event: Event, grade: Grade, reason: str, expected: str, observed: str, blame: str = "nobody"
+) -> Judgement:
+    """Return what one event of the record shows by itself, in the step in which it happened."""
+    return Judgement(grade, reason, "", event.step, expected, observed, blame, (event.number,))
+
+
 @check(scope=Scope.CASE)
 def no_lab_error(view: CaseView) -> Iterator[Judgement]:
     """An exception in the lab, in this case or in the run as a whole, is never a verdict on the target."""
     for event, fact in view.facts.of_kind(LabFailed) + view.of_run.of_kind(LabFailed):
-        yield Judgement(
-            Grade.LAB_ERROR,
-            "lab-failed",
-            step=event.step,
-            expected="no exception inside the lab",
-            observed=f"{fact.where}: {fact.error}",
-            blame="lab",
-            evidence=(event.number,),
-        )
+        expected, observed = "no exception inside the lab", f"{fact.where}: {fact.error}"
+        yield _from_event(event, Grade.LAB_ERROR, "lab-failed", expected, observed, "lab")
 
 
 @check(scope=Scope.CASE)
 def case_complete(view: CaseView) -> Iterator[Judgement]:
     """A case that was cut short (an interrupt, a dead target) proves nothing."""
     for event, failure in view.facts.of_kind(TargetFailed) + view.of_run.of_kind(TargetFailed):
-        yield Judgement(
-            Grade.INCONCLUSIVE,
-            "target-failed",
-            step=event.step,
-            expected="a target that keeps its contract until the end",
-            observed=failure.what,
-            blame="target",
-            evidence=(event.number,),
-        )
+        expected, observed = "a target that keeps its contract until the end", failure.what
+        yield _from_event(event, Grade.INCONCLUSIVE, "target-failed", expected, observed, "target")
     if view.facts.of_kind(NotSupported):
         return
     if not view.facts.ended:
@@ -94,14 +87,8 @@ def case_complete(view: CaseView) -> Iterator[Judgement]:
 def needed_parts_offered(view: CaseView) -> Iterator[Judgement]:
     """A case that restarts the target, or moves its clock, is beyond a target that offers neither."""
     for event, fact in view.facts.of_kind(NotSupported):
-        yield Judgement(
-            Grade.UNSUPPORTED,
-            "not-offered",
-            step=event.step,
-            expected="a part of the target contract that this case needs",
-            observed=fact.what,
-            evidence=(event.number,),
-        )
+        expected, observed = "a part of the target contract that this case needs", fact.what
+        yield _from_event(event, Grade.UNSUPPORTED, "not-offered", expected, observed)
 
 
 @check(scope=Scope.CASE)
@@ -130,15 +117,8 @@ def restart_done(view: CaseView) -> Iterator[Judgement]:
 def message_injected(view: CaseView) -> Iterator[Judgement]:
     """A step that sends needs a message inside the target."""
     for event, refusal in view.facts.of_kind(InjectionRefused):
-        yield Judgement(
-            Grade.INCONCLUSIVE,
-            "injection-refused",
-            step=event.step,
-            expected="the target relays what the lab injects",
-            observed=refusal.reply,
-            blame="target",
-            evidence=(event.number,),
-        )
+        expected, observed = "the target relays what the lab injects", refusal.reply
+        yield _from_event(event, Grade.INCONCLUSIVE, "injection-refused", expected, observed, "target")
     sent = {event.step for event, _ in view.facts.of_kind(MessageInjected)}
     refused = {event.step for event, _ in view.facts.of_kind(InjectionRefused)}
     for step in view.case.steps:

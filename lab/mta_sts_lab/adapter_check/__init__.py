@@ -37,7 +37,7 @@ def judge_adapter(record: Record) -> tuple[Finding, ...]:
 
 
 def _doubted(finding: Finding) -> Finding:
-    if finding.status is not Status.FAULT:
+    if finding.status not in (Status.FAULT, Status.FINDING):
         return finding
     return replace(finding, status=Status.INCONCLUSIVE, code="", remedy="")
 

@@ -24,6 +24,9 @@ from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 #: The capabilities that the lab has cases for.
 PROBED = (MTA_STS, TLS_RPT)
 
+#: What a mail server does with mail that it does not send: the adapter lets it know the policy either way.
+_NOT_SENT = (Outcome.DEFERRED, Outcome.BOUNCED)
+
 _BROUGHT = {"https": "posted to", "mail": "mailed to"}
 
 
@@ -45,7 +48,11 @@ def the_claims(view: AdapterView) -> Iterator[Finding]:
             at([event for event, _ in view.tries("reports")]),
         )
     for capability in sorted(set(view.about.capabilities) - set(PROBED)):
-        yield Finding(f"claims {capability}", Status.NOT_PROVABLE, "there are no cases about it yet")
+        yield Finding(
+            f"claims {capability}",
+            Status.NOT_PROVABLE,
+            "this check does not look; `sts-lab run` does where there are cases",
+        )
 
 
 def _unclaimed(view: AdapterView) -> Iterator[Finding]:
@@ -92,7 +99,7 @@ def _mta_sts(view: AdapterView) -> Iterator[Finding]:
 
 def _trust(view: AdapterView) -> Finding:
     part = "claims mta-sts: trusts the lab's CA for MX hosts"
-    if view.outcome(UNTRUSTED, "held") is Outcome.DEFERRED:
+    if view.outcome(UNTRUSTED, "held") in _NOT_SENT:
         return Finding(
             part, Status.OK, "delivers to a certificate of the lab's CA under an enforced policy, and to no other"
         )
@@ -110,6 +117,14 @@ def _enforces(view: AdapterView) -> Finding:
     became = view.outcome(STRANGER, "held")
     if became is Outcome.DEFERRED:
         return Finding(part, Status.OK, "mail for a host that the policy does not name is held")
+    if became is Outcome.BOUNCED:
+        return Finding(
+            part,
+            Status.FINDING,
+            "mail for a host that the policy does not name is not sent, but returned at once instead of held",
+            "returned-under-a-policy",
+            "The adapter is in order. Mail waits under RFC 8461, section 5: `sts-lab run` judges the mail server.",
+        )
     if became is None or became is Outcome.UNSETTLED:
         return Finding(part, Status.INCONCLUSIVE, f"mail for a host that the policy does not name was {_text(became)}")
     return Finding(
@@ -132,12 +147,12 @@ def _cache(view: AdapterView) -> Finding:
     part = f'says "policy_cache": "{view.about.policy_cache}"'
     if not view.played(CACHE) or view.facts(CACHE).of_kind(NotSupported):
         return Finding(part, Status.NOT_PROVABLE, f"{name_of('restart')} cannot be used")
-    if view.outcome(STRANGER, "held") is not Outcome.DEFERRED:
+    if view.outcome(STRANGER, "held") not in _NOT_SENT:
         return Finding(part, Status.NOT_PROVABLE, "a policy that is not enforced shows nothing")
     became = view.outcome(CACHE, "killed")
     if became is None or became is Outcome.UNSETTLED:
         return Finding(part, Status.INCONCLUSIVE, f"after a restart the message was {_text(became)}")
-    kept = became is Outcome.DEFERRED
+    kept = became in _NOT_SENT
     if kept == (view.about.policy_cache == PERSISTENT):
         return Finding(part, Status.OK, f"a policy is {'kept' if kept else 'forgotten'} over a restart")
     return Finding(

@@ -15,12 +15,14 @@ from mta_sts_lab.record import Record
 class Status(StrEnum):
     """The result of one check of an adapter.
 
-    `fault`: the adapter is wrong, and the code says how. `inconclusive`: not proved in this run. `not-provable`:
+    `fault`: the adapter is wrong, and the code says how. `finding`: the adapter is in order, and the mail server does
+    something that `sts-lab run` judges. `inconclusive`: not proved in this run. `not-provable`:
     nothing on the network can prove it for this target. `skipped`: an earlier fault prevents the check.
     """
 
     OK = "ok"
     NOT_OFFERED = "not-offered"
+    FINDING = "finding"
     NOT_PROVABLE = "not-provable"
     SKIPPED = "skipped"
     INCONCLUSIVE = "inconclusive"
@@ -31,7 +33,8 @@ class Status(StrEnum):
 class Finding:
     """One check of an adapter.
 
-    `code` is stable and empty unless the status is `fault`; `remedy` says what to do; `evidence` are numbers of events.
+    `code` is stable and empty unless the status is `fault` or `finding`; `remedy` says what to do; `evidence` are
+    numbers of events.
     """
 
     part: str

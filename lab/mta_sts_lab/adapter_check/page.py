@@ -22,6 +22,7 @@ FORMAT = 1
 _STYLES = {
     Status.OK: "green",
     Status.NOT_OFFERED: "dim",
+    Status.FINDING: "yellow",
     Status.NOT_PROVABLE: "cyan",
     Status.SKIPPED: "dim",
     Status.INCONCLUSIVE: "magenta",

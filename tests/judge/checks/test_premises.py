@@ -67,17 +67,36 @@ def _delivered(session: str) -> list[AnyFact]:
     ]
 
 
+def _met(session: str) -> list[AnyFact]:
+    fired = AttackFired(attack="strip_starttls", channel="smtp", session=session, detail="removed 250-STARTTLS")
+    said = SmtpSaid(session=session, speaker="sender", line="RSET", secured=False)
+    return [connection(ENFORCE, session), fired, stripped(session), said]
+
+
 class TestTheAttackWasInForce:
     def test_a_delivery_without_the_attack_is_no_finding(self) -> None:
         found = _attacked(*_delivered("spared"))
         assert found.grade is Grade.INCONCLUSIVE
         assert {"attack-not-in-force", "attack-not-fired"} <= reasons(found)
 
+    def test_one_over_a_session_that_the_attack_left_alone_is_none_either(self) -> None:
+        found = _attacked(*_met("met"), *_delivered("spared"))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "attack-not-in-force" in reasons(found)
+        assert "attack-not-fired" not in reasons(found)
+
     def test_one_that_the_attack_met_is(self) -> None:
-        fired = AttackFired(attack="strip_starttls", channel="smtp", session="met", detail="removed 250-STARTTLS")
-        met = [connection(ENFORCE, "met"), fired, stripped("met"), ConnectionClosed(session="met")]
-        found = _attacked(*met, *_delivered("spared"))
+        found = _attacked(*_met("met"), accepted(ENFORCE, "attack", "met"), quits("met"))
         assert "attack-not-in-force" not in reasons(found)
+
+    @pytest.mark.parametrize(("said", "doubted"), [("STARTTLS", True), ("QUIT", False)])
+    def test_a_hold_is_decided_in_the_last_session(self, said: str, doubted: bool) -> None:
+        """One in which the target said no more than its greeting decides nothing."""
+        bounced = BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.1")
+        line = SmtpSaid(session="spared", speaker="sender", line=said, secured=False)
+        spared = [connection(ENFORCE, "spared"), line, ConnectionClosed(session="spared")]
+        found = _attacked(mx_query(ENFORCE), *_met("met"), ConnectionClosed(session="met"), *spared, bounced)
+        assert ("attack-not-in-force" in reasons(found)) is doubted
 
     def test_a_bounce_without_the_attack_is_no_finding(self) -> None:
         bounced = BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.1")

@@ -7,11 +7,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from mta_sts_lab.check_registry import check_id
-from mta_sts_lab.events import DnsAnswered, Event, LabUnhealthy, MessageAccepted, SenderLeft, SmtpSaid
+from mta_sts_lab.events import (
+    AttackFired,
+    ConnectionAccepted,
+    DnsAnswered,
+    Event,
+    LabUnhealthy,
+    MessageAccepted,
+    SenderLeft,
+    SmtpSaid,
+)
 from mta_sts_lab.judge.checks.evidence import must_fire
 from mta_sts_lab.judge.checks.monitors import no_duplicate_delivery
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView, numbers
 from mta_sts_lab.model import Grade, Harm, Judgement, Outcome, Step
 
@@ -97,9 +107,42 @@ def _attack_not_in_force(view: CaseView, step: Step) -> Doubt | None:
     if message is None or message.outcome() in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED):
         return None
     for attack in step.attacks:
-        if must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
+        if not must_fire(view, attack):
+            continue
+        fired = view.facts.fired(attack.name, step.name)
+        if not fired:
             return Doubt("attack-not-in-force", f"{attack.name} never took effect in this step")
+        if attack.channel == "smtp" and (spared := _spared(view.facts, step, message, fired)):
+            observed = f"{attack.name} did not take effect in the session that decided this"
+            return Doubt("attack-not-in-force", observed, numbers(spared))
     return None
+
+
+def _spared(facts: CaseFacts, step: Step, message: MessageFacts, fired: list[Event]) -> list[Event]:
+    """Return the deciding sessions with an attacked host that the attack left alone.
+
+    A delivery is decided where the message was taken, everything else in the last session that has ended. One in which
+    the target went no further than the greeting gave the attack nothing to act on.
+    """
+    attacked = {event.fact.session for event in fired if isinstance(event.fact, AttackFired)}
+    hosts = {facts.session(name).host for name in attacked}
+    reached = {
+        fact.session: event
+        for event, fact in facts.of_kind(ConnectionAccepted, step.name)
+        if not fact.via and fact.host in hosts and event.at < message.until
+    }
+    if message.outcome().delivered:
+        deciding = [copy.via or copy.session for _, copy in message.copies()]
+    else:
+        deciding = [name for name in reached if _went_on(facts.session(name), message.until)][-1:]
+    return [reached[name] for name in deciding if name in reached and name not in attacked]
+
+
+def _went_on(session: Session, until: float) -> bool:
+    """Whether a session ended in time, and the target said more in it than its greeting."""
+    greetings = ("EHLO", "HELO", "QUIT")
+    said = [line for line in session.lines if line.speaker == "sender" and not line.line.upper().startswith(greetings)]
+    return bool(said) and session.ended is not None and session.ended <= until
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -85,6 +85,8 @@ class DnsAnswered(Fact, frozen=True):
     #: What a validating resolver says of it: secure (the AD bit was set, if the query had AD or DO), insecure, bogus or
     #: indeterminate.
     security: str = "insecure"
+    #: Seconds that the query had waited in the lab when it was answered; 0: less than 0.05, or the kernel does not say.
+    waited: float = 0.0
 
 
 class ConnectionAccepted(Fact, frozen=True):

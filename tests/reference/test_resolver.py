@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 from mta_sts_lab.reference.resolver import (
     Found,
@@ -37,6 +39,22 @@ async def test_found_missing_empty_and_failed_are_told_apart(internet: Internet,
     assert await resolver.txt("c.example") == LookupFailure("TXT c.example: REFUSED")
     assert await resolver.txt("d.example") == LookupFailure("TXT d.example: timed out")
     assert internet.dns.queries["d.example", "TXT"] == 2
+
+
+async def test_a_query_leaves_from_loopback_alone(
+    internet: Internet, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound: list[tuple[str, int]] = []
+    honest = socket.socket.bind
+
+    def bind(sock: socket.socket, address: tuple[str, int]) -> None:
+        bound.append(address)
+        honest(sock, address)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "bind", bind)
+        assert await resolver.txt("nowhere.example") == NoSuchName()
+    assert [address for address, _ in bound] == ["127.0.0.1"]
 
 
 async def test_a_truncated_answer_is_asked_for_by_tcp(internet: Internet, resolver: Resolver) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import struct
+import sys
+import time
 from collections.abc import AsyncIterator
 
 import dnslib
@@ -267,3 +270,19 @@ def test_no_packet_is_an_error_of_the_lab(packet: bytes, changes: list[tuple[int
             reply = server.respond(sent, transport)
             assert reply is None or len(reply) >= 12
     assert not recorder.has_failed(CASE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a datagram came in")
+@pytest.mark.usefixtures("server")
+async def test_a_query_that_waits_for_the_lab_says_for_how_long(network: LoopbackNetwork, recorder: Recorder) -> None:
+    packet = bytes(dnslib.DNSRecord.question(DOMAIN, "MX").pack())
+    await ask_by_udp(network.where(ADDRESS, 53, "udp"), packet)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.connect(network.where(ADDRESS, 53, "udp"))
+        sock.send(packet)
+        time.sleep(0.2)  # the fault: the lab's loop stands still
+        await asyncio.wait_for(loop.sock_recv(sock, 4096), 5)
+    prompt, late = (fact.waited for fact in facts(recorder, DnsAnswered, CASE))
+    assert prompt < 0.2 <= late < 5

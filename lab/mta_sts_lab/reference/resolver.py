@@ -217,8 +217,10 @@ class Resolver:
 
     async def _over_wire(self, query: dns.message.Message) -> dns.message.Message:
         host, port = self.network.where(self.server, 53, "udp")
+        # Without a source dnspython binds every address of the machine.
+        own = host if ipaddress.ip_address(host).is_loopback else None
         response = await dns.asyncquery.udp(
-            query, host, timeout=self.seconds, port=port, ignore_unexpected=True, ignore_errors=True
+            query, host, timeout=self.seconds, port=port, source=own, ignore_unexpected=True, ignore_errors=True
         )
         if not response.flags & dns.flags.TC:
             return response

@@ -21,7 +21,7 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import canonical
 from mta_sts_lab.rfc.published import LAB_DOMAIN
 from mta_sts_lab.timeouts import SESSION_IDLE, WITNESS
-from mta_sts_lab.world.network import Listener, Network
+from mta_sts_lab.world.network import Listener, Network, seconds_waited
 from mta_sts_lab.world.zone import Answer, Question, Record, Zone, start_of_authority
 
 PORT = 53
@@ -41,6 +41,9 @@ _IS_RESPONSE = 0x8000
 #: Octets (RFC 1035, section 2.3.4), of a name with its length octets and the root's.
 _LONGEST_LABEL = 63
 _LONGEST_NAME = 255
+
+#: Seconds that a query waits before it is put on record. Whoever asks waits far longer.
+_WORTH_MENTION = 0.05
 
 #: One string of a TXT record holds at most so many octets (RFC 1035, section 3.3).
 _LONGEST_STRING = 255
@@ -92,8 +95,11 @@ class DnsServer:
             conversation.cancel()
         await asyncio.gather(*self._conversations, return_exceptions=True)
 
-    def respond(self, packet: bytes, transport: str) -> bytes | None:
-        """Answer one packet and record the answer. None means that nothing is sent."""
+    def respond(self, packet: bytes, transport: str, waited: float = 0.0) -> bytes | None:
+        """Answer one packet and record the answer. None means that nothing is sent.
+
+        `waited` are the seconds since the packet came in.
+        """
         if len(packet) < _HEADER.size or _HEADER.unpack_from(packet)[1] & _IS_RESPONSE:
             return None
         try:
@@ -119,6 +125,7 @@ class DnsServer:
                 answers=tuple(record.data for record in answer.records),
                 tampered_by=answer.tampered_by,
                 security=answer.security,
+                waited=round(waited, 3) if waited >= _WORTH_MENTION else 0.0,
             ),
             case,
         )
@@ -196,12 +203,14 @@ class _Datagrams(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast, because asyncio's own transport is only in deed a `DatagramTransport`, up to Python 3.11.
         self._transport = cast(asyncio.DatagramTransport, transport)
+        self._descriptor = int(transport.get_extra_info("socket").fileno())
+        seconds_waited(self._descriptor)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         if self._server.is_witness(addr) and self._transport is not None:
             self._transport.sendto(data, addr)
             return
-        response = self._server.respond(data, "udp")
+        response = self._server.respond(data, "udp", seconds_waited(self._descriptor))
         if response is not None and self._transport is not None:
             self._transport.sendto(response, addr)
 

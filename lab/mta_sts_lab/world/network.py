@@ -13,6 +13,8 @@ import errno
 import ipaddress
 import socket
 import struct
+import sys
+import time
 import weakref
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -162,6 +164,28 @@ class PrefixNetwork:
         require_lab_address(address)
         transport = await _bound_datagrams(address, port, factory)
         return Listener(transport.close)
+
+
+#: Linux: when did the datagram come that was read last? It is the time of SO_TIMESTAMPNS (socket(7)), and can be asked
+#: for where asyncio reads the socket. No other system has it.
+_SIOCGSTAMPNS = 0x8907
+_TIMESPEC = struct.Struct("@ll")
+
+
+def seconds_waited(descriptor: int) -> float:
+    """Return how long the datagram that was read last from a socket had waited there; 0 where the kernel does not say.
+
+    The first call makes the kernel take the times.
+    """
+    if sys.platform != "linux":
+        return 0.0
+    import fcntl
+
+    try:
+        seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(descriptor, _SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
+    except OSError:
+        return 0.0
+    return max(0.0, time.time() - (float(seconds) + float(nanoseconds) / 1e9))
 
 
 def reset(sock: socket.socket) -> None:

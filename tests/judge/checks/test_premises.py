@@ -205,6 +205,8 @@ class TestTheLabWasInOrder:
             (DnsAnswered(name="x", type="A", transport="udp", rcode="SERVFAIL"), True, True),
             (DnsAnswered(name="x", type="A", transport="udp", rcode="SERVFAIL", tampered_by="it"), True, False),
             (DnsAnswered(name="x", type="A", transport="udp", rcode="NXDOMAIN"), True, False),
+            (DnsAnswered(name="x", type="A", transport="udp", rcode="NOERROR", waited=1.2), True, True),
+            (DnsAnswered(name="x", type="A", transport="udp", rcode="NOERROR", waited=0.8), True, False),
         ],
     )
     def test_a_fault_of_the_lab_in_a_case(self, fault: AnyFact, of_case: bool, hit: bool) -> None:

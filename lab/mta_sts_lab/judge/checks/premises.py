@@ -35,6 +35,10 @@ _FAILS_VALIDATION = ("bogus", "indeterminate")
 _NEVER_HONEST = ("SERVFAIL", "TIMEOUT")
 
 
+#: Seconds that a query may wait in the lab before it is answered. Resolvers ask again after a second or two.
+_ANSWERED_IN_TIME = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """What is missing for a finding, with the events that show it."""
@@ -90,6 +94,8 @@ def _lab_unhealthy(view: CaseView) -> Doubt | None:
         if event.at - fact.seconds <= last and (fact.lasting or event.at >= began):
             found.append((event, fact.observed))
     for event, answer in view.facts.of_kind(DnsAnswered):
+        if answer.waited > _ANSWERED_IN_TIME:
+            found.append((event, f"a query for {answer.name} {answer.type} had waited {answer.waited:.1f} s"))
         if answer.rcode in _NEVER_HONEST and not answer.tampered_by and answer.security not in _FAILS_VALIDATION:
             found.append((event, f"the lab answered {answer.name} {answer.type} with {answer.rcode}, and no attack"))
     if not found:

@@ -12,6 +12,7 @@ import typer
 
 from mta_sts_lab import __version__
 from mta_sts_lab.cli.ci import Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
+from mta_sts_lab.cli.course import course
 from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.diff import diff
 from mta_sts_lab.cli.exercise import ForSender, exercise_app, flaws, with_exercise
@@ -223,6 +224,9 @@ def run(
 
 
 app.command(epilog="Example: sts-lab demo strip --target postfix")(demo)
+
+
+app.command(epilog="Example: sts-lab course --html course/")(course)
 
 
 @app.command("list", epilog="Example: sts-lab list 'certificate/*' --mode testing")

@@ -70,8 +70,14 @@ COVERAGE: Mapping[str, tuple[str, str]] = {
 }
 
 
-#: The steps that most scenarios have.
+#: The steps that several scenarios have.
 STEPS: Mapping[str, str] = {
+    "publish": "the domain publishes its policy, and honest mail lets the sender fetch it",
+    "wait": "mail goes on as usual, so that reports can tell of failures",
+    "promote": "the domain publishes the policy in mode enforce, under a new id",
+    "update": "the domain changes its hosts or its policy, and makes a mistake",
+    "fix": "the domain mends its mistake, under a new id; what was held must arrive",
+    "contact": "one honest delivery, so that the sender can fetch the policy",
     "prime": "honest mail before the attack, so that the sender can fetch the policy",
     "attack": "a message is sent while the attack is active",
     "recover": "the attack has ended, and the sender tries again what it still holds",

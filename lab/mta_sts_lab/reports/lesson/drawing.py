@@ -45,6 +45,8 @@ class Row:
     struck: bool = False
     #: Whether the attacker reads it on its way past him.
     seen: bool = False
+    #: Whether it is inside TLS that ends at the attacker.
+    foe: bool = False
 
     @property
     def label_x(self) -> int:

@@ -85,8 +85,9 @@ function go(at) {
 
 const step = () => go(state.at[state.tab] + 1);
 
-function choose(tab, focus = false) {
+function choose(tab, focus = false, begins = false) {
   stop();
+  if (!begins) showStory(false);
   state.tab = (tab + tabs.length) % tabs.length;
   tabs.forEach((one, number) => {
     one.setAttribute("aria-selected", String(number === state.tab));
@@ -180,7 +181,7 @@ function begin() {
     play();
   });
   document.addEventListener("keydown", onKey);
-  choose(chosen);
+  choose(chosen, false, true);
 }
 
 begin();

@@ -95,7 +95,7 @@ def lesson_html(lesson: Lesson, place: Place | None = None) -> str:
     """Return the page."""
     style, script = f"\n{_part('page.css')}", f"\n{_part('page.js')}"
     return (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             lesson=lesson,
@@ -112,16 +112,17 @@ def lesson_html(lesson: Lesson, place: Place | None = None) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return what renders the pages of this folder. Whatever it is given is escaped."""
+    made = Environment(
         loader=PackageLoader("mta_sts_lab.reports.lesson", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["escape_unprintable"] = escape_unprintable
-    return environment
+    made.filters["escape_unprintable"] = escape_unprintable
+    return made
 
 
 def _part(name: str) -> str:

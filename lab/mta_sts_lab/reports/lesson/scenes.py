@@ -150,7 +150,7 @@ def _moment(lines: Sequence[tuple[Event, Line]], held: _Held) -> Moment:
         line.step,
         line.actor,
         shown if len(texts) == 1 else texts[0],
-        _rows(line, label, held.passes_on),
+        _rows(line, label, held),
         line.emphasis,
         line.struck,
         line.quoted or (tuple(texts[1:]) if len(texts) > 1 else ()),
@@ -165,7 +165,7 @@ def _step(event: Event, line: Line, held: _Held) -> Moment:
     return Moment(line.at, line.step, f"Step {line.step}", text, (row,), held=held.shown)
 
 
-def _rows(line: Line, label: str, passes_on: bool) -> tuple[Row, ...]:
+def _rows(line: Line, label: str, held: _Held) -> tuple[Row, ...]:
     if line.struck:
         # The line as the host said it ends at the attacker; what he made of it goes on.
         taken = row_of("mx > attacker", line.struck, struck=True)
@@ -173,7 +173,10 @@ def _rows(line: Line, label: str, passes_on: bool) -> tuple[Row, ...]:
     row = row_of(line.actor, label)
     if line.topic is Topic.CONNECTION:
         return (replace(row, kind="plain") if row.kind == "clear" else row,)
-    if passes_on and line.actor in ("sender > attacker", "mx > sender"):
+    if held.ends_here and line.topic is Topic.SMTP:
+        # What the host says reaches him inside another TLS session, of his own.
+        return (replace(row_of(line.actor.replace("mx", "attacker"), label), foe=True),)
+    if held.passes_on and line.actor in ("sender > attacker", "mx > sender"):
         # He reads it, and passes it on as it is.
         return (replace(row_of(line.actor.replace("attacker", "mx"), label), seen=True),)
     return (row,)
@@ -187,7 +190,9 @@ class _Held:
         self._place = "Nobody is on the path."
         self._things: dict[str, None] = {}
         self._in_front: set[str] = set()
+        #: Whether he passes on, as it is, what is said in clear; or TLS of the sender ends at him.
         self.passes_on = False
+        self.ends_here = False
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -213,9 +218,10 @@ class _Held:
                 self._things["the key of this TLS session: it ends at him"] = None
             case SmtpSaid(session=session, speaker=speaker, line=line, secured=secured):
                 self.passes_on = bool(self._sessions.of(session).legs) and not secured
+                self.ends_here = secured and bool(self._sessions.of(session).legs)
                 if speaker != "sender":
                     return
-                ended_here = secured and bool(self._sessions.of(session).legs)
+                ended_here = self.ends_here
                 if line.upper().startswith(("MAIL FROM", "RCPT TO")) and (not secured or ended_here):
                     self._things[line] = None
             case MessageRead(text=text):

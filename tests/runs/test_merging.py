@@ -96,6 +96,12 @@ class TestRefused:
             merge([shards[0].folder, again.folder], tmp_path / "merged")
         assert not (tmp_path / "merged").exists()
 
+    def test_a_case_in_two_runs_that_one_of_them_also_has_as_a_control_case(self, tmp_path: Path) -> None:
+        control, protected = (played(tmp_path, f"{STRIP}[{mode}]") for mode in ("absent", "enforce"))
+        both = merge([control.folder, protected.folder], tmp_path / "both", CATALOGUE)
+        with pytest.raises(UsageError, match=r"strip\[absent\] was selected in .*, too"):
+            merge([both.folder, played(tmp_path, f"{STRIP}[absent]").folder], tmp_path / "merged")
+
     def test_another_target(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
         other = played(tmp_path, f"{STRIP}[none]")
         with pytest.raises(

@@ -40,6 +40,7 @@ class InProcess(LocalBackend):
     """The backend of the reference sender."""
 
     name = "in_process"
+    divided_by_default = True
     settings: Settings = IN_PROCESS
     timeouts: Timeouts | None = None
 

@@ -62,6 +62,9 @@ class Backend(ABC):
     #: The value of `backend` in target.toml.
     name: str
 
+    #: Whether a run is divided among the processors where no number of processes is asked for.
+    divided_by_default = False
+
     #: Whether its worlds can stay up for people to enter.
     stays_up = False
 

@@ -39,8 +39,8 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         min=1,
-        help="Play in so many processes, each with a lab and an instance of the target of its own. By default as "
-        "many as there are processors, and fewer for few cases.",
+        help="Play in so many processes, each with a lab and an instance of the target of its own. By default "
+        "the reference sender is played in as many as there are processors (fewer for few cases), all others in one.",
     ),
 ]
 

@@ -118,7 +118,9 @@ def _selected(records: Sequence[Record]) -> int:
 
 
 def _control_only(record: Record) -> set[str]:
-    return {event.case for event in record.events if isinstance(event.fact, CaseBegan) and event.fact.control_only}
+    """Return the cases that were only played as control cases of others, in whichever part of a record."""
+    begun = {(event.case, event.fact.control_only) for event in record.events if isinstance(event.fact, CaseBegan)}
+    return {case for case, control_only in begun if control_only and (case, False) not in begun}
 
 
 def _refuse_repeated_cases(folders: Sequence[Path], records: Sequence[Record]) -> None:

@@ -74,7 +74,8 @@ class RunRequest:
     retry_inconclusive: int | None = None
     #: A folder with scenario files; None: those that come with the lab.
     scenarios: Path | None = None
-    #: In how many processes to play, each with an instance of the target; None: as many as pay on this machine.
+    #: In how many processes to play, each with an instance of the target; None: the reference sender in as many as pay
+    #: on this machine, every other target in one.
     jobs: int | None = 1
     #: Whether the worlds stay up when the cases have been played, until a signal comes.
     keep: bool = False
@@ -181,7 +182,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
 def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Watching, file: RecordFile) -> Job:
     """Play a plan, in several processes where that is asked for and can be; return its job."""
     backend, say = find_backend(target.file.backend), watching.watcher.say
-    parts = parts_of(planned, 1 if planned.stays else request.jobs)
+    one = planned.stays or (request.jobs is None and not backend.divided_by_default)
+    parts = parts_of(planned, 1 if one else request.jobs)
     only_one = f"the target.toml of {target.name} says that one of it can be up at a time"
     if len(parts) > 1 and (why := only_one if target.file.one_at_a_time else backend.one_at_a_time(target)):
         if request.jobs is not None:

@@ -64,7 +64,10 @@ app = typer.Typer(
 
 Selection = Annotated[
     list[str] | None,
-    typer.Argument(help="Cases, scenarios, families or obligations; * and ? are wild: 'certificate/*', STS-5-03."),
+    typer.Argument(
+        help="Cases, scenarios, families or obligations; * and ? are wild: 'starttls/strip[enforce]', 'certificate/*', "
+        "STS-5-03."
+    ),
 ]
 TargetName = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
 TargetNames = Annotated[

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mta_sts_lab.cli.output import aside, console, say
+from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios
 
 Keep = Annotated[
     bool,
@@ -35,6 +36,7 @@ def up(
         typer.Option("--command", help="Instead of --target: a program of this machine, run in namespaces of its own."),
     ] = None,
     smtp: Annotated[int, typer.Option("--smtp", help="The port on which --command takes mail.")] = 25,
+    scenarios: Scenarios = None,
 ) -> None:
     """Bring up the world of a case, and leave it until Ctrl-C.
 
@@ -47,10 +49,9 @@ def up(
     from mta_sts_lab.backends.registry import Job, find_backend
     from mta_sts_lab.runner.context import Outlet
     from mta_sts_lab.runner.plan import plan_run
-    from mta_sts_lab.runs import load_shipped_catalogue
     from mta_sts_lab.runs.entering import bring_up, one_case
 
-    chosen = one_case(load_shipped_catalogue(), case)
+    chosen = one_case(open_scenarios(scenarios), case)
     found = target_of_command(command, smtp, None) if command is not None else find_target(target)
     find_backend(found.file.backend).check(found, ())
     plan = plan_run((), {}, ("sts-lab", *sys.argv[1:]), None)

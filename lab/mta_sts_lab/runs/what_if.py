@@ -16,6 +16,7 @@ from mta_sts_lab.catalogue.from_policy import (
 )
 from mta_sts_lab.model import Grade, Judgement, Mode, Outcome, Verdict
 from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR
+from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.policy import lists
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.service import RunRequest, RunResult, run
@@ -23,6 +24,9 @@ from mta_sts_lab.runs.watching import Watcher
 
 #: More hosts are not played: nobody would read so many answers.
 MOST_HOSTS = 12
+
+#: How the judge's reason codes end where the policy was never fetched.
+POLICY_NEVER_FETCHED = "policy-never-fetched"
 
 _PROVES_NOTHING = (Grade.INCONCLUSIVE, Grade.LAB_ERROR, Grade.UNSUPPORTED)
 
@@ -160,4 +164,7 @@ def _verdict_words(verdict: Verdict, proved: bool, blamed: Sequence[Judgement]) 
         reasons = dict.fromkeys(one.reason for one in verdict.judgements if one.grade in _PROVES_NOTHING)
         yield f"Nothing is proved by that ({', '.join(reasons) or verdict.grade.value})."
     for one in blamed[:1]:
-        yield f"That is wrong of this mail server ({one.reason}, {one.obligation})."
+        rule = load_requirements().get(one.obligation)
+        text = f" (RFC {rule.rfc}, section {rule.section}: {rule.id})" if rule else ""
+        why = ", which never fetched the policy" if one.reason.endswith(POLICY_NEVER_FETCHED) else ""
+        yield f"That is wrong of this mail server{why}{text}."

@@ -13,9 +13,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model import Grade, least
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, grade, parse_report
+from mta_sts_lab.tlsrpt.departures import printed_alike
 
 REQUIREMENTS = load_requirements()
 
@@ -209,7 +210,11 @@ def found(octets: bytes, find_key: KeyLookup | None = None, **options: Any) -> t
 
 
 def short(findings: tuple[Finding, ...]) -> set[tuple[str, str, Grade]]:
-    """Return findings so that they compare well."""
+    """Return findings so that they compare well. Each says what differs, and is no graver than its obligation."""
+    for one in findings:
+        most = REQUIREMENTS[one.obligation].grade_when_broken
+        assert one.grade is Grade.INCONCLUSIVE or least([one.grade, most]) is one.grade, one
+        assert not printed_alike(one.expected, one.observed), one
     return {(finding.obligation, finding.reason, finding.grade) for finding in findings}
 
 

@@ -47,7 +47,7 @@ async def test_who_waits_is_served_when_the_last_other_one_has_ended() -> None:
     waiting = asyncio.create_task(call.wait("a", gate))
     await asyncio.sleep(0)
     assert target.calls == 0
-    assert gate.inside == 1, "who waits leaves its turn to others"
+    assert gate.inside == 0, "who waits leaves its turn to others"
     call.leave("b")
     await waiting
     assert (target.calls, kinds(recorder)) == (1, [ReportsAsked.__name__, ReportsLeft.__name__])

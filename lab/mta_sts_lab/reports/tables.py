@@ -200,7 +200,13 @@ def _differences(usual: object, here: object, path: str = "") -> list[str]:
 
 
 def _host(host: object) -> str:
-    parts = [f"{item.name} {getattr(host, item.name)}" for item in fields(host)]  # type: ignore[arg-type]
+    """Return a host's name, preference and certificate, and what else is not as it should be."""
+    usual = type(host)()
+    parts = [
+        f"{item.name} {getattr(host, item.name)}"
+        for item in fields(host)  # type: ignore[arg-type]
+        if item.name in ("name", "preference", "certificate") or getattr(host, item.name) != getattr(usual, item.name)
+    ]
     return ", ".join(parts)
 
 

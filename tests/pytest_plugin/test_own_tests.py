@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from mta_sts_lab.model import MxHost, World
 from mta_sts_lab.pytest_plugin.own_tests import Lab
 from mta_sts_lab.pytest_plugin.settings import Settings
 from mta_sts_lab.runs.errors import UsageError
+
+pytest_plugins = ["pytester"]
 
 
 def lab(out: Path, *flaws: str) -> Lab:
@@ -59,3 +62,12 @@ def test_a_mistake_says_what_would_be_right(tmp_path: Path) -> None:
         mine.play("starttls/stripp[enforce]")
     with pytest.raises(UsageError, match="is 4 cases"):
         mine.play("starttls/strip")
+
+
+def test_the_suite_of_the_authors_guide_passes_as_it_stands(pytester: pytest.Pytester) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "author.md").read_text()
+    (suite,) = [block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "sts_lab.attack" in block]
+    pytester.makepyfile(test_guide=suite)
+    pytester.makeini("[pytest]\nsts_target = reference\nfilterwarnings = error\n")
+    result = pytester.runpytest_subprocess("-p", "mta_sts_lab.pytest_plugin", "-p", "no:asyncio")
+    result.assert_outcomes(passed=2)

@@ -109,7 +109,9 @@ Install = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Repeat the random names of an earlier run (with as many --jobs).")
+]
 
 
 #: What `--json` says where there would be more than one document.

@@ -14,7 +14,7 @@ from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import CaseBegan, CaseEnded, Event
 from mta_sts_lab.record import read_record
-from mta_sts_lab.runs import RunRequest, RunResult, Watcher, load_shipped_catalogue, plan, run
+from mta_sts_lab.runs import RunRequest, RunResult, Watcher, judge_run, load_shipped_catalogue, plan, run
 from mta_sts_lab.runs.jobs import parts_of, processors
 
 from tests.cli.program import LONGEST, Shell, end, start, until
@@ -68,6 +68,17 @@ def test_one_run_comes_of_it(played: tuple[RunResult, list[Event], list[str]]) -
     assert (result.folder / "target" / "log.txt").read_text().count("--- ") == 2
     assert not (result.folder / "parts").exists()
     assert said == []
+
+
+def test_the_verdicts_are_those_of_the_whole_record(played: tuple[RunResult, list[Event], list[str]]) -> None:
+    result = played[0]
+    flows = {path.name for path in (result.folder / "flows").iterdir()}
+    document = (result.folder / "verdicts.json").read_bytes()
+    again = judge_run(result.folder, CATALOGUE)
+    assert again.verdicts == result.verdicts
+    assert again.document == document
+    assert {path.name for path in (result.folder / "flows").iterdir()} == flows
+    assert len(flows) == len(result.verdicts)
 
 
 def test_the_watcher_sees_how_far_it_is(played: tuple[RunResult, list[Event], list[str]]) -> None:

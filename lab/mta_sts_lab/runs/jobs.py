@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import IO
 
@@ -25,12 +26,12 @@ import msgspec
 
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
-from mta_sts_lab.model import Case
+from mta_sts_lab.model import Case, Verdict
 from mta_sts_lab.record import RecordError, RecordFile, read_record
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.joining import join_target_files, write_joined
-from mta_sts_lab.runs.part import Order, Said, Seen, Told
+from mta_sts_lab.runs.part import Judged, Order, Said, Seen, Told
 from mta_sts_lab.runs.sharding import divide
 from mta_sts_lab.runs.watching import Watching
 from mta_sts_lab.targets.contract import TargetError
@@ -79,27 +80,49 @@ def _part(plan: Plan, cases: tuple[Case, ...], number: int, total: int) -> Plan:
     )
 
 
-def play_in_processes(job: Job, parts: Sequence[Plan], backend: Backend, watching: Watching, file: RecordFile) -> None:
-    """Play the parts of a job's plan at the same time, and write their records into one.
+def play_in_processes(
+    job: Job, parts: Sequence[Plan], backend: Backend, watching: Watching, file: RecordFile
+) -> tuple[Verdict, ...]:
+    """Play the parts of a job's plan at the same time, and write their records into one; return the verdicts.
 
-    Raises what a part raised; the others are then ended, and the record is marked as incomplete.
+    The processes judge their parts, and write the flows of their cases into the folder of the run. Raises what a part
+    raised; the others are then ended, and the record is marked as incomplete.
     """
     backend.prepare(job.target, job.say)
     folder = job.directory.parent
     running: list[_Part] = []
     problem: Exception | None = None
+    ended = False
+    before: list[int] = []
     try:
         with signals_held_back():
             for plan in parts:
                 running.append(_start(job, plan, folder))
         problem = _follow(running, watching)
+        ended = problem is None
     finally:
         # A signal that comes now is obeyed when everything is down and on disk.
         with signals_held_back() as came:
             _end(running, came)
-            _join(job.plan, file, folder, [part.folder for part in running])
+            before = _join(job.plan, file, folder, [part.folder for part in running], complete=ended)
     if problem is not None:
         raise problem
+    return _in_order(job.plan, running, before)
+
+
+def _in_order(plan: Plan, parts: Sequence[_Part], before: Sequence[int]) -> tuple[Verdict, ...]:
+    """Return the verdicts of all parts in the order of the cases, their evidence numbered as in the whole record.
+
+    `before` counts the events that are in the record before those of each part.
+    """
+    found: dict[str, Verdict] = {}
+    for part, offset in zip(parts, before, strict=True):
+        for verdict in part.verdicts:
+            judgements = tuple(
+                replace(one, evidence=tuple(number + offset for number in one.evidence)) for one in verdict.judgements
+            )
+            found[verdict.case] = replace(verdict, judgements=judgements)
+    return tuple(found[case.id] for case in plan.cases)
 
 
 @dataclass(slots=True)
@@ -116,6 +139,7 @@ class _Part:
     name: str
     pending: bytes = b""
     failed: Exception | None = None
+    verdicts: tuple[Verdict, ...] = ()
     told: list[Told] = field(default_factory=list)
 
     def read(self) -> bool:
@@ -130,6 +154,8 @@ class _Part:
         for told in self.told:
             if isinstance(told, Seen):
                 watching.event(told.event)
+            elif isinstance(told, Judged):
+                self.verdicts = told.verdicts
             elif isinstance(told, Said):
                 watching.watcher.say(f"{self.name}: {told.text}")
             else:
@@ -209,16 +235,19 @@ def _end(parts: Sequence[_Part], signals: Sequence[int]) -> None:
         part.errors.close()
 
 
-def _join(plan: Plan, file: RecordFile, folder: Path, places: Sequence[Path]) -> None:
-    """Write what the parts have on record into one file, and put their other files together."""
+def _join(plan: Plan, file: RecordFile, folder: Path, places: Sequence[Path], *, complete: bool) -> list[int]:
+    """Write what the parts have on record into one file, and put their other files together.
+
+    Returns how many events are in it before those of each part.
+    """
     try:
-        _write_one(plan, file, folder, places)
+        return _write_one(plan, file, folder, places, complete=complete)
     except OSError as error:
         where = error.filename or file.path
         raise RunBroken(f"{where}: cannot be written: {error.strerror}; nothing of this run is judged") from error
 
 
-def _write_one(plan: Plan, file: RecordFile, folder: Path, places: Sequence[Path]) -> None:
+def _write_one(plan: Plan, file: RecordFile, folder: Path, places: Sequence[Path], *, complete: bool) -> list[int]:
     records = []
     for place in places:
         # A process that was killed leaves no whole record; one that never came as far leaves none.
@@ -232,6 +261,7 @@ def _write_one(plan: Plan, file: RecordFile, folder: Path, places: Sequence[Path
             seed=plan.seed,
             cases=tuple(case for case in plan.cases if case.id in there),
         )
-        write_joined(file, records, header, complete=len(records) == len(places))
+        write_joined(file, records, header, complete=complete and len(records) == len(places))
     join_target_files(folder, [place for place in places if place.exists()])
     shutil.rmtree(folder / "parts", ignore_errors=True)
+    return list(accumulate((len(record.events) for record in records[:-1]), initial=0))

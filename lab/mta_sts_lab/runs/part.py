@@ -20,6 +20,12 @@ import msgspec
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import CaseBegan, CaseEnded, Event, LabFailed, StepBegan, TargetFailed
+from mta_sts_lab.judge import judge
+from mta_sts_lab.model import Verdict
+from mta_sts_lab.record import read_record
+from mta_sts_lab.reports.writers import write_files
+from mta_sts_lab.reports.writers.mitm import flow_files
+from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.runs.errors import Interrupted, fault_of_the_lab, status_of
 from mta_sts_lab.runs.leftovers import hold
@@ -53,6 +59,12 @@ class Said(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
+class Judged(msgspec.Struct, frozen=True, tag=True):
+    """The verdicts on the cases of the part. Their evidence are numbers of events of the part's record."""
+
+    verdicts: tuple[Verdict, ...]
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The error with which the part ended: the name of its class, and its message."""
 
@@ -60,7 +72,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
-Told = Seen | Said | Failed
+Told = Seen | Said | Judged | Failed
 
 
 def main() -> None:
@@ -95,6 +107,16 @@ def _play(order: Order, tell: _Teller) -> None:
         job = Job(order.plan, order.target, writer.outlet(), directory, order.flaws, tell.say, called=order.called)
         find_backend(order.target.file.backend).play(job)
         writer.raise_unwritten()
+        file.close()
+        tell(_judged(order))
+
+
+def _judged(order: Order) -> Judged:
+    """Judge the part, and write the flows of its cases into the folder of the run: that takes as long as both do."""
+    record = read_record(order.folder / "record.jsonl")
+    verdicts = tuple(judge(record, load_requirements()))
+    write_files(order.run_folder, flow_files(record))
+    return Judged(verdicts)
 
 
 class _Teller:

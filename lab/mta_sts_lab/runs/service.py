@@ -22,6 +22,7 @@ from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all
+from mta_sts_lab.reports.writers.mitm import mitm
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runner.staying import PLAYED
@@ -168,9 +169,9 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
             known = request.known_failures_of(target)
             keep_known_failures(known, folder, None if request.known_failures else target)
             watching.watcher.planned(planned)
-            job = _play(request, planned, target, watching, file)
+            job, judged = _play(request, planned, target, watching, file)
         try:
-            result = judge_run(folder, catalogue)
+            result = judge_run(folder, catalogue, judged)
             result = _play_again(request, job, result, catalogue)
         except RecordError as error:
             raise RunBroken(str(error)) from error
@@ -179,8 +180,13 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     return result
 
 
-def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Watching, file: RecordFile) -> Job:
-    """Play a plan, in several processes where that is asked for and can be; return its job."""
+def _play(
+    request: RunRequest, planned: Plan, target: TargetFolder, watching: Watching, file: RecordFile
+) -> tuple[Job, tuple[Verdict, ...] | None]:
+    """Play a plan, in several processes where that is asked for and can be.
+
+    Returns its job and, if the processes have judged it, the verdicts.
+    """
     backend, say = find_backend(target.file.backend), watching.watcher.say
     one = planned.stays or (request.jobs is None and not backend.divided_by_default)
     parts = parts_of(planned, 1 if one else request.jobs)
@@ -193,11 +199,10 @@ def _play(request: RunRequest, planned: Plan, target: TargetFolder, watching: Wa
     writer = RunWriter(file, directory, watching.event)
     job = Job(planned, target, writer.outlet(), directory, frozenset(request.flaws), say, called=request.called)
     if len(parts) > 1:
-        play_in_processes(job, parts, backend, watching, file)
-    else:
-        backend.play(job)
-        writer.raise_unwritten()
-    return job
+        return job, play_in_processes(job, parts, backend, watching, file)
+    backend.play(job)
+    writer.raise_unwritten()
+    return job, None
 
 
 def _warn(request: RunRequest, result: RunResult, watcher: Watcher) -> None:
@@ -228,9 +233,10 @@ def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Cat
     return result
 
 
-def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:
+def judge_run(folder: Path, catalogue: Catalogue | None = None, judged: tuple[Verdict, ...] | None = None) -> RunResult:
     """Judge the record in a run's folder and write the verdicts beside it.
 
+    `judged` are the verdicts, if the parts of the run were judged already; the flows were then written, too.
     Raises `RecordError`, `KnownFailuresError` and `UsageError`.
     """
     record = read_record(folder / "record.jsonl")
@@ -239,7 +245,7 @@ def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:
         raise UsageError(f"{folder}: the record of a target-check, which has no verdicts; repeat it with target-check")
     known_failures = read_known_failures(kept_known_failures(folder))
     requirements = load_requirements()
-    verdicts = tuple(judge(record, requirements))
+    verdicts = tuple(judge(record, requirements)) if judged is None else judged
     catalogue = catalogue or load_shipped_catalogue()
     # Scenarios of one's own, and those made from a policy, know nothing of the cases that a shipped list is about.
     shipped = load_shipped_catalogue().cases if known_failures else {}
@@ -250,7 +256,8 @@ def judge_run(folder: Path, catalogue: Catalogue | None = None) -> RunResult:
         known = replace(known, vanished=())
     log = target_log(folder)
     try:
-        write_all(folder, JudgedRecord(record, verdicts, requirements, known, log))
+        written = () if judged is None else (mitm.__name__,)
+        write_all(folder, JudgedRecord(record, verdicts, requirements, known, log), written)
         document = (folder / "verdicts.json").read_bytes()
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: the verdicts cannot be written: {error.strerror}") from error

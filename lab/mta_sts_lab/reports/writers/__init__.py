@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,13 +53,15 @@ def writers() -> dict[str, Writer]:
     return dict(sorted(_WRITERS.items(), key=lambda item: (item[0] == "verdicts_json", item[0])))
 
 
-def write_all(folder: Path, judged: JudgedRecord) -> None:
-    """Write the files of every writer into the folder of a run.
+def write_all(folder: Path, judged: JudgedRecord, written: Collection[str] = ()) -> None:
+    """Write the files of every writer into the folder of a run, but for those of the writers that have `written`.
 
     Raises `OSError`, and what the first writer that failed raised, but only after the others have written theirs.
     """
     failed: list[Exception] = []
-    for write in writers().values():
+    for name, write in writers().items():
+        if name in written:
+            continue
         try:
             write_files(folder, write(judged))
         except Exception as error:  # noqa: BLE001 - raised below

@@ -62,11 +62,15 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
 
 @check(scope=Scope.STEP, obligations=(SERVER_NAME, RIGHT_SERVER_NAME))
 def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement]:
-    """The client hello to a host with usable TLSA records names the TLSA base domain (section 8.1)."""
+    """The client hello to a host with usable TLSA records names the TLSA base domain (section 8.1).
+
+    Whoever has not looked for them knows nothing of a base domain; `tlsa_records_looked_up` finds that.
+    """
     if not _is_judged(view):
         return
+    asked = {canonical(fact.name) for _, fact in view.facts.tlsa_asked(step.name)}
     for demand in dane_demands(step.world, view.facts.domain):
-        if demand.lookup_failed or demand.certificates is None:
+        if demand.lookup_failed or demand.certificates is None or tlsa_name(demand.base) not in asked:
             continue
         sessions = {fact.session for _, fact in _connections(view, step, demand.host)}
         hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]

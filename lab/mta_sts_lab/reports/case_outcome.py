@@ -19,8 +19,9 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from mta_sts_lab.judge.policies_in_force import PoliciesInForce
 from mta_sts_lab.judge.sessions import Sessions
-from mta_sts_lab.model import Outcome, Verdict
+from mta_sts_lab.model import Case, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,20 @@ _ARRIVED = {
 
 
 def case_outcome(
-    case: str, mode: str, events: Sequence[Event], verdict: Verdict | None = None, retry_seconds: float = 0.0
+    case: str,
+    mode: str,
+    events: Sequence[Event],
+    verdict: Verdict | None = None,
+    retry_seconds: float = 0.0,
+    played: Case | None = None,
 ) -> CaseOutcome:
-    """Return what a case shows. `retry_seconds` is as in the record's header; "deferred" is defined by it."""
+    """Return what a case shows. `retry_seconds` is as in the record's header; "deferred" is defined by it.
+
+    The case as it was `played` says which certificates authenticate hosts that have DANE.
+    """
     facts = CaseFacts(case, events, retry_seconds)
+    if played is not None and played.has_dane:
+        facts.in_force = PoliciesInForce(played, facts, CaseFacts("", ())).for_session
     steps = attacked_steps(events)
     first = min((event.at for event in events if event.step in steps), default=float("inf"))
     shown = CaseOutcome(

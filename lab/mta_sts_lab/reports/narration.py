@@ -124,7 +124,7 @@ class Narrator:
             self._show(self._waiting.pop(0))
         judged = {verdict.case: verdict for verdict in verdicts}
         outcomes = [
-            case_outcome(name, shown.case.mode, shown.events, judged.get(name), self._retry_seconds)
+            case_outcome(name, shown.case.mode, shown.events, judged.get(name), self._retry_seconds, shown.case)
             for name, shown in self._cases.items()
         ]
         if self._run_failed:

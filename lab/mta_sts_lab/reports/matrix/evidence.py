@@ -61,7 +61,8 @@ def evidence_of(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _head(case: Case, verdict: Verdict | None, source: Source, events: Sequence[Event]) -> dict[str, Any]:
-    outcome = case_outcome(case.id, case.mode.value, events, verdict, source.record.header.about.retry_seconds)
+    retry = source.record.header.about.retry_seconds
+    outcome = case_outcome(case.id, case.mode.value, events, verdict, retry, case)
     return {
         "verdict": verdict.grade.value if verdict else "",
         "happened": _cut(outcome.sentence),

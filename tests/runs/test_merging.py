@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record import RecordFile, read_record
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.runs import RunRequest, RunResult, judge_run, load_shipped_catalogue, merge, run
 from mta_sts_lab.runs.errors import UsageError
+from mta_sts_lab.runs.joining import write_joined
 
 CATALOGUE = load_shipped_catalogue()
 STRIP = "starttls/strip"
@@ -138,6 +139,18 @@ class TestShards:
         assert merged.record.header.shard is None
         assert merged.summary.exit_code == 0
 
+    def test_cases_that_were_played_again_count_once(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
+        number = next(number for number, half in enumerate(halves) if f"{STRIP}[enforce]" in _cases(half))
+        again = played(tmp_path / "again", f"{STRIP}[enforce]")
+        shutil.copytree(halves[number].folder, tmp_path / "twice")
+        first = halves[number].record
+        with RecordFile(tmp_path / "twice" / "record.jsonl") as file:
+            write_joined(file, [first, again.record], first.header, complete=True)
+        folders = [tmp_path / "twice", halves[1 - number].folder]
+        merged = merge(folders, tmp_path / "merged", CATALOGUE)
+        assert merged.summary.cases == 8
+        assert merged.summary.exit_code == 0
+
     def test_one_is_missing(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"shard 2/2 is missing: .* --partial"):
             merge([halves[0].folder], tmp_path / "merged")
@@ -168,6 +181,10 @@ class TestShards:
         ]
         with pytest.raises(UsageError, match=r"come to 8 of 9 cases: they were not divided by the same --times"):
             merge(more, tmp_path / "merged")
+
+
+def _cases(result: RunResult) -> set[str]:
+    return {case.id for case in result.record.header.cases}
 
 
 def _shard(result: RunResult, **members: object) -> dict[str, object]:

@@ -96,7 +96,11 @@ def test_the_wheel_brings_one_package_and_nothing_of_this_machine(installed: Ins
 
 def test_all_that_is_shipped_is_installed_and_can_be_executed_as_before(installed: Installed) -> None:
     listed = subprocess.run(
-        ["git", "ls-files", "docker", "scenarios"], cwd=installed.clone, capture_output=True, text=True, check=True
+        ["git", "ls-files", "docker", "scenarios", "exercises"],
+        cwd=installed.clone,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     shipped = [name for name in listed if not name.startswith("docker/extra-ca/")]
     assert len([name for name in shipped if os.access(installed.clone / name, os.X_OK)]) > 50
@@ -133,6 +137,8 @@ def test_commands_that_need_no_engine(installed: Installed, tmp_path: Path) -> N
     assert len(verdicts) > 30
     assert set(verdicts.values()) == {"pass"}
     assert "enforce" in installed(tmp_path, "demo", "strip")
+    assert "policy-check" in installed(tmp_path, "exercise", "start", "3")
+    assert "line 2: unknown mode 'Enforce'" in installed(tmp_path, "policy-check", "exercise-3/mta-sts.txt", status=1)
     assert "wrote my-mta/toy_sender.py" in installed(tmp_path, "init", "my-mta")
 
 

@@ -74,3 +74,19 @@ def test_what_proves_nothing_has_no_conclusion(grade: Grade) -> None:
     told = conclusions(record, verdicts)
     assert all(one.text.startswith("This case allows no conclusion: ") for one in told.values())
     assert not any(one.stopped or one.read for one in told.values())
+
+
+def test_what_is_worth_knowing_comes_behind_what_happened_and_is_cut() -> None:
+    record = strip_record()
+    noted = [
+        replace(
+            verdict,
+            grade=Grade.INFO,
+            judgements=(replace(verdict.judgements[0], grade=Grade.INFO, observed="x" * 999),),
+        )
+        for verdict in strip_verdicts(record)
+    ]
+    text = conclusions(record, noted)[case_id(Mode.ENFORCE)].text
+    assert text.startswith("The mail server broke no rule; the attack failed; the message waited")
+    assert text.endswith("Worth knowing: " + "x" * 157 + "...")
+    assert untrue_words(record, noted) == []

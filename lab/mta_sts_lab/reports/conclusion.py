@@ -14,6 +14,7 @@ from mta_sts_lab.judge.comparison import compare_reports
 from mta_sts_lab.judge.policy_known import PolicyKnown, PolicyState
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Requirement, Verdict
+from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.told_steps import ToldStep, told_steps
 
 BEHAVED = "The mail server behaved as the RFCs demand"
@@ -53,13 +54,13 @@ def conclude(view: CaseView, verdict: Verdict) -> Conclusion:
     if verdict.grade in _NOTHING_PROVED or not view.facts.ended or broken:
         return _no_conclusion(view, verdict)
     steps = told_steps(view)
-    # One message, and all in order: then behaviour and mail are one sentence.
-    joined = len(steps) == 1 and verdict.grade in (Grade.PASS, Grade.INFO)
     mail = [_told(view, step, named=len(steps) > 1, at_fault=verdict.grade is Grade.FAIL) for step in steps]
     behaviour = _behaviour(verdict, view.requirements)
-    if joined and verdict.grade is Grade.PASS:
-        behaviour, mail = f"{BEHAVED}; {mail[0]}", []
+    if len(mail) == 1 and verdict.grade is not Grade.FAIL:
+        # One message, and no fault: then behaviour and mail are one sentence.
+        behaviour, mail = f"{behaviour.removesuffix('.')}; {mail[0]}", []
     mail = [sentence[0].upper() + sentence[1:] for sentence in mail]
+    mail += _besides(verdict, view.requirements)
     return Conclusion(
         view.case.id,
         view.case.mode.value,
@@ -97,16 +98,38 @@ def _no_conclusion(view: CaseView, verdict: Verdict) -> Conclusion:
 # How the mail server behaved
 
 
+_BROKE_NOTHING = {
+    Grade.PASS: f"{BEHAVED}.",
+    Grade.INFO: "The mail server broke no rule.",
+    Grade.WEAK: "The mail server broke no MUST.",
+}
+
+#: Characters of what was expected or seen. A report quotes whole replies.
+_LONGEST = 160
+
+
 def _behaviour(verdict: Verdict, requirements: Mapping[str, Requirement]) -> str:
     worst = _worst(verdict)
-    if verdict.grade is Grade.PASS or worst is None:
-        return f"{BEHAVED}."
+    if verdict.grade in _BROKE_NOTHING or worst is None:
+        return _BROKE_NOTHING.get(verdict.grade, "The mail server is at fault.")
     source = _source(worst, requirements)
+    expected = f" Expected: {shortened(worst.expected, _LONGEST)}." if worst.expected else ""
+    return f"The mail server is at fault: it broke an obligation{source}.{expected} Seen: {_seen(worst)}"
+
+
+def _besides(verdict: Verdict, requirements: Mapping[str, Requirement]) -> list[str]:
+    """Say what is worth knowing of a mail server that broke no MUST."""
+    worst = _worst(verdict)
+    if worst is None or verdict.grade not in (Grade.INFO, Grade.WEAK):
+        return []
     if verdict.grade is Grade.INFO:
-        return f"The mail server broke no rule. Worth knowing: {worst.observed}."
-    if verdict.grade is Grade.WEAK:
-        return f"The mail server broke no MUST, but did not follow advice{source}. Seen: {worst.observed}."
-    return f"The mail server is at fault: it broke an obligation{source}. Seen: {worst.observed}."
+        return [f"Worth knowing: {_seen(worst)}"]
+    return [f"It did not follow advice{_source(worst, requirements)}. Seen: {_seen(worst)}"]
+
+
+def _seen(judgement: Judgement) -> str:
+    text = shortened(judgement.observed.rstrip("."), _LONGEST)
+    return text if text.endswith("...") else f"{text}."
 
 
 def _worst(verdict: Verdict) -> Judgement | None:

@@ -141,14 +141,14 @@ def indexes() -> list[str]:
     return [path for path in LAID_OVER.read_text().splitlines() if path.endswith((".db", ".lmdb"))]
 
 
-def fit_master(rules: dict) -> None:
-    """Put the lab's listener into master.cf instead of all others, and say what is kept of the rest."""
+def fit_master(rules: dict, theirs: bool) -> None:
+    """Put the lab's listener into master.cf instead of all others. If it is `theirs`, say what is kept of the rest."""
     packaged = set(MASTER_AS_PACKAGED.read_text().splitlines())
     must = rules["main"]
     services = {" ".join(line.split()[:2]).replace(" ", "/"): line for line in postconf("-M")}
     for service, line in services.items():
         if service.endswith("/inet"):
-            if line not in packaged:
+            if theirs and line not in packaged:
                 say("overridden", f"master.cf: {line}", rules["unused"]["why"])
             postconf("-MX", service)
     for line in postconf("-P"):
@@ -157,7 +157,7 @@ def fit_master(rules: dict) -> None:
             say("overridden", f"master.cf: {field} = {value}", must[field.rpartition("/")[2]][1])
             postconf("-PX", field)
     for line in postconf("-M"):
-        if line not in packaged:
+        if theirs and line not in packaged:
             say("kept", f"master.cf: {line}")
     master = rules["master"]
     postconf("-Me", f"smtp/inet = {master['listener']}")
@@ -211,7 +211,7 @@ def main() -> None:
         theirs = pairs(postconf("-n")) if "/etc/postfix/main.cf" in laid else {}
         if theirs:
             fit_main(theirs, rules)
-        fit_master(rules)
+        fit_master(rules, "/etc/postfix/master.cf" in laid)
         trust_the_lab()
     SAID.write_text("\n".join(sorted(said, key=lambda line: ORDER.index(line.split()[0]))) + "\n")
 

@@ -238,14 +238,14 @@ class TestInherited:
         assert found.known == {"a/x[testing]": ("It has no policy. (So does the shipped postfix.)",)}
 
     def test_those_that_a_passing_case_disproves_are_cured_and_no_finding(self, tmp_path: Path) -> None:
-        right = Judgement(Grade.PASS, "as-expected", obligation="STS-5-03", step="attack")
+        right = Judgement(Grade.PASS, "as-expected", obligation="STS-5-04", step="attack")
         passed = Verdict("a/y[testing]", Grade.PASS, (), (right,), 0.0, 1.0)
         found = compare_with_known([passed], self.known(tmp_path), ["a/y[testing]", "b/x[testing]"])
         assert [(one.case, one.inherited_from) for one in found.cured] == [("a/y[testing]", "postfix")]
         assert (found.vanished, found.unmatched) == ((), ())
 
-    def test_nothing_is_cured_where_its_rfc_was_not_judged(self, tmp_path: Path) -> None:
-        elsewhere = Judgement(Grade.PASS, "as-expected", obligation="SMTP-4.5.4.1-01", step="attack")
+    def test_nothing_is_cured_where_the_obligation_was_not_judged(self, tmp_path: Path) -> None:
+        elsewhere = Judgement(Grade.PASS, "as-expected", obligation="STS-5-03", step="attack")
         passed = Verdict("a/y[testing]", Grade.PASS, (), (elsewhere,), 0.0, 1.0)
         informed = Verdict("a/z[testing]", Grade.INFO, (), (), 0.0, 1.0)
         found = compare_with_known([passed, informed], self.known(tmp_path), ["a/y[testing]", "b/x[testing]"])

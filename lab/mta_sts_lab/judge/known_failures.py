@@ -205,10 +205,8 @@ def _known_of_the_run(verdicts: Sequence[Verdict], listed: Sequence[KnownFailure
 
 
 def _cured(known: KnownFailure, verdict: Verdict) -> bool:
-    """Whether a case passes in which something of the obligation's RFC was judged: without reports none is untrue."""
-    about = known.obligation.partition("-")[0]
-    judged = {judgement.obligation.partition("-")[0] for judgement in verdict.judgements}
-    return verdict.grade is Grade.PASS and about in judged
+    """Whether a case passes in which the obligation itself was judged: where no report is sent none is untrue."""
+    return verdict.grade is Grade.PASS and known.obligation in {one.obligation for one in verdict.judgements}
 
 
 def _why(known: KnownFailure) -> str:

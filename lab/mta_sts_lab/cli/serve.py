@@ -31,7 +31,7 @@ def serve(
     out: Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")] = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
 ) -> None:
-    """Join a network on which your own containers are, and play against one of them.
+    """Play against a container of your own, in its network.
 
     It prints which resolver, which CA and which way in the mail server needs, waits until its container is up, plays
     and judges. Its hooks are used if they answer; otherwise nothing but mail is asked of it.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiosmtpd.smtp import SMTP
 from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.adapter_check.delivery import _no_connection
 from mta_sts_lab.adapter_check.page import exit_code
@@ -117,6 +118,18 @@ async def test_about_is_wrong(tmp_path: Path, about: Handler | None, observed: s
 async def test_the_mail_port_is_closed(tmp_path: Path) -> None:
     result = await only(Adapter(tmp_path, smtp_port=NOBODY), "mail-port-closed")
     assert "port 9 does not take mail" in result.of("mail-port-closed").observed
+
+
+async def test_a_dialogue_that_breaks_is_told_by_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang_up(self: _Intake, server: SMTP, *_: object) -> str:
+        server.transport.abort()
+        return "451 4.3.0 Nobody reads this"
+
+    monkeypatch.setattr(_Intake, "handle_RCPT", hang_up)
+    result = await checked(Adapter(tmp_path), 0.3)
+    (relay,) = [finding for finding in result.findings if finding.part == "relay"]
+    assert relay.observed.startswith("no message was injected: ")
+    assert "the SMTP dialogue broke while a message was injected" in relay.observed
 
 
 async def test_mail_of_the_lab_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

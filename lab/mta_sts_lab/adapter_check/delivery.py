@@ -17,6 +17,7 @@ from mta_sts_lab.events import (
     LogRead,
     QueueSeen,
     SmtpSaid,
+    TargetFailed,
     TlsFailed,
 )
 from mta_sts_lab.judge.facts import CaseFacts
@@ -141,7 +142,9 @@ def _way_of_the_message(view: AdapterView, case: Case) -> Iterator[Finding]:
         return
     message = view.message(case, case.steps[0].name)
     if message is None:
-        yield Finding(RELAY, Status.INCONCLUSIVE, "no message was injected")
+        broke = [*facts.of_kind(TargetFailed), *view.of_run.of_kind(TargetFailed)]
+        why = f": {broke[0][1].what}" if broke else ""
+        yield Finding(RELAY, Status.INCONCLUSIVE, f"no message was injected{why}", evidence=at([e for e, _ in broke]))
         yield from _skipped(_AFTER_RELAY, RELAY)
         return
     yield Finding(RELAY, Status.OK, "takes mail from the lab for any domain")

@@ -70,7 +70,7 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def play_served_plan() -> None:
     """Play the plan that the host left in the container. Raises `TargetError` if the target never comes up."""
     served = msgspec.json.decode(PLAN.read_bytes(), type=ServedPlan)
-    authority = Authority.load((PLACE / "ca.pem").read_bytes(), (PLACE / "ca-key.pem").read_bytes())
+    authority = Authority.load((PLACE / "ca.pem").read_bytes(), _key())
     try:
         asyncio.run(_play(served, authority))
     except asyncio.CancelledError:
@@ -78,6 +78,16 @@ def play_served_plan() -> None:
         raise SystemExit(128 + signal.SIGTERM) from None
     finally:
         PROCESSOR_TIME.write_text(f"{time.process_time():.3f}\n", encoding="utf-8")
+
+
+def _key() -> bytes:
+    """Read the key of the run's CA from standard input, to the end of its PEM text: it is never in a file."""
+    lines: list[bytes] = []
+    while not lines or not lines[-1].startswith(b"-----END"):
+        if not (line := sys.stdin.buffer.readline()):
+            break
+        lines.append(line)
+    return b"".join(lines)
 
 
 async def _play(served: ServedPlan, authority: Authority) -> None:

@@ -67,6 +67,9 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
     #: Whether only one instance of it can be up at a time on a machine: no run is then played in several processes.
     one_at_a_time: bool = False
+    #: MiB of memory that its container may take. A mail server that leaks must not take the machine down with it;
+    #: Postfix with its resolver, policy daemon and reporter was seen to take 100.
+    memory_mib: Annotated[int, msgspec.Meta(ge=16, le=1 << 20)] = 2048
     inject: Inject = Inject()
     contract: Contract = Contract()
     #: Instead of a Dockerfile: the backend is then "process".

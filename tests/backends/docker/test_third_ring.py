@@ -172,7 +172,8 @@ def test_a_target_has_no_way_out_no_privileges_and_no_key(engine: docker.DockerC
             told = target.exec_run(["/opt/venv/bin/python", "-c", CONNECT, address, str(port)])
             return str(told.output.decode().strip())
 
-        found["key in the lab"] = lab.exec_run(["stat", "-c", "%a", "/lab/ca-key.pem"]).output.decode().strip()
+        found["files of the lab"] = lab.exec_run(["ls", "/lab"]).output.decode().split()
+        found["layer of the lab"] = [change["Path"] for change in lab.diff()]
         found["self"] = dial(f"{place}.3", 25)
         found["outside"] = [dial("192.0.2.1", 80), dial("1.1.1.1", 53), dial("10.0.0.1", 22)]
         found["host"] = dial(f"{place}.1", 22)
@@ -192,7 +193,8 @@ def test_a_target_has_no_way_out_no_privileges_and_no_key(engine: docker.DockerC
     assert found["host"] == "EHOSTUNREACH", "not even this host can be reached"
     assert "default" not in found["routes"]
     assert found["files"] == ["ca.pem"]
-    assert found["key in the lab"] == "600"
+    assert found["files of the lab"] == ["ca.pem", "plan.json"], "the key of the CA is in no file"
+    assert [path for path in found["layer of the lab"] if "key" in path] == []
     assert found["network"]["Internal"] is True
     assert found["target"]["CapDrop"] == found["lab's"]["CapDrop"] == ["ALL"]
     assert sorted(found["target"]["CapAdd"] or []) == sorted(folder.file.capabilities_needed)
@@ -204,6 +206,7 @@ def test_a_target_has_no_way_out_no_privileges_and_no_key(engine: docker.DockerC
         assert not options["Devices"]
         assert not options["PortBindings"]
         assert options["PidsLimit"] > 0
+        assert options["Memory"] >= 2 << 30
         assert options["PidMode"] == ""
     assert "CapBnd:\t0000000000000000" in found["privileges"]
     assert "NoNewPrivs:\t1" in found["privileges"]
@@ -242,6 +245,18 @@ def a_live_run(engine: docker.DockerClient, throw_away: ThrowAway, place: Path) 
         assert end(process).status == 130
 
 
+def test_a_run_that_is_killed_takes_its_containers_along(
+    engine: docker.DockerClient, throw_away: ThrowAway, tmp_path: Path
+) -> None:
+    """SIGKILL leaves it no time for that: another process waits for its end."""
+    throw_away.write('CMD ["sleep", "600"]', "ready_seconds = 300")
+    process = start(tmp_path, "run", "starttls/strip", "--target", str(throw_away.folder))
+    until(process, lambda: len(owned_by(engine, process.pid)) == 3)
+    process.kill()
+    end(process)
+    _wait_until_gone(engine, process.pid)
+
+
 @pytest.mark.parametrize(
     ("kills", "target"), [(3, "reference-docker"), pytest.param(20, "postfix", marks=pytest.mark.thorough)]
 )
@@ -262,7 +277,7 @@ def test_what_a_killed_run_leaves_is_cleaned_up_and_nothing_else(
                 process.wait(moment)
             process.kill()
             end(process)
-            _at_rest(engine, process.pid)
+            _wait_until_gone(engine, process.pid)
             cleaned = play(folder, "clean")
             assert cleaned.status == 0, (moment, cleaned.err)
             assert owned_by(engine, process.pid) == [], f"killed after {moment:.2f} s"
@@ -288,11 +303,12 @@ def _nothing_but_the_run(folder: Path) -> None:
         assert read_record(record).footer.complete
 
 
-def _at_rest(engine: docker.DockerClient, process: int) -> None:
-    """Wait until the engine has done what a killed process had asked of it last."""
+def _wait_until_gone(engine: docker.DockerClient, process: int) -> None:
+    """Wait until nothing is left of a run whose process was killed, and nothing that the engine still made for it."""
     seen: list[list[str]] = []
-    give_up = time.monotonic() + 20
-    while time.monotonic() < give_up and (len(seen) < 3 or any(look != seen[-1] for look in seen[-3:])):
+    give_up = time.monotonic() + 60
+    while len(seen) < 3 or any(seen[-3:]):
+        assert time.monotonic() < give_up, seen[-1]
         seen.append(owned_by(engine, process))
         time.sleep(0.2)
 

@@ -25,10 +25,10 @@ from mta_sts_lab.backends.docker.engine import (
     connect,
     engine_errors,
     owner,
-    sweep,
 )
 from mta_sts_lab.backends.docker.files import KEPT_AND_OVERRIDDEN, lab_archive, laid_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
@@ -57,6 +57,10 @@ REFUSED = 78
 #: An internal network has no way out, but the engine gives the host an address in it, by which a container could reach
 #: whatever listens there. This leaves the bridge without one (seen with Docker 20.10: the host was reachable before).
 _NOT_EVEN_THIS_HOST = {"com.docker.network.bridge.inhibit_ipv4": "true"}
+
+#: MiB of memory that the lab's own container may take. Far more than a run was seen to take (Postfix: 82), and few
+#: enough that a fault of the lab does not take the machine down.
+LAB_MEMORY_MIB = 4096
 
 #: The engine gives a container a default route even where nothing can come of it (seen with Docker 20.10). Without one,
 #: whoever looks for the real Internet learns at once that there is none.
@@ -108,14 +112,10 @@ def run_in_containers(job: Job) -> ContainerRun:
     """
     client = connect()
     images = images_of(job.target, job.say)
-    try:
-        with engine_errors("the engine, or somebody who used it meanwhile, ended the run"):
-            site = _site(client, job.plan, job.target)
-            lab, target = _lab_container(site, images[0]), _target_container(site, images[1], job.flaws)
-            return _play(site, lab, target, images[0], job)
-    finally:
-        with signals_held_back():
-            sweep(client, job.plan.run)
+    with swept(client, job.plan.run), engine_errors("the engine, or somebody who used it meanwhile, ended the run"):
+        site = _site(client, job.plan, job.target)
+        lab, target = _lab_container(site, images[0]), _target_container(site, images[1], job.flaws)
+        return _play(site, lab, target, images[0], job)
 
 
 def images_of(target: TargetFolder, say: Callable[[str], None]) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def images_of(target: TargetFolder, say: Callable[[str], None]) -> tuple[str, st
 def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> ContainerRun:
     """Start both containers and follow the record to its end."""
     begun = threading.Event()
-    lab.start()
+    start_with_input(lab, site.authority.private_key_pem)
     target.start()
     _end_with_the_target(lab, target, begun)
     _route(site, image, target)
@@ -280,9 +280,14 @@ def _lab_container(site: _Site, image: str) -> Any:
     files = {
         "plan.json": msgspec.json.encode(served),
         "ca.pem": site.authority.certificate_pem,
-        "ca-key.pem": site.authority.private_key_pem,
     }
-    options = {"image": image, "command": ["play-served-plan"], "cap_add": ["NET_ADMIN", "NET_BIND_SERVICE"]}
+    options = {
+        "image": image,
+        "command": ["play-served-plan"],
+        "cap_add": ["NET_ADMIN", "NET_BIND_SERVICE"],
+        "stdin_open": True,
+        "mem_limit": f"{LAB_MEMORY_MIB}m",
+    }
     container = _container(site, "lab", site.subnet[_LAB], **options)
     container.put_archive("/", lab_archive(files))
     return container
@@ -306,6 +311,7 @@ def _target_container(site: _Site, image: str, flaws: frozenset[str]) -> Any:
         "sysctls": dict(file.sysctls),
         "environment": environment,
         "hostname": f"mta.{SENDER_DOMAIN}",
+        "mem_limit": f"{file.memory_mib}m",
     }
     container = _container(site, f"target-{site.folder.name}", site.subnet[_TARGET], **options)
     container.put_archive("/", lab_archive({"ca.pem": site.authority.certificate_pem}))

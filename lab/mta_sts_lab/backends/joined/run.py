@@ -13,10 +13,11 @@ import docker.errors
 import msgspec
 
 import docker
-from mta_sts_lab.backends.docker.engine import EngineError, connect, engine_errors, sweep
+from mta_sts_lab.backends.docker.engine import EngineError, connect, engine_errors
 from mta_sts_lab.backends.docker.files import lab_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image
-from mta_sts_lab.backends.docker.run import TARGET_FAILED, follow_record, labels_of
+from mta_sts_lab.backends.docker.life import start_with_input, swept
+from mta_sts_lab.backends.docker.run import LAB_MEMORY_MIB, TARGET_FAILED, follow_record, labels_of
 from mta_sts_lab.backends.joined import NAME_SERVER, WORLD_PREFIX
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.own_answers import OwnAnswers
@@ -53,13 +54,9 @@ def play(job: Job) -> str | None:
         _write_ca(site)
     for line in _needs(site):
         job.say(line)
-    try:
-        with engine_errors("the engine, or somebody who used it meanwhile, ended the run"):
-            target = _wait_for_target(site)
-            return _play(site, target)
-    finally:
-        with signals_held_back():
-            sweep(client, job.plan.run)
+    with swept(client, job.plan.run), engine_errors("the engine, or somebody who used it meanwhile, ended the run"):
+        target = _wait_for_target(site)
+        return _play(site, target)
 
 
 def _check_network(site: _Site) -> None:
@@ -130,7 +127,7 @@ def _running(site: _Site) -> Any:
 
 def _play(site: _Site, target: Any) -> str:
     lab = _lab_container(site, _address(site, target))
-    lab.start()
+    start_with_input(lab, site.authority.private_key_pem)
     lab.reload()
     begun = threading.Event()
     _in_network_of(site, target, _ADD_ROUTE, WORLD_PREFIX, _address(site, lab))
@@ -176,11 +173,12 @@ def _lab_container(site: _Site, target_address: str) -> Any:
             cap_add=["NET_ADMIN", "NET_BIND_SERVICE"],
             security_opt=["no-new-privileges"],
             pids_limit=2048,
+            stdin_open=True,
+            mem_limit=f"{LAB_MEMORY_MIB}m",
         )
     files = {
         "plan.json": msgspec.json.encode(served),
         "ca.pem": site.authority.certificate_pem,
-        "ca-key.pem": site.authority.private_key_pem,
     }
     container.put_archive("/", lab_archive(files))
     return container

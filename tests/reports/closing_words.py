@@ -56,7 +56,7 @@ def _faults(record: Record, case: Case, verdict: Verdict, told: Conclusion) -> l
         faults.append("it says that nobody attacked")
     if "the attack failed" in text.lower() and not (fired and held):
         faults.append("it says that an attack failed")
-    if told.stopped and case.mode is not Mode.ENFORCE and "enforce" not in _modes(case):
+    if told.stopped and not case.has_dane and case.mode is not Mode.ENFORCE and "enforce" not in _modes(case):
         faults.append("it praises a policy that does not enforce anything")
     if case.mode is Mode.ABSENT and ("policy in mode" in text or "of mode none" in text):
         faults.append("it speaks of a policy that is not published")

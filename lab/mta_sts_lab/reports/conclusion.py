@@ -177,6 +177,8 @@ def _kept(view: CaseView, step: ToldStep, at_fault: bool) -> str:
     if step.known.protected and _stopped(step):
         failed = "" if at_fault else "the attack failed; "
         why = f"{failed}{kept}, because {_protection(step)} to deliver like that{seen}"
+    elif step.known.dane and not step.known.enforced and step.why.startswith(_LOOKUP_FAILED):
+        why = f"{kept}, because under DANE (RFC 7672) no mail goes out on a look-up like that{seen}"
     elif step.known.protected:
         own = _protection(step).replace("the ", "the domain's own ", 1)
         why = f"{kept}, because {own} to deliver like that{seen}"
@@ -184,6 +186,10 @@ def _kept(view: CaseView, step: ToldStep, at_fault: bool) -> str:
     else:
         why = f"{kept}{seen}, although {_why_unprotected(step.known)}"
     return why + _afterwards(step)
+
+
+#: How the reason of a mail server that got no valid answer of DNS begins.
+_LOOKUP_FAILED = "a look-up failed"
 
 
 def _protection(step: ToldStep) -> str:
@@ -280,7 +286,7 @@ def _why_unprotected(known: PolicyKnown) -> str:
     if known.policy is not None:
         return _BY_MODE[Mode(known.policy.mode)]
     if known.dane:
-        return "no TLSA record (DANE) that could be used forbade it"
+        return "no TLSA record (DANE) could be used, and nothing else told it to insist on TLS"
     return _WITHOUT_A_POLICY[known.state]
 
 

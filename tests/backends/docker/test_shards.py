@@ -38,7 +38,7 @@ def test_the_verdicts_are_those_of_one_run(engine: docker.DockerClient, tmp_path
 
 
 def _said(result: RunResult) -> tuple[object, ...]:
-    return result.summary.counts, result.summary.cases, result.summary.held, result.summary.exit_code
+    return result.summary.counts, result.summary.cases, result.summary.harms, result.summary.exit_code
 
 
 def _play_shards(engine: docker.DockerClient, tmp_path: Path) -> list[Path]:

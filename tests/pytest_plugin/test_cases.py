@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from mta_sts_lab.judge.known_failures import compare_with_known, read_known_failures
+from mta_sts_lab.model import Grade, Judgement
 from mta_sts_lab.pytest_plugin.distribution import shards_of_nodes
+from mta_sts_lab.pytest_plugin.playing import PlayedCase
 from mta_sts_lab.pytest_plugin.shards import shard_of_each
-from mta_sts_lab.runs import load_shipped_catalogue
+from mta_sts_lab.runs import RunResult, load_shipped_catalogue
+
+from tests.reports.records import strip_record, strip_verdicts
 
 pytest_plugins = ["pytester"]
 
@@ -133,3 +140,30 @@ def test_a_case_and_its_control_case_are_on_one_shard() -> None:
         assert not case.control or shards[case.id] == shards[case.control]
     nodes = ["test_own.py::test_x[a]", *(f"sts-lab::{case.id}" for case in cases)]
     assert shards_of_nodes(nodes, 4) == {f"sts-lab::{case}": shard for case, shard in shards.items()}
+
+
+OF_THE_RUN = """
+[[known-failure]]
+case = "starttls/strip[none]"
+of-the-run = true
+obligation = "RPT-5.3-09"
+result = "weak"
+codes = ["subject-form"]
+reason = "being mended"
+evidence = "a ticket"
+"""
+
+
+def test_a_finding_of_the_run_fails_one_case_unless_it_is_known(tmp_path: Path) -> None:
+    side = Judgement(Grade.WEAK, "subject-form", "RPT-5.3-09", "recover", check="subject-is-well-formed")
+    verdicts = [
+        replace(verdict, grade=Grade.PASS, judgements=(), of_the_run=(side,))
+        for verdict in strip_verdicts(strip_record())
+    ]
+    first, second = (verdict.case for verdict in verdicts[:2])
+    (tmp_path / "known.toml").write_text(OF_THE_RUN.replace("starttls/strip[none]", first))
+    for known, failing in (((), [first]), (read_known_failures(tmp_path / "known.toml"), [])):
+        compared = compare_with_known(verdicts, known, [first, second])
+        result = RunResult(strip_record(), tuple(verdicts), compared, None, tmp_path, b"")  # type: ignore[arg-type]
+        blamed = [case for case in (first, second) if PlayedCase.of(result, case).of_the_run]
+        assert blamed == failing

@@ -84,7 +84,8 @@ class CaseItem(pytest.Item):
         if self.config.pluginmanager.hasplugin("timeout"):
             # The first case waits for all of them, and the lab has deadlines of its own.
             self.add_marker(pytest.mark.timeout(0))
-        reasons = dict.fromkeys(one.reason for one in known if matches(one.case, case.id))
+        # A finding of the run is no part of the verdict on a case, which may pass.
+        reasons = dict.fromkeys(one.reason for one in known if not one.of_the_run and matches(one.case, case.id))
         if reasons:
             # Without hooks the target shows less: what does not occur then has not vanished.
             strict = not settings_of(self.config).black_box
@@ -114,6 +115,8 @@ class CaseItem(pytest.Item):
             raise KnownFinding(played.text)
         if findings:
             raise Finding(played.text)
+        if of_the_run := played.of_the_run:
+            raise Finding(of_the_run)
         if played.verdict.grade is Grade.UNSUPPORTED and not vanished:
             pytest.skip("unsupported: the target does not claim to do it")
         if played.verdict.grade is Grade.INFO:

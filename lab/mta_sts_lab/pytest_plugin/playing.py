@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseEnded, Event
+from mta_sts_lab.judge.run_findings import findings_of_the_run
 from mta_sts_lab.model import Verdict
 from mta_sts_lab.pytest_plugin.settings import CASES, Settings, settings_of
-from mta_sts_lab.reports.terminal import Evidence, finding_block
+from mta_sts_lab.reports.terminal import Evidence, finding_block, run_finding_block
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs import RunResult, Watcher, run
 from mta_sts_lab.runs.errors import Interrupted, status_of
@@ -53,14 +54,25 @@ class PlayedCase:
         return f"{self.verdict.grade.value}: {reasons}" + (f" ({obligations})" if obligations else "")
 
     @property
+    def of_the_run(self) -> str:
+        """The blocks of the findings of the run that this case is the example of, and that are not known."""
+        found = [one for one in findings_of_the_run(self.result.verdicts) if one.example == self.verdict.case]
+        news = [one for one in found if one.key not in self.result.known.known_of_the_run]
+        return "\n".join(_printed(run_finding_block(one, load_requirements())) for one in news)
+
+    @property
     def text(self) -> str:
         """The block that `sts-lab run` prints: obligation, expected, observed, evidence, and how to repeat it."""
         known = self.result.known.known.get(self.verdict.case, ())
         evidence = Evidence.of(self.result.record, self.result.folder, self.result.log)
-        page = Console(file=io.StringIO(), width=_WIDTH, color_system=None, highlight=False)
-        page.print(finding_block(self.verdict, evidence, load_requirements(), known))
-        assert isinstance(page.file, io.StringIO)
-        return f"{self.headline}\n{page.file.getvalue()}"
+        return f"{self.headline}\n{_printed(finding_block(self.verdict, evidence, load_requirements(), known))}"
+
+
+def _printed(block: RenderableType) -> str:
+    page = Console(file=io.StringIO(), width=_WIDTH, color_system=None, highlight=False)
+    page.print(block)
+    assert isinstance(page.file, io.StringIO)
+    return page.file.getvalue()
 
 
 def play(config: pytest.Config, catalogue: Catalogue, cases: tuple[str, ...]) -> RunResult:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from mta_sts_lab.events import Event, TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Verdict
 from mta_sts_lab.reports import summary
@@ -85,3 +86,12 @@ def test_a_list_of_known_failures_that_is_wrong_is_a_finding(kind: str) -> None:
     assert told.exit_code == summary.FINDING
     what = "1 no longer occur" if kind == "vanished" else "1 fit no case"
     assert told.meaning == f"findings: the list of known failures is not right: {what}"
+
+
+def test_a_diagnosis_is_told_once_also_where_a_run_was_played_in_parts() -> None:
+    diagnosis = TargetDiagnosed(
+        code="table-missing", means="A table is missing.", remedy="Make it.", quoted="no such file"
+    )
+    events = [Event(number, float(number), diagnosis) for number in (1, 2)]
+    assert summary.diagnoses_of(record_of([], events)) == (diagnosis,)
+    assert summary.diagnoses_of(record_of([], [])) == ()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mta_sts_lab.events import TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Grade, Harm, Verdict
@@ -135,3 +136,11 @@ def _exit_code(
     if Grade.WEAK in grades or (known_failures and (known_failures.vanished or known_failures.unmatched)):
         return FINDING
     return AS_EXPECTED if graded - {Grade.UNSUPPORTED} else NOTHING_SELECTED
+
+
+def diagnoses_of(record: Record) -> tuple[TargetDiagnosed, ...]:
+    """Return what is wrong with the target's configuration: each once, also where a run was played in parts."""
+    found = {
+        event.fact.code: event.fact for event in reversed(record.events) if isinstance(event.fact, TargetDiagnosed)
+    }
+    return tuple(reversed(found.values()))

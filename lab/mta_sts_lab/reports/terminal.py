@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mta_sts_lab.events import Event, TargetDiagnosed
+from mta_sts_lab.events import Event
 from mta_sts_lab.judge.comparison import Comparison
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
@@ -26,7 +26,7 @@ from mta_sts_lab.reports.causes import Cause, causes_of, reported
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import GRADES, HARMS, level_phrase
 from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph
-from mta_sts_lab.reports.summary import Summary
+from mta_sts_lab.reports.summary import Summary, diagnoses_of
 from mta_sts_lab.reports.target_log import TargetLog
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
@@ -193,11 +193,10 @@ def _cured(failures: Sequence[KnownFailure]) -> list[RenderableType]:
 def diagnoses_page(record: Record) -> RenderableType:
     """Return a block for each diagnosis of the target's configuration, with its own words."""
     parts: list[RenderableType] = []
-    for event in record.events:
-        if isinstance(fact := event.fact, TargetDiagnosed):
-            head = Text("DIAGNOSIS  ", style=STYLES[Grade.FAIL])
-            rows = [("because", fact.means), ("it says", fact.quoted), ("what to do", fact.remedy)]
-            parts += [Rule(), Hanging(head, escaped(fact.code, style="bold")), *_rows(rows), Text()]
+    for fact in diagnoses_of(record):
+        head = Text("DIAGNOSIS  ", style=STYLES[Grade.FAIL])
+        rows = [("because", fact.means), ("it says", fact.quoted), ("what to do", fact.remedy)]
+        parts += [Rule(), Hanging(head, escaped(fact.code, style="bold")), *_rows(rows), Text()]
     return Group(*parts)
 
 

@@ -193,7 +193,9 @@ def _tell_diagnosis(outlet: Outlet, say: Callable[[str], None]) -> Outlet:
 
 
 def _tell_laid_over(site: _Site, target: Any, job: Job) -> None:
-    """Print what was kept and what was overridden of the files that were laid over the image."""
+    """Print what was kept and overridden of the files laid over the image. Of several parts the first prints it."""
+    if job.plan.at_once > 1 and job.plan.run.rpartition("-")[2] != "1":
+        return
     for line in text_file(target, KEPT_AND_OVERRIDDEN).splitlines() if site.folder.laid else ():
         job.say(line)
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import msgspec
 
-from mta_sts_lab.events import TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
 from mta_sts_lab.model import Case, Judgement, Requirement, StepResult, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.causes import cause_lines
 from mta_sts_lab.reports.escaping import legal_json, plain_data
-from mta_sts_lab.reports.summary import summarise
+from mta_sts_lab.reports.summary import diagnoses_of, summarise
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: Raised with any change that a reader of the older document would stumble over.
@@ -77,9 +76,7 @@ def verdicts_document(
             "cured": msgspec.to_builtins(known_failures.cured if known_failures else ()),
         },
         "diagnoses": [
-            {name: getattr(event.fact, name) for name in ("code", "means", "remedy", "quoted")}
-            for event in record.events
-            if isinstance(event.fact, TargetDiagnosed)
+            {name: getattr(one, name) for name in ("code", "means", "remedy", "quoted")} for one in diagnoses_of(record)
         ],
         "causes": [
             {

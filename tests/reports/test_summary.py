@@ -93,5 +93,5 @@ def test_a_diagnosis_is_told_once_also_where_a_run_was_played_in_parts() -> None
         code="table-missing", means="A table is missing.", remedy="Make it.", quoted="no such file"
     )
     events = [Event(number, float(number), diagnosis) for number in (1, 2)]
-    assert summary.diagnoses_of(record_of([], events)) == (diagnosis,)
+    assert summary.diagnoses_of(record_of(events, [])) == (diagnosis,)
     assert summary.diagnoses_of(record_of([], [])) == ()

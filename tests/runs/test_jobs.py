@@ -63,11 +63,12 @@ def test_one_run_comes_of_it(played: tuple[RunResult, list[Event], list[str]]) -
     assert [verdict.case for verdict in result.verdicts] == selected, "in the order of the catalogue"
     assert result.record.header.run == result.folder.name
     assert result.record.footer.complete
-    assert len(result.record.runs()) == 2
+    parts = [part.header.run for part in result.record.runs()]
+    assert parts[:2] == [f"{result.folder.name}-1", f"{result.folder.name}-2"], "cases may have been played again"
     assert {verdict.case for verdict in result.verdicts if verdict.grade == "fail"} >= {"starttls/strip[enforce]"}
     assert (result.folder / "target" / "log.txt").read_text().count("--- ") == 2
     assert not (result.folder / "parts").exists()
-    assert said == []
+    assert not [line for line in said if "process" in line]
 
 
 def test_the_verdicts_are_those_of_the_whole_record(played: tuple[RunResult, list[Event], list[str]]) -> None:
@@ -106,8 +107,8 @@ def test_a_target_of_which_one_can_be_up(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(InProcess, "one_at_a_time", only_one)
     said: list[str] = []
     result = run(RunRequest(SELECTION[:2], out=tmp_path, jobs=2), Watcher(say=said.append), CATALOGUE)
-    assert said == ["played in one process, not in 2: reference takes a lock of this machine"]
-    assert len(result.record.runs()) == 1
+    assert said[0] == "played in one process, not in 2: reference takes a lock of this machine"
+    assert result.record.runs()[0].header.run == result.folder.name
     assert result.summary.exit_code == 0
 
 

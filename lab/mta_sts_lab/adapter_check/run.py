@@ -82,7 +82,8 @@ async def see_that_it_is_ready(context: RunContext, words: OwnWords = OwnWords()
         honest = view.message(HONEST, HONEST.steps[0].name)
         return context if honest and honest.outcome().delivered else _without_hope(context)
     raise TargetError(
-        f"{context.about.name} is not ready to be judged ({found.code or found.status}): {found.observed}.{says} "
+        f"{context.about.name} is not ready to be judged ({found.code or found.status}): "
+        f"{found.observed.rstrip('.')}.{says} "
         f"{found.remedy} `sts-lab target-check` checks all of its adapter."
     )
 

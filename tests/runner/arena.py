@@ -175,11 +175,12 @@ class Arena:
         await self.target.start()
         return _Ending(self.wrap(self.target), self.about, self.tasks)
 
-    async def _ready(self, context: RunContext) -> None:
+    async def _ready(self, context: RunContext) -> RunContext:
         assert isinstance(context.target, _Ending)
         self.context = replace(context, target=context.target.inside)
         context.recorder.listen(lambda event: self.on_event(self, event))
         self._began = time.monotonic()
+        return context
 
 
 class _Ending(Around):

@@ -667,3 +667,12 @@ async def test_every_message_has_a_canary_of_its_own(tmp_path: Path) -> None:
     played = await Arena(tmp_path).play(STRIP)
     tokens = [fact.token for fact in played.facts(MessageInjected)]
     assert len(tokens) == len(set(tokens)) == 8
+
+
+async def test_other_tlsa_records_are_waited_for_until_the_old_ones_are_forgotten(tmp_path: Path) -> None:
+    cases = cases_of("dane/ee-mismatch[dane,self-signed]")
+    slow = await Arena(tmp_path, about=lambda about: replace(about, dns_memory_seconds=0.4)).play(cases)
+    began = {event.step: event.at for event in slow.events if isinstance(event.fact, StepBegan)}
+    ended = {event.step: event.at for event in slow.events if isinstance(event.fact, StepEnded)}
+    assert began["attack"] - ended["prime"] >= 0.4
+    assert began["recover"] - ended["attack"] >= 0.4

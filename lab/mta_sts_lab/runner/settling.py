@@ -182,13 +182,19 @@ class Settling:
                 await self._handed_over(sent)
 
     async def answers_forgotten(self, step: Step) -> None:
-        """Wait until the target's cached DNS answers have expired, before an attack on DNS answers."""
-        if all(attack.channel != "dns" for attack in step.attacks):
+        """Wait until the target's cached DNS answers have expired, before an attack on them or other TLSA records."""
+        if all(attack.channel != "dns" for attack in step.attacks) and not self._changes_dane(step):
             return
         give_up = time.monotonic() + self.context.about.dns_memory_seconds
         while (remaining := give_up - time.monotonic()) > 0:
             self.give_up_when_hopeless()
             await self.context.recorder.changed(self.case.id, remaining)
+
+    def _changes_dane(self, step: Step) -> bool:
+        """Whether the domain has DANE, and a step's world is another than that of the step before."""
+        steps = self.case.steps
+        before = steps[max(steps.index(step) - 1, 0)]
+        return self.case.has_dane and step.world != before.world
 
     async def _turn_up(self, sent: Sent) -> None:
         """Wait for a message that the queue does not show: it may arrive all the same.

@@ -11,6 +11,9 @@ from mta_sts_lab.record import Record
 from mta_sts_lab.reports.conclusion import BEHAVED, Conclusion, conclude
 from mta_sts_lab.requirements import load_requirements
 
+#: How the words say that somebody read a message. Obligations that are quoted beside them speak of reading, too.
+_READ = ("could read it", "still readable", "was read on the way")
+
 PROVED = (Grade.PASS, Grade.INFO, Grade.WEAK, Grade.FAIL)
 
 
@@ -45,7 +48,7 @@ def _faults(record: Record, case: Case, verdict: Verdict, told: Conclusion) -> l
     read = _read_of_steps(events, told_steps)
     held = [step for step in told_steps if outcomes.get(step) in (Outcome.DEFERRED, Outcome.BOUNCED)]
     clear = [step for step in told_steps if outcomes.get(step) is Outcome.DELIVERED_CLEAR]
-    if read != ("read" in text.replace("owner reads", "").replace("already", "")):
+    if read != any(words in text for words in _READ):
         faults.append("it does not say who could read what, or somebody could not")
     if bool(held) != ("the message waited" in text.lower() or "returned to its author" in text):
         faults.append("it does not say that a message was held, or none was")

@@ -16,16 +16,19 @@ from mta_sts_lab.model import (
     About,
     AttackUse,
     Case,
+    Dns,
     Expectation,
     Grade,
     Harm,
     Judgement,
     Mode,
+    MxHost,
     Outcome,
     Requirement,
     Scenario,
     Step,
     StepResult,
+    Tlsa,
     Verdict,
     World,
 )
@@ -486,3 +489,41 @@ def events_of(*said: AnyFact, case: str = "starttls/strip[enforce]", step: str =
     return [
         Event(number=number, at=number / 10, fact=fact, case=case, step=step) for number, fact in enumerate(said, 1)
     ]
+
+
+#: A host whose certificate no authority has signed, and whose TLSA record names its key.
+UNDER_DANE = Case(
+    "dane/x[dane]",
+    "dane/x",
+    Mode.DANE,
+    (Step("attack", World(mx=(MxHost(certificate="self-signed", tlsa=(Tlsa(),)),), dns=Dns(security="secure"))),),
+)
+
+
+def events_under_dane() -> list[Event]:
+    """Return a delivery to that host."""
+    host = "mx1.d.example"
+    told: list[facts.AnyFact] = [
+        facts.CaseBegan(domain="d.example", mode="dane"),
+        facts.StepBegan(),
+        facts.MessageInjected(
+            token="t", sender="a@s.example", recipient="b@d.example", reply="250", body_digest="same"
+        ),
+        facts.ConnectionAccepted(session="s", role="mx", host=host, address="198.18.64.4", port=25),
+        facts.TlsEstablished(session="s", version="TLSv1.3", certificate="self-signed"),
+        facts.MessageAccepted(
+            session="s",
+            role="mx",
+            host=host,
+            address="198.18.64.4",
+            secured=True,
+            certificate="self-signed",
+            mail_from="a@s.example",
+            recipients=("b@d.example",),
+            tokens=("t",),
+            octets=1,
+            body_digest="same",
+        ),
+        facts.StepEnded(),
+    ]
+    return [Event(number, float(number), fact, UNDER_DANE.id, "attack") for number, fact in enumerate(told)]

@@ -3,10 +3,10 @@
 import pytest
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Case, Dns, Mode, MxHost, Outcome, Step, Tlsa, World
+from mta_sts_lab.model import Mode, Outcome
 from mta_sts_lab.reports.case_outcome import CaseOutcome, attacked_steps, case_outcome
 
-from .records import case_id, events_of, strip_events, strip_record, strip_verdicts
+from .records import UNDER_DANE, case_id, events_of, events_under_dane, strip_events, strip_record, strip_verdicts
 
 _RETRY = 0.5
 
@@ -135,33 +135,6 @@ def test_a_bad_world_is_an_attack_too() -> None:
 
 
 def test_with_dane_a_certificate_that_its_records_name_authenticates() -> None:
-    mx = MxHost(certificate="self-signed", tlsa=(Tlsa(),))
-    world = World(mx=(mx,), dns=Dns(security="secure"))
-    name, host = "dane/x[dane]", "mx1.d.example"
-    played = Case(name, "dane/x", Mode.DANE, (Step("attack", world),))
-    told: list[facts.AnyFact] = [
-        facts.CaseBegan(domain="d.example", mode="dane"),
-        facts.StepBegan(),
-        facts.MessageInjected(
-            token="t", sender="a@s.example", recipient="b@d.example", reply="250", body_digest="same"
-        ),
-        facts.ConnectionAccepted(session="s", role="mx", host=host, address="198.18.64.4", port=25),
-        facts.TlsEstablished(session="s", version="TLSv1.3", certificate="self-signed", shown_by=host),
-        facts.MessageAccepted(
-            session="s",
-            role="mx",
-            host=host,
-            address="198.18.64.4",
-            secured=True,
-            certificate="self-signed",
-            mail_from="a@s.example",
-            recipients=("b@d.example",),
-            tokens=("t",),
-            octets=1,
-            body_digest="same",
-        ),
-        facts.StepEnded(),
-    ]
-    events = [Event(number, float(number), fact, name, "attack") for number, fact in enumerate(told)]
-    assert case_outcome(name, "dane", events, played=played).outcome is Outcome.DELIVERED_AUTHENTICATED
-    assert case_outcome(name, "dane", events).outcome is Outcome.DELIVERED_UNAUTHENTICATED
+    events = events_under_dane()
+    assert case_outcome(UNDER_DANE.id, "dane", events, played=UNDER_DANE).outcome is Outcome.DELIVERED_AUTHENTICATED
+    assert case_outcome(UNDER_DANE.id, "dane", events).outcome is Outcome.DELIVERED_UNAUTHENTICATED

@@ -13,6 +13,7 @@ from mta_sts_lab.model import (
     PolicyHost,
     Requirement,
     Step,
+    Tlsa,
     World,
 )
 from mta_sts_lab.reports.tables import (
@@ -110,6 +111,18 @@ def test_show_tells_the_steps_and_only_what_is_not_as_it_should_be() -> None:
         "TLS-RPT reports are asked for",
     ):
         assert words in shown, words
+
+
+def test_show_says_what_a_tlsa_record_is_about() -> None:
+    records = (Tlsa(), Tlsa(2, 0, 2, of="authority", cut=1), Tlsa(selector=5, of="expired"))
+    step = Step("prime", World(mx=(MxHost(tlsa=records),)))
+    scenario = replace(SCENARIO, cases=(replace(SCENARIO.cases[0], steps=(step,)),))
+    shown = " ".join(rendered(scenario_page(scenario, REQUIREMENTS)).split())
+    assert (
+        "certificate valid, TLSA 3 1 1 (the key that the host shows)"
+        " and 2 0 2 (the certificate of the authority that senders trust, 1 octet short)"
+        " and 3 5 1 (an unknown part of the certificate variant expired)"
+    ) in shown
 
 
 def test_show_can_be_limited_to_some_cases() -> None:

@@ -4,10 +4,18 @@ from typing import get_args
 
 import pytest
 from mta_sts_lab import events as facts
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model import Case, Mode
 from mta_sts_lab.reports.timeline import Emphasis, Line, Topic, timeline
 
-from .records import EVERY_FACT, HOSTILE_VISIBLE, events_of, hostile_events, strip_events
+from .records import (
+    EVERY_FACT,
+    HOSTILE_VISIBLE,
+    UNDER_DANE,
+    events_of,
+    events_under_dane,
+    hostile_events,
+    strip_events,
+)
 
 
 def _lines(*said: facts.AnyFact) -> tuple[Line, ...]:
@@ -128,3 +136,15 @@ def test_forged_dns_names_the_forger() -> None:
     )
     assert line.actor == "attacker > sender"
     assert line.text == "MX d.example: 10 evil. [forged by forge_mx]"
+
+
+def test_a_certificate_that_a_tlsa_record_names_authenticates_its_host() -> None:
+    def told(case: Case | None) -> dict[Topic, tuple[str, Emphasis]]:
+        return {line.topic: (line.text, line.emphasis) for line in timeline(events_under_dane(), case)}
+
+    up, under = "TLS is up: TLSv1.3, certificate self-signed", "takes message t, sent inside TLS"
+    known, unknown = told(UNDER_DANE), told(None)
+    assert known[Topic.TLS] == (up, Emphasis.SECURE)
+    assert known[Topic.MAIL] == (f"{under}, under a certificate that a TLSA record names", Emphasis.SECURE)
+    assert unknown[Topic.TLS] == (up, Emphasis.TROUBLE)
+    assert unknown[Topic.MAIL] == (f"{under} to a host that is not authenticated", Emphasis.TROUBLE)

@@ -59,7 +59,7 @@ class _Shown:
     case: Case
     #: Whether the whole SMTP dialogue is printed.
     full: bool
-    timeline: Timeline = field(default_factory=Timeline)
+    timeline: Timeline
     events: list[Event] = field(default_factory=list)
     printed: int = 0
     heading: RenderableType | None = None
@@ -91,7 +91,7 @@ class Narrator:
         self._retry_seconds = retry_seconds
         ordered = sorted(cases, key=lambda case: (_ORDER.index(case.mode), case.vector))
         leading = {case.id for case in ordered if case.mode in _LEADING} or {case.id for case in ordered}
-        self._cases = {case.id: _Shown(case, case.id in leading) for case in ordered}
+        self._cases = {case.id: _Shown(case, case.id in leading, Timeline(case)) for case in ordered}
         self._waiting = list(self._cases.values())
         self._opened = False
         self._run_failed = False

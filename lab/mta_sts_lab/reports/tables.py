@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, World
+from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, Tlsa, World
 from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import COVERAGE, LEVELS, STEPS, level_phrase, levels_explained
 from mta_sts_lab.reports.layout import Hanging, escaped, explained, labelled, paragraph, paragraphs, story
@@ -203,11 +203,37 @@ def _host(host: object) -> str:
     """Return a host's name, preference and certificate, and what else is not as it should be."""
     usual = type(host)()
     parts = [
-        f"{item.name} {getattr(host, item.name)}"
+        _told_field(item.name, getattr(host, item.name))
         for item in fields(host)  # type: ignore[arg-type]
         if item.name in ("name", "preference", "certificate") or getattr(host, item.name) != getattr(usual, item.name)
     ]
     return ", ".join(parts)
+
+
+def _told_field(name: str, value: object) -> str:
+    if name != "tlsa" or not isinstance(value, tuple):
+        return f"{name} {value}"
+    return "TLSA " + " and ".join(_tlsa(record) for record in value) if value else "no TLSA record"
+
+
+#: Whose certificate or key a TLSA record holds; any other word is a certificate variant of the host.
+_SUBJECTS = {
+    "shown": "that the host shows",
+    "authority": "of the authority that senders trust",
+    "stranger": "of an authority that nobody trusts",
+    "nobody": "that no host shows",
+}
+
+#: What of a certificate a TLSA record holds, by its selector (RFC 6698, section 2.1.2).
+_SELECTED = ("the certificate", "the key")
+
+
+def _tlsa(record: Tlsa) -> str:
+    """Say what a TLSA record is about: its three numbers, and whose certificate or key it holds."""
+    what = _SELECTED[record.selector] if record.selector < len(_SELECTED) else "an unknown part"
+    whose = _SUBJECTS.get(record.of, f"of the certificate variant {record.of}")
+    cut = f", {record.cut} octet{'s' if record.cut > 1 else ''} short" if record.cut else ""
+    return f"{record.usage} {record.selector} {record.matching} ({what} {whose}{cut})"
 
 
 def flaws_table(flaws: Iterable[tuple[str, str, str]]) -> RenderableType:

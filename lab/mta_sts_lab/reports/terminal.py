@@ -75,7 +75,9 @@ class Evidence:
         for number, run in enumerate(record.runs()):
             for event in run.events:
                 by_case.setdefault((number, event.case), []).append(event)
-        lines = {line.number: line for events in by_case.values() for line in timeline(events)}
+        cases = {case.id: case for case in record.header.cases}
+        told = (timeline(events, cases.get(name)) for (_, name), events in by_case.items())
+        lines = {line.number: line for some in told for line in some}
         return cls(folder, deciding_options(record.header.command), lines, TargetLog(log, record.events))
 
 

@@ -14,8 +14,10 @@ from enum import StrEnum
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.judge.policies_in_force import PoliciesInForce
+from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, Protection
 from mta_sts_lab.judge.sessions import Session, Sessions
-from mta_sts_lab.model import Outcome
+from mta_sts_lab.model import Case, Outcome
 from mta_sts_lab.reports.escaping import escape_unprintable, short_token
 from mta_sts_lab.tlsrpt import ParsedReport, parse_report
 
@@ -81,20 +83,33 @@ class Line:
         return " ".join(part for part in (self.text, note) if part)
 
 
-def timeline(events: Iterable[Event]) -> tuple[Line, ...]:
+def timeline(events: Iterable[Event], case: Case | None = None) -> tuple[Line, ...]:
     """Return the lines of some events, in their order. Pass all events of a case: later lines rest on earlier ones."""
-    teller = Timeline()
+    teller = Timeline(case)
     return tuple(line for line in map(teller.line, events) if line is not None)
 
 
 class Timeline:
-    """Turns the events of one case into lines, one at a time, as they happen."""
+    """Turns the events of one case into lines, one at a time, as they happen.
 
-    def __init__(self) -> None:
+    The case says which certificates authenticate hosts that have DANE.
+    """
+
+    def __init__(self, case: Case | None = None) -> None:
         self._sessions = Sessions()
         self._events: list[Event] = []
         self._facts = CaseFacts("", self._events)
         self._queue: dict[str, tuple[str, str]] = {}
+        if case is not None and case.has_dane:
+            self._facts.in_force = lambda session: self._in_force(case, session)
+
+    def _in_force(self, case: Case, session: str) -> tuple[Protection, ...]:
+        """Return what was in force for a session as far as the case has come: a policy may be fetched later."""
+        return PoliciesInForce(case, self._facts, CaseFacts("", ())).for_session(session)
+
+    def _proved_by_dane(self, session: str, host: str, certificate: str) -> bool:
+        """Whether a host is authenticated under a certificate that only its TLSA records vouch for."""
+        return certificate not in CERTIFICATES_THAT_VERIFY and self._facts.authenticates(session, host, certificate)
 
     def line(self, event: Event) -> Line | None:
         """Return the line of the next event, or None where it only repeats what was said (an unchanged queue)."""
@@ -162,7 +177,9 @@ class Timeline:
                 return Line(Topic.TLS, _both(session), text, Emphasis.QUIET)
             case facts.TlsEstablished():
                 shown = f"certificate {fact.certificate}{f', shown by {fact.shown_by}' if fact.shown_by else ''}"
-                sound = fact.certificate == "valid" and not fact.shown_by
+                host = session.accepted.host if session.accepted is not None and not session.via else ""
+                by_dane = bool(host) and self._proved_by_dane(fact.session, host, fact.certificate)
+                sound = (fact.certificate == "valid" or by_dane) and not fact.shown_by
                 emphasis = Emphasis.SECURE if sound else Emphasis.ATTACK if fact.shown_by else Emphasis.TROUBLE
                 text = f"TLS is up: {fact.version}, {shown}"
                 return Line(Topic.TLS, _both(session), text, emphasis, essential=not session.via)
@@ -207,6 +224,8 @@ class Timeline:
             emphasis, how = Emphasis.ATTACK, "inside TLS that ends at the attacker"
         elif outcome is not Outcome.DELIVERED_AUTHENTICATED:
             emphasis, how = Emphasis.TROUBLE, "inside TLS to a host that is not authenticated"
+        elif self._proved_by_dane(fact.via or fact.session, fact.host, fact.certificate):
+            how = "inside TLS, under a certificate that a TLSA record names"
         if fact.via and not how.endswith("attacker"):
             how += ", passed on by the attacker"
         actor = "attacker" if fact.role == "attacker-mx" else "mx"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from mta_sts_lab.events import ClockAdvanced, Event
 from mta_sts_lab.model import Mode
@@ -10,7 +11,7 @@ from mta_sts_lab.reports.lesson.drawing import LANES, WIDTH, row_of
 from mta_sts_lab.reports.lesson.page import Tab, lesson_html
 from mta_sts_lab.reports.lesson.scenes import ROWS_OF_A_SLIDE, Moment, moments_of
 
-from tests.reports.records import hostile_events, record_of, strip_events, strip_record
+from tests.reports.records import SCENARIO, hostile_events, record_of, strip_events, strip_record
 
 from .made import made_lesson
 
@@ -86,8 +87,11 @@ def test_labels_stay_inside_the_drawing() -> None:
 def test_the_clock_is_shown_in_cases_that_move_it_and_in_no_others() -> None:
     events = strip_events(Mode.ENFORCE)
     moved = [*events[:2], Event(number=99, at=9.0, fact=ClockAdvanced(seconds=60)), *events[2:]]
-    assert "clock moved forward by 60 s" in [one.text for one in moments_of(moved, True)]
-    assert "clock moved forward by 60 s" not in [one.text for one in moments_of(moved, False)]
+    plain = SCENARIO.cases[0]
+    (first, *others) = plain.steps
+    moving = replace(plain, steps=(replace(first, advance=60), *others))
+    assert "clock moved forward by 60 s" in [one.text for one in moments_of(moved, moving)]
+    assert "clock moved forward by 60 s" not in [one.text for one in moments_of(moved, plain)]
 
 
 def test_a_note_is_said_once() -> None:

@@ -70,7 +70,9 @@ function follow(panel, at, said) {
     const within = box.getBoundingClientRect();
     const top = box.scrollTop + place.top - within.top;
     const aim = drawn.classList.contains("conclusion") ? top - 60 : top + place.height - within.height * 0.72;
-    box.scrollTo({ top: aim, behavior: smooth });
+    // A long way is not scrolled through: it would take seconds.
+    const far = Math.abs(aim - box.scrollTop) > 2 * within.height;
+    box.scrollTo({ top: aim, behavior: far ? "auto" : smooth });
   }
   const list = panel.querySelector(".said");
   const item = said[Math.min(at, said.length - 1)];

@@ -142,7 +142,7 @@ def _tab(view: CaseView, told: Conclusion, events: Sequence[Event], several: boo
     label = f"{mode}, {case.vector}" if several else mode
     bad = told.grade is Grade.FAIL or told.read
     tone = "bad" if bad else "good" if told.grade in (Grade.PASS, Grade.INFO, Grade.WEAK) else "open"
-    slides = slides_of(moments_of(mine, case.changes_target))
+    slides = slides_of(moments_of(mine, case))
     return Tab(label, heading, case.id, told.text, tone, slides, _report(mine))
 
 

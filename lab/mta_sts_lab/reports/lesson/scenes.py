@@ -21,6 +21,7 @@ from mta_sts_lab.events import (
     TlsEstablished,
 )
 from mta_sts_lab.judge.sessions import Sessions
+from mta_sts_lab.model import Case
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import STEPS
 from mta_sts_lab.reports.lesson.drawing import Row, band, row_of
@@ -67,7 +68,7 @@ class Slide:
         return sum(len(moment.rows) for moment in self.moments)
 
 
-def moments_of(events: Sequence[Event], changes_target: bool) -> tuple[Moment, ...]:
+def moments_of(events: Sequence[Event], case: Case) -> tuple[Moment, ...]:
     """Return the moments of a case.
 
     `events` are those of the run: restarts and moves of the clock, which belong to no case, are shown where a step of
@@ -75,7 +76,7 @@ def moments_of(events: Sequence[Event], changes_target: bool) -> tuple[Moment, .
     """
     said: set[str] = set()
     found = []
-    for moment, facts in _merged(events, changes_target):
+    for moment, facts in _merged(events, case):
         notes = [note for fact in facts if (note := note_of(fact)) and note not in said]  # type: ignore[arg-type]
         said.update(notes)
         found.append(replace(moment, note=" ".join(dict.fromkeys(notes))))
@@ -95,11 +96,11 @@ def slides_of(moments: Sequence[Moment]) -> tuple[Slide, ...]:
     return tuple(slides)
 
 
-def _merged(events: Iterable[Event], changes_target: bool) -> Iterator[tuple[Moment, list[object]]]:
+def _merged(events: Iterable[Event], case: Case) -> Iterator[tuple[Moment, list[object]]]:
     """Yield the moments, the lines of one reply together, each with the facts that it shows."""
     held = _Held()
     waiting: list[tuple[Event, Line]] = []
-    for event, line in _lines(events, changes_target):
+    for event, line in _lines(events, case):
         if waiting and not _goes_on(waiting[-1], (event, line)):
             yield _moment(waiting, held), [one.fact for one, _ in waiting]
             waiting = []
@@ -108,12 +109,12 @@ def _merged(events: Iterable[Event], changes_target: bool) -> Iterator[tuple[Mom
         yield _moment(waiting, held), [one.fact for one, _ in waiting]
 
 
-def _lines(events: Iterable[Event], changes_target: bool) -> Iterator[tuple[Event, Line]]:
-    teller = Timeline()
+def _lines(events: Iterable[Event], case: Case) -> Iterator[tuple[Event, Line]]:
+    teller = Timeline(case)
     begun = False
     for event in events:
         if not event.case and not (
-            begun and changes_target and isinstance(event.fact, ClockAdvanced | TargetRestarted)
+            begun and case.changes_target and isinstance(event.fact, ClockAdvanced | TargetRestarted)
         ):
             continue
         line = teller.line(event)

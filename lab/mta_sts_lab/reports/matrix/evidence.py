@@ -54,7 +54,7 @@ def evidence_of(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     for case in source.record.header.cases:
         found = _head(case, verdicts.get(case.id), source, events.get(case.id, ()))
         found |= _expected(case, verdicts.get(case.id))
-        found["timeline"] = _timeline(timeline(events.get(case.id, ())))
+        found["timeline"] = _timeline(timeline(events.get(case.id, ()), case))
         found["log"] = _log(log.get(case.id, ()))
         found["repeat"] = repeat_command(case.id, options)
         yield case.id, found

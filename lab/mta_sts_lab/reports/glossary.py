@@ -74,8 +74,10 @@ COVERAGE: Mapping[str, tuple[str, str]] = {
 STEPS: Mapping[str, str] = {
     "publish": "the domain publishes its policy, and honest mail lets the sender fetch it",
     "wait": "mail goes on as usual, so that reports can tell of failures",
+    "clean-report": "the sender is asked for its report on the test: nothing is enforced before one names no failure",
     "promote": "the domain publishes the policy in mode enforce, under a new id",
     "update": "the domain changes its hosts or its policy, and makes a mistake",
+    "report": "the sender is asked for its TLS reports",
     "fix": "the domain mends its mistake, under a new id; what was held must arrive",
     "contact": "one honest delivery, so that the sender can fetch the policy",
     "prime": "honest mail before the attack, so that the sender can fetch the policy",

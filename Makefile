@@ -9,8 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TARGET ?= reference
 ARGS ?=
-# Tests wait more than they work: twice as many at once as there are processors.
-JOBS ?= $(shell expr 2 \* $$(nproc))
+JOBS ?= $(shell nproc)
 MINUTES ?= 10
 
 .PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents soak bench \

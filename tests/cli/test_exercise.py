@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from mta_sts_lab.backends.in_process import known_flaws
 from mta_sts_lab.exercises import find_exercise, shipped_exercises
@@ -34,7 +36,7 @@ def test_no_file_of_a_run_names_the_flaw(shell: Shell) -> None:
     flaw = known_flaws()[find_exercise("1").solution.flaw]
     answer = shell("run", "starttls/starttls-refused", "--mode", "enforce", "--exercise", "1")
     assert answer.status == 1
-    assert "starttls-refused[enforce,502]' --exercise 1" in " ".join(answer.out.split())
+    assert re.search(r"starttls-refused\[enforce,\d+\]' --exercise 1", " ".join(answer.out.split()))
     (folder,) = shell.runs()
     written = [
         answer.out,

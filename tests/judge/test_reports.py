@@ -805,7 +805,7 @@ def policy_trouble(**world: Any) -> set[str]:
     )
     made = record([*resisted(), (ENFORCE, "attack", asked)], cases=(case,), capabilities=CLAIMS)
     view = next(iter(views_of(made, load_requirements())))
-    return set(served_policies(view, Window(-1.0, 1e9)).problems)
+    return set(served_policies(view, Window(-1.0, 1e9)).troubles)
 
 
 def test_a_policy_is_broken_only_if_it_is_no_policy() -> None:

@@ -24,10 +24,10 @@ async def test_it_takes_mail_and_shows_nothing(internet: Internet, tmp_path: Pat
 
 async def test_it_claims_no_reports_that_nobody_can_ask_for(internet: Internet, tmp_path: Path) -> None:
     async with sender(internet, tmp_path) as inside:
-        assert (await inside.about()).capabilities == ("mta-sts", "tls-rpt")
+        assert (await inside.about()).capabilities == ("mta-sts", "tls-rpt", "dane")
         about = await BlackBox(inside).about()
-        assert (about.capabilities, about.set_aside) == (("mta-sts",), ("tls-rpt",))
-        assert (await BlackBox(inside, ("queue",)).about()).capabilities == ("mta-sts", "tls-rpt")
+        assert (about.capabilities, about.set_aside) == (("mta-sts", "dane"), ("tls-rpt",))
+        assert (await BlackBox(inside, ("queue",)).about()).capabilities == ("mta-sts", "tls-rpt", "dane")
 
 
 async def test_what_is_not_hidden_is_passed_on(internet: Internet, tmp_path: Path) -> None:

@@ -123,4 +123,4 @@ async def test_a_target_is_served_from_the_port_of_a_witness_that_goes_to_anothe
     assert not arrived.done()
     assert await host.answers()
     await host.close()
-    assert len(seen(own_record, ConnectionAccepted)) == 1
+    assert len(await seen(own_record, ConnectionAccepted, CASE)) == 1

@@ -185,7 +185,8 @@ def _tell_diagnosis(outlet: Outlet, say: Callable[[str], None]) -> Outlet:
     def event(one: Event) -> None:
         if isinstance(one.fact, TargetDiagnosed):
             say(
-                f"diagnosis: {one.fact.means} ({one.fact.code})" + (f': "{one.fact.quoted}"' if one.fact.quoted else "")
+                f"diagnosis: {one.fact.means.rstrip('.')} ({one.fact.code})"
+                + (f': "{one.fact.quoted}"' if one.fact.quoted else "")
             )
         outlet.event(one)
 

@@ -201,8 +201,13 @@ def test_an_interrupt_leaves_what_was_played_until_then(tmp_path: Path, catalogu
 
         patch.setattr(Zone, "lookup", lookup)
 
-    with pytest.raises(Interrupted, match="marked as incomplete"):
-        play(Fault(plays=1), interrupted, tmp_path, catalogue)
+    # The workers of xdist ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(Interrupted, match="marked as incomplete"):
+            play(Fault(plays=1), interrupted, tmp_path, catalogue)
+    finally:
+        signal.signal(signal.SIGINT, before)
     (folder,) = tmp_path.iterdir()
     record = read_record(folder / "record.jsonl")
     assert [part.header.run for part in record.header.parts] == [folder.name, f"{folder.name}-again-1"]

@@ -12,7 +12,7 @@ from mta_sts_lab.model import Mode
 from mta_sts_lab.reports.matrix.evidence import Source, evidence_of
 from mta_sts_lab.reports.matrix.page import matrix_html
 from mta_sts_lab.reports.matrix.table import matrix_of
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.reports.browser import chromium
 from tests.reports.matrix.judged import judged, strip_run
@@ -26,6 +26,7 @@ LEAKING = case_id(Mode.ENFORCE)
 #: What is under the focus, in words: its label, and where it stands.
 FOCUS = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.id"
 
+# The page forbids `eval`, by which Playwright's `wait_for_function` looks a second time: waits name elements instead.
 PANEL = "document.getElementById('evidence')"
 
 #: Milliseconds. A page of twenty thousand cells opens in two seconds on an idle machine.
@@ -91,7 +92,7 @@ def page(opened: Opened) -> Page:
 async def _open_first_finding(page: Page) -> None:
     await page.evaluate("document.querySelector('#matrix button').focus()")
     await page.keyboard.press("Enter")
-    await page.wait_for_function(f"!{PANEL}.hidden")
+    await page.wait_for_selector("#evidence:not([hidden])")
 
 
 async def test_a_walk_with_the_keyboard(page: Page) -> None:
@@ -133,7 +134,7 @@ async def test_a_cell_opens_its_evidence_and_closes_again(page: Page) -> None:
         assert expected in text
     assert await page.evaluate(f"{PANEL}.querySelector('.lines .attack del').textContent") == "250-STARTTLS"
     await page.keyboard.press("ArrowRight")
-    await page.wait_for_function(f"{PANEL}.innerText.includes('Deferred, nothing leaked')")
+    await expect(page.locator("#evidence")).to_contain_text("Deferred, nothing leaked", use_inner_text=True)
     await page.keyboard.press("Escape")
     assert await page.evaluate(f"{PANEL}.hidden")
     assert (await page.evaluate(FOCUS)).endswith(", pass"), "the focus is back in the cell that was shown last"
@@ -165,7 +166,7 @@ async def test_the_address_of_a_piece_of_evidence(page: Page, file: Path) -> Non
     await page.keyboard.press("Escape")
     await page.goto("about:blank")
     await page.goto(address)
-    await page.wait_for_function(f"!{PANEL}.hidden")
+    await page.wait_for_selector("#evidence:not([hidden])")
     assert await page.evaluate(f"{PANEL}.querySelector('h2').textContent") == LEAKING
     for broken in ("#%", "#no-such-run/no-such-case", "#line-7"):
         await page.goto("about:blank")
@@ -179,7 +180,7 @@ async def test_finding_and_choosing_rows(page: Page) -> None:
     await page.keyboard.press("/")
     assert await page.evaluate(FOCUS) == "find"
     await page.keyboard.insert_text("strip read-in-clear")
-    await page.wait_for_function(f"{visible} === 1")
+    await expect(page.locator("tr.case:not([hidden])")).to_have_count(1)
     assert await page.evaluate("document.getElementById('shown').textContent") == "1 of 4 cases"
     await page.evaluate("document.getElementById('find').value = ''")
     for choice, rows in (("findings", 1), ("different", 1), ("all", 4)):
@@ -191,7 +192,7 @@ async def test_finding_and_choosing_rows(page: Page) -> None:
 
 async def test_nothing_hostile_ran_or_was_made(page: Page) -> None:
     await page.evaluate("document.querySelectorAll('#matrix button')[1].click()")
-    await page.wait_for_function(f"!{PANEL}.hidden")
+    await page.wait_for_selector("#evidence:not([hidden])")
     assert await page.evaluate("document.querySelectorAll('img, iframe, object').length") == 0
     assert await page.evaluate(f"{PANEL}.querySelectorAll('script').length") == 0
     assert "<img src=x" in await page.evaluate(f"{PANEL}.innerText")

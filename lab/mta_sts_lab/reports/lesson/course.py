@@ -6,11 +6,11 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from mta_sts_lab import __version__
-from mta_sts_lab.reports.lesson.page import Lesson, Place, content_hash, environment
+from mta_sts_lab.reports.lesson.page import Lesson, Place
+from mta_sts_lab.reports.pages import content_hash, environment, read_part
 
 #: What the pages of a course are made of, beside the scenarios.
 _PARTS = ("course.toml", "course.html.jinja", "page.html.jinja", "page.css", "page.js")
@@ -68,7 +68,7 @@ def index_html(course: Course, lessons: Sequence[Lesson], digest: str) -> str:
     """Return the index page. `digest` says what the course was made from, as `course_digest` does."""
     style = f"\n{_part('page.css')}"
     return (
-        environment()
+        environment(__package__)
         .get_template("course.html.jinja")
         .render(
             course=course,
@@ -92,4 +92,4 @@ def course_digest(course: Course, paths: Mapping[str, Path]) -> str:
 
 
 def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return read_part(__package__, name)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mta_sts_lab import __version__
 from mta_sts_lab.events import Event, ReportReceived
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Grade, Mode, Scenario
 from mta_sts_lab.reports.conclusion import Conclusion, closing
-from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import PUBLISHED
 from mta_sts_lab.reports.layout import paragraphs
 from mta_sts_lab.reports.lesson.drawing import LANES, ROW, WIDTH
 from mta_sts_lab.reports.lesson.scenes import Moment, Slide, moments_of, slides_of
+from mta_sts_lab.reports.pages import content_hash, environment, read_part
 from mta_sts_lab.tlsrpt import parse_report
 
 _ORDER = tuple(PUBLISHED)
@@ -95,7 +90,7 @@ def lesson_html(lesson: Lesson, place: Place | None = None) -> str:
     """Return the page."""
     style, script = f"\n{_part('page.css')}", f"\n{_part('page.js')}"
     return (
-        environment()
+        environment(__package__)
         .get_template("page.html.jinja")
         .render(
             lesson=lesson,
@@ -112,26 +107,8 @@ def lesson_html(lesson: Lesson, place: Place | None = None) -> str:
     )
 
 
-def environment() -> Environment:
-    """Return what renders the pages of this folder. Whatever it is given is escaped."""
-    made = Environment(
-        loader=PackageLoader("mta_sts_lab.reports.lesson", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["escape_unprintable"] = escape_unprintable
-    return made
-
-
 def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def content_hash(text: str) -> str:
-    """Return what a content security policy calls a part of the page that may stay."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return read_part(__package__, name)
 
 
 def _tab(view: CaseView, told: Conclusion, events: Sequence[Event], several: bool) -> Tab:

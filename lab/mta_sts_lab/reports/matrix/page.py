@@ -8,21 +8,18 @@ once. The page's own policy (CSP) lets nothing run but its one script and loads 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mta_sts_lab import __version__
 from mta_sts_lab.model import Requirement
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import level_phrase
 from mta_sts_lab.reports.matrix.table import HARM, LETTERS, Matrix, Row
+from mta_sts_lab.reports.pages import content_hash, environment, read_part
 
 #: Cases in one block of evidence. More compress little better (1 % from 25 to 50) and take longer to open.
 BLOCK = 25
@@ -44,14 +41,6 @@ class Block:
 
 def matrix_html(matrix: Matrix, evidence: EvidenceOf, requirements: Mapping[str, Requirement]) -> str:
     """Return the page. `evidence` is asked for one column after the other: one record at a time is in memory."""
-    environment = Environment(
-        loader=PackageLoader("mta_sts_lab.reports.matrix", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["escape_unprintable"] = escape_unprintable
     style = f"\n:root {{ --columns: {len(matrix.columns)}; }}{_part('page.css')}"
     script = f"\n{_part('evidence.js')}\n{_part('page.js')}"
     obligations: set[str] = set()
@@ -60,28 +49,27 @@ def matrix_html(matrix: Matrix, evidence: EvidenceOf, requirements: Mapping[str,
         for number in range(len(matrix.columns))
         for block in _blocks(matrix.rows, number, _noting(evidence(number), obligations))
     ]
-    return environment.get_template("page.html.jinja").render(
-        matrix=matrix,
-        letters=LETTERS,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        blocks=blocks,
-        data=_data(matrix, obligations, requirements),
-        many=len(matrix.columns) >= MANY_COLUMNS,
-        harm_meaning=HARM if any(column.totals.harm for column in matrix.columns) else "",
-        made_by=f"mta-sts-lab {__version__}",
+    return (
+        environment(__package__)
+        .get_template("page.html.jinja")
+        .render(
+            matrix=matrix,
+            letters=LETTERS,
+            style=style,
+            script=script,
+            style_hash=content_hash(style),
+            script_hash=content_hash(script),
+            blocks=blocks,
+            data=_data(matrix, obligations, requirements),
+            many=len(matrix.columns) >= MANY_COLUMNS,
+            harm_meaning=HARM if any(column.totals.harm for column in matrix.columns) else "",
+            made_by=f"mta-sts-lab {__version__}",
+        )
     )
 
 
 def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """Return what a content security policy calls a part of the page that may stay."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return read_part(__package__, name)
 
 
 def _data(matrix: Matrix, obligations: Iterable[str], requirements: Mapping[str, Requirement]) -> dict[str, Any]:

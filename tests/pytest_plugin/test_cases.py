@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ from mta_sts_lab.pytest_plugin.distribution import shards_of_nodes
 from mta_sts_lab.pytest_plugin.playing import PlayedCase
 from mta_sts_lab.pytest_plugin.shards import shard_of_each
 from mta_sts_lab.runs import RunResult, load_shipped_catalogue
+from mta_sts_lab.shipped_files import shipped_files
 
 from tests.reports.records import strip_record, strip_verdicts
 
@@ -122,6 +124,7 @@ def test_a_verdict_is_the_outcome_of_its_item(pytester: pytest.Pytester) -> None
         (("--sts-smtp", "2525"), "--sts-command, which is missing"),
         (("--sts-case", "starttls/*"), "does not say against what"),
         (("--sts-target", "reference", "--sts-known", "nowhere.toml"), "nowhere.toml: there is no such file"),
+        (("--sts-target", "reference", "--sts-scenarios", "nowhere"), "--sts-scenarios: nowhere is no folder"),
         (("--sts-command", "./no-such-program", "--sts-case", "starttls/strip"), "no-such-program"),
     ],
 )
@@ -132,6 +135,41 @@ def test_a_mistake_is_one_message(pytester: pytest.Pytester, arguments: tuple[st
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
+def own_scenarios(folder: Path) -> Path:
+    """A folder with one scenario, a copy of a shipped one under another name."""
+    shipped = shipped_files() / "scenarios" / "starttls"
+    (folder / "own-attacks").mkdir(parents=True)
+    shutil.copy(shipped / "family.toml", folder / "own-attacks")
+    shutil.copy(shipped / "strip.toml", folder / "own-attacks" / "our-strip.toml")
+    return folder
+
+
+def test_scenarios_of_ones_own_are_played(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_scenarios(pytester.path / "mine")
+    base = ("--sts-target", "reference", "-m", "enforce")
+    by_option = run(pytester, *base, "--sts-scenarios", "mine", "--collect-only", "-q")
+    assert ids(by_option) == ["sts-lab::own-attacks/our-strip[enforce]"]
+    (pytester.path / "sub").mkdir()
+    monkeypatch.setenv("TMPDIR", str(pytester.path))
+    (pytester.path / "pytest.ini").write_text("[pytest]\nsts_scenarios = mine\nfilterwarnings = error\n")
+    # Two workers, and without the temporary folders of pytest.
+    by_file = run(
+        pytester, *base, "--rootdir", ".", "-n", "2", "-p", "no:tmpdir", "--sts-flaw", "ignores_policy", "sub"
+    )
+    by_file.assert_outcomes(failed=1)
+    assert "repeat      sts-lab run 'own-attacks/our-strip[enforce]'" in by_file.stdout.str()
+    assert "--scenarios" in by_file.stdout.str()
+
+
+def test_a_scenario_file_with_a_mistake_is_named(pytester: pytest.Pytester) -> None:
+    own_scenarios(pytester.path / "mine")
+    (pytester.path / "mine" / "own-attacks" / "wrong.toml").write_text("titel = 'A mistake'\n")
+    result = run(pytester, "--sts-target", "reference", "--sts-scenarios", "mine")
+    assert result.ret != 0
+    assert "own-attacks/wrong.toml" in result.stdout.str()
+    assert "Traceback" not in result.stdout.str()
+
+
 def test_a_case_and_its_control_case_are_on_one_shard() -> None:
     cases = load_shipped_catalogue().find(["starttls/*"])
     shards = shard_of_each(cases, 4)
@@ -139,7 +177,9 @@ def test_a_case_and_its_control_case_are_on_one_shard() -> None:
     for case in cases:
         assert not case.control or shards[case.id] == shards[case.control]
     nodes = ["test_own.py::test_x[a]", *(f"sts-lab::{case.id}" for case in cases)]
-    assert shards_of_nodes(nodes, 4) == {f"sts-lab::{case}": shard for case, shard in shards.items()}
+    assert shards_of_nodes(load_shipped_catalogue(), nodes, 4) == {
+        f"sts-lab::{case}": shard for case, shard in shards.items()
+    }
 
 
 OF_THE_RUN = """

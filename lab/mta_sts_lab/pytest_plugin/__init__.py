@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mta_sts_lab.pytest_plugin.settings import CASES, Settings, settings_of
+from mta_sts_lab.pytest_plugin.settings import CASES, Settings, run_folder, settings_of
 from mta_sts_lab.shipped_files import shipped_files
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="Only these cases, scenarios or families: 'starttls/*' (may be repeated). -k and -m work, too.",
     )
+    group.addoption(
+        "--sts-scenarios",
+        metavar="DIR",
+        help="Scenario files of your own, DIR/<family>/<name>.toml, instead of those that come with the lab.",
+    )
     group.addoption("--sts-known", metavar="FILE", help="The known failures, instead of those in the target's folder.")
     group.addoption(
         "--sts-flaw", metavar="FLAW", action="append", default=[], help="Give the reference sender a flaw (repeatable)."
@@ -47,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sts-out", metavar="DIR", help="Keep the folders of the runs here, instead of in pytest's temporary folder."
     )
     parser.addini("sts_target", "The target of the fixture sts_lab, where no --sts-target is given.", default="")
+    parser.addini("sts_scenarios", "The folder of scenario files, where no --sts-scenarios is given.", default="")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -56,7 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{CASES}: a case of mta-sts-lab, played against --sts-target")
     if not settings.plays_cases:
         return
-    for family in sorted(path.name for path in (shipped_files() / "scenarios").iterdir() if path.is_dir()):
+    scenarios = settings.scenarios or shipped_files() / "scenarios"
+    for family in sorted(path.name for path in scenarios.iterdir() if path.is_dir()):
         config.addinivalue_line("markers", f"{family}: a case of this family of mta-sts-lab")
     for mode in ("enforce", "testing", "none", "absent"):
         config.addinivalue_line("markers", f"{mode}: a case of mta-sts-lab under this policy mode")
@@ -111,7 +118,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def sts_lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def sts_lab(request: pytest.FixtureRequest) -> Lab:
     """Play attacks against the mail server of --sts-target (or of `sts_target` in the ini file) in a test of your own.
 
     `sts_lab.play("starttls/strip[enforce]")` plays a case of the lab's; `sts_lab.attack("strip_starttls")` makes a
@@ -120,4 +127,4 @@ def sts_lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with warnings.catch_warnings(action="ignore"):
         from mta_sts_lab.pytest_plugin.own_tests import Lab
 
-    return Lab(Settings.for_fixtures(request.config), tmp_path_factory.mktemp(CASES))
+    return Lab(Settings.for_fixtures(request.config), run_folder(request.config))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mta_sts_lab.pytest_plugin.settings import CASES, settings_of
 from mta_sts_lab.pytest_plugin.shards import shard_of_each
 from mta_sts_lab.runs import RunResult, load_shipped_catalogue
 from mta_sts_lab.runs.errors import status_of
+from mta_sts_lab.runs.scenarios import whole_catalogue
 from mta_sts_lab.runs.selecting import choose_cases
 from mta_sts_lab.runs.service import find_target_for
 
@@ -43,7 +44,7 @@ class CaseCollector(pytest.Collector):
         settings = settings_of(self.config)
         try:
             with other_peoples_warnings():
-                catalogue = load_shipped_catalogue()
+                catalogue = whole_catalogue(settings.scenarios)
             request = settings.request((), Path())
             target = find_target_for(request)
             known = read_known_failures(request.known_failures_of(target))
@@ -52,7 +53,7 @@ class CaseCollector(pytest.Collector):
             if status_of(error) is None:
                 raise
             raise self.CollectError(str(error)) from error
-        _refuse_unmatched(known, catalogue)
+        _refuse_unmatched(known, {*catalogue.cases, *load_shipped_catalogue().cases})
         self.session.stash[_CATALOGUE] = catalogue
         named = self.config.getoption("sts_named", [])
         ids = {case.id: f"{CASES}::{case.id}" for case in chosen}
@@ -63,8 +64,8 @@ class CaseCollector(pytest.Collector):
         )
 
 
-def _refuse_unmatched(known: Sequence[KnownFailure], catalogue: Catalogue) -> None:
-    unmatched = {one.case for one in known if not any(matches(one.case, case) for case in catalogue.cases)}
+def _refuse_unmatched(known: Sequence[KnownFailure], cases: Collection[str]) -> None:
+    unmatched = {one.case for one in known if not any(matches(one.case, case) for case in cases)}
     if unmatched:
         raise pytest.Collector.CollectError(
             f"the list of known failures names what no case is called: {', '.join(sorted(unmatched))}"

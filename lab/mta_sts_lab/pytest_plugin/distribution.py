@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling, LoadGroupScheduling, LoadScopeScheduling
 
-from mta_sts_lab.pytest_plugin.settings import CASES
+from mta_sts_lab.catalogue import Catalogue
+from mta_sts_lab.pytest_plugin.settings import CASES, settings_of
 from mta_sts_lab.pytest_plugin.shards import shard_of_each
-from mta_sts_lab.runs import load_shipped_catalogue
+from mta_sts_lab.runs.scenarios import whole_catalogue
 
 _PREFIX = f"{CASES}::"
 
@@ -30,7 +31,8 @@ def make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Sharded(base):  # type: ignore[misc]  # the base is chosen by --dist
         @cached_property
         def _shards(self) -> Mapping[str, int]:
-            return shards_of_nodes(self.collection, self.numnodes)
+            catalogue = whole_catalogue(settings_of(config).scenarios)
+            return shards_of_nodes(catalogue, self.collection, self.numnodes)
 
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(_PREFIX):
@@ -40,8 +42,7 @@ def make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Sharded(config, log)
 
 
-def shards_of_nodes(nodeids: Sequence[str], workers: int) -> Mapping[str, int]:
+def shards_of_nodes(catalogue: Catalogue, nodeids: Sequence[str], workers: int) -> Mapping[str, int]:
     """Return the shard of each node id that is a case."""
-    catalogue = load_shipped_catalogue()
     cases = [catalogue.cases[name.removeprefix(_PREFIX)] for name in nodeids if name.startswith(_PREFIX)]
     return {f"{_PREFIX}{case}": shard for case, shard in shard_of_each(cases, workers).items()}

@@ -17,8 +17,8 @@ from mta_sts_lab.pytest_plugin.playing import PlayedCase, play_quietly
 from mta_sts_lab.pytest_plugin.settings import Settings
 from mta_sts_lab.record import Record
 from mta_sts_lab.requirements import near_misses
-from mta_sts_lab.runs import load_shipped_catalogue
 from mta_sts_lab.runs.errors import UsageError
+from mta_sts_lab.runs.scenarios import whole_catalogue
 
 _Result = TypeVar("_Result")
 
@@ -91,7 +91,7 @@ class Lab:
     def __init__(self, settings: Settings, out: Path) -> None:
         self._settings = settings
         self._out = out
-        self._catalogue = load_shipped_catalogue()
+        self._catalogue = whole_catalogue(settings.scenarios)
 
     def play(self, case: str) -> Played:
         """Play a case of the lab's catalogue, by its id. Raises `NothingSelected`, with near misses."""

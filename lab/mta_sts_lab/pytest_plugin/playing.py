@@ -16,7 +16,7 @@ from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseEnded, Event
 from mta_sts_lab.judge.run_findings import findings_of_the_run
 from mta_sts_lab.model import Verdict
-from mta_sts_lab.pytest_plugin.settings import CASES, Settings, settings_of
+from mta_sts_lab.pytest_plugin.settings import CASES, Settings, run_folder, settings_of
 from mta_sts_lab.reports.terminal import Evidence, finding_block, run_finding_block
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs import RunResult, Watcher, run
@@ -79,7 +79,7 @@ def play(config: pytest.Config, catalogue: Catalogue, cases: tuple[str, ...]) ->
     """Play cases against the session's target. Raises `NotPlayed`."""
     progress = _Progress(config, cases)
     try:
-        return play_quietly(settings_of(config), catalogue, cases, _folder(config), progress.watcher())
+        return play_quietly(settings_of(config), catalogue, cases, run_folder(config), progress.watcher())
     finally:
         progress.clear()
 
@@ -102,12 +102,6 @@ def play_quietly(
 def other_peoples_warnings() -> AbstractContextManager[object]:
     """Ignore warnings of the lab and its dependencies: a session may turn warnings into errors for its own code."""
     return warnings.catch_warnings(action="ignore")
-
-
-def _folder(config: pytest.Config) -> Path:
-    """Return where the folder of the run is made: in pytest's temporary folder, of which the last three are kept."""
-    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]  # as tmp_path_factory does
-    return factory.mktemp(CASES)
 
 
 class _Progress:

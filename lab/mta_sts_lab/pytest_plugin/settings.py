@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ class Settings:
     smtp: int = 25
     ready: float | None = None
     selection: tuple[str, ...] = ()
+    #: A folder with scenario files; None: those that come with the lab.
+    scenarios: Path | None = None
     known: Path | None = None
     flaws: tuple[str, ...] = ()
     black_box: bool = False
@@ -48,8 +51,8 @@ class Settings:
         if given.plays_cases:
             return given
         target = str(config.getini("sts_target"))
-        if target.startswith(".") and config.inipath:
-            target = str(config.inipath.parent / target)
+        if target.startswith("."):
+            target = str(_beside_the_ini_file(config, target))
         return replace(given, target=target or _REFERENCE)
 
     def request(self, cases: tuple[str, ...], out: Path) -> RunRequest:
@@ -64,6 +67,7 @@ class Settings:
             command=("sts-lab", "run", *self._options()),
             black_box=self.black_box,
             known_failures=self.known,
+            scenarios=self.scenarios,
         )
         if not self.command:
             return request
@@ -75,6 +79,7 @@ class Settings:
         """Return the options with which `sts-lab run` plays the same."""
         said = ["--command", self.command, "--smtp", str(self.smtp)] if self.command else ["--target", self.target]
         said += [word for flaw in self.flaws for word in ("--flaw", flaw)]
+        said += ["--scenarios", str(self.scenarios)] if self.scenarios else []
         return [*said, *(["--black-box"] if self.black_box else [])]
 
 
@@ -87,6 +92,7 @@ def settings_of(config: pytest.Config) -> Settings:
         smtp=25 if option.sts_smtp is None else option.sts_smtp,
         ready=option.sts_ready,
         selection=tuple(option.sts_case),
+        scenarios=_scenarios(config),
         known=Path(option.sts_known) if option.sts_known else None,
         flaws=tuple(option.sts_flaw),
         black_box=option.sts_black_box,
@@ -99,3 +105,28 @@ def settings_of(config: pytest.Config) -> Settings:
     if settings.selection and not settings.plays_cases:
         raise pytest.UsageError("--sts-case selects cases, and --sts-target does not say against what they are played")
     return settings
+
+
+def _scenarios(config: pytest.Config) -> Path | None:
+    """Return the folder of scenario files that was named. Raises `pytest.UsageError` if there is none there."""
+    named, where = config.option.sts_scenarios, "--sts-scenarios"
+    folder = Path(named) if named else None
+    if folder is None and (in_file := str(config.getini("sts_scenarios"))):
+        folder, where = _beside_the_ini_file(config, in_file), "sts_scenarios"
+    if folder is not None and not folder.is_dir():
+        raise pytest.UsageError(f"{where}: {folder} is no folder")
+    return folder
+
+
+def _beside_the_ini_file(config: pytest.Config, path: str) -> Path:
+    """Return a path of the ini file, which is relative to that file's folder."""
+    return config.inipath.parent / path if config.inipath else Path(path)
+
+
+def run_folder(config: pytest.Config) -> Path:
+    """Return a new folder for runs, in pytest's temporary folder, of which the last three are kept.
+
+    pytest has no public name for that outside of fixtures. Without it (`-p no:tmpdir`) the system's is taken.
+    """
+    factory: pytest.TempPathFactory | None = getattr(config, "_tmp_path_factory", None)
+    return factory.mktemp(CASES) if factory is not None else Path(tempfile.mkdtemp(prefix=f"{CASES}-"))

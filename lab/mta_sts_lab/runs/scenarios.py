@@ -40,6 +40,17 @@ def load_scenarios(folder: Path | None) -> Catalogue:
     return catalogue
 
 
+def whole_catalogue(folder: Path | None) -> Catalogue:
+    """Return the scenarios of a folder, by default the shipped ones. Raises `CatalogueError` if a file has a mistake.
+
+    Raises `UsageError` where there is no such folder.
+    """
+    catalogue = load_scenarios(folder)
+    if catalogue.problems:
+        raise CatalogueError(catalogue.problems)
+    return catalogue
+
+
 def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Scenario, tuple[str, ...]]:
     """Return the scenario of an id, or the only one of that name, and its case ids of a vector, by default the first.
 

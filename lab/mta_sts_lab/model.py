@@ -32,6 +32,17 @@ class Mode(StrEnum):
         return self in (Mode.ENFORCE, Mode.TESTING, Mode.NONE)
 
 
+class Family(StrEnum):
+    """A family of addresses: version 4 or 6 of the Internet Protocol."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+#: The types of address records, by the family of the address.
+ADDRESS_TYPES: Mapping[Family, str] = {Family.IPV4: "A", Family.IPV6: "AAAA"}
+
+
 class Outcome(StrEnum):
     """What happened to one message in one step.
 
@@ -164,8 +175,13 @@ class MxHost:
     reachable: bool = True
     #: Seconds from a connection to the greeting.
     greets_after: float = 0.0
-    #: Whether its name has an address in DNS.
+    #: The family of the address at which it does not answer on port 25; null: it answers at each.
+    dead_over: Family | None = None
+    #: Whether its name has addresses in DNS.
     address: bool = True
+    #: The one family in which its name has an address; null: each family of the run. A run without that family leaves
+    #: the address that there is.
+    only_over: Family | None = None
     #: How many TLS 1.3 session tickets it sends behind each handshake. None of them can be used again.
     session_tickets: int = 0
     #: Its TLSA records. In an `absent` case there are none.
@@ -217,6 +233,8 @@ class PolicyHost:
     location: str = ""
     #: Whether the host answers on port 443 at all.
     reachable: bool = True
+    #: The family of the address at which it does not answer; null: it answers at each.
+    dead_over: Family | None = None
 
 
 @dataclass(frozen=True, slots=True)

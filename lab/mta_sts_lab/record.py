@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import msgspec
 
 from mta_sts_lab.events import AnyFact, CaseBegan, Event, LabFailed
-from mta_sts_lab.model import About, Case
+from mta_sts_lab.model import About, Case, Family
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,6 +58,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shard: Shard | None = None
     #: A digest of the catalogue; runs of different catalogues are not merged.
     catalogue: str = ""
+    #: The families in which every host of the world had an address.
+    families: tuple[Family, ...] = (Family.IPV4,)
 
 
 class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

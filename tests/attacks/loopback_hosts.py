@@ -44,8 +44,8 @@ class LoopbackHosts:
 
     def __post_init__(self) -> None:
         services = HostServices(self.network, self.recorder, Certificates(AUTHORITY))
-        self.mx = MxServer(services, CASE, "mx", MX_NAME, "198.18.0.1", DOMAIN)
-        self.policy_server = PolicyServer(services, CASE, POLICY_NAME, "198.18.0.2")
+        self.mx = MxServer(services, CASE, "mx", MX_NAME, ["198.18.0.1"], DOMAIN)
+        self.policy_server = PolicyServer(services, CASE, POLICY_NAME, ["198.18.0.2"])
 
     def attack(self, name: str, deadline: Deadline = ATTACK_SESSION, **parameters: str | int) -> Interposer:
         """Let an attacker stand in front of the MX host."""

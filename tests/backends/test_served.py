@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from mta_sts_lab.backends.served import ServedPlan, wait_until_ready
+from mta_sts_lab.model import Family
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject
@@ -83,7 +84,7 @@ def test_the_plan_survives_the_way_into_the_container() -> None:
     plan = plan_run(CATALOGUE.find([]), CATALOGUE.cases, ("sts-lab", "run"), 7)
     served = ServedPlan(
         plan=plan,
-        prefix="198.18.8.0/21",
+        prefixes={Family.IPV4: "198.18.8.0/21"},
         target_address="198.18.0.3",
         inject=Inject(),
         contract_port=8025,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from mta_sts_lab.model import Family
 from mta_sts_lab.reference.resolver import (
     Found,
     LookupFailure,
@@ -14,6 +15,7 @@ from mta_sts_lab.reference.resolver import (
     Route,
     ascii_domain,
     find_route,
+    literal_address,
     recipient_domain,
 )
 
@@ -113,3 +115,72 @@ def test_domains_in_a_labels() -> None:
     for wrong in ("a..b", "x" * 64):
         with pytest.raises(ValueError, match="no domain name"):
             ascii_domain(wrong)
+
+
+BOTH = (Family.IPV6, Family.IPV4)
+
+
+def _publish(internet: Internet, answers: dict[str, str]) -> None:
+    """Give a host these answers, by type: a record, or how the look-up fails."""
+    for kind, answer in answers.items():
+        if answer.isupper():
+            internet.dns.rcodes["mx.a.example", kind] = answer
+        else:
+            internet.dns.zone["mx.a.example", kind] = [answer]
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ({"A": "198.18.0.9", "AAAA": "2001:db8::9"}, ("2001:db8::9", "198.18.0.9")),
+        ({"A": "198.18.0.9", "AAAA": "SERVFAIL"}, ("198.18.0.9",)),
+        ({"A": "SERVFAIL", "AAAA": "2001:db8::9"}, ("2001:db8::9",)),
+        ({"A": "198.18.0.9", "AAAA": "NXDOMAIN"}, ("198.18.0.9",)),
+        ({"A": "198.18.0.9", "AAAA": "TIMEOUT"}, ("198.18.0.9",)),
+        ({"A": "198.18.0.9"}, ("198.18.0.9",)),
+        ({"AAAA": "2001:db8::9"}, ("2001:db8::9",)),
+    ],
+)
+async def test_the_addresses_of_one_family_are_enough(
+    internet: Internet, answers: dict[str, str], found: tuple[str, ...]
+) -> None:
+    _publish(internet, answers)
+    resolver = Resolver(internet.network, DNS, 0.1, BOTH)
+    answer = await resolver.addresses("mx.a.example")
+    assert isinstance(answer, Found)
+    assert answer.values == found
+    flawed = Resolver(internet.network, DNS, 0.1, BOTH, needs_every_family=True)
+    failed = {"SERVFAIL", "TIMEOUT"} & set(answers.values())
+    assert isinstance(await flawed.addresses("mx.a.example"), LookupFailure if failed else Found)
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ({"A": "SERVFAIL", "AAAA": "SERVFAIL"}, LookupFailure),
+        ({"AAAA": "SERVFAIL"}, LookupFailure),
+        ({"A": "SERVFAIL"}, LookupFailure),
+        ({"TXT": "other"}, NoData),
+    ],
+)
+async def test_without_an_address_it_counts_whether_a_look_up_failed(
+    internet: Internet, answers: dict[str, str], kind: type
+) -> None:
+    _publish(internet, answers)
+    answer = await Resolver(internet.network, DNS, 0.1, BOTH).addresses("mx.a.example")
+    assert isinstance(answer, kind)
+
+
+@pytest.mark.parametrize(
+    ("domain", "address"),
+    [
+        ("[198.18.0.1]", "198.18.0.1"),
+        ("[IPv6:2001:DB8:0::1]", "2001:db8::1"),
+        ("[ipv6:2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]", None),
+        ("[IPv6:198.18.0.1]", None),
+        ("2001:db8::1", None),
+    ],
+)
+def test_address_literals(domain: str, address: str | None) -> None:
+    assert literal_address(domain) == address

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed, LabFailed
+from mta_sts_lab.model import Family
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.network import LoopbackNetwork
@@ -18,6 +19,7 @@ from tests.world.watching import facts, seen
 
 CASE = "a/b[none]"
 ADDRESS = "198.18.64.4"
+OTHER_ADDRESS = "2001:db8:64::4"
 
 
 class Parrot(AcceptingHost):
@@ -65,7 +67,7 @@ async def listen_to(where: tuple[str, int]) -> bytes:
 async def test_an_attack_that_fails_is_a_lab_error_and_ends_the_connection(
     network: LoopbackNetwork, own_record: Recorder, own_ground: HostServices, late: bool
 ) -> None:
-    parrot = Parrot(own_ground, CASE, "mx", "polly.example", ADDRESS, 25)
+    parrot = Parrot(own_ground, CASE, "mx", "polly.example", [ADDRESS], 25)
     parrot.reachable = True
     broken = Broken(late)
     parrot.path = broken
@@ -82,11 +84,11 @@ async def test_an_attack_that_fails_is_a_lab_error_and_ends_the_connection(
 async def test_sessions_have_names_of_their_own(
     network: LoopbackNetwork, own_record: Recorder, own_ground: HostServices
 ) -> None:
-    hosts = [Parrot(own_ground, CASE, "mx", f"polly{n}.example", f"198.18.64.{n}", 25) for n in (4, 5)]
+    hosts = [Parrot(own_ground, CASE, "mx", f"polly{n}.example", [f"198.18.64.{n}"], 25) for n in (4, 5)]
     for host in hosts:
         host.reachable = True
         assert await listen_to(network.where(host.address, 25)) == host.name.encode()
-        assert await listen_to(await host.back_door("s1")) == host.name.encode()
+        assert await listen_to(await host.back_door("s1", ADDRESS)) == host.name.encode()
         await host.close()
     accepted = facts(own_record, ConnectionAccepted, CASE)
     assert len({fact.session for fact in accepted}) == 4
@@ -95,7 +97,7 @@ async def test_sessions_have_names_of_their_own(
 
 
 async def test_a_host_is_closed_for_good(network: LoopbackNetwork, own_ground: HostServices) -> None:
-    parrot = Parrot(own_ground, CASE, "mx", "polly.example", ADDRESS, 25)
+    parrot = Parrot(own_ground, CASE, "mx", "polly.example", [ADDRESS], 25)
     assert not parrot.reachable
     with pytest.raises(ConnectionRefusedError):
         await listen_to(network.where(ADDRESS, 25))
@@ -112,7 +114,7 @@ async def test_a_host_is_closed_for_good(network: LoopbackNetwork, own_ground: H
 async def test_a_target_is_served_from_the_port_of_a_witness_that_goes_to_another_host(
     own_ground: HostServices, own_record: Recorder
 ) -> None:
-    host = Parrot(own_ground, CASE, "mx", "mx1", ADDRESS, 25)
+    host = Parrot(own_ground, CASE, "mx", "mx1", [ADDRESS], 25)
     host.reachable = True
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -124,3 +126,34 @@ async def test_a_target_is_served_from_the_port_of_a_witness_that_goes_to_anothe
     assert await host.answers()
     await host.close()
     assert len(await seen(own_record, ConnectionAccepted, CASE)) == 1
+
+
+async def test_a_host_answers_at_an_address_of_each_family_but_the_dead_one(
+    network: LoopbackNetwork, own_record: Recorder, own_ground: HostServices
+) -> None:
+    host = Parrot(own_ground, CASE, "mx", "polly.example", [ADDRESS, OTHER_ADDRESS], 25)
+    host.reachable = True
+    for address in (ADDRESS, OTHER_ADDRESS):
+        assert await listen_to(network.where(address, 25)) == b"polly.example"
+    assert [fact.address for fact in facts(own_record, ConnectionAccepted, CASE)] == [ADDRESS, OTHER_ADDRESS]
+    assert await host.answers()
+    host.dead = Family.IPV6
+    assert host.listening
+    assert await host.answers(), "where it should"
+    assert await listen_to(network.where(ADDRESS, 25)) == b"polly.example"
+    with pytest.raises(ConnectionRefusedError):
+        await listen_to(network.where(OTHER_ADDRESS, 25))
+    host.dead = None
+    assert await listen_to(network.where(OTHER_ADDRESS, 25)) == b"polly.example"
+    host._listeners[OTHER_ADDRESS].close()
+    assert not await host.answers(), "at each address"
+    await host.close()
+
+
+async def test_a_session_behind_an_attacker_is_at_the_address_that_was_attacked(
+    own_record: Recorder, own_ground: HostServices
+) -> None:
+    host = Parrot(own_ground, CASE, "mx", "polly.example", [ADDRESS, OTHER_ADDRESS], 25)
+    assert await listen_to(await host.back_door("s1", OTHER_ADDRESS)) == b"polly.example"
+    assert [fact.address for fact in facts(own_record, ConnectionAccepted, CASE)] == [OTHER_ADDRESS]
+    await host.close()

@@ -18,10 +18,11 @@ from mta_sts_lab.events import (
     PolicyRequested,
     ReportReceived,
 )
-from mta_sts_lab.model import Case, Dns, Expectation, Mode, MxHost, Policy, PolicyHost, Step, World
+from mta_sts_lab.model import Case, Dns, Expectation, Family, Mode, MxHost, Policy, PolicyHost, Step, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
-from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet, NoAddressLeft
+from mta_sts_lab.world.address_pool import NoAddressLeft
+from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
 from mta_sts_lab.world.message import probe_message
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
@@ -291,7 +292,7 @@ async def test_the_keys_of_report_mail_are_published_within_the_sender_s_domain(
 
 
 async def test_addresses_come_from_the_prefix_until_none_is_left(authority: Authority) -> None:
-    internet = await Internet.open(LoopbackNetwork(), authority, Recorder(), prefix="198.18.64.0/29")
+    internet = await Internet.open(LoopbackNetwork(), authority, Recorder(), {Family.IPV4: "198.18.64.0/29"})
     assert internet.dns_address == "198.18.64.1"
     assert (internet.sender_mx.address, internet.reports.address) == ("198.18.64.2", "198.18.64.3")
     assert await texts(internet, "ns.lab.example", "A") == ["198.18.64.1"]
@@ -330,3 +331,33 @@ async def test_a_host_without_an_address_is_named_all_the_same(internet: Interne
     assert await texts(internet, domain, "MX") == [f"10 mx1.{domain}", f"20 mx2.{domain}"]
     assert await texts(internet, f"mx1.{domain}", "A") == []
     assert await texts(internet, f"mx2.{domain}", "A") == [world.mx[1].address]
+
+
+@pytest.mark.parametrize(
+    ("families", "types"),
+    [((Family.IPV4,), ["A"]), ((Family.IPV6,), ["AAAA"]), ((Family.IPV4, Family.IPV6), ["A", "AAAA"])],
+)
+async def test_every_host_has_an_address_of_each_family(
+    authority: Authority, families: tuple[Family, ...], types: list[str]
+) -> None:
+    internet = await Internet.open(LoopbackNetwork(), authority, Recorder(), families=families)
+    world = await internet.add_case(case_of())
+    names = [world.mx[0].name, world.policy_server.name, "mx.sender.example", "reports.lab.example"]
+    for name in (*names, (await world.attacker_mx()).name):
+        there = {kind for kind in ("A", "AAAA") if await texts(internet, name, kind)}
+        assert there == set(types), name
+    assert await texts(internet, world.mx[0].name, types[-1]) == [world.mx[0].addresses[-1]]
+    assert internet.dns_address == "198.18.64.1"
+    await internet.close()
+
+
+async def test_a_host_can_have_its_address_in_one_family_alone(authority: Authority) -> None:
+    internet = await Internet.open(LoopbackNetwork(), authority, Recorder(), families=tuple(Family))
+    world = await internet.add_case(case_of(World(mx=(MxHost(only_over=Family.IPV6),))))
+    assert await texts(internet, world.mx[0].name, "A") == []
+    assert await texts(internet, world.mx[0].name, "AAAA") == [world.mx[0].addresses[1]]
+    await internet.close()
+    internet = await Internet.open(LoopbackNetwork(), authority, Recorder(), families=(Family.IPV4,))
+    world = await internet.add_case(case_of(World(mx=(MxHost(only_over=Family.IPV6),))))
+    assert await texts(internet, world.mx[0].name, "A") == [world.mx[0].address], "there is no other family"
+    await internet.close()

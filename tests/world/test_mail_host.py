@@ -42,7 +42,7 @@ PROBE = probe_message(TOKEN, "sender.example", DOMAIN, "Figures")
 
 @pytest.fixture
 async def server(services: HostServices) -> AsyncIterator[MxServer]:
-    server = MxServer(services, CASE, "mx", NAME, ADDRESS, domain=DOMAIN)
+    server = MxServer(services, CASE, "mx", NAME, [ADDRESS], domain=DOMAIN)
     server.arrange(MxHost())
     yield server
     await server.close()
@@ -180,7 +180,7 @@ async def test_a_message_in_clear_is_read_even_if_it_is_never_finished(
 async def test_the_attackers_own_host_reads_whatever_reaches_it(
     services: HostServices, recorder: Recorder, authority: Authority
 ) -> None:
-    evil = MxServer(services, CASE, "attacker-mx", "mx.evil.example", "198.18.64.9")
+    evil = MxServer(services, CASE, "attacker-mx", "mx.evil.example", ["198.18.64.9"])
     evil.arrange(MxHost())
     client = await dial(services, "198.18.64.9")
     await secure(client, trusting(authority), "mx.evil.example")
@@ -411,7 +411,7 @@ async def test_tls_sessions_are_not_resumed_from_step_to_step(
 async def test_a_back_door_takes_one_visitor_and_says_whose_it_is(
     services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
 ) -> None:
-    where = await server.back_door("s77")
+    where = await server.back_door("s77", ADDRESS)
     client = await SmtpClient.dial(where)
     assert (await client.reply()).startswith("220 ")
     with pytest.raises(ConnectionRefusedError):
@@ -474,7 +474,7 @@ async def test_closing_ends_sessions_in_every_state(
     await handshake.say("EHLO client.example")
     await handshake.say("STARTTLS")
     await secure(secured, trusting(authority))
-    await server.back_door("s99")
+    await server.back_door("s99", ADDRESS)
     await server.close()
     assert len(facts(recorder, ConnectionClosed, CASE)) == 3
     assert facts(recorder, TlsFailed, CASE) == [], "the lab cut it, not the client"
@@ -516,7 +516,7 @@ async def test_bounces_arrive_at_the_sender_s_host(services: HostServices, recor
         asked.append((recipient, token))
         return CASE if recipient.endswith("@c0ffee.example") else ""
 
-    server = MxServer(services, "", "sender-mx", "mx.sender.example", "198.18.64.2", domain="sender.example")
+    server = MxServer(services, "", "sender-mx", "mx.sender.example", ["198.18.64.2"], domain="sender.example")
     server.case_of_bounce = case_of_bounce
     server.arrange(MxHost())
     client = await dial(services, "198.18.64.2")

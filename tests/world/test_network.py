@@ -20,6 +20,7 @@ from mta_sts_lab.world.network import (
 )
 
 HERE = "198.18.64.9"
+HERE_TOO = "2001:db8:64::9"
 
 
 async def hang_up(sock: socket.socket) -> None:
@@ -34,15 +35,15 @@ async def dial_and_read(network: LoopbackNetwork) -> bytes:
         return await loop.sock_recv(sock, 1)
 
 
-@pytest.mark.parametrize("address", ["198.18.0.0", "198.18.64.1", "198.19.255.255"])
-def test_the_lab_uses_the_benchmark_block(address: str) -> None:
+@pytest.mark.parametrize("address", ["198.18.0.0", "198.18.64.1", "198.19.255.255", "2001:db8::", "2001:db8:ffff::1"])
+def test_the_lab_uses_the_blocks_for_tests_and_documentation(address: str) -> None:
     require_lab_address(address)
 
 
 @pytest.mark.parametrize(
     "address",
     ["198.17.255.255", "198.20.0.0", "127.0.0.1", "0.0.0.0", "8.8.8.8", "::1", "::ffff:198.18.0.1", "", "198.18.0.1 ",
-     "localhost", "198.18.1", "0xc6120001"],
+     "localhost", "198.18.1", "0xc6120001", "2001:db7:ffff::1", "2001:db9::", "2001:db8::1%lo", "fe80::1", "::"],
 )  # fmt: skip
 async def test_any_other_address_is_refused_everywhere(address: str) -> None:
     for network in (LoopbackNetwork(), PrefixNetwork("198.18.64.0/18")):
@@ -56,7 +57,7 @@ async def test_any_other_address_is_refused_everywhere(address: str) -> None:
             await network.listen_datagrams(address, 53, asyncio.DatagramProtocol)
 
 
-@pytest.mark.parametrize("prefix", ["10.0.0.0/8", "198.16.0.0/14", "0.0.0.0/0", "2001:db8::/32"])
+@pytest.mark.parametrize("prefix", ["10.0.0.0/8", "198.16.0.0/14", "0.0.0.0/0", "2001:db8::/31", "::/0"])
 def test_a_prefix_outside_the_block_is_refused(prefix: str) -> None:
     with pytest.raises(UnsafeAddress):
         PrefixNetwork(prefix)
@@ -79,6 +80,35 @@ async def test_a_virtual_address_leads_to_its_listener() -> None:
     await writer.wait_closed()
     listener.close()
     assert greeted == ["hello"]
+
+
+async def test_an_ipv6_address_is_a_port_of_its_loopback() -> None:
+    network = LoopbackNetwork()
+    listener = network.open_port(HERE_TOO, 25, hang_up)
+    where = network.where(HERE_TOO, 25)
+    assert where[0] == "::1"
+    reader, writer = await asyncio.open_connection(*where)
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*network.where(HERE_TOO, 25))
+
+
+async def test_a_machine_without_ipv6_has_ipv4_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_module, "has_ipv6_loopback", lambda: False)
+    network = LoopbackNetwork()
+    assert network.where(HERE, 25)[0] == "127.0.0.1"
+    with pytest.raises(UnsafeAddress, match="no address ::1"):
+        network.where(HERE_TOO, 25)
+    with pytest.raises(UnsafeAddress, match="no address ::1"):
+        network.open_port(HERE_TOO, 25, hang_up)
+
+
+@pytest.mark.parametrize("prefixes", [("2001:db8::/32",), ("198.18.0.0/16", "2001:db8:1::/64")])
+def test_prefixes_inside_the_blocks(prefixes: tuple[str, ...]) -> None:
+    assert PrefixNetwork(*prefixes).where("2001:db8:1::5", 25) == ("2001:db8:1::5", 25)
 
 
 async def test_an_address_where_nobody_listens_refuses() -> None:

@@ -18,7 +18,7 @@ class Host:
     async def serve(self, accepted: Accepted) -> None:
         self.served.append(accepted)
 
-    async def back_door(self, via: str) -> tuple[str, int]:
+    async def back_door(self, via: str, address: str) -> tuple[str, int]:
         raise AssertionError("nobody is in between")
 
 

@@ -34,7 +34,7 @@ ID = "abc123"
 
 @pytest.fixture
 async def server(services: HostServices) -> AsyncIterator[PolicyServer]:
-    server = PolicyServer(services, CASE, NAME, ADDRESS)
+    server = PolicyServer(services, CASE, NAME, [ADDRESS])
     server.arrange(PolicySettings(PolicyHost(), BODY, ID))
     yield server
     await server.close()
@@ -168,7 +168,7 @@ async def test_content_type_and_reachability(
 async def test_a_back_door(
     services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
-    where = await server.back_door("s5")
+    where = await server.back_door("s5", ADDRESS)
     assert (await request(where, NAME, trusting(authority), POLICY_PATH))[2] == BODY
     assert facts(recorder, ConnectionAccepted, CASE)[0].via == "s5"
 

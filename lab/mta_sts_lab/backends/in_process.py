@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mta_sts_lab.backends.local import LocalBackend
 from mta_sts_lab.backends.registry import BackendError, Job, TargetRefused, register
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
+from mta_sts_lab.model import Family
 from mta_sts_lab.reference.flaws import FLAWS, Flaw, UnknownFlaw, parse_flaws
 from mta_sts_lab.reference.settings import IN_PROCESS, Settings
 from mta_sts_lab.shipped_files import shipped_files
@@ -55,7 +56,8 @@ class InProcess(LocalBackend):
         """See `LocalBackend`."""
         from mta_sts_lab.reference.target import InProcessTarget
 
-        settings = replace(self.settings, name=job.called)
+        families = tuple(family for family in self.settings.families if family in job.plan.families)
+        settings = replace(self.settings, name=job.called, families=families)
         if job.plan.black_box:
             settings = replace(settings, retry_seconds=_OWN_RETRIES, longest_retry_seconds=_OWN_RETRIES)
         target = InProcessTarget(
@@ -77,6 +79,16 @@ class InProcess(LocalBackend):
     def one_at_a_time(self, target: TargetFolder) -> str:
         """See `Backend`."""
         return ""
+
+    def families(self, target: TargetFolder) -> tuple[Family, ...]:
+        """See `Backend`."""
+        from mta_sts_lab.world.network import has_ipv6_loopback
+
+        return (Family.IPV4, Family.IPV6) if has_ipv6_loopback() else (Family.IPV4,)
+
+    def why_without(self, family: Family) -> str:
+        """See `Backend`."""
+        return "this machine has no address ::1, at which the IPv6 hosts of a world in process are; use --family ipv4"
 
     def shipped(self) -> Iterable[TargetFolder]:
         """See `Backend`."""

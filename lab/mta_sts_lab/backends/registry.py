@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mta_sts_lab.backends
+from mta_sts_lab.model import Family
 
 if TYPE_CHECKING:
     from mta_sts_lab.backends.target_folder import TargetFolder
@@ -93,6 +94,14 @@ class Backend(ABC):
     def one_at_a_time(self, target: TargetFolder) -> str:
         """Return why only one instance of a target can be up at a time; empty if several can."""
         return f"the backend {self.name} starts one target at a time"
+
+    def families(self, target: TargetFolder) -> tuple[Family, ...]:
+        """Return the families in which the world can have hosts for a target."""
+        return (Family.IPV4,)
+
+    def why_without(self, family: Family) -> str:
+        """Return why the world can have no hosts in a family."""
+        return f"the backend {self.name} gives its targets no {family.value} world"
 
     def prepare(self, target: TargetFolder, say: Callable[[str], None]) -> None:  # noqa: B027 - most need nothing
         """Make what all instances of a target need, before several are started. Raises `BackendError`."""

@@ -22,6 +22,7 @@ from mta_sts_lab.adapter_check.run import OwnWords, play_plan
 from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import Event
+from mta_sts_lab.model import Family
 from mta_sts_lab.record import Footer, Header, encoded
 from mta_sts_lab.runner.context import OVER_THE_NETWORK, Outlet
 from mta_sts_lab.runner.plan import Plan
@@ -51,8 +52,8 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The input of the runner in the container."""
 
     plan: Plan
-    #: The part of the network that is local to the lab's container.
-    prefix: str
+    #: The parts of the network that are local to the lab's container, by their family.
+    prefixes: dict[Family, str]
     #: The address of the target.
     target_address: str
     inject: Inject
@@ -91,7 +92,8 @@ def _key() -> bytes:
 
 
 async def _play(served: ServedPlan, authority: Authority) -> None:
-    await _make_local(served.prefix)
+    for prefix in served.prefixes.values():
+        await _make_local(prefix)
 
     async def start(_: RunningWorld) -> RemoteTarget:
         if served.own_answers is not None:
@@ -101,7 +103,8 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
             await wait_until_ready(target, Deadline(TARGET_READY.name, served.ready_seconds), _keep_log)
         return target
 
-    setup = RunSetup(PrefixNetwork(served.prefix), served.prefix, authority, OVER_THE_NETWORK)
+    network = PrefixNetwork(*served.prefixes.values())
+    setup = RunSetup(network, served.prefixes, authority, OVER_THE_NETWORK)
     words = OwnWords(served.diagnoses, served.judged_as_it_is)
     work = play_plan(served.plan, setup, start, standard_output(_keep), served.ready_seconds, words)
     playing = asyncio.ensure_future(work)

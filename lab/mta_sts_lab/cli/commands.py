@@ -108,6 +108,15 @@ Install = Annotated[
         help="Install a package of yours (x.deb) or a program (FILE=/usr/sbin/x) into the target's image (repeatable).",
     ),
 ]
+FamilyWord = Annotated[
+    str,
+    typer.Option(
+        "--family",
+        metavar="ipv4|ipv6|both",
+        help="The addresses of the world's hosts.",
+        show_default="ipv4",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", help="Repeat the random names of an earlier run (with as many --jobs).")
@@ -187,6 +196,7 @@ def run(
     annotations: Annotations = None,
     jobs: Jobs = None,
     keep: Keep = False,
+    family: FamilyWord = "",
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -198,7 +208,7 @@ def run(
         _refuse("--smtp and --ready describe the program of --command, which is missing: --command './mymta'")
     names = named_targets(target or ["reference"])
     request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
-    request = replace(request, levels=tuple(level or ()), since=since)
+    request = replace(request, levels=tuple(level or ()), since=since, family=family)
     request = replace(request, scenarios=scenarios, retry_inconclusive=retry_inconclusive)
     if command is not None:
         from mta_sts_lab.backends.process import target_of_command

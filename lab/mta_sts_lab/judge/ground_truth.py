@@ -25,7 +25,7 @@ from mta_sts_lab.judge.report_window import Window
 from mta_sts_lab.judge.served_policies import ServedPolicies, served_policies
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Grade, Mode
+from mta_sts_lab.model import ADDRESS_TYPES, Grade, Mode
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, is_within
 from mta_sts_lab.rfc.domain_names import canonical as canonical_name
 from mta_sts_lab.rfc.policy import lists, values_of
@@ -189,13 +189,14 @@ def _hosts_away(view: CaseView, window: Window, answers: list[tuple[Event, DnsAn
     denied = window.within(view.facts.of_kind(ConnectionDenied))
     away = [(fact.host, fact.address) for _, fact in denied if fact.role in RECEIVING]
     unreachable = {
-        (step.name, absolute(mx.name, view.facts.domain))
+        (step.name, absolute(mx.name, view.facts.domain), kind)
         for step in view.case.steps
         for mx in step.world.mx
-        if not mx.reachable
+        for family, kind in ADDRESS_TYPES.items()
+        if not mx.reachable or mx.dead_over is family
     }
     for event, fact in answers:
-        if fact.type == "A" and (event.step, fact.name) in unreachable:
+        if (event.step, fact.name, fact.type) in unreachable:
             away += [(fact.name, address) for address in fact.answers]
     return away
 

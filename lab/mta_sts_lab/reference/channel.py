@@ -11,6 +11,8 @@ import contextlib
 import socket
 import ssl
 
+from mta_sts_lab.world.network import socket_family
+
 _READ = 65536
 
 #: Octets. RFC 5321 has 512 for a reply line; the longest that an honest server was seen to send is under 1,000.
@@ -44,7 +46,7 @@ class Channel:
     @classmethod
     async def connect(cls, host: str, port: int) -> Channel:
         """Connect. Raises `OSError`."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock = socket.socket(socket_family(host), socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -18,7 +18,7 @@ from yarl import URL
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy, PolicyInvalid, parse_policy
 from mta_sts_lab.reference.resolver import Found, Resolver
-from mta_sts_lab.world.network import Network, UnsafeAddress
+from mta_sts_lab.world.network import Network, UnsafeAddress, socket_family
 
 USER_AGENT = "mta-sts-lab-reference"
 
@@ -45,7 +45,12 @@ class NamedAddresses(AbstractResolver):
                 raise OSError(str(error)) from error
         return [
             ResolveResult(
-                hostname=host, host=place[0], port=place[1], family=socket.AF_INET, proto=0, flags=socket.AI_NUMERICHOST
+                hostname=host,
+                host=place[0],
+                port=place[1],
+                family=socket_family(place[0]),
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
             )
             for place in places
         ]
@@ -61,7 +66,8 @@ def open_session(
     connector = aiohttp.TCPConnector(
         resolver=NamedAddresses(resolver, network),
         use_dns_cache=False,
-        family=socket.AF_INET,
+        # Address by address, as for SMTP: no second connection is begun while the first one is on its way.
+        happy_eyeballs_delay=None,
         ssl=context,
         force_close=True,
         limit=0,

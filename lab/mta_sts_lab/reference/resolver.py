@@ -7,6 +7,7 @@ differently (RFC 8461, section 3.3).
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import random
 from collections.abc import Callable
@@ -28,8 +29,10 @@ import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.TLSA
 import dns.rdtypes.ANY.TXT
 import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
 import dns.rdtypes.tlsabase
 
+from mta_sts_lab.model import ADDRESS_TYPES, Family
 from mta_sts_lab.world.network import Network, UnsafeAddress
 
 T = TypeVar("T")
@@ -109,6 +112,12 @@ class TlsaRecord:
         return f"{self.usage} {self.selector} {self.matching} {self.data.hex()}"
 
 
+def _address(data: dns.rdata.Rdata) -> str | None:
+    if isinstance(data, dns.rdtypes.IN.A.A | dns.rdtypes.IN.AAAA.AAAA):
+        return str(data.address)
+    return None
+
+
 def ascii_domain(domain: str) -> str:
     """Return a domain in lower-case A-labels without the root dot. Raises `ValueError` for what is no domain name."""
     try:
@@ -119,11 +128,17 @@ def ascii_domain(domain: str) -> str:
 
 @dataclass(eq=False, repr=False)
 class Resolver:
-    """Asks one recursive name server, at a virtual address."""
+    """Asks one recursive name server, at a virtual address.
+
+    `families` are those in which the sender connects to hosts, in the order in which it does.
+    """
 
     network: Network
     server: str
     seconds: float
+    families: tuple[Family, ...] = (Family.IPV4,)
+    #: A flaw: whether a host has no addresses if the look-up of one family fails.
+    needs_every_family: bool = False
 
     async def txt(self, name: str, *, joint: bytes = b"", follow: bool = True) -> Answer[bytes]:
         """Look up TXT records; the strings of one are joined with nothing between them (RFC 8461, section 3.1).
@@ -148,8 +163,19 @@ class Resolver:
         return await self._ask(name, "MX", read)
 
     async def addresses(self, name: str) -> Answer[str]:
-        """Look up IPv4 addresses: the lab's block has no others."""
-        return await self._ask(name, "A", lambda data: data.address if isinstance(data, dns.rdtypes.IN.A.A) else None)
+        """Look up the addresses of each family, those of the first family first.
+
+        A host can be used whose addresses of one family are known, whatever became of the look-up of the other.
+        """
+        answers = await asyncio.gather(*(self._ask(name, ADDRESS_TYPES[family], _address) for family in self.families))
+        failed = [answer for answer in answers if isinstance(answer, LookupFailure)]
+        found = [answer for answer in answers if isinstance(answer, Found)]
+        if failed and (self.needs_every_family or not found):
+            return failed[0]
+        if not found:
+            return answers[0]
+        values = tuple(value for answer in found for value in answer.values)
+        return Found(values, all(answer.secure for answer in found), found[0].owner)
 
     async def alias(self, name: str) -> Answer[str]:
         """Look up what a name is an alias of."""
@@ -288,12 +314,21 @@ def recipient_domain(recipient: str) -> str:
     return ascii_domain(domain)
 
 
+#: What an IPv6 address literal begins with.
+_IPV6_TAG = "ipv6:"
+
+
 def literal_address(domain: str) -> str | None:
-    """Return the address in `[198.18.0.1]`. Such a recipient has no policy (RFC 8461, section 3.4)."""
+    """Return the address in `[198.18.0.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
+
+    Such a recipient has no policy (RFC 8461, section 3.4).
+    """
     if not (domain.startswith("[") and domain.endswith("]")):
         return None
+    inside = domain[1:-1]
+    tagged = inside[: len(_IPV6_TAG)].lower() == _IPV6_TAG
     try:
-        return str(ipaddress.IPv4Address(domain[1:-1]))
+        return str(ipaddress.IPv6Address(inside[len(_IPV6_TAG) :]) if tagged else ipaddress.IPv4Address(inside))
     except ValueError:
         return None
 

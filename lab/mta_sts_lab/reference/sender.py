@@ -148,7 +148,7 @@ class ReferenceSender:
 
     def _begin(self) -> _Life:
         settings, network, flaws = self.settings, self.network, self.flaws
-        resolver = Resolver(network, self.dns, settings.lookup_seconds)
+        resolver = Resolver(network, self.dns, settings.lookup_seconds, settings.families)
         cache = PolicyCache(self.directory / "policies", self.log)
         if not flaws.forgets_cache_at_restart:
             cache.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mta_sts_lab.model import ReportChannel
+from mta_sts_lab.model import Family, ReportChannel
 
 DAY = 86400.0
 
@@ -21,6 +21,8 @@ class Settings:
     dkim_selector: str = "lab"
     #: The DKIM key itself (RSA, PEM). Without one the sender makes its own and keeps it in its directory.
     dkim_key: str = ""
+    #: The families in which it connects to hosts, in this order. RFC 6724, section 2.1 puts IPv6 first.
+    families: tuple[Family, ...] = (Family.IPV6, Family.IPV4)
     #: How reports travel: `https`, `mailto` or both. Addresses of another kind are passed over.
     report_channels: tuple[ReportChannel, ...] = ("https", "mailto")
     #: Virtual. The pause after the first failed attempt; it doubles up to `longest_retry_seconds`.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import About, Case
+from mta_sts_lab.model import About, Case, Family
 from mta_sts_lab.record import RECORD_VERSION, Header, Shard
 
 #: The packages whose version can change a verdict.
@@ -40,6 +40,8 @@ class Plan:
     stays: str = ""
     #: Runs that are played at the same time on this machine, this one included. They share the cases in flight.
     at_once: int = 1
+    #: The families in which every host of the world has an address.
+    families: tuple[Family, ...] = (Family.IPV4,)
     #: Whether the cases are played one at a time: they are played again because nothing was proved among others.
     alone: bool = False
 
@@ -93,6 +95,7 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         clock_began=clock_began.isoformat(timespec="milliseconds"),
         shard=plan.shard,
         catalogue=plan.catalogue,
+        families=plan.families,
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
-from mta_sts_lab.model import About
+from mta_sts_lab.model import About, Family
 from mta_sts_lab.record import Footer, Recorder
 from mta_sts_lab.runner.context import IN_PROCESS, Outlet, RunContext, Timeouts
 from mta_sts_lab.runner.health import Health
@@ -19,12 +19,10 @@ from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.runner.staying import ATTACKED, PLAYED, bring_up, stay, tell_worlds
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Target, TargetError
+from mta_sts_lab.world.address_pool import PREFIXES
 from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork, Network
 from mta_sts_lab.world.pki import Authority
-
-#: The virtual prefix of a world in this process. Any part of 198.18.0.0/15 would do: nothing of it leaves the process.
-PREFIX_IN_PROCESS = "198.18.64.0/18"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class RunSetup:
     """The network and the deadlines of a run. By default the world is built in this process."""
 
     network: Network = field(default_factory=LoopbackNetwork)
-    prefix: str = PREFIX_IN_PROCESS
+    prefixes: Mapping[Family, str] = field(default_factory=lambda: PREFIXES)
     authority: Authority = field(default_factory=Authority.create)
     timeouts: Timeouts = IN_PROCESS
 
@@ -98,7 +96,9 @@ Conclude = Callable[[RunContext, Plan], None]
 async def running_world(plan: Plan, setup: RunSetup, outlet: Outlet) -> AsyncIterator[RunningWorld]:
     """Build a world, take it down at the end, and hand the footer to the outlet."""
     recorder = Recorder()
-    internet = await Internet.open(setup.network, setup.authority, recorder, prefix=setup.prefix, seed=plan.seed)
+    internet = await Internet.open(
+        setup.network, setup.authority, recorder, setup.prefixes, seed=plan.seed, families=plan.families
+    )
     world = RunningWorld(plan, setup, internet, recorder)
     try:
         yield world

@@ -38,6 +38,10 @@ def tell_worlds(context: RunContext, cases: tuple[Case, ...]) -> None:
             _tell(context, case, world, ())
 
 
+def _place(address: str) -> str:
+    return f"[{address}]:{_SMTP}" if ":" in address else f"{address}:{_SMTP}"
+
+
 async def stay() -> None:
     """Wait until this is cancelled."""
     await asyncio.Event().wait()
@@ -49,7 +53,7 @@ def _tell(context: RunContext, case: Case, world: CaseWorld, attacks: tuple[str,
         WorldUp(
             domain=world.domain,
             name_server=context.internet.dns_address,
-            mx=tuple(f"{host.name} at {host.address}:{_SMTP}" for host in world.mx),
+            mx=tuple(f"{host.name} at {' and '.join(map(_place, host.addresses))}" for host in world.mx),
             policy=policy,
             attacks=attacks,
         ),

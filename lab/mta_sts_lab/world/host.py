@@ -1,6 +1,7 @@
 """What MX hosts, policy hosts and the report host have in common: they accept connections, perhaps through an attacker.
 
-Every connection is on record from its first to its last moment, and no exception in between gets lost.
+A host has one address, or one of each family. Every connection is on record from its first to its last moment, and no
+exception in between gets lost.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import itertools
 import logging
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from aiohttp import web
 
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed
+from mta_sts_lab.model import Family
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, SESSION_IDLE, WITNESS
-from mta_sts_lab.world.network import Listener, Network
+from mta_sts_lab.world.network import Listener, Network, family_of, socket_family
 from mta_sts_lab.world.path import Accepted, Path, StraightPath
 from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.tls import Certificates, ServerTls, Witness
@@ -54,20 +58,31 @@ class HostServices:
 
 
 class AcceptingHost(ABC):
-    """A host at one virtual address and port. It keeps both when its settings change or somebody steps on its path."""
+    """A host at virtual addresses and one port.
 
-    def __init__(self, services: HostServices, case: str, role: str, name: str, address: str, port: int) -> None:
+    It keeps them when its settings change or somebody steps on its path.
+    """
+
+    def __init__(
+        self, services: HostServices, case: str, role: str, name: str, addresses: Sequence[str], port: int
+    ) -> None:
         self.case = case
         self.role = role
         self.name = name
-        self.address = address
+        self.addresses = tuple(addresses)
         self.port = port
         self._services = services
         self._path: Path = StraightPath()
         self._reachable = False
+        self._dead: Family | None = None
         self._closed = False
-        self._listener: Listener | None = None
+        self._listeners: dict[str, Listener] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        """The first of its addresses."""
+        return self.addresses[0]
 
     @property
     def path(self) -> Path:
@@ -90,19 +105,35 @@ class AcceptingHost(ABC):
         self._listen_or_not()
 
     @property
+    def dead(self) -> Family | None:
+        """The family in which the host does not answer, although it has an address there."""
+        return self._dead
+
+    @dead.setter
+    def dead(self, dead: Family | None) -> None:
+        self._dead = dead
+        self._listen_or_not()
+
+    @property
     def listening(self) -> bool:
-        """Whether the host should take connections now."""
-        return self._listener is not None
+        """Whether the host should take connections now, at one of its addresses at least."""
+        return bool(self._listeners)
 
     async def answers(self, seconds: float = WITNESS.seconds) -> bool:
-        """Whether a connection to the host arrives here. It is the lab's own: nothing of it goes on record."""
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        """Whether connections to the host arrive here, at each address at which it should take them.
+
+        They are the lab's own: nothing of them goes on record.
+        """
+        return all([await self._answers_at(address, seconds) for address in self._listeners])
+
+    async def _answers_at(self, address: str, seconds: float) -> bool:
+        with socket.socket(socket_family(address), socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
-            there = self._services.network.where(self.address, self.port)
+            there = self._services.network.where(address, self.port)
             begun = sock.connect_ex(there)
             if begun not in (0, errno.EINPROGRESS):
                 return False
-            ends: tuple[_End, _End] = (sock.getsockname(), there)
+            ends: tuple[_End, _End] = (sock.getsockname()[:2], there)
             arrived = self._services.witnesses[ends] = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(seconds):
@@ -117,14 +148,14 @@ class AcceptingHost(ABC):
         """See `path.Host`."""
         await self._speak(accepted, via="")
 
-    async def back_door(self, via: str) -> tuple[str, int]:
+    async def back_door(self, via: str, address: str) -> tuple[str, int]:
         """See `path.Host`. The door closes after one visitor, or when an attacker's session can last no longer."""
         door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         door.bind(("127.0.0.1", 0))
         door.listen(1)
         door.setblocking(False)
         where: tuple[str, int] = door.getsockname()
-        visit = asyncio.get_running_loop().create_task(self._await_visitor(door, via))
+        visit = asyncio.get_running_loop().create_task(self._await_visitor(door, address, via))
         # Not in the task itself, which may be cancelled before it starts.
         visit.add_done_callback(lambda _: door.close())
         self._keep(visit)
@@ -148,29 +179,31 @@ class AcceptingHost(ABC):
         """Serve a connection until it ends, and close its socket whatever happens."""
 
     def _listen_or_not(self) -> None:
-        wanted = self._reachable and not self._path.refuses and not self._closed
-        if wanted and self._listener is None:
-            self._listener = self._services.network.open_port(self.address, self.port, self._on_connection)
-        elif not wanted and self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        open_now = self._reachable and not self._path.refuses and not self._closed
+        for address in self.addresses:
+            wanted = open_now and family_of(address) is not self._dead
+            if wanted and address not in self._listeners:
+                taken = partial(self._on_connection, address)
+                self._listeners[address] = self._services.network.open_port(address, self.port, taken)
+            elif not wanted and address in self._listeners:
+                self._listeners.pop(address).close()
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _on_connection(self, sock: socket.socket) -> None:
+    async def _on_connection(self, address: str, sock: socket.socket) -> None:
         task = asyncio.current_task()
-        arrived = self._services.witnesses.pop((_end_of(sock), sock.getsockname()), None)
+        arrived = self._services.witnesses.pop((_end_of(sock), sock.getsockname()[:2]), None)
         if arrived is not None and not arrived.done():
             arrived.set_result(None)
         if arrived is not None or self._closed or task is None:
             sock.close()
             return
         self._keep(task)
-        await self._receive(sock, via="")
+        await self._receive(sock, address, via="")
 
-    async def _await_visitor(self, door: socket.socket, via: str) -> None:
+    async def _await_visitor(self, door: socket.socket, address: str, via: str) -> None:
         try:
             async with asyncio.timeout(ATTACK_SESSION.seconds):
                 sock, _ = await asyncio.get_running_loop().sock_accept(door)
@@ -178,19 +211,19 @@ class AcceptingHost(ABC):
             return
         door.close()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await self._receive(sock, via)
+        await self._receive(sock, address, via)
 
-    async def _receive(self, sock: socket.socket, via: str) -> None:
+    async def _receive(self, sock: socket.socket, address: str, via: str) -> None:
         """Put a connection on record and hand it over: to the path, or, at the back door, to the host itself."""
         recorder = self._services.recorder
         session = self._services.next_session()
-        accepted = Accepted(sock, session, self.case, self.role, self.name, self.address, self.port)
+        accepted = Accepted(sock, session, self.case, self.role, self.name, address, self.port)
         recorder.write(
             ConnectionAccepted(
                 session=session,
                 role=self.role,
                 host=self.name,
-                address=self.address,
+                address=address,
                 port=self.port,
                 via=via,
                 peer=_peer_of(sock),

@@ -7,13 +7,12 @@ leak from one case to another.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.model import Case, Mode, MxHost, World
+from mta_sts_lab.model import Case, Family, Mode, MxHost, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (
@@ -24,17 +23,18 @@ from mta_sts_lab.rfc.published import (
     policy_id,
     served_policy,
 )
+from mta_sts_lab.world.address_pool import PREFIXES, AddressPool
 from mta_sts_lab.world.dane import security_of, tlsa_records
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.mail_host import Delivery, MxServer
-from mta_sts_lab.world.network import Network
+from mta_sts_lab.world.network import Network, family_of
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.tls import Certificates
-from mta_sts_lab.world.zone import Record, Tamper, Zone, place_records, report_records
+from mta_sts_lab.world.zone import Record, Tamper, Zone, address_records, place_records, report_records
 
 #: Where the messages that the lab injects come from, and where their bounces arrive.
 SENDER_DOMAIN = "sender.example"
@@ -44,36 +44,34 @@ SENDER_DOMAIN = "sender.example"
 _UMLAUT = "b\u00fcro"
 
 
-class NoAddressLeft(Exception):
-    """The prefix is too small for so many cases."""
-
-
 class Internet:
     """See the module. Everything runs in the event loop in which it was opened."""
 
     sender_domain = SENDER_DOMAIN
 
-    def __init__(self, network: Network, authority: Authority, recorder: Recorder, prefix: str, seed: int) -> None:
+    def __init__(
+        self, network: Network, authority: Authority, recorder: Recorder, addresses: AddressPool, seed: int
+    ) -> None:
         """Prefer `open`."""
         self.network = network
         self.authority = authority
         self.recorder = recorder
         self.zone = Zone()
         self.services = HostServices(network, recorder, Certificates(authority))
-        self._addresses = _usable_addresses(prefix)
+        self._addresses = addresses
         self._chance = random.Random(seed)  # noqa: S311 - a run must be repeatable; the names are no secrets
         self._names: set[str] = set()
         self._cases: dict[str, CaseWorld] = {}
         self._case_of_token: dict[str, str] = {}
-        self.dns_address = self.next_address()
+        self.dns_address = addresses.next_in(Family.IPV4)
         self.dns = DnsServer(network, self.zone, recorder, self.dns_address)
         self.sender_mx = MxServer(
-            self.services, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_address(), domain=SENDER_DOMAIN
+            self.services, "", "sender-mx", f"mx.{SENDER_DOMAIN}", self.next_addresses(), domain=SENDER_DOMAIN
         )
         self.sender_mx.case_of_bounce = self._case_of_bounce
         self.inbox = ReportInbox(recorder, self.zone.case_of)
-        self.reports = ReportServer(self.services, REPORT_HOST, self.next_address(), self.inbox)
-        self.report_mx = ReportMx(self.services, REPORT_MX, self.reports.address, self.inbox)
+        self.reports = ReportServer(self.services, REPORT_HOST, self.next_addresses(), self.inbox)
+        self.report_mx = ReportMx(self.services, REPORT_MX, self.reports.addresses, self.inbox)
 
     @classmethod
     async def open(
@@ -81,15 +79,17 @@ class Internet:
         network: Network,
         authority: Authority,
         recorder: Recorder,
-        prefix: str = "198.18.64.0/18",
+        prefixes: Mapping[Family, str] = PREFIXES,
         seed: int = 0,
+        families: Sequence[Family] = (Family.IPV4,),
     ) -> Internet:
         """Start the name server, the sender's MX and the report host; cases come with `add_case`.
 
-        Hosts get addresses of `prefix`, one after the other, the name server the first one. The seed decides the
+        Hosts get addresses of the `prefixes`, one after the other, in each of the `families`. The name server gets the
+        first IPv4 address, whatever the families: it is how the target is told where to ask. The seed decides the
         domains' names. Raises `AddressInUse`.
         """
-        internet = cls(network, authority, recorder, prefix, seed)
+        internet = cls(network, authority, recorder, AddressPool(prefixes, families), seed)
         try:
             await internet._start()
         except BaseException:
@@ -106,8 +106,8 @@ class Internet:
             LAB_DOMAIN,
             [
                 Record(f"ns.{LAB_DOMAIN}", "A", self.dns_address),
-                Record(REPORT_HOST, "A", self.reports.address),
-                Record(REPORT_MX, "A", self.report_mx.address),
+                *address_records(REPORT_HOST, self.reports.addresses),
+                *address_records(REPORT_MX, self.report_mx.addresses),
             ],
         )
         await self.dns.open()
@@ -124,9 +124,8 @@ class Internet:
         keys = [
             Record(name, "TXT", text) for name, text in records.items() if is_within(canonical(name), SENDER_DOMAIN)
         ]
-        self.zone.publish(
-            SENDER_DOMAIN, [Record(SENDER_DOMAIN, "MX", f"10 {mx.name}"), Record(mx.name, "A", mx.address), *keys]
-        )
+        addresses = address_records(mx.name, mx.addresses)
+        self.zone.publish(SENDER_DOMAIN, [Record(SENDER_DOMAIN, "MX", f"10 {mx.name}"), *addresses, *keys])
 
     async def add_case(self, case: Case, control_only: bool = False) -> CaseWorld:
         """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
@@ -159,12 +158,9 @@ class Internet:
         if loop.get_exception_handler() == self._on_loop_error:
             loop.set_exception_handler(None)
 
-    def next_address(self) -> str:
-        """Return an address that nothing else of the run has. Raises `NoAddressLeft`."""
-        address = next(self._addresses, None)
-        if address is None:
-            raise NoAddressLeft("the prefix has no address left: give the lab a larger one")
-        return address
+    def next_addresses(self) -> tuple[str, ...]:
+        """Return an address of each family that nothing else of the run has. Raises `NoAddressLeft`."""
+        return self._addresses.next()
 
     def fresh_domain(self, *, internationalised: bool = False) -> str:
         """Return a random domain that nothing else of the run has; an internationalised one in A-labels."""
@@ -201,13 +197,13 @@ class CaseWorld:
         #: The MX hosts of the current step, in the order of the scenario.
         self.mx: list[MxServer] = []
         self._internet = internet
-        self._address = internet.next_address()
+        self._addresses = internet.next_addresses()
         self._hosts: dict[str, MxServer] = {}
         self._attacker: MxServer | None = None
-        self.policy_server = PolicyServer(internet.services, case.id, policy_host_name(domain), self._address)
+        self.policy_server = PolicyServer(internet.services, case.id, policy_host_name(domain), self._addresses)
         self.zone.publish(domain, (), case.id)
         self._places = ReportPlaces(domain)
-        self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.address), case.id)
+        self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.addresses), case.id)
 
     async def arrange(self, world: World) -> None:
         """Move on to a step's world. Hosts keep their addresses, and what does not differ stays as it is.
@@ -245,9 +241,9 @@ class CaseWorld:
         """
         if self._attacker is None:
             domain = self._internet.fresh_domain()
-            name, address = f"mx.{domain}", self._internet.next_address()
-            self._attacker = MxServer(self._internet.services, self.case, "attacker-mx", name, address)
-            self.zone.publish(domain, [Record(name, "A", address)], self.case)
+            name, addresses = f"mx.{domain}", self._internet.next_addresses()
+            self._attacker = MxServer(self._internet.services, self.case, "attacker-mx", name, addresses)
+            self.zone.publish(domain, address_records(name, addresses), self.case)
             self._attacker.arrange(MxHost())
         return self._attacker
 
@@ -264,9 +260,9 @@ class CaseWorld:
     def _host(self, mx: MxHost) -> MxServer:
         if mx.name not in self._hosts:
             # The first one shares its address with the policy host: one address a case spares the host's ARP table.
-            address = self._internet.next_address() if self._hosts else self._address
+            addresses = self._internet.next_addresses() if self._hosts else self._addresses
             self._hosts[mx.name] = MxServer(
-                self._internet.services, self.case, "mx", absolute(mx.name, self.domain), address, domain=self.domain
+                self._internet.services, self.case, "mx", absolute(mx.name, self.domain), addresses, domain=self.domain
             )
             self._hosts[mx.name].on_report = self._take_own_report
         self._hosts[mx.name].arrange(mx)
@@ -289,7 +285,7 @@ class CaseWorld:
         for host in self._hosts.values():
             if host.name not in nameless:
                 name = absolute(targets[host.name], self.domain) if host.name in targets else host.name
-                yield Record(name, "A", host.address)
+                yield from address_records(name, _published(host))
             if host.name in targets:
                 yield Record(host.name, "CNAME", absolute(targets[host.name], self.domain))
         if self._wants_reports:
@@ -303,11 +299,10 @@ class CaseWorld:
         identity = policy_id(world.policy, self.domain)
         for text in world.dns.sts_records:
             yield Record(policy_record_name(self.domain), "TXT", text.replace("{id}", identity))
-        yield Record(self.policy_server.name, "A", self.policy_server.address)
+        yield from address_records(self.policy_server.name, self.policy_server.addresses)
 
 
-def _usable_addresses(prefix: str) -> Iterator[str]:
-    """Return the addresses of a prefix, but for those that look like a network's own or its broadcast address."""
-    for address in ipaddress.IPv4Network(prefix):
-        if int(address) % 256 not in (0, 255):
-            yield str(address)
+def _published(host: MxServer) -> Sequence[str]:
+    """Return the addresses that a host's name has in DNS."""
+    only = [address for address in host.addresses if family_of(address) == host.settings.only_over]
+    return only or host.addresses

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import AnyStr
 
@@ -261,8 +261,10 @@ class MxServer(AcceptingHost):
     It takes mail for `domain` and what lies below, and for everybody if that is empty, as an attacker would.
     """
 
-    def __init__(self, services: HostServices, case: str, role: str, name: str, address: str, domain: str = "") -> None:
-        super().__init__(services, case, role, name, address, PORT)
+    def __init__(
+        self, services: HostServices, case: str, role: str, name: str, addresses: Sequence[str], domain: str = ""
+    ) -> None:
+        super().__init__(services, case, role, name, addresses, PORT)
         self.domain = domain
         self.settings = MxHost(name=name, reachable=False)
         #: Finds the case of a bounce by the recipient that it is about and by its token.
@@ -273,6 +275,7 @@ class MxServer(AcceptingHost):
     def arrange(self, settings: MxHost) -> None:
         """Behave as these settings say from the next connection on; `settings.name` is not looked at."""
         self.settings = settings
+        self.dead = settings.dead_over
         self.reachable = settings.reachable
 
     async def _speak(self, accepted: Accepted, via: str) -> None:
@@ -331,7 +334,7 @@ class MxServer(AcceptingHost):
                 session=accepted.session,
                 role=self.role,
                 host=self.name,
-                address=self.address,
+                address=accepted.address,
                 secured=delivery.secured,
                 certificate=delivery.certificate,
                 mail_from=delivery.mail_from,

@@ -1,8 +1,9 @@
-"""Addresses: virtual ones of 198.18.0.0/15, which are real in a container and mapped in process.
+"""Addresses: virtual ones of 198.18.0.0/15 and 2001:db8::/32, which are real in a container and mapped in process.
 
-In a container a prefix is local to the lab's network namespace, and a virtual address is bound as it is. In process the
-same virtual address and port is an ephemeral port of 127.0.0.1, and whoever dials looks it up in the address book. No
-other address is ever bound or dialled: RFC 2544 set this block aside for tests.
+In a container prefixes are local to the lab's network namespace, and a virtual address is bound as it is. In process
+the same virtual address and port is an ephemeral port of 127.0.0.1 or ::1, and whoever dials looks it up in the address
+book. No other address is ever bound or dialled: RFC 2544 set the one block aside for tests, and RFC 3849 the other one
+for documentation.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import itertools
 import socket
 import struct
 import sys
@@ -20,7 +22,15 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mta_sts_lab.model import Family
+
 BENCHMARK_BLOCK = ipaddress.IPv4Network("198.18.0.0/15")
+
+DOCUMENTATION_BLOCK = ipaddress.IPv6Network("2001:db8::/32")
+
+_LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
+
+_SOCKET_FAMILY = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 
 #: Open files that the whole catalogue takes at once, with some to spare.
 FILES_NEEDED = 1024
@@ -46,7 +56,7 @@ def allow_enough_files() -> None:
 
 
 class UnsafeAddress(Exception):
-    """An address outside the block that the lab may use."""
+    """An address outside the blocks that the lab may use, or one of a family that this machine does not have."""
 
 
 class AddressInUse(Exception):
@@ -54,13 +64,35 @@ class AddressInUse(Exception):
 
 
 def require_lab_address(address: str) -> None:
-    """Raise `UnsafeAddress` unless the address lies in the block that RFC 2544 reserves for tests."""
+    """Raise `UnsafeAddress` unless the address lies in a block that RFC 2544 or RFC 3849 reserves for such uses."""
     try:
-        inside = ipaddress.ip_address(address) in BENCHMARK_BLOCK
+        parsed = ipaddress.ip_address(address)
+        inside = "%" not in address and (parsed in BENCHMARK_BLOCK or parsed in DOCUMENTATION_BLOCK)
     except ValueError:
         inside = False
     if not inside:
-        raise UnsafeAddress(f"{address!r} is not an address of {BENCHMARK_BLOCK}: the lab uses no other")
+        blocks = f"{BENCHMARK_BLOCK} or {DOCUMENTATION_BLOCK}"
+        raise UnsafeAddress(f"{address!r} is not an address of {blocks}: the lab uses no other")
+
+
+def family_of(address: str) -> Family:
+    """Return the family of an address."""
+    return Family.IPV6 if ":" in address else Family.IPV4
+
+
+def socket_family(address: str) -> socket.AddressFamily:
+    """Return the family of an address as sockets name it."""
+    return _SOCKET_FAMILY[family_of(address)]
+
+
+def has_ipv6_loopback() -> bool:
+    """Whether this machine has the address ::1, at which a world in process has its IPv6 hosts."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.bind((_LOOPBACK[Family.IPV6], 0))
+    except OSError:
+        return False
+    return True
 
 
 class Network(Protocol):
@@ -89,29 +121,34 @@ class Listener:
 
 
 class LoopbackNetwork:
-    """Virtual addresses in process: each address and port is an ephemeral port of 127.0.0.1. Needs no privileges."""
+    """Virtual addresses in process: each address and port is an ephemeral port of 127.0.0.1, or ::1 for an IPv6 one.
+
+    Needs no privileges. Without ::1 on the machine there are no IPv6 addresses.
+    """
 
     def __init__(self) -> None:
         self._book: dict[tuple[str, int, str], tuple[str, int]] = {}
         # Bound and never listened on or read: whoever dials is refused, and nobody else can take the port meanwhile.
         # They go with the address book, which has no end of its own: a target may dial until the very last moment.
-        self._nobody: dict[str, tuple[str, int]] = {}
-        for transport, kind in (("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)):
-            sock = socket.socket(socket.AF_INET, kind)
-            sock.bind(("127.0.0.1", 0))
-            self._nobody[transport] = sock.getsockname()
+        self._nobody: dict[tuple[Family, str], tuple[str, int]] = {}
+        families = (Family.IPV4, Family.IPV6) if has_ipv6_loopback() else (Family.IPV4,)
+        kinds = (("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM))
+        for family, (transport, kind) in itertools.product(families, kinds):
+            sock = socket.socket(_SOCKET_FAMILY[family], kind)
+            sock.bind((_LOOPBACK[family], 0))
+            self._nobody[family, transport] = sock.getsockname()[:2]
             weakref.finalize(self, sock.close)
 
     def where(self, address: str, port: int, transport: str = "tcp") -> tuple[str, int]:
         """See `Network`. An address that is not listened on leads to a port that refuses (by UDP: never answers)."""
-        require_lab_address(address)
-        return self._book.get((address, port, transport), self._nobody[transport])
+        nobody = self._nobody_in(address, transport)
+        return self._book.get((address, port, transport), nobody)
 
     def open_port(self, address: str, port: int, on_connection: OnConnection) -> Listener:
         """See `Network`."""
         key = self._free_key(address, port, "tcp")
-        sock = _bound_socket("127.0.0.1", 0)
-        self._book[key] = sock.getsockname()
+        sock = _bound_socket(_LOOPBACK[family_of(address)], 0)
+        self._book[key] = sock.getsockname()[:2]
         accepting = _accept(sock, on_connection)
 
         def stop() -> None:
@@ -123,7 +160,7 @@ class LoopbackNetwork:
     async def listen_datagrams(self, address: str, port: int, factory: MakeProtocol) -> Listener:
         """See `Network`."""
         key = self._free_key(address, port, "udp")
-        transport = await _bound_datagrams("127.0.0.1", 0, factory)
+        transport = await _bound_datagrams(_LOOPBACK[family_of(address)], 0, factory)
         self._book[key] = transport.get_extra_info("sockname")[:2]
 
         def stop() -> None:
@@ -132,8 +169,15 @@ class LoopbackNetwork:
 
         return Listener(stop)
 
-    def _free_key(self, address: str, port: int, transport: str) -> tuple[str, int, str]:
+    def _nobody_in(self, address: str, transport: str) -> tuple[str, int]:
         require_lab_address(address)
+        try:
+            return self._nobody[family_of(address), transport]
+        except KeyError:
+            raise UnsafeAddress(f"{address} cannot be used: this machine has no address ::1") from None
+
+    def _free_key(self, address: str, port: int, transport: str) -> tuple[str, int, str]:
+        self._nobody_in(address, transport)
         key = (address, port, transport)
         if key in self._book:
             raise AddressInUse(f"cannot listen on {address} port {port}: another host of this lab does")
@@ -141,13 +185,19 @@ class LoopbackNetwork:
 
 
 class PrefixNetwork:
-    """Virtual addresses in a container whose kernel was told that the whole prefix is local to it."""
+    """Virtual addresses in a container whose kernel was told that whole prefixes are local to it."""
 
-    def __init__(self, prefix: str) -> None:
-        block = ipaddress.ip_network(prefix)
-        if not isinstance(block, ipaddress.IPv4Network) or not block.subnet_of(BENCHMARK_BLOCK):
-            raise UnsafeAddress(f"{prefix} is not part of {BENCHMARK_BLOCK}: the lab uses no other")
-        self.prefix = block
+    def __init__(self, *prefixes: str) -> None:
+        """Raises `UnsafeAddress` for a prefix outside of the lab's blocks, and `ValueError` for what is none."""
+        for prefix in prefixes:
+            block = ipaddress.ip_network(prefix)
+            if isinstance(block, ipaddress.IPv4Network):
+                inside = block.subnet_of(BENCHMARK_BLOCK)
+            else:
+                inside = block.subnet_of(DOCUMENTATION_BLOCK)
+            if not inside:
+                blocks = f"{BENCHMARK_BLOCK} or {DOCUMENTATION_BLOCK}"
+                raise UnsafeAddress(f"{prefix} is not part of {blocks}: the lab uses no other")
 
     def where(self, address: str, port: int, transport: str = "tcp") -> tuple[str, int]:
         """See `Network`: here an address is what it says."""
@@ -195,7 +245,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def _bound_socket(address: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket_family(address), socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))

@@ -34,10 +34,11 @@ class Host(Protocol):
     async def serve(self, accepted: Accepted) -> None:
         """Serve a connection honestly, until it ends."""
 
-    async def back_door(self, via: str) -> tuple[str, int]:
+    async def back_door(self, via: str, address: str) -> tuple[str, int]:
         """Return a loopback address and port that takes exactly one connection for this host.
 
-        The session behind it is recorded with `via`, the attacker's session on the target's side.
+        The session behind it is recorded with `via`, the attacker's session on the target's side, and with `address`,
+        the one of the host that the target connected to.
         """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -29,16 +30,17 @@ class PolicySettings:
 
 
 class PolicyServer(HttpsHost):
-    """A policy host. `arrange` changes what it serves and keeps its address."""
+    """A policy host. `arrange` changes what it serves and keeps its addresses."""
 
-    def __init__(self, services: HostServices, case: str, name: str, address: str) -> None:
-        super().__init__(services, case, "policy-host", name, address, HTTPS_PORT)
+    def __init__(self, services: HostServices, case: str, name: str, addresses: Sequence[str]) -> None:
+        super().__init__(services, case, "policy-host", name, addresses, HTTPS_PORT)
         self._settings = PolicySettings()
         self._redirects: set[str] = set()
 
     def arrange(self, settings: PolicySettings) -> None:
         """Serve as these settings say from the next connection or request on."""
         self._settings = settings
+        self.dead = settings.host.dead_over
         self.reachable = settings.host.reachable
 
     def _certificate_variant(self) -> str:

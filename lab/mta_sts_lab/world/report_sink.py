@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -134,8 +134,8 @@ _LONGEST_WORD = 20
 class ReportServer(HttpsHost):
     """The report host of a run: all cases share it, and tell their reports apart by the path."""
 
-    def __init__(self, services: HostServices, name: str, address: str, inbox: ReportInbox) -> None:
-        super().__init__(services, "", "report-host", name, address, HTTPS_PORT)
+    def __init__(self, services: HostServices, name: str, addresses: Sequence[str], inbox: ReportInbox) -> None:
+        super().__init__(services, "", "report-host", name, addresses, HTTPS_PORT)
         self._inbox = inbox
 
     def _choose_credentials(self, sni: str) -> Credentials | None:
@@ -195,8 +195,8 @@ class ReportServer(HttpsHost):
 class ReportMx(MxServer):
     """The mail host of the mailboxes for reports at the lab."""
 
-    def __init__(self, services: HostServices, name: str, address: str, inbox: ReportInbox) -> None:
-        super().__init__(services, "", "report-mx", name, address, domain=REPORT_HOST)
+    def __init__(self, services: HostServices, name: str, addresses: Sequence[str], inbox: ReportInbox) -> None:
+        super().__init__(services, "", "report-mx", name, addresses, domain=REPORT_HOST)
         self._inbox = inbox
 
     def accept(self, delivery: Delivery, accepted: Accepted, via: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mta_sts_lab.model import Reports
+from mta_sts_lab.model import ADDRESS_TYPES, Reports
 from mta_sts_lab.rfc.domain_names import canonical, is_within, report_record_name
 from mta_sts_lab.rfc.published import REPORT_MX, ReportPlaces, places_for
+from mta_sts_lab.world.network import family_of
 
 #: Seconds. Every record can change between two steps, and no resolver may still know the old one then. With a second, a
 #: policy daemon that holds answers for their TTL was seen to miss a new policy id.
@@ -198,14 +199,19 @@ def report_records(domain: str, reports: Reports, mx_hosts: Sequence[str] = ()) 
             yield Record(report_record_name(host), "TXT", places.fill_in(text))
 
 
-def place_records(places: ReportPlaces, address: str) -> tuple[Record, ...]:
+def address_records(name: str, addresses: Iterable[str]) -> tuple[Record, ...]:
+    """Return the A and AAAA records of a name."""
+    return tuple(Record(name, ADDRESS_TYPES[family_of(one)], one) for one in addresses)
+
+
+def place_records(places: ReportPlaces, addresses: Iterable[str]) -> tuple[Record, ...]:
     """Return what the mail domain of the places publishes.
 
     It wants reports itself: whoever counts the sessions in which it mailed reports (RFC 8460, section 3) is found out.
     """
     name = places.mail_domain
     return (
-        Record(name, "A", address),
+        *address_records(name, addresses),
         Record(name, "MX", f"10 {REPORT_MX}"),
         Record(report_record_name(name), "TXT", places.fill_in("v=TLSRPTv1; rua={https},{mailto}")),
     )

@@ -559,7 +559,7 @@ async def test_a_genuine_host_out_of_reach_is_a_fault_of_the_lab() -> None:
     async with loopback_hosts() as here:
         here.attack("strip_starttls")
 
-        async def nowhere(via: str) -> tuple[str, int]:
+        async def nowhere(via: str, address: str) -> tuple[str, int]:
             return here.network.where("198.18.99.99", 25)
 
         here.mx.back_door = nowhere  # type: ignore[method-assign]
@@ -573,7 +573,7 @@ async def test_attackers_connect_to_nothing_but_loopback() -> None:
     async with loopback_hosts() as here:
         here.attack("strip_starttls")
 
-        async def elsewhere(via: str) -> tuple[str, int]:
+        async def elsewhere(via: str, address: str) -> tuple[str, int]:
             return "198.18.0.9", 25
 
         here.mx.back_door = elsewhere  # type: ignore[method-assign]
@@ -588,7 +588,7 @@ async def test_an_exception_on_the_way_to_the_host_is_a_fault_of_the_lab() -> No
     async with loopback_hosts() as here:
         here.attack("strip_starttls")
 
-        async def broken(via: str) -> tuple[str, int]:
+        async def broken(via: str, address: str) -> tuple[str, int]:
             raise RuntimeError("no door")
 
         here.mx.back_door = broken  # type: ignore[method-assign]

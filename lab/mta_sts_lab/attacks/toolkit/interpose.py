@@ -189,7 +189,8 @@ class _Handler(server.LiveConnectionHandler):
                 raise ConnectionError(f"TLS with {self.attacked.host.name}: {data.conn.error}")
 
     async def _back_door(self) -> tuple[str, int]:
-        where = await self.attacked.host.back_door(self.attacked.accepted.session)
+        accepted = self.attacked.accepted
+        where = await self.attacked.host.back_door(accepted.session, accepted.address)
         if not ipaddress.ip_address(where[0]).is_loopback:
             raise UnsafeUpstream(f"{self.attacked.host.name} is said to be at {where[0]}, which is not on loopback")
         return where

@@ -35,6 +35,7 @@ from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, 
 from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event, TargetDiagnosed
+from mta_sts_lab.model import Family
 from mta_sts_lab.record import Header
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import Plan
@@ -272,7 +273,7 @@ def _lab_container(site: _Site, image: str) -> Any:
     plan, file = site.plan, site.folder.file
     served = ServedPlan(
         plan=plan,
-        prefix=str(site.world),
+        prefixes={Family.IPV4: str(site.world)},
         target_address=str(site.subnet[_TARGET]),
         inject=file.inject,
         contract_port=file.contract.port,

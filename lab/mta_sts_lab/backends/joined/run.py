@@ -24,6 +24,7 @@ from mta_sts_lab.backends.own_answers import OwnAnswers
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.backends.served import TARGET_LOG, ServedPlan
 from mta_sts_lab.backends.target_folder import Joined
+from mta_sts_lab.model import Family
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.world.pki import Authority
 
@@ -155,7 +156,7 @@ def _lab_container(site: _Site, target_address: str) -> Any:
     file, joined = site.job.target.file, site.joined
     served = ServedPlan(
         plan=site.job.plan,
-        prefix=WORLD_PREFIX,
+        prefixes={Family.IPV4: WORLD_PREFIX},
         target_address=target_address,
         inject=file.inject,
         contract_port=file.contract.port,

@@ -23,6 +23,7 @@ from mta_sts_lab.backends.process.settings import init_settings
 from mta_sts_lab.backends.registry import BackendError, Job
 from mta_sts_lab.backends.served import ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
+from mta_sts_lab.model import Family
 from mta_sts_lab.targets.contract import NeverUp, TargetError
 from mta_sts_lab.world.pki import Authority
 
@@ -173,7 +174,7 @@ def _sent(job: Job, output: Path) -> Sent:
     plan = ProcessPlan(
         served=ServedPlan(
             plan=job.plan,
-            prefix=WORLD_PREFIX,
+            prefixes={Family.IPV4: WORLD_PREFIX},
             target_address=TARGET_ADDRESS,
             inject=file.inject,
             contract_port=file.contract.port,

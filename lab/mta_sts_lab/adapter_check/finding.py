@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -51,7 +52,14 @@ class AdapterView:
 
     about: About
     events: Sequence[Event]
-    _facts: dict[str, CaseFacts] = field(default_factory=dict, repr=False, compare=False)
+    _facts: Mapping[str, CaseFacts] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_case: defaultdict[str, list[Event]] = defaultdict(list)
+        for event in self.events:
+            by_case[event.case].append(event)
+        facts = {case: CaseFacts(case, mine, self.about.retry_seconds) for case, mine in by_case.items()}
+        object.__setattr__(self, "_facts", facts)
 
     @classmethod
     def of(cls, record: Record) -> AdapterView:
@@ -60,10 +68,7 @@ class AdapterView:
 
     def facts(self, case: Case) -> CaseFacts:
         """Return the facts of a case."""
-        if case.id not in self._facts:
-            mine = [event for event in self.events if event.case == case.id]
-            self._facts[case.id] = CaseFacts(case.id, mine, self.about.retry_seconds)
-        return self._facts[case.id]
+        return self._facts.get(case.id, CaseFacts(case.id, ()))
 
     def played(self, case: Case) -> bool:
         """Whether a case was begun at all."""
@@ -72,7 +77,7 @@ class AdapterView:
     @property
     def of_run(self) -> CaseFacts:
         """The events that belong to no case."""
-        return CaseFacts("", [event for event in self.events if not event.case])
+        return self._facts.get("", CaseFacts("", ()))
 
     def message(self, case: Case, step: str) -> MessageFacts | None:
         """Return the facts of the message that a step sent, at the end of the record."""

@@ -282,6 +282,9 @@ def judge(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its id.")],
     out: Out = Path("runs"),
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+    flows: Annotated[
+        bool, typer.Option("--flows", help="Write flows/*.mitm (for mitmweb) of every case: a run leaves out passes.")
+    ] = False,
     scenarios: Scenarios = None,
     write_known: WriteKnown = None,
     junit: Junit = None,
@@ -302,7 +305,7 @@ def judge(
     for_ci = ForCi(junit, junit_known, sarif, annotations, write_known)
     for_ci.check()
     catalogue = open_scenarios(scenarios)
-    result = judge_run(folder, catalogue)
+    result = judge_run(folder, catalogue, all_flows=flows)
     if json:
         say_document(result.document.decode())
     else:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
 from mta_sts_lab.events import (
     AttackFired,
@@ -73,16 +73,25 @@ class CaseFacts:
         #: asks; the judge puts in what the record shows.
         self.in_force: Callable[[str], tuple[Protection, ...]] = lambda _: (NO_PROTECTION,)
         self._taken = 0
-        self._by_kind: dict[type[Fact], list[Event]] = {}
+        #: The events of a kind; of all steps (None), and of each.
+        self._by_kind: dict[tuple[type[Fact], str | None], list[tuple[Event, Any]]] = {}
+        #: What was worked out since there were new events: every check asks for it again.
+        self._outcomes: dict[tuple[str, float, float], Outcome] = {}
+        self._protections: dict[str, tuple[Protection, ...]] = {}
         self._contacts: list[Event] = []
         self._sessions = Sessions()
         self._domain = ""
 
     def _take(self) -> None:
         """Index the events that are new since the last query."""
+        if self._taken == len(self.events):
+            return
         new, self._taken = self.events[self._taken :], len(self.events)
+        self._outcomes.clear()
+        self._protections.clear()
         for event in new:
-            self._by_kind.setdefault(type(event.fact), []).append(event)
+            for step in (None, event.step):
+                self._by_kind.setdefault((type(event.fact), step), []).append((event, event.fact))
             self._sessions.follow(event)
             if isinstance(event.fact, CaseBegan):
                 self._domain = self._domain or event.fact.domain
@@ -90,11 +99,17 @@ class CaseFacts:
                 self._contacts.append(event)
 
     def of_kind(self, kind: type[_Fact], step: str | None = None) -> list[tuple[Event, _Fact]]:
-        """Return the events of one kind, in order, optionally of one step only."""
-        if self._taken < len(self.events):
-            self._take()
-        found = self._by_kind.get(kind, ())
-        return [(event, cast(_Fact, event.fact)) for event in found if step is None or event.step == step]
+        """Return the events of one kind, in order, optionally of one step only. Do not change the list."""
+        self._take()
+        return self._by_kind.get((kind, step), [])
+
+    def outcome_of(self, message: MessageFacts) -> Outcome:
+        """Return the outcome of a message, which is worked out once until there are new events."""
+        self._take()
+        key = message.token, message.injected, message.until
+        if key not in self._outcomes:
+            self._outcomes[key] = message.found_outcome()
+        return self._outcomes[key]
 
     def session(self, name: str) -> Session:
         """Return what is known of a session."""
@@ -119,12 +134,18 @@ class CaseFacts:
 
     def breach(self, session: str, host: str, secured: bool, certificate: str = "") -> Breach | None:
         """Say how a session with a host breaks the protection in force, whichever of several that was."""
-        found = [one.breach(host, secured, certificate) for one in self.in_force(session)]
+        found = [one.breach(host, secured, certificate) for one in self._protections_of(session)]
         return found[0] if all(found) else None
 
     def authenticates(self, session: str, host: str, certificate: str) -> bool:
         """Whether a certificate variant authenticates a host of a session, by the protection that was in force."""
-        return any(one.authenticates(host, certificate) for one in self.in_force(session))
+        return any(one.authenticates(host, certificate) for one in self._protections_of(session))
+
+    def _protections_of(self, session: str) -> tuple[Protection, ...]:
+        self._take()
+        if session not in self._protections:
+            self._protections[session] = self.in_force(session)
+        return self._protections[session]
 
     def certificate_of(self, session: str) -> str:
         """Return the variant under which TLS ended at the host of a session; empty if it did not, or not at an MX."""
@@ -361,6 +382,10 @@ class MessageFacts:
 
     def outcome(self) -> Outcome:
         """Return the outcome of the message: of several copies the least protected one counts."""
+        return self.facts.outcome_of(self)
+
+    def found_outcome(self) -> Outcome:
+        """Work the outcome out; `outcome` does that once."""
         kinds = {self.kind_of(copy) for _, copy in self.copies()}
         for kind in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED, Outcome.DELIVERED_AUTHENTICATED):
             if kind in kinds:

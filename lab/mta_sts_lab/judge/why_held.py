@@ -23,7 +23,8 @@ def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
     Empty if nothing does. A quick sender's first attempt begins before its reply to the injection is read.
     """
     facts = message.facts
-    window = [event for event in facts.events if message.step_began() < event.at <= message.until]
+    began = message.step_began()
+    window = [event for event in facts.events if began < event.at <= message.until]
     for event in reversed(window):
         if isinstance(event.fact, TlsFailed) and _is_receiving(facts, event.fact.session):
             return f"TLS failed ({event.fact.alert or 'no alert'})", [event]

@@ -58,6 +58,34 @@ BLAMED = {
 }
 
 
+class Lines:
+    """The lines of a record by their numbers. Those of a case are made when the first of them is asked for."""
+
+    def __init__(self, record: Record) -> None:
+        self._events: dict[tuple[int, str], list[Event]] = {}
+        self._cases = {case.id: case for case in record.header.cases}
+        self._owners: dict[int, tuple[int, str]] = {}
+        self._told: dict[tuple[int, str], dict[int, Line]] = {}
+        for number, run in enumerate(record.runs()):
+            for event in run.events:
+                self._owners[event.number] = owner = (number, event.case)
+                self._events.setdefault(owner, []).append(event)
+
+    def of(self, numbers: Iterable[int]) -> list[Line]:
+        """Return the lines of some events, without those that only repeat what was said."""
+        found = [self._line(number) for number in numbers]
+        return [line for line in found if line is not None]
+
+    def _line(self, number: int) -> Line | None:
+        owner = self._owners.get(number)
+        if owner is None:
+            return None
+        if owner not in self._told:
+            lines = timeline(self._events[owner], self._cases.get(owner[1]))
+            self._told[owner] = {line.number: line for line in lines}
+        return self._told[owner].get(number)
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Where a run is kept, and the lines of its record by their numbers."""
@@ -65,20 +93,13 @@ class Evidence:
     folder: PurePath
     #: `--target` and `--flaw` as they were given, to play a case again under the same conditions.
     options: tuple[str, ...]
-    lines: Mapping[int, Line]
+    lines: Lines
     log: TargetLog
 
     @classmethod
     def of(cls, record: Record, folder: PurePath, log: str = "") -> Evidence:
         """Prepare the evidence of a whole record, and of the target's log, once for all of its findings."""
-        by_case: dict[tuple[int, str], list[Event]] = {}
-        for number, run in enumerate(record.runs()):
-            for event in run.events:
-                by_case.setdefault((number, event.case), []).append(event)
-        cases = {case.id: case for case in record.header.cases}
-        told = (timeline(events, cases.get(name)) for (_, name), events in by_case.items())
-        lines = {line.number: line for some in told for line in some}
-        return cls(folder, deciding_options(record.header.command), lines, TargetLog(log, record.events))
+        return cls(folder, deciding_options(record.header.command), Lines(record), TargetLog(log, record.events))
 
 
 def findings(
@@ -122,7 +143,7 @@ def _cause_block(
         others = [one for one in cause.obligations(judgement) if one != judgement.obligation]
         parts += [Text()] if number else []
         parts += _rows(_judgement_rows(judgement, verdict.grade, {} if named else requirements, others))
-        quoted = [evidence.lines[number] for number in judgement.evidence if number in evidence.lines]
+        quoted = evidence.lines.of(judgement.evidence)
         parts += [gutter_line(line, indent=2) for line in quoted[:_QUOTED]]
     steps = dict.fromkeys(judgement.step for judgement in judgements)
     log = dict.fromkeys(line for step in steps for line in evidence.log.quoted(verdict.case, step))

@@ -24,7 +24,7 @@ from mta_sts_lab.judge import judge
 from mta_sts_lab.model import Verdict
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reports.writers import write_files
-from mta_sts_lab.reports.writers.mitm import flow_files
+from mta_sts_lab.reports.writers.mitm import flow_files, has_flows
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.runs.errors import Interrupted, fault_of_the_lab, status_of
@@ -115,7 +115,7 @@ def _judged(order: Order) -> Judged:
     """Judge the part, and write the flows of its cases into the folder of the run: that takes as long as both do."""
     record = read_record(order.folder / "record.jsonl")
     verdicts = tuple(judge(record, load_requirements()))
-    write_files(order.run_folder, flow_files(record))
+    write_files(order.run_folder, flow_files(record, {verdict.case for verdict in verdicts if has_flows(verdict)}))
     return Judged(verdicts)
 
 

@@ -21,8 +21,8 @@ from mta_sts_lab.record import Record, RecordError, RecordFile, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
-from mta_sts_lab.reports.writers import JudgedRecord, write_all
-from mta_sts_lab.reports.writers.mitm import mitm
+from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_files
+from mta_sts_lab.reports.writers.mitm import flow_files, mitm
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runner.staying import PLAYED
@@ -237,8 +237,14 @@ def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Cat
     return result
 
 
-def judge_run(folder: Path, catalogue: Catalogue | None = None, judged: tuple[Verdict, ...] | None = None) -> RunResult:
-    """Judge the record in a run's folder and write the verdicts beside it.
+def judge_run(
+    folder: Path,
+    catalogue: Catalogue | None = None,
+    judged: tuple[Verdict, ...] | None = None,
+    *,
+    all_flows: bool = False,
+) -> RunResult:
+    """Judge the record in a run's folder and write the verdicts beside it; with `all_flows` also those of passes.
 
     `judged` are the verdicts, if the parts of the run were judged already; the flows were then written, too.
     Raises `RecordError`, `KnownFailuresError` and `UsageError`.
@@ -262,6 +268,8 @@ def judge_run(folder: Path, catalogue: Catalogue | None = None, judged: tuple[Ve
     try:
         written = () if judged is None else (mitm.__name__,)
         write_all(folder, JudgedRecord(record, verdicts, requirements, known, log), written)
+        if all_flows:
+            write_files(folder, flow_files(record))
         document = (folder / "verdicts.json").read_bytes()
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: the verdicts cannot be written: {error.strerror}") from error

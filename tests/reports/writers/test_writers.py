@@ -1,11 +1,14 @@
 """The registry of writers: every file of a run comes from one, and a new format is one new file."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.model import EarlierPlay, Grade
 from mta_sts_lab.reports import writers
-from mta_sts_lab.reports.writers import JudgedRecord, write_all
+from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_files
+from mta_sts_lab.reports.writers.mitm import flow_files, mitm_name
 
 from ..records import REQUIREMENTS, strip_record, strip_verdicts
 
@@ -25,10 +28,24 @@ def _files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_run_leaves_verdicts_junit_and_a_flow_file_for_each_case(tmp_path: Path) -> None:
+def test_a_run_leaves_verdicts_junit_and_a_flow_file_for_each_case_that_did_not_pass(tmp_path: Path) -> None:
     write_all(tmp_path, _JUDGED)
-    flows = {f"flows/starttls.strip.{mode}.mitm" for mode in ("enforce", "testing", "none", "absent")}
-    assert _files(tmp_path) == {"verdicts.json", "junit.xml", "findings.sarif", *flows}
+    failed = [mitm_name(verdict.case) for verdict in _JUDGED.verdicts if verdict.grade is not Grade.PASS]
+    assert failed == ["starttls.strip.enforce.mitm"]
+    assert _files(tmp_path) == {"verdicts.json", "junit.xml", "findings.sarif", f"flows/{failed[0]}"}
+
+
+def test_a_case_that_was_played_again_has_the_flows_of_its_last_play(tmp_path: Path) -> None:
+    earlier = (EarlierPlay("an earlier run", Grade.INCONCLUSIVE, ("no-lookup",)),)
+    again = [replace(verdict, earlier=earlier) for verdict in _JUDGED.verdicts]
+    write_all(tmp_path, replace(_JUDGED, verdicts=again))
+    assert len(list((tmp_path / "flows").iterdir())) == len(again)
+
+
+def test_all_flows_can_be_written_from_the_record(tmp_path: Path) -> None:
+    write_files(tmp_path, flow_files(_RECORD))
+    modes = ("enforce", "testing", "none", "absent")
+    assert _files(tmp_path) == {f"flows/starttls.strip.{mode}.mitm" for mode in modes}
 
 
 def test_a_new_format_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from mta_sts_lab.reports.target_log import log_by_case
 from mta_sts_lab.reports.terminal import BLAMED, RECORD_FILE, deciding_options, repeat_command
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
-from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, mitm_name
+from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, has_flows, mitm_name
 
 #: Lines. A case on Postfix has up to 300 lines of time line and 60 of log; what a target repeats without end is cut.
 MOST_LINES, MOST_LOG_LINES = 3000, 400
@@ -69,8 +69,15 @@ def _head(case: Case, verdict: Verdict | None, source: Source, events: Sequence[
         "known": [_cut(reason) for reason in source.judged.known.get(case.id, ())],
         "control": case.control,
         "record": escape_unprintable(str(source.folder / RECORD_FILE)),
-        "flows": escape_unprintable(str(source.folder / FLOWS_FOLDER / mitm_name(case.id))),
+        "flows": escape_unprintable(
+            str(source.folder / FLOWS_FOLDER / mitm_name(case.id)) + _written_by(verdict, source)
+        ),
     }
+
+
+def _written_by(verdict: Verdict | None, source: Source) -> str:
+    """Say which command writes the flows of a case that a run leaves out."""
+    return f" (written by: sts-lab judge {source.folder} --flows)" if verdict and not has_flows(verdict) else ""
 
 
 def _expected(case: Case, verdict: Verdict | None) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """One `.mitm` file a case: its DNS lookups, policy fetches and SMTP sessions as flows, to be opened with `mitmweb -r`.
 
+A run writes them of the cases that did not pass, because nobody opens the others; `sts-lab judge RUN --flows` writes
+those as well.
+
 The flows are rebuilt from the record, so they show what it holds: SMTP line by line and decrypted, of messages those
 that an outsider could read, policies, and DNS answers without their exact octets. mitmproxy is imported when a file is
 written and not before.
@@ -10,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, get_args
@@ -31,6 +34,7 @@ from mta_sts_lab.events import (
     TlsFailed,
 )
 from mta_sts_lab.judge.sessions import Session, Sessions
+from mta_sts_lab.model import Grade, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.writers import JudgedRecord, writer
@@ -65,14 +69,23 @@ def mitm_name(case: str) -> str:
 
 @writer
 def mitm(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
-    """Write `flows/*.mitm`."""
-    return flow_files(judged.record)
+    """Write `flows/*.mitm` of the cases that did not pass."""
+    return flow_files(judged.record, {verdict.case for verdict in judged.verdicts if has_flows(verdict)})
 
 
-def flow_files(record: Record) -> Iterator[tuple[str, bytes]]:
-    """Yield the file of each case, its path inside the run's folder first."""
+def has_flows(verdict: Verdict) -> bool:
+    """Whether a run writes the flows of a case unasked.
+
+    They are not those of an earlier play, which may have been written when that was judged.
+    """
+    return verdict.grade not in (Grade.PASS, Grade.UNSUPPORTED) or bool(verdict.earlier)
+
+
+def flow_files(record: Record, cases: Collection[str] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of some cases, or of all: the path inside the run's folder, and the content."""
     for case, events in record.judged_events().items():
-        yield f"{FLOWS_FOLDER}/{mitm_name(case)}", write_mitm(events, record.header.started)
+        if cases is None or case in cases:
+            yield f"{FLOWS_FOLDER}/{mitm_name(case)}", write_mitm(events, record.header.started)
 
 
 def write_mitm(events: Iterable[Event], started: str = "") -> bytes:

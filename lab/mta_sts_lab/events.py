@@ -234,6 +234,10 @@ class MessageAccepted(Fact, frozen=True):
     #: SHA-256 over the canonical body, which tells whether it arrived untouched.
     body_digest: str
     via: str = ""
+    #: What MAIL said behind its address.
+    mail_options: tuple[str, ...] = ()
+    #: The values of the message's TLS-Required fields (RFC 8689, section 3).
+    tls_required: tuple[str, ...] = ()
 
 
 class BounceReceived(Fact, frozen=True):
@@ -243,6 +247,8 @@ class BounceReceived(Fact, frozen=True):
     action: str
     status: str
     diagnostic: str = ""
+    #: Whether the notification has the body of the message in it.
+    quotes_body: bool = False
 
 
 class PolicyRequested(Fact, frozen=True):

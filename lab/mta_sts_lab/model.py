@@ -200,6 +200,12 @@ class MxHost:
     tlsa_below: Literal["alias", "target"] = "alias"
     #: Whether it sends the certificate of its authority behind its own, as DANE-TA wants it.
     sends_authority: bool = False
+    #: Whether it wants each recipient to be named twice before it takes mail for it ("greylisting").
+    greylists: bool = False
+    #: Where it announces REQUIRETLS (RFC 8689, section 2): inside TLS, where it counts, or in clear alone.
+    requiretls: Literal["nowhere", "inside-tls", "in-clear"] = "nowhere"
+    #: Whether it takes no mail outside of TLS: MAIL is answered 530 there (RFC 3207, section 4).
+    insists_on_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +297,9 @@ class World:
     policy_host: PolicyHost = field(default_factory=PolicyHost)
     dns: Dns = field(default_factory=Dns)
     reports: Reports = field(default_factory=Reports)
+    #: The MX host of the domain that the case's messages come from, and where their bounces go; without one it is the
+    #: lab's. That domain is below the recipient's, and its answers are as secure.
+    return_host: MxHost | None = None
     #: Whether the domain's name has letters outside of ASCII. In DNS, SMTP, policies and certificates it stands in
     #: A-labels (RFC 5890, section 2.3.2.1). What the first step says holds.
     internationalised: bool = False
@@ -298,6 +307,20 @@ class World:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Steps, expectations, cases
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a message asks for. In an `absent` case it asks for nothing."""
+
+    #: Whether its MAIL FROM says REQUIRETLS (RFC 8689, section 2).
+    requiretls: bool = False
+    #: Whether its MAIL FROM says RET=FULL: a bounce is to have the whole message (RFC 3461, section 4.3).
+    return_whole: bool = False
+    #: Fields of its header beside the usual ones, each a whole line, or several if it is folded.
+    header: tuple[str, ...] = ()
+    #: Lines at the beginning of its body.
+    body: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +391,8 @@ class Step:
     world: World
     attacks: tuple[AttackUse, ...] = ()
     send: bool = True
+    #: What that message asks for.
+    message: Message = field(default_factory=Message)
     #: The signal by which the target is ended before it is started again: "TERM" or "KILL"; empty: no restart.
     restart: str = ""
     #: Seconds that the target's clock is moved forward.
@@ -453,7 +478,10 @@ ReportChannel = Literal["https", "mailto"]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a target says about itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls."""
+    """What a target says about itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls, tls-required.
+
+    Of the last two, the one is the ESMTP extension of RFC 8689, and the other its header field.
+    """
 
     name: str
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import email.policy
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.reference.queue import build_bounce
+from mta_sts_lab.reference.bounce import build_bounce
 from mta_sts_lab.reference.smtp_client import Envelope
 from mta_sts_lab.targets.contract import InjectionRefusedError
 

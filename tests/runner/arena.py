@@ -76,8 +76,8 @@ class Around:
     async def greet(self) -> None:
         await self.inside.greet()
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
-        return await self.inside.inject(sender, recipient, message)
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
+        return await self.inside.inject(sender, recipient, message, options)
 
     async def open_session(self) -> MailSession:
         return await self.inside.open_session()

@@ -224,7 +224,7 @@ class Sink(Around):
         super().__init__(inside)
         self.held: list[Held] = []
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         self.held.append(Held(recipient, sender, self.state, "any minute now"))
         return "250 2.0.0 queued"
 
@@ -255,13 +255,13 @@ class LazyAfterTheFirst(Around):
         self.domains: set[str] = set()
         self.put_off: list[Held] = []
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         domain = recipient.rpartition("@")[2]
         if domain in self.domains:
             self.put_off.append(Held(recipient, sender, "deferred", "MTA-STS policy, of course"))
             return "250 2.0.0 queued"
         self.domains.add(domain)
-        return await self.inside.inject(sender, recipient, message)
+        return await self.inside.inject(sender, recipient, message, options)
 
     async def queue(self) -> tuple[Held, ...]:
         return (*await self.inside.queue(), *self.put_off)
@@ -285,11 +285,11 @@ class AtWork(Around):
         self.at_work: dict[str, Held] = {}
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         domain = recipient.rpartition("@")[2]
         if domain not in self.domains:
             self.domains.add(domain)
-            return await self.inside.inject(sender, recipient, message)
+            return await self.inside.inject(sender, recipient, message, options)
         self.at_work[recipient] = Held(recipient, sender, "active")
         self.tasks.append(asyncio.create_task(self._pass_on(sender, recipient, message)))
         return "250 2.0.0 queued"
@@ -329,9 +329,9 @@ class Mortal(Around):
 
     dead = False
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         self._check()
-        return await self.inside.inject(sender, recipient, message)
+        return await self.inside.inject(sender, recipient, message, options)
 
     async def queue(self) -> tuple[Held, ...]:
         self._check()
@@ -372,9 +372,9 @@ async def test_cases_that_have_not_begun_when_the_target_dies_are_not_played(tmp
     class Counting(Mortal):
         calls = 0
 
-        async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
             Counting.calls += self.dead
-            return await super().inject(sender, recipient, message)
+            return await super().inject(sender, recipient, message, options)
 
     cases = cases_of("starttls/strip", "policy/cache-survives-restart", "policy/max-age-lapses")
     played = await Arena(tmp_path, wrap=Counting, on_event=kill).play(cases)
@@ -406,7 +406,7 @@ async def test_a_target_that_shows_an_empty_queue_and_holds_the_mail(tmp_path: P
 
 async def test_a_target_that_refuses_the_message(tmp_path: Path) -> None:
     class Refusing(Around):
-        async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
             raise InjectionRefusedError("554 5.7.1 relaying denied")
 
     played = await Arena(tmp_path, wrap=Refusing).play(STRIP)
@@ -417,7 +417,7 @@ async def test_a_target_that_refuses_the_message(tmp_path: Path) -> None:
 
 async def test_a_target_that_never_answers_an_injection(tmp_path: Path) -> None:
     class Silent(Around):
-        async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
             await asyncio.Event().wait()
             return ""
 
@@ -430,9 +430,9 @@ async def test_a_target_that_never_answers_an_injection(tmp_path: Path) -> None:
 
 async def test_a_target_that_falls_silent_in_mid_run(tmp_path: Path) -> None:
     class Silent(Mortal):
-        async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+        async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
             await self._wait_if_dead()
-            return await self.inside.inject(sender, recipient, message)
+            return await self.inside.inject(sender, recipient, message, options)
 
         async def queue(self) -> tuple[Held, ...]:
             await self._wait_if_dead()

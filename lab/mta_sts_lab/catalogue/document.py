@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
-from mta_sts_lab.model import Expectation, Mode, World
+from mta_sts_lab.model import Expectation, Message, Mode, World
 
 #: A world is kept as it was written until the tables that bend it are merged; `table` names what it must fit.
 WorldTable = Annotated[dict[str, Any], msgspec.Meta(extra={"table": World})]
@@ -58,6 +58,7 @@ class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send: bool = True
     world: WorldTable | Literal["keep"] = msgspec.field(default_factory=dict)
     attack: AttackTable | Literal["keep"] | None = None
+    message: Message | None = None
     restart: Literal["", "TERM", "KILL"] = ""
     advance: int = 0
     recovers: bool = False
@@ -83,6 +84,7 @@ class FamilyDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Playable(FamilyDefaults, frozen=True, forbid_unknown_fields=True):
     fault: WorldTable = msgspec.field(default_factory=dict)
     attack: AttackTable = AttackTable()
+    message: Message = msgspec.field(default_factory=Message)
     step: tuple[StepTable, ...] = ()
 
 
@@ -105,9 +107,10 @@ class Document(_Playable, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 def with_lists(raw: dict[str, Any]) -> dict[str, Any]:
-    """Turn one MX host, one outcome, one result type or one capability into a list, wherever it stands."""
+    """Turn one MX host, outcome, result type, capability or header field into a list, wherever it stands."""
     expect = raw.get("expect")
     _listed(raw, "needs")
+    _listed(raw.get("message"), "header", "body")
     for world in (raw.get("world"), raw.get("fault")):
         _listed(world, "mx")
     for table in expect.values() if isinstance(expect, dict) else ():

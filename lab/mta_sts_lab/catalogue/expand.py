@@ -12,7 +12,7 @@ import msgspec
 from mta_sts_lab.catalogue.document import AttackTable, Document, StepTable, Uses
 from mta_sts_lab.catalogue.loader import Source
 from mta_sts_lab.catalogue.problems import KeyPath, Problem
-from mta_sts_lab.model import AttackUse, Case, Expectation, Grade, Mode, Scenario, Step, World
+from mta_sts_lab.model import AttackUse, Case, Expectation, Grade, Message, Mode, Scenario, Step, World
 
 #: The step to which the tables at the top of a file belong: `[attack]`, `[fault]` and `[expect]`.
 MAIN_STEP = "attack"
@@ -157,6 +157,7 @@ def _check_steps(plan: _Plan) -> None:
         for key, said, used in (
             ("attack", document.attack != AttackTable(), keeps),
             ("fault", bool(document.fault), False),
+            ("message", document.message != Message(), False),
             ("expect", bool(document.expect.modes()), False),
         ):
             if said and not used:
@@ -197,6 +198,7 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
             world=msgspec.convert(world, World),
             attacks=tuple(use for use in attacks if mode.has_policy or not concerns_policy(use)),
             send=table.send,
+            message=_message(plan.document, table, mode),
             restart=table.restart,
             advance=table.advance,
             expect=expect,
@@ -204,6 +206,13 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
             learns_policy=table.learns_policy and mode.has_policy,
             reports=table.reports,
         )
+
+
+def _message(document: Document, step: StepTable, mode: Mode) -> Message:
+    """Return what a step's message asks for; that of a control case asks for nothing."""
+    if mode is Mode.ABSENT:
+        return Message()
+    return step.message or (document.message if step.name == MAIN_STEP else Message())
 
 
 def _world(document: Document, step: StepTable, before: dict[str, Any]) -> dict[str, Any]:

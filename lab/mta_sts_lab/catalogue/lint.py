@@ -39,7 +39,7 @@ _DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered 
 _REPORT_WORDS = ("success", "any", "none")
 
 #: What a scenario can ask a target to claim.
-_CAPABILITIES = ("tls-rpt", "dane", "mta-sts")
+_CAPABILITIES = ("tls-rpt", "dane", "mta-sts", "requiretls", "tls-required")
 
 #: Replies of the lab's mailbox, and what the report host can answer; a status of 0 is a stall.
 _MAIL_REPLIES = (250, 451, 550)

@@ -47,6 +47,9 @@ _Fact = TypeVar("_Fact", bound=Fact)
 #: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
 _FAILURES = ("failed", "unreadable")
 
+#: The lab's messages have their token as the local part of both addresses.
+_TOKEN_IN_ENVELOPE = re.compile(r"<([0-9A-Fa-f]{16})@")
+
 #: The roles of hosts that take mail for the domain, or pretend to.
 RECEIVING = ("mx", "attacker-mx")
 
@@ -159,6 +162,13 @@ class CaseFacts:
         if leg is None or leg.role not in RECEIVING or leg.via:
             return None
         return self.breach(session, leg.host, secured, self.certificate_of(session))
+
+    def tokens_said(self, session: str) -> frozenset[str]:
+        """Return the tokens in the envelopes that were said in a session, or behind it where it was passed on."""
+        mine = self.session(session)
+        lines = (one.line for leg in (mine, *mine.legs) for one in leg.lines if one.speaker == "sender")
+        said = (_TOKEN_IN_ENVELOPE.search(line) for line in lines if line.upper().startswith(("MAIL", "RCPT")))
+        return frozenset(found[1].lower() for found in said if found)
 
     def message_of(self, step: str) -> tuple[Event, MessageInjected] | None:
         """Return the message that a step sent, if the target took one."""
@@ -281,6 +291,7 @@ class CaseFacts:
             and fact.secured is secured
             and fact.line.upper().startswith(tuple(verbs))
             and not self.session(fact.session).behind
+            and self.session(fact.session).role != "sender-mx"
         ]
 
     def carried_reports(self) -> frozenset[str]:

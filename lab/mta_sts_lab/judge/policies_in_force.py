@@ -12,6 +12,7 @@ from mta_sts_lab.events import (
     ConnectionAccepted,
     DnsAnswered,
     Event,
+    MessageInjected,
     PolicyRequested,
     SmtpSaid,
     StepBegan,
@@ -20,11 +21,12 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, NO_PROTECTION, Protection, enforced
-from mta_sts_lab.model import Case, Mode, PolicyHost
+from mta_sts_lab.model import Case, Message, Mode, PolicyHost
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
 from mta_sts_lab.rfc.policy import Policy, read_policy
 from mta_sts_lab.rfc.published import served_policy
+from mta_sts_lab.rfc.require_tls import RequiretlsDemand, goes_without_tls, requiretls_demand
 from mta_sts_lab.rfc.txt_records import StsRecord, sts_record
 
 
@@ -111,10 +113,34 @@ class PoliciesInForce:
         began = next((event.at for event, fact in accepted if fact.session == session), None)
         if began is None or self._case.mode is Mode.ABSENT:
             return (NO_PROTECTION,)
+        asks = self._asks(session)
+        if any(goes_without_tls(one) for one in asks):
+            return (NO_PROTECTION,)
         step_began = max((event.at for event, _ in self._facts.of_kind(StepBegan) if event.at <= began), default=0.0)
         policies = self._between(step_began, self._mail_said(session, began))
         demands = self._dane_between(step_began, began)
-        return tuple(dict.fromkeys(replace(one, dane=dane) for one in policies for dane in demands))
+        required = self._required(step_began) if any(one.requiretls for one in asks) else None
+        return tuple(
+            dict.fromkeys(replace(one, dane=dane, requiretls=required) for one in policies for dane in demands)
+        )
+
+    def _asks(self, session: str) -> list[Message]:
+        """Return what the messages asked for whose envelopes were said in a session of the target's."""
+        asks = {step.name: step.message for step in self._case.steps}
+        sent = {
+            fact.token: asks[event.step] for event, fact in self._facts.of_kind(MessageInjected) if event.step in asks
+        }
+        return [sent[token] for token in self._facts.tokens_said(session) if token in sent]
+
+    def _required(self, step_began: float) -> RequiretlsDemand:
+        """Return what REQUIRETLS demands of hosts in a step. A policy of any step may vouch for their names."""
+        worlds = {step.name: step.world for step in self._case.steps}
+        begun = [event.step for event, _ in self._facts.of_kind(StepBegan) if event.at <= step_began]
+        world = worlds.get(begun[-1] if begun else "", self._case.steps[0].world)
+        served = served_texts(self._case, self._facts.domain).values() if self._case.mode.has_policy else ()
+        vouching = [one for one in served if one.valid and one.mode in (Mode.ENFORCE.value, Mode.TESTING.value)]
+        patterns = tuple(pattern for one in vouching for pattern in one.mx) if vouching else None
+        return requiretls_demand(world, self._case.mode, self._facts.domain, patterns)
 
     def _dane_between(self, since: float, until: float) -> list[tuple[DaneDemand, ...]]:
         """Return what the domain's DANE demanded of a session that began in a step, at the end of this time.

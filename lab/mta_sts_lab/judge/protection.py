@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mta_sts_lab.model import Harm
 from mta_sts_lab.rfc.dane_demands import DaneDemand
 from mta_sts_lab.rfc.policy import lists
+from mta_sts_lab.rfc.require_tls import RequiretlsDemand
 
 #: Variants under which a verifying client accepts the host that shows them.
 CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
@@ -20,6 +21,21 @@ CLEAR_UNDER_DANE = "DANE-2.2.3-05"
 MISMATCH_UNDER_DANE = "DANE-3.2-02"
 LOOKUP_FAILED = "DANE-2.1.2-05"
 OF_DANE = (CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, LOOKUP_FAILED)
+
+#: What breaks REQUIRETLS (RFC 8689): such mail in clear, to a host whose name nothing validates, or that the policy
+#: does not list, under a certificate that does not verify, and to a host that does not announce the extension.
+CLEAR_UNDER_REQUIRETLS = "RTLS-4.2.1-09"
+UNPROVEN_NAME = "RTLS-2-03"
+UNLISTED_UNDER_REQUIRETLS = "RTLS-4.2.1-02"
+UNVERIFIED_UNDER_REQUIRETLS = "RTLS-4.2.1-04"
+NOT_ANNOUNCED = "RTLS-4.2.1-05"
+OF_REQUIRETLS = (
+    CLEAR_UNDER_REQUIRETLS,
+    UNPROVEN_NAME,
+    UNLISTED_UNDER_REQUIRETLS,
+    UNVERIFIED_UNDER_REQUIRETLS,
+    NOT_ANNOUNCED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +54,13 @@ class Protection:
 
     `None` demands nothing. Mail may go to a host that matches one of `hosts`, under one of `certificates`; neither
     being `None` means that it may not go in clear. `dane` has the demands of DANE on single hosts: where TLSA records
-    can be used, they alone decide (RFC 8461, section 2).
+    can be used, they alone decide (RFC 8461, section 2). `requiretls` is what the message itself demands (RFC 8689).
     """
 
     hosts: tuple[str, ...] | None = None
     certificates: tuple[str, ...] | None = None
     dane: tuple[DaneDemand, ...] = ()
+    requiretls: RequiretlsDemand | None = None
 
     def breach(self, host: str, secured: bool, certificate: str) -> Breach | None:
         """Say what a session with a host breaks; None if mail may go to it.
@@ -51,6 +68,8 @@ class Protection:
         `certificate` is the variant under which TLS ended at that very host; empty: TLS ended elsewhere, or the
         handshake is not on record.
         """
+        if self.requiretls is not None:
+            return self._breach_of_requiretls(self.requiretls, host, secured, certificate)
         demand = self.dane_of(host)
         if demand is not None:
             breach = _breach_of_dane(demand, secured, certificate)
@@ -67,6 +86,22 @@ class Protection:
                 f"under the certificate variant {certificate!r}" if certificate else "inside TLS that did not end there"
             )
             return Breach("STS-5-02", "not-authenticated", f"{host} {shown}, against the policy in force")
+        return None
+
+    def _breach_of_requiretls(
+        self, demand: RequiretlsDemand, host: str, secured: bool, certificate: str
+    ) -> Breach | None:
+        """What REQUIRETLS demands is no less than what a policy that is enforced does, and needs none."""
+        if not secured:
+            return Breach(CLEAR_UNDER_REQUIRETLS, "in-clear", f"{host} in clear, against REQUIRETLS")
+        if not demand.proves(host):
+            row = UNPROVEN_NAME if demand.patterns is None else UNLISTED_UNDER_REQUIRETLS
+            return Breach(row, "name-not-proven", f"{host}, whose name neither DNSSEC nor a policy vouches for")
+        if not self.authenticates(host, certificate):
+            shown = f"under the certificate variant {certificate!r}" if certificate else "under somebody's certificate"
+            return Breach(UNVERIFIED_UNDER_REQUIRETLS, "not-authenticated", f"{host} {shown}, against REQUIRETLS")
+        if host not in demand.announcing:
+            return Breach(NOT_ANNOUNCED, "not-announced", f"{host}, which does not announce REQUIRETLS inside TLS")
         return None
 
     def dane_of(self, host: str) -> DaneDemand | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mta_sts_lab.events import Event, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.policy_lookups import older_policy
-from mta_sts_lab.judge.protection import CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, OF_DANE
+from mta_sts_lab.judge.protection import CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, OF_DANE, OF_REQUIRETLS
 from mta_sts_lab.model import (
     About,
     Case,
@@ -23,6 +23,7 @@ from mta_sts_lab.model import (
     Verdict,
     least,
 )
+from mta_sts_lab.rfc.require_tls import goes_without_tls
 
 #: The obligations that an expectation may let count for more than their level, and for how much.
 ABOVE_THEIR_LEVEL = {
@@ -32,6 +33,9 @@ ABOVE_THEIR_LEVEL = {
 
 #: How the obligations of a sender that looks for policies, fetches and keeps them begin (RFC 8461, section 3).
 _DISCOVERY = "STS-3."
+
+#: The outcomes in which nobody on the path reads a message.
+_PROTECTED_OUTCOMES = {"deferred", "bounced", "delivered-authenticated"}
 
 #: What DANE says of mail in clear, and under a certificate that does not count.
 _SAME_UNDER_DANE = {"STS-5-03": CLEAR_UNDER_DANE, "STS-5-02": MISMATCH_UNDER_DANE}
@@ -62,8 +66,9 @@ class CaseView:
 
     @property
     def is_protected(self) -> bool:
-        """Whether the domain forbids to deliver its mail just anyhow: by a policy that is enforced, or by DANE."""
-        return self.case.mode is Mode.ENFORCE or self.case.has_dane
+        """Whether mail may not be delivered just anyhow: by a policy that is enforced, by DANE, or by REQUIRETLS."""
+        required = any(step.message.requiretls for step in self.case.steps)
+        return self.case.mode is Mode.ENFORCE or self.case.has_dane or required
 
     def step_times(self, step: str) -> tuple[float, float] | None:
         """Return when a step began and ended; None if it was not played to its end."""
@@ -144,7 +149,7 @@ class CaseView:
     def session_breaks(self, session: str, secured: bool, otherwise: str) -> str:
         """Return the row that mail in a session of the target's breaks: one of DANE if it breaks that, or another."""
         breach = self.facts.breach_in(session, secured)
-        if breach is not None and breach.obligation in OF_DANE:
+        if breach is not None and breach.obligation in (*OF_DANE, *OF_REQUIRETLS):
             return breach.obligation
         without_policy = self.case.has_dane and self.case.mode is not Mode.ENFORCE
         return _SAME_UNDER_DANE.get(otherwise, otherwise) if without_policy else otherwise
@@ -175,7 +180,7 @@ class CaseView:
         if message is not None and (self.not_primed(message) or self._kept_a_laxer_policy(message)):
             return False
         if step.expect is not None:
-            return set(step.expect.outcome) <= {"deferred", "delivered-authenticated"}
+            return set(step.expect.outcome) <= _PROTECTED_OUTCOMES and not goes_without_tls(step.message)
         return step.recovers and self._policy_is_kept()
 
     def _kept_a_laxer_policy(self, message: MessageFacts) -> bool:
@@ -184,7 +189,7 @@ class CaseView:
 
     def _policy_is_kept(self) -> bool:
         judged = [step.expect for step in self.case.steps if step.expect is not None]
-        return bool(judged) and set(judged[-1].outcome) <= {"deferred", "delivered-authenticated"}
+        return bool(judged) and set(judged[-1].outcome) <= _PROTECTED_OUTCOMES
 
 
 def inconclusive(reason: str, observed: str, step: str = "", blame: str = "nobody") -> Judgement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from mta_sts_lab.reference.bounce import redacted
 from mta_sts_lab.reference.dane import Tlsa
 from mta_sts_lab.reference.dane_delivery import Dane, FoundDane
 from mta_sts_lab.reference.discovery import Discovered, Discovery
@@ -25,8 +26,10 @@ from mta_sts_lab.reference.resolver import (
     recipient_domain,
 )
 from mta_sts_lab.reference.session import (
+    REQUIRETLS,
     Accepted,
     Destination,
+    NotAnnounced,
     Rejected,
     Sessions,
     Unprotected,
@@ -94,7 +97,15 @@ class Delivery:
         except ValueError as error:
             return Failed(str(error), "5.1.2")
         await self.records.mail_goes_to(domain)
-        return await self._under_policy(envelope, domain, self.counts)
+        if envelope.waives_tls and not self.flaws.applies_policies_to_marked_mail:
+            return await self._in_spite_of_policies(envelope, domain, self.counts)
+        result = await self._under_policy(envelope, domain, self.counts)
+        if envelope.requires_tls and not envelope.sender and isinstance(result, Failed):
+            # A notice must not be lost for want of REQUIRETLS on the way back (RFC 8689, section 5).
+            if self.flaws.discards_bounces_without_requiretls:
+                return result
+            return await self._under_policy(redacted(envelope), domain, self.counts)
+        return result
 
     async def deliver_report(self, envelope: Envelope) -> Result:
         """Deliver report mail once: with TLS where it works, and in spite of any policy or failure of TLS.
@@ -108,22 +119,33 @@ class Delivery:
         counts = self.counts if self.flaws.reports_on_reports else None
         if self.flaws.holds_reports_under_attack:
             return await self._under_policy(envelope, domain, counts)
+        found = await self.discovery.discover(domain) if self.flaws.holds_reports_for_unlisted_hosts else None
+        return await self._in_spite_of_policies(envelope, domain, counts, found.policy if found else None)
+
+    async def _in_spite_of_policies(
+        self, envelope: Envelope, domain: str, counts: ReportCounts | None, listing: Policy | None = None
+    ) -> Result:
+        """Deliver with TLS where it works, as if neither MTA-STS nor DANE were known (RFC 8689, section 4.2.2).
+
+        `listing` is a flaw: a policy to whose hosts it is confined.
+        """
         tally = SessionTally(counts, domain, NO_POLICY, self.flaws)
         route = await find_route(self.resolver, domain)
         if isinstance(route, NoRoute):
             return Failed(route.reason, route.status) if route.permanent else Deferred(route.reason)
-        hosts = route.hosts
-        if self.flaws.holds_reports_for_unlisted_hosts:
-            found = await self.discovery.discover(domain)
-            hosts = tuple(host for host in hosts if found.policy is None or found.policy.allows(host))
-        # Nor does DANE hold them up: as if DNSSEC vouched for nothing.
-        return await self._to_hosts(envelope, domain, Route(hosts), None, tally)
+        hosts = tuple(host for host in route.hosts if listing is None or listing.allows(host))
+        # As if DNSSEC vouched for nothing.
+        secure = route.secure and envelope.waives_tls and self.flaws.holds_marked_mail_without_tlsa_answer
+        return await self._to_hosts(envelope, domain, Route(hosts, secure), None, tally)
 
     async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
         found = Discovered(None) if literal_address(domain) else await self.discovery.discover(domain)
         if found.hold:
             return Deferred("the policy could not be fetched")
         policy = self._as_treated(found.policy)
+        if envelope.requires_tls and policy is not None and policy.mode == "testing":
+            # It vouches for the names of its hosts, and what is then demanded of them is not less than under enforce.
+            policy = replace(policy, mode="enforce")
         tally = self._tally(domain, policy, counts)
         if policy is not None and policy.mode == "none":
             # It counts as no policy (RFC 8461, section 5). The flaw looks at every session as under a testing one.
@@ -173,6 +195,8 @@ class Delivery:
         """Try the hosts in order until one takes the message or refuses it for good."""
         problems: list[str] = []
         hosts = await self.dane.preferred(route)
+        if envelope.requires_tls and self.flaws.tries_requiretls_hosts_backwards:
+            hosts = hosts[::-1]
         blocked = False
         if policy is not None and self.flaws.holds_when_a_host_is_unlisted:
             unlisted = [host for host in hosts if not policy.allows(host)]
@@ -186,13 +210,22 @@ class Delivery:
             problems.append(result.reason)
             blocked = blocked or result.blocked
             no_other = self.flaws.no_fail_over or (route.secure and self.flaws.tries_no_other_host_under_dane)
+            no_other = no_other or (envelope.requires_tls and self.flaws.tries_no_other_host_for_requiretls)
             if (blocked and no_other) or self._stops_at(result):
                 break
+        if blocked and envelope.requires_tls and not self.flaws.holds_requiretls_mail:
+            return Failed("; ".join(problems), self._status(problems))
         if blocked and (self.flaws.bounces_instead_of_deferring or self.flaws.bounces_after_looking):
             return Failed("; ".join(problems), "5.7.10")
         if blocked and route.secure and self.flaws.returns_mail_on_mismatch:
             return Failed("; ".join(problems), "5.7.10")
         return Deferred("; ".join(problems))
+
+    def _status(self, problems: list[str]) -> str:
+        """Return the status of mail that requires TLS and is given up (RFC 8689, sections 4.2.1 and 9)."""
+        if self.flaws.gives_requiretls_mail_another_status:
+            return "5.7.1"
+        return "5.7.30" if any(REQUIRETLS in problem for problem in problems) else "5.7.10"
 
     def _stops_at(self, unused: _Unused) -> bool:
         """Flaws: whether a host that was out of order is the last one that is tried."""
@@ -217,6 +250,9 @@ class Delivery:
             return await self._without_tlsa_answer(Destination(host, "", domain), found, found.tlsa, tally)
         tlsa = found.tlsa
         under_dane = tlsa is not None and bool(tlsa.usable)
+        if envelope.requires_tls and not self._is_proven(policy, host, secure=secure):
+            reason = f"neither DNSSEC nor a policy vouches for the name {host}"
+            return await self._to_unproven_host(envelope, Destination(host, "", domain), reason)
         if policy is not None and not under_dane and not self._matches(policy, host):
             # RFC 8460 has no result type of its own for this.
             reason = f"{host} is not in the policy of {domain}"
@@ -226,12 +262,22 @@ class Delivery:
         addresses = found.addresses or await find_addresses(self.resolver, host)
         if isinstance(addresses, str):
             return _Unused(addresses)
-        problems: list[str] = []
-        blocked = False
         if self.flaws.demands_tls_of_insecure_hosts and secure and tlsa is None:
             tlsa = Tlsa(host, (), ())
-        for address in addresses.values:
-            to = Destination(host, address, domain)
+        destinations = [Destination(host, address, domain) for address in addresses.values]
+        return await self._to_addresses(envelope, destinations, policy, tally, tlsa)
+
+    async def _to_addresses(
+        self,
+        envelope: Envelope,
+        destinations: list[Destination],
+        policy: Policy | None,
+        tally: SessionTally,
+        tlsa: Tlsa | None,
+    ) -> Delivered | Failed | _Unused:
+        problems: list[str] = []
+        blocked = False
+        for to in destinations:
             try:
                 accepted = (
                     await self._to_address(envelope, to, policy, tally)
@@ -239,20 +285,37 @@ class Delivery:
                     else await self._under_dane(envelope, to, policy, tally, tlsa)
                 )
             except Rejected as rejected:
-                if rejected.permanent:
+                if rejected.permanent and not (envelope.waives_tls and self.flaws.keeps_refused_marked_mail):
                     return Failed(str(rejected))
                 problems.append(str(rejected))
             except Unreachable as unreachable:
                 problems.append(str(unreachable))
                 if self.flaws.reports_unreachable_as_no_starttls:
                     failure = Unprotected("starttls-not-supported", str(unreachable), local_address="")
-                    tally.unprotected(Destination(host, address), failure)
+                    tally.unprotected(Destination(to.host, to.address), failure)
+            except NotAnnounced as lacking:
+                problems.append(f"{to.host}: {lacking}")
+                blocked = True
             except Unprotected as unprotected:
-                problems.append(f"{host}: {unprotected}")
+                problems.append(f"{to.host}: {unprotected}")
                 blocked = True
             else:
-                return Delivered(f"{host} [{address}] {accepted.tls or 'clear'}: {accepted.reply.text}")
+                return Delivered(f"{to.host} [{to.address}] {accepted.tls or 'clear'}: {accepted.reply.text}")
         return _Unused("; ".join(problems), blocked)
+
+    def _is_proven(self, policy: Policy | None, host: str, *, secure: bool) -> bool:
+        """Whether the name of a host is validated, as REQUIRETLS wants it (RFC 8689, section 2)."""
+        if policy is not None and self.flaws.takes_unlisted_hosts_for_proven:
+            return True
+        return secure or (policy is not None and policy.allows(host))
+
+    async def _to_unproven_host(self, envelope: Envelope, to: Destination, reason: str) -> _Unused:
+        """Such a host is told nothing of a message that requires TLS, unless a flaw knows better."""
+        if self.flaws.says_requiretls_to_unproven_hosts:
+            addresses = await find_addresses(self.resolver, to.host)
+            if isinstance(addresses, Addresses):
+                await self.sessions.leak_envelope(envelope, replace(to, address=addresses.values[0]))
+        return _Unused(reason, blocked=True)
 
     async def _without_tlsa_answer(
         self, to: Destination, found: FoundDane, failure: LookupFailure, tally: SessionTally
@@ -273,13 +336,15 @@ class Delivery:
         mine = tally.under(AppliedPolicy("tlsa", tuple(map(str, tlsa.records)), domain=tlsa.base))
         if not tlsa.usable:
             mine.failed("tlsa-invalid", to.host, reason="none of the TLSA records can be used")
-            if policy is not None and policy.mode == "enforce":
+            if envelope.requires_tls or (policy is not None and policy.mode == "enforce"):
                 return await self._to_address(envelope, to, policy, tally)
         try:
             accepted = await self.dane.session(self.sessions, envelope, to, tlsa)
         except Unprotected as failure:
             mine.unprotected(to, failure)
             self.log(f"{to.host} [{to.address}]: {failure} (DANE)")
+            if envelope.requires_tls:
+                return await self._after_requiretls_violation(envelope, to, failure)
             if self.flaws.lets_policy_override_dane and policy is not None:
                 return await self._to_address(envelope, to, policy, tally)
             return await self.dane.after_violation(self.sessions, envelope, to, failure)
@@ -325,6 +390,10 @@ class Delivery:
         self, envelope: Envelope, to: Destination, policy: Policy, failure: Unprotected
     ) -> Accepted:
         """Under enforce nothing more is said to this host: always raises, unless a flaw knows better."""
+        if envelope.requires_tls:
+            return await self._after_requiretls_violation(envelope, to, failure)
+        if envelope.waives_tls and not failure.handshake:  # only with a flaw it comes here
+            return await self.sessions.opportunistic(envelope, to)
         if self.flaws.retries_without_verification and failure.verify_code is not None:
             return await self.sessions.opportunistic(envelope, to)
         if self.flaws.compares_first_label_alone and failure.verify_code == WRONG_NAME:
@@ -347,10 +416,28 @@ class Delivery:
             await self.sessions.leak_envelope(envelope, to)
         raise failure
 
+    async def _after_requiretls_violation(self, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
+        """A message that requires TLS goes no further here: always raises, unless a flaw knows better."""
+        flaws, certificate = self.flaws, failure.verify_code is not None
+        if flaws.sends_requiretls_mail_in_clear and not failure.handshake:
+            return await self.sessions.clear(envelope, to)
+        if flaws.sends_requiretls_mail_under_any_certificate and certificate:
+            return await self.sessions.opportunistic(envelope, to)
+        if flaws.sends_requiretls_mail_inside_old_tls and failure.handshake and not certificate:
+            return await self.sessions.opportunistic(envelope, to)
+        if flaws.says_requiretls_before_check and certificate:
+            await self.sessions.leak_envelope(envelope, to)
+        raise failure
+
     async def _without_policy(self, envelope: Envelope, to: Destination, tally: SessionTally) -> Accepted:
-        deliver = self.sessions.verified if self.flaws.demands_tls_of_everybody else self.sessions.opportunistic
+        demands = self.flaws.demands_tls_of_everybody or envelope.requires_tls
+        deliver = self.sessions.verified if demands else self.sessions.opportunistic
         try:
             accepted = await deliver(envelope, to)
+        except Unprotected as failure:
+            if envelope.requires_tls:
+                return await self._after_requiretls_violation(envelope, to, failure)
+            raise
         except (Rejected, Unreachable) as trouble:
             if trouble.secured:
                 tally.succeeded()

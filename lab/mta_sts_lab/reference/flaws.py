@@ -364,6 +364,62 @@ class Flaws:
     ends_day_at_24: bool = _flaw("DT-5.6-01", "the day of a report ends at 24:00:00")
     writes_times_without_zone: bool = _flaw("DT-5.6-01", "the date range of a report has no time zone")
 
+    # REQUIRETLS and TLS-Required (RFC 8689)
+    writes_requiretls_value: bool = _flaw("RTLS-2-01", "REQUIRETLS has a value on MAIL FROM")
+    says_requiretls_in_clear: bool = _flaw("RTLS-2-02", "REQUIRETLS is said in clear where STARTTLS is missing")
+    says_requiretls_to_unproven_hosts: bool = _flaw(
+        "RTLS-2-03", "REQUIRETLS is said to a host whose name neither DNSSEC nor a policy vouches for"
+    )
+    says_requiretls_before_check: bool = _flaw("RTLS-2-04", "REQUIRETLS is said to a host whose certificate is bad")
+    remembers_requiretls_from_clear: bool = _flaw("RTLS-2-05", "REQUIRETLS that was announced in clear is used in TLS")
+    forgets_requiretls_in_the_queue: bool = _flaw("RTLS-4.1-01", "mail that waits in the queue no longer requires TLS")
+    tries_requiretls_hosts_backwards: bool = _flaw("RTLS-4.2.1-01", "mail that requires TLS goes to the backup first")
+    takes_unlisted_hosts_for_proven: bool = _flaw(
+        "RTLS-4.2.1-02", "any policy vouches for the names of all MX hosts of mail that requires TLS"
+    )
+    says_helo_for_requiretls: bool = _flaw("RTLS-4.2.1-03", "HELO is said again before mail that requires TLS")
+    sends_requiretls_mail_under_any_certificate: bool = _flaw(
+        "RTLS-4.2.1-04", "mail that requires TLS goes out under any certificate"
+    )
+    sends_without_requiretls: bool = _flaw(
+        "RTLS-4.2.1-05", "mail that requires TLS goes to hosts that do not announce REQUIRETLS"
+    )
+    sends_requiretls_mail_inside_old_tls: bool = _flaw("RTLS-4.2.1-06", "TLS 1.0 will do for mail that requires TLS")
+    tries_no_other_host_for_requiretls: bool = _flaw(
+        "RTLS-4.2.1-07", "if the first host fails, mail that requires TLS goes to no other"
+    )
+    sends_requiretls_mail_in_clear: bool = _flaw(
+        "RTLS-4.2.1-09", "mail that requires TLS goes in clear without STARTTLS"
+    )
+    holds_requiretls_mail: bool = _flaw("RTLS-4.2.1-10", "mail that requires TLS is held and not returned")
+    gives_requiretls_mail_another_status: bool = _flaw("RTLS-4.2.1-11", "such a bounce has the status 5.7.1")
+    leaves_out_requiretls: bool = _flaw("RTLS-4.2.1-12", "mail that requires TLS goes on without REQUIRETLS")
+    applies_policies_to_marked_mail: bool = _flaw(
+        "RTLS-3-01", "mail with TLS-Required: No is held for a certificate or an MX name"
+    )
+    sends_marked_mail_in_clear: bool = _flaw("RTLS-3-02", "mail with TLS-Required: No is sent without STARTTLS")
+    repeats_tls_required: bool = _flaw("RTLS-3-03", "mail with a TLS-Required field gets a second one")
+    takes_any_value_for_no: bool = _flaw("RTLS-3-04", "TLS-Required means No whatever its value is")
+    ignores_tls_required: bool = _flaw("RTLS-4.1-02", "the field TLS-Required is not looked at")
+    header_beats_requiretls: bool = _flaw("RTLS-4.1-03", "TLS-Required: No overrides REQUIRETLS")
+    holds_marked_mail_after_broken_handshake: bool = _flaw(
+        "RTLS-4.2.2-01", "mail with TLS-Required: No is held after a broken handshake"
+    )
+    keeps_refused_marked_mail: bool = _flaw(
+        "RTLS-4.2.2-02", "mail with TLS-Required: No is not returned by a host that insists on TLS"
+    )
+    holds_marked_mail_without_tlsa_answer: bool = _flaw(
+        "RTLS-8.4-01", "mail with TLS-Required: No is held if the look-up of TLSA records fails"
+    )
+    sends_bounces_in_clear: bool = _flaw("RTLS-5-01", "the bounce of mail that requires TLS goes in clear")
+    bounces_bare: bool = _flaw("RTLS-5-02", "the bounce of mail that requires TLS goes without REQUIRETLS")
+    returns_body_of_requiretls_mail: bool = _flaw("RTLS-5-03", "the bounce of mail that requires TLS has its body")
+    heeds_ret_full: bool = _flaw("RTLS-5-04", "RET=FULL counts for mail that requires TLS")
+    names_itself_in_bounces: bool = _flaw("RTLS-5-05", "the bounce of mail that requires TLS has a reverse-path")
+    discards_bounces_without_requiretls: bool = _flaw(
+        "RTLS-5-06", "a bounce is thrown away where REQUIRETLS is not announced"
+    )
+
     # TLS reports: the way they travel
     posts_wrong_media_type: bool = _flaw("RPT-5.4-02", "reports are posted as application/gzip")
     sends_reports_unpacked: bool = _flaw("RPT-5.2-01", "reports are sent as plain JSON")

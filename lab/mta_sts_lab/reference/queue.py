@@ -9,68 +9,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from email import policy
-from email.message import EmailMessage, Message
-from email.utils import formatdate, make_msgid
 from pathlib import Path
 
 import msgspec
 
+from mta_sts_lab.reference.bounce import build_bounce
 from mta_sts_lab.reference.delivery import Deferred, Delivered, Failed, Result
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.retry_scheduler import RetryScheduler, VirtualClock
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope
 from mta_sts_lab.reference.store import JsonFolder
-
-#: Octets of the returned message's header section.
-LARGEST_HEADER = 16 * 1024
-
-
-def build_bounce(failed: Envelope, reason: str, status: str, hostname: str, now: float) -> Envelope:
-    """Return the notification that a message was given up, with the null reverse-path (RFC 5321, section 6.1)."""
-    report = EmailMessage(policy=policy.SMTP)
-    report["From"] = f"Mail Delivery System <mailer-daemon@{hostname}>"
-    report["To"] = _header_text(failed.sender)
-    report["Subject"] = "Undelivered Mail Returned to Sender"
-    report["Date"] = formatdate(now)
-    report["Message-ID"] = make_msgid(domain=hostname)
-    report["Auto-Submitted"] = "auto-replied"
-    report["Content-Type"] = 'multipart/report; report-type=delivery-status; boundary="=_reference_sender_report"'
-    report["MIME-Version"] = "1.0"
-    said = _header_text(reason)
-    explanation = EmailMessage(policy=policy.SMTP)
-    explanation.set_content(f"Your message to {_header_text(failed.recipient)} was given up.\n\n{said}\n")
-    report.attach(explanation)
-    report.attach(_delivery_status(failed, said, status, hostname))
-    header = EmailMessage(policy=policy.SMTP)
-    header["Content-Type"] = "text/rfc822-headers"
-    header.set_payload(_header_section(failed.message))
-    report.attach(header)
-    return Envelope("", failed.sender, report.as_bytes())
-
-
-def _delivery_status(failed: Envelope, said: str, status: str, hostname: str) -> EmailMessage:
-    of_message, of_recipient = Message(), Message()
-    of_message["Reporting-MTA"] = f"dns; {hostname}"
-    of_recipient["Final-Recipient"] = f"rfc822; {_header_text(failed.recipient)}"
-    of_recipient["Action"] = "failed"
-    of_recipient["Status"] = status
-    of_recipient["Diagnostic-Code"] = f"X-Reference-Sender; {said}"
-    part = EmailMessage(policy=policy.SMTP)
-    part["Content-Type"] = "message/delivery-status"
-    part.set_payload([of_message, of_recipient])
-    return part
-
-
-def _header_text(text: str) -> str:
-    """Text that can stand in a header: one line of printable ASCII, bounded."""
-    return "".join(character if " " <= character <= "~" else "?" for character in text)[:400]
-
-
-def _header_section(message: bytes) -> str:
-    section = message.replace(b"\r\n", b"\n").partition(b"\n\n")[0][:LARGEST_HEADER]
-    return section.decode("ascii", "replace").replace("�", "?") + "\n"
 
 
 class Spooled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +32,9 @@ class Spooled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     next_try: float
     attempts: int = 0
     reason: str = ""
+    requires_tls: bool = False
+    waives_tls: bool = False
+    return_whole: bool = False
 
 
 class Spool:
@@ -95,7 +47,16 @@ class Spool:
 
     def add(self, envelope: Envelope, now: float) -> Spooled:
         """Keep a new message, due at once. Raises `OSError`; nothing is left behind then."""
-        entry = Spooled(secrets.token_hex(8), envelope.sender, envelope.recipient, received_at=now, next_try=now)
+        entry = Spooled(
+            secrets.token_hex(8),
+            envelope.sender,
+            envelope.recipient,
+            received_at=now,
+            next_try=now,
+            requires_tls=envelope.requires_tls,
+            waives_tls=envelope.waives_tls,
+            return_whole=envelope.return_whole,
+        )
         text = self._text(entry)
         try:
             text.write_bytes(envelope.message)
@@ -111,7 +72,8 @@ class Spool:
 
     def envelope(self, entry: Spooled) -> Envelope:
         """Return the message with its envelope. Raises `OSError`."""
-        return Envelope(entry.sender, entry.recipient, self._text(entry).read_bytes())
+        marks = entry.requires_tls, entry.waives_tls, entry.return_whole
+        return Envelope(entry.sender, entry.recipient, self._text(entry).read_bytes(), *marks)
 
     def remove(self, entry: Spooled) -> None:
         """Forget a message. From the first of these lines on it will not be delivered again."""
@@ -231,8 +193,13 @@ class Queue:
     def _keep(self, entry: Spooled, reason: str, *, again: bool) -> None:
         pause = min(self.settings.retry_seconds * 2 ** min(entry.attempts, 16), self.settings.longest_retry_seconds)
         now = self.clock.now()
+        required = entry.requires_tls and not self.flaws.forgets_requiretls_in_the_queue
         kept = msgspec.structs.replace(
-            entry, attempts=entry.attempts + 1, next_try=now if again else now + pause, reason=reason[:1000]
+            entry,
+            requires_tls=required,
+            attempts=entry.attempts + 1,
+            next_try=now if again else now + pause,
+            reason=reason[:1000],
         )
         self._entries[entry.id] = kept
         self.log(f"{entry.id} to {entry.recipient}: deferred: {reason}")
@@ -241,7 +208,7 @@ class Queue:
     def _return(self, entry: Spooled, envelope: Envelope, reason: str, status: str) -> None:
         """Give up: tell the sender, unless the message is itself a notification (RFC 5321, section 4.5.5)."""
         if entry.sender:
-            self.take(build_bounce(envelope, reason, status, self.settings.hostname, self.clock.now()))
+            self.take(build_bounce(envelope, reason, status, self.settings.hostname, self.clock.now(), self.flaws))
         self._remove(entry, f"given up: {reason}")
 
     def _remove(self, entry: Spooled, why: str) -> None:

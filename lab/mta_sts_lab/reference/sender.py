@@ -15,6 +15,7 @@ from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.discovery import Discovery, PolicyCache
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.reference.https_client import PolicyFetcher, open_session
+from mta_sts_lab.reference.own_certificate import server_context
 from mta_sts_lab.reference.queue import Entry, Queue, Spool
 from mta_sts_lab.reference.report_counts import ReportCounts
 from mta_sts_lab.reference.report_mail import ReportSigner
@@ -81,6 +82,7 @@ class ReferenceSender:
         )
         #: Where mail is taken, once started.
         self.address: tuple[str, int] = self.listen
+        self._own_context = server_context(self.settings.hostname, self.directory / "smtp.pem")
         self._contexts = TlsContexts(self.ca_pem, self.flaws)
         self._log_lines: deque[str] = deque(maxlen=LONGEST_LOG)
 
@@ -166,5 +168,5 @@ class ReferenceSender:
         report_sender = ReportSender(reporting, delivery, self.signer, self.clock, settings.hostname, flaws)
         kept = JsonFolder(self.directory / "reports", PendingReport, "reports", self.log)
         reporter = Reporter(counts, kept, records, report_sender, self.clock, settings, flaws, self.log, self._failed)
-        server = SmtpServer(settings.hostname, queue.take)
+        server = SmtpServer(settings.hostname, queue.take, self._own_context, flaws)
         return _Life(queue, sessions, reporter, server, (fetching, reporting))

@@ -25,6 +25,9 @@ from mta_sts_lab.reference.tls import (
 )
 from mta_sts_lab.world.network import Network, UnsafeAddress
 
+#: The parameter of MAIL FROM that hands the demand for TLS on (RFC 8689, section 2).
+REQUIRETLS = "REQUIRETLS"
+
 #: Takes the certificates that a host shows and returns what is wrong with them.
 ChainCheck = Callable[[list[bytes]], Problem | None]
 
@@ -65,6 +68,10 @@ class Unprotected(Exception):
         self.handshake = result_type != "starttls-not-supported"
 
 
+class NotAnnounced(Exception):
+    """The host does not announce REQUIRETLS inside TLS, and the message requires it (RFC 8689, section 4.2.1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One address of one MX host of a domain. `address` is virtual."""
@@ -85,7 +92,7 @@ class Accepted:
 
 @dataclass(eq=False, repr=False)
 class Sessions:
-    """Makes SMTP sessions. Every method may raise `Unreachable` and `Rejected`."""
+    """Makes SMTP sessions. Every method may raise `Unreachable`, `Rejected` and `NotAnnounced`."""
 
     settings: Settings
     network: Network
@@ -113,6 +120,9 @@ class Sessions:
                     return await self._hand_over(client, envelope, failure)
                 if not failure.handshake and self.flaws.sends_envelope_in_clear:
                     await self._leak(client, envelope)
+                if not failure.handshake and envelope.requires_tls and self.flaws.says_requiretls_in_clear:
+                    with contextlib.suppress(Unreachable):
+                        await self._leak(client, envelope)
                 raise
             return await self._hand_over(client, envelope)
         finally:
@@ -125,7 +135,9 @@ class Sessions:
         broken = False
         try:
             try:
-                if not self.flaws.no_opportunistic_tls:
+                in_clear = envelope.waives_tls and self.flaws.sends_marked_mail_in_clear
+                in_clear = in_clear or (not envelope.sender and self.flaws.sends_bounces_in_clear)
+                if not self.flaws.no_opportunistic_tls and not in_clear:
                     await self._encrypt(client, to)
             except Unprotected as failure:
                 weakness, broken = failure, failure.handshake
@@ -133,6 +145,8 @@ class Sessions:
                 return await self._hand_over(client, envelope, weakness)
         finally:
             self._leave(client)
+        if envelope.waives_tls and self.flaws.holds_marked_mail_after_broken_handshake:
+            raise Unreachable(f"{to.host}: {weakness}")
         return await self.clear(envelope, to, weakness)
 
     async def under_dane(
@@ -251,7 +265,8 @@ class Sessions:
         try:
             if self.flaws.writes_starttls_argument:
                 await client.ask_in_vain(f"STARTTLS {to.host}")
-            offered = client.extensions if self.flaws.keeps_extensions_from_clear else {}
+            keeps = self.flaws.keeps_extensions_from_clear or self.flaws.remembers_requiretls_from_clear
+            offered = client.extensions if keeps else {}
             await client.start_tls(context, name, keep_early=keep_early)
             client.extensions_from_clear = offered
         except StarttlsRefused as error:
@@ -286,16 +301,30 @@ class Sessions:
 
     async def _hand_over(self, client: SmtpClient, envelope: Envelope, weakness: Unprotected | None = None) -> Accepted:
         try:
-            reply = await client.send(envelope)
+            if envelope.requires_tls and self.flaws.says_helo_for_requiretls and client.channel.secured:
+                await client.hello(plain=True)
+            reply = await client.send(envelope, *self._options(client, envelope))
         except SmtpRefused as error:
             raise Rejected(str(error), error.permanent, secured=client.channel.secured) from error
         except SmtpBroken as error:
             raise Unreachable(str(error), secured=client.channel.secured) from error
         return Accepted(reply, client.channel.tls_version, weakness)
 
+    def _options(self, client: SmtpClient, envelope: Envelope) -> tuple[str, ...]:
+        """Return what stands behind MAIL FROM. Raises `NotAnnounced` where mail that requires TLS may not go."""
+        flaws = self.flaws
+        if not envelope.requires_tls or flaws.leaves_out_requiretls or (not envelope.sender and flaws.bounces_bare):
+            return ()
+        offered = REQUIRETLS in client.extensions and client.channel.secured
+        if offered or flaws.says_helo_for_requiretls or REQUIRETLS in client.extensions_from_clear:
+            return (f"{REQUIRETLS}=YES" if flaws.writes_requiretls_value else REQUIRETLS,)
+        if flaws.sends_without_requiretls or (flaws.sends_requiretls_mail_in_clear and not client.channel.secured):
+            return ()
+        raise NotAnnounced("REQUIRETLS is not announced inside TLS")
+
     async def _leak(self, client: SmtpClient, envelope: Envelope) -> None:
         try:
-            await client.say_envelope(envelope)
+            await client.say_envelope(envelope, *([REQUIRETLS] if envelope.requires_tls else []))
             await client.reset()
         except (SmtpBroken, SmtpRefused) as error:
             raise Unreachable(str(error)) from error

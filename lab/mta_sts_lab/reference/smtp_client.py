@@ -67,6 +67,12 @@ class Envelope:
     sender: str
     recipient: str
     message: bytes
+    #: Whether it came in with REQUIRETLS, and has to go on with it (RFC 8689, section 4.1).
+    requires_tls: bool = False
+    #: Whether its header says that it goes without TLS where that cannot be had (RFC 8689, section 3).
+    waives_tls: bool = False
+    #: Whether a bounce is to have the whole message (RFC 3461, section 4.3).
+    return_whole: bool = False
 
 
 class SmtpClient:
@@ -143,9 +149,12 @@ class SmtpClient:
         except TimeoutError as error:
             raise SmtpBroken("the handshake was not finished in time") from error
 
-    async def send(self, envelope: Envelope) -> Reply:
-        """Hand over a message; return the reply to its final dot. Raises `SmtpRefused`."""
-        await self.say_envelope(envelope)
+    async def send(self, envelope: Envelope, *options: str) -> Reply:
+        """Hand over a message; return the reply to its final dot. Options stand behind MAIL FROM.
+
+        Raises `SmtpRefused`.
+        """
+        await self.say_envelope(envelope, *options)
         await self._expect("DATA", 354)
         lines = _BARE_LINE_END.sub(b"\r\n", envelope.message)
         if not lines.endswith(b"\r\n"):
@@ -156,9 +165,9 @@ class SmtpClient:
             raise SmtpRefused("the message", reply)
         return reply
 
-    async def say_envelope(self, envelope: Envelope) -> None:
+    async def say_envelope(self, envelope: Envelope, *options: str) -> None:
         """Say MAIL FROM and RCPT TO. Raises `SmtpRefused`."""
-        await self._expect(f"MAIL FROM:<{envelope.sender}>", 250)
+        await self._expect(" ".join((f"MAIL FROM:<{envelope.sender}>", *options)), 250)
         notify = " NOTIFY=NEVER" if "DSN" in self.extensions_from_clear else ""
         await self._expect(f"RCPT TO:<{envelope.recipient}>{notify}", 250, 251)
 

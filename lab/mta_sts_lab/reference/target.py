@@ -16,7 +16,7 @@ from mta_sts_lab.targets.contract import Held, TargetError
 from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.world.network import Network
 
-CAPABILITIES = ("mta-sts", "tls-rpt", "dane")
+CAPABILITIES = ("mta-sts", "tls-rpt", "dane", "requiretls", "tls-required")
 
 SIGNALS = ("TERM", "KILL")
 
@@ -92,11 +92,11 @@ class InProcessTarget:
 
     async def _open_session(self) -> SmtpSession:
         host, port = self.sender.address
-        return await SmtpSession.open(host, Inject(port=port))
+        return await SmtpSession.open(host, Inject(port=port, starttls=True))
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         """See `Target`."""
-        return await self._injector.inject(sender, recipient, message)
+        return await self._injector.inject(sender, recipient, message, options)
 
     async def queue(self) -> tuple[Held, ...]:
         """See `Target`."""

@@ -21,13 +21,14 @@ from mta_sts_lab.events import (
     StepEnded,
     TargetFailed,
 )
-from mta_sts_lab.model import Case, Outcome, Step
+from mta_sts_lab.model import Case, Message, Outcome, Step
+from mta_sts_lab.rfc.require_tls import REQUIRETLS
 from mta_sts_lab.runner.context import LabBroken, RunContext
 from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.settling import Sent, Settling
 from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change
 from mta_sts_lab.targets.contract import TLS_RPT, InjectionRefusedError, NotOffered, TargetError
-from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld
+from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.message import ProbeMessage, probe_message
 
 
@@ -169,13 +170,14 @@ class _Playing:
 
     async def _send(self, world: CaseWorld, step: Step) -> None:
         token = f"{self.context.random.getrandbits(64):016x}"
-        message = probe_message(token, SENDER_DOMAIN, world.domain, "The figures for the third quarter")
+        subject = "The figures for the third quarter"
+        message = probe_message(token, world.sender_domain, world.domain, subject, step.message)
         recorder = self.context.recorder
         recorder.write(InjectionBegan(token=token), self.case.id)
         try:
             async with self.context.injecting:
                 self.settling.give_up_when_hopeless()
-                reply = await self._injected(message)
+                reply = await self._injected(message, _mail_options(step.message))
         except InjectionRefusedError as error:
             recorder.write(InjectionRefused(token=token, recipient=message.recipient, reply=str(error)), self.case.id)
             return
@@ -199,11 +201,11 @@ class _Playing:
         if step.learns_policy and self.case.mode.has_policy and not unsettled:
             await self.settling.policy_learned()
 
-    async def _injected(self, message: ProbeMessage) -> str:
+    async def _injected(self, message: ProbeMessage, options: tuple[str, ...]) -> str:
         """Send a message to the target; stop waiting for its reply as soon as the target is known to be broken."""
         deadline, watch = self.context.timeouts.inject, self.context.watch
         injecting = asyncio.ensure_future(
-            self.context.target.inject(message.sender, message.recipient, message.content)
+            self.context.target.inject(message.sender, message.recipient, message.content, options)
         )
         breaking = asyncio.ensure_future(watch.breaks.wait())
         try:
@@ -216,3 +218,7 @@ class _Playing:
             await asyncio.gather(injecting, breaking, return_exceptions=True)
         self.settling.give_up_when_hopeless()
         raise TargetError(f"{deadline.name}: no reply to an injected message within {deadline.seconds:g} s")
+
+
+def _mail_options(asks: Message) -> tuple[str, ...]:
+    return (*([REQUIRETLS] if asks.requiretls else []), *(["RET=FULL"] if asks.return_whole else []))

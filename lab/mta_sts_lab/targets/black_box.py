@@ -34,9 +34,9 @@ class BlackBox:
         """See `Target`."""
         await self.inside.greet()
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         """See `Target`."""
-        return await self.inside.inject(sender, recipient, message)
+        return await self.inside.inject(sender, recipient, message, options)
 
     async def open_session(self) -> MailSession:
         """See `Target`."""

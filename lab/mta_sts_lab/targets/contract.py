@@ -64,8 +64,10 @@ class Target(Protocol):
     async def greet(self) -> None:
         """Check that mail is accepted, without sending any."""
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         """Hand over a message by SMTP; return the reply to the final dot ("250 2.0.0 queued").
+
+        `options` stand behind the address in MAIL FROM.
 
         Raises `InjectionRefusedError` when the target answers anything but a 2xx.
         """

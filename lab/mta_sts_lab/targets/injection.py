@@ -37,6 +37,9 @@ QUIT_SECONDS = 1.0
 _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _LINE_END = re.compile(rb"\r?\n|\r")
 
+#: Options of MAIL whose extension has another name (RFC 3461, section 4).
+_EXTENSION_OF = {"RET": "DSN"}
+
 
 #: Connects to a port of the target. Raises `OSError`.
 Connect = Callable[[int], Awaitable[socket.socket]]
@@ -117,9 +120,16 @@ class SmtpSession:
             raise
         return session
 
-    async def begin(self, sender: str) -> None:
-        """Say MAIL FROM. If the session breaks here, the message can be sent over another one."""
-        await self._expect(f"MAIL FROM:<{sender}>", 250, shown="MAIL FROM")
+    async def begin(self, sender: str, options: tuple[str, ...] = ()) -> None:
+        """Say MAIL FROM. If the session breaks here, the message can be sent over another one.
+
+        Every option belongs to an extension that must have been offered.
+        """
+        for option in options:
+            extension = _EXTENSION_OF.get(option.partition("=")[0], option)
+            if extension not in self._extensions:
+                raise CommandRefused("EHLO", Reply(550, (f"without {extension}, which the message needs",)))
+        await self._expect(" ".join((f"MAIL FROM:<{sender}>", *options)), 250, shown="MAIL FROM")
 
     async def finish(self, recipient: str, message: bytes) -> str:
         """Hand over the message that was begun; return the reply to its final dot."""
@@ -234,14 +244,14 @@ class Injector:
         self._pausing = asyncio.Lock()
         self._idle: list[SmtpSession] = []
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
-        """Hand over one message; return the reply to its final dot.
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
+        """Hand over one message; return the reply to its final dot. `options` stand behind MAIL FROM.
 
         Raises `InjectionRefusedError` for a refusal and `TargetError` when the dialogue breaks or `INJECT` passes.
         """
         try:
             async with self._slots, asyncio.timeout(INJECT.seconds):
-                return await self._send(sender, recipient, message)
+                return await self._send(sender, recipient, message, options)
         except TimeoutError as error:
             raise TargetError(
                 f"{self._name} did not take a message for {recipient} within {INJECT.seconds} s ({INJECT.name})"
@@ -279,11 +289,11 @@ class Injector:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(session.close() for session in idle))
 
-    async def _send(self, sender: str, recipient: str, message: bytes) -> str:
+    async def _send(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...]) -> str:
         while self._idle:
             session = self._idle.pop()
             try:
-                return await self._over(session, sender, recipient, message)
+                return await self._over(session, sender, recipient, message, options)
             except _ClosedMeanwhile:
                 continue
             except CommandRefused as refusal:
@@ -294,15 +304,17 @@ class Injector:
                     self._idle.remove(session)
                     await session.close()
         try:
-            return await self._over(await self._open(), sender, recipient, message)
+            return await self._over(await self._open(), sender, recipient, message, options)
         except _ClosedMeanwhile as error:
             raise SessionBroken(str(error)) from error
 
-    async def _over(self, session: SmtpSession, sender: str, recipient: str, message: bytes) -> str:
+    async def _over(
+        self, session: SmtpSession, sender: str, recipient: str, message: bytes, options: tuple[str, ...]
+    ) -> str:
         """Hand over a message and keep the session for the next one. Raises `_ClosedMeanwhile` if nothing was said."""
         try:
             try:
-                await session.begin(sender)
+                await session.begin(sender, options)
             except SessionBroken as error:
                 raise _ClosedMeanwhile(str(error)) from error
             reply = await session.finish(recipient, message)

@@ -92,9 +92,9 @@ class RemoteTarget:
         """Open an SMTP session as for an injection, and leave it to the caller. Raises `TargetError`."""
         return await self._injector.open()
 
-    async def inject(self, sender: str, recipient: str, message: bytes) -> str:
+    async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         """See `Target`."""
-        return await self._injector.inject(sender, recipient, message)
+        return await self._injector.inject(sender, recipient, message, options)
 
     async def queue(self) -> tuple[Held, ...]:
         """See `Target`."""

@@ -200,6 +200,7 @@ class CaseWorld:
         self._addresses = internet.next_addresses()
         self._hosts: dict[str, MxServer] = {}
         self._attacker: MxServer | None = None
+        self._return: MxServer | None = None
         self.policy_server = PolicyServer(internet.services, case.id, policy_host_name(domain), self._addresses)
         self.zone.publish(domain, (), case.id)
         self._places = ReportPlaces(domain)
@@ -218,6 +219,7 @@ class CaseWorld:
             self.policy_server.reachable = False
         else:
             self.policy_server.arrange(self._policy_settings(world))
+        self._arrange_return(world.return_host)
         self._internet.inbox.arrange(self.case, world.reports)
         security = None if self.mode is Mode.ABSENT else security_of(world, self.domain)
         self.zone.publish(self.domain, self._records(world), self.case, security)
@@ -227,7 +229,7 @@ class CaseWorld:
 
         A sender may keep a connection for its next message, and would then never meet what the next step is about.
         """
-        hosts = (*self._hosts.values(), self.policy_server, *filter(None, [self._attacker]))
+        hosts = (*self._hosts.values(), self.policy_server, *filter(None, [self._attacker, self._return]))
         await asyncio.gather(*(host.end_sessions() for host in hosts))
 
     def set_tamper(self, tamper: Tamper | None) -> None:
@@ -251,7 +253,7 @@ class CaseWorld:
         """Take the world down; `Internet.remove_case` does it."""
         self.zone.withdraw(self.domain)
         self.zone.withdraw(self._places.mail_domain)
-        hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server]
+        hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server, *filter(None, [self._return])]
         if self._attacker is not None:
             self.zone.withdraw(self._attacker.name.partition(".")[2])
             hosts.append(self._attacker)
@@ -267,6 +269,24 @@ class CaseWorld:
             self._hosts[mx.name].on_report = self._take_own_report
         self._hosts[mx.name].arrange(mx)
         return self._hosts[mx.name]
+
+    @property
+    def sender_domain(self) -> str:
+        """The domain that the case's messages come from."""
+        return f"back.{self.domain}" if self._return is not None else SENDER_DOMAIN
+
+    def _arrange_return(self, settings: MxHost | None) -> None:
+        """Have a host for the bounces of the case's messages, if it wants one of its own."""
+        if settings is None:
+            self._return = None
+            return
+        if self._return is None:
+            domain = f"back.{self.domain}"
+            self._return = MxServer(
+                self._internet.services, self.case, "sender-mx", f"mx.{domain}", self._internet.next_addresses(), domain
+            )
+            self._return.case_of_bounce = lambda recipient, token: self.case
+        self._return.arrange(settings)
 
     def _take_own_report(self, delivery: Delivery, accepted: Accepted) -> None:
         self._internet.inbox.take_mail(delivery, accepted, 250)
@@ -288,6 +308,9 @@ class CaseWorld:
                 yield from address_records(name, _published(host))
             if host.name in targets:
                 yield Record(host.name, "CNAME", absolute(targets[host.name], self.domain))
+        if self._return is not None:
+            yield Record(self._return.domain, "MX", f"10 {self._return.name}")
+            yield from address_records(self._return.name, _published(self._return))
         if self._wants_reports:
             # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
             yield from report_records(self.domain, world.reports, [host.name for host in self.mx])

@@ -29,9 +29,17 @@ from mta_sts_lab.events import (
 from mta_sts_lab.model import MxHost
 from mta_sts_lab.rfc.domain_names import canonical, is_within
 from mta_sts_lab.rfc.published import MAILBOX
+from mta_sts_lab.rfc.require_tls import REQUIRETLS, header_fields, tls_required_values
 from mta_sts_lab.timeouts import SESSION_IDLE
 from mta_sts_lab.world.host import AcceptingHost, HostServices
-from mta_sts_lab.world.message import body_digest, bounces_in, token_of_address, tokens_in, tokens_of_message
+from mta_sts_lab.world.message import (
+    body_digest,
+    bounces_in,
+    quotes_body,
+    token_of_address,
+    tokens_in,
+    tokens_of_message,
+)
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.tls import ServerTls, Witness
@@ -61,6 +69,8 @@ class Delivery:
     content: bytes
     secured: bool
     certificate: str
+    #: What MAIL said behind its address.
+    options: tuple[str, ...] = ()
 
 
 class SmtpSession(SMTP):
@@ -76,6 +86,8 @@ class SmtpSession(SMTP):
         self._via = via
         self._in_data = False
         self._left = False
+        #: What the last MAIL said behind its address.
+        self._mail_options: tuple[str, ...] = ()
         self._tls: ServerTls | None = None
         # aiosmtpd keeps these in the class and lets them grow with every EHLO of any session.
         self.command_size_limits = defaultdict(lambda: _LONGEST_COMMAND)
@@ -148,7 +160,23 @@ class SmtpSession(SMTP):
         offers = [self.hostname, f"SIZE {LARGEST_MESSAGE}", "8BITMIME"]
         if self._settings.starttls and not self.secured:
             offers.append("STARTTLS")
+        if self._takes_requiretls:
+            offers.append(REQUIRETLS)
         return [f"250-{offer}" for offer in offers] + ["250 HELP"]
+
+    @property
+    def _takes_requiretls(self) -> bool:
+        return self._settings.requiretls == ("inside-tls" if self.secured else "in-clear")
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802
+        """Take REQUIRETLS where it is announced (RFC 8689, section 2), and no mail in clear if TLS is insisted on."""
+        if self._settings.insists_on_tls and not self.secured:
+            await self.push("530 5.7.0 Must issue a STARTTLS command first")
+            return
+        words = (arg or "").split()
+        self._mail_options = tuple(words[1:])
+        known = [word for word in words if not (self._takes_requiretls and word.upper() == REQUIRETLS)]
+        await super().smtp_MAIL(" ".join(known) or None)
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
         """Take up TLS, and forget everything that was said before (RFC 3207, section 4.2)."""
@@ -199,6 +227,8 @@ class SmtpSession(SMTP):
         """Take recipients of the host's own domain."""
         if not self._host.takes_mail_for(address):
             return f"550 5.7.1 {self.hostname} takes no mail for that domain"
+        if self._settings.greylists and self._host.is_new(address):
+            return "451 4.7.1 Greylisted: come again later"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
@@ -212,6 +242,7 @@ class SmtpSession(SMTP):
             content=content,
             secured=self.secured,
             certificate=self._tls.shown.variant if self._tls and self._tls.shown else "",
+            options=self._mail_options,
         )
         return self._host.accept(delivery, self._accepted, self._via)
 
@@ -267,6 +298,8 @@ class MxServer(AcceptingHost):
         super().__init__(services, case, role, name, addresses, PORT)
         self.domain = domain
         self.settings = MxHost(name=name, reachable=False)
+        #: The recipients that were named to it as long as it greylists.
+        self._named: set[str] = set()
         #: Finds the case of a bounce by the recipient that it is about and by its token.
         self.case_of_bounce: Callable[[str, str], str] = lambda recipient, token: ""
         #: Is given what arrives for the mailbox for reports at the host's domain.
@@ -303,6 +336,12 @@ class MxServer(AcceptingHost):
     def takes_mail_for(self, recipient: str) -> bool:
         """Whether the recipient is at the host's own domain: an MX host is no open relay."""
         return not self.domain or is_within(canonical(recipient.rpartition("@")[2]), self.domain)
+
+    def is_new(self, recipient: str) -> bool:
+        """Whether a recipient is named for the first time."""
+        is_new = recipient not in self._named
+        self._named.add(recipient)
+        return is_new
 
     def hear_data(self, line: bytes, accepted: Accepted, via: str, secured: bool) -> None:
         """Look for a token in one line of a message on its way in: whoever is on the path has seen it by now.
@@ -343,6 +382,8 @@ class MxServer(AcceptingHost):
                 octets=len(delivery.content),
                 body_digest=body_digest(delivery.content),
                 via=via,
+                mail_options=delivery.options,
+                tls_required=tls_required_values(header_fields(delivery.content)),
             ),
             self.case,
         )
@@ -358,6 +399,10 @@ class MxServer(AcceptingHost):
         for bounce in bounces_in(delivery.content):
             for token in tokens or tokens_in(delivery.content)[:1] or ("",):
                 fact = BounceReceived(
-                    token=token, action=bounce.action, status=bounce.status, diagnostic=bounce.diagnostic
+                    token=token,
+                    action=bounce.action,
+                    status=bounce.status,
+                    diagnostic=bounce.diagnostic,
+                    quotes_body=quotes_body(delivery.content),
                 )
                 self._services.recorder.write(fact, self.case_of_bounce(bounce.recipient, token))

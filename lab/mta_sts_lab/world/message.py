@@ -12,10 +12,15 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from email.message import Message
+from email.message import Message as Mail
+
+from mta_sts_lab.model import Message
 
 #: A token as the lab writes it: in the header `X-Lab-Token: <token>` and in the body as `lab-token:<token>`.
 _TOKEN = re.compile(rb"lab-token:[ \t]*([0-9a-f]{16})(?![0-9a-f])", re.IGNORECASE)
+#: The first line of the body of each of the lab's messages.
+_FIRST_LINE = "For your eyes only."
+
 _BARE_TOKEN = re.compile(r"[0-9a-f]{16}")
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 
@@ -51,11 +56,15 @@ class ProbeMessage:
     digest: str
 
 
-def probe_message(token: str, sender_domain: str, domain: str, subject: str) -> ProbeMessage:
+def probe_message(
+    token: str, sender_domain: str, domain: str, subject: str, asks: Message | None = None
+) -> ProbeMessage:
     """Return a message to the case's domain: 7-bit text in short lines, which no relay has a reason to change.
 
-    Both addresses have the token as their local part, so that a queue entry and a bounce tell whose they are.
+    `asks` says what stands in it beside the usual. Both addresses have the token as their local part, so that a queue
+    entry and a bounce tell whose they are.
     """
+    asks = asks or Message()
     sender, recipient = f"{token}@{sender_domain}", f"{token}@{domain}"
     date = email.utils.format_datetime(datetime.datetime.now(datetime.UTC))
     lines = (
@@ -67,8 +76,10 @@ def probe_message(token: str, sender_domain: str, domain: str, subject: str) -> 
         f"X-Lab-Token: {token}",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii",
+        *asks.header,
         "",
-        "For your eyes only.",
+        *asks.body,
+        _FIRST_LINE,
         "",
         f"lab-token:{token}",
     )
@@ -93,6 +104,11 @@ def token_of_address(address: str) -> str:
     return local_part if _BARE_TOKEN.fullmatch(local_part) else ""
 
 
+def quotes_body(content: bytes) -> bool:
+    """Whether a message has the body of one of the lab's in it."""
+    return _FIRST_LINE.encode() in content
+
+
 def body_digest(content: bytes) -> str:
     """Return the SHA-256 of a message's body, in hexadecimal digits: equal for what arrived untouched.
 
@@ -113,7 +129,7 @@ def bounces_in(content: bytes) -> tuple[Bounce, ...]:
     return found or (Bounce("", "unreadable", "", ""),)
 
 
-def _bounces(message: Message) -> Iterable[Bounce]:
+def _bounces(message: Mail) -> Iterable[Bounce]:
     """Read every delivery status in a message, whatever it is wrapped in.
 
     RFC 3464, section 2 asks for multipart/report. OpenSMTPD 7.6 writes multipart/mixed; its "delayed" is no less clear.
@@ -124,11 +140,11 @@ def _bounces(message: Message) -> Iterable[Bounce]:
         blocks = part.get_payload()
         # The first block is about the message, every other one about a recipient (RFC 3464, section 2.1).
         for block in blocks[1:] if isinstance(blocks, list) else ():
-            if isinstance(block, Message) and "Action" in block:
+            if isinstance(block, Mail) and "Action" in block:
                 yield _bounce_of(block)
 
 
-def _own_parts(message: Message) -> Iterator[Message]:
+def _own_parts(message: Mail) -> Iterator[Mail]:
     """Yield the parts that a message speaks with itself.
 
     An enclosed message is older and of somebody else: an old warning of a delay comes back with the notice that the
@@ -139,12 +155,12 @@ def _own_parts(message: Message) -> Iterator[Message]:
         part = waiting.pop()
         if part.get_content_maintype() == "multipart" and part.is_multipart():
             inner = part.get_payload()
-            waiting += [one for one in reversed(inner) if isinstance(one, Message)] if isinstance(inner, list) else []
+            waiting += [one for one in reversed(inner) if isinstance(one, Mail)] if isinstance(inner, list) else []
         else:
             yield part
 
 
-def _bounce_of(block: Message) -> Bounce:
+def _bounce_of(block: Mail) -> Bounce:
     recipient = _value(block, "Final-Recipient") or _value(block, "Original-Recipient")
     action = _value(block, "Action").partition("(")[0].strip().lower()
     return Bounce(
@@ -155,5 +171,5 @@ def _bounce_of(block: Message) -> Bounce:
     )
 
 
-def _value(block: Message, name: str) -> str:
+def _value(block: Mail, name: str) -> str:
     return " ".join(str(block.get(name, "")).split())

@@ -10,6 +10,7 @@ from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Mode, MxHost, Step
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute, canonical, is_within
+from mta_sts_lab.rfc.require_tls import goes_without_tls
 from mta_sts_lab.rfc.tlsa import tlsa_name
 
 LOOKED_UP = "DANE-2.1.2-03"
@@ -26,7 +27,7 @@ TLSA_NO_PREFERENCE = "DANE-2.2.1-02"
 @check(scope=Scope.STEP, obligations=(LOOKED_UP, RIGHT_NAME))
 def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Whoever connects to a host that DNSSEC vouches for has looked up its TLSA records, at their own name."""
-    if not _is_judged(view):
+    if not _is_judged(view, step):
         return
     asked = {canonical(fact.name) for _, fact in view.facts.tlsa_asked(step.name)}
     for demand in dane_demands(step.world, view.facts.domain):
@@ -44,7 +45,7 @@ def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
 @check(scope=Scope.STEP, obligations=(ADDRESSES_FIRST, NOT_OF_INSECURE_HOSTS))
 def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Addresses are looked up first, and TLSA records only where those are secure (section 2.2.2)."""
-    if not _is_judged(view):
+    if not _is_judged(view, step):
         return
     asked = view.facts.tlsa_asked(step.name)
     for mx in step.world.mx:
@@ -66,7 +67,7 @@ def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement
 
     Whoever has not looked for them knows nothing of a base domain; `tlsa_records_looked_up` finds that.
     """
-    if not _is_judged(view):
+    if not _is_judged(view, step):
         return
     asked = {canonical(fact.name) for _, fact in view.facts.tlsa_asked(step.name)}
     for demand in dane_demands(step.world, view.facts.domain):
@@ -86,7 +87,7 @@ def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement
 @check(scope=Scope.STEP, obligations=(LEFT_ALONE,))
 def unreachable_host_left_alone(view: CaseView, step: Step) -> Iterator[Judgement]:
     """No connection is made to a host about which a look-up failed (section 10)."""
-    if not _is_judged(view):
+    if not _is_judged(view, step):
         return
     for demand in _failed(step, view.facts.domain):
         met = [event for event, _ in _connections(view, step, demand.host)]
@@ -100,7 +101,7 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
     """Whether a host has TLSA records makes no difference to when it is tried (section 2.2.1)."""
     demands = {demand.host: demand for demand in dane_demands(step.world, view.facts.domain)}
     usable = [mx for mx in step.world.mx if mx.reachable and mx.address]
-    if not _is_judged(view) or len({mx.preference for mx in usable}) < 2:
+    if not _is_judged(view, step) or len({mx.preference for mx in usable}) < 2:
         return
     names = {absolute(mx.name, view.facts.domain): mx.preference for mx in usable}
     unknown = {host for host, demand in demands.items() if demand.lookup_failed}
@@ -114,7 +115,10 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
         yield view.broken(row, "not-by-preference", step.name, expected, observed, [event])
 
 
-def _is_judged(view: CaseView) -> bool:
+def _is_judged(view: CaseView, step: Step) -> bool:
+    """Whether the step's message has to be sent as DANE wants it: not if it goes without TLS (RFC 8689, 4.2.2)."""
+    if goes_without_tls(step.message):
+        return False
     return view.case.has_dane and view.case.mode is not Mode.ABSENT and "dane" in view.about.capabilities
 
 

@@ -12,10 +12,10 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies
 from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
-from mta_sts_lab.judge.protection import HOST_NOT_LISTED
+from mta_sts_lab.judge.protection import HOST_NOT_LISTED, OF_REQUIRETLS
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.why_held import LOOKUP_FAILED, why_held
-from mta_sts_lab.judge.wrong_sessions import wrong_session
+from mta_sts_lab.judge.wrong_sessions import Wrong, wrong_session
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, PolicyRequests, Step
 
 #: What a message that is lost breaks in every case.
@@ -33,6 +33,10 @@ _AS_WITHOUT_A_POLICY = {
     Outcome.DEFERRED: "held-as-without-a-policy",
     Outcome.BOUNCED: "returned-as-without-a-policy",
 }
+
+#: What REQUIRETLS mail breaks (RFC 8689) whose bounce never comes, and that goes out under an old version of TLS.
+BOUNCE_DISCARDED = "RTLS-5-06"
+OLD_TLS_UNDER_REQUIRETLS = "RTLS-4.2.1-06"
 
 #: How bad an outcome is for the mail: without a policy a message may fare no better than with one.
 _LOSS = {
@@ -55,7 +59,13 @@ _MISSING = {
 }
 
 
-@check(scope=Scope.STEP, obligations=(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", "STS-4-01", *LEAKS.values()))
+@check(
+    scope=Scope.STEP,
+    obligations=(
+        *(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", "STS-4-01", *LEAKS.values()),
+        *(*OF_REQUIRETLS, BOUNCE_DISCARDED, OLD_TLS_UNDER_REQUIRETLS),
+    ),
+)
 def message_outcome(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Compare the outcome of a step's message with what the scenario demands of it."""
     expect, message = step.expect, view.message(step)
@@ -162,6 +172,21 @@ def leak_of(message: MessageFacts, outcome: Outcome) -> str:
     return found[0].obligation if found else LEAKS[outcome]
 
 
+def requiretls_row(message: MessageFacts, outcome: Outcome) -> str:
+    """Return what the outcome of a message with REQUIRETLS breaks where it is not the one that is demanded.
+
+    Empty: what the scenario is about. RFC 8689, section 5 knows that bounces of such mail can be lost, and advises
+    against it.
+    """
+    if outcome is Outcome.LOST:
+        return BOUNCE_DISCARDED
+    sessions = [copy.via or copy.session for _, copy in message.copies()]
+    if any(wrong_session(message.facts, one).wrong is Wrong.VERSION for one in sessions):
+        return OLD_TLS_UNDER_REQUIRETLS
+    breaches = [breach for _, copy in message.copies() if (breach := message.breach_of(copy))]
+    return breaches[0].obligation if breaches else ""
+
+
 def _how_unprotected(message: MessageFacts) -> str:
     """Say to which host a message went that the policy in force does not list, or why its host was not authenticated.
 
@@ -188,6 +213,8 @@ def _broken(
 ) -> Judgement:
     """Return the finding that an outcome is not what is demanded."""
     outcome = message.outcome()
+    if not obligation and step.message.requiretls:
+        obligation = requiretls_row(message, outcome)
     if not obligation and view.is_protected and outcome in LEAKS:
         obligation = view.leak_breaks(step, leak_of(message, outcome))
     obligation = obligation or expect.obligation
@@ -208,6 +235,13 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
             yield _policy_had_no_part(view, step, missing)
     if expect.should and not is_admitted(expect.should, outcome):
         yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
+    elif outcome is Outcome.BOUNCED:
+        why, evidence = why_held(message)
+        yield (
+            _because(_judged(step, Grade.PASS, outcome.value, expect, message), why, evidence)
+            if (why)
+            else _no_reason_on_record(step)
+        )
     elif outcome is Outcome.DEFERRED:
         yield _held_for_the_right_reason(view, step, expect, message)
     else:
@@ -241,7 +275,7 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         return _kept_back_without_a_policy(view, step, expect, message)
     if outcome is Outcome.BOUNCED:
         return _bounced(view, step, expect, message)
-    if outcome is Outcome.LOST:
+    if outcome is Outcome.LOST and not step.message.requiretls:
         return _broken(view, step, "lost", expect, message, LOST, view.grade_of(LOST))
     if outcome is Outcome.DEFERRED and (there := _kept_back_there_too(view, step, outcome)):
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.

@@ -107,7 +107,7 @@ class TestRun:
         ]
         outcomes = [[step["outcome"] for step in case["steps"]] for case in strip]
         assert outcomes[0] == outcomes[1] == ["delivered-authenticated", "deferred", None]
-        assert hidden["target"]["capabilities"] == ["mta-sts", "dane"]
+        assert hidden["target"]["capabilities"] == ["mta-sts", "dane", "requiretls", "tls-required"]
         reasons = [one["reason"] for one in strip[1]["judgements"] if one["result"] != "pass"]
         assert reasons == ["reports-not-asked-for"]
 
@@ -143,7 +143,7 @@ class TestTargetCheck:
         assert answer.status == 1
         document = json.loads(answer.out)
         assert document["exit"] == {"code": 1, "meaning": "the adapter has to be mended"}
-        assert document["target"]["capabilities"] == ["mta-sts", "tls-rpt", "dane"]
+        assert document["target"]["capabilities"] == ["mta-sts", "tls-rpt", "dane", "requiretls", "tls-required"]
         (wrong,) = [finding for finding in document["findings"] if finding["result"] == "fault"]
         assert wrong["code"] == "claimed-and-not-there"
         assert wrong["remedy"]

@@ -24,10 +24,19 @@ async def test_it_takes_mail_and_shows_nothing(internet: Internet, tmp_path: Pat
 
 async def test_it_claims_no_reports_that_nobody_can_ask_for(internet: Internet, tmp_path: Path) -> None:
     async with sender(internet, tmp_path) as inside:
-        assert (await inside.about()).capabilities == ("mta-sts", "tls-rpt", "dane")
+        assert (await inside.about()).capabilities == ("mta-sts", "tls-rpt", "dane", "requiretls", "tls-required")
         about = await BlackBox(inside).about()
-        assert (about.capabilities, about.set_aside) == (("mta-sts", "dane"), ("tls-rpt",))
-        assert (await BlackBox(inside, ("queue",)).about()).capabilities == ("mta-sts", "tls-rpt", "dane")
+        assert (about.capabilities, about.set_aside) == (
+            ("mta-sts", "dane", "requiretls", "tls-required"),
+            ("tls-rpt",),
+        )
+        assert (await BlackBox(inside, ("queue",)).about()).capabilities == (
+            "mta-sts",
+            "tls-rpt",
+            "dane",
+            "requiretls",
+            "tls-required",
+        )
 
 
 async def test_what_is_not_hidden_is_passed_on(internet: Internet, tmp_path: Path) -> None:

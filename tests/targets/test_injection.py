@@ -271,3 +271,15 @@ async def test_a_message_is_sent_with_crlf_and_doubled_dots() -> None:
     async with server(None, taken=Keeping(), auth_required=False) as (port, _), injecting(port=port) as injector:
         await injector.inject("a@b.example", "c@d.example", b".one\n..two\r.\r\nlast")
     assert bodies == [b".one\r\n..two\r\n.\r\nlast\r\n"]
+
+
+async def test_an_option_is_said_where_its_extension_is_offered() -> None:
+    async with server(None, auth_required=False, enable_SMTPUTF8=True) as (port, taken):
+        injector = Injector("it", lambda: SmtpSession.open("127.0.0.1", Inject(port=port)))
+        assert await injector.inject("a@b.example", "c@d.example", MESSAGE, ("SMTPUTF8",)) == "250 taken"
+        with pytest.raises(InjectionRefusedError, match="without REQUIRETLS, which the message needs"):
+            await injector.inject("a@b.example", "c@d.example", MESSAGE, ("REQUIRETLS",))
+        with pytest.raises(InjectionRefusedError, match="without DSN, which the message needs"):
+            await injector.inject("a@b.example", "c@d.example", MESSAGE, ("RET=FULL",))
+        await injector.close()
+        assert len(taken.messages) == 1

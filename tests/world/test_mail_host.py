@@ -343,6 +343,54 @@ async def test_commands_behind_starttls_in_clear_are_not_taken(
     assert not [fact for fact in await said_of(recorder) if "injected" in fact.line]
 
 
+async def test_requiretls_is_taken_where_it_is_announced(
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(MxHost(requiretls="inside-tls"))
+    client = await dial(services)
+    assert "REQUIRETLS" not in await client.say("EHLO client.example")
+    assert (await client.say("MAIL FROM:<a@b.example> REQUIRETLS")).startswith("555")
+    await secure(client, trusting(authority))
+    assert "REQUIRETLS" in await client.say("EHLO client.example")
+    assert (await client.say("MAIL FROM:<a@b.example> REQUIRETLS=YES")).startswith("555")
+    assert (await client.say(f"MAIL FROM:<{PROBE.sender}> requiretls SIZE=500")).startswith("250")
+    assert (await client.say(f"RCPT TO:<{PROBE.recipient}>")).startswith("250")
+    assert (await client.say("DATA")).startswith("354")
+    client.writer.write(b"TLS-Required:\r\n No\r\n" + PROBE.content + b".\r\n")
+    assert (await client.reply()).startswith("250")
+    await quit_(client)
+    (copy,) = facts(recorder, MessageAccepted, CASE)
+    assert (copy.mail_options, copy.tls_required) == (("requiretls", "SIZE=500"), ("No",))
+
+
+async def test_a_keyword_in_clear_is_not_repeated_inside_tls(
+    services: HostServices, server: MxServer, authority: Authority
+) -> None:
+    server.arrange(MxHost(requiretls="in-clear"))
+    client = await dial(services)
+    assert "REQUIRETLS" in await client.say("EHLO client.example")
+    await secure(client, trusting(authority))
+    assert "REQUIRETLS" not in await client.say("EHLO client.example")
+    await quit_(client)
+
+
+async def test_a_host_that_insists_on_tls_takes_no_mail_in_clear(services: HostServices, server: MxServer) -> None:
+    server.arrange(MxHost(insists_on_tls=True))
+    client = await dial(services)
+    assert (await client.say("EHLO client.example")).startswith("250")
+    assert (await client.say("MAIL FROM:<a@b.example>")).startswith("530 5.7.0")
+    await quit_(client)
+
+
+async def test_a_host_that_greylists_takes_mail_at_the_second_attempt(services: HostServices, server: MxServer) -> None:
+    server.arrange(MxHost(greylists=True))
+    for expected in ("451 4.7.1", "250"):
+        client = await dial(services)
+        assert (await client.say("EHLO client.example")).startswith("250")
+        assert (await deliver(client)).startswith(expected)
+        await quit_(client)
+
+
 async def test_auth_is_neither_offered_nor_taken(
     services: HostServices, server: MxServer, authority: Authority
 ) -> None:

@@ -141,6 +141,8 @@ class CaseView:
         its text can have been broken: a sender without MTA-STS reads no record and keeps no policy in the wrong way.
         """
         own = step.expect.obligation if step.expect else ""
+        if otherwise in OF_REQUIRETLS:
+            return otherwise
         if not own or self.grade_of(own) is not Grade.FAIL:
             return otherwise
         without = "mta-sts" not in self.about.capabilities and not self.facts.policy_fetched(self.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -257,7 +258,8 @@ class Delivery:
             # RFC 8460 has no result type of its own for this.
             reason = f"{host} is not in the policy of {domain}"
             tally.failed("validation-failure", host, reason=reason)
-            if policy.mode == "enforce" and not self.flaws.trusts_unlisted_host:
+            proven = envelope.requires_tls and self.flaws.takes_unlisted_hosts_for_proven
+            if policy.mode == "enforce" and not self.flaws.trusts_unlisted_host and not proven:
                 return _Unused(reason, blocked=True)
         addresses = found.addresses or await find_addresses(self.resolver, host)
         if isinstance(addresses, str):
@@ -311,10 +313,11 @@ class Delivery:
 
     async def _to_unproven_host(self, envelope: Envelope, to: Destination, reason: str) -> _Unused:
         """Such a host is told nothing of a message that requires TLS, unless a flaw knows better."""
-        if self.flaws.says_requiretls_to_unproven_hosts:
+        if self.flaws.says_requiretls_to_unproven_hosts and envelope.sender:
             addresses = await find_addresses(self.resolver, to.host)
             if isinstance(addresses, Addresses):
-                await self.sessions.leak_envelope(envelope, replace(to, address=addresses.values[0]))
+                with contextlib.suppress(Unreachable):
+                    await self.sessions.leak_envelope(envelope, replace(to, address=addresses.values[0]))
         return _Unused(reason, blocked=True)
 
     async def _without_tlsa_answer(

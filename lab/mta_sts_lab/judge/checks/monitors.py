@@ -19,7 +19,7 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import LEAKS, LOST, leak_of
 from mta_sts_lab.judge.facts import MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
-from mta_sts_lab.judge.protection import OF_DANE
+from mta_sts_lab.judge.protection import NOT_ANNOUNCED, OF_DANE, UNLISTED_UNDER_REQUIRETLS, UNPROVEN_NAME
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.wrong_sessions import Wrong, WrongSession, wrong_session
 from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
@@ -146,8 +146,11 @@ def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> list[tuple[WrongSes
     for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT")):
         certificate, leg = view.facts.certificate_of(fact.session), view.facts.session(fact.session)
         authenticated = view.facts.authenticates(fact.session, leg.host, certificate)
-        wrong = (forbidden and not authenticated) or view.facts.breach_in(fact.session, secured=True)
-        if wrong and fact.session not in reports:
+        breach = view.facts.breach_in(fact.session, secured=True)
+        if breach is not None and breach.obligation in (UNPROVEN_NAME, UNLISTED_UNDER_REQUIRETLS, NOT_ANNOUNCED):
+            # The handshake authenticated the host. What REQUIRETLS demands beyond that has checks of its own.
+            continue
+        if ((forbidden and not authenticated) or breach) and fact.session not in reports:
             what = wrong_session(view.facts, fact.session)
             found.setdefault(what.wrong, (what, []))[1].append((event, fact))
     return list(found.values())

@@ -17,6 +17,7 @@ from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.why_held import LOOKUP_FAILED, why_held
 from mta_sts_lab.judge.wrong_sessions import Wrong, wrong_session
 from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, PolicyRequests, Step
+from mta_sts_lab.rfc.require_tls import goes_without_tls
 
 #: What a message that is lost breaks in every case.
 LOST = "SMTP-4.5.4.1-01"
@@ -213,13 +214,15 @@ def _broken(
 ) -> Judgement:
     """Return the finding that an outcome is not what is demanded."""
     outcome = message.outcome()
+    protected = view.is_protected and not goes_without_tls(step.message)
     if not obligation and step.message.requiretls:
-        obligation = requiretls_row(message, outcome)
-    if not obligation and view.is_protected and outcome in LEAKS:
+        # Where the header contradicts the envelope, the step is about which of them counts.
+        obligation = expect.obligation if step.message.header else requiretls_row(message, outcome)
+    if not obligation and protected and outcome in LEAKS:
         obligation = view.leak_breaks(step, leak_of(message, outcome))
     obligation = obligation or expect.obligation
     grade = grade or view.grade_of(obligation, expect if obligation == expect.obligation else None)
-    harm = Harm.KEPT_BACK if not outcome.delivered else Harm.LET_OUT if view.is_protected else Harm.NONE
+    harm = Harm.KEPT_BACK if not outcome.delivered else Harm.LET_OUT if protected else Harm.NONE
     return _judged(step, grade, reason, expect, message, obligation, harm)
 
 

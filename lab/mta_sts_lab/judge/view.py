@@ -34,6 +34,9 @@ ABOVE_THEIR_LEVEL = {
 #: How the obligations of a sender that looks for policies, fetches and keeps them begin (RFC 8461, section 3).
 _DISCOVERY = "STS-3."
 
+#: How the field is written that waives what a policy demands (RFC 8689): whoever follows no policy has misread nothing.
+_WAIVER = "RTLS-3-04"
+
 #: The outcomes in which nobody on the path reads a message.
 _PROTECTED_OUTCOMES = {"deferred", "bounced", "delivered-authenticated"}
 
@@ -146,7 +149,7 @@ class CaseView:
         if not own or self.grade_of(own) is not Grade.FAIL:
             return otherwise
         without = "mta-sts" not in self.about.capabilities and not self.facts.policy_fetched(self.end)
-        return otherwise if without and own.startswith(_DISCOVERY) else own
+        return otherwise if without and own.startswith((_DISCOVERY, _WAIVER)) else own
 
     def session_breaks(self, session: str, secured: bool, otherwise: str) -> str:
         """Return the row that mail in a session of the target's breaks: one of DANE if it breaks that, or another."""

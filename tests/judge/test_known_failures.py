@@ -251,6 +251,13 @@ class TestInherited:
         found = compare_with_known([passed, informed], self.known(tmp_path), ["a/y[testing]", "b/x[testing]"])
         assert (found.cured, found.vanished) == ((), ())
 
+    def test_a_check_that_finds_nothing_may_name_another_obligation(self, tmp_path: Path) -> None:
+        entry = ENTRY.format(case='"a/x[enforce]"').replace("STS-5-04", "STS-5-08")
+        held = Judgement(Grade.PASS, "deferred", obligation="STS-5-03", step="attack", check="message-outcome")
+        passed = Verdict("a/x[enforce]", Grade.PASS, (), (held,), 0.0, 1.0)
+        known = read(tmp_path, with_inherited("", entry, "postfix"))
+        assert [one.obligation for one in compare_with_known([passed], known, ["a/x[enforce]"]).cured] == ["STS-5-08"]
+
     def test_ones_own_must_still_occur(self, tmp_path: Path) -> None:
         passed = Verdict("b/x[testing]", Grade.PASS, (), (), 0.0, 1.0)
         found = compare_with_known([passed], self.known(tmp_path), ["b/x[testing]"])

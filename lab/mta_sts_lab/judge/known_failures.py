@@ -16,6 +16,7 @@ from typing import Annotated
 
 import msgspec
 
+from mta_sts_lab.judge.checks import all_checks
 from mta_sts_lab.judge.run_findings import FINDINGS, RunKey, key_of
 from mta_sts_lab.model import Grade, Judgement, Verdict
 
@@ -205,8 +206,14 @@ def _known_of_the_run(verdicts: Sequence[Verdict], listed: Sequence[KnownFailure
 
 
 def _cured(known: KnownFailure, verdict: Verdict) -> bool:
-    """Whether a case passes in which the obligation itself was judged: where no report is sent none is untrue."""
-    return verdict.grade is Grade.PASS and known.obligation in {one.obligation for one in verdict.judgements}
+    """Whether a case passes in which a check of the obligation found nothing: where no report is sent none is untrue.
+
+    A check names the obligation that it finds broken; where it finds nothing it may name another one.
+    """
+    checks = {one.check for one in verdict.judgements}
+    judged = {name for check in all_checks() if check.id in checks for name in check.obligations}
+    judged |= {one.obligation for one in verdict.judgements}
+    return verdict.grade is Grade.PASS and known.obligation in judged
 
 
 def _why(known: KnownFailure) -> str:

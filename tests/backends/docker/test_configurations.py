@@ -71,6 +71,19 @@ def test_one_that_postfix_refuses_is_a_wrong_file(tmp_path: Path) -> None:
     assert "Postfix refuses this configuration: fatal: /etc/postfix/main.cf, line 12: missing '='" in answer.err
 
 
+@pytest.mark.thorough
+def test_a_known_failure_that_a_configuration_cures_is_praised(tmp_path: Path) -> None:
+    folder = tmp_path / "postfix"
+    folder.mkdir()
+    (folder / "main.cf").write_text(GOOD.replace("texthash:/etc/postfix/transport", "") + "soft_bounce = yes\n")
+    cases = ("run", "starttls/starttls-refused", "--target", "postfix", "--config", str(folder))
+    answer = play(tmp_path, *cases)
+    assert answer.status == 0, answer
+    assert re.search(r"BETTER +than the shipped postfix", answer.out)
+    assert "passes here starttls/starttls-refused[enforce,502]" in answer.out
+    assert "DIAGNOSIS" not in answer.out
+
+
 #: What is wrong, how main.cf says so, and the code. The first is played in continuous integration, `make targets` plays all.
 WRONG = {
     "a dead policy socket": (GOOD.replace("8461", "8462"), "policy-plug-in-unreachable"),

@@ -25,6 +25,10 @@ SETTLE = Deadline("settle", 60)
 #: delivered it within 1 s; one that does not is told what is wrong, and should be told soon.
 HONEST_DELIVERY = Deadline("honest-delivery", 20)
 
+#: How much longer such a message is waited for whose attempt goes on, as the queue says. A program that ends at once,
+#: and a policy plug-in that does not answer, look like an attempt that never ends.
+HONEST_ATTEMPT = Deadline("honest-attempt", 30)
+
 #: Waits of the cases where not even honest mail is delivered: nothing but `inconclusive` can come of them.
 NOTHING_ARRIVES = Deadline("nothing-arrives", 4)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from mta_sts_lab.adapter_check.diagnosis import Diagnosis, diagnosed, held_without_a_policy, read_diagnoses
 from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status
 from mta_sts_lab.adapter_check.probes import HONEST, POLICY
@@ -51,10 +52,23 @@ def test_a_message_that_is_still_being_delivered_is_stuck(state: str, code: str)
 
 def test_mail_that_is_held_without_a_policy() -> None:
     reason = ("deferred", "TLS is required, but was not offered")
-    found = held_without_a_policy(view(reason), [HONEST], (DEAD, STRICT))
+    found = held_without_a_policy(view(reason), [HONEST], (DEAD, STRICT), "")
     assert found == (STRICT, "TLS is required, but was not offered", 1)
-    assert held_without_a_policy(view(reason, case=POLICY.id), [POLICY], (STRICT,)) is None
-    assert held_without_a_policy(view(("deferred", "no route")), [HONEST], (STRICT,)) is None
+    assert held_without_a_policy(view(reason, case=POLICY.id), [POLICY], (STRICT,), "") is None
+    assert held_without_a_policy(view(("deferred", "no route")), [HONEST], (STRICT,), "") is None
+
+
+def test_a_queue_that_only_knows_of_an_error_is_explained_by_the_log() -> None:
+    log = "mta connected\nmta error reason=TLS is required here\nmta closed"
+    held, known = view(("deferred", "Network error")), replace(STRICT, in_log=True)
+    assert held_without_a_policy(held, [HONEST], (known,), log) == (known, "mta error reason=TLS is required here", 0)
+    assert held_without_a_policy(view(("active", "")), [HONEST], (known,), log) is None
+    assert held_without_a_policy(held, [HONEST], (STRICT,), log) is None
+
+
+def test_a_handshake_that_fails_is_no_demand_for_tls() -> None:
+    known = read_diagnoses(shipped_files() / "docker" / "postfix")
+    assert held_without_a_policy(view(("deferred", "Cannot start TLS: handshake failure")), [HONEST], known, "") is None
 
 
 def test_a_file_that_is_wrong_says_where(tmp_path: Path) -> None:
@@ -86,6 +100,40 @@ WORDS = {
         ("connect to 127.0.0.1[127.0.0.1]:10025: Connection refused", "next-hop-unreachable"),
         ("Server certificate not trusted", "ca-not-trusted"),
         ("connect to mx1.a.example[198.18.168.4]:25: Connection refused", "no-connection"),
+    ),
+    "exim": (
+        ("a@a.example R=nonlocal: Mailing to remote domains not supported", "sends-no-mail-out"),
+        ("a@a.example R=smarthost T=remote_smtp_smarthost defer (101): Network is unreachable", "next-hop-unreachable"),
+        ("H=203.0.113.9 [203.0.113.9] Network is unreachable", "next-hop-unreachable"),
+        ("H=mx1.a.example [198.18.168.4] Connection refused", "no-connection"),
+        ("a@a.example: all relevant MX records point to non-existent hosts", "special-addresses-refused"),
+        (
+            "T=remote_smtp defer (-37) H=mx1.a.example [198.18.120.4]: TLS session: (certificate verification failed): "
+            "certificate invalid",
+            "ca-not-trusted",
+        ),
+    ),
+    "sendmail": (
+        ("Deferred: [203.0.113.9]: Network is unreachable", "next-hop-unreachable"),
+        ("reject=450 4.7.0 <a@a.example>... STS lookup temp fail", "policy-plug-in-unreachable"),
+        ("sts map: lookup (a.example): deferred", "policy-plug-in-unreachable"),
+    ),
+    "courier": (("400 Peer's certificate not signed by a trusted authority", "ca-not-trusted"),),
+    "haraka": (
+        (
+            "Failed to get socket: connect ENETUNREACH 203.0.113.9:25 - Local (undefined:undefined)",
+            "next-hop-unreachable",
+        ),
+        ("get_mx plugin returned DENYSOFT: undefined", "plug-in-unreachable"),
+    ),
+    "chasquid": (
+        ("(last: Could not dial: dial tcp: lookup mx1.a.example.: no such host)", "dns-lookup-fails"),
+        ("failed to fetch: lookup _mta-sts.a.example on 198.19.168.1:53: no such host", "no-connection"),
+        ("(last: Could not dial: dial tcp 203.0.113.9:25: connect: network is unreachable)", "next-hop-unreachable"),
+    ),
+    "opensmtpd": (
+        ("mta closing reason=tls-connect-failed", "ca-not-trusted"),
+        ("debug: mta: ... got smarthost for 0ec42ab6b03f22e5: smtp://203.0.113.9", "next-hop-unreachable"),
     ),
 }
 

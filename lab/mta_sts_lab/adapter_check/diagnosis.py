@@ -30,7 +30,8 @@ class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What some words of a mail server mean. `pattern` is a regular expression; the first that fits counts.
 
     `about`: "honest" is mail without an attack; "unprotected" is mail that an attack held although no policy asked for
-    that. With `stuck` it also fits a message that is still being delivered, of which no words are there.
+    that. With `stuck` it also fits a message that is still being delivered, of which no words are there. `in_log`: what
+    is "unprotected" is also looked for in the log, of a mail server that has no policies: the line names no case.
     """
 
     code: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]+$")]
@@ -39,6 +40,7 @@ class Diagnosis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pattern: str = ""
     about: Literal["honest", "unprotected"] = "honest"
     stuck: bool = False
+    in_log: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a pattern that is none."""
@@ -84,18 +86,26 @@ def view_is_stuck(view: AdapterView) -> bool:
 
 
 def held_without_a_policy(
-    view: AdapterView, cases: Iterable[Case], known: Sequence[Diagnosis]
+    view: AdapterView, cases: Iterable[Case], known: Sequence[Diagnosis], log: str
 ) -> tuple[Diagnosis, str, int] | None:
-    """Return why mail was held that no policy asked to be held: the diagnosis, the queue's words, in how many cases."""
+    """Return why mail was held that no policy asked to be held: the diagnosis, the words, in how many cases.
+
+    The words are the queue's, which name the case. Where a queue only says that there was an error, the log says which,
+    and not in how many cases: then the number is 0.
+    """
     reasons: list[str] = []
     for case in cases:
         if case.mode is Mode.ABSENT:
             said = [fact.reason for _, fact in view.facts(case).of_kind(QueueSeen) if fact.reason]
             reasons += said[-1:]
-    for one in known:
-        fitting = [reason for reason in reasons if one.about == "unprotected" and re.search(one.pattern, reason)]
+    unprotected = [one for one in known if one.about == "unprotected"]
+    for one in unprotected:
+        fitting = [reason for reason in reasons if re.search(one.pattern, reason)]
         if fitting:
             return one, fitting[-1][:_LONGEST], len(fitting)
+    for one in unprotected if reasons else ():
+        if one.in_log and (line := _first(one.pattern, log.splitlines()[-_MOST_LINES:])):
+            return one, line, 0
     return None
 
 

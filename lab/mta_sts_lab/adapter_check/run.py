@@ -19,7 +19,7 @@ from mta_sts_lab.runner.plan import Plan, header_of
 from mta_sts_lab.runner.play import play
 from mta_sts_lab.runner.run import RunSetup, StartTarget, keep_log, run, running_world
 from mta_sts_lab.targets.contract import TLS_RPT, NotNow, TargetError
-from mta_sts_lab.timeouts import HONEST_DELIVERY, NOTHING_ARRIVES, PROBE, Deadline
+from mta_sts_lab.timeouts import HONEST_ATTEMPT, HONEST_DELIVERY, NOTHING_ARRIVES, PROBE, Deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,15 @@ async def play_plan(
     async def ready(context: RunContext) -> RunContext:
         return await see_that_it_is_ready(context, words)
 
-    def conclude(context: RunContext, plan: Plan) -> None:
-        held = held_without_a_policy(_view_of(context, plan.cases), plan.cases, words.diagnoses)
-        if held is not None and words.judged_as_it_is:
+    async def conclude(context: RunContext, plan: Plan) -> None:
+        if not words.judged_as_it_is:
+            return
+        view, log = _view_of(context, plan.cases), await _log_of(context)
+        held = held_without_a_policy(view, plan.cases, words.diagnoses, log)
+        if held is not None:
             one, line, count = held
-            means = f"{one.means} So mail was held in {count} case{'s' if count > 1 else ''} without a policy."
+            cases = f" in {count} case{'s' if count > 1 else ''}" if count else ""
+            means = f"{one.means} So mail was held{cases} without a policy."
             context.recorder.write(TargetDiagnosed(code=one.code, means=means, remedy=one.remedy, quoted=line))
 
     await run(plan, setup, start, ready, outlet, conclude)
@@ -67,15 +71,14 @@ async def see_that_it_is_ready(context: RunContext, words: OwnWords = OwnWords()
     Returns the context for the cases: where no honest mail arrives, nothing is waited for that long.
     """
     probes = probes_before_a_run(context.about.capabilities)
-    await play(_shorter(context, HONEST_DELIVERY), probes, frozenset())
+    shorter = _shorter(context, HONEST_DELIVERY)
+    shorter = replace(shorter, timeouts=replace(shorter.timeouts, attempt=HONEST_ATTEMPT))
+    await play(shorter, probes, frozenset())
     view = _view_of(context, probes)
     found = why_not_ready(view, with_policy=words.judged_as_it_is)
     if found is None:
         return context
-    log = ""
-    with contextlib.suppress(TargetError):
-        log = await context.target.logs()
-    found, line = diagnosed(found, view, words.diagnoses, log)
+    found, line = diagnosed(found, view, words.diagnoses, await _log_of(context))
     says = f' It says: "{line}".' if line and line not in found.observed else ""
     if words.judged_as_it_is and view.message(HONEST, HONEST.steps[0].name) is not None:
         context.recorder.write(TargetDiagnosed(code=found.code, means=found.observed, remedy=found.remedy, quoted=line))
@@ -140,6 +143,13 @@ async def _offered(context: RunContext) -> list[str]:
     return offered
 
 
+async def _log_of(context: RunContext) -> str:
+    """Return what the target shows of its log; empty if it shows none."""
+    with contextlib.suppress(TargetError):
+        return await context.target.logs()
+    return ""
+
+
 def _shorter(context: RunContext, limit: Deadline) -> RunContext:
     """Return a context in which no wait for a message is longer than this, apart from its retries."""
     settle = min(limit, context.timeouts.settle, key=lambda deadline: deadline.seconds)
@@ -149,7 +159,7 @@ def _shorter(context: RunContext, limit: Deadline) -> RunContext:
 
 def _without_hope(context: RunContext) -> RunContext:
     """Return a context for a target that holds honest mail: what waits in vain there proves nothing, however long."""
-    waits = dict.fromkeys(("settle", "recover", "learn_policy", "bounce"), NOTHING_ARRIVES)
+    waits = dict.fromkeys(("settle", "recover", "learn_policy", "bounce", "attempt"), NOTHING_ARRIVES)
     return replace(context, timeouts=replace(context.timeouts, **waits, cases_at_once=IN_PROCESS.cases_at_once))
 
 

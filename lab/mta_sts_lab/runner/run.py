@@ -89,7 +89,7 @@ StartTarget = Callable[[RunningWorld], Awaitable[Target]]
 CheckReady = Callable[[RunContext], Awaitable[RunContext]]
 
 #: May add to the record when all cases are played.
-Conclude = Callable[[RunContext, Plan], None]
+Conclude = Callable[[RunContext, Plan], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +113,7 @@ async def run(
     start: StartTarget,
     ready: CheckReady,
     outlet: Outlet,
-    conclude: Conclude = lambda *_: None,
+    conclude: Conclude | None = None,
 ) -> None:
     """Play a plan's cases and hand the record to the outlet. `conclude` may add to the record when all is played.
 
@@ -147,12 +147,15 @@ async def _made_ready(ready: CheckReady, context: RunContext, target: Target, ou
         raise
 
 
-async def _play(context: RunContext, plan: Plan, outlet: Outlet, world: RunningWorld, conclude: Conclude) -> None:
+async def _play(
+    context: RunContext, plan: Plan, outlet: Outlet, world: RunningWorld, conclude: Conclude | None
+) -> None:
     if plan.stays == ATTACKED:
         await bring_up(context, plan.cases[0])
     else:
         await play(context, plan.cases, plan.control_only)
-        conclude(context, plan)
+        if conclude is not None:
+            await conclude(context, plan)
     world.complete = True
     if plan.stays == PLAYED:
         tell_worlds(context, tuple(case for case in plan.cases if case.id not in plan.control_only))

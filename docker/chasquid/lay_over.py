@@ -9,50 +9,45 @@ status 78.
 from __future__ import annotations
 
 import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
+from laid_over import Sayings, laid_files, make_readable, read_rules, refuse
+
 CONFIGURATION = Path("/etc/chasquid/chasquid.conf")
-RULES = Path("/opt/mta-sts-lab/overlay.toml")
-LAID_OVER = Path("/lab/laid-over.txt")
-SAID = Path("/lab/kept-and-overridden.txt")
 OURS = Path("/usr/share/mta-sts-lab/chasquid.conf")
-REFUSED = 78  # EX_CONFIG
 
 
 def main() -> None:
     """Write the operator's settings behind the lab's own into the template that the entry point fills in."""
-    laid = LAID_OVER.read_text().splitlines()
-    said = [f"kept        {path}" for path in laid if path != str(CONFIGURATION)]
-    for path in map(Path, laid):
-        path.chmod(path.stat().st_mode | 0o444)  # another account owned it, and chasquid reads it
+    sayings = Sayings()
+    laid = laid_files()
+    make_readable(laid)
     if str(CONFIGURATION) in laid:
         asked = ["chasquid-util", "-C=/etc/chasquid", "print-config"]
         done = subprocess.run(asked, check=False, capture_output=True, text=True)
         if done.returncode:
-            words = (done.stdout + done.stderr).strip()
-            print(f"entrypoint: chasquid refuses this configuration: {words}", file=sys.stderr)
-            raise SystemExit(REFUSED)
-        kept, lines = settled(CONFIGURATION.read_text(), tomllib.loads(RULES.read_text()))
-        said += lines
+            refuse("chasquid", (done.stdout + done.stderr).strip())
+        kept = settled(CONFIGURATION.read_text(), read_rules(), sayings)
         OURS.write_text(f"{OURS.read_text()}\n# From the configuration that was laid over the image.\n{kept}\n")
-    SAID.write_text("\n".join(said) + "\n")
+    for path in laid:
+        if path != str(CONFIGURATION):
+            sayings.say("kept", path)
+    sayings.write()
 
 
-def settled(text: str, rules: dict) -> tuple[str, list[str]]:
-    """Return the settings that are kept, and a line about each: `key: value`, one a line."""
-    kept, said = [], []
+def settled(text: str, rules: dict, sayings: Sayings) -> str:
+    """Return the settings that are kept, `key: value`, one a line, and say of each what becomes of it."""
+    kept = []
     for line in map(str.strip, text.splitlines()):
         key = line.partition(":")[0].strip()
         if not line or line.startswith("#"):
             continue
         if key in rules["overridden"]:
-            said.append(f"overridden  {line} -> the lab's  ({rules['overridden'][key]})")
+            sayings.say("overridden", f"{line} -> the lab's", rules["overridden"][key])
         else:
-            said.append(f"kept        {line}")
+            sayings.say("kept", line)
             kept.append(line)
-    return "\n".join(kept), said
+    return "\n".join(kept)
 
 
 if __name__ == "__main__":

@@ -8,52 +8,70 @@ the entry point takes the lab's own from, with @HOSTNAME@ and @PREFIX@ to be fil
 from __future__ import annotations
 
 import re
-import sys
-import tomllib
 from pathlib import Path
 
-LAID = Path("/etc/mail/smtpd.conf")
-LAID_OVER = Path("/lab/laid-over.txt")
-SAID = Path("/lab/kept-and-overridden.txt")
+from laid_over import Sayings, laid_files, make_readable, read_rules, refuse, trust_the_lab
+
+CONFIGURATIONS = ("/etc/smtpd.conf", "/etc/mail/smtpd.conf")
 OURS = Path("/usr/share/mta-sts-lab/smtpd.conf")
 RELAYS = re.compile(r'^action\s+("[^"]+"|\S+)\s+relay\b')
-REFUSED = 78  # EX_CONFIG
+AUTHORITIES = re.compile(r'^(ca \S+) cert "?([^"\s]+)', re.MULTILINE)
+SOURCE = re.compile(r' (?:src|helo-src) (?:<[^>]+>|"[^"]+"|\S+)')
 
 
 def main() -> None:
     """Write the operator's lines, and the lab's behind them, in the place of the lab's own smtpd.conf."""
-    laid = LAID_OVER.read_text().splitlines()
-    said = [f"kept        {path}" for path in laid if path != str(LAID)]
-    if str(LAID) in laid:
-        text, lines = fitted(LAID.read_text(), tomllib.loads(Path("/opt/mta-sts-lab/overlay.toml").read_text()))
-        said += lines
-        OURS.write_text(text)
-    SAID.write_text("\n".join(said) + "\n")
+    sayings = Sayings()
+    laid = laid_files()
+    make_readable(laid)
+    for path in laid:
+        if path in CONFIGURATIONS:
+            text = Path(path).read_text()
+            trust_the_lab(sayings, AUTHORITIES.findall(text))
+            OURS.write_text(fitted(text, read_rules(), sayings))
+        else:
+            sayings.say("kept", path)
+    sayings.write()
 
 
-def fitted(text: str, rules: dict) -> tuple[str, list[str]]:
-    """Return the smtpd.conf of the run, and a line about each of the operator's. Lines may go on behind a backslash."""
-    kept, said, action = [], [], ""
-    for line in (" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines()):
-        word = line.partition(" ")[0]
+def fitted(text: str, rules: dict, sayings: Sayings) -> str:
+    """Return the smtpd.conf of the run, and say what becomes of each line. Lines may go on behind a backslash."""
+    kept, action = [], ""
+    lines = [" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines()]
+    relaying = [line for line in lines if RELAYS.match(line)]
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        fitting = SOURCE.sub("", line) if line in relaying else line
         if not line or line.startswith("#"):
             continue
         if word in rules["overridden"]:
-            said.append(f"overridden  {line}  ({rules['overridden'][word]})")
+            sayings.say("overridden", line, rules["overridden"][word])
             continue
-        said.append(f"kept        {line}")
-        kept.append(line)
-        if not action and (found := RELAYS.match(line)):
-            action = found[1]
+        if word in rules["certificates"]["words"] and not named(word, rest.partition(" ")[0], relaying):
+            sayings.say("unused", line, rules["certificates"]["why"])
+            continue
+        if fitting != line:
+            sayings.say("overridden", f"{line} -> {fitting}", rules["source"]["why"])
+        else:
+            sayings.say("kept", line)
+        kept.append(fitting)
+        if not action and (relays := RELAYS.match(line)):
+            action = relays[1]
     if not action:
-        print("entrypoint: smtpd.conf has no action that relays: it sends no mail to other domains", file=sys.stderr)
-        raise SystemExit(REFUSED)
+        refuse("The lab", "smtpd.conf has no action that relays, so OpenSMTPD sends no mail to other domains")
     ours = [line.replace("@ACTION@", action) for line in rules["lab"].values()]
-    said += [f"added       {line}  (the lab injects the mail)" for line in ours[:2]]
-    said.append(f"added       {ours[2]}  (each delivery stands for itself)")
+    for line in ours[:2]:
+        sayings.say("added", line, "the lab injects the mail")
+    sayings.say("added", ours[2], "each delivery stands for itself")
     # Before theirs: the first match counts.
     first = [line for line in kept if not line.startswith("match")]
-    return "\n".join([*first, *ours, *(line for line in kept if line.startswith("match"))]) + "\n", said
+    return "\n".join([*first, *ours, *(line for line in kept if line.startswith("match"))]) + "\n"
+
+
+def named(word: str, name: str, actions: list[str]) -> bool:
+    """Tell whether an action names a certificate or an authority: `... tls pki NAME`."""
+    wanted = f" {word} {name} ".replace('"', "")
+    return any(wanted in f"{action} ".replace('"', "") for action in actions)
 
 
 if __name__ == "__main__":

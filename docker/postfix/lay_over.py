@@ -10,42 +10,21 @@ refuses ends this program with status 78 and Postfix's own words.
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
 import subprocess
-import sys
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-RULES = Path("/opt/mta-sts-lab/overlay.toml")
-LAID_OVER = Path("/lab/laid-over.txt")
-AUTHORITY = Path("/lab/ca.pem")
-SAID = Path("/lab/kept-and-overridden.txt")
+from laid_over import EMPTY, Sayings, filled, laid_files, read_rules, refuse, trust_the_lab
+
 MASTER_AS_PACKAGED = Path("/usr/share/mta-sts-lab/packaged-master.cf")
-SYSTEM_BUNDLE, SYSTEM_FOLDER = Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/ssl/certs")
-# Where other systems have the bundle of public authorities.
-BUNDLES_ELSEWHERE = (
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-    "/etc/ssl/certs/ca-bundle.crt",
-)
-REFUSED = 78  # EX_CONFIG
 TABLE = re.compile(r"(?<![\w/])(?:proxy:)?(?P<type>[a-z]+):(?P<path>/[^\s,{}]+)")
 REMOTE_TABLE = re.compile(r"(?:proxy:)?(?P<type>[a-z]+):[^\s,{}]+")
 PATH = re.compile(r"(?<![\w.:/}])/[\w./+-]+")
 INDEXED = {"hash", "btree", "lmdb", "cdb", "dbm", "sdbm"}
 
-EMPTY = "(nothing)"
-
-said: list[str] = []
-
-
-def say(word: str, what: str, why: str = "") -> None:
-    """Take down one line: kept, overridden, unused, missing or added."""
-    said.append(f"{word:<11} {what}" + (f"  ({why})" if why else ""))
+sayings = Sayings()
+say = sayings.say
 
 
 def postconf(*arguments: str) -> list[str]:
@@ -53,10 +32,9 @@ def postconf(*arguments: str) -> list[str]:
     done = subprocess.run(["postconf", *arguments], check=False, capture_output=True, text=True, errors="replace")
     for line in done.stderr.splitlines():
         if "fatal:" in line or "error:" in line:
-            print(f"entrypoint: Postfix refuses this configuration: {line.partition(': ')[2]}", file=sys.stderr)
-            raise SystemExit(REFUSED)
+            refuse("Postfix", line.partition(": ")[2])
         warning = line.partition("warning: ")[2]
-        if warning and not any(warning in one for one in said):
+        if warning and not any(warning in one for one in sayings.lines):
             say("warning", warning, "postconf")
     return done.stdout.splitlines()
 
@@ -64,11 +42,6 @@ def postconf(*arguments: str) -> list[str]:
 def pairs(lines: Iterable[str]) -> dict[str, str]:
     """Turn lines of `name = value` into a dictionary."""
     return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
-
-
-def filled(value: str) -> str:
-    """Put what depends on the run into a value."""
-    return re.sub(r"@(\w+)@", lambda match: os.environ[f"LAB_{match[1]}"], value)
 
 
 # Types of tables that other builds of Postfix know. Anything else before a colon is no table.
@@ -138,7 +111,7 @@ def look_for_files(name: str, value: str) -> None:
 
 def indexes() -> list[str]:
     """Return the indexes that were laid over the image. Without any, this configuration is kept without its indexes."""
-    return [path for path in LAID_OVER.read_text().splitlines() if path.endswith((".db", ".lmdb"))]
+    return [path for path in laid_files() if path.endswith((".db", ".lmdb"))]
 
 
 def fit_master(rules: dict, theirs: bool) -> None:
@@ -169,39 +142,10 @@ def fit_master(rules: dict, theirs: bool) -> None:
     postconf("-F", "*/*/chroot=n")
 
 
-def trust_the_lab() -> None:
-    """Have the lab's CA stand for the public ones, wherever Postfix looks for those."""
-    ours = AUTHORITY.read_text()
-    public = certificates(SYSTEM_BUNDLE.read_text())
-    asked = ["openssl", "x509", "-in", str(AUTHORITY), "-noout", "-subject_hash"]
-    digest = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    link = SYSTEM_FOLDER / f"{digest}.0"
-    if not link.exists():
-        link.symlink_to(AUTHORITY)
-    for elsewhere in map(Path, BUNDLES_ELSEWHERE):
-        if not elsewhere.exists():
-            elsewhere.parent.mkdir(parents=True, exist_ok=True)
-            elsewhere.symlink_to(SYSTEM_BUNDLE)
-    for name in ("smtp_tls_CAfile", "tlsproxy_client_CAfile"):
-        (value,) = postconf("-x", "-h", name) or [""]
-        file = Path(value)
-        if value and file.is_file() and file.resolve() != SYSTEM_BUNDLE and certificates(file.read_text()) & public:
-            file.write_text(f"{file.read_text()}\n{ours}")
-            say("added", f"the lab's CA to {file}, for {name}", "it stands for the public authorities")
-    SYSTEM_BUNDLE.write_text(f"{SYSTEM_BUNDLE.read_text()}\n{ours}")
-    say("added", f"the lab's CA to {SYSTEM_BUNDLE} and {SYSTEM_FOLDER}", "it stands for the public authorities")
-
-
-def certificates(text: str) -> set[str]:
-    """Return the certificates of a bundle, without white space."""
-    found = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.DOTALL)
-    return {"".join(one.split()) for one in found}
-
-
 def main() -> None:
     """Fit what was laid over the image into the lab."""
-    laid = LAID_OVER.read_text().splitlines()
-    rules = tomllib.loads(RULES.read_text())
+    laid = laid_files()
+    rules = read_rules()
     for path in laid:
         if not path.startswith("/etc/postfix/"):
             say("kept", path)
@@ -212,11 +156,10 @@ def main() -> None:
         if theirs:
             fit_main(theirs, rules)
         fit_master(rules, "/etc/postfix/master.cf" in laid)
-        trust_the_lab()
-    SAID.write_text("\n".join(sorted(said, key=lambda line: ORDER.index(line.split()[0]))) + "\n")
+        names = ("smtp_tls_CAfile", "tlsproxy_client_CAfile")
+        trust_the_lab(sayings, [(name, "".join(postconf("-x", "-h", name))) for name in names])
+    sayings.write()
 
-
-ORDER = ["warning", "missing", "overridden", "unused", "added", "kept"]
 
 if __name__ == "__main__":
     main()

@@ -24,9 +24,9 @@ class TestChasquid:
 
     def test_each_setting_is_kept_or_overridden(self) -> None:
         text = '# mine\nhostname: "mx1.example.com"\n\n  max_data_size_mb: 100\nsmtp_address: "systemd"\n'
-        kept, said = load_program("chasquid/lay_over.py").settled(text, rules("chasquid"))
-        assert kept == "max_data_size_mb: 100"
-        assert said == [
+        sayings = load_program("common/laid_over.py").Sayings()
+        assert load_program("chasquid/lay_over.py").settled(text, rules("chasquid"), sayings) == "max_data_size_mb: 100"
+        assert sayings.lines == [
             "overridden  hostname: \"mx1.example.com\" -> the lab's  (a name that the lab's DNS knows)",
             "kept        max_data_size_mb: 100",
             'overridden  smtp_address: "systemd" -> the lab\'s  (the lab injects the mail)',
@@ -38,11 +38,12 @@ class TestOpenSmtpd:
 
     TEXT = (
         'pki mx1 cert "/etc/ssl/mx1.pem"\nlisten on eth0 tls pki mx1\n'
-        'action "local" maildir\naction "out" \\\n    relay tls\nmatch from local for any action "out"\n'
+        'action "local" maildir\naction "out" \\\n    relay tls src 192.0.2.1\nmatch from local for any action "out"\n'
     )
 
     def test_the_labs_mail_takes_the_operators_way_out(self) -> None:
-        text, said = load_program("opensmtpd/lay_over.py").fitted(self.TEXT, rules("opensmtpd"))
+        sayings = load_program("common/laid_over.py").Sayings()
+        text = load_program("opensmtpd/lay_over.py").fitted(self.TEXT, rules("opensmtpd"), sayings)
         assert text.splitlines() == [
             'action "local" maildir',
             'action "out" relay tls',
@@ -51,13 +52,92 @@ class TestOpenSmtpd:
             "mta limit conn-delay-route 0 conn-delay-relay 0 reconn-delay-route 0 session-keepalive 0",
             'match from local for any action "out"',
         ]
-        assert "overridden  listen on eth0 tls pki mx1  (the lab injects the mail)" in said
-        assert 'kept        action "out" relay tls' in said
+        assert "overridden  listen on eth0 tls pki mx1  (the lab injects the mail)" in sayings.lines
+        assert (
+            'unused      pki mx1 cert "/etc/ssl/mx1.pem"  (mail comes in through the lab\'s own listener)'
+            in sayings.lines
+        )
+        assert 'overridden  action "out" relay tls src 192.0.2.1 -> action "out" relay tls  ' in "\n".join(
+            sayings.lines
+        )
+
+    def test_an_authority_that_an_action_names_stays(self) -> None:
+        opensmtpd, text = (
+            load_program("opensmtpd/lay_over.py"),
+            'ca mine cert "/etc/ca.pem"\naction out relay tls ca mine\n',
+        )
+        sayings = load_program("common/laid_over.py").Sayings()
+        assert 'ca mine cert "/etc/ca.pem"' in opensmtpd.fitted(text, rules("opensmtpd"), sayings).splitlines()
 
     def test_one_that_relays_nothing_is_refused(self) -> None:
+        opensmtpd, sayings = load_program("opensmtpd/lay_over.py"), load_program("common/laid_over.py").Sayings()
         with pytest.raises(SystemExit) as ended:
-            load_program("opensmtpd/lay_over.py").fitted('action "local" maildir\n', rules("opensmtpd"))
+            opensmtpd.fitted('action "local" maildir\n', rules("opensmtpd"), sayings)
         assert ended.value.code == 78
+
+
+class TestExim:
+    """Exim itself prints the configuration that it reads, a line an option, without comments."""
+
+    PACKAGED = "spool_directory = /var/spool/exim4\n\nbegin transports\n\n  remote_smtp:\n    driver = smtp\n"
+    THEIRS = (
+        "# 1 one\nMACRO = x\nspool_directory = /srv/spool\nacl_smtp_rcpt = acl_check_rcpt\ntimeout_frozen_after = 1d\n\n"
+        "begin acl\n\n  acl_check_rcpt:\n    deny\n\nbegin transports\n\n  remote_smtp:\n    driver = smtp\n"
+        "    interface = 192.0.2.1\n    hosts_require_tls = *\n\nbegin retry\n  * * F,2h,15m\n"
+    )
+
+    def test_only_what_decides_about_delivery_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LAB_HOSTNAME", "mta.sender.example")
+        monkeypatch.setenv("LAB_SENDER_DOMAIN", "sender.example")
+        sayings = load_program("common/laid_over.py").Sayings()
+        text = load_program("exim/lay_over.py").fitted(self.THEIRS, self.PACKAGED, rules("exim"), sayings)
+        kept = [line.split(maxsplit=1)[1] for line in sayings.lines if line.startswith("kept")]
+        assert kept == ["timeout_frozen_after = 1d", "hosts_require_tls = *"]
+        for line in (
+            "primary_hostname = mta.sender.example",
+            "acl_smtp_rcpt = accept hosts = *",
+            "    hosts_require_tls = *",
+        ):
+            assert line in text.splitlines()
+        for gone in ("MACRO", "/srv/spool", "acl_check_rcpt", "192.0.2.1", "F,2h,15m"):
+            assert gone not in text
+        assert (
+            "overridden  interface = 192.0.2.1 -> (nothing)  (the lab's network has other addresses)" in sayings.lines
+        )
+
+
+class TestSendmail:
+    """sendmail.cf has an option a line, and rules that stay as they are."""
+
+    def test_options_are_kept_or_overridden(self) -> None:
+        theirs = (
+            "Djmx1.example.com\nO DaemonPortOptions=Port=2525\nO CACertPath=/srv/ca\nO HoldExpensive=True\nSlocal\n"
+        )
+        sayings = load_program("common/laid_over.py").Sayings()
+        text = load_program("sendmail/lay_over.py").fitted(theirs, "Slocal\n", rules("sendmail"), sayings)
+        assert text.startswith(
+            "O CACertPath=/srv/ca\nSlocal\nDj\nO DaemonPortOptions=Family=inet, Name=MTA-v4, Port=smtp\n"
+        )
+        assert "2525" not in text
+        assert "kept        O CACertPath=/srv/ca" in sayings.lines
+        assert "overridden  O HoldExpensive=True -> False  (the lab waits for the first attempt)" in sayings.lines
+
+
+class TestHaraka:
+    """Settings are lines of ini files; plug-ins are names, and files of the operator's own."""
+
+    def test_a_setting_of_the_lab_stands_in_its_section(self) -> None:
+        sayings = load_program("common/laid_over.py").Sayings()
+        theirs = "; mine\n[relay]\nall=false\nforce_routing=true\n"
+        text = load_program("haraka/lay_over.py").settled("relay.ini", theirs, rules("haraka"), sayings)
+        assert text == "[relay]\nall=true\nforce_routing=true\n"
+        assert "overridden  relay.ini: all=false -> the lab's  (the lab injects the mail)" in sayings.lines
+        assert "kept        relay.ini: force_routing=true" in sayings.lines
+
+    def test_a_section_that_is_not_there_is_added(self) -> None:
+        haraka, sayings = load_program("haraka/lay_over.py"), load_program("common/laid_over.py").Sayings()
+        assert haraka.settled("relay.ini", "", rules("haraka"), sayings) == "[relay]\nall=true\n"
+        assert haraka.settled("outbound.ini", "x=1\n", rules("haraka"), sayings) == "temp_fail_intervals=5s*1000\nx=1\n"
 
 
 class TestPostfix:
@@ -85,7 +165,7 @@ class TestPostfix:
             assert why, name
 
 
-@pytest.mark.parametrize("target", ["postfix", "chasquid", "opensmtpd"])
+@pytest.mark.parametrize("target", ["postfix", "chasquid", "exim", "courier", "sendmail", "opensmtpd", "haraka"])
 def test_every_overlay_says_what_it_takes(target: str) -> None:
     found = read_rules(_DOCKER / target)
     assert found.folder

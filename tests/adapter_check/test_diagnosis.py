@@ -125,6 +125,7 @@ WORDS = {
             "next-hop-unreachable",
         ),
         ("get_mx plugin returned DENYSOFT: undefined", "plug-in-unreachable"),
+        ("get_mx plugin returned DENYSOFT: plugin timeout", "plug-in-silent"),
     ),
     "chasquid": (
         ("(last: Could not dial: dial tcp: lookup mx1.a.example.: no such host)", "dns-lookup-fails"),

@@ -249,6 +249,10 @@ class Dns:
 
     #: The TXT records at `_mta-sts.<domain>`; `{id}` is the policy id.
     sts_records: tuple[str, ...] = ("v=STSv1; id={id};",)
+    #: Octets of each character-string of those records (RFC 1035, section 3.3.14); 0: as many as it can hold.
+    sts_string_length: int = 0
+    #: How many aliases (CNAME) lead from `_mta-sts.<domain>` to where those records stand.
+    sts_aliases: int = 0
     #: What a validating resolver says of the domain's answers: one of `SECURITY_STATES`. In an `absent` case they are
     #: all insecure.
     security: str = "insecure"

@@ -46,11 +46,17 @@ def test_a_mode_makes_a_case_and_a_missing_one_does_not(tmp_path: Path) -> None:
 
 
 def test_vectors_multiply_modes_and_each_has_its_own_control(tmp_path: Path) -> None:
-    text = GOOD + '[[vector]]\nname = "a"\n[[vector]]\nname = "b"\n'
+    text = GOOD + '[[vector]]\nname = "a"\n[[vector]]\nname = "b"\nworld.mx.starttls = false\n'
     cases = load(tmp_path, text).cases
     assert len(cases) == 8
     assert cases["family/name[none,b]"].control == "family/name[absent,b]"
     assert cases["family/name[none,b]"].vector == "b"
+
+
+def test_vectors_that_differ_in_the_policy_alone_share_a_control_case(tmp_path: Path) -> None:
+    cases = load(tmp_path, GOOD + '[[vector]]\nname = "a"\n[[vector]]\nname = "b"\nworld.policy.revision = 2\n').cases
+    assert [name for name in cases if "absent" in name] == ["family/name[absent,a]"]
+    assert {cases[f"family/name[none,{vector}]"].control for vector in "ab"} == {"family/name[absent,a]"}
 
 
 def test_the_default_steps(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.model import Reports
+from mta_sts_lab.model import Dns, Reports
 from mta_sts_lab.rfc.domain_names import canonical
-from mta_sts_lab.world.zone import Answer, Question, Record, Zone, report_records
+from mta_sts_lab.world.zone import Answer, Question, Record, Zone, policy_records, report_records
 
 DOMAIN = "c0ffee.example"
 
@@ -133,6 +133,14 @@ def test_a_record_can_stand_where_an_alias_leads() -> None:
     alias, record = report_records(DOMAIN, Reports(alias=True))
     assert (alias.name, alias.type, alias.data) == (f"_smtp._tls.{DOMAIN}", "CNAME", record.name)
     assert (record.type, record.name) == ("TXT", f"tls-reporting.{DOMAIN}")
+
+
+def test_a_policy_record_can_stand_where_aliases_lead_in_short_strings() -> None:
+    dns = Dns(("v=STSv1; id={id};",), sts_string_length=5, sts_aliases=2)
+    first, second, record = policy_records(DOMAIN, dns, "1")
+    assert (first.name, first.type, first.data) == (f"_mta-sts.{DOMAIN}", "CNAME", second.name)
+    assert (second.type, second.data) == ("CNAME", record.name)
+    assert (record.type, record.data, record.string_length) == ("TXT", "v=STSv1; id=1;", 5)
 
 
 def test_reports_can_be_asked_for_at_the_mail_hosts_too() -> None:

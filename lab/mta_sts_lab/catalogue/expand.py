@@ -12,7 +12,19 @@ import msgspec
 from mta_sts_lab.catalogue.document import AttackTable, Document, StepTable, Uses
 from mta_sts_lab.catalogue.loader import Source
 from mta_sts_lab.catalogue.problems import KeyPath, Problem
-from mta_sts_lab.model import AttackUse, Case, Expectation, Grade, Message, Mode, Scenario, Step, World
+from mta_sts_lab.model import (
+    AttackUse,
+    Case,
+    Expectation,
+    Grade,
+    Message,
+    Mode,
+    Policy,
+    PolicyHost,
+    Scenario,
+    Step,
+    World,
+)
 
 #: The step to which the tables at the top of a file belong: `[attack]`, `[fault]` and `[expect]`.
 MAIN_STEP = "attack"
@@ -83,9 +95,35 @@ def expand(source: Source) -> tuple[Scenario, list[Problem]]:
         problems += plan.problems
     head = plans[0].document
     scenario = Scenario(
-        source.id, head.title, head.story, head.effect, head.requirements, tuple(cases), str(source.path), head.kills
+        source.id,
+        head.title,
+        head.story,
+        head.effect,
+        head.requirements,
+        _with_shared_controls(cases),
+        str(source.path),
+        head.kills,
     )
     return scenario, [source.place(problem) for problem in dict.fromkeys(problems)]
+
+
+def _with_shared_controls(cases: list[Case]) -> tuple[Case, ...]:
+    """Return the cases without the control cases that play the same as another: vectors of a policy share one."""
+    controls: list[tuple[object, str]] = []
+    same: dict[str, str] = {}
+    for case in cases:
+        if case.mode is Mode.ABSENT:
+            plays = (case.degrades, [*map(_without_policy, case.steps)])
+            same[case.id] = next((known for played, known in controls if played == plays), case.id)
+            controls.append((plays, case.id))
+    kept = (case for case in cases if same.get(case.id, case.id) == case.id)
+    return tuple(replace(case, control=same.get(case.control, case.control)) for case in kept)
+
+
+def _without_policy(step: Step) -> Step:
+    """Return a step of a control case without what a domain publishes only if it has a policy."""
+    dns = replace(step.world.dns, sts_records=(), sts_string_length=0, sts_aliases=0)
+    return replace(step, world=replace(step.world, policy=Policy(), policy_host=PolicyHost(), dns=dns))
 
 
 def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,9 @@ class Discovery:
             return self._unannounced(domain, record, cached)
 
     async def _record(self, domain: str) -> PolicyRecord | NoPolicyRecord | LookupFailure:
-        answer = await self.resolver.txt(f"_mta-sts.{domain}")
+        joint = b" " if self.flaws.joins_policy_strings_with_spaces else b""
+        follow = not self.flaws.stops_at_aliases_of_policy_records
+        answer = await self.resolver.txt(f"_mta-sts.{domain}", joint=joint, follow=follow)
         if isinstance(answer, Found):
             return select_record(answer.values, self.flaws)
         return answer if isinstance(answer, LookupFailure) else NoPolicyRecord("there is no TXT record")

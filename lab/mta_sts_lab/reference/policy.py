@@ -48,10 +48,11 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
     Lines end with LF or CRLF, fields come in any order, unknown ones are ignored, and of a repeated field except `mx`
     the first counts.
     """
+    encoding = "ascii" if flaws.demands_ascii_policy else "utf-8"
     try:
-        text = body.decode("utf-8")
+        text = body.decode(encoding)
     except UnicodeDecodeError as error:
-        raise PolicyInvalid("not UTF-8") from error
+        raise PolicyInvalid(f"not {encoding}") from error
     if flaws.demands_crlf and text.count("\n") != text.count("\r\n"):
         raise PolicyInvalid("a line ends in LF alone")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
@@ -75,6 +76,8 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
         known["mode"] = known["mode"].lower()
     if flaws.accepts_any_policy_version:
         known["version"] = "STSv1"
+    if flaws.takes_max_age_of_any_form and _MAX_AGE.fullmatch(known.get("max_age", "")) is None:
+        known["max_age"] = str(LONGEST_MAX_AGE)
     return _policy(known, patterns, lines, flaws)
 
 
@@ -152,6 +155,8 @@ class NoPolicyRecord:
 def select_record(records: Sequence[bytes], flaws: Flaws = NO_FLAWS) -> PolicyRecord | NoPolicyRecord:
     """Choose from all TXT records of the name: exactly one must begin with the version, and it must fit the grammar."""
     prefix = _OTHER_VERSIONS if flaws.accepts_other_record_version else VERSION_PREFIX
+    if flaws.looks_for_version_anywhere:
+        records = [_version_first(record) for record in records]
     candidates = [record for record in records if flaws.counts_other_records or record.startswith(prefix)]
     if not candidates:
         return NoPolicyRecord("no TXT record begins with v=STSv1;")
@@ -160,13 +165,21 @@ def select_record(records: Sequence[bytes], flaws: Flaws = NO_FLAWS) -> PolicyRe
     return parse_record(candidates[0], flaws)
 
 
+def _version_first(record: bytes) -> bytes:
+    """Flaw: take the version from wherever it stands."""
+    fields = [one.strip() for one in record.split(b";")]
+    return b"; ".join(sorted(fields, key=b"v=STSv1".__ne__)) if b"v=STSv1" in fields[1:] else record
+
+
 def parse_record(record: bytes, flaws: Flaws = NO_FLAWS) -> PolicyRecord | NoPolicyRecord:
     """Read one record. Never raises."""
     try:
-        text = record.decode("ascii")
+        text = record.decode("ascii", "ignore" if flaws.reads_records_beyond_ascii else "strict")
     except UnicodeDecodeError:
         return NoPolicyRecord("the record is not ASCII")
     version, *given = _DELIMITER.split(text)
+    if flaws.skips_empty_fields:
+        given = [one for one in given if one]
     if version != "v=STSv1" and not flaws.accepts_other_record_version:
         return NoPolicyRecord("the version does not lead the record")
     if given and given[-1] == "":
@@ -178,6 +191,8 @@ def parse_record(record: bytes, flaws: Flaws = NO_FLAWS) -> PolicyRecord | NoPol
             return NoPolicyRecord(f"malformed field {one[:40]!r}")
         if name == "id":
             ids.append(value)
+    if not ids and not given and flaws.takes_records_without_fields:
+        return PolicyRecord("")
     if not ids:
         return NoPolicyRecord("the record has no id")
     return PolicyRecord(ids[-1] if flaws.last_duplicate_wins else ids[0])
@@ -185,7 +200,10 @@ def parse_record(record: bytes, flaws: Flaws = NO_FLAWS) -> PolicyRecord | NoPol
 
 def _fits(name: str, value: str, flaws: Flaws) -> bool:
     if name == "id":
-        return flaws.takes_ids_of_any_form or _ID.fullmatch(value) is not None
+        long = flaws.takes_long_ids and value.isalnum()
+        return long or flaws.takes_ids_of_any_form or _ID.fullmatch(value) is not None
+    if flaws.takes_extensions_of_any_form:
+        return True
     if flaws.refuses_unknown_record_fields:
         return False
     return _EXTENSION_NAME.fullmatch(name) is not None and _EXTENSION_VALUE.fullmatch(value) is not None

@@ -14,7 +14,7 @@ from typing import Any
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
 from mta_sts_lab.model import Case, Family, Mode, MxHost, World
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
+from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name
 from mta_sts_lab.rfc.published import (
     LAB_DOMAIN,
     REPORT_HOST,
@@ -34,7 +34,15 @@ from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.tls import Certificates
-from mta_sts_lab.world.zone import Record, Tamper, Zone, address_records, place_records, report_records
+from mta_sts_lab.world.zone import (
+    Record,
+    Tamper,
+    Zone,
+    address_records,
+    place_records,
+    policy_records,
+    report_records,
+)
 
 #: Where the messages that the lab injects come from, and where their bounces arrive.
 SENDER_DOMAIN = "sender.example"
@@ -319,9 +327,7 @@ class CaseWorld:
                 yield from tlsa_records(mx, self.domain, self._internet.authority)
         if not self.mode.has_policy:
             return
-        identity = policy_id(world.policy, self.domain)
-        for text in world.dns.sts_records:
-            yield Record(policy_record_name(self.domain), "TXT", text.replace("{id}", identity))
+        yield from policy_records(self.domain, world.dns, policy_id(world.policy, self.domain))
         yield from address_records(self.policy_server.name, self.policy_server.addresses)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mta_sts_lab.model import ADDRESS_TYPES, Reports
-from mta_sts_lab.rfc.domain_names import canonical, is_within, report_record_name
+from mta_sts_lab.model import ADDRESS_TYPES, Dns, Reports
+from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_record_name, report_record_name
 from mta_sts_lab.rfc.published import REPORT_MX, ReportPlaces, places_for
 from mta_sts_lab.world.network import family_of
 
@@ -184,6 +184,16 @@ class Zone:
 def start_of_authority(domain: str) -> Record:
     """Return the SOA record that goes with a negative answer: forgotten at once (RFC 2308, section 5)."""
     return Record(canonical(domain), "SOA", _START_OF_AUTHORITY)
+
+
+def policy_records(domain: str, dns: Dns, identity: str) -> Iterator[Record]:
+    """Return what announces a domain's policy (RFC 8461, section 3.1), and the aliases that lead there."""
+    name = policy_record_name(domain)
+    for number in range(1, dns.sts_aliases + 1):
+        alias, name = name, f"sts-record-{number}.{domain}"
+        yield Record(alias, "CNAME", name)
+    for text in dns.sts_records:
+        yield Record(name, "TXT", text.replace("{id}", identity), string_length=dns.sts_string_length)
 
 
 def report_records(domain: str, reports: Reports, mx_hosts: Sequence[str] = ()) -> Iterator[Record]:

@@ -134,6 +134,26 @@ CERTIFICATE_VARIANTS = (
     "cn-only",
     "wildcard",
     "for-domain",
+    "partial-wildcard",
+    "inner-wildcard",
+    "double-wildcard",
+    "bare-wildcard",
+    "wildcard-below",
+    "wildcard-above",
+    "sibling",
+    "for-alias",
+    "address",
+    "address-as-name",
+    "uri",
+    "mailbox",
+    "cn-beside-other-name",
+    "cn-beside-address",
+    "client-usage",
+    "unknown-critical-extension",
+    "leaf-as-issuer",
+    "path-too-long",
+    "outside-name-constraints",
+    "expired-intermediate",
 )
 
 
@@ -173,6 +193,8 @@ class MxHost:
     sni_required: bool = False
     #: Whether the host answers on port 25 at all.
     reachable: bool = True
+    #: What it calls itself in its greeting; empty: its own name.
+    calls_itself: str = ""
     #: Seconds from a connection to the greeting.
     greets_after: float = 0.0
     #: The family of the address at which it does not answer on port 25; null: it answers at each.

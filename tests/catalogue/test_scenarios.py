@@ -36,7 +36,7 @@ def test_a_scenario_with_an_attack_or_a_fault_has_a_control_case_for_every_case(
         unharmed = case.needs and not any(step.attacks for step in case.steps)
         if case.mode is not Mode.ABSENT and not unharmed:
             control = CATALOGUE.cases[case.control]
-            assert (control.mode, control.vector) == (Mode.ABSENT, case.vector)
+            assert control.mode is Mode.ABSENT
             assert [step.name for step in control.steps] == [step.name for step in case.steps]
 
 

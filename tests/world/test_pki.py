@@ -10,11 +10,15 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mta_sts_lab.model import CERTIFICATE_VARIANTS
 from mta_sts_lab.rfc.domain_names import matches
+from mta_sts_lab.world.odd_certificates import ODD_CERTIFICATES
 from mta_sts_lab.world.pki import Authority, Credentials, server_context
 
 from tests.world.clients import trusting
 
 HOST = "mx1.c0ffee.example"
+
+#: Those whose leaf is as it should be but for one thing; test_odd_certificates.py has the others.
+SOUND = tuple(one for one in CERTIFICATE_VARIANTS if one not in ODD_CERTIFICATES)
 
 
 def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None) -> ssl.SSLObject:
@@ -60,7 +64,7 @@ def test_a_client_refuses_it_for_the_reason_in_its_name(authority: Authority, va
 
 
 def test_there_is_no_other_variant(authority: Authority) -> None:
-    for variant in CERTIFICATE_VARIANTS:
+    for variant in SOUND:
         assert authority.credentials(variant, HOST).variant == variant
     with pytest.raises(ValueError, match="no certificate variant 'revoked'"):
         authority.credentials("revoked", HOST)
@@ -73,7 +77,7 @@ def leaf_of(credentials: Credentials) -> x509.Certificate:
 def test_each_variant_has_only_its_one_defect(authority: Authority) -> None:
     """A wrong name is trusted and a CN-only certificate is unexpired, or a case would pass for the wrong reason."""
     now = datetime.datetime.now(datetime.UTC)
-    for variant in set(CERTIFICATE_VARIANTS) - {"expired", "not-yet-valid"}:
+    for variant in set(SOUND) - {"expired", "not-yet-valid"}:
         leaf = leaf_of(authority.credentials(variant, HOST))
         assert leaf.not_valid_before_utc < now - datetime.timedelta(days=400), variant
         assert leaf.not_valid_after_utc > now + datetime.timedelta(days=400), variant
@@ -95,7 +99,7 @@ def test_cn_only_has_the_right_name_where_it_must_not_count(authority: Authority
         leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
 
 
-@pytest.mark.parametrize("variant", CERTIFICATE_VARIANTS)
+@pytest.mark.parametrize("variant", SOUND)
 def test_every_leaf_is_what_rfc_5280_wants_of_a_server(authority: Authority, variant: str) -> None:
     leaf = leaf_of(authority.credentials(variant, HOST))
     extension = leaf.extensions.get_extension_for_class
@@ -106,7 +110,7 @@ def test_every_leaf_is_what_rfc_5280_wants_of_a_server(authority: Authority, var
 
 
 def test_only_the_leaf_is_sent(authority: Authority) -> None:
-    for variant in CERTIFICATE_VARIANTS:
+    for variant in SOUND:
         assert authority.credentials(variant, HOST).chain_pem.count(b"BEGIN CERTIFICATE") == 1
 
 
@@ -148,7 +152,7 @@ def test_sessions_are_not_resumed(authority: Authority) -> None:
         assert session is None or not session.has_ticket
 
 
-@pytest.mark.parametrize("variant", CERTIFICATE_VARIANTS)
+@pytest.mark.parametrize("variant", SOUND)
 def test_which_variants_name_the_host(authority: Authority, variant: str) -> None:
     """RFC 9525, section 6.3, by the lab's own rule for names and not by OpenSSL's."""
     certificate = x509.load_pem_x509_certificate(authority.credentials(variant, "mx1.a.example").chain_pem)

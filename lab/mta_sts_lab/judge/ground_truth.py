@@ -43,6 +43,26 @@ _BAD_CERTIFICATE = {
     "self-signed": "self-signed",
     "untrusted": "untrusted",
     "missing-intermediate": "untrusted",
+    "expired-intermediate": "expired",
+    **dict.fromkeys(
+        (
+            "partial-wildcard",
+            "inner-wildcard",
+            "double-wildcard",
+            "bare-wildcard",
+            "wildcard-below",
+            "wildcard-above",
+            "sibling",
+            "for-alias",
+            "address",
+            "address-as-name",
+            "uri",
+            "mailbox",
+            "cn-beside-other-name",
+            "cn-beside-address",
+        ),
+        "wrong-name",
+    ),
 }
 
 _RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from mta_sts_lab.reference import certificate_flaws
 from mta_sts_lab.reference.bounce import redacted
 from mta_sts_lab.reference.dane import Tlsa
 from mta_sts_lab.reference.dane_delivery import Dane, FoundDane
@@ -266,7 +267,7 @@ class Delivery:
             return _Unused(addresses)
         if self.flaws.demands_tls_of_insecure_hosts and secure and tlsa is None:
             tlsa = Tlsa(host, (), ())
-        destinations = [Destination(host, address, domain) for address in addresses.values]
+        destinations = [Destination(host, address, domain, addresses.target) for address in addresses.values]
         return await self._to_addresses(envelope, destinations, policy, tally, tlsa)
 
     async def _to_addresses(
@@ -401,6 +402,11 @@ class Delivery:
             return await self.sessions.opportunistic(envelope, to)
         if self.flaws.compares_first_label_alone and failure.verify_code == WRONG_NAME:
             return await self.sessions.to_named(envelope, to, lambda name: name.split(".")[0] == to.host.split(".")[0])
+        if certificate_flaws.forgives(self.flaws, failure.verify_code):
+            return await self.sessions.opportunistic(envelope, to)
+        fits = certificate_flaws.takes(self.flaws)
+        if fits is not None and failure.verify_code == WRONG_NAME:
+            return await self.sessions.to_met(envelope, to, fits)
         if self.flaws.compares_certificate_with_policy and failure.verify_code == WRONG_NAME:
             return await self.sessions.to_named(envelope, to, policy.allows)
         if self.flaws.clears_after_broken_handshake and failure.handshake:

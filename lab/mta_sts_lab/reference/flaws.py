@@ -91,6 +91,20 @@ class Flaws:
         "STS-5-02", "an MX host with a bad certificate is tried again without care"
     )
     accepts_common_name: bool = _flaw("STS-4.2-03", "the subject's common name counts where there is no SAN")
+    accepts_certificates_of_clients: bool = _flaw("PKIX-4.2.1.12-01", "an MX certificate may be for TLS clients alone")
+    accepts_anybody_as_issuer: bool = _flaw("PKIX-6.1.4-01", "whoever has a certificate may sign that of an MX host")
+    ignores_name_constraints: bool = _flaw("PKIX-6.1.3-02", "name constraints of an authority are not looked at")
+    ignores_critical_extensions: bool = _flaw("PKIX-4.2-01", "a critical extension that nobody knows is skipped")
+    matches_partial_wildcards: bool = _flaw("ID-6.3-04", "a wildcard counts that is only a part of a label")
+    matches_inner_wildcards: bool = _flaw("ID-6.3-04", "a wildcard counts at any label of a certificate's name")
+    matches_wildcards_over_two_labels: bool = _flaw("ID-6.3-05", "a certificate's wildcard stands for two labels")
+    matches_wildcards_without_label: bool = _flaw("ID-6.3-05", "a certificate's wildcard stands for no label as well")
+    takes_addresses_for_names: bool = _flaw("ID-6.2-02", "a certificate for the host's address counts as one for it")
+    takes_uris_for_names: bool = _flaw("ID-6.1.1-03", "a URI with the host's name in a certificate counts")
+    reads_common_name_beside_names: bool = _flaw("IDO-6.4.4-01", "the common name counts beside DNS names")
+    reads_common_name_beside_addresses: bool = _flaw("ID-A-01", "the common name counts beside an address")
+    accepts_names_of_alias_targets: bool = _flaw("ID-6.1.1-02", "a certificate for what an MX is an alias of counts")
+    accepts_names_from_greetings: bool = _flaw("ID-6.1.1-01", "a certificate for the name in the greeting counts")
 
     # DANE: what is looked up
     ignores_dane: bool = _flaw("DANE-2.1.2-03", "no TLSA records are looked up")

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mta_sts_lab.reference.certificate_flaws import Met
 from mta_sts_lab.reference.channel import HandshakeFailed
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.settings import Settings
@@ -74,11 +75,12 @@ class NotAnnounced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One address of one MX host of a domain. `address` is virtual."""
+    """One address of one MX host of a domain. `address` is virtual; `target` is its name if `host` is an alias."""
 
     host: str
     address: str
     domain: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +206,14 @@ class Sessions:
 
     async def to_named(self, envelope: Envelope, to: Destination, fits: Callable[[str], bool]) -> Accepted:
         """Flaw: deliver to a certificate one of whose names fits in another way; else raise `Unprotected`."""
+        return await self.to_met(envelope, to, lambda der, met: any(map(fits, names_of(der))))
+
+    async def to_met(self, envelope: Envelope, to: Destination, fits: Callable[[bytes, Met], bool]) -> Accepted:
+        """Flaw: deliver to a certificate in which the host is found in another way; else raise `Unprotected`."""
         client = await self._open(to)
         try:
             await self._encrypt(client, to)
-            if not any(map(fits, names_of(client.channel.peer_certificate()))):
+            if not fits(client.channel.peer_certificate(), Met(to.host, to.address, to.target, client.greeting_name)):
                 raise Unprotected("certificate-host-mismatch", "no name fits", client.channel.local_address)
             return await self._hand_over(client, envelope)
         finally:

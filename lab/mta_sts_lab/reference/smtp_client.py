@@ -88,6 +88,8 @@ class SmtpClient:
         self.extensions_from_clear: Mapping[str, str] = {}
         #: Whether a handshake was begun: after that there is no way back to clear text on this connection.
         self.tls_attempted = False
+        #: What the server called itself in its greeting.
+        self.greeting_name = ""
 
     @classmethod
     async def open(
@@ -190,6 +192,7 @@ class SmtpClient:
         reply = await self._exchange(b"")
         if reply.code != 220:
             raise SmtpRefused("the connection", reply)
+        self.greeting_name = reply.lines[0].partition(" ")[0].lower()
 
     async def _expect(self, command: str, *codes: int) -> Reply:
         reply = await self._command(command)

@@ -94,7 +94,7 @@ class SmtpSession(SMTP):
         super().__init__(
             handler=self,
             data_size_limit=LARGEST_MESSAGE,
-            hostname=host.name,
+            hostname=host.settings.calls_itself or host.name,
             ident="ESMTP",
             auth_exclude_mechanism=("LOGIN", "PLAIN"),
             command_call_limit=_MOST_COMMANDS,
@@ -330,7 +330,7 @@ class MxServer(AcceptingHost):
         unnamed = settings.sni_required and canonical(sni) != self.name
         variant = "wrong-name" if unnamed else settings.certificate
         authority = self._services.certificates.authority
-        credentials = authority.credentials(variant, self.name)
+        credentials = authority.credentials(variant, self.name, addresses=self.addresses)
         return authority.with_issuer(credentials) if settings.sends_authority else credentials
 
     def takes_mail_for(self, recipient: str) -> bool:

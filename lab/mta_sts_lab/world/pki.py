@@ -2,7 +2,7 @@
 
 Whatever a sound authority would sign is issued with trustme. Two variants are built with `cryptography`, because
 trustme issues neither: `self-signed`, and `cn-only`, which has no subjectAltName at all (trustme would add an empty
-one).
+one). What no sound authority signs is in `odd_certificates`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mta_sts_lab.model import CERTIFICATE_VARIANTS
+from mta_sts_lab.world.odd_certificates import ODD_CERTIFICATES, Host, Issuer, issue_odd
 
 #: A certificate of another host than the one that shows it names this one, unless the caller says otherwise.
 WRONG_NAME = "mail.elsewhere.example"
+
+#: The address in a certificate for addresses, unless the caller says whose it is.
+_SOME_ADDRESS = "198.18.0.1"
 
 #: Targets' clocks are moved forward by up to 400 days, and what is valid must stay so.
 _LONG = datetime.timedelta(days=3650)
@@ -85,8 +89,16 @@ class Authority:
         """The root's private key: it never leaves the run's own directory."""
         return self._trusted.private_key_pem.bytes()
 
-    def credentials(self, variant: str, host_name: str, wrong_name: str = WRONG_NAME) -> Credentials:
+    def credentials(
+        self,
+        variant: str,
+        host_name: str,
+        wrong_name: str = WRONG_NAME,
+        addresses: Sequence[str] = (_SOME_ADDRESS,),
+    ) -> Credentials:
         """Return the certificate of that variant for a host, always the same one for the same names.
+
+        Of `addresses` only those of the first call count: a host keeps its own.
 
         Raises `ValueError` for a variant that is not in `model.CERTIFICATE_VARIANTS`.
         """
@@ -94,7 +106,11 @@ class Authority:
             raise ValueError(f"no certificate variant {variant!r}; there are {', '.join(CERTIFICATE_VARIANTS)}")
         key = (variant, host_name, wrong_name if variant == "wrong-name" else "")
         if key not in self._issued:
-            self._issued[key] = self._issue(variant, host_name, wrong_name)
+            if variant in ODD_CERTIFICATES:
+                root = Issuer.load(self.certificate_pem, self.private_key_pem)
+                self._issued[key] = Credentials(variant, *issue_odd(variant, Host(host_name, addresses), root))
+            else:
+                self._issued[key] = self._issue(variant, host_name, wrong_name)
         return self._issued[key]
 
     def with_issuer(self, credentials: Credentials) -> Credentials:

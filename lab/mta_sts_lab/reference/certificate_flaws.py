@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.policy import Policy
 from mta_sts_lab.reference.tls import names_of
 
 # OpenSSL's X509_V_ERR_*: what a verification says went wrong.
@@ -37,13 +38,21 @@ class Met:
 
 
 def forgives(flaws: Flaws, verify_code: int | None) -> bool:
-    """Whether a flaw overlooks what OpenSSL found wrong with a chain."""
+    """Whether a flaw overlooks what OpenSSL found wrong with a certificate."""
+    if flaws.retries_without_verification and verify_code is not None:
+        return True
     return any(verify_code in codes for name, codes in _CODES.items() if getattr(flaws, name))
 
 
-def takes(flaws: Flaws) -> Callable[[bytes, Met], bool] | None:
+def takes(flaws: Flaws, policy: Policy) -> Callable[[bytes, Met], bool] | None:
     """Return how a flaw finds the host in a certificate that is not for it; None without such a flaw."""
+    if flaws.compares_certificate_with_policy:
+        return lambda der, met: any(map(policy.allows, names_of(der)))
     return next((fits for name, fits in _NAMES.items() if getattr(flaws, name)), None)
+
+
+def _first_label(der: bytes, met: Met) -> bool:
+    return any(name.split(".")[0] == met.host.split(".")[0] for name in names_of(der))
 
 
 def _partial_wildcard(der: bytes, met: Met) -> bool:
@@ -107,6 +116,7 @@ def _common_name(der: bytes) -> object:
 
 
 _NAMES: Mapping[str, Callable[[bytes, Met], bool]] = {
+    "compares_first_label_alone": _first_label,
     "matches_partial_wildcards": _partial_wildcard,
     "matches_inner_wildcards": _inner_wildcard,
     "matches_wildcards_over_two_labels": _wildcard_over_two_labels,

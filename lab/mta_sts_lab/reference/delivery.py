@@ -398,17 +398,11 @@ class Delivery:
             return await self._after_requiretls_violation(envelope, to, failure)
         if envelope.waives_tls and not failure.handshake:  # only with a flaw it comes here
             return await self.sessions.opportunistic(envelope, to)
-        if self.flaws.retries_without_verification and failure.verify_code is not None:
-            return await self.sessions.opportunistic(envelope, to)
-        if self.flaws.compares_first_label_alone and failure.verify_code == WRONG_NAME:
-            return await self.sessions.to_named(envelope, to, lambda name: name.split(".")[0] == to.host.split(".")[0])
         if certificate_flaws.forgives(self.flaws, failure.verify_code):
             return await self.sessions.opportunistic(envelope, to)
-        fits = certificate_flaws.takes(self.flaws)
+        fits = certificate_flaws.takes(self.flaws, policy)
         if fits is not None and failure.verify_code == WRONG_NAME:
             return await self.sessions.to_met(envelope, to, fits)
-        if self.flaws.compares_certificate_with_policy and failure.verify_code == WRONG_NAME:
-            return await self.sessions.to_named(envelope, to, policy.allows)
         if self.flaws.clears_after_broken_handshake and failure.handshake:
             if to.host in self._broken_before:
                 return await self.sessions.clear(envelope, to)

@@ -21,7 +21,6 @@ from mta_sts_lab.reference.tls import (
     TlsContexts,
     covers,
     expired,
-    names_of,
     self_signed,
 )
 from mta_sts_lab.world.network import Network, UnsafeAddress
@@ -203,10 +202,6 @@ class Sessions:
             return await self._hand_over(client, envelope)
         finally:
             self._leave(client)
-
-    async def to_named(self, envelope: Envelope, to: Destination, fits: Callable[[str], bool]) -> Accepted:
-        """Flaw: deliver to a certificate one of whose names fits in another way; else raise `Unprotected`."""
-        return await self.to_met(envelope, to, lambda der, met: any(map(fits, names_of(der))))
 
     async def to_met(self, envelope: Envelope, to: Destination, fits: Callable[[bytes, Met], bool]) -> Accepted:
         """Flaw: deliver to a certificate in which the host is found in another way; else raise `Unprotected`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from mta_sts_lab.attacks.toolkit import controller
 from mta_sts_lab.attacks.toolkit.attack import DnsAttack, Parameters, Script, Session, SmtpAttack
 from mta_sts_lab.events import AnyFact, Event, LabUnhealthy, MessageInjected
@@ -20,11 +21,13 @@ from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.runs import RunRequest, Watcher, run
 from mta_sts_lab.targets.contract import Held
 from mta_sts_lab.world.host import AcceptingHost
-from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.mail_host import MxServer, SmtpSession
+from mta_sts_lab.world.path import Accepted
+from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.policy_host import PolicyServer
 from mta_sts_lab.world.zone import Answer, Question, Zone
 
-from tests.faults.rig import CASES, Played, is_played, play_with, shorten_waits, unfair
+from tests.faults.rig import CASES, EXCUSED, Played, is_played, play_with, shorten_waits, unfair
 
 Patch = pytest.MonkeyPatch
 Inject = Callable[[Patch], None]
@@ -94,18 +97,120 @@ def _dies(kind: type[AcceptingHost], connections: int) -> Inject:
         honest = AcceptingHost._on_connection
         served: dict[AcceptingHost, int] = {}
 
-        async def on_connection(host: AcceptingHost, sock: socket.socket) -> None:
+        async def on_connection(host: AcceptingHost, address: str, sock: socket.socket) -> None:
             served[host] = served.get(host, 0) + 1
             if isinstance(host, kind) and is_played(host.case) and served[host] > connections:
-                assert host._listener is not None
-                host._listener.close()
+                for listener in host._listeners.values():
+                    listener.close()
                 sock.close()
                 return
-            await honest(host, sock)
+            await honest(host, address, sock)
 
         patch.setattr(AcceptingHost, "_on_connection", on_connection)
 
     return inject
+
+
+def _no_such_records(kind: str) -> Inject:
+    def inject(patch: Patch) -> None:
+        honest = Zone.lookup
+
+        def lookup(zone: Zone, question: Question) -> Answer:
+            lost = question.type == kind and is_played(zone.case_of(question.name))
+            return Answer("NOERROR") if lost else honest(zone, question)
+
+        patch.setattr(Zone, "lookup", lookup)
+
+    return inject
+
+
+def _no_tls(kind: type[MxServer] | type[PolicyServer], after: int) -> Inject:
+    """Let hosts listen, and break off each handshake after so many."""
+
+    def inject(patch: Patch) -> None:
+        name = "choose_credentials" if kind is MxServer else "_choose_credentials"
+        honest = getattr(kind, name)
+        chosen: dict[AcceptingHost, int] = {}
+
+        def choose(host: AcceptingHost, *told: Any) -> Credentials | None:
+            chosen[host] = chosen.get(host, 0) + 1
+            breaks = is_played(host.case) and chosen[host] > after
+            return None if breaks else honest(host, *told)
+
+        patch.setattr(kind, name, choose)
+
+    return inject
+
+
+def _mute(kind: type[AcceptingHost], after: int) -> Inject:
+    """Let hosts take each connection after so many, and say nothing on it until the client gives up."""
+
+    def inject(patch: Patch) -> None:
+        honest = kind._speak
+        served: dict[AcceptingHost, int] = {}
+
+        async def speak(host: AcceptingHost, accepted: Accepted, via: str) -> None:
+            served[host] = served.get(host, 0) + 1
+            if not is_played(host.case) or served[host] <= after:
+                await honest(host, accepted, via)
+                return
+            try:
+                while await asyncio.get_running_loop().sock_recv(accepted.sock, 1000):
+                    pass
+            finally:
+                accepted.sock.close()
+
+        patch.setattr(kind, "_speak", speak)
+
+    return inject
+
+
+def _answers(status: int) -> Inject:
+    """Let policy hosts answer with an error that no scenario wants."""
+
+    def inject(patch: Patch) -> None:
+        def response_to(host: PolicyServer, *_: str) -> tuple[web.Response, bool]:
+            return (web.Response(status=status), False) if is_played(host.case) else honest(host, *_)
+
+        honest = PolicyServer._response_to
+        patch.setattr(PolicyServer, "_response_to", response_to)
+
+    return inject
+
+
+def _refuses_mail(patch: Patch) -> None:
+    """Let MX hosts refuse every recipient for now."""
+    honest = SmtpSession.handle_RCPT
+
+    async def refuse(session: Any, server: Any, smtp: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if is_played(session._host.case):
+            return "451 4.3.0 not now"
+        return await honest(session, server, smtp, envelope, address, options)
+
+    patch.setattr(SmtpSession, "handle_RCPT", refuse)
+
+
+@pytest.mark.parametrize(
+    ("fault", "part"),
+    [
+        *(pytest.param(_no_such_records(kind), "name server", id=f"no {kind} records") for kind in ("TXT", "MX", "A")),
+        pytest.param(_no_tls(MxServer, 1), "mx", id="no TLS with MX hosts after the first"),
+        pytest.param(_mute(MxServer, 1), "mx", id="MX hosts that say nothing after the first"),
+        pytest.param(_refuses_mail, "mx", id="MX hosts that refuse mail"),
+        pytest.param(_no_tls(PolicyServer, 0), "policy host", id="no TLS with policy hosts"),
+        pytest.param(_mute(PolicyServer, 0), "policy host", id="policy hosts that say nothing"),
+        pytest.param(_answers(503), "policy host", id="policy hosts that fail"),
+    ],
+)
+def test_a_part_of_the_lab_that_listens_and_cannot_answer_is_seen(fault: Inject, part: str, tmp_path: Path) -> None:
+    cases = ("starttls/strip[enforce]", "discovery/record-hidden[enforce,nxdomain]")
+    played = play_with(cases, fault, tmp_path)
+    assert unfair(played) == {}
+    events = played.result.record.events
+    seen = {event.case for event in events if isinstance(event.fact, LabUnhealthy) and event.fact.part == part}
+    assert set(cases) <= seen
+    assert {played.grades[case] for case in cases} <= set(EXCUSED)
+    assert all("lab-not-in-order" in played.reasons(case) for case in cases)
 
 
 @pytest.mark.parametrize(

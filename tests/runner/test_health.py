@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from mta_sts_lab.events import ConnectionAccepted, DnsAnswered, LabUnhealthy
-from mta_sts_lab.model import Case, Mode, MxHost, Step, World
+from mta_sts_lab.events import DnsAnswered, LabUnhealthy
+from mta_sts_lab.model import Case, Dns, Mode, MxHost, PolicyHost, Step, World
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.published import LAB_DOMAIN
 from mta_sts_lab.runner import health
 from mta_sts_lab.runner.health import Health
 from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.mail_host import SmtpSession
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.policy_host import PolicyServer
 
 CASE = Case("starttls/strip[enforce]", "starttls/strip", Mode.ENFORCE, (Step("prime", World(mx=(MxHost("mx1", 10),))),))
 
@@ -88,10 +94,15 @@ async def test_a_loop_that_is_late_half_of_the_time(
     assert 3.5 < seconds < 4.5
 
 
-async def _asked(internet: Internet, recorder: Recorder, world: CaseWorld) -> list[tuple[str, float, bool]]:
-    await Health(internet, recorder).ask_hosts(world)
-    assert not [event for event in recorder.of_case(world.case) if isinstance(event.fact, ConnectionAccepted)]
-    return unhealthy(recorder, world.case)
+async def _asked(internet: Internet, recorder: Recorder, world: CaseWorld) -> list[tuple[str, str]]:
+    before = len(recorder.of_case(world.case))
+    await Health(internet, recorder).ask(world)
+    facts = [event.fact for event in recorder.of_case(world.case)[before:]]
+    assert {type(fact) for fact in facts} <= {LabUnhealthy}, "nothing of the lab's own look is on record"
+    return [(fact.part, fact.observed) for fact in facts if isinstance(fact, LabUnhealthy)]
+
+
+SEEN = "the lab's own look at {} found: {}"
 
 
 async def test_hosts_that_do_not_answer(internet: Internet, recorder: Recorder) -> None:
@@ -101,11 +112,75 @@ async def test_hosts_that_do_not_answer(internet: Internet, recorder: Recorder) 
     assert await _asked(internet, recorder, world) == [], "it is not meant to"
     (listener,) = world.policy_server._listeners.values()
     listener.close()
-    assert await _asked(internet, recorder, world) == [("policy host", 0.0, False)]
+    name = world.policy_server.name
+    assert await _asked(internet, recorder, world) == [("policy host", SEEN.format(name, "Connection refused"))]
+    await Health(internet, recorder).knock(world)
+    assert [part for part, _, _ in unhealthy(recorder, world.case)] == ["policy host"] * 2
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        MxHost(starttls=False),
+        MxHost(certificate="expired", sni_required=True, sends_authority=True, session_tickets=2),
+        MxHost(alias_of="elsewhere"),
+        MxHost(address=False),
+        MxHost(greets_after=60),
+    ],
+)
+async def test_what_a_host_is_arranged_for_is_in_order(host: MxHost, internet: Internet, recorder: Recorder) -> None:
+    world = await internet.add_case(replace(CASE, steps=(Step("prime", World(mx=(host,))),)))
+    assert await _asked(internet, recorder, world) == []
+
+
+@pytest.mark.parametrize(
+    "host", [PolicyHost(status=302, location="/elsewhere"), PolicyHost(status=404), PolicyHost(certificate="expired")]
+)
+async def test_a_policy_host_that_is_to_answer_so(host: PolicyHost, internet: Internet, recorder: Recorder) -> None:
+    world = await internet.add_case(replace(CASE, steps=(Step("prime", World(policy_host=host)),)))
+    assert await _asked(internet, recorder, world) == []
+    assert world.policy_server._redirects == set(), "no target was redirected"
+
+
+@pytest.mark.parametrize("security", ["bogus", "indeterminate", "secure"])
+async def test_names_that_validate_or_not(security: str, internet: Internet, recorder: Recorder) -> None:
+    world = await internet.add_case(replace(CASE, steps=(Step("prime", World(dns=Dns(security=security))),)))
+    assert await _asked(internet, recorder, world) == []
+
+
+async def test_a_host_that_listens_and_is_broken(
+    internet: Internet, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await internet.add_case(CASE)
+    mx, policy_host = world.mx[0].name, world.policy_server.name
+
+    async def refuse(
+        host: Any, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        return ["451 4.3.0 not today"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SmtpSession, "handle_EHLO", refuse)
+        ((part, observed),) = await _asked(internet, recorder, world)
+        assert (part, mx in observed) == ("mx", True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Authority, "credentials", lambda *_: 1 / 0)
+        found = dict(await _asked(internet, recorder, world))
+        assert "no TLS came about after STARTTLS" in found["mx"]
+        assert found["policy host"].startswith(SEEN.format(policy_host, ""))
+    with monkeypatch.context() as patch:
+        patch.setattr(PolicyServer, "_response_to", lambda *_: 1 / 0)
+        assert await _asked(internet, recorder, world) == [("policy host", SEEN.format(policy_host, "status 500"))]
+    internet.zone.publish(world.domain, world.published[:1], world.case)
+    assert {part for part, _ in await _asked(internet, recorder, world)} == {"name server"}
+    assert await _asked(internet, recorder, await internet.add_case(replace(CASE, id="starttls/strip[testing]"))) == []
 
 
 async def test_the_name_server(internet: Internet, recorder: Recorder) -> None:
-    assert await internet.dns.answers()
+    name = f"ns.{LAB_DOMAIN}"
+    assert await internet.dns.ask(name, "A") == {internet.dns_address}
     assert not [event for event in recorder.of_case("") if isinstance(event.fact, DnsAnswered)]
     await internet.dns.close()
-    assert not await internet.dns.answers(seconds=0.05)
+    with pytest.raises((OSError, TimeoutError)):
+        async with asyncio.timeout(0.05):
+            await internet.dns.ask(name, "A")

@@ -118,12 +118,15 @@ async def test_a_target_is_served_from_the_port_of_a_witness_that_goes_to_anothe
     host.reachable = True
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        arrived = own_ground.witnesses[sock.getsockname(), ("127.0.0.1", 9)] = asyncio.Future()
+        arrived: asyncio.Future[None] = asyncio.Future()
+        own_ground.witnesses[sock.getsockname(), ("127.0.0.1", 9)] = arrived, True
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, own_ground.network.where(ADDRESS, 25))
         assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 100), 10) == b"mx1"
     assert not arrived.done()
-    assert await host.answers()
+    for served in (True, False):
+        async with asyncio.timeout(10), host.visit(ADDRESS, served) as sock:
+            assert await asyncio.get_running_loop().sock_recv(sock, 100) == (b"mx1" if served else b"")
     await host.close()
     assert len(await seen(own_record, ConnectionAccepted, CASE)) == 1
 
@@ -136,17 +139,22 @@ async def test_a_host_answers_at_an_address_of_each_family_but_the_dead_one(
     for address in (ADDRESS, OTHER_ADDRESS):
         assert await listen_to(network.where(address, 25)) == b"polly.example"
     assert [fact.address for fact in facts(own_record, ConnectionAccepted, CASE)] == [ADDRESS, OTHER_ADDRESS]
-    assert await host.answers()
+    assert host.listens_at == (ADDRESS, OTHER_ADDRESS)
     host.dead = Family.IPV6
-    assert host.listening
-    assert await host.answers(), "where it should"
+    assert host.listens_at == (ADDRESS,), "where it should"
     assert await listen_to(network.where(ADDRESS, 25)) == b"polly.example"
     with pytest.raises(ConnectionRefusedError):
         await listen_to(network.where(OTHER_ADDRESS, 25))
     host.dead = None
     assert await listen_to(network.where(OTHER_ADDRESS, 25)) == b"polly.example"
+    for address in host.listens_at:
+        async with asyncio.timeout(10), host.visit(address):
+            pass
     host._listeners[OTHER_ADDRESS].close()
-    assert not await host.answers(), "at each address"
+    assert host.listens_at == (ADDRESS, OTHER_ADDRESS)
+    with pytest.raises(OSError, match="refused"):
+        async with asyncio.timeout(10), host.visit(OTHER_ADDRESS):
+            pass
     await host.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from mta_sts_lab.record import Recorder
 from mta_sts_lab.world.path import Accepted, StraightPath
 
 
@@ -25,7 +26,7 @@ class Host:
 async def test_it_hands_the_connection_to_the_host() -> None:
     host = Host()
     with socket.socket() as sock:
-        accepted = Accepted(sock, "s1", host.case, host.role, host.name, "198.18.64.4", 25)
+        accepted = Accepted(sock, "s1", host.case, host.role, host.name, "198.18.64.4", 25, Recorder())
         await StraightPath().take(accepted, host)
     assert host.served == [accepted]
     assert StraightPath.refuses is False

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mta_sts_lab.events import LabUnhealthy
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.published import LAB_DOMAIN
+from mta_sts_lab.runner.witness import Asked, knocks, questions, within_time
 from mta_sts_lab.timeouts import WITNESS
 from mta_sts_lab.world.internet import CaseWorld, Internet
 
@@ -87,12 +89,21 @@ class Health:
             # What is on record is not counted again.
             self._late.clear()
 
-    async def ask_hosts(self, world: CaseWorld) -> None:
+    async def knock(self, world: CaseWorld) -> None:
         """Connect to each host of a case that should take connections now, and put on record which do not."""
-        for host in (*world.mx, world.policy_server):
-            if host.listening and not await host.answers():
-                part = "policy host" if host is world.policy_server else "mx"
-                observed = f"{host.name} does not take connections, and no attack wanted that"
+        await self._ask(world, knocks(world))
+
+    async def ask(self, world: CaseWorld) -> None:
+        """Ask the hosts and names of a case, and put on record what does not answer as it should now.
+
+        That takes two handshakes, as many as the target has with a case.
+        """
+        await self._ask(world, questions(world, self._internet.dns))
+
+    async def _ask(self, world: CaseWorld, asked: Iterable[Asked]) -> None:
+        for part, name, question in asked:
+            if wrong := await within_time(question):
+                observed = f"the lab's own look at {name} found: {wrong}"
                 self._recorder.write(LabUnhealthy(part=part, observed=observed), world.case)
 
     async def _beat(self) -> None:
@@ -103,6 +114,10 @@ class Health:
     async def _ask_name_server(self) -> None:
         while True:
             await asyncio.sleep(_QUESTION)
-            if not await self._internet.dns.answers():
+            if await within_time(self._ask_own_name):
                 observed = "the lab's name server does not answer"
                 self._recorder.write(LabUnhealthy(part="name server", observed=observed, seconds=WITNESS.seconds))
+
+    async def _ask_own_name(self) -> str:
+        await self._internet.dns.ask(f"ns.{LAB_DOMAIN}", "A")
+        return ""

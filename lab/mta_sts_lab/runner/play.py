@@ -108,6 +108,7 @@ class _Playing:
                     # Without this delivery the case proves nothing, and the judge will say so.
                     await self._leave()
                     break
+            await self.context.health.ask(world)
             recorder.write(CaseEnded(), self.case.id)
         except LabBroken:
             await self._leave()
@@ -155,7 +156,7 @@ class _Playing:
         # Nothing may come between the end of the wait and this: the judge takes things as they stand here.
         recorder.write(StepEnded(), self.case.id)
         await self.context.attack_controller.end(world)
-        await self.context.health.ask_hosts(world)
+        await self.context.health.knock(world)
 
     async def _reports(self) -> None:
         """Have the target send its reports, in one call for all cases that wait for them."""

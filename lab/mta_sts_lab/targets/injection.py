@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated
 
 import msgspec
@@ -131,9 +132,13 @@ class SmtpSession:
                 raise CommandRefused("EHLO", Reply(550, (f"without {extension}, which the message needs",)))
         await self._expect(" ".join((f"MAIL FROM:<{sender}>", *options)), 250, shown="MAIL FROM")
 
+    async def address(self, recipient: str) -> None:
+        """Say RCPT TO."""
+        await self._expect(f"RCPT TO:<{recipient}>", 250, 251, shown="RCPT TO")
+
     async def finish(self, recipient: str, message: bytes) -> str:
         """Hand over the message that was begun; return the reply to its final dot."""
-        await self._expect(f"RCPT TO:<{recipient}>", 250, 251, shown="RCPT TO")
+        await self.address(recipient)
         await self._expect("DATA", 354)
         lines = _LINE_END.sub(b"\r\n", message)
         if not lines.endswith(b"\r\n"):
@@ -177,11 +182,8 @@ class SmtpSession:
         if "STARTTLS" not in self._extensions:
             raise SessionBroken("STARTTLS is not offered, and [inject] of target.toml asks for it")
         await self._expect("STARTTLS", 220)
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
         try:
-            await self._writer.start_tls(context, ssl_handshake_timeout=INJECT.seconds)
+            await self._writer.start_tls(unverified(), ssl_handshake_timeout=INJECT.seconds)
         except OSError as error:
             raise SessionBroken(f"no TLS came about after STARTTLS: {error}") from error
         await self._hello()
@@ -225,6 +227,15 @@ class SmtpSession:
             if parts[2] != b"-":
                 return Reply(int(parts[1]), tuple(lines))
         raise SessionBroken(f"a reply of more than {LONGEST_REPLY} lines")
+
+
+@cache
+def unverified() -> ssl.SSLContext:
+    """Return the TLS of a client of the lab's own, which takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class _ClosedMeanwhile(Exception):

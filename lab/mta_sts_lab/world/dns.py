@@ -19,8 +19,7 @@ import dnslib
 from mta_sts_lab.events import DnsAnswered
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import canonical
-from mta_sts_lab.rfc.published import LAB_DOMAIN
-from mta_sts_lab.timeouts import SESSION_IDLE, WITNESS
+from mta_sts_lab.timeouts import SESSION_IDLE
 from mta_sts_lab.world.network import Listener, Network, seconds_waited
 from mta_sts_lab.world.zone import Answer, Question, Record, Zone, start_of_authority
 
@@ -60,7 +59,7 @@ class DnsServer:
     _listeners: list[Listener] = field(default_factory=list, init=False)
     _conversations: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _closed: bool = field(default=False, init=False)
-    _witness: tuple[str | int, int] = field(default=("", 0), init=False)
+    _witnesses: set[tuple[str | int, int]] = field(default_factory=set, init=False)
 
     async def open(self) -> None:
         """Start to listen. Raises `AddressInUse`."""
@@ -68,23 +67,33 @@ class DnsServer:
         self._listeners.append(datagrams)
         self._listeners.append(self.network.open_port(self.address, PORT, self._on_connection))
 
-    async def answers(self, seconds: float = WITNESS.seconds) -> bool:
-        """Whether a query by UDP is answered. It is the lab's own: nothing of it goes on record."""
-        loop = asyncio.get_running_loop()
+    async def ask(self, name: str, kind: str) -> frozenset[str]:
+        """Return what the server answers to the lab's own question by UDP, in the form of `as_answered`.
+
+        It is asked not to validate, and nothing of it goes on record. Raises `OSError` for anything but an answer with
+        rcode NOERROR; waits for ever where none comes.
+        """
+        query = dnslib.DNSRecord.question(name, kind)
+        query.header.cd = 1
+        query.add_ar(dnslib.EDNS0(udp_len=_LARGEST_DATAGRAM))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
+            sock.connect(self.network.where(self.address, PORT, "udp"))
+            witness = sock.getsockname()
+            self._witnesses.add(witness)
             try:
-                sock.connect(self.network.where(self.address, PORT, "udp"))
-                self._witness = sock.getsockname()
-                sock.send(bytes(dnslib.DNSRecord.question(f"ns.{LAB_DOMAIN}").pack()))
-                async with asyncio.timeout(seconds):
-                    return bool(await loop.sock_recv(sock, _LARGEST_DATAGRAM))
-            except (OSError, TimeoutError):
-                return False
+                sock.send(bytes(query.pack()))
+                packet = await asyncio.get_running_loop().sock_recv(sock, _LARGEST_DATAGRAM)
+            finally:
+                self._witnesses.discard(witness)
+        reply = dnslib.DNSRecord.parse(packet)
+        if reply.header.rcode != dnslib.RCODE.NOERROR:
+            raise OSError(f"rcode {dnslib.RCODE[reply.header.rcode]}")
+        return frozenset(str(record.rdata) for record in reply.rr)
 
     def is_witness(self, address: tuple[str | int, int]) -> bool:
         """Whether a query is the lab's own."""
-        return address == self._witness
+        return address in self._witnesses
 
     async def close(self) -> None:
         """Stop listening and end every conversation."""
@@ -95,8 +104,8 @@ class DnsServer:
             conversation.cancel()
         await asyncio.gather(*self._conversations, return_exceptions=True)
 
-    def respond(self, packet: bytes, transport: str, waited: float = 0.0) -> bytes | None:
-        """Answer one packet and record the answer. None means that nothing is sent.
+    def respond(self, packet: bytes, transport: str, waited: float = 0.0, own: bool = False) -> bytes | None:
+        """Answer one packet and record the answer, unless the lab itself asks. None means that nothing is sent.
 
         `waited` are the seconds since the packet came in.
         """
@@ -109,27 +118,28 @@ class DnsServer:
         except Exception:  # noqa: BLE001 - dnslib raises whatever it stumbles over; a bad packet is no error of the lab
             return self._malformed(packet, transport)
         answer = self._validated(query, self._answer(query, question))
-        case = self.zone.case_of(question.name)
         try:
             response = None if answer.rcode == "TIMEOUT" else _pack(query, question, answer, self.zone, transport)
         except Exception as error:  # noqa: BLE001 - recorded: a record of ours that cannot be put on the wire
             self._failed(f"packing the answer to {question.name} {question.type}", error, question)
             answer = Answer("SERVFAIL", (), answer.tampered_by, answer.security)
             response = bytes(_blank_reply(query, answer.rcode).pack())
-        self.recorder.write(
-            DnsAnswered(
-                name=question.name,
-                type=question.type,
-                transport=transport,
-                rcode=answer.rcode,
-                answers=tuple(record.data for record in answer.records),
-                tampered_by=answer.tampered_by,
-                security=answer.security,
-                waited=round(waited, 3) if waited >= _WORTH_MENTION else 0.0,
-            ),
-            case,
-        )
+        if not own:
+            self._write(question, answer, transport, waited)
         return response
+
+    def _write(self, question: Question, answer: Answer, transport: str, waited: float) -> None:
+        fact = DnsAnswered(
+            name=question.name,
+            type=question.type,
+            transport=transport,
+            rcode=answer.rcode,
+            answers=tuple(record.data for record in answer.records),
+            tampered_by=answer.tampered_by,
+            security=answer.security,
+            waited=round(waited, 3) if waited >= _WORTH_MENTION else 0.0,
+        )
+        self.recorder.write(fact, self.zone.case_of(question.name))
 
     def _answer(self, query: dnslib.DNSRecord, question: Question) -> Answer:
         if query.q.qclass != dnslib.CLASS.IN:
@@ -207,10 +217,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         seconds_waited(self._descriptor)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
-        if self._server.is_witness(addr) and self._transport is not None:
-            self._transport.sendto(data, addr)
-            return
-        response = self._server.respond(data, "udp", seconds_waited(self._descriptor))
+        waited = seconds_waited(self._descriptor)
+        response = self._server.respond(data, "udp", waited, own=self._server.is_witness(addr))
         if response is not None and self._transport is not None:
             self._transport.sendto(response, addr)
 
@@ -286,6 +294,11 @@ def _room(query: dnslib.DNSRecord, transport: str) -> int:
 def _resource(record: Record, question: Question, spelling: dnslib.DNSLabel) -> dnslib.RR:
     name = spelling if record.name == question.name else record.name
     return dnslib.RR(name, getattr(dnslib.QTYPE, record.type), ttl=record.ttl, rdata=_rdata(record))
+
+
+def as_answered(record: Record) -> str:
+    """Return what a record is in an answer, in dnslib's way to write it."""
+    return str(_rdata(record))
 
 
 def _rdata(record: Record) -> dnslib.RD:

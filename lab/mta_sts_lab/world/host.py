@@ -11,9 +11,10 @@ import contextlib
 import errno
 import itertools
 import logging
+import os
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,7 +23,7 @@ from aiohttp import web
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed
 from mta_sts_lab.model import Family
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.timeouts import ATTACK_SESSION, SESSION_IDLE, WITNESS
+from mta_sts_lab.timeouts import ATTACK_SESSION, SESSION_IDLE
 from mta_sts_lab.world.network import Listener, Network, family_of, socket_family
 from mta_sts_lab.world.path import Accepted, Path, StraightPath
 from mta_sts_lab.world.pki import Credentials
@@ -47,9 +48,10 @@ class HostServices:
     network: Network
     recorder: Recorder
     certificates: Certificates
-    #: Both ends of the lab's own connections by which it sees whether a host answers; see `AcceptingHost.answers`. One
-    #: end is not enough: the kernel gives one port to several connections when they go to different hosts.
-    witnesses: dict[tuple[_End, _End], asyncio.Future[None]] = field(default_factory=dict)
+    #: Both ends of the lab's own connections by which it sees whether a host answers; see `AcceptingHost.visit`. One
+    #: end is not enough: the kernel gives one port to several connections when they go to different hosts. With each:
+    #: what says that it has arrived, and whether it is to be served.
+    witnesses: dict[tuple[_End, _End], tuple[asyncio.Future[None], bool]] = field(default_factory=dict)
     _sessions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def next_session(self) -> str:
@@ -115,34 +117,35 @@ class AcceptingHost(ABC):
         self._listen_or_not()
 
     @property
-    def listening(self) -> bool:
-        """Whether the host should take connections now, at one of its addresses at least."""
-        return bool(self._listeners)
+    def listens_at(self) -> tuple[str, ...]:
+        """The addresses at which the host should take connections now."""
+        return tuple(self._listeners)
 
-    async def answers(self, seconds: float = WITNESS.seconds) -> bool:
-        """Whether connections to the host arrive here, at each address at which it should take them.
+    @contextlib.asynccontextmanager
+    async def visit(self, address: str, served: bool = True) -> AsyncIterator[socket.socket]:
+        """Yield a connection of the lab's own, of which nothing goes on record: one that has arrived at an address.
 
-        They are the lab's own: nothing of them goes on record.
+        The host serves it like any other; one that is not to be `served` is closed at once, which costs next to
+        nothing. Raises `OSError` where nobody takes it, and waits for ever where it arrives at somebody else.
         """
-        return all([await self._answers_at(address, seconds) for address in self._listeners])
-
-    async def _answers_at(self, address: str, seconds: float) -> bool:
         with socket.socket(socket_family(address), socket.SOCK_STREAM) as sock:
             sock.setblocking(False)
             there = self._services.network.where(address, self.port)
             begun = sock.connect_ex(there)
-            if begun not in (0, errno.EINPROGRESS):
-                return False
+            # On Linux a local port has refused by now; elsewhere nobody arrives, and that takes the time of the caller.
+            failed = (
+                begun if begun not in (0, errno.EINPROGRESS) else sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            )
+            if failed:
+                raise OSError(failed, os.strerror(failed))
             ends: tuple[_End, _End] = (sock.getsockname()[:2], there)
-            arrived = self._services.witnesses[ends] = asyncio.get_running_loop().create_future()
+            arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._services.witnesses[ends] = arrived, served
             try:
-                async with asyncio.timeout(seconds):
-                    await arrived
-            except TimeoutError:
-                return False
+                await arrived
             finally:
                 self._services.witnesses.pop(ends, None)
-        return True
+            yield sock
 
     async def serve(self, accepted: Accepted) -> None:
         """See `path.Host`."""
@@ -194,14 +197,22 @@ class AcceptingHost(ABC):
 
     async def _on_connection(self, address: str, sock: socket.socket) -> None:
         task = asyncio.current_task()
-        arrived = self._services.witnesses.pop((_end_of(sock), sock.getsockname()[:2]), None)
-        if arrived is not None and not arrived.done():
-            arrived.set_result(None)
-        if arrived is not None or self._closed or task is None:
+        if self._closed or task is None:
             sock.close()
             return
         self._keep(task)
-        await self._receive(sock, address, via="")
+        witness = self._services.witnesses.pop((_end_of(sock), sock.getsockname()[:2]), None)
+        if witness is None:
+            await self._receive(sock, address, via="")
+            return
+        arrived, served = witness
+        served = served and not arrived.done()
+        if not arrived.done():
+            arrived.set_result(None)
+        if served:
+            await self._receive_witness(sock, address)
+        else:
+            sock.close()
 
     async def _await_visitor(self, door: socket.socket, address: str, via: str) -> None:
         try:
@@ -213,11 +224,21 @@ class AcceptingHost(ABC):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await self._receive(sock, address, via)
 
+    async def _receive_witness(self, sock: socket.socket, address: str) -> None:
+        try:
+            await self._speak(self._accepted(sock, address, "", Recorder()), via="")
+        except Exception as error:  # noqa: BLE001 - recorded
+            self._services.recorder.lab_failed(f"the lab's own session with {self.role} {self.name}", error, self.case)
+            _hang_up(sock)
+
+    def _accepted(self, sock: socket.socket, address: str, session: str, recorder: Recorder) -> Accepted:
+        return Accepted(sock, session, self.case, self.role, self.name, address, self.port, recorder)
+
     async def _receive(self, sock: socket.socket, address: str, via: str) -> None:
         """Put a connection on record and hand it over: to the path, or, at the back door, to the host itself."""
         recorder = self._services.recorder
         session = self._services.next_session()
-        accepted = Accepted(sock, session, self.case, self.role, self.name, address, self.port)
+        accepted = self._accepted(sock, address, session, recorder)
         recorder.write(
             ConnectionAccepted(
                 session=session,
@@ -255,7 +276,7 @@ class HttpsHost(AcceptingHost):
                 return web.Response(status=400)  # the client left, or what it sent is no body
             except Exception as error:  # noqa: BLE001 - recorded
                 where = f"request in session {accepted.session} to {self.name}"
-                self._services.recorder.lab_failed(where, error, self.case)
+                accepted.recorder.lab_failed(where, error, self.case)
                 return web.Response(status=500)
 
         server = web.Server(
@@ -265,7 +286,7 @@ class HttpsHost(AcceptingHost):
             access_log=None,
             logger=_silent,
         )
-        witness = Witness(self._services.recorder, accepted.session, self.case)
+        witness = Witness(accepted.recorder, accepted.session, self.case)
         tls = ServerTls(server(), self._services.certificates, self._choose_credentials, witness, alpn=("http/1.1",))
         loop = asyncio.get_running_loop()
         try:

@@ -204,6 +204,8 @@ class CaseWorld:
         self.zone = internet.zone
         #: The MX hosts of the current step, in the order of the scenario.
         self.mx: list[MxServer] = []
+        #: What the domain publishes in the current step.
+        self.published: tuple[Record, ...] = ()
         self._internet = internet
         self._addresses = internet.next_addresses()
         self._hosts: dict[str, MxServer] = {}
@@ -230,7 +232,8 @@ class CaseWorld:
         self._arrange_return(world.return_host)
         self._internet.inbox.arrange(self.case, world.reports)
         security = None if self.mode is Mode.ABSENT else security_of(world, self.domain)
-        self.zone.publish(self.domain, self._records(world), self.case, security)
+        self.published = tuple(self._records(world))
+        self.zone.publish(self.domain, self.published, self.case, security)
 
     async def end_sessions(self) -> None:
         """End every session with the case's hosts, so that none of them outlives the step that it began in.

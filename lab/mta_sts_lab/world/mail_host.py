@@ -148,7 +148,7 @@ class SmtpSession(SMTP):
 
     def _record(self, speaker: str, line: str) -> None:
         fact = SmtpSaid(session=self._accepted.session, speaker=speaker, line=line, secured=self.secured)
-        self._services.recorder.write(fact, self._accepted.case)
+        self._accepted.recorder.write(fact, self._accepted.case)
 
     # What aiosmtpd does otherwise.
 
@@ -197,7 +197,7 @@ class SmtpSession(SMTP):
             self,
             self._services.certificates,
             lambda sni: self._host.choose_credentials(self._settings, sni),
-            Witness(self._services.recorder, self._accepted.session, self._accepted.case),
+            Witness(self._accepted.recorder, self._accepted.session, self._accepted.case),
             session_tickets=self._settings.session_tickets,
         )
         self._tls = tls
@@ -255,7 +255,7 @@ class SmtpSession(SMTP):
         # The client may leave at any time, in the midst of our reply.
         if not isinstance(error, OSError):
             where = f"SMTP session {self._accepted.session} with {self._accepted.host}"
-            self._services.recorder.lab_failed(where, error, self._accepted.case)
+            self._accepted.recorder.lab_failed(where, error, self._accepted.case)
 
     def _timeout_cb(self) -> None:
         fact = DeadlinePassed(
@@ -263,7 +263,7 @@ class SmtpSession(SMTP):
             seconds=SESSION_IDLE.seconds,
             waited_for=f"the next command in session {self._accepted.session}",
         )
-        self._services.recorder.write(fact, self._accepted.case)
+        self._accepted.recorder.write(fact, self._accepted.case)
         super()._timeout_cb()  # type: ignore[no-untyped-call, unused-ignore]
 
     def eof_received(self) -> bool | None:
@@ -275,7 +275,7 @@ class SmtpSession(SMTP):
     def _see_it_leave(self) -> None:
         if not self._left:
             self._left = True
-            self._services.recorder.write(SenderLeft(session=self._accepted.session), self._accepted.case)
+            self._accepted.recorder.write(SenderLeft(session=self._accepted.session), self._accepted.case)
 
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -315,7 +315,8 @@ class MxServer(AcceptingHost):
         session = SmtpSession(self, self._services, accepted, via)
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.sleep(self.settings.greets_after)
+            if accepted.session:
+                await asyncio.sleep(self.settings.greets_after)
             transport, _ = await loop.connect_accepted_socket(lambda: session, accepted.sock)
         except BaseException:
             accepted.sock.close()
@@ -350,7 +351,7 @@ class MxServer(AcceptingHost):
         """
         reader = self._read_by(via, secured)
         for token in tokens_in(line) if reader else ():
-            self._services.recorder.write(
+            accepted.recorder.write(
                 TokenRead(session=accepted.session, token=token, secured=secured, reader=reader), self.case
             )
 
@@ -367,8 +368,8 @@ class MxServer(AcceptingHost):
             read = MessageRead(
                 session=accepted.session, text=text, octets=octets, secured=delivery.secured, reader=reader
             )
-            self._services.recorder.write(read, self.case)
-        self._services.recorder.write(
+            accepted.recorder.write(read, self.case)
+        accepted.recorder.write(
             MessageAccepted(
                 session=accepted.session,
                 role=self.role,
@@ -388,13 +389,13 @@ class MxServer(AcceptingHost):
             self.case,
         )
         if self.role == "sender-mx" and not delivery.mail_from:
-            self._take_bounce(delivery)
+            self._take_bounce(delivery, accepted)
         mailbox = f"{MAILBOX}@{self.domain}"
         if self.on_report is not None and any(one.lower() == mailbox for one in delivery.recipients):
             self.on_report(delivery, accepted)
         return "250 2.0.0 OK: the lab has it"
 
-    def _take_bounce(self, delivery: Delivery) -> None:
+    def _take_bounce(self, delivery: Delivery, accepted: Accepted) -> None:
         tokens = [token for token in map(token_of_address, delivery.recipients) if token]
         for bounce in bounces_in(delivery.content):
             for token in tokens or tokens_in(delivery.content)[:1] or ("",):
@@ -405,4 +406,4 @@ class MxServer(AcceptingHost):
                     diagnostic=bounce.diagnostic,
                     quotes_body=quotes_body(delivery.content),
                 )
-                self._services.recorder.write(fact, self.case_of_bounce(bounce.recipient, token))
+                accepted.recorder.write(fact, self.case_of_bounce(bounce.recipient, token))

@@ -10,10 +10,16 @@ import socket
 from dataclasses import dataclass
 from typing import Protocol
 
+from mta_sts_lab.record import Recorder
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A TCP connection that has just arrived. `session` is unique in the run; `host` is the name of the host."""
+    """A TCP connection that has just arrived. `host` is the name of the host.
+
+    `session` is unique in the run, and empty for the lab's own connection, by which it sees whether a host answers.
+    What the host sees and says goes to `recorder`, which is nobody's then.
+    """
 
     sock: socket.socket
     session: str
@@ -22,6 +28,7 @@ class Accepted:
     host: str
     address: str
     port: int
+    recorder: Recorder
 
 
 class Host(Protocol):

@@ -34,21 +34,22 @@ class PolicyServer(HttpsHost):
 
     def __init__(self, services: HostServices, case: str, name: str, addresses: Sequence[str]) -> None:
         super().__init__(services, case, "policy-host", name, addresses, HTTPS_PORT)
-        self._settings = PolicySettings()
+        #: What it serves now.
+        self.settings = PolicySettings()
         self._redirects: set[str] = set()
 
     def arrange(self, settings: PolicySettings) -> None:
         """Serve as these settings say from the next connection or request on."""
-        self._settings = settings
+        self.settings = settings
         self.dead = settings.host.dead_over
         self.reachable = settings.host.reachable
 
     def _certificate_variant(self) -> str:
-        return self._settings.host.certificate
+        return self.settings.host.certificate
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         response, served = self._response_to(request.method, request.path)
-        self._services.recorder.write(
+        accepted.recorder.write(
             PolicyRequested(
                 session=accepted.session,
                 host=request.headers.get("Host", ""),
@@ -56,16 +57,16 @@ class PolicyServer(HttpsHost):
                 path=request.path,
                 sni=sni,
                 status=response.status,
-                policy_id=self._settings.policy_id if served else "",
+                policy_id=self.settings.policy_id if served else "",
                 conditional=any(name in request.headers for name in _CONDITIONS),
                 user_agent=request.headers.get("User-Agent", ""),
                 redirected=request.path in self._redirects,
-                policy=self._settings.body.decode("utf-8", "replace") if served else "",
-                media_type=self._settings.host.content_type if served else "",
+                policy=self.settings.body.decode("utf-8", "replace") if served else "",
+                media_type=self.settings.host.content_type if served else "",
             ),
             self.case,
         )
-        if "Location" in response.headers:
+        if "Location" in response.headers and accepted.session:
             self._redirects.add(urlsplit(response.headers["Location"]).path)
         return response
 
@@ -75,7 +76,7 @@ class PolicyServer(HttpsHost):
         Under every status the body is the valid policy: only the status is wrong then, and a fetcher that ignores it is
         caught.
         """
-        settings = self._settings
+        settings = self.settings
         location = settings.host.location
         if path not in (POLICY_PATH, urlsplit(location).path or POLICY_PATH):
             return web.Response(status=404, text="There is no such document.\n"), False

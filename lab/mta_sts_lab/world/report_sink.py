@@ -186,7 +186,7 @@ class ReportServer(HttpsHost):
         """Hang up on a client that began a report and did not end it."""
         waited_for = f"the rest of a report in session {accepted.session}"
         fact = DeadlinePassed(deadline=REPORT_BODY.name, seconds=REPORT_BODY.seconds, waited_for=waited_for)
-        self._services.recorder.write(fact, case)
+        accepted.recorder.write(fact, case)
         # An answer would have aiohttp wait for the rest once more.
         request.protocol.force_close()
         return web.Response(status=408)

@@ -1,0 +1,107 @@
+"""The lab's own clients, which ask the hosts and the names of a case as a sender would: what listens may be broken.
+
+They say what is wrong, in a few words, or nothing. What they do is not on record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+from mta_sts_lab.rfc.domain_names import POLICY_PATH, policy_record_name
+from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.targets.injection import Inject, SmtpSession, unverified
+from mta_sts_lab.timeouts import WITNESS
+from mta_sts_lab.world.dns import DnsServer, as_answered
+from mta_sts_lab.world.host import AcceptingHost
+from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.mail_host import MxServer
+from mta_sts_lab.world.policy_host import PolicyServer
+
+#: Octets of an answer of a policy host. The policies of the scenarios have a few hundred.
+_LONGEST_ANSWER = 1 << 17
+
+
+#: The part of the lab that is asked, a name for what of it, and the question: it returns what is wrong.
+Asked = tuple[str, str, Callable[[], Awaitable[str]]]
+
+
+def knocks(world: CaseWorld) -> Iterator[Asked]:
+    """Yield the questions whether each host of a case takes connections where it should take them now."""
+    for host in (*world.mx, world.policy_server):
+        for address in host.listens_at:
+            yield "policy host" if host is world.policy_server else "mx", host.name, partial(_knock, host, address)
+
+
+def questions(world: CaseWorld, dns: DnsServer) -> Iterator[Asked]:
+    """Yield the questions whether hosts and names of a case answer as they should now."""
+    for mx in world.mx:
+        for address in mx.listens_at:
+            yield "mx", mx.name, partial(_ask_mx, mx, address)
+    for address in world.policy_server.listens_at:
+        yield "policy host", world.policy_server.name, partial(_ask_policy_host, world.policy_server, address)
+    for name, kind in dict.fromkeys((record.name, record.type) for record in world.published):
+        if kind in ("A", "AAAA", "MX") or (kind == "TXT" and name == policy_record_name(world.domain)):
+            expected = frozenset(as_answered(one) for one in world.published if (one.name, one.type) == (name, kind))
+            yield "name server", f"{name} {kind}", partial(_ask_name_server, dns, name, kind, expected)
+
+
+async def within_time(question: Callable[[], Awaitable[str]]) -> str:
+    """Ask, and return what is wrong; nothing in time is wrong, too."""
+    try:
+        async with asyncio.timeout(WITNESS.seconds):
+            return await question()
+    except TimeoutError:
+        return f"no answer within {WITNESS.seconds:g} s"
+    except OSError as error:
+        return error.strerror or str(error) or type(error).__name__
+    except (EOFError, TargetError, ValueError, asyncio.LimitOverrunError) as error:
+        return str(error) or type(error).__name__
+
+
+async def _knock(host: AcceptingHost, address: str) -> str:
+    async with host.visit(address, served=False):
+        return ""
+
+
+async def _ask_mx(host: MxServer, address: str) -> str:
+    """Begin a message and address it, inside TLS if the host is to offer it."""
+    async with host.visit(address) as sock:
+
+        async def connect(_: int) -> socket.socket:
+            return sock
+
+        session = await SmtpSession.open(host.name, Inject(starttls=host.settings.starttls), connect)
+        try:
+            await session.begin("")
+            await session.address(f"postmaster@{host.domain}")
+        finally:
+            session.abort()
+    return ""
+
+
+async def _ask_policy_host(host: PolicyServer, address: str) -> str:
+    """Fetch the policy, and compare it with what the host is to serve."""
+    async with host.visit(address) as sock:
+        reader, writer = await asyncio.open_connection(
+            sock=sock, ssl=unverified(), server_hostname=host.name, limit=_LONGEST_ANSWER
+        )
+        try:
+            request = f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {host.name}\r\nConnection: close\r\n\r\n"
+            writer.write(request.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.read(_LONGEST_ANSWER)
+        finally:
+            writer.transport.abort()
+    settings = host.settings.host
+    status = int(head.split()[1])
+    if status != settings.status:
+        return f"status {status}"
+    return "" if status != 200 or body == host.settings.body else "another body than its policy"
+
+
+async def _ask_name_server(dns: DnsServer, name: str, kind: str, expected: frozenset[str]) -> str:
+    answered = await dns.ask(name, kind)
+    return "" if answered == expected else f"the answer {', '.join(sorted(answered)) or 'that there is none'}"

@@ -42,8 +42,8 @@ from urllib.parse import urlsplit
 DEFAULT_PORT = 8025
 DEFAULT_HOOK_SECONDS = 60.0
 REQUEST_BODY_LIMIT = 64 * 1024
-# An answer is read into memory: a queue of ten thousand recipients is about 3 MiB.
-HOOK_OUTPUT_LIMIT = 16 * 1024 * 1024
+# An answer is read into memory: a queue of ten thousand recipients is about 3 MiB; logs end at 60 (show_logs.py).
+HOOK_OUTPUT_LIMIT = 64 * 1024 * 1024
 STDERR_TAIL_LIMIT = 2000
 # What Linux reads of a script's first line (BINPRM_BUF_SIZE).
 FIRST_LINE_LIMIT = 256

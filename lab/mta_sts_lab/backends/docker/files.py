@@ -18,8 +18,9 @@ LAID_OVER = "laid-over.txt"
 #: In a container: what its script made of that, line by line.
 KEPT_AND_OVERRIDDEN = "/lab/kept-and-overridden.txt"
 
-#: Octets of a text file that are taken out of a container. The log of a whole catalogue on Postfix has 2 MiB.
-_LARGEST_FILE = 64 << 20
+#: Octets of a text file, or of a log, that are taken out of a container. The log of a whole catalogue on Postfix has
+#: 2 MiB.
+LARGEST_FILE = 64 << 20
 
 
 def lab_archive(files: Mapping[str, bytes]) -> bytes:
@@ -61,6 +62,6 @@ def text_file(container: Any, path: str) -> str:
         chunks, _ = container.get_archive(path)
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
             member = archive.extractfile(Path(path).name)
-            return member.read(_LARGEST_FILE).decode(errors="replace") if member else ""
+            return member.read(LARGEST_FILE).decode(errors="replace") if member else ""
     except (docker.errors.DockerException, KeyError, tarfile.TarError):
         return ""

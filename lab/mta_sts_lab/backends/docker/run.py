@@ -26,7 +26,7 @@ from mta_sts_lab.backends.docker.engine import (
     engine_errors,
     owner,
 )
-from mta_sts_lab.backends.docker.files import KEPT_AND_OVERRIDDEN, lab_archive, laid_archive, text_file
+from mta_sts_lab.backends.docker.files import KEPT_AND_OVERRIDDEN, LARGEST_FILE, lab_archive, laid_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.local import signals_held_back
@@ -384,7 +384,14 @@ def follow_record(lab: Any, outlet: Outlet, begun: threading.Event, at_its_begin
 
 
 def _logs(container: Any) -> str:
-    return str(container.logs(stdout=True, stderr=True, tail=2000).decode(errors="replace"))
+    """Return what a container printed, whole but for what is beyond `LARGEST_FILE`."""
+    kept = bytearray()
+    for chunk in container.logs(stdout=True, stderr=True, stream=True, follow=False):
+        kept += chunk
+        if len(kept) > LARGEST_FILE:
+            kept[LARGEST_FILE:] = f"\n--- the rest is left out: it is longer than {LARGEST_FILE} octets\n".encode()
+            break
+    return kept.decode(errors="replace")
 
 
 def _processor_seconds(container: Any) -> float:

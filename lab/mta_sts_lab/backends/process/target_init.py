@@ -215,6 +215,10 @@ def private_places(settings: dict[str, Any]) -> None:
         socket.sethostname(settings["hostname"])
 
 
+#: The last line of a log that is cut.
+CUT = f"\n--- the rest is left out: no more than {LARGEST_LOG} octets of what the target printed are kept\n".encode()
+
+
 class Log:
     """What the target prints, and what it sends to syslog, in one file of bounded size."""
 
@@ -224,9 +228,11 @@ class Log:
         self._lock = threading.Lock()
 
     def write(self, octets: bytes) -> None:
-        """Append octets; beyond `LARGEST_LOG` they are dropped."""
+        """Append octets; beyond `LARGEST_LOG` they are dropped, and the log says so."""
         with self._lock, contextlib.suppress(OSError):
             self._file.write(octets[: self._left])
+            if 0 < self._left < len(octets):
+                self._file.write(CUT)
             self._left -= len(octets[: self._left])
 
     def pipe(self) -> int:

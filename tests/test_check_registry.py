@@ -22,8 +22,6 @@ def test_the_id_is_the_name_of_the_function() -> None:
     (found,) = check
     assert (found.id, found.scope, found.obligations) == ("report-is-i-json", "case", ("RPT-4-01",))
     assert list(report_is_i_json()) == list(found.function()) == ["finding"]
-    assert check.with_scope("case") == [found]
-    assert check.with_scope("step") == []
 
 
 def test_an_id_that_is_taken_is_refused() -> None:

@@ -56,10 +56,6 @@ class CheckRegistry(Generic[Function, Scope]):
     def __iter__(self) -> Iterator[Check[Function, Scope]]:
         return iter(self._checks.values())
 
-    def with_scope(self, scope: Scope) -> list[Check[Function, Scope]]:
-        """Return the checks of one scope."""
-        return [check for check in self if check.scope == scope]
-
 
 def check_id(function: Callable[..., Any]) -> str:
     """Return the id of a check: `message_outcome` is `message-outcome`."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, BounceReceived, CaseBegan, Event, MessageInjected, QueueSeen
+from mta_sts_lab.model import About, Case, Mode, Step, World
+from mta_sts_lab.record import Part, Record
 from mta_sts_lab.reports.target_log import TargetLog, log_by_case
+
+from tests.made_records import made_record
 
 #: What mail servers say when they take a message, and what their logs call it.
 REPLIES = [
@@ -125,3 +130,18 @@ def test_without_a_message_the_last_lines_about_the_case_are_quoted() -> None:
     assert log.quoted("a") == tuple(LOG.splitlines()[-2:])
     assert log.quoted("b", "attack") == ()
     assert TargetLog().quoted("a", "attack") == ()
+
+
+def _played(run: str, began: int, token: str, reply: str) -> Record:
+    events = _events("a", "1111aaaa2222.example", token, reply)
+    numbered = [msgspec.structs.replace(event, number=began + at) for at, event in enumerate(events)]
+    return made_record(numbered, [Case("a", "a", Mode.ENFORCE, (Step("attack", World()),))], About("x"), run=run)
+
+
+def test_of_a_case_that_was_played_again_the_last_play_is_quoted() -> None:
+    first, again = _played("r", 1, "00112233aabbccdd", "250 ok"), _played("r-again-1", 3, "44556677aabbccdd", "250 ok")
+    parts = tuple(Part(one.header, len(one.events)) for one in (first, again))
+    joined = made_record([*first.events, *again.events], first.header.cases, About("x"), run="r", parts=parts)
+    log = "1111aaaa2222: early\n--- r-again-1\n1111aaaa2222: late\n--- somebody else\n"
+    assert TargetLog.of(log, joined).by_case == {"a": ("1111aaaa2222: late",)}
+    assert TargetLog.of(log, first).by_case == {"a": ("1111aaaa2222: early", "1111aaaa2222: late")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from mta_sts_lab.record import RecordFile, read_record
+from mta_sts_lab.reports.target_log import TargetLog
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.runs import RunRequest, RunResult, judge_run, load_shipped_catalogue, merge, run
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.joining import write_joined
+from mta_sts_lab.runs.writing import target_log
 
 CATALOGUE = load_shipped_catalogue()
 STRIP = "starttls/strip"
@@ -80,6 +83,19 @@ def test_it_is_the_folder_of_a_run(shards: tuple[RunResult, RunResult], tmp_path
     assert judge_run(tmp_path / "merged", CATALOGUE).verdicts == merged.verdicts
     evidence = {number for verdict in merged.verdicts for one in verdict.judgements for number in one.evidence}
     assert evidence <= {event.number for event in record.events}
+
+
+def test_the_log_of_each_run_is_about_its_own_cases(shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+    merged = merge([shard.folder for shard in shards], tmp_path / "merged", CATALOGUE)
+    joined = TargetLog.of(target_log(merged.folder), merged.record)
+    alone = [TargetLog.of(target_log(shard.folder), shard.record) for shard in shards]
+    for case, lines in {case: lines for log in alone for case, lines in log.by_case.items()}.items():
+        assert lines
+        assert joined.by_case[case] == lines
+    (enforce,) = [verdict for verdict in merged.verdicts if verdict.case == f"{STRIP}[enforce]"]
+    assert joined.quoted(enforce.case, "attack") == alone[0].quoted(enforce.case, "attack") != ()
+    document = html.unescape((merged.folder / "junit.xml").read_text())
+    assert all(f"\nits log: {line}" in document for line in joined.quoted(enforce.case, "attack"))
 
 
 def test_merged_runs_can_be_merged(shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:

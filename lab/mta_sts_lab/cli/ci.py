@@ -108,12 +108,14 @@ class ForCi:
         from mta_sts_lab.reports.baseline import baseline
         from mta_sts_lab.reports.writers.junit import junit_xml
         from mta_sts_lab.requirements import load_requirements
+        from mta_sts_lab.runs.writing import target_log
 
         header, requirements = result.record.header, load_requirements()
         if option == "--sarif":
             return (result.folder / "findings.sarif").read_bytes()
         if option == "--junit":
-            return junit_xml(result.record, result.verdicts, requirements, result.known, self.junit_known.value)
+            log = target_log(result.folder)
+            return junit_xml(result.record, result.verdicts, requirements, result.known, self.junit_known.value, log)
         return baseline(header.run, header.about.name, result.verdicts, requirements).encode()
 
     def _annotate(self, result: RunResult) -> None:

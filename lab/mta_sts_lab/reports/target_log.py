@@ -6,10 +6,11 @@ Logs of all mail servers differ, and their clocks and the lab's as well: nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mta_sts_lab.events import BounceReceived, CaseBegan, Event, MessageInjected, QueueSeen
+from mta_sts_lab.record import Record
 
 #: What a log writes in one piece: hexadecimal names, queue ids of every mail server so far (`4FqXkT0Zz1`,
 #: `1tXyZa-00000001Ab-2CdE`, `5ANKGdXc012345`).
@@ -37,16 +38,30 @@ class TargetLog:
     """The log of a run's target, and whose messages are in it."""
 
     def __init__(self, log: str = "", events: Iterable[Event] = ()) -> None:
+        """Prefer `of`: `events` are those of one run, in which a name belongs to one case."""
         listed = list(events)
-        self._by_case = log_by_case(log, listed)
+        #: The lines about each case, in the log's order.
+        self.by_case: Mapping[str, tuple[str, ...]] = log_by_case(log, listed)
         self._messages = {(one.case, one.step): one for one in _messages(listed)}
+
+    @classmethod
+    def of(cls, log: str, record: Record) -> TargetLog:
+        """Return the log of a record's target. Of merged runs, and of a case that was played again, the judged play."""
+        judged = {event.number for events in record.judged_events().values() for event in events}
+        runs = {run.header.run: run.events for run in record.runs()}
+        logs = _log_of_each_run(log, list(runs))
+        ones = [cls(logs[run], (one for one in events if one.number in judged)) for run, events in runs.items()]
+        whole = cls()
+        whole.by_case = {case: lines for one in ones for case, lines in one.by_case.items()}
+        whole._messages = {place: message for one in ones for place, message in one._messages.items()}
+        return whole
 
     def quoted(self, case: str, step: str = "") -> tuple[str, ...]:
         """Return the lines to quote about a step's message: with the reason that the target gave, or the last ones.
 
         Without a message of the step, or a line about it, the last lines about the case.
         """
-        lines = self._by_case.get(case, ())
+        lines = self.by_case.get(case, ())
         message = self._messages.get((case, step))
         if message is None:
             return lines[-_QUOTED:]
@@ -56,8 +71,24 @@ class TargetLog:
         return tuple(with_reason or addressed[-_QUOTED:] or own[-_QUOTED:]) or lines[-_QUOTED:]
 
 
+def heading(run: str) -> str:
+    """Return the line that stands before the log of a run in a file with the logs of several."""
+    return f"--- {run}"
+
+
+def _log_of_each_run(log: str, runs: Sequence[str]) -> Mapping[str, str]:
+    """Return what the log of each run says. What stands before the first heading is the first run's."""
+    headings = {heading(run): run for run in runs}
+    found: dict[str, list[str]] = {run: [] for run in runs}
+    of = runs[0]
+    for line in log.splitlines():
+        of = headings.get(line, of)
+        found[of].append(line)
+    return {run: "\n".join(lines) for run, lines in found.items()}
+
+
 def log_by_case(log: str, events: Iterable[Event]) -> dict[str, tuple[str, ...]]:
-    """Return the lines about each case, in the log's order."""
+    """Return the lines about each case of one run, in the log's order."""
     cases = _marks(events)
     found: dict[str, list[str]] = {}
     for line in log.splitlines():

@@ -99,7 +99,7 @@ class Evidence:
     @classmethod
     def of(cls, record: Record, folder: PurePath, log: str = "") -> Evidence:
         """Prepare the evidence of a whole record, and of the target's log, once for all of its findings."""
-        return cls(folder, deciding_options(record.header.command), Lines(record), TargetLog(log, record.events))
+        return cls(folder, deciding_options(record.header.command), Lines(record), TargetLog.of(log, record))
 
 
 def findings(

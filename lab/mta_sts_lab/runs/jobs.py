@@ -262,6 +262,6 @@ def _write_one(plan: Plan, file: RecordFile, folder: Path, places: Sequence[Path
             cases=tuple(case for case in plan.cases if case.id in there),
         )
         write_joined(file, records, header, complete=complete and len(records) == len(places))
-    join_target_files(folder, [place for place in places if place.exists()])
+    join_target_files(folder, {f"{plan.run}-{place.name}": place for place in places if place.exists()})
     shutil.rmtree(folder / "parts", ignore_errors=True)
     return list(accumulate((len(record.events) for record in records[:-1]), initial=0))

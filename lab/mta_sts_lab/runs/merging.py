@@ -36,7 +36,7 @@ def merge(
     try:
         with RecordFile(folder / "record.jsonl") as file:
             write_joined(file, records, _header(folder.name, records), complete=whole)
-        join_target_files(folder, folders)
+        join_target_files(folder, {one.header.run: place for one, place in zip(records, folders, strict=True)})
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     return judge_run(folder, catalogue)

@@ -16,6 +16,7 @@ from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefu
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.model import Case, Grade, Verdict
 from mta_sts_lab.record import RecordFile, read_record
+from mta_sts_lab.reports.target_log import heading
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs.joining import write_joined
 from mta_sts_lab.runs.writing import RunWriter
@@ -109,7 +110,7 @@ def _add(own: Path, folder: Path) -> None:
     added = own / "target" / "log.txt"
     if added.exists():
         before = log.read_bytes() if log.exists() else b""
-        write_whole(log, before + f"--- {records[1].header.run}\n".encode() + added.read_bytes())
+        write_whole(log, before + f"{heading(records[1].header.run)}\n".encode() + added.read_bytes())
 
 
 def what_is_played_again(cases: Sequence[str], number: int, plays: int, *, all_inconclusive: bool) -> str:

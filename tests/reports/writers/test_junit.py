@@ -5,6 +5,7 @@ from itertools import combinations_with_replacement
 from xml.etree import ElementTree as ET
 
 import pytest
+from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model import Grade, Verdict
 from mta_sts_lab.reports.summary import (
@@ -52,6 +53,19 @@ def test_a_failure_tells_the_obligation_and_the_evidence() -> None:
     assert failure.text is not None
     assert "STS-5-03 (MUST NOT): Under enforce" in failure.text
     assert "evidence: 66" in failure.text
+
+
+def test_a_failure_quotes_the_log_of_the_target() -> None:
+    began = next(
+        event for event in _RECORD.events if isinstance(event.fact, CaseBegan) and event.case == _VERDICTS[0].case
+    )
+    assert isinstance(began.fact, CaseBegan)
+    log = f"smtp: {began.fact.domain}: \x1b TLS is required\nqmgr: of nobody\n"
+    wrong = _as(Grade.FAIL)
+    failure = ET.fromstring(junit_xml(_RECORD, [wrong, *_VERDICTS[1:]], REQUIREMENTS, log=log)).find(".//failure")
+    assert failure is not None
+    assert failure.text is not None
+    assert failure.text.splitlines()[-1] == f"its log: smtp: {began.fact.domain}: \\x1b TLS is required"
 
 
 @pytest.mark.parametrize(

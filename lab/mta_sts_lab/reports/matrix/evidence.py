@@ -22,7 +22,7 @@ from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import HARMS
 from mta_sts_lab.reports.matrix.table import rank
 from mta_sts_lab.reports.tables import step_rows
-from mta_sts_lab.reports.target_log import log_by_case
+from mta_sts_lab.reports.target_log import TargetLog
 from mta_sts_lab.reports.terminal import BLAMED, RECORD_FILE, deciding_options, repeat_command
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
@@ -48,7 +48,7 @@ class Source:
 def evidence_of(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the evidence of every case that has a verdict or was played."""
     events = source.record.judged_events()
-    log = log_by_case(source.log, source.record.events)
+    log = TargetLog.of(source.log, source.record).by_case
     verdicts = {verdict.case: verdict for verdict in source.judged.verdicts}
     options = deciding_options(source.judged.command)
     for case in source.record.header.cases:

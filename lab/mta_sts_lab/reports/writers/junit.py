@@ -19,6 +19,7 @@ from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import level_phrase
 from mta_sts_lab.reports.summary import NOTHING_SELECTED, summarise
+from mta_sts_lab.reports.target_log import TargetLog
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 #: The element of JUnit for each grade; the others pass.
@@ -40,7 +41,7 @@ _NOTHING_KNOWN = KnownComparison({}, (), ())
 @writer
 def junit(judged: JudgedRecord) -> Iterator[tuple[str, bytes]]:
     """Write `junit.xml`."""
-    yield "junit.xml", junit_xml(judged.record, judged.verdicts, judged.requirements, judged.known)
+    yield "junit.xml", junit_xml(judged.record, judged.verdicts, judged.requirements, judged.known, log=judged.log)
 
 
 def junit_xml(
@@ -49,14 +50,19 @@ def junit_xml(
     requirements: Mapping[str, Requirement] | None = None,
     known: KnownComparison | None = None,
     known_as: str = SKIPPED,
+    log: str = "",
 ) -> bytes:
-    """Return the file. Unprintable characters are escaped: XML cannot hold control characters."""
+    """Return the file, with what the target's log says of each finding.
+
+    Unprintable characters are escaped: XML cannot hold control characters.
+    """
     known = known or _NOTHING_KNOWN
     scenarios = {case.id: case.scenario for case in record.header.cases}
+    own_log = TargetLog.of(log, record)
     suites: dict[str, list[ET.Element]] = defaultdict(list)
     for verdict in verdicts:
         if not verdict.control_only:
-            test = _test_case(verdict, scenarios.get(verdict.case, verdict.case), requirements or {})
+            test = _test_case(verdict, scenarios.get(verdict.case, verdict.case), requirements or {}, own_log)
             reasons = known.known.get(verdict.case)
             suites[_family(verdict.case)].append(_as_known(test, reasons, known_as) if reasons else test)
     for finding in findings_of_the_run(verdicts):
@@ -112,11 +118,13 @@ def _error(classname: str, name: str, message: str) -> ET.Element:
     return test
 
 
-def _test_case(verdict: Verdict, scenario: str, requirements: Mapping[str, Requirement]) -> ET.Element:
+def _test_case(verdict: Verdict, scenario: str, requirements: Mapping[str, Requirement], log: TargetLog) -> ET.Element:
     seconds = max(verdict.ended - verdict.began, 0.0)
     test = ET.Element("testcase", classname=scenario, name=verdict.case, time=f"{seconds:.3f}")
     found = [judgement for judgement in verdict.judgements if judgement.grade is not Grade.PASS]
     text = "\n".join(_lines(judgement, requirements) for judgement in found)
+    quoted = dict.fromkeys(line for one in found for line in log.quoted(verdict.case, one.step))
+    text += "".join(f"\nits log: {escape_unprintable(line)}" for line in quoted)
     tag = _ELEMENTS.get(verdict.grade)
     if tag is not None:
         reason = next((one.reason for one in found if one.grade is verdict.grade), "nothing was proved")

@@ -600,7 +600,7 @@ def test_a_page_is_turned_some_time_between_the_request_and_the_answer() -> None
 class TestTheWitness:
     def test_it_counts_what_it_saw(self) -> None:
         sessions, known = witness(resisted())
-        assert [session.trouble for session in sessions] == ["", "starttls-not-offered", "starttls-not-offered", ""]
+        assert [session.failure for session in sessions] == ["", "starttls-not-offered", "starttls-not-offered", ""]
         assert (known.attempts, known.failed) == (Range(3, 4), Range(1, 2))
         assert known.policy_types == {"sts"}
         assert (known.sending_ips, known.receiving_ips) == ({"198.18.66.1"}, {"198.18.64.9"})
@@ -689,7 +689,7 @@ class TestTheWitness:
         known = self.fetches(self.fetch(), lines=("version: STSv1", "mode: enforce"))
         assert (known.policy_lines, known.earlier_policy_lines) == (tuple(LINES), ())
         assert known.refused_policy_lines == (("version: STSv1", "mode: enforce"),)
-        assert known.policy_types == {"sts"}, "the older one is in force, and no trouble makes it none"
+        assert known.policy_types == {"sts"}, "the older one is in force, and no failure makes it none"
 
     @pytest.mark.parametrize(("passed", "types"), [(0, {"sts"}), (10**8, {"sts", "no-policy-found"})])
     def test_a_policy_lapses(self, passed: int, types: set[str]) -> None:
@@ -710,7 +710,7 @@ class TestTheWitness:
         assert len(witness([*resisted(), *extra])[0]) == 4
 
     @pytest.mark.parametrize(
-        ("facts", "trouble", "types"),
+        ("facts", "failure", "types"),
         [
             (
                 [TlsEstablished(session="x", version="TLSv1.3", certificate="expired")],
@@ -743,16 +743,16 @@ class TestTheWitness:
             ),
         ],
     )
-    def test_each_trouble_has_its_types(self, facts: list[AnyFact], trouble: str, types: set[str]) -> None:
+    def test_each_failure_has_its_types(self, facts: list[AnyFact], failure: str, types: set[str]) -> None:
         extra = [(ENFORCE, "attack", fact) for fact in (connection(ENFORCE, "x"), *facts)]
         hello = SmtpSaid(session="x", speaker="sender", line="EHLO mta.sender.example", secured=False)
         sessions, known = witness([*resisted(), extra[0], (ENFORCE, "attack", hello), *extra[1:]])
-        assert sessions[-1].trouble == trouble
+        assert sessions[-1].failure == failure
         assert set(known.result_types) == types | {"starttls-not-supported"}
 
     def test_a_session_that_ended_before_hello_shows_nothing(self) -> None:
         sessions, _ = witness([*resisted(), (ENFORCE, "attack", connection(ENFORCE, "x"))])
-        assert (sessions[-1].good, sessions[-1].trouble) == (False, "")
+        assert (sessions[-1].good, sessions[-1].failure) == (False, "")
 
     def test_it_knows_what_the_hosts_call_themselves(self) -> None:
         dialogue = [
@@ -767,7 +767,7 @@ class TestTheWitness:
         _, known = witness([*resisted(), (ENFORCE, "attack", connection(ENFORCE, "x")), *extra])
         assert known.mx_greetings == {"mail.a.example", "other.a.example"}
 
-    def test_what_a_trouble_twice_met_is_called_has_to_be_told(self) -> None:
+    def test_what_a_failure_twice_met_is_called_has_to_be_told(self) -> None:
         _, known = witness(resisted())
         assert known.problems == (frozenset({"starttls-not-supported"}),)
         one_attempt = [line for line in resisted() if getattr(line[2], "session", "") != "attacked-2"]
@@ -795,7 +795,7 @@ class TestTheWitness:
         assert known.attempts.most == 5
 
 
-def policy_trouble(**world: Any) -> set[str]:
+def policy_failures(**world: Any) -> set[str]:
     """What the witness finds wrong on the way to the policy, in a world that differs from the first step on."""
     base = owing()
     bent = replace(base.steps[0].world, **world)
@@ -805,18 +805,18 @@ def policy_trouble(**world: Any) -> set[str]:
     )
     made = record([*resisted(), (ENFORCE, "attack", asked)], cases=(case,), capabilities=CLAIMS)
     view = next(iter(views_of(made, load_requirements())))
-    return set(served_policies(view, Window(-1.0, 1e9)).troubles)
+    return set(served_policies(view, Window(-1.0, 1e9)).failures)
 
 
 def test_a_policy_is_broken_only_if_it_is_no_policy() -> None:
-    assert policy_trouble() == set()
-    assert policy_trouble(policy=Policy(lines=("mode: enforce",))) == {"policy-broken"}
+    assert policy_failures() == set()
+    assert policy_failures(policy=Policy(lines=("mode: enforce",))) == {"policy-broken"}
     valid = ("version: STSv1", "mode: {mode}", "next: year", "mx: {mx}", "max_age: {max_age}")
-    assert policy_trouble(policy=Policy(lines=valid)) == set()
+    assert policy_failures(policy=Policy(lines=valid)) == set()
 
 
 def test_a_policy_host_that_is_away_cannot_be_reached() -> None:
-    assert policy_trouble(policy_host=PolicyHost(reachable=False)) == {"policy-unreachable"}
+    assert policy_failures(policy_host=PolicyHost(reachable=False)) == {"policy-unreachable"}
 
 
 def test_a_quoted_mailbox_is_the_place_that_its_uri_named() -> None:

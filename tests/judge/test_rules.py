@@ -676,8 +676,8 @@ class TestRightReason:
             }.items()
         }
         assert told == {
-            "nothing": 'deferred (its queue says "TLS is required"): STARTTLS was not offered, and it left',
-            "offered": 'deferred (its queue says "TLS is required"): STARTTLS was offered, and not taken up, and it left',
+            "nothing": 'deferred (its queue says "TLS is required"): STARTTLS was not offered, and the sender gave up the session',
+            "offered": 'deferred (its queue says "TLS is required"): STARTTLS was offered, and not taken up, and the sender gave up the session',
         }
 
     def test_held_without_ever_fetching_the_policy(self) -> None:
@@ -725,7 +725,7 @@ class TestRightReason:
 
     def test_the_reason_is_told(self) -> None:
         found = verdict(record(resisted(), taken_in()))
-        assert found.steps[1].detail == "held: STARTTLS was not offered, and it left"
+        assert found.steps[1].detail == "held: STARTTLS was not offered, and the sender gave up the session"
         story = resisted()
         spot = max(index for index, item in enumerate(story) if item[2] == held(ENFORCE))
         alert = (ENFORCE, "attack", TlsFailed(session="attacked-2", alert="unknown ca"))

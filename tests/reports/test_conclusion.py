@@ -7,8 +7,12 @@ from dataclasses import replace
 
 import pytest
 from mta_sts_lab.events import AttackFired, DnsAnswered, PolicyRequested
-from mta_sts_lab.model import Grade, Mode
+from mta_sts_lab.judge import views_of
+from mta_sts_lab.model import Grade, Mode, Outcome
 from mta_sts_lab.record import Record
+from mta_sts_lab.reports.conclusion import _told
+from mta_sts_lab.reports.told_steps import told_steps
+from mta_sts_lab.requirements import load_requirements
 
 from .closing_words import conclusions, untrue_words
 from .records import SCENARIO, case_id, record_of, strip_record, strip_verdicts
@@ -27,8 +31,22 @@ def test_they_are_true(leaks: bool) -> None:
 def test_a_policy_that_held_is_praised() -> None:
     text = _text(strip_record(), Mode.ENFORCE)
     assert "the attack failed; the message waited, because the policy in mode enforce forbids" in text
-    assert "(STARTTLS was not offered, and it left)" in text
+    assert "(STARTTLS was not offered, and the sender gave up the session)" in text
     assert text.endswith("It arrived later, unchanged, inside TLS at the genuine host.")
+
+
+def test_what_is_the_same_of_several_steps_is_said_once() -> None:
+    views = views_of(strip_record(), load_requirements())
+    view = next(one for one in views if one.case.id == case_id(Mode.ENFORCE))
+    (held,) = told_steps(view)
+    arrived = replace(held, outcome=Outcome.DELIVERED_AUTHENTICATED, attacks=(), fired=())
+    steps = [replace(arrived, name=name) for name in ("publish", "wait", "promote")]
+    told = _told(view, [*steps, held, replace(arrived, name="last")], at_fault=False)
+    assert told[0] == (
+        "in the steps publish, wait and promote: the message arrived inside TLS at the genuine host. "
+        "There was no attack on it."
+    )
+    assert [one.partition(":")[0] for one in told[1:]] == [f"in the step {held.name}", "in the step last"]
 
 
 def test_a_sender_at_fault_is_named_and_the_mail_is_not_called_safe() -> None:

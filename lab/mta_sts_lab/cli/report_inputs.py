@@ -19,7 +19,7 @@ _HEAD = 4096
 
 
 def read_inputs(names: Sequence[str]) -> Iterator[Input]:
-    """Read what is named, each file once. Never raises: what cannot be read is said in `trouble`."""
+    """Read what is named, each file once. Never raises: what cannot be read is said in `problem`."""
     seen: set[str] = set()
     for name in names:
         for path, named in _paths(name):

@@ -37,7 +37,7 @@ def policy_types(view: CaseView, window: Window, types: frozenset[str]) -> froze
     return without | ({"tlsa"} if some else set())
 
 
-def dane_troubles(view: CaseView, window: Window) -> tuple[str, ...]:
+def dane_failures(view: CaseView, window: Window) -> tuple[str, ...]:
     """Return what was wrong with the TLSA records in some time, by the problems of `RIGHT_RESULT_TYPES`."""
     if not view.case.has_dane:
         return ()
@@ -46,11 +46,11 @@ def dane_troubles(view: CaseView, window: Window) -> tuple[str, ...]:
         "dnssec-broken": any(one.lookup_failed for one in demands),
         "tlsa-unusable": any(one.certificates is None and not one.lookup_failed for one in demands),
     }
-    return tuple(trouble for trouble, met in found.items() if met)
+    return tuple(failure for failure, met in found.items() if met)
 
 
-def trouble_under_dane(
-    view: CaseView, accepted: ConnectionAccepted, session: Session, trouble: str | None
+def failure_under_dane(
+    view: CaseView, accepted: ConnectionAccepted, session: Session, failure: str | None
 ) -> str | None:
     """Return what was wrong with a session, given what would be wrong without DANE.
 
@@ -59,9 +59,9 @@ def trouble_under_dane(
     demand = _demand(view, accepted)
     shown = session.established or session.failed
     if demand is None or shown is None or not shown.certificate:
-        return trouble
+        return failure
     if demand.certificates is None:
-        return trouble if session.established is None or session.failed is not None else None
+        return failure if session.established is None or session.failed is not None else None
     if view.facts.certificate_of(accepted.session) in demand.certificates:
         return "handshake-broken" if session.failed is not None else None
     return _named(demand, shown.certificate)

@@ -13,11 +13,11 @@ from itertools import chain
 
 from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event
 from mta_sts_lab.judge.dane_in_reports import (
-    dane_troubles,
+    dane_failures,
+    failure_under_dane,
     has_usable_tlsa,
     policy_types,
     tlsa_records_answered,
-    trouble_under_dane,
 )
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
@@ -33,7 +33,7 @@ from mta_sts_lab.tlsrpt import KnownSessions, Range, right_result_types
 from mta_sts_lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions
 from mta_sts_lab.tlsrpt.names import canonical
 
-#: What a certificate variant is called among the troubles that a report can name.
+#: What a certificate variant is called among the failures that a report can name.
 _BAD_CERTIFICATE = {
     "expired": "expired",
     "not-yet-valid": "not-yet-valid",
@@ -72,15 +72,15 @@ OUTSIDE = "mx-outside-policy"
 
 @dataclass(frozen=True, slots=True)
 class MetSession:
-    """One connection of the target to a receiving host. `trouble` is empty for one in which nothing was wrong.
+    """One connection of the target to a receiving host. `failure` is empty for one in which nothing was wrong.
 
-    `good` is a session under TLS with the genuine host, whose certificate is valid. One that is neither good nor in
-    trouble went in clear without need, or just ended.
+    `good` is a session under TLS with the genuine host, whose certificate is valid. One that is neither good nor
+    failed went in clear without need, or just ended.
     """
 
     accepted: ConnectionAccepted
     good: bool
-    trouble: str
+    failure: str
     #: Whether the target sent mail in it in spite of what was wrong.
     went_on: bool = False
     #: Whether it began and ended within the time of the report.
@@ -105,11 +105,11 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     good = sum(session.good for session in sessions)
     # A failure on the way to the policy may be counted beside the session that it comes before.
     asked = sum(window.may_count(event.at, event.at) for event in view.facts.policy_asked())
-    on_the_way = (*policies.troubles, *dane_troubles(view, window))
+    on_the_way = (*policies.failures, *dane_failures(view, window))
     asked = max(asked, sum(window.may_count(event.at, event.at) for event, _ in view.facts.tlsa_asked()))
     beside = max(len(sessions), asked) if on_the_way else 0
     most_failed = len(sessions) - good + len(away) + len(outside) + beside
-    certain = _certain_troubles(view, sessions, policies) if not optional else Counter()
+    certain = _certain_failures(view, sessions, policies) if not optional else Counter()
     lines = tuple(dict.fromkeys(one.policy.lines for one in policies.in_force))
     connected = [session.accepted for session in sessions]
     return KnownSessions(
@@ -130,11 +130,11 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         receiving_ips=frozenset((*(one.address for one in connected), *(address for _, address in away))),
         failed_sessions=tuple(failed_sessions(view, sessions, away, outside)),
         # One that nothing was wrong with, and that made no use of TLS, ended early or went on in clear.
-        successes=sum(session.good or session.went_on or not session.trouble for session in sessions),
+        successes=sum(session.good or session.went_on or not session.failure for session in sessions),
         result_types=_result_types(sessions, on_the_way, bool(away), bool(outside), expected),
         fits=_fits(sessions),
         # Once may be a session that the lab itself cut.
-        problems=tuple(frozenset(RIGHT_RESULT_TYPES[trouble]) for trouble, count in certain.items() if count > 1),
+        problems=tuple(frozenset(RIGHT_RESULT_TYPES[failure]) for failure, count in certain.items() if count > 1),
         absent=Grade.INFO if optional else None,
         counters_are_free=bool(on_the_way) or bool(outside),
     )
@@ -144,7 +144,7 @@ def before_any_connection(view: CaseView, window: Window) -> bool:
     """Whether something failed before there was a host to connect to, so that no address can be named."""
     policies = served_policies(view, window)
     named = [named_in(fact) for _, fact in window.within(view.facts.of_kind(DnsAnswered)) if fact.type == "MX"]
-    return bool(policies.troubles or dane_troubles(view, window) or _outside_the_policy(view, named, policies))
+    return bool(policies.failures or dane_failures(view, window) or _outside_the_policy(view, named, policies))
 
 
 def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
@@ -160,18 +160,18 @@ def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
         session = view.facts.session(fact.session)
         ended = event.at if session.ended is None else session.ended
         if window.may_count(event.at, ended):
-            trouble = trouble_under_dane(view, fact, session, _tls_trouble(session))
-            if fact.role == "attacker-mx" and not trouble:
-                trouble = OUTSIDE
+            failure = failure_under_dane(view, fact, session, _tls_failure(session))
+            if fact.role == "attacker-mx" and not failure:
+                failure = OUTSIDE
             # Be it inside TLS that an attacker only passed on.
             went_on = any(one.sender_said("MAIL") for one in (session, *session.legs))
             certain = window.counts(event.at, ended)
             under_dane = has_usable_tlsa(view, fact)
-            found.append(MetSession(fact, trouble is None, trouble or "", went_on, certain, under_dane))
+            found.append(MetSession(fact, failure is None, failure or "", went_on, certain, under_dane))
     return found
 
 
-def _tls_trouble(session: Session) -> str | None:
+def _tls_failure(session: Session) -> str | None:
     """Return what was wrong with a session's TLS; None if nothing was, empty if the sender did not use TLS."""
     if session.established is not None:
         if session.established.version in _RETIRED_TLS:
@@ -236,21 +236,21 @@ def _outside_the_policy(
     return [names for names in outside if names]
 
 
-def _certain_troubles(view: CaseView, sessions: list[MetSession], policies: ServedPolicies) -> Counter[str]:
-    """Return how often sessions broke a policy that was known, by their trouble, as far as that is certain."""
+def _certain_failures(view: CaseView, sessions: list[MetSession], policies: ServedPolicies) -> Counter[str]:
+    """Return how often sessions broke a policy that was known, by what failed, as far as that is certain."""
     by_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING) and policies.types == {"sts"}
     if not by_policy and view.case.mode is not Mode.DANE:
         return Counter()
     return Counter(
-        one.trouble
+        one.failure
         for one in sessions
-        if one.certain and one.trouble not in ("", OUTSIDE) and (by_policy or one.under_dane)
+        if one.certain and one.failure not in ("", OUTSIDE) and (by_policy or one.under_dane)
     )
 
 
 def _fits(sessions: list[MetSession]) -> dict[str, tuple[int, Grade]]:
     """Return, for each type that is only tolerated for some sessions, how many it fits fully, and its grade beyond."""
-    rights = [RIGHT_RESULT_TYPES[session.trouble] for session in sessions if session.trouble]
+    rights = [RIGHT_RESULT_TYPES[session.failure] for session in sessions if session.failure]
     tolerated = {kind: grade for right in rights for kind, grade in right.items() if grade is not Grade.PASS}
     return {kind: (sum(right.get(kind) is Grade.PASS for right in rights), grade) for kind, grade in tolerated.items()}
 
@@ -267,14 +267,14 @@ def _greetings(session: Session) -> Iterator[str]:
 def _result_types(
     sessions: list[MetSession], on_the_way: tuple[str, ...], away: bool, outside: bool, expected: tuple[str, ...]
 ) -> dict[str, Grade]:
-    troubles = {
+    failures = {
         *on_the_way,
-        *(session.trouble for session in sessions if session.trouble),
+        *(session.failure for session in sessions if session.failure),
         *([OUTSIDE] if outside else []),
     }
-    right = dict(right_result_types(*sorted(troubles)))
-    # One that is neither good nor in trouble may have ended before a word was said.
-    if away or any(not session.good and not session.trouble for session in sessions):
+    right = dict(right_result_types(*sorted(failures)))
+    # One that is neither good nor failed may have ended before a word was said.
+    if away or any(not session.good and not session.failure for session in sessions):
         right.setdefault("validation-failure", Grade.PASS)
     for kind in expected:
         right.setdefault(kind, Grade.PASS)
@@ -292,7 +292,7 @@ def failed_sessions(
     failing: dict[tuple[str, str], list[str]] = defaultdict(list)
     for session in sessions:
         if not session.good:
-            failing[session.accepted.host, session.accepted.address].append(session.trouble)
+            failing[session.accepted.host, session.accepted.address].append(session.failure)
     for host, address in away:
         failing[host, address].append("")
     for names in outside:
@@ -301,10 +301,10 @@ def failed_sessions(
     for session in sessions:
         if (session.accepted.host, "") in failing:
             failing[session.accepted.host, ""].append(OUTSIDE)
-    for (host, address), troubles in failing.items():
-        types = {kind for one in troubles for kind in (RIGHT_RESULT_TYPES[one] if one else ("validation-failure",))}
+    for (host, address), failures in failing.items():
+        types = {kind for one in failures for kind in (RIGHT_RESULT_TYPES[one] if one else ("validation-failure",))}
         yield FailedSessions(
-            frozenset({a_labels(host), *_names_of(view, address)}), address, frozenset(types), len(troubles)
+            frozenset({a_labels(host), *_names_of(view, address)}), address, frozenset(types), len(failures)
         )
 
 

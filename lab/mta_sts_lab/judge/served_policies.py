@@ -27,7 +27,7 @@ class ServedPolicies:
     #: The lines of the texts that were fetched and are no policy.
     refused: tuple[tuple[str, ...], ...]
     #: What went wrong on the way to the policy, by the problems of `RIGHT_RESULT_TYPES`.
-    troubles: tuple[str, ...]
+    failures: tuple[str, ...]
     #: Which policy types are right in a report. More than one: a first session may precede the policy.
     types: frozenset[str]
 
@@ -45,18 +45,18 @@ def served_policies(view: CaseView, window: Window) -> ServedPolicies:
     """
     mode, domain = view.case.mode, view.facts.domain
     served = served_texts(view.case, domain)
-    troubles = policy_troubles(view, window, served)
+    failures = policy_failures(view, window, served)
     if mode is Mode.ABSENT:
-        return ServedPolicies({}, (), (), troubles, frozenset({"no-policy-found"}))
+        return ServedPolicies({}, (), (), failures, frozenset({"no-policy-found"}))
     fetched = fetched_policies(view.case, view.facts, window.until)
     valid = [one for one in fetched if one.policy.valid]
     since = max((one.at for one in valid if one.at < window.after - COUNTED_WITHIN), default=0.0)
     in_force = tuple(one for one in reversed(valid) if one.at >= since)
     refused = tuple(dict.fromkeys(one.policy.lines for one in fetched if not one.policy.valid))
-    return ServedPolicies(served, in_force, refused, troubles, _types(view, window, in_force, bool(troubles)))
+    return ServedPolicies(served, in_force, refused, failures, _types(view, window, in_force, bool(failures)))
 
 
-def policy_troubles(view: CaseView, window: Window, served: dict[str, Policy]) -> tuple[str, ...]:
+def policy_failures(view: CaseView, window: Window, served: dict[str, Policy]) -> tuple[str, ...]:
     """Return what went wrong on the way to the policy in some time."""
     requested = window.within(view.facts.of_kind(PolicyRequested))
     answered = {fact.session: fact.status for _, fact in requested}
@@ -75,7 +75,7 @@ def policy_troubles(view: CaseView, window: Window, served: dict[str, Policy]) -
         not served[event.step].valid for event, fact in requested if fact.status == 200 and event.step in served
     )
     found = {"policy-unreachable": unreachable, "policy-host-untrusted": untrusted, "policy-broken": broken}
-    return tuple(trouble for trouble, met in found.items() if met)
+    return tuple(failure for failure, met in found.items() if met)
 
 
 def _policy_host_was_away(view: CaseView, window: Window) -> bool:
@@ -90,14 +90,14 @@ def _policy_host_was_away(view: CaseView, window: Window) -> bool:
     )
 
 
-def _types(view: CaseView, window: Window, in_force: tuple[Fetched, ...], troubled: bool) -> frozenset[str]:
+def _types(view: CaseView, window: Window, in_force: tuple[Fetched, ...], has_failed: bool) -> frozenset[str]:
     """Return which policy types are right.
 
-    A policy that was had stays in force while a newer one cannot be had (RFC 8461, section 5.1): no trouble turns it
+    A policy that was had stays in force while a newer one cannot be had (RFC 8461, section 5.1): no failure turns it
     into one that was not found. Where something was wrong, only what was fetched beyond all doubt was there for
     certain. A target that was restarted may have forgotten it.
     """
-    certain = [one for one in in_force if one.plainly or not troubled]
+    certain = [one for one in in_force if one.plainly or not has_failed]
     either = frozenset({"sts", "no-policy-found"})
     if not certain or any(one.policy.mode == "none" for one in in_force):
         return either

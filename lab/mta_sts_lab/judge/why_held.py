@@ -62,12 +62,13 @@ def _why_left(window: list[Event], accepted: Event, session: str) -> tuple[str, 
     if any(line.startswith("DATA") for line in spoken):
         return "", []
     if any(isinstance(event.fact, TlsEstablished) and event.fact.session == session for event in window):
-        return "it left after the handshake, before DATA", evidence
+        return "the sender gave up the session after the handshake, before DATA", evidence
     if any(line.startswith("STARTTLS") for line in spoken):
-        return "STARTTLS did not lead to TLS, and it left", evidence
+        return "STARTTLS did not lead to TLS, and the sender gave up the session", evidence
     if any(line.startswith(("EHLO", "HELO")) for line in spoken):
         # A sender may come back in clear after a broken handshake: then it was offered, and not taken up.
         replies = [one.line for one in lines if one.speaker != "sender"]
         offered = any(line[:3] == "250" and line[4:].strip().upper() == "STARTTLS" for line in replies)
-        return f"STARTTLS was {'offered, and not taken up' if offered else 'not offered'}, and it left", evidence
+        how = "offered, and not taken up" if offered else "not offered"
+        return f"STARTTLS was {how}, and the sender gave up the session", evidence
     return "", []

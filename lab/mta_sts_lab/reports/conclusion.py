@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from mta_sts_lab.events import LabFailed, TargetFailed
 from mta_sts_lab.judge.comparison import compare_reports
@@ -54,7 +56,7 @@ def conclude(view: CaseView, verdict: Verdict) -> Conclusion:
     if verdict.grade in _NOTHING_PROVED or not view.facts.ended or broken:
         return _no_conclusion(view, verdict)
     steps = told_steps(view)
-    mail = [_told(view, step, named=len(steps) > 1, at_fault=verdict.grade is Grade.FAIL) for step in steps]
+    mail = _told(view, steps, at_fault=verdict.grade is Grade.FAIL)
     behaviour = _behaviour(verdict, view.requirements)
     if len(mail) == 1 and verdict.grade is not Grade.FAIL:
         # One message, and no fault: then behaviour and mail are one sentence.
@@ -147,12 +149,24 @@ def _source(judgement: Judgement, requirements: Mapping[str, Requirement]) -> st
 # What became of the mail
 
 
-def _told(view: CaseView, step: ToldStep, named: bool, at_fault: bool) -> str:
-    before = f"in the step {step.name}" if named else ""
-    changes = _changes(step)
-    prefix = ", ".join(part for part in (before, changes) if part)
-    told = _kept(view, step, at_fault) if step.kept else _delivered(view, step, at_fault)
-    return f"{prefix}: {told}." if prefix else f"{told}."
+def _told(view: CaseView, steps: Sequence[ToldStep], at_fault: bool) -> list[str]:
+    """Say what became of each message. What is the same of several, one after the other, is said once."""
+    told = (
+        (_changes(step), _kept(view, step, at_fault) if step.kept else _delivered(view, step, at_fault), step)
+        for step in steps
+    )
+    sentences = []
+    for (changes, words), alike in groupby(told, key=itemgetter(0, 1)):
+        names = [step.name for _, _, step in alike]
+        before = f"in the step{'s' if len(names) > 1 else ''} {_listed(names)}" if len(steps) > 1 else ""
+        prefix = ", ".join(part for part in (before, changes) if part)
+        sentences.append(f"{prefix}: {words}." if prefix else f"{words}.")
+    return sentences
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _changes(step: ToldStep) -> str:

@@ -56,7 +56,7 @@ def failures_name_the_right_host(report: ParsedReport, known: KnownSessions) -> 
     """
     for policy in known.blocks(report):
         for failure in policy.failures or ():
-            fitting = _with_this_trouble(failure, known)
+            fitting = _failed_alike(failure, known)
             if fitting and _is_known_to(failure, known) and not _meant(failure, fitting):
                 yield _untrue(failure, fitting, known)
 
@@ -67,7 +67,7 @@ def host_failure_counts_are_true(report: ParsedReport, known: KnownSessions) -> 
     seen: set[tuple[str | None, str | None, tuple[FailedSessions, ...]]] = set()
     for policy in known.blocks(report):
         for failure in policy.failures or ():
-            sessions = _meant(failure, _with_this_trouble(failure, known))
+            sessions = _meant(failure, _failed_alike(failure, known))
             key = (policy.policy_type, failure.result_type, sessions)
             if not sessions or key in seen:
                 continue
@@ -106,7 +106,7 @@ def greetings_are_true(report: ParsedReport, known: KnownSessions) -> Iterator[D
             yield Departure("RPT-4.4-17", "host-untrue", where, listed(map(quoted, right)), quoted(reported))
 
 
-def _with_this_trouble(failure: Failure, known: KnownSessions) -> tuple[FailedSessions, ...]:
+def _failed_alike(failure: Failure, known: KnownSessions) -> tuple[FailedSessions, ...]:
     """Return the sessions that failed in the way that an entry's type names; none for a type about the policy."""
     return tuple(one for one in known.failed_sessions if failure.result_type in one.result_types)
 
@@ -157,7 +157,7 @@ def _claimed(
     return sum(
         one.failed_session_count or 0
         for one in alike
-        if (meant := _meant(one, _with_this_trouble(one, known))) and set(meant) <= set(sessions)
+        if (meant := _meant(one, _failed_alike(one, known))) and set(meant) <= set(sessions)
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import stat
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+from mta_sts_lab.runs.given_files import Unreadable, beginning_of
 from mta_sts_lab.tlsrpt.checking import Input
 from mta_sts_lab.tlsrpt.limits import LARGEST_FILE, MOST_FILES
 
@@ -63,14 +62,9 @@ def _below(folder: str) -> Iterator[str]:
 
 def _read(path: str, named: bool) -> Input:
     try:
-        if path == "-":
-            octets = sys.stdin.buffer.read(LARGEST_FILE + 1)
-        else:
-            with Path(path).open("rb") as file:
-                octets = file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Input(path, problem=f"cannot be read: {reason}", named=named)
+        octets = beginning_of(path, LARGEST_FILE + 1)
+    except Unreadable as error:
+        return Input(path, problem=str(error), named=named)
     if len(octets) > LARGEST_FILE and not named and not octets.startswith(_HOLDS_REPORTS):
         return Input(path, octets[:_HEAD], named=named)
     if len(octets) > LARGEST_FILE:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mta_sts_lab.policy_check import GivenCertificate, GivenRecord
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.runs.errors import UsageError
+from mta_sts_lab.runs.given_files import Unreadable, beginning_of
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -21,14 +20,9 @@ LARGEST_FILE = 1 << 20
 def read_file(name: str) -> bytes:
     """Return what is in a file, or comes from standard input (`-`). Raises `UsageError`."""
     try:
-        if name == "-":
-            octets = sys.stdin.buffer.read(LARGEST_FILE + 1)
-        else:
-            with Path(name).open("rb") as file:
-                octets = file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"{_shown(name)}: cannot be read: {reason}") from error
+        octets = beginning_of(name, LARGEST_FILE + 1)
+    except Unreadable as error:
+        raise UsageError(f"{_shown(name)}: {error}") from error
     if len(octets) > LARGEST_FILE:
         raise UsageError(f"{_shown(name)}: larger than {LARGEST_FILE >> 20} MiB: nothing that belongs here")
     return octets

@@ -65,7 +65,7 @@ class TestForms:
         assert text.startswith("<!doctype html>")
         assert text.count('<script type="text/plain" id="e') == 2
         both = shell("matrix", places[0].name, "--html", "page.html", "--json")
-        assert json.loads(both.out)["format"] == 2
+        assert json.loads(both.out)["format"] == 3
 
     def test_a_run_that_is_named_twice_counts_once(self, shell: Shell, places: tuple[Path, Path]) -> None:
         document = json.loads(shell("matrix", places[0].name, f"{places[0]}/", "--json").out)

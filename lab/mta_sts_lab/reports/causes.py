@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mta_sts_lab.judge.run_findings import RunKey, findings_of_the_run, key_of
 from mta_sts_lab.model import Grade, Judgement, Verdict
@@ -50,6 +51,17 @@ class CauseLine:
         many = f"{len(self.cases)} case{'' if len(self.cases) == 1 else 's'}"
         known = "" if not self.known else " (known)" if self.known == len(self.cases) else f" ({self.known} known)"
         return f"{'of the run, seen in ' if self.of_the_run else ''}{many}{known}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same for programs, as it stands in verdicts.json and in the matrix."""
+        return {
+            "result": self.grade.value,
+            "of_the_run": self.of_the_run,
+            "findings": list(self.findings),
+            "known": self.known,
+            "cases": list(self.cases),
+        }
 
 
 def cause_lines(

@@ -210,6 +210,15 @@ class TestJson:
             {"state": "unjudged", "verdict": None, "letter": "?", "reason": "no-verdict", "known": False, "harm": ""},
         ]
         assert document["columns"][1]["totals"]["not-run"] == 1
+        causes = [cause for column in document["columns"] for cause in column["causes"]]
+        failed = {
+            case["id"]
+            for family in document["families"]
+            for case in family["cases"]
+            if any(cell["verdict"] == "fail" for cell in case["cells"])
+        }
+        assert {case for cause in causes if cause["result"] == "fail" for case in cause["cases"]} == failed
+        Draft202012Validator(schema("matrix")).validate(document)
         assert document["verdicts"]["fail"] == {"letter": "F", "colour": "red", "meaning": "a MUST was broken"}
 
     @pytest.mark.parametrize(
@@ -218,7 +227,7 @@ class TestJson:
             lambda document: document["columns"][0].pop("run"),
             lambda document: document["families"][0]["cases"][0]["cells"][0].update(verdict="ok"),
             lambda document: document["families"][0]["totals"][0]["verdicts"].pop("lab-error"),
-            lambda document: document.update(format=3),
+            lambda document: document.update(format=2),
             lambda document: document.update(more=1),
         ],
         ids=["field", "word", "count", "format", "more"],

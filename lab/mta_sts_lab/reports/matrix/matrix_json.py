@@ -21,7 +21,7 @@ COLOURS: Mapping[Grade, str] = {
 }
 
 #: Raised with any change that a reader of the older document would stumble over.
-FORMAT = 2
+FORMAT = 3
 
 
 def matrix_document(matrix: Matrix) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def _column(column: Column) -> dict[str, Any]:
         "versions": dict(run.lab_versions),
         "exit": run.exit_code,
         "totals": _totals(column.totals),
+        "causes": [cause.document for cause in column.causes],
     }
 
 

@@ -79,13 +79,7 @@ def verdicts_document(
             {name: getattr(one, name) for name in ("code", "means", "remedy", "quoted")} for one in diagnoses_of(record)
         ],
         "causes": [
-            {
-                "result": one.grade.value,
-                "of_the_run": one.of_the_run,
-                "findings": list(one.findings),
-                "known": one.known,
-                "cases": list(one.cases),
-            }
+            one.document
             for one in cause_lines(
                 verdicts,
                 known_failures.known if known_failures else {},

@@ -317,12 +317,16 @@ class TargetRestarted(Fact, frozen=True):
     signal: str
     #: Whether an SMTP session from before it went on afterwards: then nothing was killed, whatever the target says.
     outlived: bool = False
+    #: When the target was asked for it: until it said that it was done, it may have been either before or after it.
+    asked: float | None = None
 
 
 class ClockAdvanced(Fact, frozen=True):
     """The target's clock was moved forward by some seconds."""
 
     seconds: int
+    #: When the target was asked for it: until it said that it was done, its clock may have shown either time.
+    asked: float | None = None
 
 
 class ReportsAsked(Fact, frozen=True):

@@ -169,6 +169,19 @@ def test_what_has_expired_or_may_be_forgotten_demands_nothing(of_run: list[AnyFa
     assert len(_protection(found)) == breaches
 
 
+@pytest.mark.parametrize(
+    ("asked", "breaches"), [(None, 1), (0.0, 0)], ids=["asked after the message", "asked before the message"]
+)
+def test_a_message_that_leaves_while_the_clock_is_moved_may_go_by_either_time(
+    asked: float | None, breaches: int
+) -> None:
+    """The target was asked to move its clock, and had not said yet that this was done."""
+    change = ClockAdvanced(seconds=700000, asked=asked)
+    story: list[Line] = [*_delivery(), ("", "", change)]
+    found = verdict(record(story, cases=[_case(UNLISTED, UNLISTED)]))
+    assert len(_protection(found)) == breaches
+
+
 def test_who_never_reached_out_for_the_policy_is_held_to_it() -> None:
     kinds = (PolicyRequested, ConnectionAccepted)
     unaware = [line for line in _delivery() if not (isinstance(line[2], kinds) and "https" in line[2].session)]

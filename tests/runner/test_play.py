@@ -20,6 +20,7 @@ from mta_sts_lab.events import (
     AttackFired,
     CaseBegan,
     CaseEnded,
+    ClockAdvanced,
     DeadlinePassed,
     Event,
     LabFailed,
@@ -584,6 +585,23 @@ async def test_the_queue_is_not_looked_at_while_the_target_restarts(tmp_path: Pa
     cases = cases_of("policy/cache-survives-restart")
     played = await Arena(tmp_path, wrap=SlowToRestart).play(cases)
     assert set(played.grades().values()) == {"pass"}, played.facts(TargetFailed)
+
+
+async def test_a_message_that_leaves_before_the_target_says_that_its_clock_was_moved(tmp_path: Path) -> None:
+    class AnswersLate(Around):
+        async def advance(self, seconds: int) -> None:
+            await self.inside.advance(seconds)
+            await self.inside.flush()
+            while any(held.state != "gone" for held in await self.inside.queue()):
+                await asyncio.sleep(0.02)
+
+    played = await Arena(tmp_path, wrap=AnswersLate).play(cases_of("policy/max-age-lapses"))
+    assert set(played.grades().values()) == {"pass"}, played.grades()
+    (moved,) = (event for event in played.events if isinstance(event.fact, ClockAdvanced))
+    asked = moved.fact.asked if isinstance(moved.fact, ClockAdvanced) else None
+    assert asked is not None
+    taken = [event.at for event in played.events if isinstance(event.fact, MessageAccepted)]
+    assert [at for at in taken if asked < at < moved.at] != []
 
 
 @pytest.mark.parametrize("flaws", [(), ("forgets_cache_at_restart",)])

@@ -47,11 +47,23 @@ def older_policy(case: Case, facts: CaseFacts, message: MessageFacts, of_run: Ca
 def still_lasts(since: float, max_age: float, until: float, of_run: CaseFacts, *, forgets: bool = True) -> bool:
     """Whether what was fetched for max_age seconds lasts, by the target's clock, and was not lost by a restart.
 
-    `forgets` says that a restart may lose it.
+    `forgets` says that a restart may lose it. What the target was asked for, and had not said to be done, counts as
+    done: a message that leaves between the two is sent by a clock that may have been moved already.
     """
-    restarted = any(since < event.at <= until for event, _ in of_run.of_kind(TargetRestarted))
-    moved = sum(fact.seconds for event, fact in of_run.of_kind(ClockAdvanced) if since < event.at <= until)
+    restarted = any(
+        since < event.at and began_at(event, fact) <= until for event, fact in of_run.of_kind(TargetRestarted)
+    )
+    moved = sum(
+        fact.seconds
+        for event, fact in of_run.of_kind(ClockAdvanced)
+        if since < event.at and began_at(event, fact) <= until
+    )
     return not (restarted and forgets) and until - since + moved < max_age
+
+
+def began_at(event: Event, fact: ClockAdvanced | TargetRestarted) -> float:
+    """Return when the target was asked for a change. Older records only say when it was done."""
+    return event.at if fact.asked is None else fact.asked
 
 
 @dataclass(frozen=True, slots=True)

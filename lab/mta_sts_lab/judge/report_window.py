@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from mta_sts_lab.events import ClockAdvanced, Event, Fact, ReportsAsked, ReportsLeft
+from mta_sts_lab.judge.policy_lookups import began_at
 from mta_sts_lab.judge.view import CaseView
 
 _Fact = TypeVar("_Fact", bound=Fact)
@@ -61,7 +62,8 @@ def clock_of(view: CaseView) -> TargetClock | None:
     except ValueError:
         return None
     if not view.about.reports_end_the_day:
-        moves = ((event.at, float(fact.seconds), event.at) for event, fact in view.of_run.of_kind(ClockAdvanced))
+        advanced = view.of_run.of_kind(ClockAdvanced)
+        moves = ((began_at(event, fact), float(fact.seconds), event.at) for event, fact in advanced)
         return TargetClock(began, tuple(moves))
     pages: list[tuple[float, float, float]] = []
     for event, _ in view.of_run.of_kind(ReportsAsked):

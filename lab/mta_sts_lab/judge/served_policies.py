@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mta_sts_lab.events import ClockAdvanced, ConnectionAccepted, ConnectionDenied, DnsAnswered, PolicyRequested
+from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, PolicyRequested
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.policies_in_force import Fetched, fetched_policies, served_texts
+from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.report_window import COUNTED_WITHIN, Window
 from mta_sts_lab.judge.view import CaseView
@@ -102,13 +103,11 @@ def _types(view: CaseView, window: Window, in_force: tuple[Fetched, ...], has_fa
     if not certain or any(one.policy.mode == "none" for one in in_force):
         return either
     restarted = any(step.restart for step in view.case.steps)
-    moves = [(event.at, fact.seconds) for event, fact in view.of_run.of_kind(ClockAdvanced)]
     for event, fact in window.within(view.facts.of_kind(ConnectionAccepted)):
-        ages = (
-            (event.at - one.at + sum(by for moved, by in moves if one.at < moved <= event.at), one.policy.max_age)
+        lasts = any(
+            one.at < event.at and still_lasts(one.at, one.policy.max_age, event.at, view.of_run, forgets=False)
             for one in certain
-            if one.at < event.at
         )
-        if fact.role in RECEIVING and (restarted or not any(age < most for age, most in ages)):
+        if fact.role in RECEIVING and (restarted or not lasts):
             return either
     return frozenset({"sts"})

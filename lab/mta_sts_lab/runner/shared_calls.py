@@ -68,11 +68,13 @@ class TargetChange:
     async def _change(self, step: Step) -> None:
         async with self._watch.set_aside():
             if step.restart:
+                asked = self._recorder.now()
                 outlived = await _restart(self._target, step.restart)
-                self._recorder.write(TargetRestarted(signal=step.restart, outlived=outlived))
+                self._recorder.write(TargetRestarted(signal=step.restart, outlived=outlived, asked=asked))
             if step.advance:
+                asked = self._recorder.now()
                 await self._target.advance(step.advance)
-                self._recorder.write(ClockAdvanced(seconds=step.advance))
+                self._recorder.write(ClockAdvanced(seconds=step.advance, asked=asked))
 
 
 async def _restart(target: Target, signal: str) -> bool:

@@ -39,6 +39,9 @@ class Family(StrEnum):
     IPV6 = "ipv6"
 
 
+#: The capability that a case needs whose hosts have addresses in both families. The run has to have it, too.
+IPV6 = "ipv6"
+
 #: The types of address records, by the family of the address.
 ADDRESS_TYPES: Mapping[Family, str] = {Family.IPV4: "A", Family.IPV6: "AAAA"}
 
@@ -506,7 +509,8 @@ ReportChannel = Literal["https", "mailto"]
 class About:
     """What a target says about itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls, tls-required.
 
-    Of the last two, the one is the ESMTP extension of RFC 8689, and the other its header field.
+    Of the last two, the one is the ESMTP extension of RFC 8689, and the other its header field. In a record
+    `ipv6` is among them where the hosts of a case can have addresses in both families.
     """
 
     name: str

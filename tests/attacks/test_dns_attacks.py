@@ -1,11 +1,11 @@
-"""The attacks on DNS answers: forge_mx, hide_policy_record, forge_policy_id."""
+"""The attacks on DNS answers: fail_address_lookup, forge_mx, hide_policy_record, forge_policy_id."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from mta_sts_lab.attacks import forge_mx, forge_policy_id, hide_policy_record
+from mta_sts_lab.attacks import fail_address_lookup, forge_mx, forge_policy_id, hide_policy_record
 from mta_sts_lab.attacks.toolkit.attack import DnsAttack, DnsContext, complete
 from mta_sts_lab.world.zone import Answer, Question, Record
 
@@ -70,3 +70,15 @@ def test_forge_policy_id_needs_an_id(honest: Answer) -> None:
 def test_forge_policy_id_leaves_other_names_alone() -> None:
     attack = forge_policy_id.forge_policy_id
     assert attack.tamper(context(attack), Question(DOMAIN, "TXT"), TXT) is TXT
+
+
+@pytest.mark.parametrize(("kind", "other"), [("A", "AAAA"), ("AAAA", "A")])
+@pytest.mark.parametrize("how", ["SERVFAIL", "TIMEOUT"])
+def test_fail_address_lookup_fails_in_one_family(kind: str, other: str, how: str) -> None:
+    attack, name = fail_address_lookup.fail_address_lookup, f"mx1.{DOMAIN}"
+    attacked = context(attack, type=kind, how=how)
+    honest = Answer("NOERROR", (Record(name, kind, "2001:db8::1"),))
+    assert attack.tamper(attacked, Question(name, kind), honest) == Answer(how, (), "fail_address_lookup")
+    assert attack.tamper(attacked, Question(name, other), honest) is honest
+    assert attack.tamper(attacked, Question(DOMAIN, "MX"), MX) is MX
+    assert f"the {kind} records" in attack.detail(attacked)

@@ -40,6 +40,10 @@ REFUSED = [
     (HEAD + '[attack]\nhttps = "block_policy_host"\n[expect.absent]\noutcome = "delivered"\n', "https =", "no mode of the scenario publishes a policy"),
     (GOOD + '[[step]]\nname = "attack"\n[[step]]\nname = "idle"\nsend = false\nattack = "keep"\n', "smtp =", "nothing is sent in the step `idle`"),
     (HEAD + '[attack]\nhttps = "block_policy_host"\n' + EXPECT, "[attack]", "without a policy nothing is attacked"),
+    (GOOD.replace('"strip_starttls"', '{ name = "strip_starttls", family = "ipv5" }').replace("title", 'needs = "ipv6"\ntitle', 1), "smtp =", "unknown family: `ipv5`"),
+    (GOOD.replace('"strip_starttls"', '{ name = "strip_starttls", family = "ipv6" }'), "title", 'say `needs = "ipv6"`'),
+    (GOOD + '[world.mx]\ndead_over = "ipv6"\n', "title", 'say `needs = "ipv6"`'),
+    (GOOD + '[world.policy_host]\ndead_over = "ipv4"\n', "title", 'say `needs = "ipv6"`'),
     # what is missing, twice, or out of place
     (HEAD.replace('"An effect."', '" "') + ATTACK + EXPECT, "effect", "`effect` is empty"),
     (HEAD.replace('"STS-5-05",', '"STS-5-03",') + ATTACK + EXPECT, "requirements", "STS-5-03 is listed twice"),

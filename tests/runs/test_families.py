@@ -9,28 +9,52 @@ from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.model import Family
+from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import RunRequest, run
 from mta_sts_lab.runs.errors import UsageError
-from mta_sts_lab.runs.families import families_of
+from mta_sts_lab.runs.families import in_families
 from mta_sts_lab.world import network
 
 REFERENCE = find_target("reference")
+PLAN = plan_run((), {}, (), 7)
 
 
-def test_a_word_names_families() -> None:
-    assert families_of("ipv4", REFERENCE) == (Family.IPV4,)
-    assert families_of("ipv6", REFERENCE) == (Family.IPV6,)
-    assert families_of("both", REFERENCE) == (Family.IPV4, Family.IPV6)
+#: The families of ordinary hosts, and whether the hosts of cases that need it have both.
+WORLDS = {
+    "": ((Family.IPV4,), True),
+    "ipv4": ((Family.IPV4,), False),
+    "ipv6": ((Family.IPV6,), False),
+    "both": ((Family.IPV4, Family.IPV6), True),
+}
+
+
+def _families(word: str) -> tuple[tuple[Family, ...], bool]:
+    planned = in_families(PLAN, word, REFERENCE)
+    return planned.families, planned.dual_stack
+
+
+@pytest.mark.parametrize("word", WORLDS)
+def test_a_word_names_families(word: str) -> None:
+    assert _families(word) == WORLDS[word]
+
+
+def test_another_word_names_none() -> None:
     with pytest.raises(UsageError, match="--family ipv5: it is one of ipv4, ipv6, both"):
-        families_of("ipv5", REFERENCE)
+        _families("ipv5")
+
+
+def test_a_backend_without_ipv6_says_so() -> None:
+    assert in_families(PLAN, "", find_target("haraka")).dual_stack is False
+    with pytest.raises(TargetRefused, match="--family ipv6: the backend docker"):
+        in_families(PLAN, "ipv6", find_target("haraka"))
 
 
 def test_a_machine_without_ipv6_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "has_ipv6_loopback", lambda: False)
-    assert families_of("", REFERENCE) == (Family.IPV4,)
+    assert _families("") == ((Family.IPV4,), False)
     for word in ("ipv6", "both"):
         with pytest.raises(TargetRefused, match=f"--family {word}: this machine has no address ::1"):
-            families_of(word, REFERENCE)
+            _families(word)
 
 
 @pytest.mark.parametrize(
@@ -49,4 +73,13 @@ def test_a_run_in_each_family(tmp_path: Path, word: str, peers: set[str], blocks
     met = [fact for fact in accepted if not fact.via]
     assert {fact.peer for fact in met} == peers
     assert {fact.address[: len(min(blocks))] for fact in met} == blocks
-    assert result.record.header.families == families_of(word, REFERENCE)
+    assert result.record.header.families == WORLDS[word][0]
+
+
+@pytest.mark.parametrize(("word", "grade"), [("", "pass"), ("ipv4", "unsupported"), ("ipv6", "unsupported")])
+def test_a_case_about_both_families(tmp_path: Path, word: str, grade: str) -> None:
+    result = run(RunRequest(("mx/one-family-dead[enforce,ipv6]",), out=tmp_path, family=word))
+    assert {verdict.grade.value for verdict in result.verdicts} == {grade}
+    if grade == "unsupported":
+        told = {judgement.observed for verdict in result.verdicts for judgement in verdict.judgements}
+        assert told == {"the hosts of this run have addresses in one family alone"}

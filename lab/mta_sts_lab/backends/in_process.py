@@ -56,7 +56,8 @@ class InProcess(LocalBackend):
         """See `LocalBackend`."""
         from mta_sts_lab.reference.target import InProcessTarget
 
-        families = tuple(family for family in self.settings.families if family in job.plan.families)
+        carried = Family if job.plan.dual_stack else job.plan.families
+        families = tuple(family for family in self.settings.families if family in carried)
         settings = replace(self.settings, name=job.called, families=families)
         if job.plan.black_box:
             settings = replace(settings, retry_seconds=_OWN_RETRIES, longest_retry_seconds=_OWN_RETRIES)

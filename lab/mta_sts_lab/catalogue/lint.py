@@ -11,6 +11,7 @@ from mta_sts_lab.catalogue.expand import MAIN_STEP
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
 from mta_sts_lab.model import (
     CERTIFICATE_VARIANTS,
+    IPV6,
     REPORT_PLACES,
     SECURITY_STATES,
     TLSA_SUBJECTS,
@@ -18,6 +19,7 @@ from mta_sts_lab.model import (
     AttackUse,
     Case,
     Expectation,
+    Family,
     Mode,
     Outcome,
     Requirement,
@@ -29,6 +31,9 @@ from mta_sts_lab.rfc.result_types import RESULT_TYPES
 #: Every attack on SMTP can be confined to one MX host, named as in `[[world.mx]]`.
 HOST = "host"
 
+#: The same for the address of one family.
+FAMILY = "family"
+
 #: What an expectation can say beside the outcomes themselves.
 _DELIVERED, _AS_ABSENT, _ANY = "delivered", "as-absent", "any"
 _OUTCOMES = tuple(outcome.value for outcome in Outcome if outcome is not Outcome.UNSETTLED)
@@ -39,7 +44,7 @@ _DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered 
 _REPORT_WORDS = ("success", "any", "none")
 
 #: What a scenario can ask a target to claim.
-_CAPABILITIES = ("tls-rpt", "dane", "mta-sts", "requiretls", "tls-required")
+_CAPABILITIES = ("tls-rpt", "dane", "mta-sts", "requiretls", "tls-required", IPV6)
 
 #: Replies of the lab's mailbox, and what the report host can answer; a status of 0 is a stall.
 _MAIL_REPLIES = (250, 451, 550)
@@ -71,7 +76,7 @@ def lint(
         *_reports_expected(scenario),
     ]
     for case in scenario.cases:
-        problems = list(_reports_asked(case))
+        problems = [*_families(case), *_reports_asked(case)]
         for step in case.steps:
             problems += _world(step)
             problems += _report_places(step)
@@ -180,8 +185,11 @@ def _parameters(use: AttackUse, form: AttackForm, step: Step, at: KeyPath) -> It
         if name == HOST and use.channel == "smtp":
             if value not in hosts:
                 yield Problem(f"{use.name} cannot fire: {unknown('MX host', str(value), hosts)}", (*at, HOST))
+        elif name == FAMILY and use.channel == "smtp":
+            if value not in list(Family):
+                yield Problem(unknown("family:", str(value), list(Family)), (*at, FAMILY))
         elif name not in form.parameters:
-            legal = (*form.parameters, HOST) if use.channel == "smtp" else tuple(form.parameters)
+            legal = (*form.parameters, HOST, FAMILY) if use.channel == "smtp" else tuple(form.parameters)
             yield Problem(unknown(f"parameter of {use.name}:", name, legal), (*at, name))
         elif value not in form.parameters[name]:
             values = [str(legal) for legal in form.parameters[name]]
@@ -301,6 +309,19 @@ def _reports_asked(case: Case) -> Iterator[Problem]:
     if awaited and asked and max(asked) < max(awaited):
         message = "the report is asked for before the step that it has to tell of"
         yield Problem(message, ("step", asked[-1], "reports"))
+
+
+def _families(case: Case) -> Iterator[Problem]:
+    """Yield what is only said of hosts that have addresses in both families, in a case that does not ask for them."""
+    if IPV6 in case.needs:
+        return
+    for step in case.steps:
+        uses_one = any(FAMILY in use.parameters for use in step.attacks)
+        has_dead = step.world.policy_host.dead_over or any(mx.dead_over for mx in step.world.mx)
+        if uses_one or has_dead:
+            message = f'one family is dead or attacked, and hosts may have one address alone: say `needs = "{IPV6}"`'
+            yield Problem(message, ("needs",), case.vector)
+            return
 
 
 def _reports_expected(scenario: Scenario) -> Iterator[Problem]:

@@ -268,6 +268,8 @@ class Delivery:
         if self.flaws.demands_tls_of_insecure_hosts and secure and tlsa is None:
             tlsa = Tlsa(host, (), ())
         destinations = [Destination(host, address, domain, addresses.target) for address in addresses.values]
+        if self.flaws.tries_first_address_only:
+            del destinations[1:]
         return await self._to_addresses(envelope, destinations, policy, tally, tlsa)
 
     async def _to_addresses(
@@ -283,7 +285,7 @@ class Delivery:
         for to in destinations:
             try:
                 accepted = (
-                    await self._to_address(envelope, to, policy, tally)
+                    await self._to_address(envelope, to, self._policy_at(to, destinations[0], policy), tally)
                     if tlsa is None
                     else await self._under_dane(envelope, to, policy, tally, tlsa)
                 )
@@ -320,6 +322,10 @@ class Delivery:
                 with contextlib.suppress(Unreachable):
                     await self.sessions.leak_envelope(envelope, replace(to, address=addresses.values[0]))
         return _Unused(reason, blocked=True)
+
+    def _policy_at(self, to: Destination, first: Destination, policy: Policy | None) -> Policy | None:
+        """Return the policy that counts at an address of a host: the same at each, unless a flaw knows better."""
+        return None if self.flaws.verifies_first_address_alone and to != first else policy
 
     async def _without_tlsa_answer(
         self, to: Destination, found: FoundDane, failure: LookupFailure, tally: SessionTally

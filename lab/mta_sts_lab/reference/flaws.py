@@ -220,6 +220,15 @@ class Flaws:
     no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")
     tries_first_host_only: bool = _flaw("SMTP-5.1-06", "if an MX host cannot be reached, the next one is not tried")
     gives_up_without_address: bool = _flaw("SMTP-5.1-06", "one MX host without an address stops all mail to a domain")
+    tries_first_address_only: bool = _flaw(
+        "SMTP-5.1-06", "if the first address of an MX host cannot be used, its next one is not tried"
+    )
+    needs_addresses_of_every_family: bool = _flaw(
+        "SMTP-5.1-06", "if the look-up of AAAA or of A fails, a host counts as one without addresses"
+    )
+    verifies_first_address_alone: bool = _flaw(
+        "STS-5-02", "at the second address of an MX host mail goes out whatever its TLS is worth"
+    )
     holds_when_a_host_is_unlisted: bool = _flaw(
         "STS-5.1-03", "one MX host outside the policy stops all mail to a domain"
     )
@@ -370,6 +379,8 @@ class Flaws:
     writes_reason_as_number: bool = _flaw("RPT-4.4-21", "failure-reason-code is a number")
     leaves_out_sending_address: bool = _flaw("RPT-4.4-15", "failures have no sending-mta-ip")
     leaves_out_receiving_address: bool = _flaw("RPT-4.4-18", "failures have no receiving-ip")
+    writes_sending_ipv6_in_full: bool = _flaw("RPT-4.4-15", "an IPv6 address in sending-mta-ip has all of its zeros")
+    writes_receiving_ipv6_in_full: bool = _flaw("RPT-4.4-18", "an IPv6 address in receiving-ip has all of its zeros")
     pads_addresses_with_zeros: bool = _flaw("RPT-4.4-22", "IP addresses are padded with zeros")
     quotes_success_count: bool = _flaw("RPT-4.4-12", "total-successful-session-count is a string")
     quotes_failure_count: bool = _flaw("RPT-4.4-13", "total-failure-session-count is a string")

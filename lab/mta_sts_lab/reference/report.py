@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import ipaddress
 import json
 import secrets
 from datetime import UTC, datetime
@@ -188,9 +189,14 @@ def _spoil_addresses(details: dict[str, Any], flaws: Flaws) -> None:
         details.pop("sending-mta-ip", None)
     if flaws.leaves_out_receiving_address:
         details.pop("receiving-ip", None)
-    for name in ("sending-mta-ip", "receiving-ip"):
-        if flaws.pads_addresses_with_zeros and name in details:
-            details[name] = ".".join(f"{int(part):03}" for part in details[name].split("."))
+    in_full = {"sending-mta-ip": flaws.writes_sending_ipv6_in_full, "receiving-ip": flaws.writes_receiving_ipv6_in_full}
+    for name, flawed in in_full.items():
+        if not (address := details.get(name)):
+            continue
+        if ":" in address:
+            details[name] = ipaddress.IPv6Address(address).exploded if flawed else address
+        elif flaws.pads_addresses_with_zeros:
+            details[name] = ".".join(f"{int(part):03}" for part in address.split("."))
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

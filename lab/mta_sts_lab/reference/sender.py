@@ -150,7 +150,8 @@ class ReferenceSender:
 
     def _begin(self) -> _Life:
         settings, network, flaws = self.settings, self.network, self.flaws
-        resolver = Resolver(network, self.dns, settings.lookup_seconds, settings.families)
+        every = flaws.needs_addresses_of_every_family
+        resolver = Resolver(network, self.dns, settings.lookup_seconds, settings.families, every)
         cache = PolicyCache(self.directory / "policies", self.log)
         if not flaws.forgets_cache_at_restart:
             cache.load()

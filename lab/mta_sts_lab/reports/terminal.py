@@ -253,6 +253,7 @@ _DECIDING = (
     "--exercise",
     "--config",
     "--install",
+    "--family",
 )
 
 

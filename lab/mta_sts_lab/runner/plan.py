@@ -42,6 +42,8 @@ class Plan:
     at_once: int = 1
     #: The families in which every host of the world has an address.
     families: tuple[Family, ...] = (Family.IPV4,)
+    #: Whether the hosts of cases that need it have addresses in both families.
+    dual_stack: bool = False
     #: Whether the cases are played one at a time: they are played again because nothing was proved among others.
     alone: bool = False
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
-from mta_sts_lab.model import About, Family
+from mta_sts_lab.model import IPV6, About, Family
 from mta_sts_lab.record import Footer, Recorder
 from mta_sts_lab.runner.context import IN_PROCESS, Outlet, RunContext, Timeouts
 from mta_sts_lab.runner.health import Health
@@ -124,7 +124,7 @@ async def run(
         whole = await start(world)
         target = BlackBox(whole) if plan.black_box else whole
         try:
-            about = await target.about()
+            about = _with_families(await target.about(), plan)
             async with world.context(target, about) as context:
                 playing = context
                 if plan.stays != ATTACKED:
@@ -137,6 +137,11 @@ async def run(
             await keep_log(context.watch, whole, outlet)
         finally:
             await asyncio.shield(target.close())
+
+
+def _with_families(about: About, plan: Plan) -> About:
+    """Return what a target says about itself, and whether its run has hosts in both families."""
+    return replace(about, capabilities=(*about.capabilities, IPV6)) if plan.dual_stack else about
 
 
 async def _made_ready(ready: CheckReady, context: RunContext, target: Target, outlet: Outlet) -> RunContext:

@@ -48,6 +48,7 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
     for folder, record in zip(folders, records, strict=True):
         pairs = {
             "the lab": (record.header.versions.get(_LAB, "?"), records[0].header.versions.get(_LAB, "?")),
+            "the families of the world": (record.header.families, records[0].header.families),
             "the catalogue": (record.header.catalogue[:12], records[0].header.catalogue[:12]),
             "the target": (_target(record.header), _target(records[0].header)),
         }

@@ -28,7 +28,7 @@ from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runner.staying import PLAYED
 from mta_sts_lab.runs.entering import check_stays_up
 from mta_sts_lab.runs.errors import RunBroken, UsageError
-from mta_sts_lab.runs.families import families_of
+from mta_sts_lab.runs.families import in_families
 from mta_sts_lab.runs.jobs import parts_of, play_in_processes
 from mta_sts_lab.runs.leftovers import hold
 from mta_sts_lab.runs.replaying import SPOILED_PLAYS, Replay, what_is_played_again, worth_another_play
@@ -95,7 +95,7 @@ class RunRequest:
     levels: tuple[str, ...] = ()
     #: The folder or id of a run: only what changed since then. Empty: everything.
     since: str = ""
-    #: The families in which the world's hosts have addresses: `ipv4`, `ipv6` or `both`; empty: see `families_of`.
+    #: The families in which the world's hosts have addresses: `ipv4`, `ipv6` or `both`; empty: see `in_families`.
     family: str = ""
 
     def known_failures_of(self, target: TargetFolder) -> Path:
@@ -164,7 +164,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     catalogue = catalogue or load_scenarios(request.scenarios)
     planned = plan(request, catalogue)
     target = find_target_for(request)
-    planned = replace(planned, families=families_of(request.family, target))
+    planned = in_families(planned, request.family, target)
     if request.keep:
         check_stays_up(target)
     folder = make_folder(request.out, planned.run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from mta_sts_lab.model import Family
 
@@ -18,14 +18,12 @@ class NoAddressLeft(Exception):
 class AddressPool:
     """Gives addresses of a prefix for each family, one after the other."""
 
-    def __init__(self, prefixes: Mapping[Family, str], families: Sequence[Family]) -> None:
-        """`families` are those in which every host gets an address."""
-        self._families = tuple(families)
+    def __init__(self, prefixes: Mapping[Family, str]) -> None:
         self._left = {family: _usable_addresses(prefix) for family, prefix in prefixes.items()}
 
-    def next(self) -> tuple[str, ...]:
-        """Return an address of each family. Raises `NoAddressLeft`."""
-        return tuple(self.next_in(family) for family in self._families)
+    def next(self, families: Iterable[Family]) -> tuple[str, ...]:
+        """Return an address of each of these families. Raises `NoAddressLeft`."""
+        return tuple(self.next_in(family) for family in families)
 
     def next_in(self, family: Family) -> str:
         """Return an address of one family. Raises `NoAddressLeft`."""

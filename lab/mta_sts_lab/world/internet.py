@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.model import Case, Family, Mode, MxHost, World
+from mta_sts_lab.model import IPV6, Case, Family, Mode, MxHost, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name
 from mta_sts_lab.rfc.published import (
@@ -58,7 +58,13 @@ class Internet:
     sender_domain = SENDER_DOMAIN
 
     def __init__(
-        self, network: Network, authority: Authority, recorder: Recorder, addresses: AddressPool, seed: int
+        self,
+        network: Network,
+        authority: Authority,
+        recorder: Recorder,
+        addresses: AddressPool,
+        seed: int,
+        families: Sequence[Family],
     ) -> None:
         """Prefer `open`."""
         self.network = network
@@ -67,6 +73,7 @@ class Internet:
         self.zone = Zone()
         self.services = HostServices(network, recorder, Certificates(authority))
         self._addresses = addresses
+        self._families = tuple(families)
         self._chance = random.Random(seed)  # noqa: S311 - a run must be repeatable; the names are no secrets
         self._names: set[str] = set()
         self._cases: dict[str, CaseWorld] = {}
@@ -93,11 +100,11 @@ class Internet:
     ) -> Internet:
         """Start the name server, the sender's MX and the report host; cases come with `add_case`.
 
-        Hosts get addresses of the `prefixes`, one after the other, in each of the `families`. The name server gets the
-        first IPv4 address, whatever the families: it is how the target is told where to ask. The seed decides the
-        domains' names. Raises `AddressInUse`.
+        Hosts get addresses of the `prefixes`, one after the other, in each of the `families`; those of a case that
+        needs it, in both. The name server gets the first IPv4 address, whatever the families: there the target is told
+        to ask. The seed decides the domains' names. Raises `AddressInUse`.
         """
-        internet = cls(network, authority, recorder, AddressPool(prefixes, families), seed)
+        internet = cls(network, authority, recorder, AddressPool(prefixes), seed, families)
         try:
             await internet._start()
         except BaseException:
@@ -166,9 +173,12 @@ class Internet:
         if loop.get_exception_handler() == self._on_loop_error:
             loop.set_exception_handler(None)
 
-    def next_addresses(self) -> tuple[str, ...]:
-        """Return an address of each family that nothing else of the run has. Raises `NoAddressLeft`."""
-        return self._addresses.next()
+    def next_addresses(self, *, both: bool = False) -> tuple[str, ...]:
+        """Return addresses that nothing else of the run has: of each family of the run, or of both.
+
+        Raises `NoAddressLeft`.
+        """
+        return self._addresses.next(Family if both else self._families)
 
     def fresh_domain(self, *, internationalised: bool = False) -> str:
         """Return a random domain that nothing else of the run has; an internationalised one in A-labels."""
@@ -207,7 +217,8 @@ class CaseWorld:
         #: What the domain publishes in the current step.
         self.published: tuple[Record, ...] = ()
         self._internet = internet
-        self._addresses = internet.next_addresses()
+        self._in_both = IPV6 in case.needs
+        self._addresses = self._next_addresses()
         self._hosts: dict[str, MxServer] = {}
         self._attacker: MxServer | None = None
         self._return: MxServer | None = None
@@ -254,7 +265,7 @@ class CaseWorld:
         """
         if self._attacker is None:
             domain = self._internet.fresh_domain()
-            name, addresses = f"mx.{domain}", self._internet.next_addresses()
+            name, addresses = f"mx.{domain}", self._next_addresses()
             self._attacker = MxServer(self._internet.services, self.case, "attacker-mx", name, addresses)
             self.zone.publish(domain, address_records(name, addresses), self.case)
             self._attacker.arrange(MxHost())
@@ -270,10 +281,13 @@ class CaseWorld:
             hosts.append(self._attacker)
         await asyncio.gather(*(host.close() for host in hosts))
 
+    def _next_addresses(self) -> tuple[str, ...]:
+        return self._internet.next_addresses(both=self._in_both)
+
     def _host(self, mx: MxHost) -> MxServer:
         if mx.name not in self._hosts:
             # The first one shares its address with the policy host: one address a case spares the host's ARP table.
-            addresses = self._internet.next_addresses() if self._hosts else self._addresses
+            addresses = self._next_addresses() if self._hosts else self._addresses
             self._hosts[mx.name] = MxServer(
                 self._internet.services, self.case, "mx", absolute(mx.name, self.domain), addresses, domain=self.domain
             )

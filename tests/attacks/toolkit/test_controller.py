@@ -11,7 +11,7 @@ from mta_sts_lab.attacks.toolkit.attack import DnsContext, UnknownParameter
 from mta_sts_lab.attacks.toolkit.controller import AttackController, ConflictingAttacks, UnknownHost
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.events import AttackFired, ConnectionClosed, ConnectionDenied, LabFailed, SmtpSaid
-from mta_sts_lab.model import AttackUse, Case, Mode, MxHost, Step, World
+from mta_sts_lab.model import IPV6, AttackUse, Case, Mode, MxHost, Step, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.network import LoopbackNetwork
@@ -49,10 +49,11 @@ class AttackedCase:
             assert await self.recorder.changed(self.world.case, 10), f"no {kind.__name__}"
         return found
 
-    async def ehlo(self, number: int) -> bytes:
-        """Return what the MX host of that number, or whoever stands in front of it, offers."""
+    async def ehlo(self, number: int, family: int = 0) -> bytes:
+        """Return what the MX host of that number, or whoever stands in front of it, offers at one of its addresses."""
         host = self.world.mx[number]
-        reader, writer = await asyncio.open_connection(*self.internet.network.where(host.address, host.port))
+        where = self.internet.network.where(host.addresses[family], host.port)
+        reader, writer = await asyncio.open_connection(*where)
         await reader.readline()
         writer.write(b"EHLO a\r\n")
         told = await reader.readuntil(b"250 HELP\r\n")
@@ -63,11 +64,11 @@ class AttackedCase:
 
 
 @contextlib.asynccontextmanager
-async def attacked_case() -> AsyncIterator[AttackedCase]:
+async def attacked_case(needs: tuple[str, ...] = ()) -> AsyncIterator[AttackedCase]:
     before = asyncio.all_tasks()
     recorder = Recorder()
     internet = await Internet.open(LoopbackNetwork(), AUTHORITY, recorder)
-    case = Case("starttls/strip[enforce]", "starttls/strip", Mode.ENFORCE, (Step("attack", WORLD),))
+    case = Case("starttls/strip[enforce]", "starttls/strip", Mode.ENFORCE, (Step("attack", WORLD),), needs=needs)
     world = await internet.add_case(case)
     attack_controller = AttackController(recorder, AUTHORITY)
     try:
@@ -119,6 +120,19 @@ async def test_what_cannot_be_put_in_place_leaves_nothing_in_place(attacks: tupl
             await field.attack_controller.begin(field.world, attacks)
         assert all(isinstance(host.path, StraightPath) for host in (*field.world.mx, field.world.policy_server))
         assert b"STARTTLS" in await field.ehlo(0)
+
+
+async def test_an_attack_on_one_family_leaves_the_other_alone() -> None:
+    async with attacked_case(needs=(IPV6,)) as field:
+        use = AttackUse("strip_starttls", "smtp", {"family": "ipv6", "host": "mx1"})
+        await field.attack_controller.begin(field.world, (use,))
+        assert b"STARTTLS" in await field.ehlo(0, 0)
+        assert not field.fired()
+        assert b"STARTTLS" not in await field.ehlo(0, 1)
+        assert field.fired() == [("strip_starttls", "smtp")]
+        assert b"STARTTLS" in await field.ehlo(1, 1), "another host"
+        await field.attack_controller.end(field.world)
+        assert b"STARTTLS" in await field.ehlo(0, 1)
 
 
 async def test_ending_a_step_ends_its_live_sessions() -> None:

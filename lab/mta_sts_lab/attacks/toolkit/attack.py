@@ -12,6 +12,7 @@ from mta_sts_lab.model import CERTIFICATE_VARIANTS, AttackForm
 from mta_sts_lab.world.zone import Answer, Question
 
 __all__ = [
+    "FAMILY",
     "HOST",
     "SHOWN_CERTIFICATES",
     "Attack",
@@ -39,6 +40,9 @@ Choices: TypeAlias = Mapping[str, tuple[str | int, ...]]
 #: The parameter that every attack on SMTP takes beside its own: the relative name of the one MX host that is attacked.
 #: Without it all MX hosts of the domain are.
 HOST = "host"
+
+#: The same for the family of the one address that is attacked. Without it the host is at each of its addresses.
+FAMILY = "family"
 
 #: Certificates that an attacker can show. Of these only the default is sure to be refused by everybody who verifies. A
 #: wildcard is a valid certificate, shown by the wrong host; nobody can refuse it.
@@ -134,7 +138,7 @@ def https_attack(
 def complete(form: AttackForm, given: Parameters) -> dict[str, str | int]:
     """Return an attack's own parameters with the defaults filled in. Raises `UnknownParameter`."""
     for name, value in given.items():
-        if name == HOST and form.channel == "smtp":
+        if name in (HOST, FAMILY) and form.channel == "smtp":
             continue
         if name not in form.parameters:
             known = ", ".join(form.parameters) or "none"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from mta_sts_lab.attacks.toolkit.attack import (
+    FAMILY,
     HOST,
     Block,
     DnsAttack,
@@ -21,12 +22,12 @@ from mta_sts_lab.attacks.toolkit.attack import (
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.attacks.toolkit.session import fire_once
 from mta_sts_lab.events import AttackFired, ConnectionDenied, DeadlinePassed
-from mta_sts_lab.model import AttackUse
+from mta_sts_lab.model import AttackUse, Family
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, STALL, Deadline
 from mta_sts_lab.world.host import AcceptingHost
 from mta_sts_lab.world.internet import CaseWorld
-from mta_sts_lab.world.network import reset
+from mta_sts_lab.world.network import family_of, reset
 from mta_sts_lab.world.path import Accepted, Host, Path, StraightPath
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.zone import Answer, Question, Tamper
@@ -113,6 +114,27 @@ class BlockedPath:
             await asyncio.wait(set(self._held))
 
 
+class OneFamilyPath:
+    """A path to the address of one family; all other addresses lead straight to the host."""
+
+    refuses = False
+
+    def __init__(self, family: Family, path: Interposed) -> None:
+        self._family = family
+        self._path = path
+
+    async def take(self, accepted: Accepted, host: Host) -> None:
+        """See `mta_sts_lab.world.path.Path`."""
+        if family_of(accepted.address) is self._family:
+            await self._path.take(accepted, host)
+        else:
+            await host.serve(accepted)
+
+    async def close(self) -> None:
+        """See `Interposed`."""
+        await self._path.close()
+
+
 @dataclass(slots=True)
 class _Positions:
     """The active attacks of one case."""
@@ -174,7 +196,10 @@ class AttackController:
         match attack:
             case SmtpAttack():
                 for host in _attacked(world, use):
-                    self._stand(host, use.name, self._man_in_the_middle(attack, parameters), positions)
+                    path = self._man_in_the_middle(attack, parameters)
+                    if FAMILY in use.parameters:
+                        path = OneFamilyPath(Family(str(use.parameters[FAMILY])), path)
+                    self._stand(host, use.name, path, positions)
             case DnsAttack():
                 attacker_mx = (await world.attacker_mx()).name if attack.needs_attacker_mx else ""
                 positions.tampers.append(self._forger(world, attack, DnsContext(world.domain, parameters, attacker_mx)))

@@ -30,7 +30,7 @@ from mta_sts_lab.judge.checks.outcome import control_outcome, message_outcome
 from mta_sts_lab.judge.facts import CaseFacts, not_killed
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
-from mta_sts_lab.model import AttackUse, Grade, Judgement, Mode, Outcome, Step
+from mta_sts_lab.model import IPV6, AttackUse, Grade, Judgement, Mode, Outcome, Step
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute
 
@@ -45,12 +45,10 @@ def capability_claimed(view: CaseView) -> Iterator[Judgement]:
     if lacking:
         hidden = set(lacking) & set(view.about.set_aside)
         why = "was played as a black box, and not asked about" if hidden else "does not claim"
-        yield Judgement(
-            Grade.UNSUPPORTED,
-            "not-claimed",
-            expected=", ".join(view.case.needs),
-            observed=f"the target {why} {', '.join(lacking)}",
-        )
+        observed = f"the target {why} {', '.join(lacking)}"
+        if lacking == [IPV6]:
+            observed = "the hosts of this run have addresses in one family alone"
+        yield Judgement(Grade.UNSUPPORTED, "not-claimed", expected=", ".join(view.case.needs), observed=observed)
 
 
 def _from_event(

@@ -324,13 +324,20 @@ def test_a_good_one_is_judged_and_says_what_was_changed(
     assert done.document["diagnoses"] == [], answer
     verdicts = {case["id"]: case["verdict"] for case in done.document["cases"]}
     assert set(verdicts.values()) <= {"pass", "info", "fail", "weak"}, answer
+    # chasquid holds, and may do so because of its memory of security levels.
     holds = "mta-sts" in done.document["target"]["capabilities"]
-    assert (verdicts["starttls/strip[enforce]"] == "pass") is holds
+    assert (verdicts["starttls/strip[enforce]"] in ("pass", "info")) is holds
     said = (done.folder / "target" / "kept-and-overridden.txt").read_text().splitlines()
     assert set(GOOD[target].said) <= set(said)
 
 
-@pytest.mark.parametrize("wrong", [pytest.param(name, marks=pytest.mark.thorough) for name in WRONG])
+#: Played in continuous integration, because it takes seconds; `make targets` plays all.
+CHEAP = "chasquid with a dead filter"
+
+
+@pytest.mark.parametrize(
+    "wrong", [pytest.param(name, marks=[] if name == CHEAP else pytest.mark.thorough) for name in WRONG]
+)
 def test_each_mistake_of_a_configuration_is_named(engine: docker.DockerClient, tmp_path: Path, wrong: str) -> None:
     configuration = WRONG[wrong]
     target_image(engine, find_target(configuration.target), print)

@@ -104,6 +104,9 @@ class ConnectionAccepted(Fact, frozen=True):
     via: str = ""
     #: The address that it came from: the target's, or, behind an attacker, the attacker's own.
     peer: str = ""
+    #: The ports of both ends, as a capture of packets shows them; 0: not known.
+    peer_port: int = 0
+    own_port: int = 0
 
 
 class ConnectionDenied(Fact, frozen=True):

@@ -494,3 +494,10 @@ class TestAbout:
         assert "STS-5-03" in shell("requirements", "STS-5-03").out
         assert STRIP in shell("list", STRIP).out
         assert shell("requirements").status == 0
+
+
+def test_nothing_can_be_captured_of_the_built_in_sender(shell: Shell) -> None:
+    message = shell("run", "starttls/strip", "--pcap").message(2)
+    assert "no packets to capture" in message
+    assert "flows/" in message
+    assert shell.runs() == []

@@ -80,8 +80,16 @@ async def test_an_honest_delivery_inside_tls(
     (closed,) = await seen(recorder, ConnectionClosed, CASE)
     (accepted,) = facts(recorder, ConnectionAccepted, CASE)
     assert accepted == ConnectionAccepted(
-        session=closed.session, role="mx", host=NAME, address=ADDRESS, port=25, via="", peer="127.0.0.1"
+        session=closed.session,
+        role="mx",
+        host=NAME,
+        address=ADDRESS,
+        port=25,
+        peer="127.0.0.1",
+        peer_port=accepted.peer_port,
+        own_port=services.network.where(ADDRESS, 25)[1],
     )
+    assert accepted.peer_port not in (0, accepted.own_port)
     assert facts(recorder, ClientHelloSeen, CASE) == [ClientHelloSeen(session=closed.session, sni=NAME)]
     assert facts(recorder, TlsEstablished, CASE) == [
         TlsEstablished(session=closed.session, version="TLSv1.3", certificate="valid", sni=NAME)

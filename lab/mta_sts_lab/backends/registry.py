@@ -66,6 +66,9 @@ class Backend(ABC):
     #: Whether a run is divided among the processors where no number of processes is asked for.
     divided_by_default = False
 
+    #: Whether its worlds have packets that can be captured.
+    captures = False
+
     #: Whether its worlds can stay up for people to enter.
     stays_up = False
 
@@ -145,6 +148,7 @@ def _shipped_names() -> set[str]:
     modules = {module.name for module in pkgutil.iter_modules(mta_sts_lab.backends.__path__)}
     return modules - {
         "registry",
+        "capturing",
         "folder",
         "target_folder",
         "overlay",

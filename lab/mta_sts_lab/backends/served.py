@@ -19,6 +19,7 @@ import msgspec
 
 from mta_sts_lab.adapter_check.diagnosis import Diagnosis
 from mta_sts_lab.adapter_check.run import OwnWords, play_plan
+from mta_sts_lab.backends.capturing import capturing
 from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import Event
@@ -106,10 +107,11 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
     network = PrefixNetwork(*served.prefixes.values())
     setup = RunSetup(network, served.prefixes, authority, OVER_THE_NETWORK)
     words = OwnWords(served.diagnoses, served.judged_as_it_is)
-    work = play_plan(served.plan, setup, start, standard_output(_keep), served.ready_seconds, words)
-    playing = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
-    await playing
+    async with capturing(PLACE if served.plan.captures else None, authority):
+        work = play_plan(served.plan, setup, start, standard_output(_keep), served.ready_seconds, words)
+        playing = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+        await playing
 
 
 async def _reached(served: ServedPlan, answers: OwnAnswers) -> RemoteTarget:

@@ -43,7 +43,7 @@ from mta_sts_lab.cli.telling import (
     tell_reports,
     watched,
 )
-from mta_sts_lab.cli.up import Keep, check_keep, up
+from mta_sts_lab.cli.up import Keep, Pcap, check_keep, up
 from mta_sts_lab.cli.what_if import EXAMPLES as WHAT_IF_EXAMPLES
 from mta_sts_lab.cli.what_if import what_if
 
@@ -197,6 +197,7 @@ def run(
     jobs: Jobs = None,
     keep: Keep = False,
     family: FamilyWord = "",
+    pcap: Pcap = False,
 ) -> None:
     """Play cases against a target and judge what it did."""
     from mta_sts_lab import runs
@@ -214,7 +215,7 @@ def run(
         from mta_sts_lab.backends.process import target_of_command
 
         request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
-    request = replace(with_shard(request, shard, times), jobs=jobs, keep=keep)
+    request = replace(with_shard(request, shard, times), jobs=jobs, keep=keep, pcap=pcap)
     check_keep(keep, selection or (), len(names))
     request = replace(request, known_failures=known, config=tuple(config or ()), install=tuple(install or ()))
     if (config or install) and (command is not None or len(names) > 1):

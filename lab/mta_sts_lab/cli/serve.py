@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from mta_sts_lab.cli.output import console, say_document
 from mta_sts_lab.cli.telling import tell_findings, watched
+from mta_sts_lab.cli.up import Pcap
 
 
 def serve(
@@ -29,6 +31,7 @@ def serve(
         typer.Option("--ca", metavar="FILE", help="Write the run's CA here, too, where it is mounted from."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")] = Path("runs"),
+    pcap: Pcap = False,
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
 ) -> None:
     """Play against a container of your own, in its network.
@@ -43,9 +46,9 @@ def serve(
 
     target = target_in_network(Joined(network, container, tuple(claims or ()), retry, str(ca or "")), smtp, ready)
     command = ("sts-lab", *sys.argv[1:])
-    request = RunRequest(tuple(selection or ()), target=container, out=out, command=command, unnamed_target=target)
+    request = RunRequest(tuple(selection or ()), target=container, out=out, command=command, pcap=pcap)
     with watched(console(stderr=True)) as watcher:
-        result = runs.run(request, watcher)
+        result = runs.run(replace(request, unnamed_target=target), watcher)
     if json:
         say_document(result.document.decode())
     else:

@@ -20,6 +20,16 @@ Keep = Annotated[
 ]
 
 
+Pcap = Annotated[
+    bool,
+    typer.Option(
+        "--pcap",
+        help="Capture the packets of each case, both sides of an attacker, with the secrets of TLS: captures/*.pcapng "
+        "in the folder of the run, for Wireshark. Not with the built-in sender, which has no network.",
+    ),
+]
+
+
 def check_keep(keep: bool, selection: Sequence[str], targets: int) -> None:
     """Refuse `--keep` where it would leave more than the world of one scenario up. Raises `UsageError`."""
     from mta_sts_lab.runs.errors import UsageError

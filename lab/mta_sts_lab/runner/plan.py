@@ -46,6 +46,8 @@ class Plan:
     dual_stack: bool = False
     #: Whether the cases are played one at a time: they are played again because nothing was proved among others.
     alone: bool = False
+    #: Whether the packets are captured, with the secrets of TLS.
+    captures: bool = False
 
 
 def plan_check(command: Sequence[str], seed: int | None) -> Plan:

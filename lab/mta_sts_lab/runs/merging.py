@@ -11,6 +11,7 @@ from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import Header, Record, RecordFile, Shard, read_record
+from mta_sts_lab.runs.captures import join_captures
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.joining import join_target_files, write_joined
 from mta_sts_lab.runs.service import RunResult, judge_run
@@ -37,6 +38,7 @@ def merge(
         with RecordFile(folder / "record.jsonl") as file:
             write_joined(file, records, _header(folder.name, records), complete=whole)
         join_target_files(folder, {one.header.run: place for one, place in zip(records, folders, strict=True)})
+        join_captures(folder, folders)
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     return judge_run(folder, catalogue)

@@ -18,6 +18,7 @@ from mta_sts_lab.model import Case, Grade, Verdict
 from mta_sts_lab.record import RecordFile, read_record
 from mta_sts_lab.reports.target_log import heading
 from mta_sts_lab.runner.plan import Plan, plan_run
+from mta_sts_lab.runs.captures import divide_capture
 from mta_sts_lab.runs.joining import write_joined
 from mta_sts_lab.runs.writing import RunWriter
 from mta_sts_lab.targets.contract import TargetError
@@ -73,7 +74,8 @@ class Replay:
         first = self.job.plan
         dice = random.Random(f"play {self.number} of {first.seed}")  # noqa: S311 - no secret
         plan = plan_run(self.cases, self.all_cases, first.command, dice.getrandbits(32), black_box=first.black_box)
-        return replace(plan, run=f"{first.run}-again-{self.number}", alone=True)
+        run = f"{first.run}-again-{self.number}"
+        return replace(plan, run=run, alone=True, captures=first.captures)
 
     def play(self, folder: Path) -> str:
         """Play the cases and add the play to the record in a run's folder.
@@ -89,6 +91,8 @@ class Replay:
                 job = replace(self.job, plan=self.plan(), outlet=writer.outlet(), directory=own / "target")
                 self.backend.play(job)
                 writer.raise_unwritten()
+            if self.job.plan.captures and (missing := divide_capture(own, folder)):
+                self.job.say(missing)
         except (BackendError, TargetError, TargetRefused, AddressInUse) as error:
             return str(error).splitlines()[0]
         finally:

@@ -26,6 +26,7 @@ from mta_sts_lab.reports.writers.mitm import flow_files, mitm
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runner.staying import PLAYED
+from mta_sts_lab.runs.captures import check_captures, divide_capture
 from mta_sts_lab.runs.entering import check_stays_up
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.families import in_families
@@ -81,6 +82,8 @@ class RunRequest:
     jobs: int | None = 1
     #: Whether the worlds stay up when the cases have been played, until a signal comes.
     keep: bool = False
+    #: Whether the packets of each case are captured, with the secrets of TLS.
+    pcap: bool = False
     #: The target itself, where it has no name and no folder: `--command`.
     unnamed_target: TargetFolder | None = None
     #: What the reference sender calls itself, instead of naming its flaws: nothing that a run writes tells them then.
@@ -137,7 +140,7 @@ def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
         cases, shard = take_shard(cases, *request.shard, request.seconds)
     planned = plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
     digest = digest_of(tuple(catalogue.cases.values()))
-    return replace(planned, stays=PLAYED if request.keep else "", shard=shard, catalogue=digest)
+    return replace(planned, stays=PLAYED if request.keep else "", shard=shard, catalogue=digest, captures=request.pcap)
 
 
 def find_target_for(request: RunRequest) -> TargetFolder:
@@ -167,6 +170,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     planned = in_families(planned, request.family, target)
     if request.keep:
         check_stays_up(target)
+    if request.pcap:
+        check_captures(target)
     folder = make_folder(request.out, planned.run)
     with interruptible(folder):
         with record_in(folder) as file:
@@ -175,6 +180,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
             watching.watcher.planned(planned)
             job, judged = _play(request, planned, target, watching, file)
         try:
+            if request.pcap and (missing := divide_capture(folder, folder)):
+                watching.watcher.say(missing)
             result = judge_run(folder, catalogue, judged)
             result = _play_again(request, job, result, catalogue)
         except RecordError as error:
@@ -192,7 +199,8 @@ def _play(
     Returns its job and, if the processes have judged it, the verdicts.
     """
     backend, say = find_backend(target.file.backend), watching.watcher.say
-    one = planned.stays or (request.jobs is None and not backend.divided_by_default)
+    # A capture is that of one network namespace.
+    one = planned.stays or planned.captures or (request.jobs is None and not backend.divided_by_default)
     parts = parts_of(planned, 1 if one else request.jobs)
     only_one = f"the target.toml of {target.name} says that one of it can be up at a time"
     if len(parts) > 1 and (why := only_one if target.file.one_at_a_time else backend.one_at_a_time(target)):

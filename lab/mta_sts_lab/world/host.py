@@ -238,6 +238,7 @@ class AcceptingHost(ABC):
         """Put a connection on record and hand it over: to the path, or, at the back door, to the host itself."""
         recorder = self._services.recorder
         session = self._services.next_session()
+        peer, peer_port = _end_of(sock)
         accepted = self._accepted(sock, address, session, recorder)
         recorder.write(
             ConnectionAccepted(
@@ -247,7 +248,9 @@ class AcceptingHost(ABC):
                 address=address,
                 port=self.port,
                 via=via,
-                peer=_peer_of(sock),
+                peer=peer,
+                peer_port=peer_port,
+                own_port=int(sock.getsockname()[1]),
             ),
             self.case,
         )
@@ -317,11 +320,6 @@ class HttpsHost(AcceptingHost):
     @abstractmethod
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         """Answer a request. Exceptions are recorded as the lab's, except aiohttp's own refusals."""
-
-
-def _peer_of(sock: socket.socket) -> str:
-    """Return the address of the other end; empty if it is gone already."""
-    return _end_of(sock)[0]
 
 
 def _end_of(sock: socket.socket) -> _End:

@@ -13,6 +13,7 @@ import ssl
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import trustme
 from cryptography import x509
@@ -67,6 +68,8 @@ class Authority:
         self._trusted = authority
         self._untrusted = trustme.CA(organization_name=_ORGANISATION, organization_unit_name="nobody trusts this one")
         self._intermediate = authority.create_child_ca()
+        #: A file that takes the secrets of every TLS session with a certificate of this authority; None: nobody asks.
+        self.key_log: Path | None = None
         self._issued: dict[tuple[str, str, str], Credentials] = {}
 
     @classmethod

@@ -47,6 +47,11 @@ class Certificates:
 
     def context(self, credentials: Credentials) -> ssl.SSLContext:
         """Return the context that shows these credentials."""
+        if self.authority.key_log is not None:
+            # One for each connection: it holds the file open as long as it lives.
+            context = server_context(credentials)
+            context.keylog_filename = str(self.authority.key_log)
+            return context
         if credentials not in self._contexts:
             self._contexts[credentials] = server_context(credentials)
         return self._contexts[credentials]

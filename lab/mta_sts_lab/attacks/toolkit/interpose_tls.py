@@ -11,6 +11,7 @@ import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -40,8 +41,13 @@ _NO_COMPLAINT = (0, 90, 100)
 _REASON = re.compile(r"'([^']*)'\)\]\)$")
 
 
-def server_connection(shown: Shown, credentials: Credentials, on_alert: Callable[[str], None]) -> SSL.Connection:
-    """Return the TLS server that is played for the target. `on_alert` hears the words of each alert that it sends."""
+def server_connection(
+    shown: Shown, credentials: Credentials, on_alert: Callable[[str], None], key_log: Path | None = None
+) -> SSL.Connection:
+    """Return the TLS server that is played for the target. `on_alert` hears the words of each alert that it sends.
+
+    The secrets of the session go into `key_log`; those of the session behind are in the genuine host's.
+    """
     server = SSL.Context(SSL.TLS_SERVER_METHOD)
     server.set_cipher_list(_CIPHERS)
     # A resumed session shows no certificate.
@@ -62,9 +68,16 @@ def server_connection(shown: Shown, credentials: Credentials, on_alert: Callable
             on_alert(alert_words(value & 0xFF))
 
     server.set_info_callback(watch)
+    if key_log is not None:
+        server.set_keylog_callback(lambda _, line: _append(key_log, line))
     played = SSL.Connection(server)
     played.set_accept_state()
     return played
+
+
+def _append(path: Path, line: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(line + b"\n")
 
 
 def client_connection(server_name: str) -> SSL.Connection:
@@ -125,7 +138,7 @@ class Handshake:
     def connection(self) -> SSL.Connection:
         """Return the TLS server, for the certificate that is to be shown."""
         credentials = self._attacked.authority.credentials(self._shown.certificate, self._attacked.host.name)
-        return server_connection(self._shown, credentials, self._alerted)
+        return server_connection(self._shown, credentials, self._alerted, self._attacked.authority.key_log)
 
     def answered(self, octets: bytes) -> None:
         """Record that the attack took effect, if octets to the target hold the certificate or `fires_on_answer`."""

@@ -16,6 +16,7 @@ class Docker(Backend):
 
     name = "docker"
     stays_up = True
+    captures = True
 
     def play(self, job: Job) -> str | None:
         """See `Backend`."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import docker.errors
 
+from mta_sts_lab.backends.capturing import KEY_LOG, PACKETS
 from mta_sts_lab.backends.overlay import LaidFile, unreadable
+from mta_sts_lab.backends.registry import Job
+from mta_sts_lab.backends.served import PLACE
 
 #: In a container: lists what was laid over its image, a path a line, for its entry point.
 LAID_OVER = "laid-over.txt"
@@ -54,6 +59,19 @@ def laid_archive(files: Sequence[LaidFile]) -> bytes:
         member.size, member.mode = len(listing), 0o644
         archive.addfile(member, io.BytesIO(listing))
     return buffer.getvalue()
+
+
+def fetch_captures(container: Any, job: Job) -> None:
+    """Copy the capture of a run, if one was made, out of the lab's container into the folder of the target's files."""
+    for name in (PACKETS, KEY_LOG) if job.plan.captures else ():
+        chunks, _ = container.get_archive(str(PLACE / name))
+        with tempfile.TemporaryFile() as packed, (job.directory / name).open("wb") as file:
+            packed.writelines(chunks)
+            packed.seek(0)
+            with tarfile.open(fileobj=packed) as archive:
+                member = archive.extractfile(name)
+                assert member is not None
+                shutil.copyfileobj(member, file)
 
 
 def text_file(container: Any, path: str) -> str:

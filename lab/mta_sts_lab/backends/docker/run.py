@@ -26,7 +26,14 @@ from mta_sts_lab.backends.docker.engine import (
     engine_errors,
     owner,
 )
-from mta_sts_lab.backends.docker.files import KEPT_AND_OVERRIDDEN, LARGEST_FILE, lab_archive, laid_archive, text_file
+from mta_sts_lab.backends.docker.files import (
+    KEPT_AND_OVERRIDDEN,
+    LARGEST_FILE,
+    fetch_captures,
+    lab_archive,
+    laid_archive,
+    text_file,
+)
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.local import signals_held_back
@@ -142,6 +149,8 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
     if job.plan.stays and status == 128 + signal.SIGTERM:
         status = 0
     problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
+    if not status:
+        fetch_captures(lab, job)
     target.reload()
     ended = ("", "") if target.status == "running" else _how_it_ended(site, target)
     if ended[0] and not begun.is_set():
@@ -244,6 +253,11 @@ def _site(client: docker.DockerClient, plan: Plan, folder: TargetFolder) -> _Sit
     )
 
 
+def capabilities_of_the_lab(plan: Plan) -> list[str]:
+    """Return the capabilities that the lab's container needs, for its own network namespace."""
+    return ["NET_ADMIN", "NET_BIND_SERVICE", *(["NET_RAW"] if plan.captures else [])]
+
+
 def labels_of(run: str) -> dict[str, str]:
     """Return the labels of everything that a run makes."""
     return {RUN_LABEL: run, OWNER_LABEL: owner()}
@@ -288,7 +302,7 @@ def _lab_container(site: _Site, image: str) -> Any:
     options = {
         "image": image,
         "command": ["play-served-plan"],
-        "cap_add": ["NET_ADMIN", "NET_BIND_SERVICE"],
+        "cap_add": capabilities_of_the_lab(plan),
         "stdin_open": True,
         "mem_limit": f"{LAB_MEMORY_MIB}m",
     }

@@ -17,6 +17,7 @@ class JoinedNetwork(Backend):
     """The backend of `sts-lab serve`."""
 
     name = "joined"
+    captures = True
 
     def play(self, job: Job) -> str | None:
         """See `Backend`."""

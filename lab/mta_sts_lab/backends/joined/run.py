@@ -14,10 +14,16 @@ import msgspec
 
 import docker
 from mta_sts_lab.backends.docker.engine import EngineError, connect, engine_errors
-from mta_sts_lab.backends.docker.files import lab_archive, text_file
+from mta_sts_lab.backends.docker.files import fetch_captures, lab_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
-from mta_sts_lab.backends.docker.run import LAB_MEMORY_MIB, TARGET_FAILED, follow_record, labels_of
+from mta_sts_lab.backends.docker.run import (
+    LAB_MEMORY_MIB,
+    TARGET_FAILED,
+    capabilities_of_the_lab,
+    follow_record,
+    labels_of,
+)
 from mta_sts_lab.backends.joined import NAME_SERVER, WORLD_PREFIX
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.own_answers import OwnAnswers
@@ -145,6 +151,7 @@ def _play(site: _Site, target: Any) -> str:
         raise (TargetError if status == TARGET_FAILED else EngineError)(
             said or f"the lab's container ended with {status}"
         )
+    fetch_captures(lab, site.job)
     return ""
 
 
@@ -171,7 +178,7 @@ def _lab_container(site: _Site, target_address: str) -> Any:
             labels=labels_of(site.job.plan.run),
             network=joined.network,
             cap_drop=["ALL"],
-            cap_add=["NET_ADMIN", "NET_BIND_SERVICE"],
+            cap_add=capabilities_of_the_lab(site.job.plan),
             security_opt=["no-new-privileges"],
             pids_limit=2048,
             stdin_open=True,

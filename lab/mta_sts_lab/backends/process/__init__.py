@@ -20,6 +20,7 @@ class Process(Backend):
 
     name = "process"
     stays_up = True
+    captures = True
 
     def play(self, job: Job) -> str | None:
         """See `Backend`."""

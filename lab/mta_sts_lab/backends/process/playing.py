@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.adapter_check.run import play_plan
+from mta_sts_lab.backends.capturing import capturing
 from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
 from mta_sts_lab.backends.process.inside import TargetProcesses, in_words
 from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS, WORLD_PREFIX
@@ -62,7 +63,8 @@ class _Play:
         setup = RunSetup(PrefixNetwork(WORLD_PREFIX), {Family.IPV4: WORLD_PREFIX}, authority, OVER_THE_NETWORK)
         folder = Path(self._plan.output).parent
         outlet = standard_output(lambda name, text: write_whole(folder / name, text.encode()))
-        await play_plan(self._served.plan, setup, self._reach, outlet, self._served.ready_seconds)
+        async with capturing(folder if self._served.plan.captures else None, authority):
+            await play_plan(self._served.plan, setup, self._reach, outlet, self._served.ready_seconds)
         if self._served.plan.checks_adapter and self._processes.gone:
             raise TargetError(f"{self._processes.gone}{self._last_lines()}")
 

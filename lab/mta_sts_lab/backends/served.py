@@ -74,7 +74,7 @@ def play_served_plan() -> None:
     served = msgspec.json.decode(PLAN.read_bytes(), type=ServedPlan)
     authority = Authority.load((PLACE / "ca.pem").read_bytes(), _key())
     try:
-        asyncio.run(_play(served, authority))
+        asyncio.run(_play_until_stopped(served, authority))
     except asyncio.CancelledError:
         # `docker stop`: the footer of the record says that it is incomplete.
         raise SystemExit(128 + signal.SIGTERM) from None
@@ -92,7 +92,14 @@ def _key() -> bytes:
     return b"".join(lines)
 
 
-async def _play(served: ServedPlan, authority: Authority) -> None:
+async def _play_until_stopped(served: ServedPlan, authority: Authority) -> None:
+    playing = asyncio.ensure_future(play_here(served, authority, standard_output(_keep), PLACE))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    await playing
+
+
+async def play_here(served: ServedPlan, authority: Authority, outlet: Outlet, folder: Path) -> None:
+    """Play in the network of this container. A capture goes into `folder`. Raises `TargetError`, `BackendError`."""
     for prefix in served.prefixes.values():
         await _make_local(prefix)
 
@@ -101,17 +108,15 @@ async def _play(served: ServedPlan, authority: Authority) -> None:
             return await _reached(served, served.own_answers)
         target = RemoteTarget(served.target_address, inject=served.inject, contract_port=served.contract_port)
         if not served.plan.checks_adapter:
-            await wait_until_ready(target, Deadline(TARGET_READY.name, served.ready_seconds), _keep_log)
+            deadline = Deadline(TARGET_READY.name, served.ready_seconds)
+            await wait_until_ready(target, deadline, lambda one: _keep_log(one, outlet))
         return target
 
     network = PrefixNetwork(*served.prefixes.values())
     setup = RunSetup(network, served.prefixes, authority, OVER_THE_NETWORK)
     words = OwnWords(served.diagnoses, served.judged_as_it_is)
-    async with capturing(PLACE if served.plan.captures else None, authority):
-        work = play_plan(served.plan, setup, start, standard_output(_keep), served.ready_seconds, words)
-        playing = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
-        await playing
+    async with capturing(folder if served.plan.captures else None, authority):
+        await play_plan(served.plan, setup, start, outlet, served.ready_seconds, words)
 
 
 async def _reached(served: ServedPlan, answers: OwnAnswers) -> RemoteTarget:
@@ -136,7 +141,7 @@ async def _make_local(prefix: str) -> None:
     )
     _, said = await process.communicate()
     if process.returncode:
-        raise OSError(f"cannot make {prefix} local to the container: {said.decode().strip()}")
+        raise BackendError(f"cannot make {prefix} local to the container (NET_ADMIN): {said.decode().strip()}")
 
 
 async def wait_until_ready(
@@ -175,10 +180,10 @@ def standard_output(keep: Callable[[str, str], None]) -> Outlet:
     return Outlet(header=line, event=line, footer=line, target_file=keep)
 
 
-async def _keep_log(target: RemoteTarget) -> None:
+async def _keep_log(target: RemoteTarget, outlet: Outlet) -> None:
     """Store the log of a target that did not come up, if it shows one."""
     with contextlib.suppress(TargetError):
-        _keep("log.txt", await target.logs())
+        outlet.target_file("log.txt", await target.logs())
 
 
 def _keep(name: str, text: str) -> None:

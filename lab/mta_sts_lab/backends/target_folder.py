@@ -45,6 +45,7 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[joined]`: a target that is a container of somebody's own, on a network of the container engine."""
 
+    #: Empty: this program is a container on that network itself, and `container` a name there.
     network: str
     container: str
     #: For a target without the contract: its `mta_sts_lab.model.About`.

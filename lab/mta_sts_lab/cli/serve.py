@@ -15,9 +15,13 @@ from mta_sts_lab.cli.up import Pcap
 
 
 def serve(
-    network: Annotated[str, typer.Option("--network", help="The network of the container engine to join.")],
-    container: Annotated[str, typer.Option("--container", help="The container with the mail server.")],
     selection: Annotated[list[str] | None, typer.Argument(help="Cases, scenarios or families; as for `run`.")] = None,
+    network: Annotated[str, typer.Option("--network", help="The network of the container engine to join.")] = "",
+    container: Annotated[str, typer.Option("--container", help="The container with the mail server.")] = "",
+    at: Annotated[
+        str,
+        typer.Option("--at", help="Instead of both, in a container of your project: the mail server's name there."),
+    ] = "",
     smtp: Annotated[int, typer.Option("--smtp", help="The port on which it takes mail.", min=1, max=65535)] = 25,
     claims: Annotated[
         list[str] | None, typer.Option("--claims", help="What it claims to do, if it has no hooks: mta-sts, tls-rpt.")
@@ -43,10 +47,13 @@ def serve(
     from mta_sts_lab.backends.joined import target_in_network
     from mta_sts_lab.backends.target_folder import Joined
     from mta_sts_lab.runs import RunRequest
+    from mta_sts_lab.runs.errors import UsageError
 
-    target = target_in_network(Joined(network, container, tuple(claims or ()), retry, str(ca or "")), smtp, ready)
+    if bool(at) == bool(network or container) or bool(network) != bool(container):
+        raise UsageError("where is the mail server? --network NAME and --container NAME, or, in a container, --at NAME")
+    target = target_in_network(Joined(network, at or container, tuple(claims or ()), retry, str(ca or "")), smtp, ready)
     command = ("sts-lab", *sys.argv[1:])
-    request = RunRequest(tuple(selection or ()), target=container, out=out, command=command, pcap=pcap)
+    request = RunRequest(tuple(selection or ()), target=at or container, out=out, command=command, pcap=pcap)
     with watched(console(stderr=True)) as watcher:
         result = runs.run(replace(request, unnamed_target=target), watcher)
     if json:

@@ -107,3 +107,44 @@ def test_what_is_not_there(shell: Shell, engine: docker.DockerClient, network: s
     finally:
         away.remove(force=True)
         other.remove()
+
+
+def test_the_lab_is_a_service_of_the_project(engine: docker.DockerClient, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "docs" / "examples" / "lab-service" / "compose.yaml", tmp_path)
+    command = [*compose(), "--project-name", f"mta-sts-lab-test-{secrets.token_hex(4)}"]
+    third = secrets.randbelow(256)
+    environment = {
+        **os.environ,
+        "MAIL_SUBNET": f"172.31.{third}.0/24",
+        "LAB_ADDRESS": f"172.31.{third}.2",
+        "LAB_IMAGE": lab_image(engine, print),
+        "MTA_IMAGE": target_image(engine, find_target("postfix"), print),
+        "ARGUMENTS": "starttls/strip mx/forged-mx",
+    }
+    try:
+        done = subprocess.run(
+            [*command, "up", "--no-color", "--exit-code-from", "lab"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+    finally:
+        subprocess.run([*command, "down", "--volumes"], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    folders = list((tmp_path / "runs").glob("*/"))
+    assert len(folders) == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    document = json.loads((folders[0] / "verdicts.json").read_text())
+    verdicts = {case["id"]: case["verdict"] for case in document["cases"]}
+    assert {verdicts["starttls/strip[enforce]"], verdicts["mx/forged-mx[enforce]"]} <= {"pass", "info"}
+    assert done.returncode == 1, "no known failures are compared with: what our Postfix reports untruly is news"
+    assert read_record(folders[0] / "record.jsonl").header.about.name == "postfix"
+
+
+def test_on_a_machine_itself_there_is_no_way_in(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mta_sts_lab.backends.joined.inside.CONTAINER_MARKS", ("/no/such/file",))
+    assert "--at is for the lab as a container" in shell("serve", "--at", "mta", "starttls/strip").message(2)
+    assert "where is the mail server?" in shell("serve", "starttls/strip").message(2)
+    assert "where is the mail server?" in shell("serve", "--network", "mail", "starttls/strip").message(2)
+    assert shell.runs() == []

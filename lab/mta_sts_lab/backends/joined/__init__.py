@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from mta_sts_lab.backends.registry import Backend, Job, register
 from mta_sts_lab.backends.target_folder import Joined, TargetFile, TargetFolder
@@ -21,9 +22,21 @@ class JoinedNetwork(Backend):
 
     def play(self, job: Job) -> str | None:
         """See `Backend`."""
+        if job.target.file.joined is not None and not job.target.file.joined.network:
+            from mta_sts_lab.backends.joined.inside import play as play_inside
+
+            return play_inside(job)
         from mta_sts_lab.backends.joined.run import play
 
         return play(job)
+
+    def check(self, target: TargetFolder, flaws: Collection[str]) -> None:
+        """See `Backend`."""
+        from mta_sts_lab.backends.joined.inside import check_in_container
+
+        super().check(target, flaws)
+        if target.file.joined is not None and not target.file.joined.network:
+            check_in_container()
 
     def one_at_a_time(self, target: TargetFolder) -> str:
         """See `Backend`."""
@@ -31,12 +44,12 @@ class JoinedNetwork(Backend):
 
 
 def target_in_network(joined: Joined, port: int, ready_seconds: float) -> TargetFolder:
-    """Return the target for a container on a network."""
+    """Return the target for a container on a network, or for one beside this one."""
     name = re.sub("[^a-z0-9]+", "-", joined.container.lower()).strip("-")[:40] or "container"
     file = TargetFile(
         name=name,
         title=joined.container,
-        description=f"The container {joined.container} on the network {joined.network}.",
+        description=f"The container {joined.container} on the network {joined.network or 'of the lab'}.",
         backend=JoinedNetwork.name,
         inject=Inject(port=port),
         ready_seconds=ready_seconds,

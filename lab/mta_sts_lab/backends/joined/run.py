@@ -6,7 +6,6 @@ import contextlib
 import ipaddress
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import docker.errors
@@ -24,13 +23,12 @@ from mta_sts_lab.backends.docker.run import (
     follow_record,
     labels_of,
 )
-from mta_sts_lab.backends.joined import NAME_SERVER, WORLD_PREFIX
+from mta_sts_lab.backends.joined import WORLD_PREFIX
+from mta_sts_lab.backends.joined.asked import needs, served_plan, show_ca
 from mta_sts_lab.backends.local import signals_held_back
-from mta_sts_lab.backends.own_answers import OwnAnswers
 from mta_sts_lab.backends.registry import Job
-from mta_sts_lab.backends.served import TARGET_LOG, ServedPlan
+from mta_sts_lab.backends.served import TARGET_LOG
 from mta_sts_lab.backends.target_folder import Joined
-from mta_sts_lab.model import Family
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.world.pki import Authority
 
@@ -56,10 +54,8 @@ def play(job: Job) -> str | None:
     with engine_errors("looking for the network and the lab's image"):
         site = _Site(client, job, job.target.file.joined, lab_image(client, job.say), Authority.create())
         _check_network(site)
-    job.outlet.target_file("ca.pem", site.authority.certificate_pem.decode())
-    if site.joined.ca_file:
-        _write_ca(site)
-    for line in _needs(site):
+    show_ca(job, site.authority)
+    for line in needs(job, site.joined.network, "the lab sets it, and takes it away at the end"):
         job.say(line)
     with swept(client, job.plan.run), engine_errors("the engine, or somebody who used it meanwhile, ended the run"):
         target = _wait_for_target(site)
@@ -81,30 +77,6 @@ def _check_network(site: _Site) -> None:
         subnet = ipaddress.ip_network(pool["Subnet"])
         if subnet.version == world.version and subnet.overlaps(world):
             raise EngineError(f"the network {site.joined.network} has addresses of {WORLD_PREFIX}, which the lab needs")
-
-
-def _write_ca(site: _Site) -> None:
-    try:
-        # In place: a file that is mounted into a container is that file, whatever has its name later.
-        Path(site.joined.ca_file).write_bytes(site.authority.certificate_pem)
-    except OSError as error:
-        raise EngineError(f"--ca {site.joined.ca_file}: cannot be written: {error.strerror}") from error
-
-
-def _needs(site: _Site) -> list[str]:
-    """Return what the container must be set up for, in words."""
-    port = site.job.target.file.inject.port
-    return [
-        f"the lab joins {site.joined.network}; {site.joined.container} needs",
-        f"  resolver   {NAME_SERVER}  (compose: `dns: {NAME_SERVER}`)",
-        f"  CA file    {_ca_file(site)}  (the only one it trusts for mail and policy hosts)",
-        f"  mail       on port {port}; mail from the network to anybody must be relayed",
-        f"  route      to {WORLD_PREFIX}: the lab sets it, and takes it away at the end",
-    ]
-
-
-def _ca_file(site: _Site) -> Path:
-    return Path(site.joined.ca_file or site.job.directory / "ca.pem").resolve()
 
 
 def _wait_for_target(site: _Site) -> Any:
@@ -160,23 +132,14 @@ def _address(site: _Site, container: Any) -> str:
 
 
 def _lab_container(site: _Site, target_address: str) -> Any:
-    file, joined = site.job.target.file, site.joined
-    served = ServedPlan(
-        plan=site.job.plan,
-        prefixes={Family.IPV4: WORLD_PREFIX},
-        target_address=target_address,
-        inject=file.inject,
-        contract_port=file.contract.port,
-        ready_seconds=file.ready_seconds,
-        own_answers=OwnAnswers(site.job.target.name, joined.capabilities, joined.retry_seconds),
-    )
+    served = served_plan(site.job, target_address)
     with signals_held_back():
         container = site.client.containers.create(
             site.image,
             ["play-served-plan"],
             name=f"mta-sts-lab-{site.job.plan.run}-lab",
             labels=labels_of(site.job.plan.run),
-            network=joined.network,
+            network=site.joined.network,
             cap_drop=["ALL"],
             cap_add=capabilities_of_the_lab(site.job.plan),
             security_opt=["no-new-privileges"],

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import typer
 from mta_sts_lab.cli.commands import app
@@ -23,6 +24,16 @@ def test_it_keeps_the_schema_of_its_system(file: str, schema: str) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(EXAMPLES / file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.25.0", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("file", ["kubernetes.yaml", "merge.yaml"])
+def test_it_keeps_the_schema_of_kubernetes(file: str, version: str) -> None:
+    for document in _documents(file):
+        kubernetes_validate.validate(document, version, strict=True)
+        document["spec"]["completionsMode"] = "Indexed"
+        with pytest.raises(kubernetes_validate.ValidationError, match="completionsMode"):
+            kubernetes_validate.validate(document, version, strict=True)
 
 
 def _documents(name: str) -> list[dict[str, Any]]:

@@ -159,8 +159,9 @@ def _to_the_host(view: AdapterView, facts: CaseFacts, outcome: Outcome) -> Itera
             Status.FAULT,
             f"nobody asked the lab's name server about {facts.domain}; {_held_because(view, facts, outcome)}",
             "resolver-not-used",
-            "Write `nameserver $LAB_DNS` into /etc/resolv.conf before the mail server starts, and give a mail server "
-            "with a resolver or a chroot of its own the same address.",
+            "Either the mail server delivers nothing, and its log may say why, or it asks another name server: write "
+            "`nameserver $LAB_DNS` into /etc/resolv.conf before it starts (the lab has done so for a program in "
+            "namespaces), and give a mail server with a resolver or a chroot of its own the same address.",
         )
         yield from _skipped(_AFTER_RELAY[1:], RESOLVER)
         return

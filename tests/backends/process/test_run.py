@@ -221,6 +221,35 @@ def test_a_command_that_never_takes_mail(
     assert sandbox.record is None
 
 
+def test_a_command_that_dies_in_mid_case(sandbox: Sandbox, ordinary: None) -> None:
+    # The first message is the lab's own trial, the second one belongs to the case.
+    (sandbox.folder / "dies.sh").write_text(
+        f"{{ PYTHONUNBUFFERED=1 {toy_sender()[2]} & echo $! >pid; wait; }} | {{ grep -m 2 sent; kill -9 $(cat pid); }}\n"
+    )
+    verdict = sandbox.play(sandbox.target(("sh", "dies.sh")), CONTROL)[CONTROL]
+
+    assert verdict.grade is Grade.INCONCLUSIVE
+    found = next(one for one in verdict.judgements if one.reason == "target-failed")
+    assert found.observed.endswith("Connection refused; the command ended with status 0")
+
+
+KEEPS_ALL = """
+import time
+from aiosmtpd.controller import Controller
+class Keeps:
+    async def handle_DATA(self, server, session, envelope):
+        return "250 kept"
+Controller(Keeps(), hostname="127.0.0.1", port=2525).start()
+time.sleep(99)
+"""
+
+
+def test_a_command_that_delivers_nothing(sandbox: Sandbox, ordinary: None) -> None:
+    (sandbox.folder / "keeps.py").write_text(KEEPS_ALL)
+    with pytest.raises(TargetError, match=r"\(resolver-not-used\).*Either the mail server delivers nothing"):
+        sandbox.play(sandbox.target((sys.executable, "keeps.py")), CONTROL)
+
+
 def test_an_ordinary_user_is_told_of_sudo(sandbox: Sandbox, ordinary: None) -> None:
     with pytest.raises(TargetError, match="needs root, or changes users, is run with sudo"):
         sandbox.play(sandbox.target(("sh", "-c", "chroot /")), CONTROL)

@@ -13,6 +13,7 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 
 import msgspec
 
@@ -62,6 +63,15 @@ class TargetProcesses:
         await processes._read_event(init.stdout)
         processes._following = asyncio.ensure_future(processes._follow(init.stdout))
         return processes
+
+    async def connect(self, port: int) -> socket:
+        """See `TargetNetwork`. The error says, too, if no process of the target is left."""
+        try:
+            return await self.network.connect(port)
+        except OSError as error:
+            if self.gone:
+                raise OSError(error.errno, f"{error.strerror}; {self.gone}") from error
+            raise
 
     async def close(self) -> None:
         """End every process of the target."""

@@ -72,7 +72,7 @@ class _Play:
         """Return the target when it takes mail. Raises `NeverUp` if it never does, or ends."""
         if world.dns_address != NAME_SERVER:
             raise BackendError(f"the name server is at {world.dns_address}, and the target was told {NAME_SERVER}")
-        inject, port, connect = self._served.inject, self._served.contract_port, self._processes.network.connect
+        inject, port, connect = self._served.inject, self._served.contract_port, self._processes.connect
         if self._plan.own_answers is None:
             remote = RemoteTarget(TARGET_ADDRESS, contract_port=port, inject=inject, connect=connect)
         else:

@@ -37,6 +37,7 @@ from mta_sts_lab.cli.shards import Jobs, Shards, Times, merge, with_shard
 from mta_sts_lab.cli.telling import (
     MOST_REPORTS,
     in_short,
+    lines_of_cases,
     tell_changes,
     tell_each,
     tell_findings,
@@ -228,13 +229,14 @@ def run(
     catalogue = open_scenarios(scenarios)
     if len(names) > 1:
         raise typer.Exit(status_with(catalogue, _run_each(request, names)))
-    with watched(console(stderr=True)) as watcher:
+    lines = lines_of_cases(screen := console(stderr=True), json=json)
+    with watched(screen, lines=lines) as watcher:
         result = runs.run(request, watcher, catalogue)
     if json:
         say_document(result.document.decode())
     else:
         tell_reports(console(), result, MOST_REPORTS)
-        tell_findings(console(), result)
+        tell_findings(console(), result, lines)
     for_ci.write(result)
     raise typer.Exit(status_with(catalogue, result.summary.exit_code))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mta_sts_lab.cli.output import aside
+from mta_sts_lab.cli.deciding import DecidedLines
+from mta_sts_lab.cli.output import aside, console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mta_sts_lab.events import Event
+    from mta_sts_lab.judge.known_failures import KnownFailure
+    from mta_sts_lab.record import Header
     from mta_sts_lab.runner.plan import Plan
     from mta_sts_lab.runs import RunResult, Watcher
     from mta_sts_lab.runs.several import TargetEnded
@@ -23,25 +26,45 @@ MOST_REPORTS = 6
 
 
 @contextlib.contextmanager
-def watched(screen: Console, target: str = "", number: str = "") -> Iterator[Watcher]:
-    """Show how a run is going, until it has ended. `target` and `number` ("2 of 3") tell it from others."""
+def watched(
+    screen: Console, target: str = "", number: str = "", lines: DecidedLines | None = None
+) -> Iterator[Watcher]:
+    """Show how a run is going, until it has ended. `target` and `number` ("2 of 3") tell it from others.
+
+    With `lines` each case has a line as soon as it is decided.
+    """
     from mta_sts_lab.reports.progress import Progress
     from mta_sts_lab.runs import Watcher
 
     with contextlib.ExitStack() as stack:
         shown: list[Progress] = []
+        plans: list[Plan] = []
+        if lines is not None:
+            stack.callback(lines.end)
 
         def planned(plan: Plan) -> None:
+            plans.append(plan)
             title = f"{target}, {number}" if target else ""
             shown.append(stack.enter_context(Progress(screen, {case.id for case in plan.cases}, title)))
 
+        def begun(header: Header, known: Sequence[KnownFailure]) -> None:
+            if lines is not None:
+                lines.begin(plans[0], header, known)
+
         def seen(event: Event) -> None:
             shown[0].on_event(event)
+            if lines is not None:
+                lines.event(event)
 
         def said(text: str) -> None:
             aside(screen, f"{target}: {text}" if target else text)
 
-        yield Watcher(planned, seen, said)
+        yield Watcher(planned, begun, seen, said)
+
+
+def lines_of_cases(screen: Console, *, json: bool) -> DecidedLines | None:
+    """Return what prints a line for each case during a run; None where standard output is no terminal, or `--json`."""
+    return DecidedLines(screen) if console().is_terminal and not json else None
 
 
 def tell_reports(screen: Console, result: RunResult, most: int | None = None) -> None:
@@ -58,14 +81,18 @@ def tell_reports(screen: Console, result: RunResult, most: int | None = None) ->
         screen.print(report_page(found))
 
 
-def tell_findings(screen: Console, result: RunResult) -> None:
-    """Print the answer, a block for each finding, and the line that counts. A terminal shows a line a case before."""
-    from mta_sts_lab.reports.answer import answer_page, case_lines
+def tell_findings(screen: Console, result: RunResult, lines: DecidedLines | None = None) -> None:
+    """Print the answer, a block for each finding, and the line that counts.
+
+    A terminal shows a line a case before, but for those that `lines` has printed during the run.
+    """
+    from mta_sts_lab.reports.answer import answer_page
     from mta_sts_lab.reports.terminal import Evidence, diagnoses_page, findings, summary_page
     from mta_sts_lab.requirements import load_requirements
 
     if screen.is_terminal:
-        screen.print(case_lines(result.verdicts, result.known.known))
+        (lines or DecidedLines(screen)).tell_the_rest(screen, result)
+        screen.print()
     screen.print(diagnoses_page(result.record), end="")
     screen.print(answer_page(result.record, result.verdicts))
     evidence = Evidence.of(result.record, result.folder, result.log)

@@ -10,6 +10,7 @@ from pathlib import Path
 from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.backends.folder import find_target, with_config
 from mta_sts_lab.backends.in_process import check_flaws
+from mta_sts_lab.backends.local import LocalBackend
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue
@@ -17,7 +18,7 @@ from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
 from mta_sts_lab.model import Case, Verdict
-from mta_sts_lab.record import Record, RecordError, RecordFile, read_record
+from mta_sts_lab.record import Header, Record, RecordError, RecordFile, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
@@ -208,7 +209,13 @@ def _play(
             say(f"played in one process, not in {len(parts)}: {why}")
         parts = (planned,)
     directory = file.path.parent / "target"
-    writer = RunWriter(file, directory, watching.event)
+
+    def begun(header: Header) -> None:
+        # A world in this process shares its event loop with whoever watches.
+        if len(parts) == 1 and not isinstance(backend, LocalBackend):
+            watching.header(header, read_known_failures(kept_known_failures(file.path.parent)))
+
+    writer = RunWriter(file, directory, watching.event, begun)
     job = Job(planned, target, writer.outlet(), directory, frozenset(request.flaws), say, called=request.called)
     if len(parts) > 1:
         return job, play_in_processes(job, parts, backend, watching, file)

@@ -14,7 +14,7 @@ from mta_sts_lab.backends.local import ENDING_SIGNALS
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.known_failures import known_failures_file, with_inherited
-from mta_sts_lab.record import RecordFile
+from mta_sts_lab.record import Header, RecordFile
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runs.errors import Interrupted, RunBroken, UsageError
 from mta_sts_lab.runs.leftovers import hold
@@ -68,17 +68,27 @@ def target_log(folder: Path) -> str:
 class RunWriter:
     """Writes the record and the target's files. An error is stored, and raised when the run has ended."""
 
-    def __init__(self, file: RecordFile, target: Path, watch: Callable[[Event], None]) -> None:
-        """`target` is the folder for files about the target; `watch` sees each event, and must not raise."""
+    def __init__(
+        self,
+        file: RecordFile,
+        target: Path,
+        watch: Callable[[Event], None],
+        begun: Callable[[Header], None] = lambda _: None,
+    ) -> None:
+        """`target` is the folder for files about the target.
+
+        `watch` sees each event, and `begun` the first line; neither may raise.
+        """
         self._file = file
         self._target = target
         self._watch = watch
+        self._begun = begun
         self._unwritten: OSError | None = None
 
     def outlet(self) -> Outlet:
         """Return the callbacks that the runner hands its results to."""
         return Outlet(
-            header=lambda header: self._write(lambda: self._file.header(header)),
+            header=self._header,
             event=self._event,
             footer=lambda footer: self._write(lambda: self._file.footer(footer)),
             target_file=lambda name, text: self._write(lambda: write_whole(self._target / name, text.encode())),
@@ -90,6 +100,10 @@ class RunWriter:
             raise RunBroken(
                 f"{self._file.path}: cannot be written: {self._unwritten.strerror}; nothing of this run is judged"
             ) from self._unwritten
+
+    def _header(self, header: Header) -> None:
+        self._write(lambda: self._file.header(header))
+        self._begun(header)
 
     def _event(self, event: Event) -> None:
         self._write(lambda: self._file.event(event))

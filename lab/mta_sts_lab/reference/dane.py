@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import NameOID
 
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
@@ -41,10 +42,21 @@ def usable_records(records: Sequence[TlsaRecord], flaws: Flaws = NO_FLAWS) -> tu
         return ()
     if flaws.counts_weak_digests:
         return tuple(able)
-    strongest = {(one.usage, one.selector): 0 for one in able}
+    strongest: dict[object, int] = {}
     for one in able:
-        strongest[one.usage, one.selector] = max(strongest[one.usage, one.selector], one.matching)
-    return tuple(one for one in able if one.matching in (_FULL, strongest[one.usage, one.selector]))
+        kind = _compared_with(one, flaws)
+        strongest[kind] = max(strongest.get(kind, 0), one.matching)
+    weak = flaws.counts_weak_digests_of_anchors
+    return tuple(
+        one
+        for one in able
+        if one.matching in (_FULL, strongest[_compared_with(one, flaws)]) or (weak and one.usage == _TRUST_ANCHOR)
+    )
+
+
+def _compared_with(record: TlsaRecord, flaws: Flaws) -> object:
+    """Return what the records have in common whose digests are compared: usage and selector."""
+    return None if flaws.compares_digests_of_all_records else (record.usage, record.selector)
 
 
 def _is_usable(record: TlsaRecord, flaws: Flaws) -> bool:
@@ -108,7 +120,7 @@ async def _at(resolver: Resolver, base: str, flaws: Flaws) -> Tlsa | LookupFailu
         return None if _takes_for_none(answer, flaws) else answer
     if not isinstance(answer, Found):
         return LookupFailure(f"{base} has no TLSA records") if flaws.takes_no_tlsa_for_failure else None
-    if not answer.secure and not flaws.uses_insecure_tlsa:
+    if (not answer.secure and not flaws.uses_insecure_tlsa) or flaws.overlooks_tlsa:
         return None
     return Tlsa(base, answer.values, usable_records(answer.values, flaws))
 
@@ -125,8 +137,9 @@ def problem_with(chain: Sequence[bytes], tlsa: Tlsa, names: Sequence[str], flaws
     `names` are those that a certificate of DANE-TA may be for (RFC 7672, section 3.2.2).
     """
     certificates = [x509.load_der_x509_certificate(der) for der in chain]
+    beside_anchors = flaws.checks_names_beside_anchors and any(one.usage == _TRUST_ANCHOR for one in tlsa.usable)
     problems = [
-        _end_entity_problem(record, certificates[0], names, flaws)
+        _end_entity_problem(record, certificates[0], names, flaws, named=beside_anchors)
         if record.usage == _END_ENTITY
         else _anchor_problem(record, certificates, names, flaws)
         for record in tlsa.usable
@@ -138,12 +151,12 @@ def problem_with(chain: Sequence[bytes], tlsa: Tlsa, names: Sequence[str], flaws
 
 
 def _end_entity_problem(
-    record: TlsaRecord, leaf: x509.Certificate, names: Sequence[str], flaws: Flaws
+    record: TlsaRecord, leaf: x509.Certificate, names: Sequence[str], flaws: Flaws, *, named: bool
 ) -> Problem | None:
-    """DANE-EE(3): the key alone counts, neither names nor dates (RFC 7672, section 3.1.1)."""
+    """DANE-EE(3): the key alone counts, neither names nor dates (RFC 7672, section 3.1.1). `named` is a flaw."""
     if not _holds(record, leaf):
         return Problem(NO_MATCH, "the certificate matches no TLSA record")
-    if flaws.checks_names_under_dane_ee:
+    if flaws.checks_names_under_dane_ee or named:
         return _name_problem(leaf, names, flaws)
     return _date_problem(leaf) if flaws.checks_dates_under_dane_ee else None
 
@@ -172,7 +185,25 @@ def _path_to_anchor(
             path.append(issuer)
             if _holds(record, issuer):
                 return path
-    return None
+    return path if not flaws.knows_no_bare_keys and _signed_by_bare_key(path[-1], record) else None
+
+
+def _signed_by_bare_key(certificate: x509.Certificate, record: TlsaRecord) -> bool:
+    """Whether the top of a chain was signed by a key that DNS holds whole, without a certificate (section 5.2.3)."""
+    if (record.selector, record.matching) != (1, _FULL):
+        return False
+    try:
+        key = load_der_public_key(record.data)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    digest = certificate.signature_hash_algorithm
+    if not isinstance(key, ec.EllipticCurvePublicKey) or digest is None:
+        return False  # the lab's authorities have no other keys
+    try:
+        key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(digest))
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _anchors_in_dns(record: TlsaRecord, flaws: Flaws) -> tuple[x509.Certificate, ...]:

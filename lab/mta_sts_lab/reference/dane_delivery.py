@@ -42,9 +42,11 @@ class Dane:
         """Return the hosts of a route in the order of their preference, whether they have TLSA records or not."""
         if self.flaws.takes_worse_hosts_first and route.secure:
             return route.hosts[::-1]
-        if not self.flaws.prefers_hosts_with_tlsa:
+        if not (self.flaws.prefers_hosts_with_tlsa or self.flaws.passes_over_hosts_without_tlsa):
             return route.hosts
         found = [(host, await self.look_up(host, secure=route.secure)) for host in route.hosts]
+        if self.flaws.passes_over_hosts_without_tlsa:
+            return tuple(host for host, one in found if isinstance(one.tlsa, Tlsa)) or route.hosts
         return tuple(host for host, _ in sorted(found, key=lambda one: not isinstance(one[1].tlsa, Tlsa)))
 
     async def session(self, sessions: Sessions, envelope: Envelope, to: Destination, tlsa: Tlsa) -> Accepted:

@@ -73,6 +73,9 @@ class _Unused:
 
     reason: str
     blocked: bool = False
+    #: Flaws: whether no other host is tried, and whether the message is returned.
+    last: bool = False
+    gives_up: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -209,6 +212,8 @@ class Delivery:
             result = await self._to_host(envelope, domain, host, policy, tally, secure=secure)
             if not isinstance(result, _Unused):
                 return result
+            if result.gives_up:
+                return Failed(result.reason, "5.4.3")
             problems.append(result.reason)
             blocked = blocked or result.blocked
             no_other = self.flaws.no_fail_over or (route.secure and self.flaws.tries_no_other_host_under_dane)
@@ -232,8 +237,8 @@ class Delivery:
     def _stops_at(self, unused: _Unused) -> bool:
         """Flaws: whether a host that was out of order is the last one that is tried."""
         flaws = self.flaws
-        if unused.blocked:
-            return False
+        if unused.last or unused.blocked:
+            return unused.last
         return flaws.tries_first_host_only or (flaws.gives_up_without_address and unused.reason.endswith(NO_ADDRESS))
 
     async def _to_host(
@@ -249,7 +254,11 @@ class Delivery:
         """Try the addresses of a host. `secure` says that DNSSEC vouches for its name: then it may have DANE."""
         found = await self.dane.look_up(host, secure=secure)
         if isinstance(found.tlsa, LookupFailure):
-            return await self._without_tlsa_answer(Destination(host, "", domain), found, found.tlsa, tally)
+            to = Destination(host, "", domain)
+            if self.flaws.sends_clear_after_failed_tlsa_lookup and isinstance(found.addresses, Addresses):
+                accepted = await self.sessions.clear(envelope, replace(to, address=found.addresses.values[0]))
+                return Delivered(f"{host} in clear: {accepted.reply.text}")
+            return await self._without_tlsa_answer(to, found, found.tlsa, tally)
         tlsa = found.tlsa
         under_dane = tlsa is not None and bool(tlsa.usable)
         if envelope.requires_tls and not self._is_proven(policy, host, secure=secure):
@@ -264,7 +273,8 @@ class Delivery:
                 return _Unused(reason, blocked=True)
         addresses = found.addresses or await find_addresses(self.resolver, host)
         if isinstance(addresses, str):
-            return _Unused(addresses)
+            failed = self.flaws.stops_at_failed_address_lookup and not addresses.endswith(NO_ADDRESS)
+            return _Unused(addresses, last=failed)
         if self.flaws.demands_tls_of_insecure_hosts and secure and tlsa is None:
             tlsa = Tlsa(host, (), ())
         destinations = [Destination(host, address, domain, addresses.target) for address in addresses.values]
@@ -334,7 +344,9 @@ class Delivery:
         tally.under(AppliedPolicy("tlsa", domain=to.host)).failed("dnssec-invalid", to.host, reason=failure.reason)
         if self.flaws.visits_hosts_without_tlsa_answer and isinstance(found.addresses, Addresses):
             await self.sessions.visit(replace(to, address=found.addresses.values[0]))
-        return _Unused(f"{to.host}: {failure.reason}", blocked=True)
+        flaws = self.flaws
+        last, gives_up = flaws.stops_at_failed_tlsa_lookup, flaws.returns_mail_after_failed_lookup
+        return _Unused(f"{to.host}: {failure.reason}", blocked=True, last=last, gives_up=gives_up)
 
     async def _under_dane(
         self, envelope: Envelope, to: Destination, policy: Policy | None, tally: SessionTally, tlsa: Tlsa

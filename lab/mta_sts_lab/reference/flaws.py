@@ -127,6 +127,34 @@ class Flaws:
     visits_hosts_without_tlsa_answer: bool = _flaw(
         "DANE-10-01", "a host whose TLSA look-up failed is connected to all the same"
     )
+    overlooks_tlsa: bool = _flaw("TLSA-4.1-01", "TLSA records are looked up, and then do not count")
+    sends_clear_after_failed_tlsa_lookup: bool = _flaw(
+        "TLSA-4.1-02", "after a TLSA look-up that fails mail goes out in clear"
+    )
+    trusts_every_answer: bool = _flaw("DANE-2.1.1-01", "an answer counts as secure whatever the resolver says of it")
+    asks_for_unchecked_addresses: bool = _flaw(
+        "DANE-2.2.2-05", "addresses are asked for without a check of their signatures (CD)"
+    )
+    stops_at_failed_address_lookup: bool = _flaw(
+        "DANE-2.1.2-06", "if the addresses of a host cannot be looked up, no other host is tried"
+    )
+    stops_at_failed_tlsa_lookup: bool = _flaw(
+        "DANE-2.2.1-09", "if the TLSA records of a host cannot be looked up, no other host is tried"
+    )
+    returns_mail_after_failed_lookup: bool = _flaw("DANE-2.2-07", "mail is returned if a TLSA look-up fails")
+    passes_over_hosts_without_tlsa: bool = _flaw(
+        "DANE-2.2.1-10", "if a host has TLSA records, better ones without are not tried"
+    )
+    checks_names_beside_anchors: bool = _flaw(
+        "DANE-3.2.1-01", "DANE-EE wants a name in the certificate if there is a DANE-TA record, too"
+    )
+    compares_digests_of_all_records: bool = _flaw(
+        "DANE-5-01", "a SHA-256 record does not count if one of another selector has SHA-512"
+    )
+    counts_weak_digests_of_anchors: bool = _flaw("DANE-5-02", "DANE-TA takes SHA-256 although SHA-512 is there")
+    knows_no_bare_keys: bool = _flaw(
+        "OPS-5.2.3-01", "an anchor whose key alone is in DNS, and that is not sent, is none"
+    )
     uses_insecure_tlsa: bool = _flaw("TLSA-4.1-03", "TLSA records that nobody has signed count")
     goes_to_the_domain_without_mx_answer: bool = _flaw(
         "DANE-2.1.2-01", "if the MX look-up fails, mail goes to the domain's own address"

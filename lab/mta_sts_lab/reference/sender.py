@@ -150,8 +150,15 @@ class ReferenceSender:
 
     def _begin(self) -> _Life:
         settings, network, flaws = self.settings, self.network, self.flaws
-        every = flaws.needs_addresses_of_every_family
-        resolver = Resolver(network, self.dns, settings.lookup_seconds, settings.families, every)
+        resolver = Resolver(
+            network,
+            self.dns,
+            settings.lookup_seconds,
+            settings.families,
+            needs_every_family=flaws.needs_addresses_of_every_family,
+            trusts_every_answer=flaws.trusts_every_answer,
+            asks_for_unchecked_addresses=flaws.asks_for_unchecked_addresses,
+        )
         cache = PolicyCache(self.directory / "policies", self.log)
         if not flaws.forgets_cache_at_restart:
             cache.load()

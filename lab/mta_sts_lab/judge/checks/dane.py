@@ -42,7 +42,7 @@ def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
         yield view.broken(row, reason, step.name, expected, observed, met)
 
 
-@check(scope=Scope.STEP, obligations=(ADDRESSES_FIRST, NOT_OF_INSECURE_HOSTS))
+@check(scope=Scope.STEP, obligations=(ADDRESSES_FIRST, NOT_OF_INSECURE_HOSTS), of_the_run=True)
 def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Addresses are looked up first, and TLSA records only where those are secure (section 2.2.2)."""
     if not _is_judged(view, step):

@@ -228,7 +228,7 @@ def _broken(
 
 def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Iterator[Judgement]:
     outcome = message.outcome()
-    if outcome.delivered and view.case.mode.has_policy:
+    if outcome.delivered and view.case.mode.has_policy and not _went_by_dane(view):
         missing = _policy_contact_missing(view, expect)
         if missing and outcome is not Outcome.DELIVERED_AUTHENTICATED and "deferred" in expect.outcome:
             # Delivery is let pass for a target that had lost what it knew; this one never set out to know.
@@ -249,6 +249,14 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
         yield _held_for_the_right_reason(view, step, expect, message)
     else:
         yield _judged(step, Grade.PASS, outcome.value, expect, message)
+
+
+def _went_by_dane(view: CaseView) -> bool:
+    """Whether the target looked for TLSA records of a domain that has DANE: then it may do without the policy.
+
+    Records that can be used decide alone (RFC 8461, section 2). sendmail looks for no policy where there are any.
+    """
+    return view.case.has_dane and bool(view.facts.tlsa_asked())
 
 
 def _policy_had_no_part(view: CaseView, step: Step, missing: str) -> Judgement:
@@ -335,7 +343,7 @@ def _held_for_the_right_reason(view: CaseView, step: Step, expect: Expectation, 
     """Holding counts only if a policy was there to be kept, and the record shows what the target did not accept."""
     why, evidence = why_held(message)
     grade, reason = Grade.PASS, "deferred"
-    if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.until):
+    if view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.until) and not _went_by_dane(view):
         if view.facts.policy_asked() or "mta-sts" in view.about.capabilities:
             observed = "the target held the message but had never fetched this domain's policy"
             return inconclusive("held-without-policy", observed, step.name)

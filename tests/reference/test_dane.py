@@ -32,8 +32,8 @@ def record(usage: int, selector: int, matching: int, of: bytes) -> TlsaRecord:
     if selector:
         key = x509.load_der_x509_certificate(of).public_key()
         of = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    digest = {0: lambda data: data, 1: lambda data: hashlib.sha256(data).digest()}[matching]
-    return TlsaRecord(usage, selector, matching, digest(of))
+    digests = {1: hashlib.sha256, 2: hashlib.sha512}
+    return TlsaRecord(usage, selector, matching, digests[matching](of).digest() if matching else of)
 
 
 def problem(one: TlsaRecord, chain: list[bytes], *names: str) -> int | None:
@@ -53,9 +53,18 @@ def test_dane_ta_needs_the_chain_and_a_name() -> None:
         anchor = record(2, selector, matching, CHAIN[1])
         assert problem(anchor, CHAIN) is None
         assert problem(anchor, CHAIN, "mx.elsewhere.example") == WRONG_NAME
-        assert (problem(anchor, CHAIN[:1]) is None) is ((selector, matching) == (0, 0))
+        # Not sent by the host, the anchor is known where DNS has all of it, or its whole key.
+        assert (problem(anchor, CHAIN[:1]) is None) is (matching == 0)
     stranger = der(trustme.CA().cert_pem.bytes())
     assert problem(record(2, 0, 1, stranger), [CHAIN[0], stranger]) is not None
+    assert problem(record(2, 1, 0, stranger), CHAIN[:1]) is not None
+    assert problem(TlsaRecord(2, 1, 0, b"no key"), CHAIN[:1]) is not None
+
+
+def test_digests_are_compared_where_usage_and_selector_are_the_same() -> None:
+    strong, weak = record(3, 1, 2, CHAIN[0]), record(3, 1, 1, CHAIN[0])
+    other, whole = record(3, 0, 1, CHAIN[0]), record(3, 1, 0, CHAIN[0])
+    assert usable_records([weak, strong, other, whole]) == (strong, other, whole)
 
 
 def publish(internet: Internet, record: str) -> None:

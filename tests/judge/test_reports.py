@@ -23,6 +23,7 @@ from mta_sts_lab.events import (
     ReportsAsked,
     ReportsLeft,
     SmtpSaid,
+    StepBegan,
     TlsEstablished,
     TlsFailed,
 )
@@ -625,6 +626,15 @@ class TestTheWitness:
         _, known = witness([*resisted(), *((ENFORCE, "attack", fact) for fact in asked)])
         failed = next(one for one in known.failed_sessions if one.address)
         assert failed.hosts == {f"mx1.{DOMAIN[ENFORCE]}", "alias.hosting.example"}
+
+    def test_a_policy_that_came_after_the_first_session_was_known_in_later_steps(self) -> None:
+        early = [(ENFORCE, "prime", fact) for fact in (connection(ENFORCE, "early"), ConnectionClosed("early"))]
+        lines = resisted()
+        at = next(number for number, line in enumerate(lines) if isinstance(line[2], StepBegan)) + 1
+        _, known = witness([*lines[:at], *early, *lines[at:]])
+        assert known.policy_types == {"sts", "no-policy-found"}
+        assert known.failed.least == 1
+        assert known.problems == (frozenset({"starttls-not-supported"}),)
 
     def test_mail_that_went_on_may_be_taken_for_a_success(self) -> None:
         went_on = SmtpSaid(session="attacked-1", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False)

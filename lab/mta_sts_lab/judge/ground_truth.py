@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event
+from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, StepBegan
 from mta_sts_lab.judge.dane_in_reports import (
     dane_failures,
     failure_under_dane,
@@ -22,7 +22,7 @@ from mta_sts_lab.judge.dane_in_reports import (
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.report_window import Window
-from mta_sts_lab.judge.served_policies import ServedPolicies, served_policies
+from mta_sts_lab.judge.served_policies import ServedPolicies, served_policies, under_a_policy
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import ADDRESS_TYPES, Grade, Mode
@@ -87,6 +87,8 @@ class MetSession:
     certain: bool = True
     #: Whether the host has TLSA records that can be used.
     under_dane: bool = False
+    #: When the step began in which the target connected.
+    step_began: float = 0.0
 
 
 def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], optional: bool) -> KnownSessions:
@@ -153,6 +155,7 @@ def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
     One that was under way when reports were asked for may stand in either report.
     """
     carried = view.facts.carried_reports()
+    begun = [event.at for event, _ in view.facts.of_kind(StepBegan)]
     found: list[MetSession] = []
     for event, fact in view.facts.of_kind(ConnectionAccepted):
         if fact.role not in RECEIVING or fact.via or fact.session in carried:
@@ -167,7 +170,8 @@ def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
             went_on = any(one.sender_said("MAIL") for one in (session, *session.legs))
             certain = window.counts(event.at, ended)
             under_dane = has_usable_tlsa(view, fact)
-            found.append(MetSession(fact, failure is None, failure or "", went_on, certain, under_dane))
+            began = max((at for at in begun if at <= event.at), default=0.0)
+            found.append(MetSession(fact, failure is None, failure or "", went_on, certain, under_dane, began))
     return found
 
 
@@ -237,15 +241,20 @@ def _outside_the_policy(
 
 
 def _certain_failures(view: CaseView, sessions: list[MetSession], policies: ServedPolicies) -> Counter[str]:
-    """Return how often sessions broke a policy that was known, by what failed, as far as that is certain."""
-    by_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING) and policies.types == {"sts"}
-    if not by_policy and view.case.mode is not Mode.DANE:
-        return Counter()
-    return Counter(
-        one.failure
-        for one in sessions
-        if one.certain and one.failure not in ("", OUTSIDE) and (by_policy or one.under_dane)
-    )
+    """Return how often sessions broke a policy that was known, by what failed, as far as that is certain.
+
+    A policy that came in the course of the time that a report is about was known in the steps that began later.
+    """
+    throughout = policies.types == {"sts"}
+
+    def is_known(one: MetSession) -> bool:
+        if view.case.mode is Mode.DANE:
+            return one.under_dane
+        has_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING)
+        return has_policy and (throughout or under_a_policy(view, policies.certain, one.step_began))
+
+    failed = (one for one in sessions if one.certain and one.failure not in ("", OUTSIDE))
+    return Counter(one.failure for one in failed if is_known(one))
 
 
 def _fits(sessions: list[MetSession]) -> dict[str, tuple[int, Grade]]:

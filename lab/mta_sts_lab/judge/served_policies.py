@@ -31,6 +31,8 @@ class ServedPolicies:
     failures: tuple[str, ...]
     #: Which policy types are right in a report. More than one: a first session may precede the policy.
     types: frozenset[str]
+    #: Those of `in_force` that were there for certain.
+    certain: tuple[Fetched, ...] = ()
 
     @property
     def published(self) -> tuple[tuple[str, ...], ...]:
@@ -54,7 +56,19 @@ def served_policies(view: CaseView, window: Window) -> ServedPolicies:
     since = max((one.at for one in valid if one.at < window.after - COUNTED_WITHIN), default=0.0)
     in_force = tuple(one for one in reversed(valid) if one.at >= since)
     refused = tuple(dict.fromkeys(one.policy.lines for one in fetched if not one.policy.valid))
-    return ServedPolicies(served, in_force, refused, failures, _types(view, window, in_force, bool(failures)))
+    certain = _certain(in_force, bool(failures))
+    return ServedPolicies(served, in_force, refused, failures, _types(view, window, certain), certain)
+
+
+def under_a_policy(view: CaseView, certain: tuple[Fetched, ...], at: float) -> bool:
+    """Whether one of the policies that were there for certain was in force at some time.
+
+    A target that was restarted may have forgotten it.
+    """
+    if any(step.restart for step in view.case.steps):
+        return False
+    ages = ((one.at, one.policy.max_age) for one in certain if one.at < at)
+    return any(still_lasts(since, max_age, at, view.of_run, forgets=False) for since, max_age in ages)
 
 
 def policy_failures(view: CaseView, window: Window, served: dict[str, Policy]) -> tuple[str, ...]:
@@ -91,23 +105,23 @@ def _policy_host_was_away(view: CaseView, window: Window) -> bool:
     )
 
 
-def _types(view: CaseView, window: Window, in_force: tuple[Fetched, ...], has_failed: bool) -> frozenset[str]:
+def _certain(in_force: tuple[Fetched, ...], has_failed: bool) -> tuple[Fetched, ...]:
+    """Return the policies that were there for certain.
+
+    Where something was wrong, only what was fetched beyond all doubt; and none where one of them asks for nothing.
+    """
+    if any(one.policy.mode == "none" for one in in_force):
+        return ()
+    return tuple(one for one in in_force if one.plainly or not has_failed)
+
+
+def _types(view: CaseView, window: Window, certain: tuple[Fetched, ...]) -> frozenset[str]:
     """Return which policy types are right.
 
     A policy that was had stays in force while a newer one cannot be had (RFC 8461, section 5.1): no failure turns it
-    into one that was not found. Where something was wrong, only what was fetched beyond all doubt was there for
-    certain. A target that was restarted may have forgotten it.
+    into one that was not found.
     """
-    certain = [one for one in in_force if one.plainly or not has_failed]
-    either = frozenset({"sts", "no-policy-found"})
-    if not certain or any(one.policy.mode == "none" for one in in_force):
-        return either
-    restarted = any(step.restart for step in view.case.steps)
-    for event, fact in window.within(view.facts.of_kind(ConnectionAccepted)):
-        lasts = any(
-            one.at < event.at and still_lasts(one.at, one.policy.max_age, event.at, view.of_run, forgets=False)
-            for one in certain
-        )
-        if fact.role in RECEIVING and (restarted or not lasts):
-            return either
-    return frozenset({"sts"})
+    met = [event.at for event, fact in window.within(view.facts.of_kind(ConnectionAccepted)) if fact.role in RECEIVING]
+    if certain and all(under_a_policy(view, certain, at) for at in met):
+        return frozenset({"sts"})
+    return frozenset({"sts", "no-policy-found"})

@@ -45,7 +45,7 @@ _Fact = TypeVar("_Fact", bound=Fact)
 
 #: What a notification says of a message that its sender gave up. One that is no delivery status notification at all
 #: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
-_FAILURES = ("failed", "unreadable")
+FAILURES = ("failed", "unreadable")
 
 #: The lab's messages have their token as the local part of both addresses.
 _TOKEN_IN_ENVELOPE = re.compile(r"<([0-9A-Fa-f]{16})@")
@@ -330,7 +330,7 @@ class MessageFacts:
         return [
             event
             for event, fact in self.facts.of_kind(BounceReceived)
-            if fact.token == self.token and fact.action in _FAILURES and event.at <= self.until
+            if fact.token == self.token and fact.action in FAILURES and event.at <= self.until
         ]
 
     def readings(self, secured: bool) -> list[Event]:

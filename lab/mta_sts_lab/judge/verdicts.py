@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 
+import msgspec
+
 from mta_sts_lab.check_registry import check_id
-from mta_sts_lab.events import Event, MessageAccepted, MessageInjected, TokenRead
+from mta_sts_lab.events import Event, MessageAccepted, MessageInjected, StepBegan, TokenRead
 from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
@@ -90,17 +92,24 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
 
 
 def _events_by_case(record: Record) -> Iterator[tuple[Case, list[Event]]]:
-    """Give each case its events, and what became of its messages at the hosts of other cases: a token is a token."""
+    """Give each case its events, and what became of its messages elsewhere: a token is a token.
+
+    What happened at a host of another case, or of none, happened in the step that the message's own case was in.
+    """
     by_case: dict[str, list[Event]] = defaultdict(list)
     owner = {event.fact.token: event.case for event in record.events if isinstance(event.fact, MessageInjected)}
+    steps: dict[str, str] = {}
     for event in record.events:
         tokens: tuple[str, ...] = ()
-        if isinstance(event.fact, MessageAccepted):
+        if isinstance(event.fact, StepBegan):
+            steps[event.case] = event.step
+        elif isinstance(event.fact, MessageAccepted):
             tokens = event.fact.tokens
         elif isinstance(event.fact, TokenRead):
             tokens = (event.fact.token,)
         for concerned in dict.fromkeys([event.case, *(owner.get(token, "") for token in tokens)]):
-            by_case[concerned].append(event)
+            step = event.step if concerned == event.case else steps.get(concerned, "")
+            by_case[concerned].append(event if step == event.step else msgspec.structs.replace(event, step=step))
     for case in record.header.cases:
         yield case, by_case[case.id]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mta_sts_lab.events import (
+    BounceReceived,
     DeadlinePassed,
     Event,
     MessageAccepted,
@@ -17,7 +18,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import LEAKS, LOST, leak_of
-from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.judge.facts import FAILURES, MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
 from mta_sts_lab.judge.protection import NOT_ANNOUNCED, OF_DANE, UNLISTED_UNDER_REQUIRETLS, UNPROVEN_NAME
 from mta_sts_lab.judge.view import CaseView, inconclusive
@@ -267,10 +268,24 @@ def arrives_less_protected(view: CaseView, message: MessageFacts, arrived: Event
 
 
 @check(scope=Scope.CASE)
-def body_unchanged(view: CaseView) -> Iterator[Judgement]:
-    """The body that arrived is the one that was sent. Otherwise the case proves nothing."""
-    sent = {fact.token: fact.body_digest for _, fact in view.facts.of_kind(MessageInjected)}
+def message_unchanged(view: CaseView) -> Iterator[Judgement]:
+    """The message that arrived is the one that was sent, for whom it was sent to. Otherwise the case proves nothing."""
+    sent = {fact.token: fact for _, fact in view.facts.of_kind(MessageInjected)}
     for event, fact in view.facts.of_kind(MessageAccepted):
         for token in fact.tokens:
-            if token in sent and fact.role != "sender-mx" and fact.body_digest != sent[token]:
+            if token not in sent or fact.role == "sender-mx":
+                continue
+            if fact.body_digest != sent[token].body_digest:
                 yield inconclusive("body-changed", f"the copy at {fact.host} differs", event.step)
+            if sent[token].recipient.lower() not in map(str.lower, fact.recipients):
+                observed = f"the copy at {fact.host} is for {', '.join(fact.recipients) or 'nobody'}"
+                yield inconclusive("recipient-changed", observed, event.step)
+
+
+@check(scope=Scope.CASE)
+def failure_notice_names_its_message(view: CaseView) -> Iterator[Judgement]:
+    """A failure notice about a case that names none of its messages may be about any of them."""
+    for event, fact in view.facts.of_kind(BounceReceived):
+        if fact.action in FAILURES and not fact.token:
+            observed = f"a notice with the action {fact.action} and the status {fact.status or 'none'}"
+            yield inconclusive("failure-notice-without-a-message", observed, event.step)

@@ -1,0 +1,170 @@
+"""Hand-made records that must not pass: in each something happened that the story of a sender that held does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from mta_sts_lab.events import (
+    AnyFact,
+    BounceReceived,
+    ConnectionAccepted,
+    ConnectionClosed,
+    MessageAccepted,
+    PolicyRequested,
+    SmtpSaid,
+    StepEnded,
+    TlsEstablished,
+    TokenRead,
+)
+from mta_sts_lab.model import Grade
+
+from tests.judge.stories import (
+    ABSENT,
+    ENFORCE,
+    Line,
+    accepted,
+    connection,
+    quits,
+    reasons,
+    record,
+    resisted,
+    taken_in,
+    token,
+    verdict,
+    without,
+)
+
+MESSAGE = token(ENFORCE, "attack")
+
+
+def found(lines: list[Line]) -> tuple[Grade, set[str]]:
+    judged = verdict(record(lines, taken_in()))
+    return judged.grade, reasons(judged)
+
+
+def later(*facts: AnyFact, of: str = ENFORCE, step: str = "recover") -> list[Line]:
+    return [*resisted(), *((of, step, fact) for fact in facts)]
+
+
+def within(step: str, *facts: AnyFact, before: type = StepEnded) -> list[Line]:
+    lines = resisted()
+    at = next(number for number, line in enumerate(lines) if line[1] == step and isinstance(line[2], before))
+    return [*lines[:at], *((ENFORCE, step, fact) for fact in facts), *lines[at:]]
+
+
+def with_changes(step: str, change: Callable[[AnyFact], AnyFact]) -> list[Line]:
+    return [(of, at, change(fact) if at == step else fact) for of, at, fact in resisted()]
+
+
+def _said(line: str, secured: bool = False) -> SmtpSaid:
+    return SmtpSaid(session="x", speaker="sender", line=line, secured=secured)
+
+
+def _to(**members: object) -> Callable[[AnyFact], AnyFact]:
+    def change(fact: AnyFact) -> AnyFact:
+        if not isinstance(fact, (MessageAccepted, ConnectionAccepted, TlsEstablished)):
+            return fact
+        known = {name: value for name, value in members.items() if hasattr(fact, name)}
+        return msgspec.structs.replace(fact, **known)
+
+    return change
+
+
+def test_the_story_itself_passes() -> None:
+    assert found(resisted()) == (Grade.PASS, set())
+
+
+IN_CLEAR = without(
+    with_changes("recover", _to(secured=False)), lambda fact: isinstance(fact, TlsEstablished), "recover"
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        pytest.param(IN_CLEAR, "arrived-delivered-clear", id="arrives in clear"),
+        pytest.param(
+            with_changes("recover", _to(certificate="expired")), "arrived-delivered-unauthenticated", id="expired"
+        ),
+        pytest.param(
+            with_changes("recover", _to(role="attacker-mx", host="mx.evil.example")),
+            "arrived-delivered-unauthenticated",
+            id="arrives at the attacker",
+        ),
+        pytest.param(
+            with_changes("recover", _to(host="mx9.enforcing.example")),
+            "arrived-delivered-unauthenticated",
+            id="arrives at a host that is not listed",
+        ),
+        pytest.param(
+            within("attack", connection(ENFORCE, "x"), _said("mail from:<a@sender.example>"), ConnectionClosed("x")),
+            "envelope-in-clear",
+            id="the envelope in clear, in small letters",
+        ),
+        pytest.param(
+            within("recover", connection(ENFORCE, "x"), _said("BDAT 400 LAST"), before=ConnectionAccepted),
+            "envelope-in-clear",
+            id="a chunk in clear before it arrives",
+        ),
+        pytest.param(
+            later(connection(ENFORCE, "x"), accepted(ENFORCE, "attack", "x", secured=False), quits("x", secured=False)),
+            "arrived-twice",
+            id="a second copy after the end",
+        ),
+        pytest.param(
+            later(TokenRead("x", token(ENFORCE, "prime"), secured=False, reader="path")),
+            "read-in-clear",
+            id="an older message read in a later step",
+        ),
+        pytest.param(
+            later(TokenRead("x", MESSAGE, secured=False, reader="attacker"), of=ABSENT, step="prime"),
+            "read-in-clear",
+            id="read at a host of another case, which is in another step",
+        ),
+        pytest.param(
+            later(TokenRead("x", MESSAGE, secured=False, reader="path"), of="", step=""),
+            "read-in-clear",
+            id="read at a host of no case",
+        ),
+        pytest.param(
+            later(BounceReceived(token=MESSAGE, action="failed", status="5.7.1")),
+            "failure-notice-for-a-delivered-message",
+            id="a failure notice after it arrived",
+        ),
+    ],
+)
+def test_what_must_not_have_happened_fails(lines: list[Line], reason: str) -> None:
+    grade, why = found(lines)
+    assert grade is Grade.FAIL
+    assert reason in why
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        pytest.param(
+            later(BounceReceived(token="", action="failed", status="5.7.1")),
+            "failure-notice-without-a-message",
+            id="a failure notice that names no message",
+        ),
+        pytest.param(
+            with_changes("recover", _to(recipients=("someone@enforcing.example",))),
+            "recipient-changed",
+            id="arrives for somebody else",
+        ),
+        pytest.param(
+            [
+                (of, at, msgspec.structs.replace(fact, status=404) if isinstance(fact, PolicyRequested) else fact)
+                for of, at, fact in resisted()
+            ],
+            "held-without-policy",
+            id="held without ever having had the policy",
+        ),
+    ],
+)
+def test_what_leaves_a_doubt_is_no_pass(lines: list[Line], reason: str) -> None:
+    grade, why = found(lines)
+    assert grade is Grade.INCONCLUSIVE
+    assert reason in why

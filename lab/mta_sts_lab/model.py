@@ -196,6 +196,8 @@ class MxHost:
     sni_required: bool = False
     #: Whether the host answers on port 25 at all.
     reachable: bool = True
+    #: Whether an MX record names it. A domain without any is its own mail host (RFC 5321, section 5.1).
+    mx_record: bool = True
     #: What it calls itself in its greeting; empty: its own name.
     calls_itself: str = ""
     #: Seconds from a connection to the greeting.

@@ -1,11 +1,17 @@
-"""The attacks on DNS answers: fail_address_lookup, forge_mx, hide_policy_record, forge_policy_id."""
+"""The attacks on DNS answers: fail_address_lookup, fail_mx_lookup, forge_mx, hide_policy_record, forge_policy_id."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from mta_sts_lab.attacks import fail_address_lookup, forge_mx, forge_policy_id, hide_policy_record
+from mta_sts_lab.attacks import (
+    fail_address_lookup,
+    fail_mx_lookup,
+    forge_mx,
+    forge_policy_id,
+    hide_policy_record,
+)
 from mta_sts_lab.attacks.toolkit.attack import DnsAttack, DnsContext, complete
 from mta_sts_lab.world.zone import Answer, Question, Record
 
@@ -17,6 +23,15 @@ TXT = Answer("NOERROR", (Record(POLICY_NAME, "TXT", "v=STSv1; id=0123456789abcde
 
 def context(attack: DnsAttack, **parameters: str) -> DnsContext:
     return DnsContext(DOMAIN, complete(attack.form, parameters), "mx.attacker.example")
+
+
+@pytest.mark.parametrize("how", ["SERVFAIL", "REFUSED", "NXDOMAIN"])
+@pytest.mark.parametrize("kind", ["MX", "A"])
+def test_fail_mx_lookup_answers_nothing_about_the_domain_itself(how: str, kind: str) -> None:
+    attack = fail_mx_lookup.fail_mx_lookup
+    assert attack.tamper(context(attack, how=how), Question(DOMAIN, kind), MX) == Answer(how, (), "fail_mx_lookup")
+    assert attack.tamper(context(attack, how=how), Question(POLICY_NAME, "TXT"), TXT) is TXT
+    assert how in attack.detail(context(attack, how=how))
 
 
 def test_forge_mx_leaves_only_the_attacker() -> None:

@@ -158,7 +158,7 @@ class Delivery:
         if found.problem is not None and not self._leaves_out_problem(found):
             tally.failed(found.problem.result_type, reason=found.problem.reason)
         try:
-            route = await find_route(self.resolver, domain, guesses=self.flaws.goes_to_the_domain_without_mx_answer)
+            route = await find_route(self.resolver, domain, self.flaws)
             if isinstance(route, NoRoute):
                 # A forged "no such domain" must not return mail of a domain that had a policy a moment ago.
                 if route.permanent and (policy is None or policy.mode != "enforce"):
@@ -264,7 +264,7 @@ class Delivery:
         if envelope.requires_tls and not self._is_proven(policy, host, secure=secure):
             reason = f"neither DNSSEC nor a policy vouches for the name {host}"
             return await self._to_unproven_host(envelope, Destination(host, "", domain), reason)
-        if policy is not None and not under_dane and not self._matches(policy, host):
+        if policy is not None and not under_dane and not await self._lists(policy, host):
             # RFC 8460 has no result type of its own for this.
             reason = f"{host} is not in the policy of {domain}"
             tally.failed("validation-failure", host, reason=reason)
@@ -377,6 +377,12 @@ class Delivery:
         if tlsa.usable:
             mine.succeeded()
         return accepted
+
+    async def _lists(self, policy: Policy, host: str) -> bool:
+        if self._matches(policy, host) or not self.flaws.matches_alias_targets:
+            return self._matches(policy, host)
+        found = await find_addresses(self.resolver, host)
+        return not isinstance(found, str) and policy.allows(found.target)
 
     def _matches(self, policy: Policy, host: str) -> bool:
         if self.flaws.skips_mx_match:

@@ -127,6 +127,8 @@ class Discovery:
             cached = self._unexpired(domain)
             if self.flaws.bounces_instead_of_deferring and cached is not None:
                 return Discovered(cached.policy)
+            if self.flaws.looks_for_updates_after_the_end and cached is not None:
+                return Discovered(cached.policy)
             record = await self._record(domain)
             if isinstance(record, PolicyRecord):
                 return await self._announced(domain, record, cached)
@@ -190,13 +192,15 @@ class Discovery:
             return False
         if record.id != cached.id or self.flaws.refetches_on_every_message:
             return True
+        if self.flaws.renews_no_policies:
+            return False
         # Ahead of expiry: after a day, or half of a shorter life (RFC 8461, section 3.3 suggests a day).
         return self.clock.now() - cached.fetched_at >= min(DAY, cached.policy.max_age / 2)
 
     async def _fetch(self, domain: str, record_id: str) -> Policy | PolicyProblem:
         pause = self._pauses.get(domain)
         waits = self.flaws.never_repeats_failed_fetch or (pause is not None and self.clock.now() < pause.until)
-        if pause is not None and pause.id == record_id and waits:
+        if pause is not None and pause.id == record_id and waits and not self.flaws.repeats_failed_fetches:
             return pause.problem
         fresh = await self.fetcher.fetch(domain)
         if isinstance(fresh, Policy):

@@ -244,6 +244,16 @@ class Flaws:
         "RPT-4.5-01", "TLSA records stand in a report as in a zone file, in parentheses"
     )
 
+    # Which hosts, and in which order
+    matches_alias_targets: bool = _flaw("STS-4.1-01", "a host counts as listed if what its name is an alias of is")
+    compares_hosts_in_u_labels: bool = _flaw("STS-3.2-13", "an MX name is turned into U-labels before it is compared")
+    compares_certificates_in_u_labels: bool = _flaw("ID-6.3-02", "a certificate's A-labels are not taken for the host")
+    demands_mx_records: bool = _flaw("SMTP-5.1-03", "mail to a domain without MX records is returned")
+    falls_back_to_the_domain: bool = _flaw("SMTP-5.1-04", "if no MX host answers, the domain's own address is tried")
+    tries_worst_host_first: bool = _flaw("SMTP-5.1-05", "the host with the highest preference number is tried first")
+    returns_mail_when_mx_lookup_fails: bool = _flaw("SMTP-5.1-01", "mail is returned when the MX look-up fails")
+    keeps_mail_for_no_domain: bool = _flaw("SMTP-5.1-02", "mail to a domain that does not exist is kept and retried")
+
     # Several hosts, retries, the queue
     no_fail_over: bool = _flaw("STS-5.1-03", "when an MX host fails the policy, the next one is not tried")
     tries_first_host_only: bool = _flaw("SMTP-5.1-06", "if an MX host cannot be reached, the next one is not tried")
@@ -320,6 +330,9 @@ class Flaws:
     never_repeats_failed_fetch: bool = _flaw(
         "STS-5.1-01", "after a failed fetch the policy is not asked for again until the id changes"
     )
+    repeats_failed_fetches: bool = _flaw("STS-3.3-12", "after a failed fetch the next message asks again at once")
+    renews_no_policies: bool = _flaw("STS-3.3-17", "a policy is not fetched again until it ends, if its id stays")
+    looks_for_updates_after_the_end: bool = _flaw("STS-10.2-01", "no newer policy is looked for until the old one ends")
     forgets_cache_at_restart: bool = _flaw("STS-3.3-16", "cached policies do not survive a restart")
     ignores_none: bool = _flaw("STS-8.3-01", "a new policy with mode none does not replace a cached one")
 

@@ -37,6 +37,8 @@ class Policy:
 
     def allows(self, host: str, flaws: Flaws = NO_FLAWS) -> bool:
         """Whether an MX name matches one of the patterns."""
+        if flaws.compares_hosts_in_u_labels and "xn--" in host:
+            host = host.encode("ascii").decode("idna")
         any_depth, any_name = flaws.matches_wildcards_at_any_depth, flaws.matches_suffix_without_dot
         alike = any_name and any(one.startswith("*.") and host.endswith(one[2:]) for one in self.mx)
         return alike or any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)

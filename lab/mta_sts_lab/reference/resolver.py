@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import dns.asyncquery
@@ -33,6 +33,7 @@ import dns.rdtypes.IN.AAAA
 import dns.rdtypes.tlsabase
 
 from mta_sts_lab.model import ADDRESS_TYPES, Family
+from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.world.network import Network, UnsafeAddress
 
 T = TypeVar("T")
@@ -339,12 +340,26 @@ def literal_address(domain: str) -> str | None:
         return None
 
 
-async def find_route(resolver: Resolver, domain: str, *, guesses: bool = False) -> Route | NoRoute:
-    """Look up the MX hosts of a domain. Who `guesses` (a flaw) takes the domain for its host if that fails."""
+async def find_route(resolver: Resolver, domain: str, flaws: Flaws = NO_FLAWS) -> Route | NoRoute:
+    """Look up the MX hosts of a domain."""
     if literal_address(domain) is not None:
         return Route((domain,))
     answer = await resolver.mx(domain)
-    return Route((domain,)) if guesses and isinstance(answer, LookupFailure) else _route(domain, answer)
+    if flaws.goes_to_the_domain_without_mx_answer and isinstance(answer, LookupFailure):
+        return Route((domain,))
+    return _flawed(_route(domain, answer), domain, answer, flaws)
+
+
+def _flawed(route: Route | NoRoute, domain: str, answer: Answer[MxRecord], flaws: Flaws) -> Route | NoRoute:
+    """Return the route that a flawed sender makes of an answer."""
+    if isinstance(route, NoRoute):
+        keeps = flaws.keeps_mail_for_no_domain and isinstance(answer, NoSuchName)
+        returns = flaws.returns_mail_when_mx_lookup_fails and isinstance(answer, LookupFailure)
+        return replace(route, permanent=returns or (route.permanent and not keeps))
+    if flaws.demands_mx_records and isinstance(answer, NoData):
+        return NoRoute("there is no MX record", permanent=True, status="5.4.4")
+    hosts = route.hosts[::-1] if flaws.tries_worst_host_first else route.hosts
+    return replace(route, hosts=(*hosts, domain) if flaws.falls_back_to_the_domain else hosts)
 
 
 async def find_addresses(resolver: Resolver, host: str) -> Addresses | str:

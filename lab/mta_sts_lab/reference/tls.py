@@ -106,6 +106,8 @@ class TlsContexts:
         by_hand = flaws.sends_no_server_name or flaws.names_domain_as_server or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
+        if flaws.compares_certificates_in_u_labels and "xn--" in host:
+            return Problem(WRONG_NAME, f"the certificate is not for {host.encode('ascii').decode('idna')}")
         below_domain = host.partition(".")[2] == domain
         refuses = flaws.refuses_wildcard_certificates or (flaws.takes_wildcards_of_domain_alone and not below_domain)
         if refuses and has_wildcard(der):

@@ -322,7 +322,8 @@ class CaseWorld:
 
     def _records(self, world: World) -> Iterator[Record]:
         for mx, host in zip(world.mx, self.mx, strict=True):
-            yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
+            if mx.mx_record:
+                yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
         # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and
         # now finds no address, would return the message, and be blamed for it (seen with Postfix).
         targets = {host.name: mx.alias_of for mx, host in zip(world.mx, self.mx, strict=True) if mx.alias_of}

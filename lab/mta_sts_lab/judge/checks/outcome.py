@@ -49,6 +49,9 @@ _LOSS = {
     Outcome.LOST: 2,
 }
 
+#: Mail that is held or returned as RFC 5321 asks is so whatever a policy says: no reason has to be on record.
+_WITHOUT_REGARD_TO_POLICIES = "SMTP-"
+
 #: The obligations that a sender fulfils by what it has in its cache.
 CACHE_KEPT = ("STS-3.1-13", "STS-3.3-16")
 
@@ -238,6 +241,8 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
             yield _policy_had_no_part(view, step, missing)
     if expect.should and not is_admitted(expect.should, outcome):
         yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
+    elif expect.obligation.startswith(_WITHOUT_REGARD_TO_POLICIES):
+        yield _judged(step, Grade.PASS, outcome.value, expect, message)
     elif outcome is Outcome.BOUNCED:
         why, evidence = why_held(message)
         yield (
@@ -282,7 +287,8 @@ def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
 
 def _otherwise(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     outcome = message.outcome()
-    if outcome in _WITHOUT_A_POLICY and view.case.mode is Mode.ABSENT:
+    to_be_delivered = any(word.startswith("delivered") for word in expect.outcome)
+    if outcome in _WITHOUT_A_POLICY and view.case.mode is Mode.ABSENT and to_be_delivered:
         return _kept_back_without_a_policy(view, step, expect, message)
     if outcome is Outcome.BOUNCED:
         return _bounced(view, step, expect, message)

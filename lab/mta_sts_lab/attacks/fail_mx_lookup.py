@@ -1,0 +1,30 @@
+"""fail_mx_lookup: nobody learns from DNS where the domain's mail goes.
+
+On the wire: every query for the domain's own name, its MX and address records among them, is answered with SERVFAIL,
+REFUSED or NXDOMAIN. The names below it are left alone.
+
+What it proves: whether the sender tells a look-up that failed from a domain that does not exist (RFC 5321, section
+5.1), and whether it guesses at a host.
+
+A careful sender keeps the message and tries again later if the look-up fails, and returns it if the domain does not
+exist, unless a policy that it knows says that it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
+from mta_sts_lab.world.zone import Answer, Question
+
+
+@dns_attack(
+    "answers no query for the domain's own name",
+    lambda attacked: f"answered {attacked.parameters['how']} to a query for {attacked.domain}",
+    {"how": ("SERVFAIL", "REFUSED", "NXDOMAIN")},
+)
+def fail_mx_lookup(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
+    """Answer with an error whatever is asked about the domain's own name."""
+    if question.name != attacked.domain:
+        return answer
+    return replace(answer, rcode=str(attacked.parameters["how"]), records=(), tampered_by="fail_mx_lookup")

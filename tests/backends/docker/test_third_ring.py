@@ -412,8 +412,11 @@ def test_a_target_whose_container_exits_at_once(throw_away: ThrowAway, tmp_path:
 
 
 def test_a_target_that_never_answers(throw_away: ThrowAway, tmp_path: Path) -> None:
-    throw_away.write('CMD ["sleep", "600"]', "ready_seconds = 1.5")
+    hook = "mkdir /hooks && printf '#!/bin/sh\\necho no licence key found\\n' >/hooks/logs && chmod +x /hooks/logs"
+    throw_away.write(f'RUN {hook}\nCMD ["sleep", "600"]', "ready_seconds = 1.5")
     answer = throw_away.run(tmp_path / "place")
+    (log,) = (tmp_path / "place").rglob("log.txt")
+    assert "no licence key found" in log.read_text()
     assert "target-ready: the target is not up after 1.5 s: GET http://198." in failure(answer, 4)
     assert answer.out == ""
     nothing_left(tmp_path / "place")

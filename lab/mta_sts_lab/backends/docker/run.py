@@ -158,7 +158,7 @@ def _play(site: _Site, lab: Any, target: Any, image: str, job: Job) -> Container
     return ContainerRun(
         status=status,
         problem=problem,
-        target_log=text_file(lab, str(TARGET_LOG)) or _logs(target),
+        target_log=text_file(lab, str(TARGET_LOG)) or f"{_logs(target)}{_own_log(target)}",
         target_configuration=text_file(target, "/lab/configuration.txt"),
         lab_seconds=float(text_file(lab, str(PROCESSOR_TIME)) or 0),
         target_seconds=_processor_seconds(target),
@@ -395,6 +395,17 @@ def follow_record(lab: Any, outlet: Outlet, begun: threading.Event, at_its_begin
             at_its_beginning()
         for line in lines:
             pass_on(line, outlet)
+
+
+def _own_log(target: Any) -> str:
+    """Return what the hook `logs` prints, for a target whose contract never answered; empty if it has none."""
+    if target.status != "running":
+        return ""
+    try:
+        done = target.exec_run(["/hooks/logs"])
+    except docker.errors.DockerException:
+        return ""
+    return str(done.output.decode(errors="replace")) if done.exit_code == 0 else ""
 
 
 def _logs(container: Any) -> str:

@@ -118,7 +118,10 @@ WORDS = {
         ("reject=450 4.7.0 <a@a.example>... STS lookup temp fail", "policy-plug-in-unreachable"),
         ("sts map: lookup (a.example): deferred", "policy-plug-in-unreachable"),
     ),
-    "courier": (("400 Peer's certificate not signed by a trusted authority", "ca-not-trusted"),),
+    "courier": (
+        ("400 Peer's certificate not signed by a trusted authority", "ca-not-trusted"),
+        ("500 Unable to set minimum security level.", "tls-demanded-of-all"),
+    ),
     "haraka": (
         (
             "Failed to get socket: connect ENETUNREACH 203.0.113.9:25 - Local (undefined:undefined)",

@@ -500,4 +500,5 @@ def test_nothing_can_be_captured_of_the_built_in_sender(shell: Shell) -> None:
     message = shell("run", "starttls/strip", "--pcap").message(2)
     assert "no packets to capture" in message
     assert "flows/" in message
+    assert "leave out --jobs" in shell("run", "--target", "postfix", "--pcap", "--jobs", "2").message(2)
     assert shell.runs() == []

@@ -218,6 +218,8 @@ def run(
         request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
     request = replace(with_shard(request, shard, times), jobs=jobs, keep=keep, pcap=pcap)
     check_keep(keep, selection or (), len(names))
+    if pcap and jobs is not None and jobs != 1:
+        _refuse("--pcap captures the network of one process; leave out --jobs")
     request = replace(request, known_failures=known, config=tuple(config or ()), install=tuple(install or ()))
     if (config or install) and (command is not None or len(names) > 1):
         _refuse("--config and --install are for one shipped target: --target postfix --config /etc/postfix")

@@ -38,13 +38,13 @@ class TestRun:
             "verdicts.json",
             "findings.sarif",
             "junit.xml",
-            "flows",
             "target",
         }
-        assert len(list((place / "flows").glob("*.mitm"))) == 4
         assert (place / "target" / "log.txt").read_text()
         assert read_record(place / "record.jsonl").footer.complete
         assert answer.err == "", "no progress line where nobody can see it live"
+        assert shell("judge", place.name, "--flows").status == 0
+        assert len(list((place / "flows").glob("*.mitm"))) == 4
 
     def test_nothing_but_unsupported_is_not_as_expected(self, shell: Shell) -> None:
         answer = shell("run", "rpt-schema/shape", "--black-box")

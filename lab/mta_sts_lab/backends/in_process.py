@@ -29,6 +29,7 @@ REFERENCE = TargetFolder(
         title="Reference sender",
         description="The lab's own correct sender; needs no Docker.",
         backend="in_process",
+        families=(Family.IPV4, Family.IPV6),
     ),
 )
 

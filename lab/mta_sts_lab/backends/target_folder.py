@@ -10,6 +10,7 @@ import msgspec
 
 from mta_sts_lab.backends.overlay import LaidFile
 from mta_sts_lab.judge.known_failures import known_failures_file
+from mta_sts_lab.model import Family
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import PORT
 from mta_sts_lab.targets.injection import Inject
@@ -68,6 +69,8 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ready_seconds: Annotated[float, msgspec.Meta(gt=0, le=900)] = TARGET_READY.seconds
     #: Whether only one instance of it can be up at a time on a machine: no run is then played in several processes.
     one_at_a_time: bool = False
+    #: The families in which it connects to hosts. Where both are there, cases about both are played, too.
+    families: tuple[Family, ...] = (Family.IPV4,)
     #: MiB of memory that its container may take. A mail server that leaks must not take the machine down with it;
     #: Postfix with its resolver, policy daemon and reporter was seen to take 100.
     memory_mib: Annotated[int, msgspec.Meta(ge=16, le=1 << 20)] = 2048

@@ -17,8 +17,8 @@ def in_families(plan: Plan, word: str, target: TargetFolder) -> Plan:
     """Return a plan whose hosts have their addresses in the families that a word names.
 
     Without a word hosts have IPv4 addresses, but for those of cases that need both families; these have both where the
-    target can be given that. Raises `UsageError` for a word that is none of them, and `TargetRefused` where the target
-    cannot be given such a world.
+    target says that it speaks both, and can be given that. Raises `UsageError` for a word that is none of them, and
+    `TargetRefused` where the target cannot be given such a world.
     """
     if word and word not in _BY_WORD:
         raise UsageError(f"--family {word}: it is one of {', '.join(_BY_WORD)}")
@@ -27,5 +27,5 @@ def in_families(plan: Plan, word: str, target: TargetFolder) -> Plan:
     wanted = _BY_WORD[word or "ipv4"]
     if lacking := set(wanted) - carried:
         raise TargetRefused(f"--family {word}: {backend.why_without(min(lacking))}")
-    both = set(wanted) == set(Family) or (not word and carried == set(Family))
+    both = set(wanted) == set(Family) or (not word and carried & set(target.file.families) == set(Family))
     return replace(plan, families=wanted, dual_stack=both)

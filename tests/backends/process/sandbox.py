@@ -18,6 +18,7 @@ from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.context import Outlet
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import load_shipped_catalogue
+from mta_sts_lab.runs.families import in_families
 from mta_sts_lab.targets.injection import Inject
 
 TOY_SENDER = Path(__file__).parents[3] / "docs" / "examples" / "toy-sender"
@@ -59,7 +60,9 @@ class Sandbox:
             ),
         )
 
-    def play(self, target: TargetFolder, *selection: str, flaws: Sequence[str] = ()) -> dict[str, Verdict]:
+    def play(
+        self, target: TargetFolder, *selection: str, flaws: Sequence[str] = (), family: str = ""
+    ) -> dict[str, Verdict]:
         """Play some cases; return the verdicts by case."""
         catalogue = load_shipped_catalogue()
         headers: list[Header] = []
@@ -70,6 +73,7 @@ class Sandbox:
             (self.kept / name).write_text(text, encoding="utf-8")
 
         plan = plan_run(catalogue.find(selection), catalogue.cases, ("pytest",), 8461)
+        plan = in_families(plan, family, target)
         outlet = Outlet(headers.append, events.append, footers.append, keep)
         play(Job(plan, target, outlet, self.kept, frozenset(flaws), self.said.append))
         self.record = Record(headers[0], tuple(events), footers[0])

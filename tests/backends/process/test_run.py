@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from mta_sts_lab.backends.process.network import TARGET_ADDRESS, TARGET_IPV6
 from mta_sts_lab.backends.registry import BackendError
+from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.model import Grade
 from mta_sts_lab.targets.contract import TargetError
 
@@ -37,6 +39,21 @@ def test_the_reference_sender_as_a_process_passes(sandbox: Sandbox, ordinary: No
 
     assert len(verdicts) > 4
     assert {verdict.grade for verdict in verdicts.values()} == {Grade.PASS}
+
+
+@pytest.mark.parametrize(
+    ("family", "blocks"), [("ipv6", {"2001:db8:18:"}), ("both", {"2001:db8:18:", "198.18."}), ("ipv4", {"198.18."})]
+)
+def test_the_addresses_of_a_family_are_real_ones(sandbox: Sandbox, family: str, blocks: set[str]) -> None:
+    target = sandbox.target(REFERENCE_SENDER, 25, serves_contract=True)
+
+    assert sandbox.play(target, STRIP, family=family)[STRIP].grade is Grade.PASS
+    assert sandbox.record is not None
+    met = [event.fact for event in sandbox.record.events if isinstance(event.fact, ConnectionAccepted)]
+    met = [fact for fact in met if not fact.via]
+    assert {next(block for block in blocks if fact.address.startswith(block)) for fact in met} == blocks
+    assert {fact.peer for fact in met} <= {TARGET_ADDRESS, TARGET_IPV6}
+    assert (TARGET_IPV6 in {fact.peer for fact in met}) is (family != "ipv4")
 
 
 def test_a_flaw_of_the_reference_sender_is_found(sandbox: Sandbox) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, register
 from mta_sts_lab.backends.target_folder import Process as ProcessTable
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
+from mta_sts_lab.model import Family
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 
@@ -31,6 +32,12 @@ class Process(Backend):
     def one_at_a_time(self, target: TargetFolder) -> str:
         """See `Backend`."""
         return ""
+
+    def families(self, target: TargetFolder) -> tuple[Family, ...]:
+        """See `Backend`."""
+        from mta_sts_lab.backends.process.network import has_ipv6
+
+        return (Family.IPV4, Family.IPV6) if has_ipv6() else (Family.IPV4,)
 
     def check(self, target: TargetFolder, flaws: Collection[str]) -> None:
         """See `Backend`. The reference sender as a process has flaws, too."""

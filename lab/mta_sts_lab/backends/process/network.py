@@ -14,13 +14,20 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 
 from mta_sts_lab.backends.registry import BackendError
-from mta_sts_lab.world.network import BENCHMARK_BLOCK
+from mta_sts_lab.model import Family
+from mta_sts_lab.world.network import BENCHMARK_BLOCK, DOCUMENTATION_BLOCK
 
 #: The two ends of the link between the namespaces. The rest of the upper half of the block is nobody's.
 LAB_ADDRESS, TARGET_ADDRESS = "198.19.255.253", "198.19.255.254"
 
-#: Where the hosts of the world are, and the first address there, which is the name server's.
-WORLD_PREFIX, NAME_SERVER = "198.18.0.0/16", "198.18.0.1"
+LAB_IPV6, TARGET_IPV6 = "2001:db8:ffff:ffff::1", "2001:db8:ffff:ffff::2"
+
+#: Where the hosts of the world are, and the first IPv4 address there, which is the name server's.
+WORLD_PREFIXES = {Family.IPV4: "198.18.0.0/16", Family.IPV6: "2001:db8:18::/64"}
+NAME_SERVER = "198.18.0.1"
+
+#: Whether an address can be bound that is local by a route alone, as those of the world are.
+_BIND_ANY = Path("/proc/sys/net/ipv6/ip_nonlocal_bind")
 
 _CLONE_NEWNET = 0x40000000
 
@@ -90,10 +97,32 @@ async def target_network() -> AsyncIterator[TargetNetwork]:
             f"route add {BENCHMARK_BLOCK} via {LAB_ADDRESS}",
             namespace=network.path,
         )
+        if has_ipv6():
+            await _add_ipv6(network)
         # Who is not root in the namespace may listen on port 25, too.
         port = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
         await loop.run_in_executor(thread, Path(port).write_text, "0")
         yield network
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6."""
+    return _BIND_ANY.exists()
+
+
+async def _add_ipv6(network: TargetNetwork) -> None:
+    """Let the IPv6 addresses of the lab's block lead from the target's namespace to this one. Raises `BackendError`."""
+    await asyncio.to_thread(_BIND_ANY.write_text, "1")
+    await _ip(
+        f"route add local {DOCUMENTATION_BLOCK} dev lo",
+        f"address add {LAB_IPV6}/126 dev lab nodad",
+        f"route add {TARGET_IPV6}/128 dev lab table local",
+    )
+    await _ip(
+        f"address add {TARGET_IPV6}/126 dev target nodad",
+        f"route add {DOCUMENTATION_BLOCK} via {LAB_IPV6}",
+        namespace=network.path,
+    )
 
 
 def _enter_network() -> int:

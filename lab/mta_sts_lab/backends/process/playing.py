@@ -12,10 +12,9 @@ from mta_sts_lab.adapter_check.run import play_plan
 from mta_sts_lab.backends.capturing import capturing
 from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
 from mta_sts_lab.backends.process.inside import TargetProcesses, in_words
-from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS, WORLD_PREFIX
+from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.backends.served import ServedPlan, standard_output, wait_until_ready
-from mta_sts_lab.model import Family
 from mta_sts_lab.runner.context import OVER_THE_NETWORK
 from mta_sts_lab.runner.run import RunningWorld, RunSetup
 from mta_sts_lab.targets.contract import NeverUp, TargetError
@@ -60,7 +59,8 @@ class _Play:
     async def play(self) -> None:
         """See the function of this name."""
         authority = Authority.load(self._plan.ca_pem.encode(), self._plan.ca_key_pem.encode())
-        setup = RunSetup(PrefixNetwork(WORLD_PREFIX), {Family.IPV4: WORLD_PREFIX}, authority, OVER_THE_NETWORK)
+        prefixes = self._served.prefixes
+        setup = RunSetup(PrefixNetwork(*prefixes.values()), prefixes, authority, OVER_THE_NETWORK)
         folder = Path(self._plan.output).parent
         outlet = standard_output(lambda name, text: write_whole(folder / name, text.encode()))
         async with capturing(folder if self._served.plan.captures else None, authority):

@@ -17,13 +17,12 @@ from mta_sts_lab.backends.own_answers import OwnAnswers
 from mta_sts_lab.backends.process import hooks_of
 from mta_sts_lab.backends.process.entering import doors
 from mta_sts_lab.backends.process.inside import NEVER_UP, TARGET_FAILED, Sent
-from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIX
+from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIXES
 from mta_sts_lab.backends.process.playing import ProcessPlan
 from mta_sts_lab.backends.process.settings import init_settings
 from mta_sts_lab.backends.registry import BackendError, Job
 from mta_sts_lab.backends.served import ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
-from mta_sts_lab.model import Family
 from mta_sts_lab.targets.contract import NeverUp, TargetError
 from mta_sts_lab.world.pki import Authority
 
@@ -174,7 +173,7 @@ def _sent(job: Job, output: Path) -> Sent:
     plan = ProcessPlan(
         served=ServedPlan(
             plan=job.plan,
-            prefixes={Family.IPV4: WORLD_PREFIX},
+            prefixes=WORLD_PREFIXES,
             target_address=TARGET_ADDRESS,
             inject=file.inject,
             contract_port=file.contract.port,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
-from mta_sts_lab.events import LabFailed, ReportsAsked, ReportsLeft, TargetFailed
+from mta_sts_lab.events import ClockAdvanced, LabFailed, ReportsAsked, ReportsLeft, TargetFailed
 from mta_sts_lab.model import Case, Expectation, Mode, Step, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.pacing import Gate
-from mta_sts_lab.runner.shared_calls import ReportCall
-from mta_sts_lab.targets.contract import NotOffered
+from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change
+from mta_sts_lab.targets.contract import NotOffered, TargetError
 
 
 class Reporter:
@@ -94,3 +96,115 @@ async def test_trouble_is_on_record_and_nobody_waits_for_ever(trouble: Exception
         await call.wait("a", gate)
     assert kind.__name__ in kinds(recorder, of)
     assert ReportsLeft.__name__ not in kinds(recorder)
+
+
+class Clock:
+    """A target of which only the clock and the reports matter."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.days = 0
+        self.broken = False
+
+    async def advance(self, seconds: int) -> None:
+        await asyncio.sleep(0)
+        if self.broken:
+            raise TargetError("no clock")
+        self.now += seconds
+
+    async def reports(self) -> None:
+        self.days += 1
+
+
+class Watch:
+    """A queue that nobody looks into."""
+
+    @contextlib.asynccontextmanager
+    async def set_aside(self) -> AsyncIterator[None]:
+        yield
+
+
+def later(seconds: int) -> Step:
+    return Step("attack", World(), advance=seconds)
+
+
+def change_for(clock: Clock, recorder: Recorder, *cases: str) -> TargetChange:
+    return TargetChange(clock, Watch(), recorder, cases)  # type: ignore[arg-type]
+
+
+async def test_an_advance_serves_every_case_that_waits_for_at_least_that_much_and_none_sees_more() -> None:
+    clock, recorder = Clock(), Recorder()
+    waits = {"a": (90_000, 5_000), "b": (3_600,), "c": (39_600,), "d": (90_000,)}
+    change = change_for(clock, recorder, *waits)
+    seen: dict[str, list[int]] = {name: [] for name in waits}
+
+    async def play(name: str) -> None:
+        for seconds in waits[name]:
+            before = clock.now
+            await change.make(name, later(seconds))
+            assert clock.now - before == seconds
+            seen[name].append(clock.now)
+            await asyncio.sleep(0.01)
+            assert clock.now - before == seconds, "the clock stands still while a case plays"
+        change.leave(name)
+
+    await asyncio.gather(*(play(name) for name in waits))
+    assert seen == {"a": [90_000, 95_000], "b": [3_600], "c": [39_600], "d": [90_000]}
+    facts = [event.fact for event in recorder.of_case("")]
+    assert [fact.seconds for fact in facts if isinstance(fact, ClockAdvanced)] == [3_600, 36_000, 50_400, 5_000]
+
+
+async def test_nobody_waits_for_a_case_that_has_ended() -> None:
+    clock = Clock()
+    change = change_for(clock, Recorder(), "a", "b")
+    waiting = asyncio.create_task(change.make("a", later(60)))
+    await asyncio.sleep(0.01)
+    assert clock.now == 0
+    change.leave("b")
+    async with asyncio.timeout(5):
+        await waiting
+    assert clock.now == 60
+
+
+async def test_a_change_that_fails_is_raised_in_every_case_and_not_made_again() -> None:
+    clock, recorder = Clock(), Recorder()
+    clock.broken = True
+    change = change_for(clock, recorder, "a", "b")
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(
+            change.make("a", later(60)), change.make("b", later(7_200)), return_exceptions=True
+        )
+    assert [str(error) for error in found] == ["no clock", "no clock"]
+    assert not recorder.of_case("")
+
+
+async def test_the_reports_are_asked_for_once_for_all_that_wait() -> None:
+    clock, recorder = Clock(), Recorder()
+    change = change_for(clock, recorder, "a", "b")
+    async with asyncio.timeout(5):
+        await asyncio.gather(change.reports("a"), change.reports("b"))
+    assert (clock.days, kinds(recorder)) == (1, [ReportsAsked.__name__, ReportsLeft.__name__])
+
+
+async def test_a_change_under_way_can_be_abandoned() -> None:
+    clock = Clock()
+    change = change_for(clock, Recorder(), "a")
+    waiting = asyncio.create_task(change.make("a", later(60)))
+    await asyncio.sleep(0)
+    await change.abandon()
+    assert clock.now == 0
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+def test_cases_that_only_wait_for_the_clock_are_together_and_all_others_with_their_own_scenario() -> None:
+    def changing(scenario: str, mode: Mode, *steps: Step) -> Case:
+        return Case(f"{scenario}[{mode.value}]", scenario, mode, steps)
+
+    modes = (Mode.ENFORCE, Mode.ABSENT)
+    cases = [changing(f"clock/{number}", mode, later(60 * number)) for number in (1, 2) for mode in modes]
+    restarted = [changing("restart/a", mode, Step("attack", World(), restart="KILL")) for mode in modes]
+    reported = [changing("reports/a", mode, Step("again", World(), advance=60, reports=True)) for mode in modes]
+    ordinary = [changing("other/a", mode, Step("attack", World())) for mode in modes]
+    assert cases_by_change([*ordinary, *cases, *restarted, *reported]) == [cases, restarted, reported]

@@ -1,7 +1,7 @@
 """Plays cases: builds each case's world, sets the attacks, sends, and waits until the outcome is settled.
 
 All ordinary cases are played side by side, each under names and addresses of its own. Cases that change the target
-itself (restart, clock) are played afterwards, the modes of one scenario together, and the change is made once for all.
+itself (restart, clock) are played afterwards, those together that can share a change; see `cases_by_change`.
 """
 
 from __future__ import annotations
@@ -54,10 +54,14 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
             await call.finish()
         for together in cases_by_change(playable):
             change = TargetChange(context.target, context.watch, context.recorder, [case.id for case in together])
-            async with asyncio.TaskGroup() as group:
-                for case in together:
-                    playing = _Playing(context, case, case.id in control_only, change=change)
-                    group.create_task(playing.play(), name=case.id)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for case in together:
+                        playing = _Playing(context, case, case.id in control_only, change=change)
+                        group.create_task(playing.play(), name=case.id)
+            except BaseException:
+                await change.abandon()
+                raise
         await _quiet_queue(context)
     finally:
         await context.watch.stop()
@@ -106,30 +110,23 @@ class _Playing:
                 await self._step(world, step)
                 if number == 0 and not self.settling.first_was_delivered():
                     # Without this delivery the case proves nothing, and the judge will say so.
-                    await self._leave()
                     break
             await self.context.health.ask(world)
             recorder.write(CaseEnded(), self.case.id)
         except LabBroken:
-            await self._leave()
+            pass  # on record where it was noticed
         except NotOffered as error:
             recorder.write(NotSupported(what=str(error)), self.case.id)
-            await self._leave()
-        except (TargetError, asyncio.BrokenBarrierError) as error:
-            recorder.write(TargetFailed(what=str(error) or "another case of this scenario failed"), self.case.id)
-            await self._leave()
+        except TargetError as error:
+            recorder.write(TargetFailed(what=str(error)), self.case.id)
         except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
             recorder.lab_failed(f"while playing {self.case.id}", error, self.case.id)
-            await self._leave()
         finally:
             for message in self.settling.sent:
                 self.context.watch.forget(message.token)
-            if self.call is not None:
-                self.call.leave(self.case.id)
-
-    async def _leave(self) -> None:
-        if self.change is not None:
-            await self.change.leave()
+            for shared in (self.call, self.change):
+                if shared is not None:
+                    shared.leave(self.case.id)
 
     async def _step(self, world: CaseWorld, step: Step) -> None:
         self.settling.give_up_when_hopeless()
@@ -142,7 +139,7 @@ class _Playing:
         recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
         if (step.restart or step.advance) and self.change is not None:
             try:
-                await self.change.make(step)
+                await self.change.make(self.case.id, step)
             except NotOffered:
                 # The case ends here. A message that is still in the queue must not meet the attack after that.
                 await self.context.attack_controller.end(world)
@@ -163,7 +160,7 @@ class _Playing:
         if TLS_RPT not in self.context.about.capabilities:
             return
         if self.change is not None:
-            await self.change.reports()
+            await self.change.reports(self.case.id)
         elif self.call is not None and self.gate is not None:
             await self.call.wait(self.case.id, self.gate)
 

@@ -6,7 +6,8 @@ Reports are asked for seldom, because one call makes the target report on all th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, ReportsAsked, ReportsLeft, TargetFailed, TargetRestarted
 from mta_sts_lab.model import Case, Step
@@ -17,64 +18,125 @@ from mta_sts_lab.targets.contract import MailSession, Target, TargetError
 
 
 def cases_by_change(cases: Sequence[Case]) -> list[list[Case]]:
-    """Group the cases that change the target: the modes of one scenario and vector share a change."""
+    """Group the cases that change the target by what they can share.
+
+    One time line serves all cases that only wait for the clock, because each sees as much of it as it asked for and no
+    more. A case that has reports sent is alone with the other modes of its scenario, because a call for reports ends
+    the day of every other case, and has its reports tried again. So is one that restarts the target, because a restart
+    may cost every other case what the target keeps in memory.
+    """
     groups: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
         if case.changes_target:
-            groups.setdefault((case.scenario, case.vector), []).append(case)
+            alone = any(step.restart or step.reports for step in case.steps)
+            groups.setdefault((case.scenario, case.vector) if alone else ("", ""), []).append(case)
     return list(groups.values())
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """What a case waits for: a restart by a signal, so many seconds of the target's clock, or its reports."""
+
+    done: asyncio.Future[None]
+    restart: str = ""
+    advance: int = 0
+    reports: bool = False
+
+
 class TargetChange:
-    """A change to the target that several cases share: the last case to get there makes it, the others wait."""
+    """The changes to the target that several cases share, each made when all that still play wait for one.
+
+    The clock is advanced by the least that a case waits for. The others go on to wait for the rest of theirs, so an
+    advance serves every case that waits for at least that much, and none sees more of it than it asked for.
+    """
 
     def __init__(self, target: Target, watch: QueueWatch, recorder: Recorder, cases: Sequence[str]) -> None:
         self._target = target
         self._watch = watch
         self._recorder = recorder
         self._cases = tuple(cases)
-        self._barrier = asyncio.Barrier(len(cases))
-        self._failed: TargetError | None = None
+        self._playing = set(cases)
+        self._waiting: dict[str, _Waiting] = {}
+        self._work: asyncio.Task[None] | None = None
 
-    async def make(self, step: Step) -> None:
-        """Restart the target or move its clock, once for all. Raises `TargetError`, in every case."""
-        await self._once(lambda: self._change(step))
+    async def make(self, case: str, step: Step) -> None:
+        """Wait until the target was restarted or its clock was moved. Raises `TargetError`, in every case."""
+        done = asyncio.get_running_loop().create_future()
+        await self._wait(case, _Waiting(done, step.restart, step.advance))
 
-    async def reports(self) -> None:
-        """Have the target send its reports, once for all."""
-        await self._once(lambda: ask_for_reports(self._target, self._recorder, self._cases))
+    async def reports(self, case: str) -> None:
+        """Wait until the target has sent its reports, once for all."""
+        await self._wait(case, _Waiting(asyncio.get_running_loop().create_future(), reports=True))
 
-    async def _once(self, work: Callable[[], Awaitable[None]]) -> None:
-        position = await self._barrier.wait()
-        if position == 0:
-            try:
-                await work()
-            except TargetError as error:
-                self._failed = error
+    def leave(self, case: str) -> None:
+        """Take a case that has ended out of the count, so that the others do not wait for it."""
+        self._playing.discard(case)
+        self._work_when_all_wait()
+
+    async def abandon(self) -> None:
+        """Cancel a change that is being made when the run is interrupted."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+
+    async def _wait(self, case: str, waiting: _Waiting) -> None:
+        self._waiting[case] = waiting
+        self._playing.discard(case)
         try:
-            await self._barrier.wait()
-        except asyncio.BrokenBarrierError:
-            # The first case that sees the failure leaves the barrier, which breaks it for the others. They raise the
-            # same error.
-            if self._failed is None:
-                raise
-        if self._failed is not None:
-            raise self._failed
+            self._work_when_all_wait()
+            await waiting.done
+        finally:
+            self._waiting.pop(case, None)
 
-    async def leave(self) -> None:
-        """Take a case that failed out of the barrier, so that the others do not wait for it."""
-        await self._barrier.abort()
+    def _work_when_all_wait(self) -> None:
+        if self._waiting and not self._playing and (self._work is None or self._work.done()):
+            self._work = asyncio.create_task(self._work_for_all(), name="change of the target")
 
-    async def _change(self, step: Step) -> None:
+    async def _work_for_all(self) -> None:
+        """Make the next change, and again while all still wait for the rest of theirs."""
+        while self._waiting and not self._playing:
+            try:
+                await self._next_change()
+            except Exception as error:  # noqa: BLE001 - raised in every case that waits
+                self._end_waits(error)
+            else:
+                self._end_waits()
+
+    async def _next_change(self) -> None:
+        """Do what all wait for, or the least of it."""
+        all_waiting = list(self._waiting.values())
+        first = all_waiting[0]
+        if first.reports:
+            await ask_for_reports(self._target, self._recorder, self._cases)
+            return
+        seconds = min(waiting.advance for waiting in all_waiting)
+        await self._change(first.restart, seconds)
+        for waiting in all_waiting:
+            waiting.restart, waiting.advance = "", waiting.advance - seconds
+
+    def _end_waits(self, error: Exception | None = None) -> None:
+        for case, waiting in list(self._waiting.items()):
+            if error is None and waiting.advance:
+                continue
+            self._waiting.pop(case)
+            self._playing.add(case)
+            if waiting.done.done():
+                continue
+            if error is None:
+                waiting.done.set_result(None)
+            else:
+                waiting.done.set_exception(error)
+
+    async def _change(self, restart: str, advance: int) -> None:
         async with self._watch.set_aside():
-            if step.restart:
+            if restart:
                 asked = self._recorder.now()
-                outlived = await _restart(self._target, step.restart)
-                self._recorder.write(TargetRestarted(signal=step.restart, outlived=outlived, asked=asked))
-            if step.advance:
+                outlived = await _restart(self._target, restart)
+                self._recorder.write(TargetRestarted(signal=restart, outlived=outlived, asked=asked))
+            if advance:
                 asked = self._recorder.now()
-                await self._target.advance(step.advance)
-                self._recorder.write(ClockAdvanced(seconds=step.advance, asked=asked))
+                await self._target.advance(advance)
+                self._recorder.write(ClockAdvanced(seconds=advance, asked=asked))
 
 
 async def _restart(target: Target, signal: str) -> bool:

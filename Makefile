@@ -79,10 +79,10 @@ base-image: ## Make the base image from Debian's archive (as root; only where no
 documents: $(VENV)/.ready ## Put the program's own output into the documents (needs Docker)
 	$(BIN)/python docs/print_outputs.py --once
 
-soak: $(VENV)/.ready ## Play cases again and again under load: make soak CASES='starttls/*' ROUNDS=20
-	@set -f; $(BIN)/python -m tests.soak $(CASES) --rounds $(or $(ROUNDS),20)
+soak: $(VENV)/.ready ## Play 10,000 cases under changing load; or make soak CASES='starttls/*' ROUNDS=20 LOAD=1
+	@set -f; $(BIN)/python -m tests.soak $(CASES) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD),--load $(LOAD))
 
-bench: $(VENV)/.ready ## Measure the time budgets, and each target; ARGS="exim haraka": only those
+bench: $(VENV)/.ready ## Measure the time budgets, 10,000 cases, each target; ARGS=exim: only that; ARGS="--scale 2": only the cases
 	$(BIN)/python -m mta_sts_lab.bench $(ARGS)
 
 mutants: $(VENV)/.ready ## Change decisions of the reference sender and list what no case finds; MINUTES=10, goes on next time

@@ -5,6 +5,7 @@ Benchmarks, not tests: a slow machine makes a figure worse, never a build red.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from rich.table import Table
 from mta_sts_lab.backends.docker.engine import EngineError, connect
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.bench.process import lab_share, median, timed
+from mta_sts_lab.bench.scale import scale_lines
 from mta_sts_lab.bench.targets import BenchFailed, TargetCost, costs
 from mta_sts_lab.bench.walk import print_walk
 from mta_sts_lab.events import ReportReceived, ReportsAsked, ReportsLeft
@@ -50,12 +52,16 @@ class Measured:
 def main() -> None:
     """Measure everything and print the tables; or, with names of targets, what each of those costs.
 
-    `--walk CASE` shows instead which modules of the lab a case in this process goes through.
+    `--walk CASE` shows instead which modules of the lab a case in this process goes through, and `--scale [JOBS]` what
+    thousands of cases cost.
     """
     if sys.argv[1:2] == ["--walk"]:
         print_walk(*sys.argv[2:])
         return
     console = Console(highlight=False)
+    if sys.argv[1:2] == ["--scale"]:
+        _scale(console, *map(int, sys.argv[2:3]))
+        return
     named = frozenset(sys.argv[1:])
     if not named:
         figures: list[Measured] = []
@@ -71,7 +77,14 @@ def main() -> None:
             console.print(f"measuring: {(measure.__doc__ or '').splitlines()[0]}", style="dim")
             figures += measure()
         console.print(_table(figures))
+        _scale(console)
     _targets(console, named)
+
+
+def _scale(console: Console, jobs: int = os.cpu_count() or 1) -> None:
+    """Print what thousands of cases cost, a line as soon as it has been measured."""
+    for line in scale_lines(jobs):
+        console.print(line, soft_wrap=True)
 
 
 def _targets(console: Console, named: frozenset[str]) -> None:

@@ -46,15 +46,15 @@ def costs(names: frozenset[str] = frozenset()) -> Iterator[TargetCost]:
 
 def _cost(folder: TargetFolder) -> TargetCost:
     messages = sum(step.send for case in load_shipped_catalogue().cases.values() for step in case.steps)
-    plain = _plain_deliveries(folder, messages)  # first: it builds the images, which is no part of the other figure
+    plain = plain_deliveries(folder, messages)  # first: it builds the images, which is no part of the other figure
     with tempfile.TemporaryDirectory() as out:
         wall = timed(["run", "--target", folder.name, "--out", out]).wall
         share = lab_share(Path(out))
     return TargetCost(folder.name, wall, share, messages, plain)
 
 
-def _plain_deliveries(folder: TargetFolder, messages: int) -> float:
-    """Return the seconds from the first message handed over to the last one at its MX host."""
+def plain_deliveries(folder: TargetFolder, messages: int) -> float:
+    """Return the seconds from the first message handed over to the last one at its MX host. Raises `BenchFailed`."""
     events: list[Event] = []
     outlet = Outlet(lambda _: None, events.append, lambda _: None, lambda _, __: None)
     with tempfile.TemporaryDirectory() as directory:

@@ -1,0 +1,109 @@
+"""What thousands of cases cost: the catalogue repeated under new names, played in process by the whole program.
+
+Figures are also given as ratios to what was measured in the same run: plain deliveries, and a fixed calculation. Those
+can be compared between machines, and between a busy and a quiet one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mta_sts_lab.backends.folder import find_target
+from mta_sts_lab.bench.process import Took, timed
+from mta_sts_lab.bench.targets import plain_deliveries
+from mta_sts_lab.reports.verdicts_reading import read_verdicts
+from mta_sts_lab.runs import load_shipped_catalogue
+from mta_sts_lab.shipped_files import shipped_files
+
+#: How many cases are played, at least: whole catalogues are.
+SIZES = (2_000, 10_000)
+
+#: Messages of the baseline. So many take a second or two.
+PLAIN_MESSAGES = 300
+
+#: Rounds of the fixed calculation. So many take about a second.
+_ROUNDS = 3_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Seconds of processor time: of one plain delivery, and of the fixed calculation."""
+
+    delivery: float
+    calculation: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleCost:
+    """What a number of cases cost, and how often each verdict came."""
+
+    cases: int
+    took: Took
+    grades: dict[str, int]
+
+    def line(self, baseline: Baseline) -> str:
+        """Return the figures in words."""
+        each = self.took.cpu / self.cases
+        grades = ", ".join(f"{count} {grade}" for grade, count in sorted(self.grades.items()))
+        return (
+            f"{self.cases} cases in process: {self.took.wall:.0f} s, {self.took.cpu:.0f} s of processor time, "
+            f"{self.took.memory / 1024:.0f} MiB; a case {each * 1000:.0f} ms "
+            f"({each / baseline.delivery:.1f} plain deliveries, {each / baseline.calculation:.3f} of the "
+            f"calculation) and {self.took.memory / self.cases:.0f} KiB; {grades}"
+        )
+
+
+def scale_lines(jobs: int) -> Iterator[str]:
+    """Measure in so many processes; yield a line for the baseline and one for each size."""
+    baseline = measure_baseline()
+    yield (
+        f"baseline: a plain delivery in process takes {baseline.delivery * 1000:.1f} ms of processor time, "
+        f"the fixed calculation {baseline.calculation:.2f} s"
+    )
+    for size in SIZES:
+        yield cost_of(size, jobs).line(baseline)
+
+
+def measure_baseline() -> Baseline:
+    """Measure what the figures are compared with. Raises `BenchFailed`."""
+    began = time.process_time()
+    digest = b""
+    for _ in range(_ROUNDS):
+        digest = hashlib.sha256(digest).digest()
+    calculation = time.process_time() - began
+    plain_deliveries(find_target("reference"), 1)  # so that everything is imported
+    began = time.process_time()
+    plain_deliveries(find_target("reference"), PLAIN_MESSAGES)
+    return Baseline((time.process_time() - began) / PLAIN_MESSAGES, calculation)
+
+
+def cost_of(size: int, jobs: int) -> ScaleCost:
+    """Play the catalogue as often as it takes for so many cases. Memory is that of the largest process."""
+    times = -(-size // len(load_shipped_catalogue().cases))
+    with tempfile.TemporaryDirectory() as folder:
+        repeat_scenarios(shipped_files() / "scenarios", Path(folder) / "scenarios", times)
+        out = Path(folder) / "runs"
+        command = ["run", "--scenarios", f"{folder}/scenarios", "--jobs", str(jobs), "--out", str(out)]
+        took = timed(command, accepted=(0, 1, 4))
+        (verdicts,) = out.glob("*/verdicts.json")
+        grades = Counter(verdict.grade.value for verdict in read_verdicts(verdicts).verdicts)
+    return ScaleCost(grades.total(), took, dict(grades))
+
+
+def repeat_scenarios(source: Path, target: Path, times: int) -> None:
+    """Write each scenario file so many times, under names of its own: `starttls/strip-2.toml`."""
+    for path in source.glob("*/*.toml"):
+        folder = target / path.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.name == "family.toml":
+            shutil.copy(path, folder)
+            continue
+        for number in range(1, times + 1):
+            shutil.copy(path, folder / f"{path.stem}-{number}.toml")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from mta_sts_lab.model import Grade
 from mta_sts_lab.tlsrpt.content import DRAFT_NAMES
@@ -86,6 +85,8 @@ def members_have_their_final_names(parsed: ParsedReport, _: float) -> Iterator[D
 
 def _date(parsed: ParsedReport) -> float | None:
     """Return the Date of a mail in seconds since 1970; None where there is none that can be read."""
+    from email.utils import parsedate_to_datetime  # here, because the judge needs no mail parser and no sockets
+
     text = parsed.message.first("date") if parsed.message else None
     try:
         date = parsedate_to_datetime((text or "")[:200])

@@ -101,8 +101,11 @@ class Health:
         await self._ask(world, questions(world, self._internet.dns))
 
     async def _ask(self, world: CaseWorld, asked: Iterable[Asked]) -> None:
-        for part, name, question in asked:
-            if wrong := await within_time(question):
+        asked_now = tuple(asked)
+        # All at once: where nothing answers, one deadline passes and not one for each question.
+        answers = await asyncio.gather(*(within_time(question) for _, _, question in asked_now))
+        for (part, name, _), wrong in zip(asked_now, answers, strict=True):
+            if wrong:
                 observed = f"the lab's own look at {name} found: {wrong}"
                 self._recorder.write(LabUnhealthy(part=part, observed=observed), world.case)
 

@@ -36,6 +36,7 @@ TARGETS = (
     pytest.param("postfix-dane", marks=[pytest.mark.target_postfix_dane, _THOROUGH]),
     pytest.param("postfix-no-policy", marks=[pytest.mark.target_postfix_no_policy, _THOROUGH]),
     pytest.param("sendmail", marks=[pytest.mark.target_sendmail, _THOROUGH]),
+    pytest.param("sendmail-dane", marks=[pytest.mark.target_sendmail_dane, _THOROUGH]),
 )
 
 #: Those without MTA-STS.

@@ -147,7 +147,7 @@ def test_each_mistake_of_a_configuration_is_named(tmp_path: Path, wrong: str) ->
     done = FinishedRun(answer, tmp_path)
     (first, *_) = done.document["diagnoses"]
     assert first["code"] == code, answer.err
-    assert re.search(rf"diagnosis: [^:]+ \({code}\)", " ".join(answer.err.split())), answer.err
+    assert re.search(rf"diagnosis: .+? \({code}\)", " ".join(answer.err.split())), answer.err
     assert answer.status in (1, 4)
     assert "198.18.0.0/15, reserved for benchmarks" not in answer.err
     assert done.case("starttls/strip[enforce]")["verdict"] != "pass" or code == "tls-demanded-of-all"

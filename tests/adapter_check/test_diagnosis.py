@@ -117,6 +117,7 @@ WORDS = {
         ("Deferred: [203.0.113.9]: Network is unreachable", "next-hop-unreachable"),
         ("reject=450 4.7.0 <a@a.example>... STS lookup temp fail", "policy-plug-in-unreachable"),
         ("sts map: lookup (a.example): deferred", "policy-plug-in-unreachable"),
+        ("Deferred: 403 4.7.0 authentication failed", "ca-not-trusted"),
     ),
     "courier": (
         ("400 Peer's certificate not signed by a trusted authority", "ca-not-trusted"),

@@ -35,14 +35,15 @@ def build_bounce(
     explanation = EmailMessage(policy=policy.SMTP)
     explanation.set_content(f"Your message to {_header_text(failed.recipient)} was given up.\n\n{said}\n")
     report.attach(explanation)
-    report.attach(_delivery_status(failed, said, status, hostname))
+    report.attach(_delivery_status(failed, said, "" if flaws.writes_notices_without_status else status, hostname))
     heeded = failed.return_whole and (not failed.requires_tls or flaws.heeds_ret_full)
     whole = heeded or (failed.requires_tls and flaws.returns_body_of_requiretls_mail)
     returned = EmailMessage(policy=policy.SMTP)
     returned["Content-Type"] = "message/rfc822" if whole else "text/rfc822-headers"
     returned.set_payload(_readable(failed.message) if whole else _header_section(failed.message))
     report.attach(returned)
-    sender = f"mailer-daemon@{hostname}" if failed.requires_tls and flaws.names_itself_in_bounces else ""
+    named = flaws.names_itself_in_bounces if failed.requires_tls else flaws.gives_notices_a_sender
+    sender = f"mailer-daemon@{hostname}" if named else ""
     return Envelope(sender, failed.sender, report.as_bytes(), requires_tls=failed.requires_tls)
 
 

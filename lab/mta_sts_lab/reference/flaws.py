@@ -68,6 +68,7 @@ class Flaws:
         "STS-7.1-03", "the TLS client hello names the recipient's domain, not the host"
     )
     sends_no_server_name: bool = _flaw("STS-7.1-01", "the TLS client hello to an MX host names no server (no SNI)")
+    ends_server_name_in_dot: bool = _flaw("SNI-3-02", "the server name in the TLS client hello ends in a dot")
     writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")
     says_helo_inside_tls: bool = _flaw("STLS-4.2-02", "the dialogue inside TLS is opened with HELO")
     asks_starttls_again: bool = _flaw("STLS-4.2-03", "STARTTLS is said once more inside TLS")
@@ -270,6 +271,8 @@ class Flaws:
     holds_when_a_host_is_unlisted: bool = _flaw(
         "STS-5.1-03", "one MX host outside the policy stops all mail to a domain"
     )
+    gives_notices_a_sender: bool = _flaw("SMTP-6.1-02", "the notice that mail was given up has a return path")
+    writes_notices_without_status: bool = _flaw("DSN-6-01", "the notice that mail was given up has no status code")
     bounces_after_looking: bool = _flaw("STS-5-08", "mail that the policy blocks is returned after a look into DNS")
     bounces_instead_of_deferring: bool = _flaw("STS-5-07", "mail that the policy blocks is returned at once")
     loses_message: bool = _flaw("SMTP-4.5.4.1-01", "mail that should be kept for a retry is thrown away")

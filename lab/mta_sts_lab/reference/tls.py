@@ -94,7 +94,15 @@ class TlsContexts:
         """The name for the client hello: the MX host's (RFC 8461, section 7.1)."""
         if self.flaws.names_domain_as_server and domain:
             return domain
+        if self.flaws.ends_server_name_in_dot:
+            return f"{host}."
         return None if self.flaws.sends_no_server_name else host
+
+    @property
+    def _names_another_server(self) -> bool:
+        """Whether OpenSSL cannot compare the certificate with the server name, because a flaw sends another or none."""
+        flaws = self.flaws
+        return flaws.sends_no_server_name or flaws.names_domain_as_server or flaws.ends_server_name_in_dot
 
     def dane_server_name(self, base_domain: str) -> str | None:
         """The name for the client hello under DANE: the TLSA base domain (RFC 7672, section 8.1)."""
@@ -103,7 +111,7 @@ class TlsContexts:
     def problem(self, der: bytes, host: str, domain: str = "") -> Problem | None:
         """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws."""
         flaws = self.flaws
-        by_hand = flaws.sends_no_server_name or flaws.names_domain_as_server or flaws.accepts_untrusted
+        by_hand = self._names_another_server or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
         if flaws.compares_certificates_in_u_labels and "xn--" in host:
@@ -125,7 +133,7 @@ class TlsContexts:
         flaws = self.flaws
         if flaws.accepts_expired or flaws.accepts_not_yet_valid:
             context.verify_flags |= _NO_CHECK_TIME
-        if flaws.accepts_wrong_name or flaws.sends_no_server_name or flaws.names_domain_as_server:
+        if flaws.accepts_wrong_name or self._names_another_server:
             context.check_hostname = False
         if flaws.accepts_common_name:
             context.hostname_checks_common_name = True

@@ -20,6 +20,7 @@ CONDITIONAL = "STS-3.3-10"
 STARTTLS_ARGUMENT = "STLS-4-01"
 DROPPED_WITHOUT_TLS = "STLS-4-04"
 SERVER_NAME = "STS-7.1-01"
+SERVER_NAME_FORM = "SNI-3-02"
 EHLO_INSIDE_TLS = "STLS-4.2-02"
 STARTTLS_INSIDE_TLS = "STLS-4.2-03"
 
@@ -100,6 +101,18 @@ def server_name_sent(view: CaseView, step: Step) -> Iterator[Judgement]:
     if hellos and not any(fact.sni for _, fact in hellos):
         expected, observed = "a server name (SNI) in the client hello", "no server name"
         yield _broken(view, SERVER_NAME, "no-server-name", expected, observed, hellos)
+
+
+@check(scope=Scope.CASE, obligations=(SERVER_NAME_FORM,))
+def server_name_well_formed(view: CaseView) -> Iterator[Judgement]:
+    """RFC 6066, section 3: a server name is ASCII, in A-labels, and has no final dot."""
+    met = (event.fact for event in view.facts.contacts())
+    legs = {fact.session for fact in met if isinstance(fact, ConnectionAccepted)}
+    hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in legs]
+    odd = [one for one in hellos if one[1].sni.endswith(".") or not one[1].sni.isascii()]
+    if odd:
+        expected, observed = "a server name in ASCII, without a final dot", f'"{odd[0][1].sni}"'
+        yield _broken(view, SERVER_NAME_FORM, "server-name-malformed", expected, observed, odd)
 
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:

@@ -211,6 +211,8 @@ class MxHost:
     only_over: Family | None = None
     #: How many TLS 1.3 session tickets it sends behind each handshake. None of them can be used again.
     session_tickets: int = 0
+    #: The only version of TLS that it speaks; empty: 1.2 and 1.3.
+    tls_version: Literal["", "1.2", "1.3"] = ""
     #: Its TLSA records. In an `absent` case there are none.
     tlsa: tuple[Tlsa, ...] = ()
     #: What a validating resolver says of its addresses; empty: what it says of the whole domain.

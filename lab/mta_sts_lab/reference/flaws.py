@@ -63,6 +63,9 @@ class Flaws:
     goes_on_after_broken_handshake: bool = _flaw("STLS-4-04", "after a broken handshake EHLO is said on in clear")
     keeps_extensions_from_clear: bool = _flaw("STLS-4.2-01", "extensions offered before TLS are used inside it")
     breaks_on_session_tickets: bool = _flaw("STLS-6-02", "a session in which the host sends tickets is given up")
+    lacks_tls_1_2: bool = _flaw("BCP-3.1.1-02", "under a policy nothing older than TLS 1.3 is spoken")
+    lacks_tls_1_3: bool = _flaw("STS-7.2-02", "under a policy nothing newer than TLS 1.2 is spoken")
+    lacks_modern_tls: bool = _flaw("STS-7.2-01", "under a policy nothing newer than TLS 1.1 is spoken")
     accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
     names_domain_as_server: bool = _flaw(
         "STS-7.1-03", "the TLS client hello names the recipient's domain, not the host"

@@ -140,8 +140,9 @@ class TlsContexts:
         if flaws.accepts_untrusted:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if flaws.accepts_legacy_tls:
+        if flaws.accepts_legacy_tls or flaws.lacks_modern_tls:
             _allow_legacy(context)
+        _limit(context, flaws)
         return context
 
     def _for_policy_hosts(self) -> ssl.SSLContext:
@@ -174,6 +175,18 @@ def unverified_context() -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     _allow_legacy(context)
     return context
+
+
+def _limit(context: ssl.SSLContext, flaws: Flaws) -> None:
+    """Flaws: leave out versions of TLS."""
+    if flaws.lacks_tls_1_2:
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if flaws.lacks_tls_1_3:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if flaws.lacks_modern_tls:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
 
 
 def _allow_legacy(context: ssl.SSLContext) -> None:

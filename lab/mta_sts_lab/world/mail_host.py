@@ -199,6 +199,7 @@ class SmtpSession(SMTP):
             lambda sni: self._host.choose_credentials(self._settings, sni),
             Witness(self._accepted.recorder, self._accepted.session, self._accepted.case),
             session_tickets=self._settings.session_tickets,
+            version=self._settings.tls_version,
         )
         self._tls = tls
         self._tls_protocol = tls  # type: ignore[assignment]  # aiosmtpd only reads its `_extra`

@@ -71,6 +71,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         witness: Witness,
         alpn: Sequence[str] | None = None,
         session_tickets: int = 0,
+        version: str = "",
     ) -> None:
         self.sni = ""
         self.shown: Credentials | None = None
@@ -89,6 +90,9 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._context = context_without_certificate(alpn, self._on_client_hello)
         self._context.num_tickets = session_tickets
+        if version:
+            only = ssl.TLSVersion.TLSv1_2 if version == "1.2" else ssl.TLSVersion.TLSv1_3
+            self._context.minimum_version = self._context.maximum_version = only
         self._ssl = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         super().__init__(extra={"sslcontext": self._context, "ssl_object": self._ssl})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import TargetRefused
+from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
 from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.model import Family
 from mta_sts_lab.runner.plan import plan_run
@@ -43,10 +44,15 @@ def test_another_word_names_none() -> None:
         _families("ipv5")
 
 
-def test_a_backend_without_ipv6_says_so() -> None:
+def test_a_target_that_does_not_say_so_is_not_given_both_unasked() -> None:
     assert in_families(PLAN, "", find_target("haraka")).dual_stack is False
-    with pytest.raises(TargetRefused, match="--family ipv6: the backend docker"):
-        in_families(PLAN, "ipv6", find_target("haraka"))
+    assert in_families(PLAN, "both", find_target("haraka")).dual_stack is True
+
+
+def test_a_backend_without_ipv6_says_so(tmp_path: Path) -> None:
+    file = TargetFile(name="joined", title="", description="", backend="joined")
+    with pytest.raises(TargetRefused, match="--family ipv6: the backend joined gives its targets no ipv6 world"):
+        in_families(PLAN, "ipv6", TargetFolder(tmp_path, file))
 
 
 def test_a_machine_without_ipv6_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.attacks.toolkit import controller
+from mta_sts_lab.backends.folder import find_target
+from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
-from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.model import Family, Grade, Judgement, Verdict
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reports.terminal import played_again_line
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.runner import context
+from mta_sts_lab.runner.context import Outlet
+from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, load_shipped_catalogue, run
 from mta_sts_lab.runs.errors import Interrupted
-from mta_sts_lab.runs.replaying import worth_another_play
+from mta_sts_lab.runs.replaying import Replay, worth_another_play
 from mta_sts_lab.runs.service import judge_run
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world.zone import Answer, Question, Zone
@@ -213,3 +217,12 @@ def test_an_interrupt_leaves_what_was_played_until_then(tmp_path: Path, catalogu
     assert [part.header.run for part in record.header.parts] == [folder.name, f"{folder.name}-again-1"]
     assert not record.footer.complete
     assert sorted(path.name for path in folder.glob("again*")) == []
+
+
+@pytest.mark.parametrize("families", [(Family.IPV6,), (Family.IPV4, Family.IPV6)])
+def test_another_play_has_the_families_of_the_first_one(tmp_path: Path, families: tuple[Family, ...]) -> None:
+    first = replace(plan_run((), {}, (), 7), families=families, dual_stack=len(families) > 1)
+    target = find_target("reference")
+    outlet = Outlet(lambda _: None, lambda _: None, lambda _: None, lambda *_: None)
+    again = Replay(Job(first, target, outlet, tmp_path), find_backend("in_process"), 1, (), {}).plan()
+    assert (again.families, again.dual_stack) == (first.families, first.dual_stack)

@@ -49,6 +49,27 @@ _READY_POLL = 0.1
 PROCESSOR_TIME = PLACE / "processor-time.txt"
 
 
+#: What gives a container an IPv6 address beside its IPv4 one, and one neighbour. The engine has no part in it: it would
+#: give this host an address in the network, by which a container could reach whatever listens here. For the same reason
+#: the link gets neither an address of its own (fe80::/10) nor multicast.
+JOIN_IPV6 = """set -e
+ip -6 address flush dev eth0 scope link
+ip -6 route flush fe80::/64
+ip -6 address add "$1/128" dev eth0 nodad
+ip -6 neighbour replace "$2" lladdr "$3" dev eth0 nud permanent
+ip -6 route replace "$2/128" dev eth0
+ip -6 route delete ff00::/8 dev eth0 table local
+"""
+
+
+class Ipv6Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The IPv6 addresses of the lab's container and the target's, and the target's hardware address."""
+
+    own: str
+    target: str
+    target_hardware: str
+
+
 class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The input of the runner in the container."""
 
@@ -61,6 +82,8 @@ class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract_port: int
     #: How long the target may take until it answers and accepts mail.
     ready_seconds: float
+    #: Null: the network has IPv4 alone.
+    ipv6: Ipv6Link | None = None
     #: What its words mean.
     diagnoses: tuple[Diagnosis, ...] = ()
     #: Whether its configuration is somebody's own, and judged as it is.
@@ -100,8 +123,11 @@ async def _play_until_stopped(served: ServedPlan, authority: Authority) -> None:
 
 async def play_here(served: ServedPlan, authority: Authority, outlet: Outlet, folder: Path) -> None:
     """Play in the network of this container. A capture goes into `folder`. Raises `TargetError`, `BackendError`."""
+    if served.ipv6 is not None:
+        link = served.ipv6
+        await _command("sh", "-c", JOIN_IPV6, "sh", link.own, link.target, link.target_hardware)
     for prefix in served.prefixes.values():
-        await _make_local(prefix)
+        await _command(shutil.which("ip") or "ip", "route", "replace", "local", prefix, "dev", "lo")
 
     async def start(_: RunningWorld) -> RemoteTarget:
         if served.own_answers is not None:
@@ -133,15 +159,14 @@ async def _reached(served: ServedPlan, answers: OwnAnswers) -> RemoteTarget:
     return hooks
 
 
-async def _make_local(prefix: str) -> None:
-    """Make the whole prefix local to the container."""
-    program = shutil.which("ip") or "ip"
-    process = await asyncio.create_subprocess_exec(
-        program, "route", "replace", "local", prefix, "dev", "lo", stderr=asyncio.subprocess.PIPE
-    )
+async def _command(*command: str) -> None:
+    """Change the container's network by a command. Raises `BackendError`."""
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, said = await process.communicate()
     if process.returncode:
-        raise BackendError(f"cannot make {prefix} local to the container (NET_ADMIN): {said.decode().strip()}")
+        raise BackendError(
+            f"the network of the container cannot be set up (NET_ADMIN): {said.decode(errors='replace').strip()}"
+        )
 
 
 async def wait_until_ready(

@@ -75,7 +75,8 @@ class Replay:
         dice = random.Random(f"play {self.number} of {first.seed}")  # noqa: S311 - no secret
         plan = plan_run(self.cases, self.all_cases, first.command, dice.getrandbits(32), black_box=first.black_box)
         run = f"{first.run}-again-{self.number}"
-        return replace(plan, run=run, alone=True, captures=first.captures)
+        families, both = first.families, first.dual_stack
+        return replace(plan, run=run, alone=True, captures=first.captures, families=families, dual_stack=both)
 
     def play(self, folder: Path) -> str:
         """Play the cases and add the play to the record in a run's folder.

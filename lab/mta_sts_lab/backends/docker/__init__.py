@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from mta_sts_lab.backends.registry import Backend, Built, Job, register
 from mta_sts_lab.backends.target_folder import TargetFolder
+from mta_sts_lab.model import Family
 
 
 class Docker(Backend):
@@ -27,6 +28,10 @@ class Docker(Backend):
     def one_at_a_time(self, target: TargetFolder) -> str:
         """See `Backend`."""
         return ""
+
+    def families(self, target: TargetFolder) -> tuple[Family, ...]:
+        """See `Backend`."""
+        return (Family.IPV4, Family.IPV6)
 
     def prepare(self, target: TargetFolder, say: Callable[[str], None]) -> None:
         """See `Backend`."""

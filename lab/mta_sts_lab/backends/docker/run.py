@@ -38,7 +38,7 @@ from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Job, TargetRefused
-from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG, ServedPlan, pass_on
+from mta_sts_lab.backends.served import JOIN_IPV6, PROCESSOR_TIME, TARGET_LOG, Ipv6Link, ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event, TargetDiagnosed
@@ -73,6 +73,12 @@ LAB_MEMORY_MIB = 4096
 #: The engine gives a container a default route even where nothing can come of it (seen with Docker 20.10). Without one,
 #: whoever looks for the real Internet learns at once that there is none.
 _ONE_ROUTE = 'ip route replace "$1" via "$2" && { ip route del default 2>/dev/null || true; }'
+
+
+#: The engine switches IPv6 off in a container of an IPv4 network. The last one is for the lab's container alone: with
+#: it addresses can be bound that are local by a route.
+_IPV6_ON = {"net.ipv6.conf.all.disable_ipv6": "0", "net.ipv6.conf.default.disable_ipv6": "0"}
+_BIND_ANY = {"net.ipv6.ip_nonlocal_bind": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +229,21 @@ class _Site:
     authority: Authority
 
     @property
+    def has_ipv6(self) -> bool:
+        """Whether some hosts of the run have IPv6 addresses."""
+        return self.plan.dual_stack or Family.IPV6 in self.plan.families
+
+    @property
+    def ipv6(self) -> ipaddress.IPv6Network:
+        """The run's part of the IPv6 block, which goes with its subnet."""
+        return ipaddress.IPv6Network(f"2001:db8:{SUBNETS.index(self.subnet) + 1:x}::/64")
+
+    @property
+    def ipv6_world(self) -> ipaddress.IPv6Network:
+        """The half of it where the world's hosts live."""
+        return list(self.ipv6.subnets(prefixlen_diff=1))[1]
+
+    @property
     def world(self) -> ipaddress.IPv4Network:
         """The half of the run's subnet where the world's hosts live."""
         return list(self.subnet.subnets(prefixlen_diff=1))[1]
@@ -263,10 +284,17 @@ def labels_of(run: str) -> dict[str, str]:
     return {RUN_LABEL: run, OWNER_LABEL: owner()}
 
 
-def _container(site: _Site, part: str, address: Any, **options: Any) -> Any:
+def _hardware(site: _Site, place: int) -> str:
+    """Return the hardware address of a place in the subnet: the one that the engine gave it before version 28."""
+    return ":".join(f"{octet:02x}" for octet in (0x02, 0x42, *site.subnet[place].packed))
+
+
+def _container(site: _Site, part: str, place: int, **options: Any) -> Any:
     """Create a container of the run. It is removed at the end of the run."""
     name = f"mta-sts-lab-{site.plan.run}-{part}"
-    endpoint = site.client.api.create_endpoint_config(ipv4_address=str(address))
+    endpoint = site.client.api.create_endpoint_config(
+        ipv4_address=str(site.subnet[place]), mac_address=_hardware(site, place)
+    )
     try:
         with signals_held_back():
             return site.client.containers.create(
@@ -287,7 +315,10 @@ def _lab_container(site: _Site, image: str) -> Any:
     plan, file = site.plan, site.folder.file
     served = ServedPlan(
         plan=plan,
-        prefixes={Family.IPV4: str(site.world)},
+        prefixes={Family.IPV4: str(site.world)} | ({Family.IPV6: str(site.ipv6_world)} if site.has_ipv6 else {}),
+        ipv6=Ipv6Link(str(site.ipv6[_LAB]), str(site.ipv6[_TARGET]), _hardware(site, _TARGET))
+        if site.has_ipv6
+        else None,
         target_address=str(site.subnet[_TARGET]),
         inject=file.inject,
         contract_port=file.contract.port,
@@ -304,9 +335,10 @@ def _lab_container(site: _Site, image: str) -> Any:
         "command": ["play-served-plan"],
         "cap_add": capabilities_of_the_lab(plan),
         "stdin_open": True,
+        "sysctls": _IPV6_ON | _BIND_ANY if site.has_ipv6 else {},
         "mem_limit": f"{LAB_MEMORY_MIB}m",
     }
-    container = _container(site, "lab", site.subnet[_LAB], **options)
+    container = _container(site, "lab", _LAB, **options)
     container.put_archive("/", lab_archive(files))
     return container
 
@@ -320,18 +352,20 @@ def _target_container(site: _Site, image: str, flaws: frozenset[str]) -> Any:
         "LAB_SENDER_DOMAIN": SENDER_DOMAIN,
         **file.environment,
     }
+    if site.has_ipv6:
+        environment["LAB_FAMILIES"] = "ipv4 ipv6"
     if flaws:
         environment["LAB_FLAWS"] = ",".join(sorted(flaws))
     options = {
         "image": image,
         "command": list(file.command) or None,
         "cap_add": list(file.capabilities_needed),
-        "sysctls": dict(file.sysctls),
+        "sysctls": file.sysctls | (_IPV6_ON if site.has_ipv6 else {}),
         "environment": environment,
         "hostname": f"mta.{SENDER_DOMAIN}",
         "mem_limit": f"{file.memory_mib}m",
     }
-    container = _container(site, f"target-{site.folder.name}", site.subnet[_TARGET], **options)
+    container = _container(site, f"target-{site.folder.name}", _TARGET, **options)
     container.put_archive("/", lab_archive({"ca.pem": site.authority.certificate_pem}))
     if site.folder.laid:
         container.put_archive("/", laid_archive(site.folder.laid))
@@ -348,7 +382,7 @@ def _route(site: _Site, image: str, target: Any) -> None:
         with signals_held_back():
             site.client.containers.run(
                 image,
-                entrypoint=["sh", "-c", _ONE_ROUTE, "sh", str(site.world), str(site.subnet[_LAB])],
+                entrypoint=["sh", "-c", *_routes(site)],
                 name=f"mta-sts-lab-{site.plan.run}-route",
                 labels=labels_of(site.plan.run),
                 network_mode=f"container:{target.id}",
@@ -361,6 +395,16 @@ def _route(site: _Site, image: str, target: Any) -> None:
         if target.status == "running":
             raise
         # The target has ended, and so will the lab's container; see `_end_with_the_target`.
+
+
+def _routes(site: _Site) -> tuple[str, ...]:
+    """Return the script that gives the target its routes, and its arguments."""
+    one_route = (str(site.world), str(site.subnet[_LAB]))
+    if not site.has_ipv6:
+        return (_ONE_ROUTE, "sh", *one_route)
+    script = JOIN_IPV6 + 'ip -6 route replace "$4" via "$2" dev eth0\nshift 4\n' + _ONE_ROUTE
+    own, lab = str(site.ipv6[_TARGET]), str(site.ipv6[_LAB])
+    return (script, "sh", own, lab, _hardware(site, _LAB), str(site.ipv6_world), *one_route)
 
 
 def _end_with_the_target(lab: Any, target: Any, begun: threading.Event) -> None:

@@ -72,6 +72,7 @@ class Flaws:
     )
     sends_no_server_name: bool = _flaw("STS-7.1-01", "the TLS client hello to an MX host names no server (no SNI)")
     ends_server_name_in_dot: bool = _flaw("SNI-3-02", "the server name in the TLS client hello ends in a dot")
+    pipelines_behind_starttls: bool = _flaw("STLS-4-05", "a command is sent behind STARTTLS at once, before its reply")
     writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")
     says_helo_inside_tls: bool = _flaw("STLS-4.2-02", "the dialogue inside TLS is opened with HELO")
     asks_starttls_again: bool = _flaw("STLS-4.2-03", "STARTTLS is said once more inside TLS")

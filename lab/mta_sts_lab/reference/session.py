@@ -268,7 +268,8 @@ class Sessions:
                 await client.ask_in_vain(f"STARTTLS {to.host}")
             keeps = self.flaws.keeps_extensions_from_clear or self.flaws.remembers_requiretls_from_clear
             offered = client.extensions if keeps else {}
-            await client.start_tls(context, name, keep_early=keep_early)
+            behind = b"NOOP\r\n" if self.flaws.pipelines_behind_starttls else b""
+            await client.start_tls(context, name, keep_early=keep_early, behind=behind)
             client.extensions_from_clear = offered
         except StarttlsRefused as error:
             raise Unprotected("starttls-not-supported", str(error), ours) from error

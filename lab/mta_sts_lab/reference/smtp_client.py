@@ -135,12 +135,15 @@ class SmtpClient:
         else:
             raise SmtpRefused("EHLO", reply)
 
-    async def start_tls(self, context: ssl.SSLContext, server_name: str | None, *, keep_early: bool = False) -> None:
+    async def start_tls(
+        self, context: ssl.SSLContext, server_name: str | None, *, keep_early: bool = False, behind: bytes = b""
+    ) -> None:
         """Say STARTTLS and do the handshake. The next thing to say is `hello`.
 
-        Raises `StarttlsRefused` for anything but 220 (the connection is still in clear and usable), `HandshakeFailed`.
+        A flaw sends something `behind` it at once. Raises `StarttlsRefused` for anything but 220 (the connection is
+        still in clear and usable), `HandshakeFailed`.
         """
-        reply = await self._command("STARTTLS")
+        reply = await self._exchange(b"STARTTLS\r\n" + behind)
         if reply.code != 220:
             raise StarttlsRefused("STARTTLS", reply)
         self.extensions = {}

@@ -20,6 +20,7 @@ CONDITIONAL = "STS-3.3-10"
 STARTTLS_ARGUMENT = "STLS-4-01"
 DROPPED_WITHOUT_TLS = "STLS-4-04"
 SERVER_NAME = "STS-7.1-01"
+NOTHING_BEHIND_STARTTLS = "STLS-4-05"
 SERVER_NAME_FORM = "SNI-3-02"
 EHLO_INSIDE_TLS = "STLS-4.2-02"
 STARTTLS_INSIDE_TLS = "STLS-4.2-03"
@@ -86,6 +87,29 @@ def connection_dropped_without_handshake(view: CaseView) -> Iterator[Judgement]:
     if went_on:
         expected = "a connection that is dropped when no TLS comes of STARTTLS"
         yield _broken(view, DROPPED_WITHOUT_TLS, "went-on-without-tls", expected, _quoted(went_on), went_on)
+
+
+@check(scope=Scope.CASE, obligations=(NOTHING_BEHIND_STARTTLS,))
+def nothing_behind_starttls(view: CaseView) -> Iterator[Judgement]:
+    """RFC 3207, section 4: a client that pipelines sends nothing behind STARTTLS until the reply is there.
+
+    An attacker may give no reply at all, so that only what a host itself has heard is judged.
+    """
+    attacked = {step.name for step in view.case.steps if any(use.channel == "smtp" for use in step.attacks)}
+    targets = {fact.session for _, fact in _said_by_the_target(view)}
+    asked: set[str] = set()
+    behind = []
+    for event, fact in view.facts.of_kind(SmtpSaid):
+        if event.step in attacked:
+            continue
+        if fact.session in targets and fact.speaker == "sender" and fact.session in asked:
+            behind.append((event, fact))
+        asked.discard(fact.session)
+        if fact.speaker == "sender" and not fact.secured and fact.line.strip().upper() == "STARTTLS":
+            asked.add(fact.session)
+    if behind:
+        expected = "nothing behind STARTTLS before its reply"
+        yield _broken(view, NOTHING_BEHIND_STARTTLS, "pipelined-behind-starttls", expected, _quoted(behind), behind)
 
 
 @check(scope=Scope.STEP, obligations=(SERVER_NAME,))

@@ -296,6 +296,9 @@ class Flaws:
     joins_policy_strings_with_spaces: bool = _flaw("STS-3.1-14", "a policy record's strings are joined with spaces")
     stops_at_aliases_of_policy_records: bool = _flaw("STS-3.1-15", "a policy record behind an alias counts as none")
     takes_ids_of_any_form: bool = _flaw("STS-3.1-12", "a policy record counts whatever its id is made of")
+    names_domain_to_policy_host: bool = _flaw(
+        "STS-7.1-02", "from the second fetch on the client hello names the domain to the policy host"
+    )
     asks_with_head_first: bool = _flaw("STS-3.2-01", "a HEAD request goes before the GET for the policy")
     asks_conditionally: bool = _flaw("STS-3.3-10", "the policy is asked for with If-None-Match")
     follows_redirects: bool = _flaw("STS-3.3-09", "a 3xx answer of the policy host is followed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -118,6 +118,8 @@ class PolicyFetcher:
 
     session: aiohttp.ClientSession
     flaws: Flaws
+    #: Only for the flaw that names another server: the policy hosts that were asked before.
+    _asked_before: set[str] = field(default_factory=set, init=False)
 
     async def fetch(self, domain: str) -> Policy | PolicyProblem:
         """GET the policy of a policy domain."""
@@ -146,7 +148,8 @@ class PolicyFetcher:
             async with self.session.head(url, allow_redirects=False):
                 pass
         for _ in range(_MOST_REDIRECTS):
-            async with self.session.get(url, allow_redirects=False, headers=headers) as response:
+            named = self._other_server_name(url)
+            async with self.session.get(url, allow_redirects=False, headers=headers, server_hostname=named) as response:
                 location = response.headers.get("Location", "")
                 if self.flaws.follows_redirects and 300 <= response.status < 400 and location:
                     url = url.join(URL(location))
@@ -155,6 +158,13 @@ class PolicyFetcher:
                     continue
                 return await self._accepted(response)
         return PolicyProblem("sts-policy-fetch-error", "redirected too often")
+
+    def _other_server_name(self, url: URL) -> str | None:
+        """Flaw: the name in the client hello of a second fetch; None: that of the URL."""
+        host = url.host or ""
+        again = host in self._asked_before
+        self._asked_before.add(host)
+        return host.partition(".")[2] if again and self.flaws.names_domain_to_policy_host else None
 
     async def _accepted(self, response: aiohttp.ClientResponse) -> bytes | PolicyProblem:
         if response.status != 200 and not self.flaws.ignores_http_status:

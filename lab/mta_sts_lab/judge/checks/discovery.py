@@ -1,21 +1,39 @@
-"""What may follow from the policy record: nothing, if it has to be skipped (RFC 8461, section 3.1)."""
+"""What may follow from the policy record: nothing, if it has to be skipped (RFC 8461, section 3.1). And how the policy
+host is asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.events import PolicyRequested
+from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.policies_in_force import record_answers
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Step
+from mta_sts_lab.rfc.domain_names import canonical
 from mta_sts_lab.rfc.txt_records import STS_VERSION, select, sts_record
 
 NOT_ONE_RECORD = "STS-3.1-11"
 MALFORMED_RECORD = "STS-3.1-12"
+SERVER_NAME = "STS-7.1-02"
 
 #: Seconds. A policy request that comes later need not have come of the record: a sender may renew a policy by itself.
 FOLLOWS_WITHIN = 10.0
+
+
+@check(scope=Scope.CASE, obligations=(SERVER_NAME,))
+def policy_host_named_in_client_hello(view: CaseView) -> Iterator[Judgement]:
+    """The client hello to a policy host names that host (RFC 8461, section 7.1)."""
+    hosts = {
+        fact.session: fact.host for _, fact in view.facts.of_kind(ConnectionAccepted) if fact.role == "policy-host"
+    }
+    hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in hosts]
+    wrong = [(event, fact) for event, fact in hellos if canonical(fact.sni) != canonical(hosts[fact.session])]
+    if wrong:
+        event, fact = wrong[0]
+        expected, observed = f"the server name {hosts[fact.session]}", f"the server name {fact.sni!r}"
+        yield view.broken(SERVER_NAME, "policy-host-not-named", event.step, expected, observed, [event])
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(NOT_ONE_RECORD, MALFORMED_RECORD))

@@ -187,9 +187,11 @@ class SmtpSession(SMTP):
         elif arg:
             await self.push("501 5.5.4 STARTTLS takes no parameters")
         else:
-            # What came with the command is on record before the reply: nobody waited for that (RFC 3207, section 4).
-            for line in bytes(self._reader._buffer).splitlines() if self._reader is not None else ():  # type: ignore[attr-defined]
-                self._record("sender", line.decode("utf-8", "backslashreplace"))
+            # The first line of what came with the command is on record before the reply, for which nobody waited then
+            # (RFC 3207, section 4).
+            waiting = bytes(self._reader._buffer) if self._reader is not None else b""  # type: ignore[attr-defined]
+            if waiting:
+                self._record("sender", waiting.splitlines()[0].decode("utf-8", "backslashreplace"))
             await self.push("220 2.0.0 Ready to start TLS")
             await self._start_tls()
 

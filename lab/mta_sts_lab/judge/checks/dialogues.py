@@ -102,7 +102,7 @@ def nothing_behind_starttls(view: CaseView) -> Iterator[Judgement]:
     for event, fact in view.facts.of_kind(SmtpSaid):
         if event.step in attacked:
             continue
-        if fact.session in targets and fact.speaker == "sender" and fact.session in asked:
+        if fact.session in targets and fact.session in asked and fact.speaker == "sender" and not fact.secured:
             behind.append((event, fact))
         asked.discard(fact.session)
         if fact.speaker == "sender" and not fact.secured and fact.line.strip().upper() == "STARTTLS":

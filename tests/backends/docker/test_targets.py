@@ -34,6 +34,7 @@ TARGETS = (
     pytest.param("opensmtpd-tls", marks=[pytest.mark.target_opensmtpd_tls, _THOROUGH]),
     pytest.param("postfix-as-installed", marks=[pytest.mark.target_postfix_as_installed, _THOROUGH]),
     pytest.param("postfix-dane", marks=[pytest.mark.target_postfix_dane, _THOROUGH]),
+    pytest.param("postfix-dane-alone", marks=[pytest.mark.target_postfix_dane_alone, _THOROUGH]),
     pytest.param("postfix-no-policy", marks=[pytest.mark.target_postfix_no_policy, _THOROUGH]),
     pytest.param("sendmail", marks=[pytest.mark.target_sendmail, _THOROUGH]),
     pytest.param("sendmail-dane", marks=[pytest.mark.target_sendmail_dane, _THOROUGH]),

@@ -29,7 +29,7 @@ def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Whoever connects to a host that DNSSEC vouches for has looked up its TLSA records, at their own name."""
     if not _is_judged(view, step):
         return
-    asked = {canonical(fact.name) for _, fact in view.facts.tlsa_asked(step.name)}
+    asked = _tlsa_names_known(view, step)
     for demand in dane_demands(step.world, view.facts.domain):
         met = [event for event, _ in _connections(view, step, demand.host)]
         if demand.lookup_failed or not met or tlsa_name(demand.base) in asked:
@@ -113,6 +113,21 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
         row = TLSA_NO_PREFERENCE if host in demands and not set(better) & demands.keys() else BY_PREFERENCE
         expected, observed = "the host with the lowest preference number first", f"{host} first"
         yield view.broken(row, "not-by-preference", step.name, expected, observed, [event])
+
+
+def _tlsa_names_known(view: CaseView, step: Step) -> set[str]:
+    """Return the names of which the target looked up TLSA records in a step, or so shortly before that it knows them.
+
+    Postfix goes on with an answer for a second or two, and a message that follows at once may need no look-up.
+    """
+    times = view.step_times(step.name)
+    began = times[0] if times else 0.0
+    since = began - view.about.dns_memory_seconds
+    return {
+        canonical(fact.name)
+        for event, fact in view.facts.tlsa_asked()
+        if event.step == step.name or since <= event.at <= began
+    }
 
 
 def _is_judged(view: CaseView, step: Step) -> bool:

@@ -96,7 +96,9 @@ def divide(
     `seconds` are times of the cases as they were measured; a case without one counts by its messages.
     """
     weigh = _weights(cases, seconds or {})
-    groups = sorted(_groups(cases), key=lambda group: (-sum(weigh[case.id] for case in group), group[0].id))
+    groups = sorted(
+        _groups(cases), key=lambda group: (-sum(weigh[case.id] for case in group), min(case.id for case in group))
+    )
     loads = [0.0] * parts
     share_of: dict[str, int] = {}
     for group in groups:

@@ -59,7 +59,7 @@ NEVER_ASKED = "policy-never-asked"
 
 _MISSING = {
     NEVER_ASKED: "the target never looked for an MTA-STS record of this domain",
-    "policy-host-never-reached": "the target never reached out for the policy that it had to refuse",
+    "policy-host-never-reached": "the target never reached out for the policy of this domain",
 }
 
 

@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 DELIVERED = "mx/one-family-dead[enforce,ipv4]"
 
 
-@pytest.mark.parametrize(("family", "blocks"), [("ipv6", ("2001:db8:",)), ("both", ("2001:db8:", "198.18."))])
+@pytest.mark.parametrize(
+    ("family", "blocks"), [("ipv6", ("2001:db8:",)), ("both", ("2001:db8:", "198.18.", "198.19."))]
+)
 def test_postfix_in_a_world_with_ipv6(
     engine: docker.DockerClient, tmp_path: Path, family: str, blocks: tuple[str, ...]
 ) -> None:

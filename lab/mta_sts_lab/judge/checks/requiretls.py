@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mta_sts_lab.events import BounceReceived, ConnectionAccepted, Event, MessageAccepted, MessageInjected, SmtpSaid
 from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.checks.routing import first_by_preference
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Harm, Judgement, Mode, Step
@@ -81,19 +82,9 @@ def option_handed_on(view: CaseView, step: Step) -> Iterator[Judgement]:
 @check(scope=Scope.STEP, obligations=(USUAL_TARGET,))
 def hosts_found_as_usual(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Mail that requires TLS goes to the domain's MX hosts, the most preferred one first (RFC 5321, section 5.1)."""
-    usable = [mx for mx in step.world.mx if mx.reachable and mx.address]
-    if not step.message.requiretls or not usable:
-        return
-    preferences = {absolute(mx.name, view.facts.domain): mx.preference for mx in usable}
-    met = [
-        (event, fact.host)
-        for event, fact in view.facts.of_kind(ConnectionAccepted, step.name)
-        if fact.role == "mx" and not fact.via and fact.host in preferences
-    ]
-    best = min(preferences.values())
-    if met and preferences[met[0][1]] > best:
-        expected, observed = "the host with the lowest preference number first", f"{met[0][1]} first"
-        yield view.broken(USUAL_TARGET, "not-by-preference", step.name, expected, observed, [met[0][0]])
+    if step.message.requiretls:
+        usable = [mx for mx in step.world.mx if mx.reachable and mx.address]
+        yield from first_by_preference(view, step, usable, USUAL_TARGET)
 
 
 @check(scope=Scope.STEP, obligations=(STATUS_ADVISED,))

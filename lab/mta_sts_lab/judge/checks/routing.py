@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, Step
+from mta_sts_lab.model import Judgement, MxHost, Step
 from mta_sts_lab.rfc.domain_names import absolute
 
 BY_PREFERENCE = "SMTP-5.1-05"
@@ -26,6 +26,11 @@ def best_host_tried_first(view: CaseView, step: Step) -> Iterator[Judgement]:
     usable = all(mx.reachable and mx.address and mx.mx_record and not mx.dead_over for mx in hosts)
     if view.case.has_dane or not in_order or not usable or step.world.policy.mx or len(hosts) < 2:
         return
+    yield from first_by_preference(view, step, hosts, BY_PREFERENCE)
+
+
+def first_by_preference(view: CaseView, step: Step, hosts: Iterable[MxHost], obligation: str) -> Iterator[Judgement]:
+    """Judge whether the first connection of a step to one of these hosts went to one of the best preference."""
     preference = {absolute(mx.name, view.facts.domain): mx.preference for mx in hosts}
     met = [
         (event, fact)
@@ -35,4 +40,4 @@ def best_host_tried_first(view: CaseView, step: Step) -> Iterator[Judgement]:
     if met and preference[met[0][1].host] > min(preference.values()):
         event, fact = met[0]
         expected, observed = "the host with the lowest preference number first", f"{fact.host} first"
-        yield view.broken(BY_PREFERENCE, "not-by-preference", step.name, expected, observed, [event])
+        yield view.broken(obligation, "not-by-preference", step.name, expected, observed, [event])

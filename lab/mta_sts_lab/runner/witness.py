@@ -1,6 +1,7 @@
-"""The lab's own clients, which ask the hosts and the names of a case as a sender would: what listens may be broken.
+"""The lab's own clients, which ask the hosts and the names of a case as a sender would.
 
-They say what is wrong, in a few words, or nothing. What they do is not on record.
+A host that takes connections may still be broken. The clients say what is wrong, in a few words, or nothing. What they
+do is not on record.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from mta_sts_lab.world.policy_host import PolicyServer
 
 #: Octets of an answer of a policy host. The policies of the scenarios have a few hundred.
 _LONGEST_ANSWER = 1 << 17
-
 
 #: The part of the lab that is asked, a name for what of it, and the question: it returns what is wrong.
 Asked = tuple[str, str, Callable[[], Awaitable[str]]]
@@ -49,7 +49,7 @@ def questions(world: CaseWorld, dns: DnsServer) -> Iterator[Asked]:
 
 
 async def within_time(question: Callable[[], Awaitable[str]]) -> str:
-    """Ask, and return what is wrong; nothing in time is wrong, too."""
+    """Ask a question and return what is wrong. No answer in time is wrong, too."""
     try:
         async with asyncio.timeout(WITNESS.seconds):
             return await question()

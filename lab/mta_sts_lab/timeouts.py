@@ -59,6 +59,10 @@ LONGEST_RETRY = Deadline("longest-retry", 1800)
 #: that has not asked by then is treated as one that never asks, and the record shows it.
 LEARN_POLICY = Deadline("learn-policy", 8)
 
+#: From the delivery of a message until a sender that claims no MTA-STS, and asked for no policy before, is taken at its
+#: word: it asks for none. Those that ask after a delivery were seen to within 1 s.
+POLICY_QUESTION = Deadline("policy-question", 2)
+
 #: From the answer of the policy host until a target that fetches in background has stored the policy. It is a write to
 #: a cache; fairness to such senders costs a second, and only them.
 POLICY_STORED = Deadline("policy-stored", 1)

@@ -13,7 +13,7 @@ from mta_sts_lab.attacks.toolkit import controller
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.catalogue import Catalogue
-from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
+from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.model import Family, Grade, Judgement, Verdict
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reports.terminal import played_again_line
@@ -50,6 +50,7 @@ def verdict(case: str, grade: Grade, *reasons: str, control_only: bool = False) 
     ("verdicts", "spoiled", "all_inconclusive"),
     [
         pytest.param([verdict(CASE, Grade.INCONCLUSIVE, LAB_UNHEALTHY)], [CASE], [CASE], id="the lab was late"),
+        pytest.param([verdict(CASE, Grade.INCONCLUSIVE, ASKED_LATE)], [CASE], [CASE], id="the lab did not wait"),
         pytest.param([verdict(CASE, Grade.LAB_ERROR, "lab-failed")], [CASE], [CASE], id="the lab failed"),
         pytest.param([verdict(CASE, Grade.INCONCLUSIVE, "not-settled")], [], [CASE], id="nobody's doing"),
         pytest.param([verdict(CASE, Grade.FAIL, "delivered", LAB_UNHEALTHY)], [], [], id="a finding stays"),
@@ -145,7 +146,7 @@ def test_spoiled_cases_are_played_again_and_the_run_says_so(tmp_path: Path, cata
     assert (before.run, before.grade) == (first.header.run, Grade.INCONCLUSIVE)
     assert LAB_UNHEALTHY in before.reasons
     (said,) = [text for text in fault.said if "again" in text]
-    assert said.startswith("1 case proved nothing because the lab was not in order; played again, one at a time")
+    assert said.startswith("1 case proved nothing by the doing of the lab; played again, one at a time")
     assert f"{CASE} (inconclusive, then pass)" in played_again_line(result.summary)
     document = json.loads((result.folder / "verdicts.json").read_text())
     (case,) = [one for one in document["cases"] if one["id"] == CASE]

@@ -174,6 +174,9 @@ def run(
     ready: Annotated[
         float | None, typer.Option("--ready", help="Seconds that --command has until it takes mail.", min=0.1)
     ] = None,
+    claims: Annotated[
+        list[str] | None, typer.Option("--claims", help="What --command claims to do: mta-sts, dane ... (repeatable).")
+    ] = None,
     retry_inconclusive: Annotated[
         int | None,
         typer.Option(
@@ -206,8 +209,8 @@ def run(
 
     if command is not None and (target or flaw):
         _refuse("--command is a target of its own; leave out --target and --flaw")
-    if command is None and (smtp is not None or ready is not None):
-        _refuse("--smtp and --ready describe the program of --command, which is missing: --command './mymta'")
+    if command is None and (smtp is not None or ready is not None or claims):
+        _refuse("--smtp, --ready and --claims describe the program of --command, which is missing: --command './mymta'")
     names = named_targets(target or ["reference"])
     request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
     request = replace(request, levels=tuple(level or ()), since=since, family=family)
@@ -215,7 +218,9 @@ def run(
     if command is not None:
         from mta_sts_lab.backends.process import target_of_command
 
-        request = replace(request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready))
+        request = replace(
+            request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready, claims or ())
+        )
     request = replace(with_shard(request, shard, times), jobs=jobs, keep=keep, pcap=pcap)
     check_keep(keep, selection or (), len(names))
     if pcap and jobs is not None and jobs != 1:

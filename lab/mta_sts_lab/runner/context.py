@@ -25,6 +25,7 @@ from mta_sts_lab.timeouts import (
     LONGEST_RETRY,
     OWN_RHYTHM,
     OWN_RHYTHM_IN_PROCESS,
+    POLICY_QUESTION,
     POLICY_STORED,
     QUEUE_LOOK,
     QUEUE_POLL,
@@ -56,6 +57,7 @@ class Timeouts:
     attempt: Deadline = ATTEMPT
     longest_retry: Deadline = LONGEST_RETRY
     queue_look: Deadline = QUEUE_LOOK
+    policy_question: Deadline = POLICY_QUESTION
     policy_stored: Deadline = POLICY_STORED
     own_rhythm: Deadline = OWN_RHYTHM
 
@@ -105,3 +107,5 @@ class RunContext:
     health: Health
     #: Whose turn it is to inject. The deadline of an injection counts from there, however many wait.
     injecting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
+    #: Set when the target was seen to ask for a policy, in any case.
+    asks_for_policies: asyncio.Event = field(default_factory=asyncio.Event)

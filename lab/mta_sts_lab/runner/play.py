@@ -197,7 +197,7 @@ class _Playing:
         await self.settling.settle(sent, self.context.timeouts.settle, lambda outcome: outcome not in unfinished)
         unsettled = self.settling.facts(sent).outcome() is Outcome.UNSETTLED
         if step.learns_policy and self.case.mode.has_policy and not unsettled:
-            await self.settling.policy_learned()
+            await self.settling.policy_learned(sent)
 
     async def _injected(self, message: ProbeMessage, options: tuple[str, ...]) -> str:
         """Send a message to the target; stop waiting for its reply as soon as the target is known to be broken."""

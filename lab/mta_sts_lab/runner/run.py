@@ -70,6 +70,9 @@ class RunningWorld:
         timeouts = self.setup.timeouts
         most = 1 if self.plan.alone else max(1, timeouts.cases_at_once // self.plan.at_once)
         timeouts = replace(timeouts, cases_at_once=most)
+        if self.plan.alone:
+            # What is played again is waited for in full.
+            timeouts = replace(timeouts, policy_question=timeouts.learn_policy)
         watch = QueueWatch(target, self.recorder, timeouts.queue_poll, timeouts.queue_look)
         # Not the seed itself: the world draws its names from that, and canaries must not look like them.
         dice = random.Random(f"canaries of {self.plan.seed}")  # noqa: S311 - they have to be distinct, not secret

@@ -22,7 +22,7 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.model import Case, Outcome, Step
 from mta_sts_lab.runner.context import LabBroken, RunContext
-from mta_sts_lab.targets.contract import TargetError
+from mta_sts_lab.targets.contract import MTA_STS, TargetError
 from mta_sts_lab.timeouts import Deadline
 
 #: Seconds between two checks while nothing happens. Only deadlines can pass then, and those are ten times longer.
@@ -33,6 +33,11 @@ _DECISIVE = (MessageAccepted, BounceReceived, QueueSeen)
 
 #: Without a queue listing a hold is proved by the attempts, and those begin with a DNS query.
 _DECISIVE_WITHOUT_QUEUE = (MessageAccepted, BounceReceived, DnsAnswered)
+
+
+#: A target may take so many times as long over its question for the policy as over its delivery, where that is longer
+#: than the deadline: on a busy machine both take longer.
+_ASKS_AFTER = 4
 
 
 def fetched_before_delivery(facts: CaseFacts, step: str) -> bool:
@@ -207,18 +212,36 @@ class Settling:
             self.give_up_when_hopeless()
             await self.context.recorder.changed(self.case.id, min(_LOOK_UP, self._bounce_seconds))
 
-    async def policy_learned(self) -> None:
-        """Wait until the target has fetched the policy, which RFC 8461 allows after the delivery."""
-        deadline = self.context.timeouts.learn_policy
-        give_up = time.monotonic() + deadline.seconds
+    async def policy_learned(self, sent: Sent) -> None:
+        """Wait until the target has fetched the policy, which RFC 8461 allows after the delivery of `sent`.
+
+        One that does not claim MTA-STS, and was never seen to ask for a policy, is not waited for that long.
+        """
+        began = time.monotonic()
         while not self._policy_host_answered():
             self.give_up_when_hopeless()
-            remaining = give_up - time.monotonic()
+            deadline = self._longest_for_policy(sent)
+            remaining = began + deadline.seconds - time.monotonic()
             if remaining <= 0:
                 self._passed(deadline, "a policy request")
                 return
             await self.context.recorder.changed(self.case.id, remaining)
         await self._policy_stored()
+
+    def _longest_for_policy(self, sent: Sent) -> Deadline:
+        """Return the deadline for a policy request: a short one for a target that seems to ask for none.
+
+        A target that is slow to deliver may be slow to ask, too.
+        """
+        timeouts = self.context.timeouts
+        facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
+        if facts.policy_asked() or facts.set_out_for_the_policy():
+            self.context.asks_for_policies.set()
+        copies = self.facts(sent).copies()
+        if MTA_STS in self.context.about.capabilities or self.context.asks_for_policies.is_set() or not copies:
+            return timeouts.learn_policy
+        seconds = max(timeouts.policy_question.seconds, _ASKS_AFTER * (copies[0][0].at - sent.at))
+        return min(Deadline(timeouts.policy_question.name, seconds), timeouts.learn_policy, key=lambda one: one.seconds)
 
     async def _policy_stored(self) -> None:
         """Give a target that delivers without waiting for the policy the time to store it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
-from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
+from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.model import Case, Grade, Verdict
 from mta_sts_lab.record import RecordFile, read_record
 from mta_sts_lab.reports.target_log import heading
@@ -25,7 +25,7 @@ from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.whole_files import write_whole
 from mta_sts_lab.world.network import AddressInUse
 
-#: How often a case is played again that the lab itself has spoiled.
+#: How often a case is played again that the lab itself has spoiled: it was late, or did not wait long enough.
 SPOILED_PLAYS = 2
 
 #: Why a case proves nothing whose control case proves nothing.
@@ -48,8 +48,9 @@ def worth_another_play(verdicts: Sequence[Verdict], cases: Mapping[str, Case], *
 
 
 def _spoiled(verdict: Verdict) -> bool:
-    unhealthy = LAB_UNHEALTHY in {one.reason for one in verdict.judgements}
-    return verdict.grade is Grade.LAB_ERROR or (verdict.grade is Grade.INCONCLUSIVE and unhealthy)
+    reasons = {one.reason for one in verdict.judgements}
+    own_doing = not reasons.isdisjoint((LAB_UNHEALTHY, ASKED_LATE))
+    return verdict.grade is Grade.LAB_ERROR or (verdict.grade is Grade.INCONCLUSIVE and own_doing)
 
 
 def _lacks_its_control(verdict: Verdict) -> bool:
@@ -120,7 +121,7 @@ def _add(own: Path, folder: Path) -> None:
 
 def what_is_played_again(cases: Sequence[str], number: int, plays: int, *, all_inconclusive: bool) -> str:
     """Return the line that says which cases are played again, and why."""
-    why = "" if all_inconclusive else " because the lab was not in order"
+    why = "" if all_inconclusive else " by the doing of the lab"
     many = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
     return f"{many} proved nothing{why}; played again, one at a time ({number} of at most {plays}): {_named(cases)}"
 

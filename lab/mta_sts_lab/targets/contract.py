@@ -13,6 +13,7 @@ from mta_sts_lab.model import About
 
 #: The capabilities that the lab has cases for.
 MTA_STS, TLS_RPT = "mta-sts", "tls-rpt"
+CAPABILITIES = (MTA_STS, TLS_RPT, "dane", "requiretls", "tls-required")
 
 
 class TargetError(Exception):

@@ -50,6 +50,14 @@ def test_a_command_line_becomes_a_target(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert hooks_of(target) is None
 
 
+def test_what_a_command_claims_is_said_beside_it() -> None:
+    claimed = target_of_command("./mymta", 25, None, ["mta-sts"]).file.process
+    assert claimed is not None
+    assert claimed.capabilities == ("mta-sts",)
+    with pytest.raises(TargetRefused, match="--claims mtasts: known are mta-sts, tls-rpt"):
+        target_of_command("./mymta", 25, None, ["mtasts"])
+
+
 def test_a_folder_with_a_process_table_needs_no_dockerfile(folder: Path) -> None:
     target = find_target(f"{folder}/")
 

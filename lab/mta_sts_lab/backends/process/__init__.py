@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, register
 from mta_sts_lab.backends.target_folder import Process as ProcessTable
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
 from mta_sts_lab.model import Family
+from mta_sts_lab.targets.contract import CAPABILITIES
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 
@@ -66,7 +67,7 @@ def hooks_of(target: TargetFolder) -> Path | None:
     return folder if folder and folder.is_dir() and not (process and process.serves_contract) else None
 
 
-def target_of_command(text: str, port: int, ready_seconds: float | None) -> TargetFolder:
+def target_of_command(text: str, port: int, ready_seconds: float | None, claims: Sequence[str] = ()) -> TargetFolder:
     """Return the target for `--command`, which runs in the current folder. Raises `TargetRefused`."""
     try:
         command = shlex.split(text)
@@ -76,6 +77,8 @@ def target_of_command(text: str, port: int, ready_seconds: float | None) -> Targ
         raise TargetRefused("--command is empty; it names a program and its arguments: './mymta --config lab.conf'")
     if not 1 <= port <= 65535:
         raise TargetRefused(f"--smtp {port}: a port is a number from 1 to 65535")
+    if unknown := [claim for claim in claims if claim not in CAPABILITIES]:
+        raise TargetRefused(f"--claims {unknown[0]}: known are {', '.join(CAPABILITIES)}")
     name = re.sub("[^a-z0-9]+", "-", Path(command[0]).name.lower()).strip("-")[:40] or "command"
     file = TargetFile(
         name=name,
@@ -83,7 +86,7 @@ def target_of_command(text: str, port: int, ready_seconds: float | None) -> Targ
         description=text,
         backend="process",
         inject=Inject(port=port),
-        process=ProcessTable(command=tuple(command), hooks=""),
+        process=ProcessTable(command=tuple(command), hooks="", capabilities=tuple(claims)),
         ready_seconds=TARGET_READY.seconds if ready_seconds is None else ready_seconds,
     )
     return TargetFolder(Path.cwd(), file)

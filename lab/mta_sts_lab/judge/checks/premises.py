@@ -10,6 +10,7 @@ from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import (
     AttackFired,
     ConnectionAccepted,
+    DeadlinePassed,
     DnsAnswered,
     Event,
     LabUnhealthy,
@@ -24,9 +25,13 @@ from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView, numbers
 from mta_sts_lab.model import Grade, Harm, Judgement, Outcome, Step
+from mta_sts_lab.timeouts import POLICY_QUESTION
 
 #: The reason of what cannot be proved because the lab itself was not in order. Such a case is worth another try.
 LAB_UNHEALTHY = "lab-not-in-order"
+
+#: The reason of what cannot be proved because the lab had stopped waiting for the question for a policy when it came.
+ASKED_LATE = "policy-asked-late"
 
 #: Of such answers a validating resolver gives nothing but SERVFAIL.
 _FAILS_VALIDATION = ("bogus", "indeterminate")
@@ -51,9 +56,9 @@ class Doubt:
 
 def with_premises(view: CaseView, judgements: Iterable[Judgement]) -> Iterator[Judgement]:
     """Yield the judgements on a case, and instead of a finding that lacks a premise that nothing is proved."""
-    unhealthy = _lab_unhealthy(view)
+    unhealthy, late = _lab_unhealthy(view), _asked_late(view)
     for one in judgements:
-        doubt = (unhealthy or _doubt(view, one)) if one.grade in (Grade.FAIL, Grade.WEAK) else None
+        doubt = (unhealthy or late or _doubt(view, one)) if one.grade in (Grade.FAIL, Grade.WEAK) else None
         yield one if doubt is None else _unproved(one, doubt)
         if unhealthy and one.grade is Grade.INCONCLUSIVE:
             # Why nothing is proved may be the lab's doing, too.
@@ -102,6 +107,22 @@ def _lab_unhealthy(view: CaseView) -> Doubt | None:
         return None
     observed = f"the lab was not in order: {found[0][1]}"
     return Doubt(LAB_UNHEALTHY, observed, numbers([event for event, _ in found]), "lab")
+
+
+def _asked_late(view: CaseView) -> Doubt | None:
+    """A target that claims no MTA-STS and asks for the policy all the same, later than the lab waited for that.
+
+    An attack before it knows its first policy wins against every sender (RFC 8461, section 10.2).
+    """
+    passed = [event.at for event, fact in view.facts.of_kind(DeadlinePassed) if fact.deadline == POLICY_QUESTION.name]
+    questions = [*view.facts.policy_asked(), *view.facts.set_out_for_the_policy()]
+    if not passed or not questions or min(one.at for one in questions) < passed[0]:
+        return None
+    observed = (
+        "it does not claim mta-sts, and asked for the policy when the lab had stopped waiting for that: "
+        "let it claim mta-sts"
+    )
+    return Doubt(ASKED_LATE, observed, numbers(questions))
 
 
 def _attack_not_in_force(view: CaseView, step: Step) -> Doubt | None:

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from aiohttp import web
-from mta_sts_lab.backends.served import ServedPlan, wait_until_ready
+from mta_sts_lab.backends.served import wait_until_ready
+from mta_sts_lab.backends.served_plan import ServedPlan
 from mta_sts_lab.model import Family
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.targets.contract import TargetError

@@ -21,7 +21,8 @@ from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner import run as run_module
-from mta_sts_lab.runner.context import Outlet, RunContext, Timeouts
+from mta_sts_lab.runner.context import RunContext, Timeouts
+from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.runner.run import RunningWorld, RunSetup, run
 from mta_sts_lab.runs import load_shipped_catalogue

@@ -19,7 +19,7 @@ from mta_sts_lab.record import read_record
 from mta_sts_lab.reports.terminal import played_again_line
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.runner import context
-from mta_sts_lab.runner.context import Outlet
+from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, load_shipped_catalogue, run
 from mta_sts_lab.runs.errors import Interrupted

@@ -22,9 +22,9 @@ from mta_sts_lab.model import Case, Dns, Expectation, Family, Mode, MxHost, Poli
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
 from mta_sts_lab.world.address_pool import NoAddressLeft
-from mta_sts_lab.world.internet import SENDER_DOMAIN, CaseWorld, Internet
+from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.message import probe_message
-from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.network import SENDER_DOMAIN, LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.zone import Answer, Question
 

@@ -14,7 +14,8 @@ from mta_sts_lab.adapter_check.observed import ObservedTarget
 from mta_sts_lab.adapter_check.probes import HONEST, probes_before_a_run, probes_for, probes_of
 from mta_sts_lab.events import TargetDiagnosed
 from mta_sts_lab.model import Case
-from mta_sts_lab.runner.context import IN_PROCESS, Outlet, RunContext
+from mta_sts_lab.runner.context import IN_PROCESS, RunContext
+from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan, header_of
 from mta_sts_lab.runner.play import play
 from mta_sts_lab.runner.run import RunSetup, StartTarget, keep_log, run, running_world

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
+from mta_sts_lab.backends.served_plan import OwnAnswers
 from mta_sts_lab.model import About
 from mta_sts_lab.targets.contract import NotOffered
 from mta_sts_lab.targets.injection import Connect, Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import Deadline
-
-
-class OwnAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The `mta_sts_lab.model.About` of a target that cannot be asked for it."""
-
-    name: str
-    capabilities: tuple[str, ...] = ()
-    retry_seconds: float = 0.0
 
 
 class BareTarget(RemoteTarget):

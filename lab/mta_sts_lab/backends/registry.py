@@ -19,7 +19,7 @@ from mta_sts_lab.model import Family
 
 if TYPE_CHECKING:
     from mta_sts_lab.backends.target_folder import TargetFolder
-    from mta_sts_lab.runner.context import Outlet
+    from mta_sts_lab.runner.outlet import Outlet
     from mta_sts_lab.runner.plan import Plan
 
 
@@ -155,6 +155,7 @@ def _shipped_names() -> set[str]:
         "local",
         "own_answers",
         "served",
+        "served_plan",
         "staying",
         "new_folder",
     }

@@ -17,19 +17,17 @@ from pathlib import Path
 
 import msgspec
 
-from mta_sts_lab.adapter_check.diagnosis import Diagnosis
 from mta_sts_lab.adapter_check.run import OwnWords, play_plan
 from mta_sts_lab.backends.capturing import capturing
-from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
+from mta_sts_lab.backends.own_answers import BareTarget
 from mta_sts_lab.backends.registry import BackendError
+from mta_sts_lab.backends.served_plan import OwnAnswers, ServedPlan
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Family
 from mta_sts_lab.record import Footer, Header, encoded
-from mta_sts_lab.runner.context import OVER_THE_NETWORK, Outlet
-from mta_sts_lab.runner.plan import Plan
+from mta_sts_lab.runner.context import OVER_THE_NETWORK
+from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.run import RunningWorld, RunSetup
 from mta_sts_lab.targets.contract import TargetError
-from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import HOOKS_READY, TARGET_READY, Deadline
 from mta_sts_lab.world.network import PrefixNetwork
@@ -60,36 +58,6 @@ ip -6 neighbour replace "$2" lladdr "$3" dev eth0 nud permanent
 ip -6 route replace "$2/128" dev eth0
 ip -6 route delete ff00::/8 dev eth0 table local
 """
-
-
-class Ipv6Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The IPv6 addresses of the lab's container and the target's, and the target's hardware address."""
-
-    own: str
-    target: str
-    target_hardware: str
-
-
-class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The input of the runner in the container."""
-
-    plan: Plan
-    #: The parts of the network that are local to the lab's container, by their family.
-    prefixes: dict[Family, str]
-    #: The address of the target.
-    target_address: str
-    inject: Inject
-    contract_port: int
-    #: How long the target may take until it answers and accepts mail.
-    ready_seconds: float
-    #: Null: the network has IPv4 alone.
-    ipv6: Ipv6Link | None = None
-    #: What its words mean.
-    diagnoses: tuple[Diagnosis, ...] = ()
-    #: Whether its configuration is somebody's own, and judged as it is.
-    judged_as_it_is: bool = False
-    #: What is said of a target that may have no hooks; null: it has them.
-    own_answers: OwnAnswers | None = None
 
 
 def play_served_plan() -> None:
@@ -213,16 +181,3 @@ async def _keep_log(target: RemoteTarget, outlet: Outlet) -> None:
 
 def _keep(name: str, text: str) -> None:
     (PLACE / f"target-{name}").write_text(text, encoding="utf-8")
-
-
-def pass_on(line: bytes, outlet: Outlet) -> None:
-    """Hand a line of `standard_output` to the outlet of this process. Raises `BackendError` for anything else."""
-    try:
-        if line.startswith(b'{"record":'):
-            outlet.header(msgspec.json.decode(line, type=Header))
-        elif line.startswith(b'{"footer":'):
-            outlet.footer(msgspec.json.decode(line, type=Footer))
-        else:
-            outlet.event(msgspec.json.decode(line, type=Event))
-    except msgspec.MsgspecError as error:
-        raise BackendError(f"what is no part of a record came from the runner ({error}): {line[:200]!r}") from error

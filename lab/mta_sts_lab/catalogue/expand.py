@@ -226,8 +226,9 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
         world = _world(plan.document, table, world)
         expect = _expectation(plan.document, table, mode)
         attacks = _attacks(plan, table, ("step", number, "attack"))
-        if not any(one.has_policy for one in plan.modes()):
-            for use in filter(concerns_policy, attacks):
+        concerned = list(filter(concerns_policy, attacks))
+        if concerned and not any(one.has_policy for one in plan.modes()):
+            for use in concerned:
                 plan.report(
                     f"{use.name} cannot fire: no mode of the scenario publishes a policy", "attack", use.channel
                 )

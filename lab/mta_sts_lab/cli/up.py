@@ -57,7 +57,7 @@ def up(
     from mta_sts_lab.backends.folder import find_target
     from mta_sts_lab.backends.process import target_of_command
     from mta_sts_lab.backends.registry import Job, find_backend
-    from mta_sts_lab.runner.context import Outlet
+    from mta_sts_lab.runner.outlet import Outlet
     from mta_sts_lab.runner.plan import plan_run
     from mta_sts_lab.runs.entering import bring_up, one_case
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
@@ -59,7 +60,15 @@ def load_requirements(directory: Traversable | None = None) -> Mapping[str, Requ
     file that is not well formed, an unknown key, level or status, an id that was used before, and a row that is left
     out without a reason.
     """
-    directory = directory or resources.files(__package__)
+    return _of_this_package() if directory is None else _load(directory)
+
+
+@cache
+def _of_this_package() -> Mapping[str, Requirement]:
+    return _load(resources.files(__package__))
+
+
+def _load(directory: Traversable) -> Mapping[str, Requirement]:
     found: dict[str, Requirement] = {}
     files = sorted((file for file in directory.iterdir() if _is_data(file.name)), key=lambda file: file.name)
     for file in files:

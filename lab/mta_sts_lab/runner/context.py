@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
-from mta_sts_lab.events import Event
 from mta_sts_lab.model import About
-from mta_sts_lab.record import Footer, Header, Recorder
+from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.health import Health
 from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.targets.contract import Target
@@ -79,17 +77,6 @@ OVER_THE_NETWORK = Timeouts(QUEUE_POLL, LEARN_POLICY, cases_at_once=48)
 IN_PROCESS = Timeouts(
     QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS, cases_at_once=96, own_rhythm=OWN_RHYTHM_IN_PROCESS
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outlet:
-    """Callbacks that take a record piece by piece, for a file, a progress display or standard output."""
-
-    header: Callable[[Header], None]
-    event: Callable[[Event], None]
-    footer: Callable[[Footer], None]
-    #: Takes a file about the target that is stored beside the record: its name (`log.txt`) and its text.
-    target_file: Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from mta_sts_lab.record import RECORD_VERSION, Header, Shard
 #: The packages whose version can change a verdict.
 _PARTS = ("mitmproxy", "aiosmtpd", "trustme", "dnslib", "cryptography", "aiohttp", "dnspython")
 
+#: The values of `Plan.stays`.
+ATTACKED, PLAYED = "attacked", "played"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

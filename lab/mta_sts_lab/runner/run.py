@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.model import IPV6, About, Family
 from mta_sts_lab.record import Footer, Recorder
-from mta_sts_lab.runner.context import IN_PROCESS, Outlet, RunContext, Timeouts
+from mta_sts_lab.runner.context import IN_PROCESS, RunContext, Timeouts
 from mta_sts_lab.runner.health import Health
-from mta_sts_lab.runner.plan import Plan, header_of
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import ATTACKED, PLAYED, Plan, header_of
 from mta_sts_lab.runner.play import play
 from mta_sts_lab.runner.queue_watch import QueueWatch
-from mta_sts_lab.runner.staying import ATTACKED, PLAYED, bring_up, stay, tell_worlds
+from mta_sts_lab.runner.staying import bring_up, stay, tell_worlds
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Target, TargetError
 from mta_sts_lab.world.address_pool import PREFIXES

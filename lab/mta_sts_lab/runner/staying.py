@@ -9,9 +9,6 @@ from mta_sts_lab.model import Case
 from mta_sts_lab.runner.context import RunContext
 from mta_sts_lab.world.internet import CaseWorld
 
-#: The values of `Plan.stays`.
-ATTACKED, PLAYED = "attacked", "played"
-
 _SMTP = 25
 
 

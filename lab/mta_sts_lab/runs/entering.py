@@ -10,9 +10,8 @@ from mta_sts_lab.backends.registry import Job, TargetRefused, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
 from mta_sts_lab.model import Case, Mode
-from mta_sts_lab.runner.context import Outlet
-from mta_sts_lab.runner.plan import Plan
-from mta_sts_lab.runner.staying import ATTACKED
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import ATTACKED, Plan
 from mta_sts_lab.whole_files import write_whole
 
 

@@ -25,8 +25,7 @@ from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_files
 from mta_sts_lab.reports.writers.mitm import flow_files, mitm
 from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.runner.plan import Plan, plan_run
-from mta_sts_lab.runner.staying import PLAYED
+from mta_sts_lab.runner.plan import PLAYED, Plan, plan_run
 from mta_sts_lab.runs.captures import check_captures, divide_capture
 from mta_sts_lab.runs.entering import check_stays_up
 from mta_sts_lab.runs.errors import RunBroken, UsageError

@@ -15,7 +15,7 @@ from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.known_failures import known_failures_file, with_inherited
 from mta_sts_lab.record import Header, RecordFile
-from mta_sts_lab.runner.context import Outlet
+from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runs.errors import Interrupted, RunBroken, UsageError
 from mta_sts_lab.runs.leftovers import hold
 from mta_sts_lab.whole_files import write_whole

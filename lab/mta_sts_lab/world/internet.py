@@ -28,7 +28,7 @@ from mta_sts_lab.world.dane import security_of, tlsa_records
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.mail_host import Delivery, MxServer
-from mta_sts_lab.world.network import Network, family_of
+from mta_sts_lab.world.network import SENDER_DOMAIN, Network, family_of
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
@@ -43,10 +43,6 @@ from mta_sts_lab.world.zone import (
     policy_records,
     report_records,
 )
-
-#: Where the messages that the lab injects come from, and where their bounces arrive.
-SENDER_DOMAIN = "sender.example"
-
 
 #: What the name of an internationalised domain begins with.
 _UMLAUT = "b\u00fcro"

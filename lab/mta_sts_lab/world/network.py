@@ -24,6 +24,9 @@ from typing import Any, Protocol
 
 from mta_sts_lab.model import Family
 
+#: Where the messages that the lab injects come from, and where their bounces arrive.
+SENDER_DOMAIN = "sender.example"
+
 BENCHMARK_BLOCK = ipaddress.IPv4Network("198.18.0.0/15")
 
 DOCUMENTATION_BLOCK = ipaddress.IPv6Network("2001:db8::/32")

@@ -15,7 +15,7 @@ from mta_sts_lab.judge import judge
 from mta_sts_lab.model import Verdict
 from mta_sts_lab.record import Footer, Header, Record
 from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.runner.context import Outlet
+from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import load_shipped_catalogue
 from mta_sts_lab.runs.families import in_families

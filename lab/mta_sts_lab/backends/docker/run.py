@@ -38,16 +38,17 @@ from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Job, TargetRefused
-from mta_sts_lab.backends.served import JOIN_IPV6, PROCESSOR_TIME, TARGET_LOG, Ipv6Link, ServedPlan, pass_on
+from mta_sts_lab.backends.served import JOIN_IPV6, PROCESSOR_TIME, TARGET_LOG
+from mta_sts_lab.backends.served_plan import Ipv6Link, ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event, TargetDiagnosed
 from mta_sts_lab.model import Family
 from mta_sts_lab.record import Header
-from mta_sts_lab.runner.context import Outlet
+from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.targets.contract import TargetError
-from mta_sts_lab.world.internet import SENDER_DOMAIN
+from mta_sts_lab.world.network import SENDER_DOMAIN
 from mta_sts_lab.world.pki import Authority
 
 #: Each run takes one of these: 4,096 addresses, half of them the world's. 32 runs can go side by side.

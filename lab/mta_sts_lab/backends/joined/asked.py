@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mta_sts_lab.backends.joined import NAME_SERVER, WORLD_PREFIX
-from mta_sts_lab.backends.own_answers import OwnAnswers
 from mta_sts_lab.backends.registry import BackendError, Job
-from mta_sts_lab.backends.served import ServedPlan
+from mta_sts_lab.backends.served_plan import OwnAnswers, ServedPlan
 from mta_sts_lab.backends.target_folder import Joined
 from mta_sts_lab.model import Family
 from mta_sts_lab.world.pki import Authority

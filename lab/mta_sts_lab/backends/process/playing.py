@@ -10,11 +10,12 @@ import msgspec
 
 from mta_sts_lab.adapter_check.run import play_plan
 from mta_sts_lab.backends.capturing import capturing
-from mta_sts_lab.backends.own_answers import BareTarget, OwnAnswers
+from mta_sts_lab.backends.own_answers import BareTarget
 from mta_sts_lab.backends.process.inside import TargetProcesses, in_words
 from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS
 from mta_sts_lab.backends.registry import BackendError
-from mta_sts_lab.backends.served import ServedPlan, standard_output, wait_until_ready
+from mta_sts_lab.backends.served import standard_output, wait_until_ready
+from mta_sts_lab.backends.served_plan import ProcessPlan
 from mta_sts_lab.runner.context import OVER_THE_NETWORK
 from mta_sts_lab.runner.run import RunningWorld, RunSetup
 from mta_sts_lab.targets.contract import NeverUp, TargetError
@@ -26,20 +27,6 @@ from mta_sts_lab.world.pki import Authority
 
 #: A hint for a user who is not root and whose program ends.
 _HINT = " (it ran as an ordinary user: a program that needs root, or changes users, is run with sudo)"
-
-
-class ProcessPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The input of the runner in the namespaces."""
-
-    served: ServedPlan
-    ca_pem: str
-    ca_key_pem: str
-    #: For a target without the contract: its name and capabilities; null: the target has the contract.
-    own_answers: OwnAnswers | None
-    #: Whether the target runs as root of the machine.
-    root: bool
-    #: The file that takes what the target prints.
-    output: str
 
 
 async def play(plan: bytes, processes: TargetProcesses) -> None:

@@ -13,15 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from mta_sts_lab.backends.own_answers import OwnAnswers
 from mta_sts_lab.backends.process import hooks_of
 from mta_sts_lab.backends.process.entering import doors
 from mta_sts_lab.backends.process.inside import NEVER_UP, TARGET_FAILED, Sent
 from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIXES
-from mta_sts_lab.backends.process.playing import ProcessPlan
 from mta_sts_lab.backends.process.settings import init_settings
 from mta_sts_lab.backends.registry import BackendError, Job
-from mta_sts_lab.backends.served import ServedPlan, pass_on
+from mta_sts_lab.backends.served_plan import OwnAnswers, ProcessPlan, ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.targets.contract import NeverUp, TargetError
 from mta_sts_lab.world.pki import Authority

@@ -13,8 +13,7 @@ from mta_sts_lab.backends.process import hooks_of
 from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.shipped_files import shipped_files
-from mta_sts_lab.world.internet import SENDER_DOMAIN
-from mta_sts_lab.world.network import BENCHMARK_BLOCK
+from mta_sts_lab.world.network import BENCHMARK_BLOCK, SENDER_DOMAIN
 
 HOSTNAME = f"mta.{SENDER_DOMAIN}"
 

@@ -1,0 +1,82 @@
+"""What a runner in a container or in namespaces is given, and how its record comes back to the process that started it.
+
+Nothing here needs the runner itself: the process that starts it imports none of that.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mta_sts_lab.adapter_check.diagnosis import Diagnosis
+from mta_sts_lab.backends.registry import BackendError
+from mta_sts_lab.events import Event
+from mta_sts_lab.model import Family
+from mta_sts_lab.record import Footer, Header
+from mta_sts_lab.runner.outlet import Outlet
+from mta_sts_lab.runner.plan import Plan
+from mta_sts_lab.targets.injection import Inject
+
+
+class OwnAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `mta_sts_lab.model.About` of a target that cannot be asked for it."""
+
+    name: str
+    capabilities: tuple[str, ...] = ()
+    retry_seconds: float = 0.0
+
+
+class Ipv6Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The IPv6 addresses of the lab's container and the target's, and the target's hardware address."""
+
+    own: str
+    target: str
+    target_hardware: str
+
+
+class ServedPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The input of the runner in the container."""
+
+    plan: Plan
+    #: The parts of the network that are local to the lab's container, by their family.
+    prefixes: dict[Family, str]
+    #: The address of the target.
+    target_address: str
+    inject: Inject
+    contract_port: int
+    #: How long the target may take until it answers and accepts mail.
+    ready_seconds: float
+    #: Null: the network has IPv4 alone.
+    ipv6: Ipv6Link | None = None
+    #: What its words mean.
+    diagnoses: tuple[Diagnosis, ...] = ()
+    #: Whether its configuration is somebody's own, and judged as it is.
+    judged_as_it_is: bool = False
+    #: What is said of a target that may have no hooks; null: it has them.
+    own_answers: OwnAnswers | None = None
+
+
+class ProcessPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The input of the runner in the namespaces."""
+
+    served: ServedPlan
+    ca_pem: str
+    ca_key_pem: str
+    #: For a target without the contract: its name and capabilities; null: the target has the contract.
+    own_answers: OwnAnswers | None
+    #: Whether the target runs as root of the machine.
+    root: bool
+    #: The file that takes what the target prints.
+    output: str
+
+
+def pass_on(line: bytes, outlet: Outlet) -> None:
+    """Hand a line of `standard_output` to the outlet of this process. Raises `BackendError` for anything else."""
+    try:
+        if line.startswith(b'{"record":'):
+            outlet.header(msgspec.json.decode(line, type=Header))
+        elif line.startswith(b'{"footer":'):
+            outlet.footer(msgspec.json.decode(line, type=Footer))
+        else:
+            outlet.event(msgspec.json.decode(line, type=Event))
+    except msgspec.MsgspecError as error:
+        raise BackendError(f"what is no part of a record came from the runner ({error}): {line[:200]!r}") from error

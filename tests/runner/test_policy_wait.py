@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from mta_sts_lab.events import DeadlinePassed
+from mta_sts_lab.events import DeadlinePassed, Event
 from mta_sts_lab.judge.checks.premises import ASKED_LATE
 from mta_sts_lab.model import About
 from mta_sts_lab.reference.delivery import Delivery
@@ -33,28 +36,46 @@ def _claims_nothing(about: About) -> About:
     return replace(about, capabilities=())
 
 
-def _asks(monkeypatch: pytest.MonkeyPatch, after: float | None, tasks: list[asyncio.Task[Discovered]]) -> None:
-    """Let the reference sender look for an unknown policy only `after` so many seconds, or never, beside its mail."""
+def _asks(
+    monkeypatch: pytest.MonkeyPatch, when: Callable[[], Awaitable[object]] | None, tasks: list[asyncio.Task[Any]]
+) -> None:
+    """Let the reference sender look for an unknown policy beside its mail, after `when`, or never."""
     discover = Discovery.discover
 
-    async def later(found: Discovery, domain: str, seconds: float) -> Discovered:
-        await asyncio.sleep(seconds)
+    async def later(found: Discovery, domain: str) -> Discovered:
+        assert when is not None
+        await when()
         return await discover(found, domain)
 
     async def in_background(self: Discovery, domain: str) -> Discovered:
         cached = self.cache.get(domain)
-        if cached is None and after is not None:
-            tasks.append(asyncio.ensure_future(later(self, domain, after)))
+        if cached is None and when is not None:
+            tasks.append(asyncio.ensure_future(later(self, domain)))
         return Discovered(cached.policy if cached else None)
 
     monkeypatch.setattr(Discovery, "discover", in_background)
 
 
 async def _played(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, after: float | None, *, claims: bool, slow: float = 0.0
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    after: float | None,
+    *,
+    claims: bool,
+    slow: float = 0.0,
+    when_given_up: bool = False,
 ) -> Played:
-    arena = Arena(directory, timeouts=TIMEOUTS, about=(lambda about: about) if claims else _claims_nothing)
-    _asks(monkeypatch, after, arena.tasks)  # type: ignore[arg-type]
+    """Play a case against a sender that asks `after` so many seconds, or `when_given_up`: when nobody waits for that."""
+    given_up = asyncio.Event()
+
+    def watch(_: Arena, event: Event) -> None:
+        if isinstance(event.fact, DeadlinePassed) and event.fact.deadline == POLICY_QUESTION.name:
+            given_up.set()
+
+    about = (lambda about: about) if claims else _claims_nothing
+    arena = Arena(directory, timeouts=TIMEOUTS, about=about, on_event=watch)
+    when = given_up.wait if when_given_up else None if after is None else partial(asyncio.sleep, after)
+    _asks(monkeypatch, when, arena.tasks)
     deliver = Delivery.deliver
 
     async def slowly(self: Delivery, envelope: object) -> object:
@@ -104,7 +125,7 @@ async def test_a_sender_that_is_slow_to_deliver_may_be_slow_to_ask(
 async def test_nothing_is_held_against_one_that_asks_when_nobody_waits_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    played = await _played(tmp_path, monkeypatch, 0.45, claims=False)
+    played = await _played(tmp_path, monkeypatch, None, claims=False, when_given_up=True)
     assert _waited(played) == [POLICY_QUESTION.name]
     assert played.grade(STRIP) == "inconclusive"
     assert ASKED_LATE in played.reasons(STRIP)

@@ -164,8 +164,9 @@ CERTIFICATE_VARIANTS = (
 SECURITY_STATES = ("secure", "insecure", "bogus", "indeterminate")
 
 #: What a TLSA record of a scenario can be about, beside the certificate variants of its host: the certificate that the
-#: host shows, the authority that targets trust, the one that nobody trusts, and a certificate that nobody shows.
-TLSA_SUBJECTS = ("shown", "authority", "stranger", "nobody", *CERTIFICATE_VARIANTS)
+#: host shows, the topmost of those that it shows, the authority that targets trust, the one that nobody trusts, and a
+#: certificate that nobody shows.
+TLSA_SUBJECTS = ("shown", "topmost", "authority", "stranger", "nobody", *CERTIFICATE_VARIANTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +226,13 @@ class MxHost:
     alias_of: str = ""
     #: What a validating resolver says of that alias alone; empty: what it says of the whole domain.
     alias_security: str = ""
-    #: Where its TLSA records are if it is an alias: below its own name, or below the name that it leads to.
-    tlsa_below: Literal["alias", "target"] = "alias"
+    #: A name between that alias and where it leads, which is an alias as well; empty: there is none.
+    alias_through: str = ""
+    #: Where its TLSA records are if it is an alias: below its own name, below the name that it leads to, or below the
+    #: name between them.
+    tlsa_below: Literal["alias", "target", "between"] = "alias"
+    #: TLSA records below its own name if it is an alias, beside those that are elsewhere.
+    tlsa_of_alias: tuple[Tlsa, ...] = ()
     #: Whether it sends the certificate of its authority behind its own, as DANE-TA wants it.
     sends_authority: bool = False
     #: Whether it wants each recipient to be named twice before it takes mail for it ("greylisting").
@@ -287,6 +293,9 @@ class Dns:
     security: str = "insecure"
     #: The same of the MX records alone; empty: as the others.
     mx_security: str = ""
+    #: The name that the domain's own is an alias (CNAME) of, relative to the domain; its MX records are there. Empty:
+    #: it is no alias.
+    alias_of: str = ""
 
 
 #: What a TLS-RPT record of a scenario can have filled in; see `Reports`.

@@ -138,6 +138,9 @@ def test_what_is_wrong_about_reports_is_refused(tmp_path: Path, text: str, messa
         ("[world.mx]\ntlsa = [{ usage = 256 }]\n", "numbers from 0 to 255"),
         ("[world.mx]\ntlsa = [{ cut = -1 }]\n", "how many octets are missing"),
         ('[world.mx]\ntlsa_below = "target"\n', "say of which name it is one"),
+        ('[world.mx]\nalias_through = "between"\n', "say of which name it is one"),
+        ('[world.mx]\nalias_of = "host"\ntlsa_below = "between"\n', "no name is between `mx1` and `host`"),
+        ('[world.mx]\nalias_of = "host"\ntlsa_of_alias = [{ of = "nobdy" }]\n', "did you mean `nobody`"),
     ],
 )
 def test_what_is_wrong_about_dane_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -83,6 +83,39 @@ def test_the_base_domain_of_an_alias(changes: dict[str, str], base: str) -> None
     assert (found.base if found else "") == base
 
 
+@pytest.mark.parametrize(
+    ("target", "alias", "addresses", "expected"),
+    [
+        ((Tlsa(of="nobody"),), (Tlsa(),), "secure", ("host.d.example", ())),
+        ((Tlsa(),), (Tlsa(of="nobody"),), "secure", ("host.d.example", ("valid",))),
+        ((), (Tlsa(),), "secure", (HOST, ("valid",))),
+        ((Tlsa(of="nobody"),), (Tlsa(),), "insecure", (HOST, ("valid",))),
+    ],
+)
+def test_the_first_end_of_an_alias_with_records_decides(
+    target: tuple[Tlsa, ...], alias: tuple[Tlsa, ...], addresses: str, expected: tuple[str, tuple[str, ...]]
+) -> None:
+    mx = MxHost(alias_of="host", tlsa=target, tlsa_below="target", tlsa_of_alias=alias, address_security=addresses)
+    found = demand(mx)
+    assert found is not None
+    assert (found.base, found.certificates) == expected
+
+
+def test_records_between_the_ends_of_an_alias_demand_nothing() -> None:
+    mx = MxHost(alias_of="host", alias_through="between", tlsa=(Tlsa(),), tlsa_below="between")
+    assert demand(mx) is None
+    found = demand(replace(mx, tlsa_of_alias=(Tlsa(),)))
+    assert found is not None
+    assert found.base == HOST
+
+
+@pytest.mark.parametrize("certificate", ["path-too-long", "outside-name-constraints"])
+def test_what_an_anchor_forbids_is_advice(certificate: str) -> None:
+    mx = MxHost(certificate=certificate, tlsa=(Tlsa(2, 0, 1, of="topmost"),))
+    assert demand(mx) == DaneDemand(HOST, (certificate,), by_authority=True)
+    assert demand(replace(mx, certificate="valid")) == DaneDemand(HOST, (), by_authority=True)
+
+
 def test_a_bogus_alias_fails_the_whole_look_up() -> None:
     failed = DaneDemand(HOST, lookup_failed=True)
     assert demand(MxHost(alias_of="host", alias_security="bogus", tlsa=(Tlsa(),))) == failed

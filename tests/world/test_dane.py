@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dnslib
 import pytest
 from cryptography import x509
@@ -174,3 +176,38 @@ async def test_a_host_can_be_an_alias_with_its_records_below_either_name(interne
         for name in ("mx1", "one", "mx2", "two")
     }
     assert [name for name, records in found.items() if records] == ["mx1", "two"]
+
+
+async def test_records_can_be_at_any_name_of_a_chain_of_aliases(internet: Internet) -> None:
+    hosts = (
+        MxHost("mx1", alias_of="one", alias_through="via", tlsa=(Tlsa(),), tlsa_below="between"),
+        MxHost("mx2", alias_of="two", tlsa=(Tlsa(),), tlsa_below="target", tlsa_of_alias=(Tlsa(of="nobody"),)),
+    )
+    world = await internet.add_case(case_of(World(mx=hosts, dns=SIGNED), Mode.DANE))
+    chain = await reply_to(internet, f"mx1.{world.domain}", "A", ad=1)
+    names = [f"via.{world.domain}", f"one.{world.domain}"]
+    assert [str(record.rdata).rstrip(".") for record in chain.rr] == [*names, world.mx[0].address]
+    found = {
+        name: [str(one.rdata) for one in (await reply_to(internet, f"_25._tcp.{name}.{world.domain}", "TLSA")).rr]
+        for name in ("mx1", "via", "one", "mx2", "two")
+    }
+    assert [name for name, records in found.items() if records] == ["via", "mx2", "two"]
+    assert found["mx2"] != found["two"]
+
+
+async def test_a_domain_can_be_an_alias(internet: Internet) -> None:
+    dns = replace(SIGNED, alias_of="mail")
+    world = await internet.add_case(case_of(World(mx=(MxHost("mx1.mail"),), dns=dns), Mode.DANE))
+    reply = await reply_to(internet, world.domain, "MX", ad=1)
+    assert [str(record.rdata).rstrip(".") for record in reply.rr] == [
+        f"mail.{world.domain}",
+        f"10 mx1.mail.{world.domain}",
+    ]
+    assert reply.header.ad
+
+
+def test_the_topmost_certificate_is_the_last_one_that_is_shown() -> None:
+    authority = Authority.create()
+    chain = x509.load_pem_x509_certificates(authority.credentials("path-too-long", "mx.d.example").chain_pem)
+    assert len(chain) == 3
+    assert authority.certificate_of("topmost", "mx.d.example", "path-too-long") == chain[-1]

@@ -150,11 +150,16 @@ def _security(step: Step, table: str) -> Iterator[Problem]:
             (("mx", number, "tlsa_security"), host.tlsa_security),
             (("mx", number, "alias_security"), host.alias_security),
         ]
-        if not host.alias_of and (host.alias_security or host.tlsa_below == "target"):
+        if not host.alias_of and (host.alias_security or host.alias_through or host.tlsa_below != "alias"):
             message = f"the host `{host.name}` is no alias: say of which name it is one (`alias_of`)"
             yield Problem(message, (table, "mx", number))
-        for place, record in enumerate(host.tlsa):
-            at: KeyPath = (table, "mx", number, "tlsa", place)
+        if host.tlsa_below == "between" and not host.alias_through:
+            message = f"no name is between `{host.name}` and `{host.alias_of}`: say which (`alias_through`)"
+            yield Problem(message, (table, "mx", number))
+        records = [("tlsa", *one) for one in enumerate(host.tlsa)]
+        records += [("tlsa_of_alias", *one) for one in enumerate(host.tlsa_of_alias)]
+        for key, place, record in records:
+            at: KeyPath = (table, "mx", number, key, place)
             if record.of not in TLSA_SUBJECTS:
                 yield Problem(unknown("subject of a TLSA record", record.of, TLSA_SUBJECTS), (*at, "of"))
             if not all(0 <= value <= _HIGHEST_OCTET for value in (record.usage, record.selector, record.matching)):

@@ -80,13 +80,25 @@ async def find_tlsa(
     bases = await _base_domains(resolver, host, addresses, flaws)
     if isinstance(bases, LookupFailure):
         return bases
+    results = []
     for base in bases:
         found = await _at(resolver, base, flaws)
-        if found is not None:
+        if found is not None and not flaws.joins_tlsa_of_both_ends:
             return found
+        results.append(found)
+    if flaws.joins_tlsa_of_both_ends and (joined := _joined(results, flaws)):
+        return joined
     if not bases and flaws.asks_for_tlsa_of_insecure_hosts:
         await _at(resolver, host, flaws)
     return None
+
+
+def _joined(results: Sequence[Tlsa | LookupFailure | None], flaws: Flaws) -> Tlsa | LookupFailure | None:
+    """Flaw: return the records at both ends of an alias as if they were at one name."""
+    found = [one for one in results if isinstance(one, Tlsa)]
+    records = tuple(record for one in found for record in one.records)
+    failed = next((one for one in results if isinstance(one, LookupFailure)), None)
+    return Tlsa(found[0].base, records, usable_records(records, flaws)) if found else failed
 
 
 async def _base_domains(
@@ -100,7 +112,8 @@ async def _base_domains(
     if not addresses.target or flaws.looks_below_own_name_alone:
         return (host,) if addresses.secure else ()
     if addresses.secure:
-        return (addresses.target,) if flaws.looks_behind_aliases_alone else (addresses.target, host)
+        between = await _between(resolver, host, addresses.target) if flaws.looks_between_ends_of_aliases else ()
+        return (addresses.target,) if flaws.looks_behind_aliases_alone else (addresses.target, *between, host)
     if flaws.gives_up_at_insecure_ends_of_aliases:
         return ()
     alias = await resolver.alias(host)
@@ -110,6 +123,12 @@ async def _base_domains(
     return (host,) if secure or flaws.trusts_insecure_aliases else ()
 
 
+async def _between(resolver: Resolver, host: str, target: str) -> tuple[str, ...]:
+    """Flaw: return the name that a host is an alias of, if that is one as well."""
+    alias = await resolver.alias(host)
+    return alias.values if isinstance(alias, Found) and target not in alias.values else ()
+
+
 async def _at(resolver: Resolver, base: str, flaws: Flaws) -> Tlsa | LookupFailure | None:
     """Look up the TLSA records below a name."""
     name = base if flaws.asks_for_tlsa_without_port else f"_25._tcp.{base}"
@@ -117,6 +136,8 @@ async def _at(resolver: Resolver, base: str, flaws: Flaws) -> Tlsa | LookupFailu
     if isinstance(answer, LookupFailure):
         if flaws.encrypts_after_failed_tlsa_lookup:
             return Tlsa(base, (), ())
+        if flaws.takes_broken_aliases_for_none and isinstance(await resolver.alias(name), Found):
+            return None
         return None if _takes_for_none(answer, flaws) else answer
     if not isinstance(answer, Found):
         return LookupFailure(f"{base} has no TLSA records") if flaws.takes_no_tlsa_for_failure else None
@@ -168,6 +189,8 @@ def _anchor_problem(
     path = _path_to_anchor(record, chain, flaws)
     if path is None:
         return Problem(NO_MATCH, "no certificate of the chain matches a TLSA record")
+    if not flaws.ignores_name_constraints_of_anchors and not all(_allows(one, chain[0]) for one in path[1:]):
+        return Problem(NO_MATCH, "an authority of the chain may not sign for such names")
     if not flaws.skips_names_under_dane_ta and (problem := _name_problem(chain[0], names, flaws)):
         return problem
     if flaws.skips_dates_under_dane_ta:
@@ -181,7 +204,7 @@ def _path_to_anchor(
     """Return the certificates from the leaf up to the anchor, which DNS alone may hold (RFC 7671, section 5.2.2)."""
     path = [chain[0]]
     for issuer in (*chain[1:], *_anchors_in_dns(record, flaws)):
-        if _issued(path[-1], issuer, below=len(path) - 1):
+        if _issued(path[-1], issuer, below=0 if flaws.ignores_path_length_of_anchors else len(path) - 1):
             path.append(issuer)
             if _holds(record, issuer):
                 return path
@@ -225,6 +248,26 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int)
     return limits.ca and (limits.path_length is None or limits.path_length >= below)
 
 
+def _allows(issuer: x509.Certificate, leaf: x509.Certificate) -> bool:
+    """Whether the name constraints of an authority leave the names of a leaf to it (RFC 5280, section 4.2.1.10)."""
+    try:
+        limits = issuer.extensions.get_extension_for_class(x509.NameConstraints).value
+    except (x509.ExtensionNotFound, ValueError):
+        return True
+    permitted, excluded = (
+        [one.value for one in names or () if isinstance(one, x509.DNSName)]
+        for names in (limits.permitted_subtrees, limits.excluded_subtrees)
+    )
+    shown = names_of(leaf.public_bytes(Encoding.DER))
+    if any(_is_below(name, tree) for name in shown for tree in excluded):
+        return False
+    return not permitted or all(any(_is_below(name, tree) for tree in permitted) for name in shown)
+
+
+def _is_below(name: str, tree: str) -> bool:
+    return name == tree or name.endswith(f".{tree.lstrip('.')}")
+
+
 def _holds(record: TlsaRecord, certificate: x509.Certificate) -> bool:
     chosen = certificate.public_bytes(Encoding.DER)
     if record.selector == 1:
@@ -242,6 +285,10 @@ def _name_problem(leaf: x509.Certificate, names: Sequence[str], flaws: Flaws) ->
         shown = [one for one in shown if not one.startswith("*.")]
     wanted = names[:1] if flaws.knows_base_domain_alone else names[1:] if flaws.knows_next_hop_alone else names
     if any(matches(pattern, name) for pattern in shown for name in wanted):
+        return None
+    if flaws.accepts_any_host_of_the_domain and any(one.endswith(f".{name}") for one in shown for name in wanted):
+        return None
+    if flaws.accepts_nameless_certificates and not names_of(leaf.public_bytes(Encoding.DER)):
         return None
     return Problem(WRONG_NAME, f"the certificate is not for {' or '.join(wanted)}")
 

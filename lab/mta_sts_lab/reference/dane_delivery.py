@@ -59,13 +59,25 @@ class Dane:
             if self.flaws.sends_clear_if_no_record_is_usable:
                 return await sessions.opportunistic(envelope, to)
             return await sessions.under_dane(envelope, to, None, tlsa.base)
-        names = (tlsa.base, to.domain)
+        names = self._names(to, tlsa.base)
 
         def check(chain: list[bytes]) -> Problem | None:
             return problem_with(chain, tlsa, names, self.flaws)
 
         name = to.host if self.flaws.names_alias_as_server_under_dane else tlsa.base
         return await sessions.under_dane(envelope, to, check, name)
+
+    def _names(self, to: Destination, base: str) -> tuple[str, ...]:
+        """Return the names that a certificate of DANE-TA may be for (RFC 7672, section 3.2.2).
+
+        That is the TLSA base domain, the domain of the recipient, and what that is an alias of.
+        """
+        flaws = self.flaws
+        expanded = (to.expanded,) if to.expanded and not flaws.forgets_expanded_next_hop else ()
+        unnamed = bool(to.expanded) and flaws.forgets_given_name_of_aliases
+        if unnamed or (to.host == to.domain and flaws.forgets_destination_without_mx):
+            return (base, *expanded)
+        return (base, to.domain, *expanded)
 
     async def after_violation(
         self, sessions: Sessions, envelope: Envelope, to: Destination, failure: Unprotected

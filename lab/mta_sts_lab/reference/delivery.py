@@ -209,7 +209,7 @@ class Delivery:
                 return Deferred(f"{unlisted[0]} is not in the policy of {domain}")
         for host in hosts:
             secure = route.secure and not (self.flaws.asks_for_tlsa_of_first_host_alone and host != hosts[0])
-            result = await self._to_host(envelope, domain, host, policy, tally, secure=secure)
+            result = await self._to_host(envelope, domain, host, policy, tally, replace(route, secure=secure))
             if not isinstance(result, _Unused):
                 return result
             if result.gives_up:
@@ -248,10 +248,10 @@ class Delivery:
         host: str,
         policy: Policy | None,
         tally: SessionTally,
-        *,
-        secure: bool = False,
+        route: Route,
     ) -> Delivered | Failed | _Unused:
-        """Try the addresses of a host. `secure` says that DNSSEC vouches for its name: then it may have DANE."""
+        """Try the addresses of a host of a route. If DNSSEC vouches for its name, it may have DANE."""
+        secure = route.secure
         found = await self.dane.look_up(host, secure=secure)
         if isinstance(found.tlsa, LookupFailure):
             to = Destination(host, "", domain)
@@ -277,7 +277,9 @@ class Delivery:
             return _Unused(addresses, last=failed)
         if self.flaws.demands_tls_of_insecure_hosts and secure and tlsa is None:
             tlsa = Tlsa(host, (), ())
-        destinations = [Destination(host, address, domain, addresses.target) for address in addresses.values]
+        destinations = [
+            Destination(host, address, domain, addresses.target, route.expanded) for address in addresses.values
+        ]
         if self.flaws.tries_first_address_only:
             del destinations[1:]
         return await self._to_addresses(envelope, destinations, policy, tally, tlsa)

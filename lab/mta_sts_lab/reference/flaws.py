@@ -179,6 +179,16 @@ class Flaws:
         "DANE-2.1.3-02", "TLSA records below a name count although that name is an alias that nobody has signed"
     )
 
+    joins_tlsa_of_both_ends: bool = _flaw(
+        "DANE-2.2.3-04", "TLSA records below an alias count beside those below the name that it leads to"
+    )
+    looks_between_ends_of_aliases: bool = _flaw(
+        "DANE-2.2.3-07", "TLSA records are looked up below a name on the way from an alias to where it leads, too"
+    )
+    takes_broken_aliases_for_none: bool = _flaw(
+        "DANE-2.1.3-01", "an alias at the name of TLSA records that leads to a failed look-up counts as none"
+    )
+
     asks_for_tlsa_of_first_host_alone: bool = _flaw(
         "DANE-2.2.1-08", "TLSA records are only looked up of the first MX host"
     )
@@ -227,6 +237,25 @@ class Flaws:
     checks_dates_under_dane_ee: bool = _flaw("DANE-3.1.1-02", "DANE-EE wants a certificate that has not expired")
     skips_names_under_dane_ta: bool = _flaw("DANE-3.2.2-01", "DANE-TA accepts a certificate for any name")
     skips_dates_under_dane_ta: bool = _flaw("PKIX-6.1.3-01", "DANE-TA accepts a certificate that has expired")
+    accepts_any_host_of_the_domain: bool = _flaw(
+        "DANE-1.1-01", "DANE-TA accepts a certificate for any host of the recipient's domain"
+    )
+    accepts_nameless_certificates: bool = _flaw("DANE-3.1.2-01", "DANE-TA accepts a certificate without any host name")
+    ignores_name_constraints_of_anchors: bool = _flaw(
+        "DANE-3.1.2-02", "DANE-TA does not look at the name constraints of the anchor"
+    )
+    ignores_path_length_of_anchors: bool = _flaw(
+        "OPS-5.2.1-01", "DANE-TA does not look at how long a chain the anchor allows"
+    )
+    forgets_expanded_next_hop: bool = _flaw(
+        "DANE-3.2.2-04", "DANE-TA refuses a certificate for the name that the recipient's domain is an alias of"
+    )
+    forgets_destination_without_mx: bool = _flaw(
+        "DANE-3.2.2-06", "DANE-TA refuses a certificate for the recipient's domain where that has no MX record"
+    )
+    forgets_given_name_of_aliases: bool = _flaw(
+        "DANE-3.2.2-07", "DANE-TA refuses a certificate for the recipient's domain where that is an alias"
+    )
     knows_base_domain_alone: bool = _flaw("DANE-3.2.2-03", "DANE-TA refuses a certificate for the recipient's domain")
     refuses_common_name_under_dane: bool = _flaw(
         "DANE-3.2.3-01", "DANE-TA refuses a certificate that has its name in the subject alone"

@@ -286,10 +286,14 @@ def _follow(
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The MX hosts of a domain, in the order in which they are tried. `secure` says that DNSSEC vouches for them."""
+    """The MX hosts of a domain, in the order in which they are tried. `secure` says that DNSSEC vouches for them.
+
+    `expanded` is the name that they are at, if the domain's own is an alias.
+    """
 
     hosts: tuple[str, ...]
     secure: bool = False
+    expanded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,4 +389,4 @@ def _route(domain: str, answer: Answer[MxRecord]) -> Route | NoRoute:
         return NoRoute(f"{domain} takes no mail (RFC 7505)", permanent=True, status="5.1.10")
     random.shuffle(records)
     hosts = tuple(record.host for record in sorted(records, key=lambda record: record.preference))
-    return Route(hosts, answer.secure)
+    return Route(hosts, answer.secure, answer.owner)

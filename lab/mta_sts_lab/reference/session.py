@@ -74,12 +74,16 @@ class NotAnnounced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One address of one MX host of a domain. `address` is virtual; `target` is its name if `host` is an alias."""
+    """One address of one MX host of a domain. `address` is virtual; `target` is its name if `host` is an alias.
+
+    `expanded` is the domain's name behind all aliases, if it is one.
+    """
 
     host: str
     address: str
     domain: str = ""
     target: str = ""
+    expanded: str = ""
 
 
 @dataclass(frozen=True, slots=True)

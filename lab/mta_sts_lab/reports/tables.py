@@ -211,14 +211,16 @@ def _host(host: object) -> str:
 
 
 def _told_field(name: str, value: object) -> str:
-    if name != "tlsa" or not isinstance(value, tuple):
+    place = {"tlsa": "TLSA ", "tlsa_of_alias": "below the alias TLSA "}.get(name)
+    if place is None or not isinstance(value, tuple):
         return f"{name} {value}"
-    return "TLSA " + " and ".join(_tlsa(record) for record in value) if value else "no TLSA record"
+    return place + " and ".join(_tlsa(record) for record in value) if value else "no TLSA record"
 
 
 #: Whose certificate or key a TLSA record holds; any other word is a certificate variant of the host.
 _SUBJECTS = {
     "shown": "that the host shows",
+    "topmost": "of the last certificate that the host shows",
     "authority": "of the authority that senders trust",
     "stranger": "of an authority that nobody trusts",
     "nobody": "that no host shows",

@@ -10,9 +10,12 @@ from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.rfc.tlsa import DANE_EE, DANE_TA, DIGEST_LENGTHS, FULL, TlsaRecord
 
 #: The certificate variants of each authority that DANE-TA accepts: in their time, and for the host or the next hop.
+#: What an anchor's own certificate forbids, such as a longer path, a sender should heed and need not (RFC 7671, section
+#: 5.2.1).
 _BELOW = {
     "authority": ("valid", "wildcard", "cn-only", "for-domain"),
     "stranger": ("untrusted",),
+    "topmost": ("path-too-long", "outside-name-constraints"),
 }
 
 _FAILED = {"bogus", "indeterminate"}
@@ -53,23 +56,29 @@ def _demands(world: World, domain: str) -> Iterator[DaneDemand]:
         alias, addresses, records = (state or world.dns.security for state in asked)
         if {named, alias, addresses} & _FAILED:
             yield DaneDemand(host, lookup_failed=True)
-        elif named != "secure" or alias != "secure" or not _has_secure_base(mx, addresses):
+        elif named != "secure" or alias != "secure" or not (bases := _bases(mx, addresses, domain)):
             continue
         elif records in _FAILED:
             yield DaneDemand(host, lookup_failed=True)
-        elif records == "secure" and mx.tlsa:
-            yield _demand(mx, host, domain)
+        elif records == "secure" and (found := next((one for one in bases if one[1]), None)):
+            yield _demand(mx, host, *found)
 
 
-def _has_secure_base(mx: MxHost, addresses: str) -> bool:
-    """Whether TLSA records are below a secure name: of an alias into an unsigned zone, its own alone can be one."""
-    return addresses == "secure" or bool(mx.alias_of and mx.tlsa_below == "alias")
+def _bases(mx: MxHost, addresses: str, domain: str) -> list[tuple[str, tuple[Tlsa, ...]]]:
+    """Return the names below which TLSA records count, in the order of the search, each with its records.
+
+    The host's own name is given as an empty one. Of an alias into an unsigned zone, its own alone is secure.
+    """
+    own = ("", mx.tlsa if mx.tlsa_below == "alias" else mx.tlsa_of_alias)
+    if not mx.alias_of:
+        return [own] if addresses == "secure" else []
+    target = (absolute(mx.alias_of, domain), mx.tlsa if mx.tlsa_below == "target" else ())
+    return [target, own] if addresses == "secure" else [own]
 
 
-def _demand(mx: MxHost, host: str, domain: str) -> DaneDemand:
-    usable = [record for record in mx.tlsa if is_usable(record)]
+def _demand(mx: MxHost, host: str, target: str, records: tuple[Tlsa, ...]) -> DaneDemand:
+    usable = [record for record in records if is_usable(record)]
     by_authority = any(record.usage == DANE_TA for record in usable)
-    target = absolute(mx.alias_of, domain) if mx.alias_of and mx.tlsa_below == "target" else ""
     return DaneDemand(host, _matching(usable, mx) if usable else None, by_authority=by_authority, target=target)
 
 
@@ -88,4 +97,5 @@ def _matches(record: Tlsa, mx: MxHost) -> bool:
     if record.usage == DANE_EE:
         return record.of in ("shown", mx.certificate)
     whole = record.matching == FULL
-    return record.usage == DANE_TA and mx.certificate in _BELOW.get(record.of, ()) and (mx.sends_authority or whole)
+    sent = mx.sends_authority or whole or record.of == "topmost"
+    return record.usage == DANE_TA and mx.certificate in _BELOW.get(record.of, ()) and sent

@@ -16,7 +16,10 @@ from mta_sts_lab.world.zone import Record, Security
 def tlsa_records(mx: MxHost, domain: str, authority: Authority) -> Iterator[Record]:
     """Yield the TLSA records of a host of a domain."""
     host = absolute(mx.name, domain)
-    name = tlsa_name(absolute(mx.alias_of, domain) if mx.tlsa_below == "target" else host)
+    places = {"alias": mx.name, "target": mx.alias_of, "between": mx.alias_through}
+    name = tlsa_name(absolute(places[mx.tlsa_below], domain))
+    for record in mx.tlsa_of_alias:
+        yield Record(tlsa_name(host), "TLSA", str(_filled_in(record, mx, host, authority)))
     if mx.tlsa_alias:
         alias, name = name, f"_dane.{host}"
         yield Record(alias, "CNAME", name)
@@ -32,7 +35,8 @@ def security_of(world: World, domain: str) -> Security:
         target = absolute(mx.alias_of, domain) if mx.alias_of else host
         states |= {(target, kind): mx.address_security for kind in ("A", "AAAA")}
         states |= {(host, "CNAME"): mx.alias_security} if mx.alias_of else {}
-        names = (tlsa_name(host), tlsa_name(target), f"_dane.{host}")
+        between = absolute(mx.alias_through, domain)
+        names = (tlsa_name(host), tlsa_name(target), tlsa_name(between), f"_dane.{host}")
         states |= {(name, "TLSA"): mx.tlsa_security for name in names}
     return Security(world.dns.security, {key: state for key, state in states.items() if state})
 

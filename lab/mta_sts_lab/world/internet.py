@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
@@ -319,17 +320,21 @@ class CaseWorld:
     def _records(self, world: World) -> Iterator[Record]:
         for mx, host in zip(world.mx, self.mx, strict=True):
             if mx.mx_record:
-                yield Record(self.domain, "MX", f"{mx.preference} {host.name}")
+                yield Record(absolute(world.dns.alias_of, self.domain), "MX", f"{mx.preference} {host.name}")
+        if world.dns.alias_of:
+            yield Record(self.domain, "CNAME", absolute(world.dns.alias_of, self.domain))
         # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and
         # now finds no address, would return the message, and be blamed for it (seen with Postfix).
-        targets = {host.name: mx.alias_of for mx, host in zip(world.mx, self.mx, strict=True) if mx.alias_of}
+        aliases = {host.name: mx for mx, host in zip(world.mx, self.mx, strict=True) if mx.alias_of}
         nameless = {host.name for mx, host in zip(world.mx, self.mx, strict=True) if not mx.address}
         for host in self._hosts.values():
             if host.name not in nameless:
-                name = absolute(targets[host.name], self.domain) if host.name in targets else host.name
-                yield from address_records(name, _published(host))
-            if host.name in targets:
-                yield Record(host.name, "CNAME", absolute(targets[host.name], self.domain))
+                alias = aliases.get(host.name)
+                yield from address_records(
+                    absolute(alias.alias_of, self.domain) if alias else host.name, _published(host)
+                )
+            if host.name in aliases:
+                yield from _alias_records(aliases[host.name], self.domain)
         if self._return is not None:
             yield Record(self._return.domain, "MX", f"10 {self._return.name}")
             yield from address_records(self._return.name, _published(self._return))
@@ -343,6 +348,13 @@ class CaseWorld:
             return
         yield from policy_records(self.domain, world.dns, policy_id(world.policy, self.domain))
         yield from address_records(self.policy_server.name, self.policy_server.addresses)
+
+
+def _alias_records(mx: MxHost, domain: str) -> Iterator[Record]:
+    """Yield the aliases that lead from the name of a host to the one that has its addresses."""
+    through = [mx.alias_through] if mx.alias_through else []
+    for alias, name in pairwise((mx.name, *through, mx.alias_of)):
+        yield Record(absolute(alias, domain), "CNAME", absolute(name, domain))
 
 
 def _published(host: MxServer) -> Sequence[str]:

@@ -127,6 +127,9 @@ class Authority:
         `shown` is the variant that the host shows.
         """
         match subject:
+            case "topmost":
+                shown_chain = self.credentials(shown, host_name).chain_pem
+                return x509.load_pem_x509_certificates(shown_chain)[-1]
             case "authority":
                 pem = self.certificate_pem
             case "stranger":

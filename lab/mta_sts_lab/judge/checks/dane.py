@@ -19,6 +19,7 @@ ADDRESSES_FIRST = "DANE-2.2.2-01"
 NOT_OF_INSECURE_HOSTS = "DANE-2.2.2-02"
 SERVER_NAME = "DANE-8.1-01"
 RIGHT_SERVER_NAME = "OPS-10.2-01"
+NOT_BETWEEN = "DANE-2.2.3-07"
 LEFT_ALONE = "DANE-10-01"
 BY_PREFERENCE = "DANE-2.2.1-01"
 TLSA_NO_PREFERENCE = "DANE-2.2.1-02"
@@ -59,6 +60,20 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
         elif (first := _first_address_answer(view, step, host)) and first.number > own[0].number:
             expected, observed = f"the addresses of {host} first", "its TLSA records were asked for before"
             yield view.broken(ADDRESSES_FIRST, "tlsa-before-addresses", step.name, expected, observed, own)
+
+
+@check(scope=Scope.STEP, obligations=(NOT_BETWEEN,))
+def tlsa_asked_at_ends_of_aliases(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """TLSA records are looked up at the two ends of a chain of aliases, and nowhere between them (section 2.2.3)."""
+    if not _is_judged(view, step):
+        return
+    asked = view.facts.tlsa_asked(step.name)
+    for mx in step.world.mx:
+        between = tlsa_name(absolute(mx.alias_through, view.facts.domain))
+        wrong = [event for event, fact in asked if mx.alias_through and canonical(fact.name) == between]
+        if wrong:
+            expected, observed = f"no TLSA query for {between}, in the middle of a chain of aliases", "such a query"
+            yield view.broken(NOT_BETWEEN, "tlsa-between-aliases", step.name, expected, observed, wrong)
 
 
 @check(scope=Scope.STEP, obligations=(SERVER_NAME, RIGHT_SERVER_NAME))

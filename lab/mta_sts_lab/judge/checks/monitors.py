@@ -24,6 +24,7 @@ from mta_sts_lab.judge.protection import NOT_ANNOUNCED, OF_DANE, UNLISTED_UNDER_
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.wrong_sessions import Wrong, WrongSession, wrong_session
 from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
+from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.timeouts import ATTACK_SESSION, HAND_OVER
 
 ENVELOPE_IN_CLEAR = "STS-5-03"
@@ -277,9 +278,20 @@ def message_unchanged(view: CaseView) -> Iterator[Judgement]:
                 continue
             if fact.body_digest != sent[token].body_digest:
                 yield inconclusive("body-changed", f"the copy at {fact.host} differs", event.step)
-            if sent[token].recipient.lower() not in map(str.lower, fact.recipients):
+            if not _mailboxes(view, sent[token].recipient.lower()) & set(map(str.lower, fact.recipients)):
                 observed = f"the copy at {fact.host} is for {', '.join(fact.recipients) or 'nobody'}"
                 yield inconclusive("recipient-changed", observed, event.step)
+
+
+def _mailboxes(view: CaseView, recipient: str) -> set[str]:
+    """Return the addresses of a recipient: a sender may put what the domain's name is an alias of in its place.
+
+    RFC 5321 neither asks for that nor forbids it; sendmail does it.
+    """
+    local, _, domain = recipient.rpartition("@")
+    worlds = [step.world for step in view.case.steps]
+    aliases = {world.dns.alias_of for world in worlds} | {mx.alias_of for one in worlds for mx in one.mx if not mx.name}
+    return {recipient, *(f"{local}@{absolute(name, domain)}" for name in aliases if name)}
 
 
 @check(scope=Scope.CASE)

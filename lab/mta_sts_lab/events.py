@@ -85,6 +85,8 @@ class DnsAnswered(Fact, frozen=True):
     #: What a validating resolver says of it: secure (the AD bit was set, if the query had AD or DO), insecure, bogus or
     #: indeterminate.
     security: str = "insecure"
+    #: Whether the query had the AD, DO or CD bit, so that its client knows of DNSSEC (RFC 6840, section 5.7).
+    security_aware: bool = True
     #: Seconds that the query had waited in the lab when it was answered; 0: less than 0.05, or the kernel does not say.
     waited: float = 0.0
 
@@ -136,10 +138,19 @@ class SenderLeft(Fact, frozen=True):
 
 
 class ClientHelloSeen(Fact, frozen=True):
-    """The first TLS message arrived. `sni` is the server name the client asked for, empty if none."""
+    """The first TLS message arrived. `sni` is the server name the client asked for, empty if none.
+
+    What stands below is only on record of a hello that the host itself took, with no attacker in between.
+    """
 
     session: str
     sni: str = ""
+    #: The numbers of the cipher suites that it offers; empty: not on record.
+    cipher_suites: tuple[int, ...] = ()
+    #: Whether it offers to take a bare key in place of a certificate (RFC 7250).
+    raw_public_keys: bool = False
+    #: Whether it has the form of SSL 2.0.
+    ssl2_form: bool = False
 
 
 class TlsEstablished(Fact, frozen=True):

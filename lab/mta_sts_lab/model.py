@@ -199,6 +199,8 @@ class MxHost:
     reachable: bool = True
     #: Whether an MX record names it. A domain without any is its own mail host (RFC 5321, section 5.1).
     mx_record: bool = True
+    #: Whether that record holds its address in place of its name, against RFC 1035, section 3.3.9.
+    by_address: bool = False
     #: What it calls itself in its greeting; empty: its own name.
     calls_itself: str = ""
     #: Seconds from a connection to the greeting.

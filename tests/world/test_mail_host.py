@@ -22,6 +22,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.model import MxHost
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.client_hello import authenticates_server
 from mta_sts_lab.world.host import HostServices
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.message import body_digest, probe_message
@@ -90,7 +91,9 @@ async def test_an_honest_delivery_inside_tls(
         own_port=services.network.where(ADDRESS, 25)[1],
     )
     assert accepted.peer_port not in (0, accepted.own_port)
-    assert facts(recorder, ClientHelloSeen, CASE) == [ClientHelloSeen(session=closed.session, sni=NAME)]
+    (hello,) = facts(recorder, ClientHelloSeen, CASE)
+    assert (hello.session, hello.sni, hello.raw_public_keys, hello.ssl2_form) == (closed.session, NAME, False, False)
+    assert any(map(authenticates_server, hello.cipher_suites))
     assert facts(recorder, TlsEstablished, CASE) == [
         TlsEstablished(session=closed.session, version="TLSv1.3", certificate="valid", sni=NAME)
     ]

@@ -17,6 +17,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.model import PolicyHost
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.client_hello import authenticates_server
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
 from mta_sts_lab.world.host import HostServices
 from mta_sts_lab.world.pki import Authority
@@ -51,7 +52,9 @@ async def test_an_honest_fetch(
     (closed,) = await seen(recorder, ConnectionClosed, CASE)
     (accepted,) = facts(recorder, ConnectionAccepted, CASE)
     assert (accepted.role, accepted.host, accepted.port) == ("policy-host", NAME, 443)
-    assert facts(recorder, ClientHelloSeen, CASE) == [ClientHelloSeen(session=closed.session, sni=NAME)]
+    (hello,) = facts(recorder, ClientHelloSeen, CASE)
+    assert (hello.session, hello.sni, hello.raw_public_keys, hello.ssl2_form) == (closed.session, NAME, False, False)
+    assert any(map(authenticates_server, hello.cipher_suites))
     assert facts(recorder, TlsEstablished, CASE)[0].certificate == "valid"
     assert facts(recorder, PolicyRequested, CASE) == [
         PolicyRequested(

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.reference.policy import matches
-from mta_sts_lab.reference.resolver import Addresses, Found, LookupFailure, Resolver, TlsaRecord
+from mta_sts_lab.reference.resolver import Addresses, Found, LookupFailure, Resolver, TlsaRecord, is_address
 from mta_sts_lab.reference.tls import EXPIRED, NOT_YET_VALID, WRONG_NAME, Problem, names_of
 
 #: OpenSSL's X509_V_ERR_DANE_NO_MATCH.
@@ -77,6 +77,8 @@ async def find_tlsa(
     """Look up the TLSA records of a host of a secure MX record set; None if it has none that are secure."""
     if isinstance(addresses, str):
         return None
+    if flaws.asks_for_tlsa_of_addresses and is_address(host):
+        await _at(resolver, host, flaws)
     bases = await _base_domains(resolver, host, addresses, flaws)
     if isinstance(bases, LookupFailure):
         return bases

@@ -194,6 +194,21 @@ class Flaws:
     )
     takes_worse_hosts_first: bool = _flaw("DANE-2.2.1-01", "of a signed domain the worst MX host is tried first")
 
+    # DANE: how the resolver is asked, and what the client hello says
+    asks_for_tlsa_unaware_of_dnssec: bool = _flaw(
+        "DANE-2.1.1-04", "TLSA records are asked for as a stub resolver does that knows nothing of DNSSEC"
+    )
+    asks_for_tlsa_of_addresses: bool = _flaw(
+        "DANE-2.2-09", "TLSA records are looked up of an address that an MX record holds in place of a name"
+    )
+    says_hello_of_ssl2: bool = _flaw("DANE-8.1-02", "under DANE the first hello to a host has the form of SSL 2.0")
+    offers_anonymous_suites_alone: bool = _flaw(
+        "DANE-8.2-01", "under DANE the first hello to a host offers no cipher suite with a certificate"
+    )
+    offers_raw_public_keys: bool = _flaw(
+        "OPS-5.1-01", "under DANE the first hello to a host offers to take a bare key, whatever the TLSA records are"
+    )
+
     # DANE: which records count
     counts_unknown_parameters: bool = _flaw("TLSA-4.1-04", "a TLSA record of an unknown matching type counts")
     counts_cut_digests: bool = _flaw("TLSA-4.1-05", "a TLSA record with half a digest counts")

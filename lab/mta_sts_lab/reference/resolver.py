@@ -142,6 +142,8 @@ class Resolver:
     needs_every_family: bool = False
     #: A flaw: whether every answer counts as secure.
     trusts_every_answer: bool = False
+    #: A flaw: whether TLSA records are asked for without a word about DNSSEC, and count whatever the answer says.
+    asks_for_tlsa_unaware: bool = False
     #: A flaw: whether addresses are asked for without a check of their signatures.
     asks_for_unchecked_addresses: bool = False
 
@@ -214,7 +216,8 @@ class Resolver:
             response = await self._exchange(asked, type_name)
             if isinstance(response, LookupFailure):
                 return response
-            secure = self.trusts_every_answer or (secure and bool(response.flags & dns.flags.AD))
+            trusts = self.trusts_every_answer or self._asks_unaware(type_name)
+            secure = trusts or (secure and bool(response.flags & dns.flags.AD))
             owner, records = _follow(response, asked, dns.rdatatype.from_text(type_name))
             values = tuple(value for record in records if (value := read(record)) is not None)
             if owner != asked and not follow:
@@ -232,7 +235,8 @@ class Resolver:
         query = dns.message.make_query(name, type_name, use_edns=0, payload=1232)
         if self.asks_for_unchecked_addresses and type_name in ADDRESS_TYPES.values():
             query.flags |= dns.flags.CD
-        query.flags |= dns.flags.AD  # "tell me whether you have validated it" (RFC 6840, section 5.7)
+        if not self._asks_unaware(type_name):
+            query.flags |= dns.flags.AD  # "tell me whether you have validated it" (RFC 6840, section 5.7)
         what = f"{type_name} {name.to_text(omit_final_dot=True)}"
         failure = LookupFailure(f"{what}: no answer")
         for _ in range(TRIES):
@@ -247,6 +251,9 @@ class Resolver:
                     return response
                 return LookupFailure(f"{what}: {dns.rcode.to_text(response.rcode())}", _indeterminate(response))
         return failure
+
+    def _asks_unaware(self, type_name: str) -> bool:
+        return self.asks_for_tlsa_unaware and type_name == "TLSA"
 
     async def _over_wire(self, query: dns.message.Message) -> dns.message.Message:
         host, port = self.network.where(self.server, 53, "udp")
@@ -344,6 +351,15 @@ def literal_address(domain: str) -> str | None:
         return None
 
 
+def is_address(host: str) -> bool:
+    """Whether what an MX record holds is an address, against RFC 1035, section 3.3.9."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 async def find_route(resolver: Resolver, domain: str, flaws: Flaws = NO_FLAWS) -> Route | NoRoute:
     """Look up the MX hosts of a domain."""
     if literal_address(domain) is not None:
@@ -368,7 +384,7 @@ def _flawed(route: Route | NoRoute, domain: str, answer: Answer[MxRecord], flaws
 
 async def find_addresses(resolver: Resolver, host: str) -> Addresses | str:
     """Return the addresses of an MX host, or in words why there are none."""
-    literal = literal_address(host)
+    literal = literal_address(host) or (host if is_address(host) else None)
     if literal is not None:
         return Addresses((literal,))
     answer = await resolver.addresses(host)

@@ -158,6 +158,7 @@ class ReferenceSender:
             needs_every_family=flaws.needs_addresses_of_every_family,
             trusts_every_answer=flaws.trusts_every_answer,
             asks_for_unchecked_addresses=flaws.asks_for_unchecked_addresses,
+            asks_for_tlsa_unaware=flaws.asks_for_tlsa_unaware_of_dnssec,
         )
         cache = PolicyCache(self.directory / "policies", self.log)
         if not flaws.forgets_cache_at_restart:

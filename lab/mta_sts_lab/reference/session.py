@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from mta_sts_lab.reference.certificate_flaws import Met
 from mta_sts_lab.reference.channel import HandshakeFailed
 from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.odd_hellos import odd_hello
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope, Reply, SmtpBroken, SmtpClient, SmtpRefused, StarttlsRefused
 from mta_sts_lab.reference.tls import (
@@ -161,6 +162,8 @@ class Sessions:
 
         Without a check any certificate will do, but not without TLS. The TLSA base domain is the server name.
         """
+        if hello := odd_hello(base_domain, self.flaws):
+            await self._try_hello(to, hello)
         client = await self._open(to)
         try:
             await self._handshake(client, to, self.contexts.unverified, self.contexts.dane_server_name(base_domain))
@@ -185,6 +188,16 @@ class Sessions:
         """Flaw: connect to a host that gets nothing."""
         with contextlib.suppress(Unreachable):
             self._leave(await self._open(to))
+
+    async def _try_hello(self, to: Destination, hello: bytes) -> None:
+        """Flaw: begin TLS with a hello of another kind on a connection of its own, and give that up."""
+        client = await self._open(to)
+        try:
+            await client.try_hello(hello)
+        except SmtpBroken as error:
+            raise Unreachable(str(error)) from error
+        finally:
+            self._leave(client)
 
     async def clear(self, envelope: Envelope, to: Destination, weakness: Unprotected | None = None) -> Accepted:
         """Deliver in clear text on a new connection."""

@@ -154,6 +154,13 @@ class SmtpClient:
         except TimeoutError as error:
             raise SmtpBroken("the handshake was not finished in time") from error
 
+    async def try_hello(self, hello: bytes) -> None:
+        """Flaw: say STARTTLS and these octets, and wait for an answer to them or the end of the connection."""
+        await self._command("STARTTLS")
+        self.tls_attempted = True
+        with contextlib.suppress(SmtpBroken, ChannelClosed):
+            await self._exchange(hello)
+
     async def send(self, envelope: Envelope, *options: str) -> Reply:
         """Hand over a message; return the reply to its final dot. Options stand behind MAIL FROM.
 

@@ -51,6 +51,8 @@ def dane_demands(world: World, domain: str) -> tuple[DaneDemand, ...]:
 def _demands(world: World, domain: str) -> Iterator[DaneDemand]:
     named = world.dns.mx_security or world.dns.security
     for mx in world.mx:
+        if mx.by_address:
+            continue  # DANE is about names (RFC 7672, section 2.2)
         host = absolute(mx.name, domain)
         asked = (mx.alias_security if mx.alias_of else "", mx.address_security, mx.tlsa_security)
         alias, addresses, records = (state or world.dns.security for state in asked)

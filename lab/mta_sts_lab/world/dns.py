@@ -125,10 +125,12 @@ class DnsServer:
             answer = Answer("SERVFAIL", (), answer.tampered_by, answer.security)
             response = bytes(_blank_reply(query, answer.rcode).pack())
         if not own:
-            self._write(question, answer, transport, waited)
+            self._write(query, question, answer, transport, waited)
         return response
 
-    def _write(self, question: Question, answer: Answer, transport: str, waited: float) -> None:
+    def _write(
+        self, query: dnslib.DNSRecord, question: Question, answer: Answer, transport: str, waited: float
+    ) -> None:
         fact = DnsAnswered(
             name=question.name,
             type=question.type,
@@ -137,6 +139,7 @@ class DnsServer:
             answers=tuple(record.data for record in answer.records),
             tampered_by=answer.tampered_by,
             security=answer.security,
+            security_aware=_wants_ad(query) or bool(query.header.cd),
             waited=round(waited, 3) if waited >= _WORTH_MENTION else 0.0,
         )
         self.recorder.write(fact, self.zone.case_of(question.name))

@@ -242,6 +242,9 @@ class CaseWorld:
         security = None if self.mode is Mode.ABSENT else security_of(world, self.domain)
         self.published = tuple(self._records(world))
         self.zone.publish(self.domain, self.published, self.case, security)
+        for mx, host in zip(world.mx, self.mx, strict=True):
+            if mx.by_address:  # so that what is asked of an address as if it were a name is on record of the case
+                self.zone.publish(host.addresses[0], (), self.case)
 
     async def end_sessions(self) -> None:
         """End every session with the case's hosts, so that none of them outlives the step that it began in.
@@ -272,6 +275,8 @@ class CaseWorld:
         """Take the world down; `Internet.remove_case` does it."""
         self.zone.withdraw(self.domain)
         self.zone.withdraw(self._places.mail_domain)
+        for host in self._hosts.values():
+            self.zone.withdraw(host.addresses[0])
         hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server, *filter(None, [self._return])]
         if self._attacker is not None:
             self.zone.withdraw(self._attacker.name.partition(".")[2])
@@ -320,7 +325,8 @@ class CaseWorld:
     def _records(self, world: World) -> Iterator[Record]:
         for mx, host in zip(world.mx, self.mx, strict=True):
             if mx.mx_record:
-                yield Record(absolute(world.dns.alias_of, self.domain), "MX", f"{mx.preference} {host.name}")
+                exchange = host.addresses[0] if mx.by_address else host.name
+                yield Record(absolute(world.dns.alias_of, self.domain), "MX", f"{mx.preference} {exchange}")
         if world.dns.alias_of:
             yield Record(self.domain, "CNAME", absolute(world.dns.alias_of, self.domain))
         # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and

@@ -15,8 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import msgspec
+
 from mta_sts_lab.events import ClientHelloSeen, TlsEstablished, TlsFailed
 from mta_sts_lab.record import Recorder
+from mta_sts_lab.rfc.client_hello import LARGEST_HELLO, is_ssl2_hello, parse_client_hello
 from mta_sts_lab.timeouts import SESSION_IDLE, TLS_CLOSE
 from mta_sts_lab.world.pki import Authority, Credentials, context_without_certificate, server_context
 
@@ -85,6 +88,8 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         self._outcome_known = self._given_up = self._closing = self._paused = False
         self._handshake_ended = asyncio.Event()
         self._raw: asyncio.Transport
+        #: What has arrived of the handshake, up to the ClientHello.
+        self._beginning: bytes | None = b""
         self._timer: asyncio.TimerHandle | None = None
         self._error: ssl.SSLError | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -115,6 +120,8 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
 
     def data_received(self, data: bytes) -> None:
         """Go on with the handshake, or pass on what was decrypted."""
+        if self._beginning is not None and len(self._beginning) < LARGEST_HELLO:
+            self._beginning += data
         self._incoming.write(data)
         if self._closing:
             self._say_goodbye()
@@ -193,7 +200,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         """Called by OpenSSL, which turns an exception into an alert: it must be put on record here."""
         try:
             self.sni = (name or "").lower()
-            self._write(ClientHelloSeen(session=self._witness.session, sni=self.sni))
+            self._write_hello()
             self.shown = self._choose(self.sni)
             if self.shown is None:
                 return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
@@ -284,7 +291,19 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
     def _shown_variant(self) -> str:
         return self.shown.variant if self.shown else ""
 
+    def _write_hello(self) -> None:
+        octets, self._beginning = self._beginning or b"", None
+        fact = ClientHelloSeen(session=self._witness.session, sni=self.sni)
+        if is_ssl2_hello(octets):
+            fact = msgspec.structs.replace(fact, ssl2_form=True)
+        elif (hello := parse_client_hello(octets)) is not None:
+            suites, bare = hello.cipher_suites, hello.raw_public_keys
+            fact = msgspec.structs.replace(fact, cipher_suites=suites, raw_public_keys=bare)
+        self._write(fact)
+
     def _fail(self, error: BaseException | None) -> None:
+        if is_ssl2_hello(self._beginning or b""):
+            self._write_hello()  # OpenSSL has not taken it for a hello at all
         if not self._outcome_known and not self._given_up:
             self._outcome_known = True
             self._write_failure(error)

@@ -1,71 +1,6 @@
 from __future__ import annotations
 
-import contextlib
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from mta_sts_lab.attacks.toolkit.tls_wire import (
-    LARGEST_HELLO,
-    NotTls,
-    alert_words,
-    answers_with_certificate,
-    looks_like_tls,
-    parse_client_hello,
-    plain_alert,
-)
-
-from tests.attacks.dialogues import client_hello
-
-HELLO = client_hello("mx.example")
-
-
-def test_the_server_name_is_found() -> None:
-    hello = parse_client_hello(HELLO)
-    assert hello is not None
-    assert hello.sni == "mx.example"
-
-
-def test_a_hello_without_a_server_name_has_none() -> None:
-    hello = parse_client_hello(client_hello(""))
-    assert hello is not None
-    assert hello.sni == ""
-
-
-@given(st.integers(0, len(HELLO) - 1))
-def test_an_incomplete_hello_is_no_hello_yet(length: int) -> None:
-    assert parse_client_hello(HELLO[:length]) is None
-
-
-def test_a_hello_in_many_records_is_put_together() -> None:
-    body = HELLO[5:]
-    records = b"".join(
-        b"\x16\x03\x01" + len(part).to_bytes(2, "big") + part for part in (body[:3], body[3:90], body[90:])
-    )
-    hello = parse_client_hello(records + b"something behind it")
-    assert hello is not None
-    assert hello.sni == "mx.example"
-
-
-@pytest.mark.parametrize(
-    "octets",
-    [b"EHLO x\r\n", b"\x16\x02\x00\x00\x01", b"\x16\x03\x01\x00\x00", b"\x16\x03\x01\x00\x04\x02\x00\x00\x00"],
-)
-def test_anything_else_is_refused(octets: bytes) -> None:
-    with pytest.raises(NotTls):
-        parse_client_hello(octets)
-
-
-def test_a_hello_without_end_is_refused() -> None:
-    with pytest.raises(NotTls):
-        parse_client_hello((b"\x16\x03\x01\x40\x00" + bytes(0x4000)) * (LARGEST_HELLO // 0x4000 + 1))
-
-
-@given(st.binary(max_size=120))
-def test_hostile_hellos_are_refused_or_read_never_anything_else(body: bytes) -> None:
-    message = b"\x01" + len(body).to_bytes(3, "big") + body
-    with contextlib.suppress(NotTls):
-        parse_client_hello(b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message)
+from mta_sts_lab.attacks.toolkit.tls_wire import alert_words, answers_with_certificate, plain_alert
 
 
 def test_alerts_have_the_words_of_openssl() -> None:
@@ -73,13 +8,6 @@ def test_alerts_have_the_words_of_openssl() -> None:
     assert plain_alert(b"QUIT\r\n") == ""
     assert alert_words(48) == "unknown ca"
     assert alert_words(255) == "alert 255"
-
-
-def test_smtp_never_looks_like_tls() -> None:
-    assert looks_like_tls(HELLO)
-    assert looks_like_tls(HELLO[:1])
-    assert not looks_like_tls(b"")
-    assert not looks_like_tls(b"EHLO x\r\n")
 
 
 def test_a_retry_request_shows_no_certificate_yet() -> None:

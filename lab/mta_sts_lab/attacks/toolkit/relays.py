@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mta_sts_lab.attacks.toolkit.instructions import Script, Shown, Steps
 from mta_sts_lab.attacks.toolkit.session import Session
 from mta_sts_lab.attacks.toolkit.smtp import Command, Edit, Line, Reply, keyword, reply, untouched
-from mta_sts_lab.attacks.toolkit.tls_wire import ClientHello
+from mta_sts_lab.rfc.client_hello import ClientHello
 
 #: What a host without STARTTLS answers to it (RFC 5321, section 4.2.4).
 NOT_IMPLEMENTED = reply(502, "5.5.1 Command not implemented")

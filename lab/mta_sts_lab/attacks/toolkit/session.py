@@ -37,7 +37,6 @@ from mta_sts_lab.attacks.toolkit.smtp import (
     reply,
     untouched,
 )
-from mta_sts_lab.attacks.toolkit.tls_wire import ClientHello, NotTls, looks_like_tls, parse_client_hello
 from mta_sts_lab.events import (
     MOST_READ,
     AnyFact,
@@ -48,6 +47,7 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
+from mta_sts_lab.rfc.client_hello import ClientHello, NotTls, looks_like_tls, parse_client_hello
 
 #: Lines in clear that are answered where TLS belongs. Enough for any dialogue; the lines of a message that follows
 #: unasked are heard all the same, and need no thousand replies that nobody reads.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event
@@ -19,6 +20,8 @@ ADDRESSES_FIRST = "DANE-2.2.2-01"
 NOT_OF_INSECURE_HOSTS = "DANE-2.2.2-02"
 SERVER_NAME = "DANE-8.1-01"
 RIGHT_SERVER_NAME = "OPS-10.2-01"
+AWARE = "DANE-2.1.1-04"
+NOT_OF_ADDRESSES = "DANE-2.2-09"
 NOT_BETWEEN = "DANE-2.2.3-07"
 LEFT_ALONE = "DANE-10-01"
 BY_PREFERENCE = "DANE-2.2.1-01"
@@ -28,11 +31,11 @@ TLSA_NO_PREFERENCE = "DANE-2.2.1-02"
 @check(scope=Scope.STEP, obligations=(LOOKED_UP, RIGHT_NAME))
 def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Whoever connects to a host that DNSSEC vouches for has looked up its TLSA records, at their own name."""
-    if not _is_judged(view, step):
+    if not is_judged_by_dane(view, step):
         return
     asked = _tlsa_names_known(view, step)
     for demand in dane_demands(step.world, view.facts.domain):
-        met = [event for event, _ in _connections(view, step, demand.host)]
+        met = [event for event, _ in connections_to(view, step, demand.host)]
         if demand.lookup_failed or not met or tlsa_name(demand.base) in asked:
             continue
         elsewhere = sorted(one for one in asked if is_within(one, demand.host) and not demand.target)
@@ -46,7 +49,7 @@ def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
 @check(scope=Scope.STEP, obligations=(ADDRESSES_FIRST, NOT_OF_INSECURE_HOSTS), of_the_run=True)
 def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Addresses are looked up first, and TLSA records only where those are secure (section 2.2.2)."""
-    if not _is_judged(view, step):
+    if not is_judged_by_dane(view, step):
         return
     asked = view.facts.tlsa_asked(step.name)
     for mx in step.world.mx:
@@ -62,10 +65,33 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
             yield view.broken(ADDRESSES_FIRST, "tlsa-before-addresses", step.name, expected, observed, own)
 
 
+@check(scope=Scope.STEP, obligations=(AWARE,), of_the_run=True)
+def tlsa_asked_with_dnssec(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """TLSA records are asked for by a resolver that wants to know what DNSSEC says of them (section 2.1.1)."""
+    if not is_judged_by_dane(view, step):
+        return
+    unaware = [event for event, fact in view.facts.tlsa_asked(step.name) if not fact.security_aware]
+    if unaware:
+        expected, observed = "the AD, the DO or the CD bit in a query for TLSA records", "none of them"
+        yield view.broken(AWARE, "tlsa-asked-without-dnssec", step.name, expected, observed, unaware)
+
+
+@check(scope=Scope.STEP, obligations=(NOT_OF_ADDRESSES,))
+def tlsa_asked_of_names(view: CaseView, step: Step) -> Iterator[Judgement]:
+    """No TLSA records are looked up of an address that an MX record holds in place of a name (section 2.2)."""
+    if not is_judged_by_dane(view, step):
+        return
+    asked = view.facts.tlsa_asked(step.name)
+    wrong = [event for event, fact in asked if _is_address(canonical(fact.name).removeprefix(tlsa_name("")))]
+    if wrong:
+        expected, observed = "no TLSA query: the MX record holds an address", "a TLSA query for that address"
+        yield view.broken(NOT_OF_ADDRESSES, "tlsa-of-an-address", step.name, expected, observed, wrong)
+
+
 @check(scope=Scope.STEP, obligations=(NOT_BETWEEN,))
 def tlsa_asked_at_ends_of_aliases(view: CaseView, step: Step) -> Iterator[Judgement]:
     """TLSA records are looked up at the two ends of a chain of aliases, and nowhere between them (section 2.2.3)."""
-    if not _is_judged(view, step):
+    if not is_judged_by_dane(view, step):
         return
     asked = view.facts.tlsa_asked(step.name)
     for mx in step.world.mx:
@@ -82,13 +108,13 @@ def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement
 
     Whoever has not looked for them knows nothing of a base domain; `tlsa_records_looked_up` finds that.
     """
-    if not _is_judged(view, step):
+    if not is_judged_by_dane(view, step):
         return
     asked = {canonical(fact.name) for _, fact in view.facts.tlsa_asked(step.name)}
     for demand in dane_demands(step.world, view.facts.domain):
         if demand.lookup_failed or demand.certificates is None or tlsa_name(demand.base) not in asked:
             continue
-        sessions = {fact.session for _, fact in _connections(view, step, demand.host)}
+        sessions = {fact.session for _, fact in connections_to(view, step, demand.host)}
         hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]
         other = [(event, fact) for event, fact in hellos if canonical(fact.sni) != demand.base]
         if other:
@@ -102,10 +128,10 @@ def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement
 @check(scope=Scope.STEP, obligations=(LEFT_ALONE,))
 def unreachable_host_left_alone(view: CaseView, step: Step) -> Iterator[Judgement]:
     """No connection is made to a host about which a look-up failed (section 10)."""
-    if not _is_judged(view, step):
+    if not is_judged_by_dane(view, step):
         return
     for demand in _failed(step, view.facts.domain):
-        met = [event for event, _ in _connections(view, step, demand.host)]
+        met = [event for event, _ in connections_to(view, step, demand.host)]
         if met:
             expected, observed = "no connection: a look-up about this host failed", f"a connection to {demand.host}"
             yield view.broken(LEFT_ALONE, "connected-to-unreachable-host", step.name, expected, observed, met)
@@ -116,18 +142,26 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
     """Whether a host has TLSA records makes no difference to when it is tried (section 2.2.1)."""
     demands = {demand.host: demand for demand in dane_demands(step.world, view.facts.domain)}
     usable = [mx for mx in step.world.mx if mx.reachable and mx.address]
-    if not _is_judged(view, step) or len({mx.preference for mx in usable}) < 2:
+    if not is_judged_by_dane(view, step) or len({mx.preference for mx in usable}) < 2:
         return
     names = {absolute(mx.name, view.facts.domain): mx.preference for mx in usable}
     unknown = {host for host, demand in demands.items() if demand.lookup_failed}
     best = min((preference for host, preference in names.items() if host not in unknown), default=0)
-    met = sorted((event.number, event, host) for host in names for event, _ in _connections(view, step, host))
+    met = sorted((event.number, event, host) for host in names for event, _ in connections_to(view, step, host))
     if met and names[met[0][2]] > best:
         _, event, host = met[0]
         better = [one for one in names if names[one] < names[host]]
         row = TLSA_NO_PREFERENCE if host in demands and not set(better) & demands.keys() else BY_PREFERENCE
         expected, observed = "the host with the lowest preference number first", f"{host} first"
         yield view.broken(row, "not-by-preference", step.name, expected, observed, [event])
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _tlsa_names_known(view: CaseView, step: Step) -> set[str]:
@@ -145,7 +179,7 @@ def _tlsa_names_known(view: CaseView, step: Step) -> set[str]:
     }
 
 
-def _is_judged(view: CaseView, step: Step) -> bool:
+def is_judged_by_dane(view: CaseView, step: Step) -> bool:
     """Whether the step's message has to be sent as DANE wants it: not if it goes without TLS (RFC 8689, 4.2.2)."""
     if goes_without_tls(step.message):
         return False
@@ -156,7 +190,7 @@ def _failed(step: Step, domain: str) -> list[DaneDemand]:
     return [demand for demand in dane_demands(step.world, domain) if demand.lookup_failed]
 
 
-def _connections(view: CaseView, step: Step, host: str) -> list[tuple[Event, ConnectionAccepted]]:
+def connections_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ConnectionAccepted]]:
     """Return the target's connections to a host that began in a step, after it had looked for the domain's hosts."""
     times = view.step_times(step.name)
     looked = view.facts.queries("MX", times[0], times[1]) if times else []

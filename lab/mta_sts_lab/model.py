@@ -621,7 +621,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class EarlierPlay:
-    """A play of a case that proved nothing, so that the case was played again. Its events stay on record."""
+    """A play of a case before its last one: it proved nothing, or perhaps nothing. Its events stay on record."""
 
     #: The run, or the part of a run, whose events they are.
     run: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
-from mta_sts_lab.model import Family, Grade, Judgement, Verdict
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
+from mta_sts_lab.model import AttackUse, EarlierPlay, Family, Grade, Judgement, Verdict
 from mta_sts_lab.record import read_record
+from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.reports.terminal import played_again_line
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.runner import context
@@ -23,9 +27,10 @@ from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, load_shipped_catalogue, run
 from mta_sts_lab.runs.errors import Interrupted
-from mta_sts_lab.runs.replaying import Replay, worth_another_play
+from mta_sts_lab.runs.replaying import Replay, perhaps_for_want_of_time, worth_another_play
 from mta_sts_lab.runs.service import judge_run
 from mta_sts_lab.timeouts import Deadline
+from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.zone import Answer, Question, Zone
 
 from tests.faults.rig import is_played, shorten_waits
@@ -82,6 +87,50 @@ def test_which_cases_are_played_again(
     assert worth_another_play(verdicts, catalogue.cases, all_inconclusive=True) == all_inconclusive
 
 
+NOTHING_KNOWN = KnownComparison({}, (), ())
+
+
+def known_failure(case: str) -> KnownFailure:
+    return KnownFailure(case, "STS-5-03", "fail", ("delivered-clear",), "why", "seen")
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "played_again"),
+    [
+        pytest.param(verdict(CASE, Grade.FAIL, "delivered-clear"), NOTHING_KNOWN, True, id="a failure"),
+        pytest.param(verdict(CASE, Grade.WEAK, "requested-too-seldom"), NOTHING_KNOWN, True, id="advice"),
+        pytest.param(verdict(CASE, Grade.PASS), NOTHING_KNOWN, False, id="a pass"),
+        pytest.param(verdict(CASE, Grade.INCONCLUSIVE, "not-settled"), NOTHING_KNOWN, False, id="nothing proved"),
+        pytest.param(
+            verdict(CASE, Grade.FAIL, "delivered-clear"), KnownComparison({CASE: ("why",)}, (), ()), False, id="known"
+        ),
+        pytest.param(
+            verdict(CASE, Grade.PASS), KnownComparison({}, (known_failure(CASE),), ()), True, id="known, and not found"
+        ),
+        pytest.param(
+            replace(verdict(CASE, Grade.FAIL, "x"), earlier=(EarlierPlay("r", Grade.FAIL, ("x",)),)),
+            NOTHING_KNOWN,
+            False,
+            id="a failure in two plays",
+        ),
+        pytest.param(
+            replace(verdict(CASE, Grade.FAIL, "x"), earlier=(EarlierPlay("r", Grade.LAB_ERROR, ("x",)),)),
+            NOTHING_KNOWN,
+            True,
+            id="a failure after a play that proved nothing",
+        ),
+    ],
+)
+def test_what_may_come_of_a_machine_that_is_too_slow(
+    found: Verdict, known: KnownComparison, played_again: bool, catalogue: Catalogue
+) -> None:
+    assert perhaps_for_want_of_time([found], known, {CASE}) == ({CASE} if played_again else set())
+    assert perhaps_for_want_of_time([found], known, {"starttls/strip[testing]"}) == set()
+    slow = perhaps_for_want_of_time([found], known, {CASE})
+    again = worth_another_play([found], catalogue.cases, all_inconclusive=False, perhaps_too_slow=slow)
+    assert again == ([CASE] if played_again else [])
+
+
 # -- how
 
 
@@ -120,18 +169,35 @@ def _idle_attacker(fault: Fault, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(controller.AttackController, "begin", begin)
 
 
+def _too_slow_for_the_policy(fault: Fault, patch: pytest.MonkeyPatch) -> None:
+    """Let the sender give up the look-up of the policy record of one case, as a plug-in does on a busy machine."""
+    begin, honest = controller.AttackController.begin, Discovery.discover
+    domains: set[str] = set()
+
+    async def begun(attacks: controller.AttackController, world: CaseWorld, uses: Sequence[AttackUse]) -> None:
+        domains.update([world.domain] if world.case == CASE else [])
+        await begin(attacks, world, uses)
+
+    async def discover(discovery: Discovery, domain: str) -> Discovered:
+        return Discovered(None) if fault.there and domain in domains else await honest(discovery, domain)
+
+    patch.setattr(controller.AttackController, "begin", begun)
+    patch.setattr(Discovery, "discover", discover)
+
+
 def play(
     fault: Fault,
     inject: Callable[[Fault, pytest.MonkeyPatch], None],
     out: Path,
     catalogue: Catalogue,
     asked: int | None = None,
+    selection: tuple[str, ...] = (CASE,),
 ) -> RunResult:
     with pytest.MonkeyPatch.context() as patch:
         inject(fault, patch)
         shorten_waits(patch, 1.5)
         patch.setattr(context, "IN_PROCESS", replace(context.IN_PROCESS, bounce=Deadline("bounce", 0.3)))
-        request = RunRequest((CASE,), out=out, retry_inconclusive=asked)
+        request = RunRequest(selection, out=out, retry_inconclusive=asked)
         return run(request, Watcher(say=fault.say), catalogue)
 
 
@@ -182,6 +248,41 @@ def test_what_is_inconclusive_for_another_reason_is_played_again_if_asked(
     (found,) = [one for one in result.verdicts if one.case == CASE]
     assert found.grade is grade
     assert len(result.record.runs()) == plays
+
+
+def test_a_failure_for_want_of_a_policy_is_played_again_and_never_passes(tmp_path: Path, catalogue: Catalogue) -> None:
+    fault = Fault(plays=1)
+    others = (CASE, "starttls/strip[testing]")
+    result = play(fault, _too_slow_for_the_policy, tmp_path, catalogue, selection=others)
+    found = {one.case: one for one in result.verdicts}
+    assert (found[CASE].grade, found[others[1]].grade) == (Grade.INCONCLUSIVE, Grade.PASS)
+    (before,) = found[CASE].earlier
+    assert before.grade is Grade.FAIL
+    differ = next(one for one in found[CASE].judgements if one.reason == PLAYS_DIFFER)
+    assert re.fullmatch(
+        r"fail \(.*delivered-clear.*\) among the others, and pass \(.*deferred.*\) alone", differ.observed
+    )
+    (said,) = [text for text in fault.said if "again" in text]
+    assert said.startswith("1 case ended without the policy, which the target may have been too slow for; played again")
+    assert found[others[1]].earlier == ()
+    assert result.summary.exit_code == 4
+    assert judge_run(result.folder, catalogue).verdicts == result.verdicts
+
+
+def test_a_failure_for_want_of_a_policy_stands_if_it_is_found_twice(tmp_path: Path, catalogue: Catalogue) -> None:
+    fault = Fault(plays=9)
+    others = (CASE, "starttls/strip[testing]")
+    result = play(fault, _too_slow_for_the_policy, tmp_path, catalogue, selection=others)
+    (found,) = [one for one in result.verdicts if one.case == CASE]
+    assert (found.grade, [one.grade for one in found.earlier]) == (Grade.FAIL, [Grade.FAIL])
+    assert result.summary.exit_code == 1
+
+
+def test_a_sender_that_never_fetches_a_policy_is_not_played_again(tmp_path: Path, catalogue: Catalogue) -> None:
+    fault = Fault(plays=1)
+    result = play(fault, _too_slow_for_the_policy, tmp_path, catalogue)
+    (found,) = [one for one in result.verdicts if one.case == CASE]
+    assert (found.grade, found.earlier, fault.said) == (Grade.FAIL, (), [])
 
 
 def test_nothing_is_played_again_where_all_is_proved(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -16,7 +16,8 @@ from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policies_in_force import PoliciesInForce
-from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.judge.run_findings import FINDINGS
+from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.why_held import why_held
 from mta_sts_lab.model import (
     Case,
@@ -34,6 +35,10 @@ from mta_sts_lab.record import Record
 from mta_sts_lab.tlsrpt import checks_of_the_run
 
 
+#: Why a case proves nothing that was played more than once, with different results.
+PLAYS_DIFFER = "plays-differ"
+
+
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
     """Return a verdict on every case of a record, in the record's order of cases."""
     found: dict[str, Verdict] = {}
@@ -48,7 +53,26 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
             if case not in found or found[case].control_only or not verdict.control_only:
                 found[case] = replace(verdict, earlier=_earlier(found.get(case), played[case]))
                 played[case] = run.header.run
-    return [found[case.id] for case in record.header.cases]
+    return [_of_all_plays(found[case.id]) for case in record.header.cases]
+
+
+def _of_all_plays(last: Verdict) -> Verdict:
+    """Return the verdict on all plays of a case: that of the last one, unless an earlier one was found worse.
+
+    What was found once and not again is neither held against the target nor forgotten.
+    """
+    worse = [play for play in last.earlier if play.grade in FINDINGS and last.grade not in _as_bad_as(play.grade)]
+    if not worse:
+        return last
+    before = " and ".join(f"{play.grade.value} ({', '.join(play.reasons)})" for play in worse)
+    reasons = dict.fromkeys(one.reason for one in last.judgements if one.grade is last.grade)
+    observed = f"{before} among the others, and {last.grade.value} ({', '.join(reasons)}) alone"
+    grade = last.grade if last.grade is Grade.LAB_ERROR else Grade.INCONCLUSIVE
+    return replace(last, grade=grade, judgements=(inconclusive(PLAYS_DIFFER, observed), *last.judgements))
+
+
+def _as_bad_as(found: Grade) -> tuple[Grade, ...]:
+    return FINDINGS[: FINDINGS.index(found) + 1]
 
 
 def _earlier(before: Verdict | None, run: str) -> tuple[EarlierPlay, ...]:

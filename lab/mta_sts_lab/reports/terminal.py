@@ -266,7 +266,7 @@ def summary_page(summary: Summary) -> RenderableType:
 
 
 def played_again_line(summary: Summary) -> str:
-    """Return which cases proved nothing at first and were played again, and what each play came to."""
+    """Return which cases were played again because nothing was proved at first, and what each play came to."""
     named = [f"{escape_unprintable(case)} ({', then '.join(grades)})" for case, *grades in summary.played_again]
     more = len(named) - _MOST_NAMED
     rest = f" and {more} more (`earlier_plays` in verdicts.json)" if more > 0 else ""

@@ -1,6 +1,7 @@
 """Plays cases again that proved nothing: one at a time, in a run whose record is added to that of the first play.
 
-Only what proved nothing is played again. A finding stays what it is, however often others are repeated.
+What proved nothing is played again. So is, once, what is not as it is known of the target where it fetched no policy in
+time; the judge calls such a case inconclusive if the two plays differ. Every other finding stays what it is.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
+from mta_sts_lab.judge.known_failures import KnownComparison
+from mta_sts_lab.judge.run_findings import FINDINGS
 from mta_sts_lab.model import Case, Grade, Verdict
 from mta_sts_lab.record import RecordFile, read_record
 from mta_sts_lab.reports.target_log import heading
@@ -28,12 +31,23 @@ from mta_sts_lab.world.network import AddressInUse
 #: How often a case is played again that the lab itself has spoiled: it was late, or did not wait long enough.
 SPOILED_PLAYS = 2
 
+_PROVED_NOTHING = (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
+
 #: Why a case proves nothing whose control case proves nothing.
 _CONTROL = ("control-not-sound", "control-missing")
 
 
-def worth_another_play(verdicts: Sequence[Verdict], cases: Mapping[str, Case], *, all_inconclusive: bool) -> list[str]:
-    """Return the cases that prove nothing by the lab's doing, or, if so asked, for whatever reason."""
+def worth_another_play(
+    verdicts: Sequence[Verdict],
+    cases: Mapping[str, Case],
+    *,
+    all_inconclusive: bool,
+    perhaps_too_slow: Collection[str] = (),
+) -> list[str]:
+    """Return the cases that prove nothing by the lab's doing, or, if so asked, for whatever reason.
+
+    Also those of `perhaps_too_slow`, of which `perhaps_for_want_of_time` says what they are.
+    """
     spoiled = {verdict.case for verdict in verdicts if _spoiled(verdict)}
     return [
         verdict.case
@@ -43,8 +57,27 @@ def worth_another_play(verdicts: Sequence[Verdict], cases: Mapping[str, Case], *
             verdict.case in spoiled
             or (all_inconclusive and verdict.grade is Grade.INCONCLUSIVE)
             or (_lacks_its_control(verdict) and cases[verdict.case].control in spoiled)
+            or verdict.case in perhaps_too_slow
         )
     ]
+
+
+def perhaps_for_want_of_time(
+    verdicts: Sequence[Verdict], known: KnownComparison, without_policy: Collection[str]
+) -> frozenset[str]:
+    """Return the cases that may be otherwise than expected only because the machine was too slow for the target.
+
+    They are those of `without_policy` (see `cases_without_their_policy`) with a finding that is not known, or without
+    one that is. One that an earlier play proved something of is not among them: one more play is enough.
+    """
+    vanished = {one.case for one in known.vanished}
+    return frozenset(
+        verdict.case
+        for verdict in verdicts
+        if verdict.case in without_policy
+        and all(play.grade in _PROVED_NOTHING for play in verdict.earlier)
+        and (verdict.case in vanished or (verdict.grade in FINDINGS and verdict.case not in known.known))
+    )
 
 
 def _spoiled(verdict: Verdict) -> bool:
@@ -119,11 +152,21 @@ def _add(own: Path, folder: Path) -> None:
         write_whole(log, before + f"{heading(records[1].header.run)}\n".encode() + added.read_bytes())
 
 
-def what_is_played_again(cases: Sequence[str], number: int, plays: int, *, all_inconclusive: bool) -> str:
+def what_is_played_again(
+    cases: Sequence[str], number: int, plays: int, *, all_inconclusive: bool, perhaps_too_slow: Collection[str] = ()
+) -> str:
     """Return the line that says which cases are played again, and why."""
+    slow = [case for case in cases if case in perhaps_too_slow]
     why = "" if all_inconclusive else " by the doing of the lab"
-    many = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
-    return f"{many} proved nothing{why}; played again, one at a time ({number} of at most {plays}): {_named(cases)}"
+    said = [f"{_counted(len(cases) - len(slow))} proved nothing{why}"] if len(cases) > len(slow) else []
+    said += (
+        [f"{_counted(len(slow))} ended without the policy, which the target may have been too slow for"] if slow else []
+    )
+    return f"{' and '.join(said)}; played again, one at a time ({number} of at most {plays}): {_named(cases)}"
+
+
+def _counted(cases: int) -> str:
+    return f"{cases} case{'' if cases == 1 else 's'}"
 
 
 #: So many names fit into a line of progress.

@@ -32,10 +32,17 @@ from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.families import in_families
 from mta_sts_lab.runs.jobs import parts_of, play_in_processes
 from mta_sts_lab.runs.leftovers import hold
-from mta_sts_lab.runs.replaying import SPOILED_PLAYS, Replay, what_is_played_again, worth_another_play
+from mta_sts_lab.runs.replaying import (
+    SPOILED_PLAYS,
+    Replay,
+    perhaps_for_want_of_time,
+    what_is_played_again,
+    worth_another_play,
+)
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
 from mta_sts_lab.runs.selecting import choose_cases
 from mta_sts_lab.runs.sharding import digest_of, take_shard
+from mta_sts_lab.runs.unfetched import cases_without_their_policy
 from mta_sts_lab.runs.watching import Watcher, Watching
 from mta_sts_lab.runs.writing import (
     RunWriter,
@@ -73,7 +80,8 @@ class RunRequest:
     shard: tuple[int, int] | None = None
     #: The seconds that cases took in an earlier run, by which shards are made equal.
     seconds: Mapping[str, float] = field(default_factory=dict)
-    #: How often cases are played again that prove nothing; None: twice, and only those that the lab itself has spoiled.
+    #: How often cases are played again that prove nothing; None: twice, and only those that the lab itself has spoiled,
+    #: or the machine may have.
     retry_inconclusive: int | None = None
     #: A folder with scenario files; None: those that come with the lab.
     scenarios: Path | None = None
@@ -234,14 +242,16 @@ def _warn(request: RunRequest, result: RunResult, watcher: Watcher) -> None:
 
 
 def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Catalogue) -> RunResult:
-    """Play the cases again that prove nothing, one at a time, and judge the run with these plays."""
+    """Play the cases again that prove nothing, or may not, one at a time, and judge the run with these plays."""
     asked = request.retry_inconclusive
     plays, backend = SPOILED_PLAYS if asked is None else asked, find_backend(job.target.file.backend)
     for number in range(1, plays + 1):
-        again = worth_another_play(result.verdicts, catalogue.cases, all_inconclusive=asked is not None)
+        slow = perhaps_for_want_of_time(result.verdicts, result.known, cases_without_their_policy(result.record))
+        everything = asked is not None
+        again = worth_another_play(result.verdicts, catalogue.cases, all_inconclusive=everything, perhaps_too_slow=slow)
         if not again or not result.summary.complete:
             break
-        job.say(what_is_played_again(again, number, plays, all_inconclusive=asked is not None))
+        job.say(what_is_played_again(again, number, plays, all_inconclusive=everything, perhaps_too_slow=slow))
         cases = tuple(catalogue.cases[case] for case in again)
         if problem := Replay(job, backend, number, cases, catalogue.cases).play(result.folder):
             job.say(f"they could not be played again: {problem}")

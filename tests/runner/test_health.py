@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
 from mta_sts_lab.events import DnsAnswered, LabUnhealthy
 from mta_sts_lab.model import Case, Dns, Mode, MxHost, PolicyHost, Step, World
 from mta_sts_lab.record import Recorder
@@ -140,6 +141,32 @@ async def test_a_policy_host_that_is_to_answer_so(host: PolicyHost, internet: In
     world = await internet.add_case(replace(CASE, steps=(Step("prime", World(policy_host=host)),)))
     assert await _asked(internet, recorder, world) == []
     assert world.policy_server._redirects == set(), "no target was redirected"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "wrong"),
+    [(2, []), (3, ["another body than its policy"]), (9000, ["an answer of 131072 octets or more"])],
+)
+async def test_a_policy_that_comes_in_pieces(
+    pieces: int, wrong: list[str], internet: Internet, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await internet.add_case(CASE)
+    body = world.policy_server.settings.body
+    half = len(body) // 2
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:half]
+        await asyncio.sleep(0.05)
+        for _ in range(pieces - 1):
+            yield body[half:]
+
+    def answer(*_: object) -> tuple[web.Response, bool]:
+        length = half + (pieces - 1) * (len(body) - half)
+        return web.Response(body=slowly(), headers={"Content-Length": str(length)}), True
+
+    monkeypatch.setattr(PolicyServer, "_response_to", answer)
+    name = world.policy_server.name
+    assert await _asked(internet, recorder, world) == [("policy host", SEEN.format(name, one)) for one in wrong]
 
 
 @pytest.mark.parametrize("security", ["bogus", "indeterminate", "secure"])

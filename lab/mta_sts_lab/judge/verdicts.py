@@ -34,7 +34,6 @@ from mta_sts_lab.model import (
 from mta_sts_lab.record import Record
 from mta_sts_lab.tlsrpt import checks_of_the_run
 
-
 #: Why a case proves nothing that was played more than once, with different results.
 PLAYS_DIFFER = "plays-differ"
 

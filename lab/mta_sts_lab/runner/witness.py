@@ -92,7 +92,7 @@ async def _ask_policy_host(host: PolicyServer, address: str) -> str:
             request = f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {host.name}\r\nConnection: close\r\n\r\n"
             writer.write(request.encode())
             head = await reader.readuntil(b"\r\n\r\n")
-            body = await reader.read(_LONGEST_ANSWER)
+            body = await _rest(reader)
         finally:
             writer.transport.abort()
     settings = host.settings.host
@@ -100,6 +100,15 @@ async def _ask_policy_host(host: PolicyServer, address: str) -> str:
     if status != settings.status:
         return f"status {status}"
     return "" if status != 200 or body == host.settings.body else "another body than its policy"
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    """Read to the end of a connection: one read may return a part of what is still on its way. Raises `ValueError`."""
+    try:
+        await reader.readexactly(_LONGEST_ANSWER)
+    except asyncio.IncompleteReadError as ended:
+        return ended.partial
+    raise ValueError(f"an answer of {_LONGEST_ANSWER} octets or more")
 
 
 async def _ask_name_server(dns: DnsServer, name: str, kind: str, expected: frozenset[str]) -> str:

@@ -23,6 +23,8 @@ from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world.pki import Authority
 
 from tests.adapter_check.adapters import (
+    COMES_UP,
+    NEVER_COMES_UP,
     NOBODY,
     PATIENT,
     PATIENT_SENDER,
@@ -87,7 +89,7 @@ async def test_one_that_only_tries_again_by_itself(tmp_path: Path) -> None:
 # -- from the start to the honest delivery
 
 
-async def only(adapter: Adapter, code: str, seconds: float = 0.3) -> Result:
+async def only(adapter: Adapter, code: str, seconds: float = COMES_UP) -> Result:
     """Check an adapter of which one thing is wrong."""
     result = await checked(adapter, seconds)
     assert result.codes() == [code], result.findings
@@ -98,7 +100,7 @@ async def only(adapter: Adapter, code: str, seconds: float = 0.3) -> Result:
 
 
 async def test_nobody_serves_the_contract(tmp_path: Path) -> None:
-    result = await only(Adapter(tmp_path, contract_port=NOBODY), "contract-unreachable")
+    result = await only(Adapter(tmp_path, contract_port=NOBODY), "contract-unreachable", NEVER_COMES_UP)
     assert ":9/about" in result.of("contract-unreachable").observed
     assert result.statuses()["mail port"] is Status.SKIPPED
 
@@ -113,12 +115,12 @@ async def test_nobody_serves_the_contract(tmp_path: Path) -> None:
     ],
 )
 async def test_about_is_wrong(tmp_path: Path, about: Handler | None, observed: str) -> None:
-    result = await only(Adapter(tmp_path, answers={"/about": about}), "about-broken")
+    result = await only(Adapter(tmp_path, answers={"/about": about}), "about-broken", NEVER_COMES_UP)
     assert observed in result.of("about-broken").observed
 
 
 async def test_the_mail_port_is_closed(tmp_path: Path) -> None:
-    result = await only(Adapter(tmp_path, smtp_port=NOBODY), "mail-port-closed")
+    result = await only(Adapter(tmp_path, smtp_port=NOBODY), "mail-port-closed", NEVER_COMES_UP)
     assert "port 9 does not take mail" in result.of("mail-port-closed").observed
 
 
@@ -128,7 +130,7 @@ async def test_a_dialogue_that_breaks_is_told_by_its_cause(tmp_path: Path, monke
         return "451 4.3.0 Nobody reads this"
 
     monkeypatch.setattr(_Intake, "handle_RCPT", hang_up)
-    result = await checked(Adapter(tmp_path), 0.3)
+    result = await checked(Adapter(tmp_path))
     (relay,) = [finding for finding in result.findings if finding.part == "relay"]
     assert relay.observed.startswith("no message was injected: ")
     assert "the SMTP dialogue broke while a message was injected" in relay.observed

@@ -103,6 +103,15 @@ def test_the_arm_without_a_policy_passes_although_its_message_was_read() -> None
     assert found.steps[1].detail == "delivered in clear, and read on the way"
 
 
+def vanished() -> list[Line]:
+    """The queue no longer holds the attacked message, which arrives nowhere."""
+    story = resisted()
+    first_hold = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
+    ending = next(line for line in story if line[1] == "attack" and "StepEnded" in str(line[2]))
+    after = without(recovered(ENFORCE), lambda fact: isinstance(fact, MessageAccepted))
+    return [*story[:first_hold], (ENFORCE, "attack", gone(ENFORCE)), ending, *after]
+
+
 class TestAbsenceIsProved:
     def test_no_contact(self) -> None:
         lines = without(resisted(), lambda fact: isinstance(fact, DnsAnswered | ConnectionAccepted), "attack")
@@ -819,14 +828,21 @@ class TestGrades:
         assert reasons(found) == {"bounced-after-policy-check"}
 
     def test_lost(self) -> None:
-        story = resisted()
-        first_hold = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
-        vanished = (ENFORCE, "attack", gone(ENFORCE))
-        ending = next(line for line in story if line[1] == "attack" and "StepEnded" in str(line[2]))
-        after = without(recovered(ENFORCE), lambda fact: isinstance(fact, MessageAccepted))
-        found = verdict(record([*story[:first_hold], vanished, ending, *after], taken_in()))
+        found = verdict(record(vanished(), taken_in()))
         assert found.grade is Grade.FAIL
         assert ("lost", "SMTP-4.5.4.1-01") in {(item.reason, item.obligation) for item in found.judgements}
+
+    @pytest.mark.parametrize("first", ["the other case", "this case"])
+    def test_a_queue_that_was_wrong_about_another_message_proves_no_loss(self, first: str) -> None:
+        other = resisted(TESTING)
+        before = next(at for at, line in enumerate(other) if line[1] == "recover" and "ConnectionAcc" in str(line[2]))
+        belied = [*other[:before], (TESTING, "recover", gone(TESTING)), *other[before:]]
+        stories = [belied, vanished()] if first == "the other case" else [vanished(), belied]
+        found = verdict(record(*stories, taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "queue-belied" in reasons(found)
+        honest = [other, vanished()]
+        assert verdict(record(*honest, taken_in())).grade is Grade.FAIL, "a queue that is right about the others"
 
     def test_should_is_weak(self) -> None:
         advised = case(Mode.ENFORCE, ("deferred", "delivered"), should=("delivered-authenticated",))

@@ -170,6 +170,11 @@ class CaseFacts:
         said = (_TOKEN_IN_ENVELOPE.search(line) for line in lines if line.upper().startswith(("MAIL", "RCPT")))
         return frozenset(found[1].lower() for found in said if found)
 
+    def belying_the_queue(self) -> list[Event]:
+        """Return the copies of messages that arrived after the target's queue no longer held them."""
+        sent = [MessageFacts(self, fact.token, event.at, math.inf) for event, fact in self.of_kind(MessageInjected)]
+        return [event for message in sent for event in message.belying_the_queue()]
+
     def message_of(self, step: str) -> tuple[Event, MessageInjected] | None:
         """Return the message that a step sent, if the target took one."""
         return next(iter(self.of_kind(MessageInjected, step)), None)
@@ -411,6 +416,13 @@ class MessageFacts:
         """Whether the target's queue, when last seen, no longer held the message."""
         seen = self.queue()
         return bool(seen) and seen[-1][1].state == "gone"
+
+    def belying_the_queue(self) -> list[Event]:
+        """Return the first copy if it arrived after the queue no longer held the message, and nothing had ended it."""
+        first = self.copies()[:1]
+        seen = [fact for event, fact in self.queue() if first and event.at < first[0][0].at]
+        gone = bool(seen) and seen[-1].state == "gone"
+        return [event for event, _ in first if gone and not any(one.at < event.at for one in self.bounces())]
 
     def settled(self) -> bool:
         """Whether it is proved that the target decided to hold the message.

@@ -99,6 +99,7 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
     for case in record.header.cases:
         facts[case.id].in_force = PoliciesInForce(case, facts[case.id], of_run).for_session
+    belying = tuple(event for one in facts.values() for event in one.belying_the_queue())
     return [
         CaseView(
             case=case,
@@ -109,6 +110,7 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
             requirements=requirements,
             about=record.header.about,
             clock_began=record.header.clock_began,
+            belying_the_queue=belying,
         )
         for case in record.header.cases
     ]

@@ -19,7 +19,11 @@ from mta_sts_lab.events import (
     SmtpSaid,
 )
 from mta_sts_lab.judge.checks.evidence import must_fire
-from mta_sts_lab.judge.checks.monitors import no_duplicate_delivery
+from mta_sts_lab.judge.checks.monitors import (
+    held_message_arrives,
+    no_duplicate_delivery,
+    no_message_lost_between_steps,
+)
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.judge.sessions import Session
@@ -35,6 +39,9 @@ ASKED_LATE = "policy-asked-late"
 
 #: Of such answers a validating resolver gives nothing but SERVFAIL.
 _FAILS_VALIDATION = ("bogus", "indeterminate")
+
+#: The checks that may find a message lost.
+_ABOUT_LOSS = tuple(check_id(one) for one in (message_outcome, no_message_lost_between_steps, held_message_arrives))
 
 #: What the lab answers to no other question about a case unless an attack wants it to.
 _NEVER_HONEST = ("SERVFAIL", "TIMEOUT")
@@ -82,9 +89,21 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
     if found.check == check_id(no_duplicate_delivery):
         return _reply_not_read(view, found)
     step = next((one for one in view.case.steps if one.name == found.step), None)
+    if step is not None and found.check in _ABOUT_LOSS and (doubt := _queue_not_to_be_believed(view, step)):
+        return doubt
     if step is not None and found.check == check_id(message_outcome):
         return _attack_not_in_force(view, step)
     return None
+
+
+def _queue_not_to_be_believed(view: CaseView, step: Step) -> Doubt | None:
+    """That a message is lost rests on the target's queue alone, and that was wrong about another message of the run."""
+    then, now = view.message(step), view.message_at_the_end(step)
+    lost = any(message is not None and message.outcome() is Outcome.LOST for message in (then, now))
+    if not lost or not view.belying_the_queue:
+        return None
+    observed = "its queue no longer held another message of this run that arrived later: its view proves nothing"
+    return Doubt("queue-belied", observed, numbers(list(view.belying_the_queue)), "target")
 
 
 def _lab_unhealthy(view: CaseView) -> Doubt | None:

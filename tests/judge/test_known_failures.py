@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.backends.folder import shipped_targets
+from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
 from mta_sts_lab.judge.known_failures import (
+    KnownComparison,
     KnownFailure,
     KnownFailuresError,
     compare_with_known,
@@ -73,6 +75,40 @@ def test_a_case_that_was_played_in_part_is_known_for_what_it_shows_and_hides_not
     other = weak("a/x[testing]", "no-report")
     news = replace(other, judgements=(*other.judgements, NOT_OFFERED))
     assert compare_with_known([news], known, ["a/x[testing]"]).known == {}
+
+
+ENDED = Judgement(Grade.INCONCLUSIVE, ENDED_WITH_ITS_FIRST_MESSAGE, step="prime")
+
+
+def ended(finding: Grade, *doubts: Judgement, reason: str = "failure-not-reported") -> Verdict:
+    """A case whose first message was not delivered, with a finding against the target for it."""
+    found = Judgement(finding, reason, obligation="STS-5-04", step="prime")
+    grade = Grade.FAIL if finding is Grade.FAIL else Grade.INCONCLUSIVE
+    return Verdict("a/x[testing]", grade, (), (ENDED, *doubts, found), 0.0, 1.0)
+
+
+def test_a_case_that_ended_with_a_known_failure_is_known(tmp_path: Path) -> None:
+    entry = ENTRY.format(case='"a/x[testing]"') + 'step = "prime"\n'
+    for grade in (Grade.WEAK, Grade.FAIL):
+        known = read(tmp_path, entry.replace('"weak"', f'"{grade.value}"'))
+        found = compare_with_known([ended(grade)], known, ["a/x[testing]"])
+        assert (found.known, found.vanished) == ({"a/x[testing]": ("It has no policy.",)}, ())
+
+
+def test_a_case_that_ended_early_hides_nothing_new_and_loses_nothing_known(tmp_path: Path) -> None:
+    entry = ENTRY.format(case='"a/x[testing]"')
+    known = read(tmp_path, f'{entry}step = "prime"\n{entry.replace("not-reported", "counted-twice")}step = "attack"\n')
+    for doubt in (Judgement(Grade.INCONCLUSIVE, "lab-not-in-order"), Judgement(Grade.LAB_ERROR, "lab-failed")):
+        assert compare_with_known([ended(Grade.WEAK, doubt)], known, ["a/x[testing]"]).known == {}
+    news = compare_with_known([ended(Grade.WEAK, reason="no-report")], known, ["a/x[testing]"])
+    assert news.known == {}
+    assert [one.step for one in news.vanished] == ["prime"]
+    # What a step that was not played would show has not vanished.
+    assert compare_with_known([ended(Grade.WEAK)], known, ["a/x[testing]"]).vanished == ()
+    # Without a finding in its first step the case ended for a reason that nobody knows.
+    elsewhere = weak("a/x[testing]")
+    elsewhere = replace(elsewhere, judgements=(*elsewhere.judgements, ENDED), grade=Grade.INCONCLUSIVE)
+    assert compare_with_known([elsewhere], known, ["a/x[testing]"]) == KnownComparison({}, (), ())
 
 
 class TestClaims:

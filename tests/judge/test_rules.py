@@ -34,6 +34,7 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
+from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
 from mta_sts_lab.model import (
     Case,
     Expectation,
@@ -983,6 +984,22 @@ class TestLabErrors:
         found = verdict(record(lines, taken_in()))
         assert found.grade is Grade.INCONCLUSIVE
         assert "steps-missing" in reasons(found)
+
+    def test_a_case_that_ends_with_its_first_message_says_so_and_nothing_of_later_steps(self) -> None:
+        demanding = changed(
+            CASES[ENFORCE], "prime", expect=Expectation(outcome=("delivered",), obligation="STS-3.2-10")
+        )
+        notice = BounceReceived(token=token(ENFORCE, "prime"), action="failed", status="5.7.1")
+        facts = [
+            *(fact for _, _, fact in prime(ENFORCE) if not isinstance(fact, (MessageAccepted, StepEnded))),
+            *(gone(ENFORCE, "prime"), notice, StepEnded(), CaseEnded()),
+        ]
+        lines = [(ENFORCE, "prime", fact) for fact in facts]
+        found = verdict(record(lines, taken_in(), cases=(demanding, CASES[ABSENT])))
+        assert (found.grade, reasons(found)) == (Grade.FAIL, {"bounced", ENDED_WITH_ITS_FIRST_MESSAGE})
+        (ended,) = [one for one in found.judgements if one.reason == ENDED_WITH_ITS_FIRST_MESSAGE]
+        assert (ended.grade, ended.step) == (Grade.INCONCLUSIVE, "prime")
+        assert ended.observed == "the first message was bounced, so that nothing came of attack, recover"
 
     def test_a_refused_injection_is_inconclusive(self) -> None:
         lines = without(resisted(), lambda fact: isinstance(fact, MessageInjected), "attack")

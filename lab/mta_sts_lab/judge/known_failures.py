@@ -17,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from mta_sts_lab.judge.checks import all_checks
+from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
 from mta_sts_lab.judge.run_findings import FINDINGS, RunKey, key_of
 from mta_sts_lab.model import Grade, Judgement, Verdict
 
@@ -172,7 +173,7 @@ def compare_with_known(
     for verdict in verdicts:
         if _unproved(verdict):
             continue
-        mine = [one for one in listed if matches(one.case, verdict.case)]
+        mine = [one for one in listed if matches(one.case, verdict.case) and _was_played(one, verdict)]
         findings = findings_of(verdict)
         covering = [[one for one in mine if one.covers(finding)] for finding in findings]
         if findings and all(covering):
@@ -228,7 +229,21 @@ def findings_of(verdict: Verdict) -> list[Judgement]:
 def _unproved(verdict: Verdict) -> bool:
     """Whether anything in a verdict is inconclusive or an error in the lab.
 
-    A known failure must not hide an error in the lab, and one that was not seen then has not vanished.
+    A known failure must not hide an error in the lab, and one that was not seen then has not vanished. A case whose
+    first message was not delivered, and that is a finding, ends there: nothing else is in doubt.
     """
-    grades = (verdict.grade, *(judgement.grade for judgement in verdict.judgements))
-    return any(grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) for grade in grades)
+    ended = {one.step for one in findings_of(verdict)} & _ended_in(verdict)
+    doubts = [one for one in verdict.judgements if one.grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE)]
+    others = [one for one in doubts if not (ended and one.reason == ENDED_WITH_ITS_FIRST_MESSAGE)]
+    by_its_grade = verdict.grade in (Grade.LAB_ERROR, Grade.INCONCLUSIVE) and not ended
+    return bool(others) or by_its_grade
+
+
+def _ended_in(verdict: Verdict) -> set[str]:
+    return {one.step for one in verdict.judgements if one.reason == ENDED_WITH_ITS_FIRST_MESSAGE}
+
+
+def _was_played(known: KnownFailure, verdict: Verdict) -> bool:
+    """Whether a known failure could be seen: a case that ended with its first message shows nothing of later steps."""
+    ended = _ended_in(verdict)
+    return not ended or known.step in ended

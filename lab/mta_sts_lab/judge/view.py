@@ -89,6 +89,13 @@ class CaseView:
         names = [step.name for step in self.case.steps]
         return lacking[0] in names and names.index(step.name) < names.index(lacking[0])
 
+    def ended_with_its_first_message(self) -> Outcome | None:
+        """Return what became of the first message, if it was not delivered and the runner played no further step."""
+        first, *others = self.case.steps
+        played = [event.step for event, _ in self.facts.of_kind(StepBegan)]
+        message = self.message(first) if others and self.facts.ended and played == [first.name] else None
+        return message.outcome() if message is not None and not message.outcome().delivered else None
+
     def message(self, step: Step) -> MessageFacts | None:
         """Return the message of a step, as things stood when the step ended.
 

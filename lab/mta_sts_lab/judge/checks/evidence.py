@@ -34,6 +34,9 @@ from mta_sts_lab.model import IPV6, AttackUse, Grade, Judgement, Mode, Outcome, 
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute
 
+#: Why the later steps of a case were not played. If its first step has a finding, that is the whole reason.
+ENDED_WITH_ITS_FIRST_MESSAGE = "ended-with-its-first-message"
+
 #: Attacks on the fetch of a policy. They cannot take effect where no policy is published.
 _POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
 
@@ -77,7 +80,13 @@ def case_complete(view: CaseView) -> Iterator[Judgement]:
     if not view.facts.ended:
         yield inconclusive("not-played-to-the-end", "the record stops in mid-case")
     played = [event.step for event, _ in view.facts.of_kind(StepBegan)]
-    if view.facts.ended and played != [step.name for step in view.case.steps]:
+    if became := view.ended_with_its_first_message():
+        first, *others = view.case.steps
+        observed = (
+            f"the first message was {became.value}, so that nothing came of {', '.join(one.name for one in others)}"
+        )
+        yield inconclusive(ENDED_WITH_ITS_FIRST_MESSAGE, observed, first.name)
+    elif view.facts.ended and played != [step.name for step in view.case.steps]:
         yield inconclusive("steps-missing", f"played: {', '.join(played)}")
 
 
@@ -117,6 +126,8 @@ def message_injected(view: CaseView) -> Iterator[Judgement]:
     for event, refusal in view.facts.of_kind(InjectionRefused):
         expected, observed = "the target relays what the lab injects", refusal.reply
         yield _from_event(event, Grade.INCONCLUSIVE, "injection-refused", expected, observed, "target")
+    if view.ended_with_its_first_message():
+        return
     sent = {event.step for event, _ in view.facts.of_kind(MessageInjected)}
     refused = {event.step for event, _ in view.facts.of_kind(InjectionRefused)}
     for step in view.case.steps:

@@ -353,6 +353,9 @@ class Flaws:
     refuses_media_type_parameters: bool = _flaw("STS-3.2-03", "text/plain with a charset is not text/plain")
     takes_max_age_of_any_form: bool = _flaw("STS-3.2-08", "a policy counts whatever its max_age is")
     demands_ascii_policy: bool = _flaw("STS-3.2-17", "a policy with letters outside of ASCII is not valid")
+    keeps_blanks_of_mx_names: bool = _flaw(
+        "STS-3.2-05", "a blank or tab behind an mx of a policy stays, so that the host is not listed"
+    )
     keeps_blanks_of_values: bool = _flaw("STS-3.2-05", "a policy needs one blank behind a colon and none at the end")
     loses_unended_line: bool = _flaw("STS-3.2-05", "the last line of a policy is lost if it has no line end")
     accepts_any_policy_version: bool = _flaw("STS-3.2-06", "a policy counts whatever its version is, also without one")

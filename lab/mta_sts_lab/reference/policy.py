@@ -69,7 +69,7 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
         if flaws.keeps_blanks_of_values and line != f"{name}: {value}":
             raise PolicyInvalid(f"line {number} has other blanks than one behind the colon")
         if name == "mx":
-            patterns.append(value)
+            patterns.append(line.partition(":")[2] if flaws.keeps_blanks_of_mx_names else value)
         elif flaws.refuses_unknown_policy_fields and name not in _FIELDS:
             raise PolicyInvalid(f"unknown field {name!r}")
         elif flaws.last_duplicate_wins or name not in known:
@@ -117,7 +117,7 @@ def _policy(known: dict[str, str], patterns: list[str], lines: list[str], flaws:
     if not patterns and not needs_none:
         raise PolicyInvalid("there is no mx")
     for pattern in patterns:
-        if not _is_pattern(pattern):
+        if not _is_pattern(pattern.strip(" \t") if flaws.keeps_blanks_of_mx_names else pattern):
             raise PolicyInvalid(f"mx is no host name or wildcard: {pattern[:60]!r}")
     max_age = min(int(known["max_age"]), LONGEST_MAX_AGE)
     return Policy(known["mode"], max_age, tuple(patterns), tuple(lines))

@@ -245,7 +245,7 @@ def held_message_arrives(view: CaseView) -> Iterator[Judgement]:
         elif outcome in (Outcome.LOST, Outcome.BOUNCED):
             reason, expected = f"{outcome.value}-instead-of-retried", "a held message arrives once the attack is over"
             yield view.broken(LOST, reason, step.name, expected, outcome.value, _end_of(now), Harm.KEPT_BACK)
-        elif not view.facts.of_kind(NotSupported):
+        elif not view.facts.of_kind(NotSupported) and not view.ended_with_its_first_message():
             yield inconclusive("not-recovered", "the message was still held when the case ended", step.name)
 
 

@@ -137,6 +137,16 @@ PATIENT = replace(
 )
 
 
+#: For adapters that are in order, or nearly: everything comes, and on a busy machine it comes late.
+UNHURRIED = replace(
+    PATIENT,
+    settle=Deadline("settle", 30.0),
+    recover=Deadline("recover", 30.0),
+    bounce=Deadline("bounce", 5.0),
+    inject=Deadline("inject", 20.0),
+    queue_look=Deadline("queue-look", 10.0),
+)
+
 #: Seconds in which an adapter answers and takes mail, which is 0.05 s on a quiet machine; only the faults of tests that
 #: are about nothing else last so long.
 COMES_UP = 10.0
@@ -166,6 +176,7 @@ __all__ = [
     "NEVER_COMES_UP",
     "NOBODY",
     "PATIENT",
+    "UNHURRIED",
     "Adapter",
     "Case",
     "Elsewhere",

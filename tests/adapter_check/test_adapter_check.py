@@ -28,6 +28,7 @@ from tests.adapter_check.adapters import (
     NOBODY,
     PATIENT,
     PATIENT_SENDER,
+    UNHURRIED,
     Adapter,
     Elsewhere,
     Handler,
@@ -41,7 +42,7 @@ ABOUT = {"contract": 1, "name": "mine", "capabilities": ["mta-sts", "tls-rpt"]}
 
 
 async def test_a_good_one(tmp_path: Path) -> None:
-    result = await checked(Adapter(tmp_path))
+    result = await checked(Adapter(tmp_path), timeouts=UNHURRIED)
     others = {part: status for part, status in result.statuses().items() if status is not Status.OK}
     assert others == dict.fromkeys(
         ['says "retry_seconds": 0', "claims dane", "claims requiretls", "claims tls-required"], Status.NOT_PROVABLE
@@ -189,8 +190,7 @@ async def test_the_ca_is_not_trusted_where_a_policy_demands_it(tmp_path: Path) -
         sender._contexts.verified = TlsContexts(Authority.create().certificate_pem.decode(), sender.flaws).verified
 
     # While the message to the slow host is active no attempt is asked for.
-    timeouts = replace(PATIENT, settle=Deadline("settle", 8.0))
-    result = await checked(Adapter(tmp_path, prepare=foreign), timeouts=timeouts)
+    result = await checked(Adapter(tmp_path, prepare=foreign), timeouts=UNHURRIED)
     assert "ca-not-trusted" in result.codes()
     assert "mail was deferred" in result.of("ca-not-trusted").observed
 
@@ -394,7 +394,7 @@ async def test_policies_are_claimed_and_not_enforced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flaw", ["bounces_instead_of_deferring", "bounces_after_looking"])
 async def test_a_mail_server_that_returns_blocked_mail_has_an_adapter_in_order(tmp_path: Path, flaw: str) -> None:
-    result = await checked(Adapter(tmp_path, flaws=(flaw,)))
+    result = await checked(Adapter(tmp_path, flaws=(flaw,)), timeouts=UNHURRIED)
     assert result.codes() == []
     assert exit_code(result.findings) == 0, result.findings
     found = result.of("returned-under-a-policy")

@@ -140,11 +140,13 @@ class SenderLeft(Fact, frozen=True):
 class ClientHelloSeen(Fact, frozen=True):
     """The first TLS message arrived. `sni` is the server name the client asked for, empty if none.
 
-    What stands below is only on record of a hello that the host itself took, with no attacker in between.
+    `version` is the newest version of TLS that it offers ("1.3"; empty: not on record). What stands below it is only on
+    record of a hello that the host itself took, with no attacker in between.
     """
 
     session: str
     sni: str = ""
+    version: str = ""
     #: The numbers of the cipher suites that it offers; empty: not on record.
     cipher_suites: tuple[int, ...] = ()
     #: Whether it offers to take a bare key in place of a certificate (RFC 7250).

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,18 @@ def test_a_hello_without_a_server_name_has_none() -> None:
     hello = parse_client_hello(client_hello(""))
     assert hello is not None
     assert hello.sni == ""
+
+
+@pytest.mark.parametrize(("newest", "version"), [(ssl.TLSVersion.TLSv1_3, "1.3"), (ssl.TLSVersion.TLSv1_2, "1.2")])
+def test_the_newest_version_on_offer_is_found(newest: ssl.TLSVersion, version: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.maximum_version = newest
+    sent = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="mx.example").do_handshake()
+    hello = parse_client_hello(sent.read())
+    assert hello is not None
+    assert hello.version == version
 
 
 @given(st.integers(0, len(HELLO) - 1))

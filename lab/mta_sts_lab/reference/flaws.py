@@ -60,6 +60,15 @@ class Flaws:
     clears_after_broken_handshake: bool = _flaw(
         "STS-5-03", "a host whose handshake broke is spoken to in clear at the next attempt"
     )
+    says_command_before_handshake: bool = _flaw(
+        "STLS-4-03", "to a host whose handshake broke, NOOP is said between the 220 and the next handshake"
+    )
+    gives_up_tls_after_broken_handshake: bool = _flaw(
+        "STLS-6-05", "a host whose handshake broke once is never asked for STARTTLS again"
+    )
+    falls_back_to_older_tls: bool = _flaw(
+        "BCP-3.1.3-01", "after a broken handshake the next one offers nothing newer than TLS 1.1"
+    )
     goes_on_after_broken_handshake: bool = _flaw("STLS-4-04", "after a broken handshake EHLO is said on in clear")
     keeps_extensions_from_clear: bool = _flaw("STLS-4.2-01", "extensions offered before TLS are used inside it")
     breaks_on_session_tickets: bool = _flaw("STLS-6-02", "a session in which the host sends tickets is given up")
@@ -71,6 +80,7 @@ class Flaws:
         "STS-7.1-03", "the TLS client hello names the recipient's domain, not the host"
     )
     sends_no_server_name: bool = _flaw("STS-7.1-01", "the TLS client hello to an MX host names no server (no SNI)")
+    names_address_as_server: bool = _flaw("SNI-3-03", "the server name in the TLS client hello is the host's address")
     ends_server_name_in_dot: bool = _flaw("SNI-3-02", "the server name in the TLS client hello ends in a dot")
     pipelines_behind_starttls: bool = _flaw("STLS-4-05", "a command is sent behind STARTTLS at once, before its reply")
     writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")

@@ -105,6 +105,8 @@ class Sessions:
     contexts: TlsContexts
     flaws: Flaws
     _leaving: dict[asyncio.Task[None], SmtpClient] = field(default_factory=dict, init=False)
+    #: Only for flaws that remember broken handshakes: the hosts that had one.
+    _broken: set[str] = field(default_factory=set, init=False)
 
     async def stop(self) -> None:
         """Break off the farewells that are still being said."""
@@ -143,6 +145,7 @@ class Sessions:
             try:
                 in_clear = envelope.waives_tls and self.flaws.sends_marked_mail_in_clear
                 in_clear = in_clear or (not envelope.sender and self.flaws.sends_bounces_in_clear)
+                in_clear = in_clear or (to.host in self._broken and self.flaws.gives_up_tls_after_broken_handshake)
                 if not self.flaws.no_opportunistic_tls and not in_clear:
                     await self._encrypt(client, to)
             except Unprotected as failure:
@@ -231,6 +234,15 @@ class Sessions:
         finally:
             self._leave(client)
 
+    async def try_older_version(self, to: Destination) -> None:
+        """Flaw: begin another handshake, which offers nothing newer than TLS 1.1."""
+        client = await self._open(to)
+        try:
+            with contextlib.suppress(Unprotected):
+                await self._handshake(client, to, self.contexts.older, to.host)
+        finally:
+            self._leave(client)
+
     async def leak_envelope(self, envelope: Envelope, to: Destination) -> None:
         """Flaw: say the envelope inside TLS that was never checked, and take it back."""
         client = await self._open(to)
@@ -260,7 +272,7 @@ class Sessions:
 
     async def _secure(self, client: SmtpClient, to: Destination) -> None:
         """Bring up TLS with a certificate that is valid for the host."""
-        name = self.contexts.server_name(to.host, to.domain)
+        name = self.contexts.server_name(to.host, to.domain, to.address)
         await self._handshake(client, to, self.contexts.verified, name)
         problem = self.contexts.problem(client.channel.peer_certificate(), to.host, to.domain)
         if problem is not None:
@@ -271,7 +283,7 @@ class Sessions:
 
     async def _encrypt(self, client: SmtpClient, to: Destination) -> None:
         """Bring up TLS with any certificate."""
-        name = self.contexts.server_name(to.host, to.domain)
+        name = self.contexts.server_name(to.host, to.domain, to.address)
         await self._handshake(client, to, self.contexts.opportunistic, name)
         await self._hello_again(client, to)
 
@@ -280,17 +292,23 @@ class Sessions:
         if not client.offers_starttls:
             raise Unprotected("starttls-not-supported", "STARTTLS is not offered", ours)
         keep_early = self.flaws.takes_bytes_before_tls
+        before = b""
+        if self.flaws.says_command_before_handshake and to.host in self._broken:
+            self._broken.discard(to.host)
+            before = b"NOOP\r\n"
         try:
             if self.flaws.writes_starttls_argument:
                 await client.ask_in_vain(f"STARTTLS {to.host}")
             keeps = self.flaws.keeps_extensions_from_clear or self.flaws.remembers_requiretls_from_clear
             offered = client.extensions if keeps else {}
             behind = b"NOOP\r\n" if self.flaws.pipelines_behind_starttls else b""
-            await client.start_tls(context, name, keep_early=keep_early, behind=behind)
+            await client.start_tls(context, name, keep_early=keep_early, behind=behind, before_handshake=before)
             client.extensions_from_clear = offered
         except StarttlsRefused as error:
             raise Unprotected("starttls-not-supported", str(error), ours) from error
         except HandshakeFailed as error:
+            if error.verify_code is None and not before:
+                self._broken.add(to.host)
             if self.flaws.goes_on_after_broken_handshake:
                 with contextlib.suppress(SmtpBroken):
                     await client.ask_in_vain(f"EHLO {self.settings.hostname}")

@@ -136,12 +136,18 @@ class SmtpClient:
             raise SmtpRefused("EHLO", reply)
 
     async def start_tls(
-        self, context: ssl.SSLContext, server_name: str | None, *, keep_early: bool = False, behind: bytes = b""
+        self,
+        context: ssl.SSLContext,
+        server_name: str | None,
+        *,
+        keep_early: bool = False,
+        behind: bytes = b"",
+        before_handshake: bytes = b"",
     ) -> None:
         """Say STARTTLS and do the handshake. The next thing to say is `hello`.
 
-        A flaw sends something `behind` it at once. Raises `StarttlsRefused` for anything but 220 (the connection is
-        still in clear and usable), `HandshakeFailed`.
+        Flaws send something `behind` it at once, or `before_handshake` behind the 220. Raises `StarttlsRefused` for
+        anything but 220 (the connection is still in clear and usable), `HandshakeFailed`.
         """
         reply = await self._exchange(b"STARTTLS\r\n" + behind)
         if reply.code != 220:
@@ -150,6 +156,8 @@ class SmtpClient:
         self.tls_attempted = True
         try:
             async with asyncio.timeout(self._seconds):
+                if before_handshake:
+                    await self.channel.write(before_handshake)
                 await self.channel.start_tls(context, server_name, keep_early=keep_early)
         except TimeoutError as error:
             raise SmtpBroken("the handshake was not finished in time") from error

@@ -89,9 +89,14 @@ class TlsContexts:
         self.unverified.check_hostname = False
         self.unverified.verify_mode = ssl.CERT_NONE
         self.https = self._for_policy_hosts()
+        #: Flaw: what is tried after a broken handshake.
+        self.older = unverified_context()
+        _limit_to_old_versions(self.older)
 
-    def server_name(self, host: str, domain: str = "") -> str | None:
-        """The name for the client hello: the MX host's (RFC 8461, section 7.1)."""
+    def server_name(self, host: str, domain: str = "", address: str = "") -> str | None:
+        """The name for the client hello: the MX host's (RFC 8461, section 7.1). The address is for a flaw alone."""
+        if self.flaws.names_address_as_server and address:
+            return f"[{address}]"
         if self.flaws.names_domain_as_server and domain:
             return domain
         if self.flaws.ends_server_name_in_dot:
@@ -102,7 +107,8 @@ class TlsContexts:
     def _names_another_server(self) -> bool:
         """Whether OpenSSL cannot compare the certificate with the server name, because a flaw sends another or none."""
         flaws = self.flaws
-        return flaws.sends_no_server_name or flaws.names_domain_as_server or flaws.ends_server_name_in_dot
+        no_host = flaws.sends_no_server_name or flaws.names_domain_as_server or flaws.names_address_as_server
+        return no_host or flaws.ends_server_name_in_dot
 
     def dane_server_name(self, base_domain: str) -> str | None:
         """The name for the client hello under DANE: the TLSA base domain (RFC 7672, section 8.1)."""
@@ -184,9 +190,13 @@ def _limit(context: ssl.SSLContext, flaws: Flaws) -> None:
     if flaws.lacks_tls_1_3:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
     if flaws.lacks_modern_tls:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        _limit_to_old_versions(context)
+
+
+def _limit_to_old_versions(context: ssl.SSLContext) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
 
 
 def _allow_legacy(context: ssl.SSLContext) -> None:

@@ -10,6 +10,10 @@ _CLIENT_HELLO = 1
 #: Extensions (RFC 6066, section 3, and RFC 7250, section 3).
 _SERVER_NAME = 0
 _SERVER_CERTIFICATE_TYPE = 20
+_SUPPORTED_VERSIONS = 43
+
+#: The versions of TLS as they stand in a hello (RFC 8446, section 4.2.1).
+_VERSIONS = {0x0301: "1.0", 0x0302: "1.1", 0x0303: "1.2", 0x0304: "1.3"}
 
 #: A certificate type: a bare key (RFC 7250, section 3).
 _RAW_PUBLIC_KEY = 2
@@ -42,6 +46,8 @@ class ClientHello:
     cipher_suites: tuple[int, ...] = ()
     #: Whether it offers to take a bare key in place of a certificate (RFC 7250).
     raw_public_keys: bool = False
+    #: The newest version of TLS that it offers: "1.0" to "1.3", or the highest number if it offers none of these.
+    version: str = ""
 
 
 def authenticates_server(suite: int) -> bool:
@@ -114,7 +120,8 @@ class _Reader:
 
 def _read(hello: bytes) -> ClientHello:
     reader = _Reader(hello)
-    reader.take(2 + 32)  # version, random
+    legacy_version = reader.take(2)
+    reader.take(32)  # random
     reader.field(1)  # session id
     suites = reader.field(2)
     reader.field(1)  # compression methods
@@ -123,6 +130,7 @@ def _read(hello: bytes) -> ClientHello:
         _server_name(extensions),
         tuple(int.from_bytes(suites[at : at + 2], "big") for at in range(0, len(suites) - 1, 2)),
         _RAW_PUBLIC_KEY in extensions.get(_SERVER_CERTIFICATE_TYPE, b"")[1:],
+        _newest_version(legacy_version, extensions),
     )
 
 
@@ -146,3 +154,15 @@ def _server_name(extensions: dict[int, bytes]) -> str:
         if kind == b"\x00":
             return name.decode("ascii", "replace")
     return ""
+
+
+def _newest_version(legacy: bytes, extensions: dict[int, bytes]) -> str:
+    """Return the newest version on offer; values that only test a server's tolerance (RFC 8701) are none."""
+    offered = [int.from_bytes(legacy, "big")]
+    if _SUPPORTED_VERSIONS in extensions:
+        listed = _Reader(_Reader(extensions[_SUPPORTED_VERSIONS]).field(1))
+        offered = []
+        while listed:
+            offered.append(int.from_bytes(listed.take(2), "big"))
+    known = [number for number in offered if number in _VERSIONS]
+    return _VERSIONS[max(known)] if known else f"{max(offered, default=0):#06x}"

@@ -205,6 +205,7 @@ class SmtpSession(SMTP):
             Witness(self._accepted.recorder, self._accepted.session, self._accepted.case),
             session_tickets=self._settings.session_tickets,
             version=self._settings.tls_version,
+            hear_clear_text=self._hear_clear_text,
         )
         self._tls = tls
         self._tls_protocol = tls  # type: ignore[assignment]  # aiosmtpd only reads its `_extra`
@@ -218,6 +219,11 @@ class SmtpSession(SMTP):
         if not await tls.handshake() and not self.ended.is_set():
             # Only a protocol whose TLS was up is told that its connection is lost.
             self.connection_lost(None)
+
+    def _hear_clear_text(self, octets: bytes) -> None:
+        """Record the first line of what is said in clear where a handshake was agreed on; the handshake fails of it."""
+        lines = octets.splitlines() or [b""]
+        self._record("sender", lines[0][:_LONGEST_COMMAND].decode("utf-8", "backslashreplace"))
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         """Receive a message; its lines are not commands."""

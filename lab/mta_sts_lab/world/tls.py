@@ -75,6 +75,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         alpn: Sequence[str] | None = None,
         session_tickets: int = 0,
         version: str = "",
+        hear_clear_text: Callable[[bytes], None] = lambda octets: None,
     ) -> None:
         self.sni = ""
         self.shown: Credentials | None = None
@@ -85,6 +86,8 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         self._certificates = certificates
         self._choose = choose
         self._witness = witness
+        #: Is given what comes in the place of a handshake.
+        self._hear_clear_text = hear_clear_text
         self._outcome_known = self._given_up = self._closing = self._paused = False
         self._handshake_ended = asyncio.Event()
         self._raw: asyncio.Transport
@@ -120,6 +123,8 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
 
     def data_received(self, data: bytes) -> None:
         """Go on with the handshake, or pass on what was decrypted."""
+        if self._beginning == b"" and data[:1].isalpha():
+            self._hear_clear_text(data)
         if self._beginning is not None and len(self._beginning) < LARGEST_HELLO:
             self._beginning += data
         self._incoming.write(data)
@@ -298,7 +303,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
             fact = msgspec.structs.replace(fact, ssl2_form=True)
         elif (hello := parse_client_hello(octets)) is not None:
             suites, bare = hello.cipher_suites, hello.raw_public_keys
-            fact = msgspec.structs.replace(fact, cipher_suites=suites, raw_public_keys=bare)
+            fact = msgspec.structs.replace(fact, version=hello.version, cipher_suites=suites, raw_public_keys=bare)
         self._write(fact)
 
     def _fail(self, error: BaseException | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from mta_sts_lab.events import AnyFact, ConnectionClosed, PolicyRequested, SmtpSaid, TlsEstablished
+from mta_sts_lab.events import AnyFact, ClientHelloSeen, ConnectionClosed, PolicyRequested, SmtpSaid, TlsEstablished
 from mta_sts_lab.model import Grade, Verdict
 
 from tests.judge.stories import ENFORCE, Line, reasons, record, resisted, taken_in, verdict
@@ -53,13 +53,41 @@ def test_what_is_said_otherwise_is_found(facts: list[AnyFact], obligation: str, 
 
 
 @pytest.mark.parametrize(("line", "wrong"), [("EHLO a", True), ("MAIL FROM:<a@b>", True), ("QUIT", False)])
-def test_a_connection_without_its_handshake_is_dropped(line: str, wrong: bool) -> None:
+@pytest.mark.parametrize(
+    ("begun", "obligation", "reason"),
+    [(True, "STLS-4-04", "went-on-without-tls"), (False, "STLS-4-03", "command-before-handshake")],
+)
+def test_a_connection_without_its_handshake_is_dropped(
+    line: str, wrong: bool, begun: bool, obligation: str, reason: str
+) -> None:
     go_ahead = _said("220 2.0.0 Ready", False, speaker="mx")
-    found = _found(_said("STARTTLS", False), go_ahead, _said(line, False))
-    assert _obligations(found) >= ({"STLS-4-04"} if wrong else set())
-    assert ("went-on-without-tls" in reasons(found)) is wrong
+    hello = [ClientHelloSeen(session="honest-1")] if begun else []
+    found = _found(_said("STARTTLS", False), go_ahead, *hello, _said(line, False))
+    assert _obligations(found) >= ({obligation} if wrong else set())
+    assert reasons(found) & {"went-on-without-tls", "command-before-handshake"} == ({reason} if wrong else set())
     refused = _said("454 4.7.0 Not now", False, speaker="mx")
-    assert "went-on-without-tls" not in reasons(_found(_said("STARTTLS", False), refused, _said(line, False)))
+    assert not reasons(_found(_said("STARTTLS", False), refused, _said(line, False))) & {reason}
+
+
+def test_what_was_said_before_the_220_is_not_blamed_as_said_behind_it() -> None:
+    go_ahead = _said("220 2.0.0 Ready", False, speaker="mx")
+    found = _found(_said("STARTTLS", False), _said("NOOP", False), go_ahead, _said("NOOP", False))
+    assert "STLS-4-03" not in _obligations(found)
+    assert "STLS-4-05" in _obligations(found)
+
+
+@pytest.mark.parametrize("name", ["[198.18.0.7]", "198.18.0.7", "[ipv6:2001:db8::7]", "2001:db8::7"])
+def test_an_address_is_no_server_name(name: str) -> None:
+    found = _found(ClientHelloSeen(session="honest-1", sni=name))
+    assert _obligations(found) == {"SNI-3-03"}
+    assert _found(ClientHelloSeen(session="honest-1", sni="mx1.example")).grade is Grade.PASS
+
+
+def test_only_an_older_version_behind_a_newer_one_is_found() -> None:
+    newer, older = (ClientHelloSeen(session="honest-1", version=version) for version in ("1.3", "1.1"))
+    unread = ClientHelloSeen(session="honest-1")
+    assert _obligations(_found(newer, unread, older)) == {"BCP-3.1.3-01"}
+    assert _found(older, newer).grade is Grade.PASS
 
 
 def test_only_the_targets_own_words_count() -> None:

@@ -214,7 +214,7 @@ class Session:
                 self._listen(sender.take_all())
                 return None
             if hello is not None:
-                self.record(ClientHelloSeen(session=self.number, sni=hello.sni))
+                self.record(ClientHelloSeen(session=self.number, sni=hello.sni, version=hello.version))
                 self._listen(sender.take_all())
                 return hello
             if Side.SENDER in self._ended:
@@ -385,7 +385,7 @@ class Session:
             return None
         if hello is None:
             return beginning + octets
-        self.record(ClientHelloSeen(session=self.number, sni=hello.sni))
+        self.record(ClientHelloSeen(session=self.number, sni=hello.sni, version=hello.version))
         return None
 
     # -- TLS

@@ -7,6 +7,7 @@ run against it begins.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Sequence
 
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, Event, PolicyRequested, SmtpSaid
@@ -19,9 +20,12 @@ REQUEST_FORM = "STS-3.2-01"
 CONDITIONAL = "STS-3.3-10"
 STARTTLS_ARGUMENT = "STLS-4-01"
 DROPPED_WITHOUT_TLS = "STLS-4-04"
+HANDSHAKE_FIRST = "STLS-4-03"
 SERVER_NAME = "STS-7.1-01"
 NOTHING_BEHIND_STARTTLS = "STLS-4-05"
 SERVER_NAME_FORM = "SNI-3-02"
+NO_ADDRESS_AS_SERVER_NAME = "SNI-3-03"
+NO_OLDER_VERSION = "BCP-3.1.3-01"
 EHLO_INSIDE_TLS = "STLS-4.2-02"
 STARTTLS_INSIDE_TLS = "STLS-4.2-03"
 
@@ -67,9 +71,29 @@ def starttls_dialogue(view: CaseView) -> Iterator[Judgement]:
         yield _broken(view, EHLO_INSIDE_TLS, "no-ehlo-inside-tls", expected, line, odd)
 
 
-@check(scope=Scope.CASE, obligations=(DROPPED_WITHOUT_TLS,))
+@check(scope=Scope.CASE, obligations=(DROPPED_WITHOUT_TLS, HANDSHAKE_FIRST))
 def connection_dropped_without_handshake(view: CaseView) -> Iterator[Judgement]:
-    """RFC 3207, section 4: a client that cannot begin TLS after the 220 drops the connection. It may say QUIT first."""
+    """RFC 3207, section 4: behind the 220 comes the handshake, and a client that cannot have it drops the connection.
+
+    It may say QUIT first. What it says otherwise breaks the one row before a client hello, and the other one behind it.
+    """
+    hellos: dict[str, int] = {}
+    for event, fact in view.facts.of_kind(ClientHelloSeen):
+        hellos.setdefault(fact.session, event.number)
+    said = _said_without_handshake(view)
+    behind = [one for one in said if hellos.get(one[1].session, one[0].number) < one[0].number]
+    if behind:
+        expected = "a connection that is dropped when no TLS comes of STARTTLS"
+        yield _broken(view, DROPPED_WITHOUT_TLS, "went-on-without-tls", expected, _quoted(behind), behind)
+    before = [one for one in said if one not in behind]
+    # What an attacker hears behind the 220 may have been sent before it by a client that pipelines.
+    if before and not _said_behind_starttls(view):
+        expected = "a handshake as soon as STARTTLS is answered with 220"
+        yield _broken(view, HANDSHAKE_FIRST, "command-before-handshake", expected, _quoted(before), before)
+
+
+def _said_without_handshake(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
+    """Return what the target said in clear behind the 220 that answered STARTTLS."""
     went_on = []
     targets = {fact.session for _, fact in _said_by_the_target(view)}
     asked: set[str] = set()
@@ -84,9 +108,7 @@ def connection_dropped_without_handshake(view: CaseView) -> Iterator[Judgement]:
             went_on.append((event, fact))
         elif fact.line.upper().startswith("STARTTLS"):
             asked.add(fact.session)
-    if went_on:
-        expected = "a connection that is dropped when no TLS comes of STARTTLS"
-        yield _broken(view, DROPPED_WITHOUT_TLS, "went-on-without-tls", expected, _quoted(went_on), went_on)
+    return went_on
 
 
 @check(scope=Scope.CASE, obligations=(NOTHING_BEHIND_STARTTLS,))
@@ -95,6 +117,13 @@ def nothing_behind_starttls(view: CaseView) -> Iterator[Judgement]:
 
     An attacker may give no reply at all, so that only what a host itself has heard is judged.
     """
+    behind = _said_behind_starttls(view)
+    if behind:
+        expected = "nothing behind STARTTLS before its reply"
+        yield _broken(view, NOTHING_BEHIND_STARTTLS, "pipelined-behind-starttls", expected, _quoted(behind), behind)
+
+
+def _said_behind_starttls(view: CaseView) -> list[tuple[Event, SmtpSaid]]:
     attacked = {step.name for step in view.case.steps if any(use.channel == "smtp" for use in step.attacks)}
     targets = {fact.session for _, fact in _said_by_the_target(view)}
     asked: set[str] = set()
@@ -107,9 +136,7 @@ def nothing_behind_starttls(view: CaseView) -> Iterator[Judgement]:
         asked.discard(fact.session)
         if fact.speaker == "sender" and not fact.secured and fact.line.strip().upper() == "STARTTLS":
             asked.add(fact.session)
-    if behind:
-        expected = "nothing behind STARTTLS before its reply"
-        yield _broken(view, NOTHING_BEHIND_STARTTLS, "pipelined-behind-starttls", expected, _quoted(behind), behind)
+    return behind
 
 
 @check(scope=Scope.STEP, obligations=(SERVER_NAME,))
@@ -127,16 +154,56 @@ def server_name_sent(view: CaseView, step: Step) -> Iterator[Judgement]:
         yield _broken(view, SERVER_NAME, "no-server-name", expected, observed, hellos)
 
 
-@check(scope=Scope.CASE, obligations=(SERVER_NAME_FORM,))
+@check(scope=Scope.CASE, obligations=(NO_OLDER_VERSION,))
+def no_older_version_after_failure(view: CaseView) -> Iterator[Judgement]:
+    """RFC 9325, section 3.1.3: a handshake that failed is not tried again with an older version of TLS.
+
+    Judged under enforce, where TLS is a must: who would send in clear as well may be laxer (section 5.2).
+    """
+    if view.case.mode is not Mode.ENFORCE or "mta-sts" not in view.about.capabilities:
+        return
+    offered: dict[tuple[str, str], str] = {}
+    older = []
+    for event, fact in _hellos(view):
+        leg = view.facts.session(fact.session)
+        before = offered.setdefault((event.step, leg.host), fact.version)
+        if fact.version and before and fact.version < before:
+            older.append((event, fact))
+    if older:
+        newest = max(offered.values())
+        expected, observed = f"no client hello without TLS {newest}, offered before", f"TLS {older[0][1].version}"
+        yield _broken(view, NO_OLDER_VERSION, "older-version-after-failure", expected, observed, older)
+
+
+@check(scope=Scope.CASE, obligations=(SERVER_NAME_FORM, NO_ADDRESS_AS_SERVER_NAME))
 def server_name_well_formed(view: CaseView) -> Iterator[Judgement]:
-    """RFC 6066, section 3: a server name is ASCII, in A-labels, and has no final dot."""
-    met = (event.fact for event in view.facts.contacts())
-    legs = {fact.session for fact in met if isinstance(fact, ConnectionAccepted)}
-    hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in legs]
+    """RFC 6066, section 3: a server name is ASCII, in A-labels, has no final dot, and is no address."""
+    hellos = _hellos(view)
+    literal = [one for one in hellos if _is_address(one[1].sni)]
+    if literal:
+        expected, observed = "no address in the place of a server name", f'"{literal[0][1].sni}"'
+        yield _broken(view, NO_ADDRESS_AS_SERVER_NAME, "address-as-server-name", expected, observed, literal)
     odd = [one for one in hellos if one[1].sni.endswith(".") or not one[1].sni.isascii()]
     if odd:
         expected, observed = "a server name in ASCII, without a final dot", f'"{odd[0][1].sni}"'
         yield _broken(view, SERVER_NAME_FORM, "server-name-malformed", expected, observed, odd)
+
+
+def _hellos(view: CaseView) -> list[tuple[Event, ClientHelloSeen]]:
+    """Return the client hellos of the target to receiving hosts: not those of an attacker behind it."""
+    met = (event.fact for event in view.facts.contacts())
+    legs = {fact.session for fact in met if isinstance(fact, ConnectionAccepted)}
+    return [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in legs]
+
+
+def _is_address(name: str) -> bool:
+    """Whether a server name is an IPv4 or IPv6 address, bare or as a literal in brackets (RFC 5321, section 4.1.3)."""
+    bare = name.strip("[].").removeprefix("ipv6:")
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        return False
+    return True
 
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:

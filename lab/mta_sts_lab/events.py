@@ -265,6 +265,10 @@ class BounceReceived(Fact, frozen=True):
     diagnostic: str = ""
     #: Whether the notification has the body of the message in it.
     quotes_body: bool = False
+    #: The recipient that it is about.
+    about: str = ""
+    #: Whether the host refused it, so that it did not arrive.
+    refused: bool = False
 
 
 class PolicyRequested(Fact, frozen=True):

@@ -42,6 +42,9 @@ class Family(StrEnum):
 #: The capability that a case needs whose hosts have addresses in both families. The run has to have it, too.
 IPV6 = "ipv6"
 
+#: The capability that a case needs which waits until a message has been in the queue for days.
+QUEUE_CLOCK = "queue-clock"
+
 #: The types of address records, by the family of the address.
 ADDRESS_TYPES: Mapping[Family, str] = {Family.IPV4: "A", Family.IPV6: "AAAA"}
 
@@ -241,6 +244,10 @@ class MxHost:
     greylists: bool = False
     #: Where it announces REQUIRETLS (RFC 8689, section 2): inside TLS, where it counts, or in clear alone.
     requiretls: Literal["nowhere", "inside-tls", "in-clear"] = "nowhere"
+    #: What it refuses for good: each recipient (550), or each message behind its final dot (554).
+    refuses: Literal["", "recipients", "messages"] = ""
+    #: Seconds that it takes over each reply, the greeting among them.
+    answers_after: float = 0.0
     #: Whether it takes no mail outside of TLS: MAIL is answered 530 there (RFC 3207, section 4).
     insists_on_tls: bool = False
 
@@ -365,6 +372,8 @@ class Message:
     header: tuple[str, ...] = ()
     #: Lines at the beginning of its body.
     body: tuple[str, ...] = ()
+    #: Whether it has the null reverse-path, as notices have (RFC 5321, section 4.5.5). In an `absent` case, too.
+    null_sender: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,7 +450,7 @@ class Step:
     restart: str = ""
     #: Seconds that the target's clock is moved forward.
     advance: int = 0
-    #: What must become of the step's own message.
+    #: What must become of the step's own message; in a step that sends none, of the one that was sent last.
     expect: Expectation | None = None
     #: Whether messages that an earlier step left in the queue must have arrived when the step ends.
     recovers: bool = False
@@ -522,10 +531,12 @@ ReportChannel = Literal["https", "mailto"]
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a target says about itself. `capabilities` are of: mta-sts, tls-rpt, dane, requiretls, tls-required.
+    """What a target says about itself.
 
-    Of the last two, the one is the ESMTP extension of RFC 8689, and the other its header field. In a record
-    `ipv6` is among them where the hosts of a case can have addresses in both families.
+    `capabilities` are of: mta-sts, tls-rpt, dane, requiretls, tls-required, queue-clock. requiretls is the ESMTP
+    extension of RFC 8689, and tls-required its header field; queue-clock says that moving the target's clock makes the
+    messages in its queue older, too. In a record `ipv6` is among them where the hosts of a case can have addresses in
+    both families.
     """
 
     name: str

@@ -59,7 +59,8 @@ REFUSED = [
     (GOOD + "[world]\nmx = []\n", "mx = []", "a domain without MX hosts"),
     (_enforce('outcome = "deferred"\nobligation = "STS-4-02"'), "STS-4-02", "not among `requirements`"),
     (_enforce('outcome = "deferred"\nobligation = "RPT-4.3.1-01"').replace('"STS-5-05",', '"STS-5-05", "RPT-4.3.1-01",'), "obligation =", "RPT-4.3.1-01 does not bind the sender"),
-    (GOOD + '[[step]]\nname = "attack"\nsend = false\nrecovers = true\n', "[expect.enforce]", "nothing to expect: the step `attack` sends no message"),
+    (GOOD + '[[step]]\nname = "attack"\nsend = false\nrecovers = true\n', "[expect.enforce]", "nothing to expect: no message is sent in the step `attack`, or before it"),
+    (GOOD + '[[step]]\nname = "attack"\n[[step]]\nname = "watch"\nsend = false\nexpect.enforce = { outcome = "deferred", report = "any" }\n', "[expect.enforce]", "the step `watch` sends no message: only an outcome can be expected"),
 ]  # fmt: skip
 
 

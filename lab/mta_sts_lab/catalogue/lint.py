@@ -12,6 +12,7 @@ from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
 from mta_sts_lab.model import (
     CERTIFICATE_VARIANTS,
     IPV6,
+    QUEUE_CLOCK,
     REPORT_PLACES,
     SECURITY_STATES,
     TLSA_SUBJECTS,
@@ -44,7 +45,7 @@ _DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered 
 _REPORT_WORDS = ("success", "any", "none")
 
 #: What a scenario can ask a target to claim.
-_CAPABILITIES = ("tls-rpt", "dane", "mta-sts", "requiretls", "tls-required", IPV6)
+_CAPABILITIES = ("tls-rpt", "dane", "mta-sts", "requiretls", "tls-required", QUEUE_CLOCK, IPV6)
 
 #: Replies of the lab's mailbox, and what the report host can answer; a status of 0 is a stall.
 _MAIL_REPLIES = (250, 451, 550)
@@ -75,12 +76,14 @@ def lint(
         *_control_case(scenario),
         *_reports_expected(scenario),
     ]
+    # A message that was sent before meets the attacks of these, in the modes in which it is still held.
+    watched = {step.name for case in scenario.cases for step in case.steps if step.expect}
     for case in scenario.cases:
         problems = [*_families(case), *_reports_asked(case)]
         for step in case.steps:
             problems += _world(step)
             problems += _report_places(step)
-            problems += _uses(step, attacks)
+            problems += _uses(step, attacks, watched=step.name in watched)
             problems += _expectation(scenario, case, step, requirements)
         found += [replace(problem, vector=case.vector) for problem in problems]
     return list(dict.fromkeys(found))
@@ -171,7 +174,7 @@ def _security(step: Step, table: str) -> Iterator[Problem]:
             yield Problem(unknown("security state", state, SECURITY_STATES), (table, *path))
 
 
-def _uses(step: Step, attacks: Mapping[str, AttackForm]) -> Iterator[Problem]:
+def _uses(step: Step, attacks: Mapping[str, AttackForm], *, watched: bool) -> Iterator[Problem]:
     for use in step.attacks:
         at: KeyPath = ("attack", use.channel)
         form = attacks.get(use.name)
@@ -180,7 +183,7 @@ def _uses(step: Step, attacks: Mapping[str, AttackForm]) -> Iterator[Problem]:
             yield Problem(unknown(f"{use.channel} attack", use.name, known), (*at, "name"))
         else:
             yield from _parameters(use, form, step, at)
-        if not (step.send or step.recovers or step.reports):
+        if not (step.send or step.recovers or step.reports or watched):
             yield Problem(f"{use.name} cannot fire: nothing is sent in the step `{step.name}`", at)
 
 
@@ -208,8 +211,11 @@ def _expectation(
     if expect is None:
         return
     at: KeyPath = ("expect", case.mode.value)
-    if not step.send:
-        yield Problem(f"nothing to expect: the step `{step.name}` sends no message", at)
+    steps = case.steps
+    if not any(one.send for one in steps[: steps.index(step) + 1]):
+        yield Problem(f"nothing to expect: no message is sent in the step `{step.name}`, or before it", at)
+    if not step.send and (expect.report or expect.policy_requests):
+        yield Problem(f"the step `{step.name}` sends no message: only an outcome can be expected", at)
     for key, said in (("outcome", expect.outcome), ("should", expect.should)):
         for word in said:
             if word not in _WORDS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mta_sts_lab.events import Event, NotSupported, StepBegan, StepEnded
+from mta_sts_lab.events import Event, MessageInjected, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.judge.policy_lookups import older_policy
 from mta_sts_lab.judge.protection import CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, OF_DANE, OF_REQUIRETLS
@@ -104,11 +104,25 @@ class CaseView:
         """
         times = self.step_times(step.name)
         message = message_of_step(self.facts, step.name, times[1]) if times else None
+        if message is None and times and step.expect is not None and not step.send:
+            message = self._watched_in(*times)
         if message is None or message.outcome() is not Outcome.LOST:
             return message
         at_the_end = replace(message, until=self.end)
         notices = at_the_end.bounces()
         return replace(message, until=notices[0].at) if notices and not at_the_end.copies() else message
+
+    def _watched_in(self, began: float, ended: float) -> MessageFacts | None:
+        """Return the message that was sent last before a step, as the step that watches it saw it."""
+        sent = [fact.token for event, fact in self.facts.of_kind(MessageInjected) if event.at < began]
+        return MessageFacts(self.facts, sent[-1], began, ended) if sent else None
+
+    def watched_later(self, step: Step) -> bool:
+        """Whether a later step that sends nothing says what has to become of a step's message."""
+        own, steps = self.facts.message_of(step.name), self.case.steps
+        watching = [one for one in steps[steps.index(step) + 1 :] if one.expect is not None and not one.send]
+        seen = [message for one in watching if (message := self.message(one)) is not None]
+        return own is not None and any(message.token == own[1].token for message in seen)
 
     def message_at_the_end(self, step: Step) -> MessageFacts | None:
         """Return the message of a step, as things stand at the end of the record."""

@@ -329,6 +329,21 @@ class Flaws:
     holds_when_a_host_is_unlisted: bool = _flaw(
         "STS-5.1-03", "one MX host outside the policy stops all mail to a domain"
     )
+    retries_without_pause: bool = _flaw(
+        "SMTP-4.5.4.1-02", "the first dozen attempts at a message follow each other without a pause"
+    )
+    gives_up_after_a_day: bool = _flaw("SMTP-4.5.4.1-04", "mail is returned when it has waited for a day")
+    keeps_blocked_mail_for_ever: bool = _flaw("STS-5.1-05", "mail that waits is kept for ever and never returned")
+    gives_up_silently: bool = _flaw("SMTP-6.1-01", "mail that has waited for too long is thrown away without a notice")
+    notifies_about_null_sender_mail: bool = _flaw(
+        "SMTP-6.1-03", "mail without a return path is returned to the author that its header names"
+    )
+    answers_error_messages: bool = _flaw(
+        "SMTP-4.5.4-01", "a notice that nobody takes is answered by a notice to the same address"
+    )
+    times_whole_sessions: bool = _flaw(
+        "SMTP-4.5.3.2-01", "a session as a whole gets the time that each of its commands should have"
+    )
     gives_notices_a_sender: bool = _flaw("SMTP-6.1-02", "the notice that mail was given up has a return path")
     writes_notices_without_status: bool = _flaw("DSN-6-01", "the notice that mail was given up has no status code")
     bounces_after_looking: bool = _flaw("STS-5-08", "mail that the policy blocks is returned after a look into DNS")

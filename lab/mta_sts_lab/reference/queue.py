@@ -6,9 +6,12 @@ It tries what is due, keeps what cannot be delivered yet, and gives up after a m
 
 from __future__ import annotations
 
+import email
+import email.utils
+import math
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -17,7 +20,7 @@ from mta_sts_lab.reference.bounce import build_bounce
 from mta_sts_lab.reference.delivery import Deferred, Delivered, Failed, Result
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.retry_scheduler import RetryScheduler, VirtualClock
-from mta_sts_lab.reference.settings import Settings
+from mta_sts_lab.reference.settings import DAY, Settings
 from mta_sts_lab.reference.smtp_client import Envelope
 from mta_sts_lab.reference.store import JsonFolder
 
@@ -92,6 +95,12 @@ class Spool:
         return self._directory / f"{entry.id}.eml"
 
 
+#: The status of mail that was tried for too long (RFC 3463, section 3.5).
+OUT_OF_TIME = "4.4.7"
+
+#: Only for the flaw that makes no pauses: enough attempts for a series that is no accident, and an end of it.
+_RUSHED_ATTEMPTS = 14
+
 #: Seconds that running deliveries get to end when the sender is stopped gently.
 GRACE = 5.0
 
@@ -119,6 +128,8 @@ class Queue:
     log: Callable[[str], None]
     on_error: Callable[[str, BaseException], None]
     _entries: dict[str, Spooled] = field(default_factory=dict, init=False)
+    #: Only for the flaw that answers notices: whom it has answered.
+    _answered: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self._flushes = 0
@@ -185,13 +196,22 @@ class Queue:
             case Deferred(reason) if self.flaws.loses_message:
                 self._remove(entry, f"lost: {reason}")
             case Deferred(reason):
-                if self.clock.now() >= entry.received_at + self.settings.queue_lifetime:
-                    self._return(entry, envelope, reason, "4.4.7")
+                if self.clock.now() >= entry.received_at + self._lifetime:
+                    self._return(entry, envelope, reason, OUT_OF_TIME)
                 else:
                     self._keep(entry, reason, again=again)
 
+    @property
+    def _lifetime(self) -> float:
+        """Virtual seconds for which a message is tried."""
+        if self.flaws.keeps_blocked_mail_for_ever:
+            return math.inf
+        return DAY if self.flaws.gives_up_after_a_day else self.settings.queue_lifetime
+
     def _keep(self, entry: Spooled, reason: str, *, again: bool) -> None:
         pause = min(self.settings.retry_seconds * 2 ** min(entry.attempts, 16), self.settings.longest_retry_seconds)
+        if self.flaws.retries_without_pause and entry.attempts < _RUSHED_ATTEMPTS:
+            pause = 0.0
         now = self.clock.now()
         required = entry.requires_tls and not self.flaws.forgets_requiretls_in_the_queue
         kept = msgspec.structs.replace(
@@ -207,9 +227,23 @@ class Queue:
 
     def _return(self, entry: Spooled, envelope: Envelope, reason: str, status: str) -> None:
         """Give up: tell the sender, unless the message is itself a notification (RFC 5321, section 4.5.5)."""
-        if entry.sender:
+        silently = self.flaws.gives_up_silently and status == OUT_OF_TIME
+        if not entry.sender:
+            envelope = self._with_somebody_to_notify(envelope)
+        if envelope.sender and not silently:
             self.take(build_bounce(envelope, reason, status, self.settings.hostname, self.clock.now(), self.flaws))
         self._remove(entry, f"given up: {reason}")
+
+    def _with_somebody_to_notify(self, envelope: Envelope) -> Envelope:
+        """Flaws: find an author for mail that has none, or answer a notice where nobody took it, once an address."""
+        is_notice = email.message_from_bytes(envelope.message).get_content_type() == "multipart/report"
+        if is_notice and self.flaws.answers_error_messages and envelope.recipient not in self._answered:
+            self._answered.add(envelope.recipient)
+            return replace(envelope, sender=envelope.recipient)
+        if not is_notice and self.flaws.notifies_about_null_sender_mail:
+            author = email.utils.parseaddr(str(email.message_from_bytes(envelope.message)["From"]))[1]
+            return replace(envelope, sender=author)
+        return envelope
 
     def _remove(self, entry: Spooled, why: str) -> None:
         self.spool.remove(entry)

@@ -262,9 +262,13 @@ class Sessions:
 
     async def _open(self, to: Destination) -> SmtpClient:
         try:
-            place = self.network.where(to.address, 25)
+            place, settings = self.network.where(to.address, 25), self.settings
             return await SmtpClient.open(
-                place, self.settings.hostname, self.settings.command_seconds, self.settings.connect_seconds
+                place,
+                settings.hostname,
+                settings.command_seconds,
+                settings.connect_seconds,
+                in_all=self.flaws.times_whole_sessions,
             )
         except (UnsafeAddress, SmtpBroken, SmtpRefused) as error:
             # Before TLS it is not known who answers, so even a 5xx here does not speak for the domain.

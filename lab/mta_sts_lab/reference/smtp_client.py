@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import ssl
 from collections.abc import Mapping
@@ -78,8 +79,10 @@ class Envelope:
 class SmtpClient:
     """One SMTP session over a channel. Every method may raise `SmtpBroken`; `close` ends the session at any point."""
 
-    def __init__(self, channel: Channel, hello_name: str, seconds: float) -> None:
+    def __init__(self, channel: Channel, hello_name: str, seconds: float, *, in_all: bool = False) -> None:
         self.channel = channel
+        #: Flaw: when the time of the whole session is over, on the clock of the event loop.
+        self._ends = asyncio.get_running_loop().time() + seconds if in_all else math.inf
         self._hello_name = hello_name
         self._seconds = seconds
         #: What the last EHLO reply offers: keyword in upper case, parameters. Empty after HELO.
@@ -93,9 +96,18 @@ class SmtpClient:
 
     @classmethod
     async def open(
-        cls, address: tuple[str, int], hello_name: str, seconds: float, connect_seconds: float | None = None
+        cls,
+        address: tuple[str, int],
+        hello_name: str,
+        seconds: float,
+        connect_seconds: float | None = None,
+        *,
+        in_all: bool = False,
     ) -> SmtpClient:
-        """Connect, take the greeting, say hello. Raises `SmtpRefused` too."""
+        """Connect, take the greeting, say hello. Raises `SmtpRefused` too.
+
+        Each command gets `seconds`, or the whole session does (`in_all`, a flaw).
+        """
         try:
             async with asyncio.timeout(connect_seconds or seconds):
                 channel = await Channel.connect(*address)
@@ -103,7 +115,7 @@ class SmtpClient:
             raise SmtpBroken("the connection was not accepted in time") from error
         except OSError as error:
             raise SmtpBroken(f"no connection: {error.strerror or error}") from error
-        client = cls(channel, hello_name, seconds)
+        client = cls(channel, hello_name, seconds, in_all=in_all)
         try:
             await client._greeted()
             await client.hello()
@@ -155,7 +167,7 @@ class SmtpClient:
         self.extensions = {}
         self.tls_attempted = True
         try:
-            async with asyncio.timeout(self._seconds):
+            async with self._time_limit():
                 if before_handshake:
                     await self.channel.write(before_handshake)
                 await self.channel.start_tls(context, server_name, keep_early=keep_early)
@@ -223,9 +235,14 @@ class SmtpClient:
             raise SmtpBroken(f"a line end inside a command: {command[:80]!r}")
         return await self._exchange(command.encode("utf-8", "surrogateescape") + b"\r\n")
 
+    def _time_limit(self) -> asyncio.Timeout:
+        """Limit one command and its reply, or one handshake (RFC 5321, section 4.5.3.2)."""
+        now = asyncio.get_running_loop().time()
+        return asyncio.timeout_at(min(now + self._seconds, self._ends))
+
     async def _exchange(self, octets: bytes) -> Reply:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with self._time_limit():
                 if octets:
                     await self.channel.write(octets)
                 return await self._reply()

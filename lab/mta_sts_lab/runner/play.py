@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.events import (
     CaseEnded,
+    Event,
     InjectionBegan,
     InjectionRefused,
     MessageInjected,
@@ -136,7 +137,7 @@ class _Playing:
         await self.settling.answers_forgotten(step)
         await world.arrange(step.world)
         await self.context.attack_controller.begin(world, step.attacks)
-        recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
+        begun = recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
         if (step.restart or step.advance) and self.change is not None:
             try:
                 await self.change.make(self.case.id, step)
@@ -146,6 +147,8 @@ class _Playing:
                 raise
         if step.send:
             await self._send(world, step)
+        elif step.expect is not None and self.settling.sent:
+            await self._watch(begun)
         if step.recovers and self.settling.lets_mail_through(step):
             await self.settling.recover()
         if step.reports:
@@ -171,6 +174,8 @@ class _Playing:
         subject = "The figures for the third quarter"
         message = probe_message(token, world.sender_domain, world.domain, subject, step.message)
         recorder = self.context.recorder
+        if step.message.null_sender:
+            message = replace(message, sender="")
         recorder.write(InjectionBegan(token=token), self.case.id)
         try:
             async with self.context.injecting:
@@ -198,6 +203,12 @@ class _Playing:
         unsettled = self.settling.facts(sent).outcome() is Outcome.UNSETTLED
         if step.learns_policy and self.case.mode.has_policy and not unsettled:
             await self.settling.policy_learned(sent)
+
+    async def _watch(self, begun: Event) -> None:
+        """Wait for what becomes of the last message in a step that sends none."""
+        last = self.settling.sent[-1]
+        watched = Sent(last.token, last.recipient, begun.at)
+        await self.settling.settle(watched, self.context.timeouts.settle, lambda one: one is not Outcome.UNSETTLED)
 
     async def _injected(self, message: ProbeMessage, options: tuple[str, ...]) -> str:
         """Send a message to the target; stop waiting for its reply as soon as the target is known to be broken."""

@@ -127,6 +127,8 @@ class SmtpSession(SMTP):
     async def push(self, status: AnyStr) -> None:
         """Send a reply line."""
         text = status if isinstance(status, str) else status.decode("ascii", "backslashreplace")
+        if text[3:4] != "-":
+            await asyncio.sleep(self._settings.answers_after)
         for line in text.splitlines():
             self._record("mx", line)
         await super().push(status)
@@ -239,6 +241,8 @@ class SmtpSession(SMTP):
         """Take recipients of the host's own domain."""
         if not self._host.takes_mail_for(address):
             return f"550 5.7.1 {self.hostname} takes no mail for that domain"
+        if self._settings.refuses == "recipients":
+            return "550 5.1.1 No such recipient here"
         if self._settings.greylists and self._host.is_new(address):
             return "451 4.7.1 Greylisted: come again later"
         envelope.rcpt_tos.append(address)
@@ -256,6 +260,8 @@ class SmtpSession(SMTP):
             certificate=self._tls.shown.variant if self._tls and self._tls.shown else "",
             options=self._mail_options,
         )
+        if self._settings.refuses == "messages":
+            return self._host.refuse(delivery, self._accepted)
         return self._host.accept(delivery, self._accepted, self._via)
 
     async def handle_exception(self, error: Exception) -> str:
@@ -407,7 +413,13 @@ class MxServer(AcceptingHost):
             self.on_report(delivery, accepted)
         return "250 2.0.0 OK: the lab has it"
 
-    def _take_bounce(self, delivery: Delivery, accepted: Accepted) -> None:
+    def refuse(self, delivery: Delivery, accepted: Accepted) -> str:
+        """Refuse a message that was read, and return the reply that says so. What a notice said goes on record."""
+        if self.role == "sender-mx" and not delivery.mail_from:
+            self._take_bounce(delivery, accepted, refused=True)
+        return "554 5.7.1 The message is not wanted here"
+
+    def _take_bounce(self, delivery: Delivery, accepted: Accepted, *, refused: bool = False) -> None:
         tokens = [token for token in map(token_of_address, delivery.recipients) if token]
         for bounce in bounces_in(delivery.content):
             for token in tokens or tokens_in(delivery.content)[:1] or ("",):
@@ -417,5 +429,7 @@ class MxServer(AcceptingHost):
                     status=bounce.status,
                     diagnostic=bounce.diagnostic,
                     quotes_body=quotes_body(delivery.content),
+                    about=bounce.recipient,
+                    refused=refused,
                 )
                 accepted.recorder.write(fact, self.case_of_bounce(bounce.recipient, token))

@@ -240,6 +240,8 @@ def held_message_arrives(view: CaseView) -> Iterator[Judgement]:
         if then is None or now is None or then.outcome() not in (Outcome.DEFERRED, Outcome.UNSETTLED):
             continue
         outcome = now.outcome()
+        if view.watched_later(step) and not now.copies():
+            continue
         if now.copies():
             yield _arrival(view, step, now)
         elif outcome in (Outcome.LOST, Outcome.BOUNCED):

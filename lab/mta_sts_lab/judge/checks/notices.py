@@ -12,6 +12,7 @@ from mta_sts_lab.model import Judgement
 
 NULL_RETURN_PATH = "SMTP-6.1-02"
 WELL_FORMED = "DSN-6-01"
+NO_NOTICE_OF_NOTICES = "SMTP-4.5.4-01"
 
 #: An enhanced status code of a failure (RFC 3463, section 2).
 _STATUS = re.compile(r"[45]\.[0-9]{1,3}\.[0-9]{1,3}")
@@ -39,3 +40,13 @@ def notice_tells_the_status(view: CaseView) -> Iterator[Judgement]:
         if fact.action == "failed" and _STATUS.fullmatch(fact.status) is None:
             expected, observed = "a Status of three numbers, such as 5.1.2", f'the Status "{fact.status}"'
             yield view.broken(WELL_FORMED, "notice-without-status", event.step, expected, observed, [event])
+
+
+@check(scope=Scope.CASE, obligations=(NO_NOTICE_OF_NOTICES,))
+def no_notice_about_a_notice(view: CaseView) -> Iterator[Judgement]:
+    """A notice that could not be delivered is answered by no other one, or two servers would never come to an end."""
+    authors = {fact.sender.lower() for _, fact in view.facts.of_kind(MessageInjected) if fact.sender}
+    for event, fact in view.facts.of_kind(BounceReceived):
+        if fact.about and fact.about.lower() in authors:
+            expected, observed = "no notice about a notice", f"a notice that none could be delivered to {fact.about}"
+            yield view.broken(NO_NOTICE_OF_NOTICES, "notice-about-a-notice", event.step, expected, observed, [event])

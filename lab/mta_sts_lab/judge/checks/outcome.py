@@ -39,6 +39,9 @@ _AS_WITHOUT_A_POLICY = {
 BOUNCE_DISCARDED = "RTLS-5-06"
 OLD_TLS_UNDER_REQUIRETLS = "RTLS-4.2.1-06"
 
+#: What mail breaks that was given up after days, without a word to its author.
+NOTICE_OWED = "SMTP-6.1-01"
+
 #: How bad an outcome is for the mail: without a policy a message may fare no better than with one.
 _LOSS = {
     Outcome.DELIVERED_AUTHENTICATED: 0,
@@ -67,7 +70,7 @@ _MISSING = {
     scope=Scope.STEP,
     obligations=(
         *(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", "STS-4-01", *LEAKS.values()),
-        *(*OF_REQUIRETLS, BOUNCE_DISCARDED, OLD_TLS_UNDER_REQUIRETLS),
+        *(*OF_REQUIRETLS, BOUNCE_DISCARDED, OLD_TLS_UNDER_REQUIRETLS, NOTICE_OWED),
     ),
 )
 def message_outcome(view: CaseView, step: Step) -> Iterator[Judgement]:
@@ -292,6 +295,10 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         return _kept_back_without_a_policy(view, step, expect, message)
     if outcome is Outcome.BOUNCED:
         return _bounced(view, step, expect, message)
+    if outcome is Outcome.LOST and not step.send and Outcome.BOUNCED.value in expect.outcome:
+        return _broken(
+            view, step, "given-up-without-a-notice", expect, message, NOTICE_OWED, view.grade_of(NOTICE_OWED)
+        )
     if outcome is Outcome.LOST and not step.message.requiretls:
         return _broken(view, step, "lost", expect, message, LOST, view.grade_of(LOST))
     if outcome is Outcome.DEFERRED and (there := _kept_back_there_too(view, step, outcome)):

@@ -30,6 +30,8 @@ REQUIREMENTS = load_requirements()
 #: Where nobody may ask for the policy it is waited for in vain: that is the point of these scenarios.
 WAITED_FOR_IN_VAIN = (
     "discovery/other-version",
+    "discovery/parent-policy",
+    "discovery/record-elsewhere",
     "discovery/record-invalid",
     "discovery/record-malformed",
     "discovery/two-records",

@@ -94,7 +94,8 @@ class DnsAnswered(Fact, frozen=True):
 class ConnectionAccepted(Fact, frozen=True):
     """A TCP connection reached a host of the lab.
 
-    `role` is mx, attacker-mx, sender-mx, policy-host, report-host or report-mx.
+    `role` is mx, attacker-mx, sender-mx, policy-host, report-host or report-mx; plain-policy-host is the policy host's
+    port 80, and parent-policy-host the one of the domain above.
     """
 
     session: str

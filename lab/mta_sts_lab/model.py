@@ -285,6 +285,10 @@ class PolicyHost:
     reachable: bool = True
     #: The family of the address at which it does not answer; null: it answers at each.
     dead_over: Family | None = None
+    #: The name that its own is an alias (CNAME) of, relative to the domain; empty: it is no alias. It answers to both.
+    alias_of: str = ""
+    #: Whether it serves the policy on port 80 as well, by plain HTTP.
+    plain_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +301,8 @@ class Dns:
     sts_string_length: int = 0
     #: How many aliases (CNAME) lead from `_mta-sts.<domain>` to where those records stand.
     sts_aliases: int = 0
+    #: Where those records stand, relative to the domain: only at `_mta-sts` they count. Empty: at the domain itself.
+    sts_name: str = "_mta-sts"
     #: What a validating resolver says of the domain's answers: one of `SECURITY_STATES`. In an `absent` case they are
     #: all insecure.
     security: str = "insecure"
@@ -354,6 +360,9 @@ class World:
     #: Whether the domain's name has letters outside of ASCII. In DNS, SMTP, policies and certificates it stands in
     #: A-labels (RFC 5890, section 2.3.2.1). What the first step says holds.
     internationalised: bool = False
+    #: Whether the domain is a part of another one that has a policy of mode enforce, which lists none of these hosts.
+    #: What the first step says holds.
+    parent_policy: bool = False
 
 
 # ---------------------------------------------------------------------------------------------------------------------

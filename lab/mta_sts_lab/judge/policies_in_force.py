@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY, NO_PROTECTION, Protection, enforced
-from mta_sts_lab.model import Case, Message, Mode, PolicyHost
+from mta_sts_lab.model import Case, Dns, Message, Mode, PolicyHost
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
 from mta_sts_lab.rfc.policy import Policy, read_policy
@@ -188,6 +188,7 @@ class PoliciesInForce:
             return [NO_PROTECTION]
         last, served = steps[-1], served_texts(self._case, self._facts.domain)
         hindered = last.world.policy_host != PolicyHost() or any(use.channel != "smtp" for use in last.attacks)
+        hindered = hindered or last.world.dns.sts_name != Dns().sts_name
         record = sts_record([text.replace("{id}", "1").encode() for text in last.world.dns.sts_records])
         before, began = served[last.name], earlier[last.name]
         if (

@@ -22,6 +22,8 @@ _SERVERS = {
     "mx": "mx",
     "attacker-mx": "attacker",
     "policy-host": "policy",
+    "plain-policy-host": "policy",
+    "parent-policy-host": "parent",
     "report-host": "report",
     "report-mx": "report mx",
     "sender-mx": "own mx",

@@ -130,6 +130,9 @@ class Discovery:
             if self.flaws.looks_for_updates_after_the_end and cached is not None:
                 return Discovered(cached.policy)
             record = await self._record(domain)
+            parent = domain.partition(".")[2]
+            if isinstance(record, NoPolicyRecord) and self.flaws.falls_back_to_parent_policy and "." in parent:
+                return await self.discover(parent)
             if isinstance(record, PolicyRecord):
                 return await self._announced(domain, record, cached)
             return self._unannounced(domain, record, cached)
@@ -138,6 +141,8 @@ class Discovery:
         joint = b" " if self.flaws.joins_policy_strings_with_spaces else b""
         follow = not self.flaws.stops_at_aliases_of_policy_records
         answer = await self.resolver.txt(f"_mta-sts.{domain}", joint=joint, follow=follow)
+        if not isinstance(answer, Found | LookupFailure) and self.flaws.asks_for_policy_record_at_the_domain:
+            answer = await self.resolver.txt(domain)
         if isinstance(answer, Found):
             return select_record(answer.values, self.flaws)
         return answer if isinstance(answer, LookupFailure) else NoPolicyRecord("there is no TXT record")

@@ -352,6 +352,18 @@ class Flaws:
     delivers_twice: bool = _flaw("SMTP-4.5.4.1-01", "a delivered message stays in the queue and is delivered once more")
 
     # Discovery: the TXT record and the fetch
+    asks_for_policy_record_at_the_domain: bool = _flaw(
+        "STS-3.1-01", "a policy record that stands at the domain's own name counts where _mta-sts has none"
+    )
+    falls_back_to_parent_policy: bool = _flaw(
+        "STS-3.4-03", "where a domain has no policy, that of the domain above holds for it"
+    )
+    fetches_over_http: bool = _flaw("STS-3.3-19", "a policy that cannot be had by HTTPS is fetched by plain HTTP")
+    accepts_name_of_policy_hoster: bool = _flaw(
+        "STS-8.2-02", "the policy host may show a certificate for what its name is an alias of"
+    )
+    takes_wildcards_anywhere: bool = _flaw("STS-3.2-11", "an asterisk counts anywhere in an mx pattern of a policy")
+    splits_mx_lines: bool = _flaw("STS-3.2-12", "an mx line of a policy may list several patterns")
     counts_other_records: bool = _flaw("STS-3.1-10", "a TXT record of another kind counts as a second policy record")
     refuses_unknown_record_fields: bool = _flaw("STS-3.2-14", "a policy record with an unknown field does not count")
     accepts_other_record_version: bool = _flaw("STS-3.1-03", "a policy record of any version counts")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -118,13 +119,29 @@ class PolicyFetcher:
 
     session: aiohttp.ClientSession
     flaws: Flaws
+    #: Only for the flaw that takes the hoster's name: returns the name that a host's own is an alias of.
+    alias_target: Callable[[str], Awaitable[str]] | None = None
     #: Only for the flaw that names another server: the policy hosts that were asked before.
     _asked_before: set[str] = field(default_factory=set, init=False)
 
     async def fetch(self, domain: str) -> Policy | PolicyProblem:
         """GET the policy of a policy domain."""
+        url = URL(f"https://mta-sts.{domain}/.well-known/mta-sts.txt")
+        problem = await self._fetched(url)
+        if isinstance(problem, Policy):
+            return problem
+        if self.flaws.fetches_over_http:
+            again = await self._fetched(url.with_scheme("http"))
+            return again if isinstance(again, Policy) else problem
+        if self.flaws.accepts_name_of_policy_hoster and self.alias_target is not None:
+            again = await self._fetched(url, await self.alias_target(str(url.host)))
+            return again if isinstance(again, Policy) else problem
+        return problem
+
+    async def _fetched(self, url: URL, server_name: str | None = None) -> Policy | PolicyProblem:
+        """GET a policy. The server name is that of the URL, unless a flaw knows another one."""
         try:
-            body = await self._body(URL(f"https://mta-sts.{domain}/.well-known/mta-sts.txt"))
+            body = await self._body(url, server_name)
         except aiohttp.ClientConnectorCertificateError as error:
             reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
             return PolicyProblem("sts-webpki-invalid", str(reason))
@@ -141,14 +158,14 @@ class PolicyFetcher:
         except PolicyInvalid as error:
             return PolicyProblem("sts-policy-invalid", str(error))
 
-    async def _body(self, url: URL) -> bytes | PolicyProblem:
+    async def _body(self, url: URL, server_name: str | None) -> bytes | PolicyProblem:
         flaws = self.flaws
         headers = {"If-None-Match": '"known"'} if flaws.asks_conditionally else {}
         if flaws.asks_with_head_first:
             async with self.session.head(url, allow_redirects=False):
                 pass
         for _ in range(_MOST_REDIRECTS):
-            named = self._other_server_name(url)
+            named = server_name or self._other_server_name(url)
             async with self.session.get(url, allow_redirects=False, headers=headers, server_hostname=named) as response:
                 location = response.headers.get("Location", "")
                 if self.flaws.follows_redirects and 300 <= response.status < 400 and location:

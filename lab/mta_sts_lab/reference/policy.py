@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 
@@ -39,6 +40,8 @@ class Policy:
         """Whether an MX name matches one of the patterns."""
         if flaws.compares_hosts_in_u_labels and "xn--" in host:
             host = host.encode("ascii").decode("idna")
+        if flaws.takes_wildcards_anywhere and any(fnmatchcase(host.lower(), one.lower()) for one in self.mx):
+            return True
         any_depth, any_name = flaws.matches_wildcards_at_any_depth, flaws.matches_suffix_without_dot
         alike = any_name and any(one.startswith("*.") and host.endswith(one[2:]) for one in self.mx)
         return alike or any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)
@@ -69,7 +72,8 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
         if flaws.keeps_blanks_of_values and line != f"{name}: {value}":
             raise PolicyInvalid(f"line {number} has other blanks than one behind the colon")
         if name == "mx":
-            patterns.append(line.partition(":")[2] if flaws.keeps_blanks_of_mx_names else value)
+            value = line.partition(":")[2] if flaws.keeps_blanks_of_mx_names else value
+            patterns += re.split(r"[,\s]+", value) if flaws.splits_mx_lines else [value]
         elif flaws.refuses_unknown_policy_fields and name not in _FIELDS:
             raise PolicyInvalid(f"unknown field {name!r}")
         elif flaws.last_duplicate_wins or name not in known:
@@ -117,7 +121,8 @@ def _policy(known: dict[str, str], patterns: list[str], lines: list[str], flaws:
     if not patterns and not needs_none:
         raise PolicyInvalid("there is no mx")
     for pattern in patterns:
-        if not _is_pattern(pattern.strip(" \t") if flaws.keeps_blanks_of_mx_names else pattern):
+        looked_at = pattern.strip(" \t") if flaws.keeps_blanks_of_mx_names else pattern
+        if not _is_pattern(looked_at.replace("*", "x") if flaws.takes_wildcards_anywhere else looked_at):
             raise PolicyInvalid(f"mx is no host name or wildcard: {pattern[:60]!r}")
     max_age = min(int(known["max_age"]), LONGEST_MAX_AGE)
     return Policy(known["mode"], max_age, tuple(patterns), tuple(lines))

@@ -382,6 +382,12 @@ def _flawed(route: Route | NoRoute, domain: str, answer: Answer[MxRecord], flaws
     return replace(route, hosts=(*hosts, domain) if flaws.falls_back_to_the_domain else hosts)
 
 
+async def alias_target(resolver: Resolver, host: str) -> str:
+    """Return the name that a host's own is an alias of; the host's own if it is none, or has no addresses."""
+    found = await find_addresses(resolver, host)
+    return found.target if isinstance(found, Addresses) and found.target else host
+
+
 async def find_addresses(resolver: Resolver, host: str) -> Addresses | str:
     """Return the addresses of an MX host, or in words why there are none."""
     literal = literal_address(host) or (host if is_address(host) else None)

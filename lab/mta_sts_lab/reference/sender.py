@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -21,7 +22,7 @@ from mta_sts_lab.reference.report_counts import ReportCounts
 from mta_sts_lab.reference.report_mail import ReportSigner
 from mta_sts_lab.reference.report_record import ReportRecords
 from mta_sts_lab.reference.reporter import PendingReport, Reporter, ReportSender
-from mta_sts_lab.reference.resolver import Resolver
+from mta_sts_lab.reference.resolver import Resolver, alias_target
 from mta_sts_lab.reference.retry_scheduler import VirtualClock
 from mta_sts_lab.reference.session import Sessions
 from mta_sts_lab.reference.settings import Settings
@@ -165,7 +166,14 @@ class ReferenceSender:
             cache.load()
         fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds)
         reporting = open_session(resolver, network, self._contexts.verifying(), settings.report_seconds)
-        discovery = Discovery(resolver, PolicyFetcher(fetching, flaws), cache, self.clock, flaws, self.log)
+        discovery = Discovery(
+            resolver,
+            PolicyFetcher(fetching, flaws, partial(alias_target, resolver)),
+            cache,
+            self.clock,
+            flaws,
+            self.log,
+        )
         zone_seconds = _LOCAL_TIME if flaws.counts_days_in_local_time else 0
         counts = ReportCounts(self.directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)
         records = ReportRecords(resolver, flaws)

@@ -13,14 +13,15 @@ from itertools import pairwise
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.model import IPV6, Case, Family, Mode, MxHost, World
+from mta_sts_lab.model import IPV6, Case, Family, Mode, MxHost, Policy, World
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name
+from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (
     LAB_DOMAIN,
     REPORT_HOST,
     REPORT_MX,
     ReportPlaces,
+    policy_body,
     policy_id,
     served_policy,
 )
@@ -32,7 +33,7 @@ from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.network import SENDER_DOMAIN, Network, family_of
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
-from mta_sts_lab.world.policy_host import PolicyServer, PolicySettings
+from mta_sts_lab.world.policy_host import ParentPolicyServer, PolicyServer, PolicySettings
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.tls import Certificates
 from mta_sts_lab.world.zone import (
@@ -141,8 +142,12 @@ class Internet:
 
     async def add_case(self, case: Case, control_only: bool = False) -> CaseWorld:
         """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
-        internationalised = bool(case.steps) and case.steps[0].world.internationalised
-        world = CaseWorld(self, case, self.fresh_domain(internationalised=internationalised))
+        first = case.steps[0].world if case.steps else World()
+        domain = self.fresh_domain(internationalised=first.internationalised)
+        if first.parent_policy:
+            # The first label is in the names of the places for reports.
+            domain = f"{domain.partition('.')[0]}.{self.fresh_domain()}"
+        world = CaseWorld(self, case, domain)
         self._cases[case.id] = world
         self.recorder.write(CaseBegan(domain=world.domain, mode=case.mode.value, control_only=control_only), case.id)
         if case.steps:
@@ -221,6 +226,7 @@ class CaseWorld:
         self._return: MxServer | None = None
         self.policy_server = PolicyServer(internet.services, case.id, policy_host_name(domain), self._addresses)
         self.zone.publish(domain, (), case.id)
+        self._parent = self._parent_policy_server() if case.steps and case.steps[0].world.parent_policy else None
         self._places = ReportPlaces(domain)
         self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.addresses), case.id)
 
@@ -234,7 +240,7 @@ class CaseWorld:
             if host not in self.mx:
                 host.reachable = False
         if not self.mode.has_policy:
-            self.policy_server.reachable = False
+            self.policy_server.reachable = self.policy_server.plain.reachable = False
         else:
             self.policy_server.arrange(self._policy_settings(world))
         self._arrange_return(world.return_host)
@@ -278,10 +284,26 @@ class CaseWorld:
         for host in self._hosts.values():
             self.zone.withdraw(host.addresses[0])
         hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server, *filter(None, [self._return])]
+        if self._parent is not None:
+            self.zone.withdraw(self.domain.partition(".")[2])
+            hosts.append(self._parent)
         if self._attacker is not None:
             self.zone.withdraw(self._attacker.name.partition(".")[2])
             hosts.append(self._attacker)
         await asyncio.gather(*(host.close() for host in hosts))
+
+    def _parent_policy_server(self) -> ParentPolicyServer | None:
+        """Publish the domain above with a policy of its own, unless nothing has a policy in this case."""
+        if not self.mode.has_policy:
+            return None
+        parent = self.domain.partition(".")[2]
+        name, addresses = policy_host_name(parent), self._next_addresses()
+        body = policy_body(Policy(), Mode.ENFORCE.value, [f"mx.{parent}"])
+        server = ParentPolicyServer(self._internet.services, self.case, name, addresses, body)
+        record = Record(policy_record_name(parent), "TXT", f"v=STSv1; id={policy_id(Policy(), parent)};")
+        self.zone.publish(parent, [record, *address_records(name, addresses)], self.case)
+        server.reachable = True
+        return server
 
     def _next_addresses(self) -> tuple[str, ...]:
         return self._internet.next_addresses(both=self._in_both)
@@ -353,7 +375,11 @@ class CaseWorld:
         if not self.mode.has_policy:
             return
         yield from policy_records(self.domain, world.dns, policy_id(world.policy, self.domain))
-        yield from address_records(self.policy_server.name, self.policy_server.addresses)
+        name = self.policy_server.name
+        if world.policy_host.alias_of:
+            name = absolute(world.policy_host.alias_of, self.domain)
+            yield Record(self.policy_server.name, "CNAME", name)
+        yield from address_records(name, self.policy_server.addresses)
 
 
 def _alias_records(mx: MxHost, domain: str) -> Iterator[Record]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -10,9 +12,11 @@ from aiohttp import web
 
 from mta_sts_lab.events import PolicyRequested
 from mta_sts_lab.model import PolicyHost
-from mta_sts_lab.rfc.domain_names import POLICY_PATH
-from mta_sts_lab.world.host import HTTPS_PORT, HostServices, HttpsHost
+from mta_sts_lab.rfc.domain_names import POLICY_PATH, absolute
+from mta_sts_lab.timeouts import SESSION_IDLE
+from mta_sts_lab.world.host import HTTPS_PORT, AcceptingHost, HostServices, HttpsHost
 from mta_sts_lab.world.path import Accepted
+from mta_sts_lab.world.pki import Credentials
 
 #: Answers that have no body at all (RFC 9110, sections 15.3.5 and 15.4.5).
 _WITHOUT_BODY = (204, 304)
@@ -29,6 +33,49 @@ class PolicySettings:
     policy_id: str = ""
 
 
+HTTP_PORT = 80
+
+#: Octets of a request that are read before it is answered.
+_LONGEST_REQUEST = 8192
+
+
+class PlainPolicyServer(AcceptingHost):
+    """The policy host's port 80, where nobody may ask for a policy: any request is answered with it, and not recorded.
+
+    That somebody connected is what the record shows.
+    """
+
+    def __init__(self, services: HostServices, case: str, name: str, addresses: Sequence[str]) -> None:
+        super().__init__(services, case, "plain-policy-host", name, addresses, HTTP_PORT)
+        #: The policy.
+        self.body = b""
+
+    async def _speak(self, accepted: Accepted, via: str) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted.sock, limit=_LONGEST_REQUEST)
+        try:
+            with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, TimeoutError):
+                async with asyncio.timeout(SESSION_IDLE.seconds):
+                    await reader.readuntil(b"\r\n\r\n")
+                    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(self.body)}\r\n"
+                    writer.write(head.encode() + b"Connection: close\r\n\r\n" + self.body)
+                    await writer.drain()
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+class ParentPolicyServer(HttpsHost):
+    """The policy host of the domain above, whose policy is none of the case's: that somebody connected is on record."""
+
+    def __init__(self, services: HostServices, case: str, name: str, addresses: Sequence[str], body: bytes) -> None:
+        super().__init__(services, case, "parent-policy-host", name, addresses, HTTPS_PORT)
+        self._body = body
+
+    async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
+        return web.Response(body=self._body, content_type="text/plain")
+
+
 class PolicyServer(HttpsHost):
     """A policy host. `arrange` changes what it serves and keeps its addresses."""
 
@@ -36,6 +83,8 @@ class PolicyServer(HttpsHost):
         super().__init__(services, case, "policy-host", name, addresses, HTTPS_PORT)
         #: What it serves now.
         self.settings = PolicySettings()
+        #: The same host on port 80.
+        self.plain = PlainPolicyServer(services, case, name, addresses)
         self._redirects: set[str] = set()
 
     def arrange(self, settings: PolicySettings) -> None:
@@ -43,6 +92,20 @@ class PolicyServer(HttpsHost):
         self.settings = settings
         self.dead = settings.host.dead_over
         self.reachable = settings.host.reachable
+        self.plain.body = settings.body
+        self.plain.reachable = settings.host.plain_http
+
+    async def close(self) -> None:
+        """See `AcceptingHost`."""
+        self.reachable = False
+        await self.plain.close()
+        await super().close()
+
+    def _choose_credentials(self, sni: str) -> Credentials | None:
+        """Show the host's certificate to a client that names what it is an alias of as well: who hosts it does so."""
+        target = self.settings.host.alias_of
+        named = bool(target) and sni == absolute(target, self.name.partition(".")[2])
+        return super()._choose_credentials(self.name if named else sni)
 
     def _certificate_variant(self) -> str:
         return self.settings.host.certificate

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.model import ADDRESS_TYPES, Dns, Reports
-from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_record_name, report_record_name
+from mta_sts_lab.rfc.domain_names import absolute, canonical, is_within, policy_record_name, report_record_name
 from mta_sts_lab.rfc.published import REPORT_MX, ReportPlaces, places_for
 from mta_sts_lab.world.network import family_of
 
@@ -188,7 +188,7 @@ def start_of_authority(domain: str) -> Record:
 
 def policy_records(domain: str, dns: Dns, identity: str) -> Iterator[Record]:
     """Return what announces a domain's policy (RFC 8461, section 3.1), and the aliases that lead there."""
-    name = policy_record_name(domain)
+    name = policy_record_name(domain) if dns.sts_name == Dns().sts_name else absolute(dns.sts_name, domain)
     for number in range(1, dns.sts_aliases + 1):
         alias, name = name, f"sts-record-{number}.{domain}"
         yield Record(alias, "CNAME", name)

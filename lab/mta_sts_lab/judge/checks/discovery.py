@@ -6,17 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, PolicyRequested
+from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.policies_in_force import record_answers
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Step
-from mta_sts_lab.rfc.domain_names import canonical
+from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
 from mta_sts_lab.rfc.txt_records import STS_VERSION, select, sts_record
 
 NOT_ONE_RECORD = "STS-3.1-11"
 MALFORMED_RECORD = "STS-3.1-12"
 SERVER_NAME = "STS-7.1-02"
+HTTPS_ALONE = "STS-3.3-19"
+NOT_OF_THE_PARENT = "STS-3.4-03"
 
 #: Seconds. A policy request that comes later need not have come of the record: a sender may renew a policy by itself.
 FOLLOWS_WITHIN = 10.0
@@ -62,3 +64,28 @@ def no_policy_request_on_invalid_record(view: CaseView, step: Step) -> Iterator[
                 [event],
             )
             return
+
+
+@check(scope=Scope.CASE, obligations=(HTTPS_ALONE,))
+def no_policy_over_plain_http(view: CaseView) -> Iterator[Judgement]:
+    """Policies come by HTTPS alone (RFC 8461, section 3.3), so that nobody has business at port 80 of a policy host."""
+    met = [event for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role == "plain-policy-host"]
+    if met:
+        expected, observed = "HTTPS alone", "a connection to port 80 of the policy host"
+        yield view.broken(HTTPS_ALONE, "policy-sought-over-http", met[0].step, expected, observed, met)
+
+
+@check(scope=Scope.CASE, obligations=(NOT_OF_THE_PARENT,))
+def no_policy_of_the_parent(view: CaseView) -> Iterator[Judgement]:
+    """The policy of the domain above is none of this domain's (RFC 8461, section 3.4), and is not asked for."""
+    if not view.case.steps[0].world.parent_policy:
+        return
+    name = policy_record_name(view.facts.domain.partition(".")[2])
+    asked = [
+        event for event, fact in view.facts.of_kind(DnsAnswered) if fact.type == "TXT" and canonical(fact.name) == name
+    ]
+    met = [event for event, fact in view.facts.of_kind(ConnectionAccepted) if fact.role == "parent-policy-host"]
+    if asked or met:
+        expected, observed = "no look at the policy of the domain above", f"a query for {name}"
+        events = asked or met
+        yield view.broken(NOT_OF_THE_PARENT, "policy-of-the-parent-sought", events[0].step, expected, observed, events)

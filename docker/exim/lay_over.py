@@ -108,9 +108,12 @@ def fitted(theirs: str, packaged: str, rules: dict, sayings: Sayings) -> str:
     for name, (value, why) in wanted.items():
         sayings.say("added", f"{name} = {value or EMPTY}", why)
     sayings.say("added", f"begin retry: {rules['retry']['rule']}", rules["retry"]["why"])
-    return "\n".join(
-        line for name, lines in sections.items() for line in ([f"\nbegin {name}"] if name != "main" else []) + lines
-    ) + "\n"
+    return (
+        "\n".join(
+            line for name, lines in sections.items() for line in ([f"\nbegin {name}"] if name != "main" else []) + lines
+        )
+        + "\n"
+    )
 
 
 def becomes(section: str, line: str, wanted: dict[str, tuple[str, str]], rules: dict) -> tuple[str, str, str]:

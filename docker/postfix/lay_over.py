@@ -10,6 +10,7 @@ refuses ends this program with status 78 and Postfix's own words.
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -58,9 +59,15 @@ def without_unreachable(value: str, types: set[str], remote: set[str]) -> str:
     return value if fitting == value else " ".join(fitting.replace(",", " ").split())
 
 
+def demanded(rules: dict) -> dict[str, list[str]]:
+    """Return the parameters that the lab must set in this run, each with its value and the reason."""
+    has_ipv6 = "ipv6" in os.environ.get("LAB_FAMILIES", "")
+    return rules["main"] | (rules["main_with_ipv6"] if has_ipv6 else {})
+
+
 def fit_main(theirs: dict[str, str], rules: dict) -> None:
     """Set what the lab must in main.cf, and say what is kept."""
-    wanted = {name: (filled(value), why) for name, (value, why) in rules["main"].items()}
+    wanted = {name: (filled(value), why) for name, (value, why) in demanded(rules).items()}
     image = rules["image"]
     types = set(postconf("-m"))
     whole = pairs(postconf("-n", "-x"))
@@ -117,7 +124,7 @@ def indexes() -> list[str]:
 def fit_master(rules: dict, theirs: bool) -> None:
     """Put the lab's listener into master.cf instead of all others. If it is `theirs`, say what is kept of the rest."""
     packaged = set(MASTER_AS_PACKAGED.read_text().splitlines())
-    must = rules["main"]
+    must = demanded(rules)
     services = {" ".join(line.split()[:2]).replace(" ", "/"): line for line in postconf("-M")}
     for service, line in services.items():
         if service.endswith("/inet"):

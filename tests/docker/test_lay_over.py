@@ -158,8 +158,18 @@ class TestPostfix:
         remote = set(rules("postfix")["unreachable"]["types"])
         assert postfix.without_unreachable(value, {"hash", "socketmap"}, remote) == fitting
 
+    def test_which_families_the_run_has_decides_about_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        postfix = load_program("postfix/lay_over.py")
+        monkeypatch.delenv("LAB_FAMILIES", raising=False)
+        assert postfix.demanded(rules("postfix"))["inet_protocols"] == ["ipv4", "the run has no IPv6"]
+        monkeypatch.setenv("LAB_FAMILIES", "ipv4 ipv6")
+        found = postfix.demanded(rules("postfix"))
+        assert found["inet_protocols"] == ["all", "the run has IPv6"]
+        assert found["myhostname"] == rules("postfix")["main"]["myhostname"]
+
     def test_each_change_has_a_reason(self) -> None:
-        for name, change in rules("postfix")["main"].items():
+        postfix = rules("postfix")
+        for name, change in [*postfix["main"].items(), *postfix["main_with_ipv6"].items()]:
             value, why = change
             assert isinstance(value, str), name
             assert why, name

@@ -273,6 +273,13 @@ WRONG = {
         },
         "next-hop-unreachable",
     ),
+    "haraka that demands TLS": Configuration(
+        "haraka",
+        # It takes /0 for /32.
+        HARAKA | {"tls.ini": "[outbound]\nforce_tls_hosts[]=0.0.0.0/1\nforce_tls_hosts[]=128.0.0.0/1\n"},
+        "tls-demanded-of-all",
+        delivers=True,
+    ),
     "haraka with a plug-in that answers nothing": Configuration(
         "haraka",
         HARAKA | {"plugins": "policy\n"},

@@ -18,10 +18,11 @@ from mta_sts_lab.record import read_record
 
 import docker
 from tests.backends.docker.throw_away import compose
+from tests.backends.process.test_pcap import fields, tshark
 from tests.cli.conftest import shell
 from tests.cli.program import ROOT, Shell, end, start, until
 
-__all__ = ["shell"]
+__all__ = ["shell", "tshark"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -52,14 +53,18 @@ class Stack:
         subprocess.run(command, cwd=self._folder, env=self._environment, capture_output=True, check=True, timeout=200)
 
 
+def _captured(folder: Path, case: str, tshark: str) -> set[str]:
+    """Return at which interfaces mail that went inside TLS can be read in the capture of a case."""
+    file = folder / "captures" / f"{case}.pcapng"
+    return {side for (side,) in fields(tshark, file, "tls && smtp.req.command", "frame.interface_name")}
+
+
 def test_it_plays_when_the_container_is_up(
-    shell: Shell,
-    engine: docker.DockerClient,
-    network: str,
+    shell: Shell, engine: docker.DockerClient, network: str, tshark: str
 ) -> None:
     lab_image(engine, print)
     stack = Stack(engine, network, shell.folder)
-    options = ("--network", network, "--container", CONTAINER, "--ca", "ca.pem", "--json")
+    options = ("--network", network, "--container", CONTAINER, "--ca", "ca.pem", "--json", "--pcap")
     said = shell.folder / "said.txt"
     with said.open("wb") as stream:
         command = [sys.executable, "-m", "mta_sts_lab", "serve", *options, "starttls/strip", "mx/forged-mx"]
@@ -82,6 +87,10 @@ def test_it_plays_when_the_container_is_up(
     (folder,) = shell.runs()
     about = read_record(folder / "record.jsonl").header.about
     assert about.name == "postfix", "its hooks could be reached"
+    assert "eth0" in _captured(folder, "starttls.strip.enforce", tshark)
+    assert [
+        path.name for path in (folder / "target").iterdir() if "capture" in path.name or "secrets" in path.name
+    ] == []
     assert "000013C6" not in routes, "the route to 198.19.0.0 was taken away"
     names = [one.name for one in engine.containers.list(all=True) if folder.name in one.name]
     assert names == []
@@ -109,8 +118,12 @@ def test_what_is_not_there(shell: Shell, engine: docker.DockerClient, network: s
         other.remove()
 
 
-def test_the_lab_is_a_service_of_the_project(engine: docker.DockerClient, tmp_path: Path) -> None:
-    shutil.copy(ROOT / "docs" / "examples" / "lab-service" / "compose.yaml", tmp_path)
+def test_the_lab_is_a_service_of_the_project(engine: docker.DockerClient, tmp_path: Path, tshark: str) -> None:
+    example = (ROOT / "docs" / "examples" / "lab-service" / "compose.yaml").read_text()
+    assert "cap_add: [NET_ADMIN, NET_BIND_SERVICE]" in example
+    (tmp_path / "compose.yaml").write_text(
+        example.replace("[NET_ADMIN, NET_BIND_SERVICE]", "[NET_ADMIN, NET_BIND_SERVICE, NET_RAW]")
+    )
     command = [*compose(), "--project-name", f"mta-sts-lab-test-{secrets.token_hex(4)}"]
     third = secrets.randbelow(256)
     environment = {
@@ -119,7 +132,7 @@ def test_the_lab_is_a_service_of_the_project(engine: docker.DockerClient, tmp_pa
         "LAB_ADDRESS": f"172.31.{third}.2",
         "LAB_IMAGE": lab_image(engine, print),
         "MTA_IMAGE": target_image(engine, find_target("postfix"), print),
-        "ARGUMENTS": "starttls/strip mx/forged-mx",
+        "ARGUMENTS": "--pcap starttls/strip mx/forged-mx",
     }
     try:
         done = subprocess.run(
@@ -140,6 +153,7 @@ def test_the_lab_is_a_service_of_the_project(engine: docker.DockerClient, tmp_pa
     assert {verdicts["starttls/strip[enforce]"], verdicts["mx/forged-mx[enforce]"]} <= {"pass", "info"}
     assert done.returncode == document["exit"]["code"]
     assert read_record(folders[0] / "record.jsonl").header.about.name == "postfix"
+    assert "eth0" in _captured(folders[0], "starttls.strip.enforce", tshark)
 
 
 def test_on_a_machine_itself_there_is_no_way_in(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,8 @@ def main() -> None:
             _say("ready")
             _Capture(sock, file).run()
     except OSError as error:
-        _say(f"no packets can be captured here: {error.strerror}")
+        needs = "; a container needs NET_RAW for that" if isinstance(error, PermissionError) else ""
+        _say(f"no packets can be captured here: {error.strerror}{needs}")
 
 
 def _say(line: str) -> None:

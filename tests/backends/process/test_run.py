@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -305,6 +306,13 @@ def test_a_kernel_that_makes_no_namespaces(sandbox: Sandbox, monkeypatch: pytest
 
     with pytest.raises(BackendError, match=r"makes no namespaces for us.*sudo.*apparmor_restrict_unprivileged_userns"):
         sandbox.play(sandbox.target(toy_sender()), CONTROL)
+
+
+def test_root_of_a_user_namespace_counts_as_an_ordinary_user(namespaces: None) -> None:
+    """So it is in a container that was started without root."""
+    asked = "from mta_sts_lab.backends.process.run import ordinary_user; print(ordinary_user())"
+    inside = ["unshare", "--user", "--map-root-user", sys.executable, "-c", asked]
+    assert subprocess.run(inside, capture_output=True, text=True, check=True).stdout == "(0, 0)\n"
 
 
 def test_an_interrupt_ends_everything(sandbox: Sandbox, ordinary: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,8 +145,16 @@ def _release(process: subprocess.Popen[bytes]) -> None:
 
 
 def ordinary_user() -> tuple[int, int] | None:
-    """Return the user and the group of this process; None for root, who needs no user namespace."""
-    return (os.geteuid(), os.getegid()) if os.geteuid() else None
+    """Return the user and the group of this process; None for root, who needs no user namespace.
+
+    Root of a user namespace, as in a container that was started without root, may do no more than an ordinary user.
+    """
+    return None if os.geteuid() == 0 and _is_in_first_user_namespace() else (os.geteuid(), os.getegid())
+
+
+def _is_in_first_user_namespace() -> bool:
+    """Whether every user of the machine is one here (user_namespaces(7))."""
+    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", str(2**32 - 1)]
 
 
 def _command(user_namespace: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -10,22 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.events import DeadlinePassed, Event
-from mta_sts_lab.judge.checks.premises import ASKED_LATE
+from mta_sts_lab.events import DeadlinePassed, Event, PolicyRequested
 from mta_sts_lab.model import About
-from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.discovery import Discovered, Discovery
+from mta_sts_lab.runner.context import OVER_THE_NETWORK
+from mta_sts_lab.runner.settling import longest_for_policy
 from mta_sts_lab.timeouts import POLICY_QUESTION, Deadline
 
 from tests.runner.arena import IMPATIENT, Arena, Played, cases_of
 
 STRIP = "starttls/strip[enforce]"
 
-#: A target that claims nothing is waited for a tenth as long as one that claims MTA-STS.
+#: A target that claims nothing is waited for half as long as one that claims MTA-STS.
 TIMEOUTS = replace(
     IMPATIENT,
-    learn_policy=Deadline("learn-policy", 3.0),
-    policy_question=Deadline(POLICY_QUESTION.name, 0.3),
+    learn_policy=Deadline("learn-policy", 2.0),
+    policy_question=Deadline(POLICY_QUESTION.name, 1.0),
     policy_stored=Deadline("policy-stored", 0.2),
     settle=Deadline("settle", 6.0),
     recover=Deadline("recover", 6.0),
@@ -62,7 +63,6 @@ async def _played(
     after: float | None,
     *,
     claims: bool,
-    slow: float = 0.0,
     when_given_up: bool = False,
 ) -> Played:
     """Play a case against a sender that asks `after` so many seconds, or `when_given_up`: when nobody waits for that."""
@@ -76,13 +76,6 @@ async def _played(
     arena = Arena(directory, timeouts=TIMEOUTS, about=about, on_event=watch)
     when = given_up.wait if when_given_up else None if after is None else partial(asyncio.sleep, after)
     _asks(monkeypatch, when, arena.tasks)
-    deliver = Delivery.deliver
-
-    async def slowly(self: Delivery, envelope: object) -> object:
-        await asyncio.sleep(slow)
-        return await deliver(self, envelope)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Delivery, "deliver", slowly)
     return await arena.play(cases_of(STRIP), {"starttls/strip[absent]"})
 
 
@@ -95,7 +88,7 @@ async def test_a_sender_that_never_asks_and_claims_nothing_is_soon_taken_at_its_
 ) -> None:
     played = await _played(tmp_path, monkeypatch, None, claims=False)
     assert _waited(played) == [POLICY_QUESTION.name]
-    assert "delivered-clear-policy-never-fetched" in played.reasons(STRIP)
+    assert not played.facts(PolicyRequested, STRIP)
 
 
 async def test_one_that_claims_to_know_policies_is_waited_for_in_full(
@@ -105,21 +98,26 @@ async def test_one_that_claims_to_know_policies_is_waited_for_in_full(
     assert _waited(played) == ["learn-policy"]
 
 
-@pytest.mark.parametrize(("after", "claims"), [(0.1, False), (1.0, True)])
-async def test_a_fetch_after_the_delivery_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: float, claims: bool
-) -> None:
-    played = await _played(tmp_path, monkeypatch, after, claims=claims)
-    assert not _waited(played)
-    assert played.grade(STRIP) == "pass"
+@pytest.mark.parametrize(
+    ("delivery", "knows", "name", "seconds"),
+    [
+        pytest.param(0.1, False, POLICY_QUESTION.name, 2, id="one that never asked"),
+        pytest.param(0.1, True, "learn-policy", 8, id="one that claims to, or was seen to ask"),
+        pytest.param(1.0, False, POLICY_QUESTION.name, 4, id="slow to deliver, and perhaps to ask"),
+        pytest.param(2.5, False, "learn-policy", 8, id="so slow that nothing is saved"),
+        pytest.param(math.inf, False, "learn-policy", 8, id="nothing was delivered"),
+    ],
+)
+def test_how_long_a_question_is_waited_for(delivery: float, knows: bool, name: str, seconds: float) -> None:
+    found = longest_for_policy(OVER_THE_NETWORK, delivery, knows_policies=knows)
+    assert (found.name, found.seconds) == (name, seconds)
 
 
-async def test_a_sender_that_is_slow_to_deliver_may_be_slow_to_ask(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    played = await _played(tmp_path, monkeypatch, 0.8, claims=False, slow=0.4)
+@pytest.mark.parametrize("claims", [False, True])
+async def test_a_fetch_after_the_delivery_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claims: bool) -> None:
+    played = await _played(tmp_path, monkeypatch, 0.05, claims=claims)
     assert not _waited(played)
-    assert played.grade(STRIP) == "pass"
+    assert played.facts(PolicyRequested, STRIP)
 
 
 async def test_nothing_is_held_against_one_that_asks_when_nobody_waits_any_more(
@@ -128,4 +126,3 @@ async def test_nothing_is_held_against_one_that_asks_when_nobody_waits_any_more(
     played = await _played(tmp_path, monkeypatch, None, claims=False, when_given_up=True)
     assert _waited(played) == [POLICY_QUESTION.name]
     assert played.grade(STRIP) == "inconclusive"
-    assert ASKED_LATE in played.reasons(STRIP)

@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.model import Case, Outcome, Step
-from mta_sts_lab.runner.context import LabBroken, RunContext
+from mta_sts_lab.runner.context import LabBroken, RunContext, Timeouts
 from mta_sts_lab.targets.contract import MTA_STS, TargetError
 from mta_sts_lab.timeouts import Deadline
 
@@ -50,6 +50,17 @@ def fetched_before_delivery(facts: CaseFacts, step: str) -> bool:
     taken = {fact.via or fact.session for _, fact in facts.of_kind(MessageAccepted, step)}
     begun = [event.at for event, fact in facts.of_kind(ConnectionAccepted) if fact.session in taken]
     return not fetches or not begun or (len(over) == len(fetches) and max(over) < min(begun))
+
+
+def longest_for_policy(timeouts: Timeouts, delivery_seconds: float, *, knows_policies: bool) -> Deadline:
+    """Return the deadline for a policy request: a short one for a target that neither claims MTA-STS nor ever asked.
+
+    A target that is slow to deliver may be slow to ask, too. `delivery_seconds` is infinite without a delivery.
+    """
+    seconds = max(timeouts.policy_question.seconds, _ASKS_AFTER * delivery_seconds)
+    if knows_policies or seconds >= timeouts.learn_policy.seconds:
+        return timeouts.learn_policy
+    return Deadline(timeouts.policy_question.name, seconds)
 
 
 @dataclass(slots=True)
@@ -229,19 +240,13 @@ class Settling:
         await self._policy_stored()
 
     def _longest_for_policy(self, sent: Sent) -> Deadline:
-        """Return the deadline for a policy request: a short one for a target that seems to ask for none.
-
-        A target that is slow to deliver may be slow to ask, too.
-        """
-        timeouts = self.context.timeouts
         facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
         if facts.policy_asked() or facts.set_out_for_the_policy():
             self.context.asks_for_policies.set()
+        knows_policies = MTA_STS in self.context.about.capabilities or self.context.asks_for_policies.is_set()
         copies = self.facts(sent).copies()
-        if MTA_STS in self.context.about.capabilities or self.context.asks_for_policies.is_set() or not copies:
-            return timeouts.learn_policy
-        seconds = max(timeouts.policy_question.seconds, _ASKS_AFTER * (copies[0][0].at - sent.at))
-        return min(Deadline(timeouts.policy_question.name, seconds), timeouts.learn_policy, key=lambda one: one.seconds)
+        delivery = copies[0][0].at - sent.at if copies else math.inf
+        return longest_for_policy(self.context.timeouts, delivery, knows_policies=knows_policies)
 
     async def _policy_stored(self) -> None:
         """Give a target that delivers without waiting for the policy the time to store it.

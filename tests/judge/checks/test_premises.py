@@ -13,6 +13,7 @@ from mta_sts_lab.events import (
     CaseEnded,
     ConnectionAccepted,
     ConnectionClosed,
+    DeadlinePassed,
     DnsAnswered,
     LabUnhealthy,
     MessageAccepted,
@@ -23,7 +24,9 @@ from mta_sts_lab.events import (
     StepEnded,
     TlsEstablished,
 )
+from mta_sts_lab.judge.checks.premises import ASKED_LATE
 from mta_sts_lab.model import Case, Grade, Mode, Verdict
+from mta_sts_lab.timeouts import POLICY_QUESTION
 
 from tests.judge.stories import (
     CASES,
@@ -35,6 +38,7 @@ from tests.judge.stories import (
     connection,
     injected,
     mx_query,
+    policy_facts,
     prime,
     quits,
     reasons,
@@ -71,6 +75,37 @@ def _met(session: str) -> list[AnyFact]:
     fired = AttackFired(attack="strip_starttls", channel="smtp", session=session, detail="removed 250-STARTTLS")
     said = SmtpSaid(session=session, speaker="sender", line="RSET", secured=False)
     return [connection(ENFORCE, session), fired, stripped(session), said]
+
+
+def _of_the_fetch(fact: AnyFact) -> bool:
+    return fact in policy_facts(ENFORCE)
+
+
+class TestThePolicyWasWaitedFor:
+    """A target that claims no MTA-STS is not waited for that long. What it asks after that was not waited for."""
+
+    PASSED = DeadlinePassed(deadline=POLICY_QUESTION.name, seconds=2.0, waited_for="a policy request")
+    QUESTION = DnsAnswered(name=f"_mta-sts.{DOMAIN[ENFORCE]}", type="TXT", transport="udp", rcode="NOERROR")
+
+    @pytest.mark.parametrize(
+        ("facts", "doubted"),
+        [
+            pytest.param([PASSED, QUESTION], True, id="asked when nobody waited any more"),
+            pytest.param([PASSED], False, id="never asked"),
+            pytest.param([QUESTION, PASSED], False, id="asked in time"),
+            pytest.param(
+                [DeadlinePassed(deadline="learn-policy", seconds=8.0, waited_for="a policy request"), QUESTION],
+                False,
+                id="waited for in full",
+            ),
+        ],
+    )
+    def test_only_a_late_question_casts_a_doubt(self, facts: list[AnyFact], doubted: bool) -> None:
+        first = [(ENFORCE, "prime", fact) for fact in facts]
+        leak = [*_met("met"), accepted(ENFORCE, "attack", "met"), quits("met")]
+        found = _attacked(*leak, first=without(prime(ENFORCE), _of_the_fetch) + first)
+        assert (ASKED_LATE in reasons(found)) is doubted
+        assert (found.grade is Grade.INCONCLUSIVE) is doubted
 
 
 class TestTheAttackWasInForce:

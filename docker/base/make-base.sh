@@ -2,15 +2,16 @@
 # Make the base image `debian:trixie-slim` out of Debian's own archive, for machines that cannot reach a
 # container registry. Everybody else needs nothing of this: `docker build` pulls the image of the same name.
 #
-#   docker/base/make-base.sh          makes the image unless one of that name is there already
+#   docker/base/make-base.sh            makes the image unless one of that name is there already
+#   docker/base/make-base.sh bookworm   the like for another release of Debian: `debian:bookworm-slim`
 #
 # The archive's address, and the proxy to it, are those that apt uses on this machine, if apt knows any; on a
 # machine without Debian sources it is Debian's own address. The address stays in the image's sources.list.
 
 set -eu
 
-image=debian:trixie-slim
-suite=trixie
+suite=${1:-trixie}
+image=debian:$suite-slim
 
 fail() {
     printf 'make-base.sh: %s\n' "$1" >&2

@@ -19,8 +19,10 @@ from pathlib import Path
 SPOOL = Path("/var/spool/exim4")
 # " 3m  1.2K 1xVbS2-0000000000U-2pqt <sender@sender.example> *** frozen ***", then a line for each recipient, those with
 # a D before them delivered. There is no size when the message leaves while Exim looks at it.
+# The id of a message has 16 characters up to Exim 4.96, and 23 since then.
 HEAD = re.compile(
-    r"\s*\d+[smhdw]\s+(?:\S+\s+)?(?P<id>\w{6}-\w{11}-\w{4})\s+<(?P<sender>.*)>(?P<frozen> \*\*\* frozen.*)?"
+    r"\s*\d+[smhdw]\s+(?:\S+\s+)?(?P<id>\w{6}-\w{6}-\w{2}|\w{6}-\w{11}-\w{4})"
+    r"\s+<(?P<sender>.*)>(?P<frozen> \*\*\* frozen.*)?"
 )
 DELIVERED = re.compile(r"\s+D \S.*")
 RECIPIENT = re.compile(r"\s{10}(?P<recipient>\S.*)")

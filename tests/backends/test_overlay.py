@@ -75,6 +75,11 @@ class TestBasedOn:
             (MINE.replace('"postfix"', '"../docker/postfix"'), r"is no shipped target with an image"),
             (MINE + 'dockerfile = "Dockerfile"\n', r"'dockerfile' and based_on exclude each other"),
             (MINE + '[process]\ncommand = ["x"]\n', r"'process' and based_on exclude each other"),
+            (
+                MINE.replace('based_on = "postfix"', 'base_image = "debian:bookworm-slim"'),
+                r"base_image goes with based_on; a Dockerfile of one's own says its own FROM",
+            ),
+            (MINE + 'base_image = "--privileged"\n', r"legal keys are"),
             (MINE + '[files]\n"/etc/x" = "x"\n', r"\[files\]: .*x is neither a file nor a folder"),
             (MINE + '[files]\n"etc/x" = "target.toml"\n', r"'etc/x' is no absolute path in a container"),
             (MINE + '[files]\n"/etc/../x" = "target.toml"\n', r"is no absolute path in a container"),

@@ -12,7 +12,9 @@ from tests.docker.programs import load_program
 
 exim_queue = load_program("exim/exim_queue.py")
 
-HELD, FRESH, FROZEN, LEAVING = (f"1xVbS2-0000000000U-{end}" for end in ("2pqt", "2qj2", "2rSr", "08bA"))
+HELD, FROZEN, LEAVING = (f"1xVbS2-0000000000U-{end}" for end in ("2pqt", "2rSr", "08bA"))
+# As Exim 4.96 and those before it name a message.
+FRESH = "1xXYEl-00000Q-0N"
 
 LISTING = f"""\
 25m   359 {HELD} <a0@sender.example>

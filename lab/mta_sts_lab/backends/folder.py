@@ -67,6 +67,8 @@ def read_folder(path: Path) -> TargetFolder:
             return _based_on(path, document)
         if target.files:
             raise FolderError(f'{file}: [files] are laid over a shipped target; which one? based_on = "postfix"')
+        if target.base_image:
+            raise FolderError(f"{file}: base_image goes with based_on; a Dockerfile of one's own says its own FROM")
     except OSError as error:
         raise FolderError(
             f"{file}: cannot be read: {error.strerror}; "

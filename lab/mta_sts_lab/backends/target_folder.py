@@ -94,6 +94,9 @@ class TargetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     #: A shipped target: its image is used, and everything that is not said here is as it says.
     based_on: str = ""
+    #: With `based_on`: the image that its Dockerfile begins with, instead of the one that it names (its ARG BASE): the
+    #: same mail server as another release of Debian packages it.
+    base_image: Annotated[str, msgspec.Meta(pattern="^([a-z0-9][a-z0-9._/:-]{0,99})?$")] = ""
     #: Files and folders that are laid over that image before the start: path in the container = path on this machine. A
     #: relative path begins at the folder.
     files: dict[str, str] = msgspec.field(default_factory=dict)

@@ -36,6 +36,18 @@ def test_an_image_is_named_after_what_it_is_made_of(tmp_path: Path) -> None:
     assert digest() not in (before, runnable)
 
 
+def test_an_image_on_another_base_is_another_image() -> None:
+    plain = context_of(("docker/exim",), "docker/exim/Dockerfile")
+    other = context_of(("docker/exim",), "docker/exim/Dockerfile", base="debian:bookworm-slim")
+    assert other.digest() != plain.digest()
+    assert (plain.base, other.base) == ("", "debian:bookworm-slim")
+
+
+def test_a_dockerfile_without_a_place_for_another_base_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"docker/haraka/Dockerfile has no line 'FROM \$BASE'.*debian:bookworm-slim"):
+        context_of(("docker/haraka",), "docker/haraka/Dockerfile", base="debian:bookworm-slim")
+
+
 def test_a_certificate_in_a_targets_folder_is_part_of_its_image(tmp_path: Path) -> None:
     (tmp_path / "own.crt").write_text("one", encoding="utf-8")
     before = foreign_context(tmp_path, (), "Dockerfile").digest()

@@ -26,23 +26,35 @@ _THOROUGH = pytest.mark.thorough
 #: Continuous integration plays Postfix, which has a test of its own, chasquid and one control; `make targets` all.
 TARGETS = (
     pytest.param("chasquid", marks=pytest.mark.target_chasquid),
+    pytest.param("chasquid-debian12", marks=[pytest.mark.target_chasquid_debian12, _THOROUGH]),
     pytest.param("chasquid-policy-only", marks=[pytest.mark.target_chasquid_policy_only, _THOROUGH]),
     pytest.param("courier", marks=[pytest.mark.target_courier, _THOROUGH]),
     pytest.param("courier-sts-cache", marks=[pytest.mark.target_courier_sts_cache, _THOROUGH]),
     pytest.param("exim", marks=pytest.mark.target_exim),
+    pytest.param("exim-debian12", marks=[pytest.mark.target_exim_debian12, _THOROUGH]),
     pytest.param("haraka", marks=[pytest.mark.target_haraka, _THOROUGH]),
     pytest.param("opensmtpd", marks=[pytest.mark.target_opensmtpd, _THOROUGH]),
+    pytest.param("opensmtpd-debian12", marks=[pytest.mark.target_opensmtpd_debian12, _THOROUGH]),
     pytest.param("opensmtpd-tls", marks=[pytest.mark.target_opensmtpd_tls, _THOROUGH]),
     pytest.param("postfix-as-installed", marks=[pytest.mark.target_postfix_as_installed, _THOROUGH]),
     pytest.param("postfix-dane", marks=[pytest.mark.target_postfix_dane, _THOROUGH]),
     pytest.param("postfix-dane-alone", marks=[pytest.mark.target_postfix_dane_alone, _THOROUGH]),
+    pytest.param("postfix-debian12", marks=[pytest.mark.target_postfix_debian12, _THOROUGH]),
     pytest.param("postfix-no-policy", marks=[pytest.mark.target_postfix_no_policy, _THOROUGH]),
     pytest.param("sendmail", marks=[pytest.mark.target_sendmail, _THOROUGH]),
     pytest.param("sendmail-dane", marks=[pytest.mark.target_sendmail_dane, _THOROUGH]),
 )
 
 #: Those without MTA-STS.
-CONTROLS = ("exim", "haraka", "opensmtpd", "opensmtpd-tls", "postfix-no-policy")
+CONTROLS = (
+    "exim",
+    "exim-debian12",
+    "haraka",
+    "opensmtpd",
+    "opensmtpd-debian12",
+    "opensmtpd-tls",
+    "postfix-no-policy",
+)
 
 #: What may be said of a control under an enforced policy where it is not seen to fail.
 NOT_BECAUSE_OF_THE_POLICY = {

@@ -151,9 +151,26 @@ class TestMarkdown:
 
     def test_brief_has_a_row_a_family(self) -> None:
         text = matrix_markdown(_matrix(), brief=True)
-        assert "| `starttls` | 🟥 2 F (1 known) | 🟩 1 P 1 ? |" in text
+        assert "| `starttls` | 🟥 2 | ? 1 |" in text
         assert "###" not in text
         assert "strip" not in text
+
+    @pytest.mark.parametrize(
+        ("grades", "cell"),
+        [
+            ([Grade.PASS, Grade.PASS], "🟩"),
+            ([Grade.PASS, Grade.UNSUPPORTED], "🟩"),
+            ([Grade.UNSUPPORTED], "⬜"),
+            ([Grade.UNSUPPORTED, Grade.INFO, Grade.PASS], "🟦 1"),
+            ([Grade.WEAK, Grade.WEAK, Grade.INCONCLUSIVE], "🟪 1"),
+        ],
+    )
+    def test_brief_shows_the_worst_that_was_claimed(self, grades: list[Grade], cell: str) -> None:
+        cases = [
+            verdict(f"starttls/strip[{mode}]", grade)
+            for mode, grade in zip(("enforce", "none", "absent"), grades, strict=False)
+        ]
+        assert f"| `starttls` | {cell} |" in matrix_markdown(matrix_of([judged(cases)]), brief=True)
 
     def test_foreign_text_stays_text(self) -> None:
         assert escaped("a|b *c* <script> [x](http://y) @user `z` www.evil") == (

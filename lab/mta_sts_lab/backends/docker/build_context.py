@@ -25,19 +25,23 @@ EXTRA_CA_VARIABLE = "LAB_EXTRA_CA"
 
 _EXTRA_CA = "docker/extra-ca"
 
+#: What a Dockerfile says that can be built on another image.
+_NAMES_ITS_BASE = "FROM $BASE"
+
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
     """The files and folders of a build: the path of each in the context, and where it is on disk.
 
     `dockerfile` is one of the paths, unless its text is `written` here. `foreign` says that the target's folder did not
-    come with the lab.
+    come with the lab. `base` is the image that the Dockerfile is to begin with; empty: the one that it names itself.
     """
 
     members: tuple[tuple[str, Path], ...]
     dockerfile: str
     written: str = ""
     foreign: bool = False
+    base: str = ""
 
     def digest(self) -> str:
         """Return a digest of paths, contents and executable bits: the image's tag.
@@ -45,7 +49,7 @@ class BuildContext:
         It is the same in a checkout and in an installed package. The extra certificates are not part of it, because
         they leave nothing in an image.
         """
-        digest = hashlib.sha256(self.written.encode())
+        digest = hashlib.sha256((self.written + self.base).encode())
         for name, path in self.members:
             if path.is_file():
                 digest.update(f"{name}\0{0o111 if _is_executable(path) else 0}\0".encode())
@@ -94,9 +98,15 @@ class BuildContext:
         return member
 
 
-def context_of(parts: Iterable[str], dockerfile: str) -> BuildContext:
-    """Return the context of an image that is made of these parts of the source tree."""
-    return BuildContext(tuple(member for part in sorted(parts) for member in source_files(part)), dockerfile)
+def context_of(parts: Iterable[str], dockerfile: str, base: str = "") -> BuildContext:
+    """Return the context of an image that is made of these parts of the source tree.
+
+    Raises `EngineError` for another base where the Dockerfile has no place for one.
+    """
+    members = tuple(member for part in sorted(parts) for member in source_files(part))
+    if base and _NAMES_ITS_BASE not in dict(members)[dockerfile].read_text(encoding="utf-8"):
+        raise EngineError(f"{dockerfile} has no line {_NAMES_ITS_BASE!r}, so it cannot be built on {base}")
+    return BuildContext(members, dockerfile, base=base)
 
 
 def foreign_context(folder: Path, common: Iterable[str], dockerfile: str) -> BuildContext:

@@ -22,6 +22,8 @@ from mta_sts_lab.timeouts import BUILD_IMAGE
 
 BASE_IMAGE = "debian:trixie-slim"
 
+_OF_DEBIAN = re.compile(r"debian:([a-z]+)-slim")
+
 #: The sources of the two kinds of image, relative to the root of a checkout.
 _LAB_PARTS = ("pyproject.toml", "docker/lab", "docker/common/install", "scenarios", "lab")
 _COMMON_PARTS = ("docker/common",)
@@ -53,8 +55,12 @@ def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callabl
     A folder that did not come with the lab is its own build context, with `docker/common` beside it: its Dockerfile
     finds the contract server under the same path as those of the shipped ones.
     """
+    return _target_image(client, folder, folder.file.base_image, say)
+
+
+def _target_image(client: docker.DockerClient, folder: TargetFolder, base: str, say: Callable[[str], None]) -> str:
     if folder.base is not None:
-        image = target_image(client, folder.base, say)
+        image = _target_image(client, folder.base, base, say)
         return _with_installed(client, image, folder, say) if folder.installs else image
     inside = folder.path.resolve()
     if not folder.shipped:
@@ -63,7 +69,8 @@ def target_image(client: docker.DockerClient, folder: TargetFolder, say: Callabl
     if folder.file.dockerfile == "docker/lab/Dockerfile":
         return lab_image(client, say)
     name, dockerfile, parts = _made_of(f"{inside.relative_to(shipped_files())}", folder.file.dockerfile)
-    return _image(client, name, context_of(parts, dockerfile), say)
+    on = f"-on-{re.sub('[^a-z0-9]+', '-', base)}" if base else ""
+    return _image(client, name + on, context_of(parts, dockerfile, base), say)
 
 
 def _with_installed(client: docker.DockerClient, image: str, folder: TargetFolder, say: Callable[[str], None]) -> str:
@@ -107,9 +114,10 @@ def _exists(client: docker.DockerClient, image: str) -> bool:
 
 def _build(client: docker.DockerClient, image: str, context: BuildContext, say: Callable[[str], None]) -> None:
     """Build with the `docker` command."""
-    _have_base(client)
+    _have_base(client, context.base or BASE_IMAGE)
     say(f"building {image} (once; later runs reuse it)")
     arguments = [f"--build-arg={name}={os.environ[name]}" for name in _BUILD_ARGUMENTS if os.environ.get(name)]
+    arguments += [f"--build-arg=BASE={context.base}"] if context.base else []
     latest = f"{image.partition(':')[0]}:latest"
     command = [
         "docker",
@@ -160,16 +168,17 @@ def _hint(printed: str, foreign: bool = False) -> str:
     return ""
 
 
-def _have_base(client: docker.DockerClient) -> None:
-    if _exists(client, BASE_IMAGE):
+def _have_base(client: docker.DockerClient, base: str) -> None:
+    if _exists(client, base):
         return
     try:
-        client.images.pull(BASE_IMAGE)
+        client.images.pull(base)
     except docker.errors.APIError as error:
-        raise EngineError(
-            f"the base image {BASE_IMAGE} is neither here nor to be pulled; make it from Debian's archive with "
-            "docker/base/make-base.sh (as root)"
-        ) from error
+        release = _OF_DEBIAN.fullmatch(base)
+        make = (
+            f"; make it from Debian's archive with docker/base/make-base.sh {release[1]} (as root)" if release else ""
+        )
+        raise EngineError(f"the base image {base} is neither here nor to be pulled{make}") from error
 
 
 #: Builds at one time. Most of a build is waiting for a mirror, or one package's own scripts after the other: on two

@@ -21,6 +21,8 @@ SQUARES: Mapping[Grade, str] = {
     Grade.FAIL: "🟥",
 }
 
+_WORST = "Of each family the worst verdict, and in how many cases:"
+
 #: A star that marks no emphasis.
 _STAR = "\\*"
 
@@ -29,10 +31,10 @@ _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&@:]|(?<=www)\.")
 
 
 def matrix_markdown(matrix: Matrix, every_case: bool = False, brief: bool = False) -> str:
-    """Return the whole matrix. `brief` has a line a family instead of a table a family."""
-    blocks = [_targets(matrix), _legend(matrix)]
+    """Return the whole matrix. `brief` has a line a family instead of a table a family, and of each the worst alone."""
+    blocks = [_targets(matrix, brief), _legend(matrix)]
     if brief:
-        blocks.append(_families(matrix))
+        blocks += [_WORST, _families(matrix)]
     else:
         blocks += [_family(matrix, family, every_case) for family in matrix.families]
         blocks += _causes(matrix)
@@ -49,10 +51,11 @@ def code(text: str) -> str:
     return "`" + escape_unprintable(text).replace("`", "'").replace("|", "\\|") + "`"
 
 
-def _targets(matrix: Matrix) -> str:
+def _targets(matrix: Matrix, brief: bool) -> str:
     rows = []
     for column in matrix.columns:
-        about = "; ".join(part for part in map(escaped, (column.versions, column.reservations)) if part)
+        versions = column.versions.partition(", ")[0] if brief else column.versions
+        about = "; ".join(part for part in map(escaped, (versions, column.reservations)) if part)
         cells = [f"**{escaped(column.label)}**", about, column.date, str(column.totals.run), _counts(column.totals)]
         cells.append(column.totals.harm)
         rows.append(cells)
@@ -70,7 +73,7 @@ def _legend(matrix: Matrix) -> str:
 
 def _families(matrix: Matrix) -> str:
     head = ["family", *(escaped(column.label) for column in matrix.columns)]
-    return _table(head, [[code(family.name), *map(_counts, family.totals)] for family in matrix.families])
+    return _table(head, [[code(family.name), *map(_worst, family.totals)] for family in matrix.families])
 
 
 def _family(matrix: Matrix, family: Family, every_case: bool) -> str:
@@ -110,6 +113,20 @@ def _counts(totals: Totals) -> str:
     if totals.known:
         shown.append(f"({totals.known} known)")
     return " ".join(shown)
+
+
+def _worst(totals: Totals) -> str:
+    """Return the square of the worst verdict, and in how many cases it is.
+
+    A pass comes behind a case without a verdict, and what is not claimed comes last.
+    """
+    last = (None, Grade.PASS, Grade.UNSUPPORTED)
+    shown = sorted(totals.counted, key=lambda one: last.index(one[1]) if one[1] in last else -1)
+    if not shown:
+        return ""
+    letter, grade, count = shown[0]
+    square = SQUARES[grade] if grade else letter
+    return square if grade in (Grade.PASS, Grade.UNSUPPORTED) else f"{square} {count}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from mta_sts_lab.model import About
+from mta_sts_lab.model import QUEUE_CLOCK, About
 from mta_sts_lab.targets.contract import TLS_RPT, Held, MailSession, NotOffered, Target
 
 #: The parts of the contract that a target may leave out, by the last part of their path.
 OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")
+
+#: What a target cannot show where a part of the contract is hidden: no report without an end of the day, no older
+#: queue without a clock.
+_NEEDS = {TLS_RPT: "reports", QUEUE_CLOCK: "clock"}
 
 
 class BlackBox:
@@ -23,12 +27,10 @@ class BlackBox:
         self.hidden = set(hidden)
 
     async def about(self) -> About:
-        """See `Target`. A claim to send reports is set aside with POST /reports: nobody waits for the end of a day."""
+        """See `Target`. A claim that needs a hidden part is set aside: nobody can ask for the end of a day, say."""
         about = await self.inside.about()
-        if "reports" not in self.hidden or TLS_RPT not in about.capabilities:
-            return about
-        left = tuple(one for one in about.capabilities if one != TLS_RPT)
-        return replace(about, capabilities=left, set_aside=(TLS_RPT,))
+        left = tuple(one for one in about.capabilities if _NEEDS.get(one) not in self.hidden)
+        return replace(about, capabilities=left, set_aside=tuple(one for one in about.capabilities if one not in left))
 
     async def greet(self) -> None:
         """See `Target`."""

@@ -58,7 +58,7 @@ async def test_the_whole_contract(internet: Internet, tmp_path: Path) -> None:
         about = await target.about()
         assert about == await local.about()
         assert about.name == "reference (no_fail_over)"
-        assert about.capabilities == ("mta-sts", "tls-rpt", "dane", "requiretls", "tls-required")
+        assert about.capabilities == (await local.about()).capabilities != ()
         await asyncio.gather(
             *(target.inject("a@sender.example", f"{number}@there.example", b"x: y\r\n\r\n") for number in range(30))
         )

@@ -253,6 +253,20 @@ class TestTerminal:
         assert "DEFN" not in shown
         assert "(fail: a MUST was broken)" in shown
 
+    def test_no_failures_are_claimed_where_a_count_is_missing(self, tmp_path: Path) -> None:
+        def change(report: dict[str, Any]) -> None:
+            del report["policies"][0]["failure-details"]
+            del report["policies"][0]["summary"]["total-failure-session-count"]
+
+        (tmp_path / "a.json").write_bytes(json.dumps(changed(change)).encode())
+        shown = _call(str(tmp_path / "a.json"), "--html", str(tmp_path / "page.html")).output
+        assert "No failures can be read, in 18 sessions; 1 block of a report lacks a count." in shown
+        assert "No failures were reported" not in shown
+        assert re.search(r"sts +10\? +\? +1 ", shown)
+        assert "None that can be read; some report lacks a count." in (tmp_path / "page.html").read_text()
+        document = json.loads(_call("--json", str(tmp_path / "a.json")).stdout)
+        assert sorted(one["uncounted"] for one in document["summary"]["domains"]) == [0, 0, 1]
+
     def test_nothing_but_other_things_is_status_2(self, folder: Path) -> None:
         shown = _call(str(folder / "dmarc.xml"))
         assert shown.exit_code == 2

@@ -32,12 +32,17 @@ class FailureSum:
 
 @dataclass(frozen=True, slots=True)
 class DomainSum:
-    """The sessions of one policy domain under one type of policy."""
+    """The sessions of one policy domain under one type of policy.
+
+    `successful` and `failed` add up what is stated; `uncounted` are the blocks of reports in which one of the two is
+    absent or no number.
+    """
 
     domain: str
     policy_type: str
     successful: int
     failed: int
+    uncounted: int
     reports: int
     senders: tuple[str, ...]
     days: tuple[str, ...]
@@ -58,6 +63,7 @@ class Summary:
 class _Sum:
     sessions: int | None = None
     successful: int = 0
+    uncounted: int = 0
     reports: int = 0
     addresses: set[str] = field(default_factory=set)
     senders: set[str] = field(default_factory=set)
@@ -82,6 +88,7 @@ def summarize(reports: Iterable[Report]) -> Summary:
             total = domains.setdefault(key, _Sum())
             total.add(policy.failed, report)
             total.successful += policy.successful or 0
+            total.uncounted += None in (policy.successful, policy.failed)
             total.reports += key not in in_report
             in_report.add(key)
             for kind, sessions, address in _kinds(policy):
@@ -99,7 +106,7 @@ def summarize(reports: Iterable[Report]) -> Summary:
         senders=tuple(sorted({sender_of(report) for report in known})),
         days=tuple(sorted({day_of(report) for report in known})),
         domains=tuple(
-            DomainSum(domain, kind, one.successful, one.sessions or 0, one.reports, *_sorted(one)[1:])
+            DomainSum(domain, kind, one.successful, one.sessions or 0, one.uncounted, one.reports, *_sorted(one)[1:])
             for (domain, kind), one in sorted(domains.items())
         ),
         failures=tuple(sorted(rows, key=lambda row: (-(row.sessions or 0), row.domain, row.result_type, row.host))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from mta_sts_lab.reports.conclusion import Conclusion, closing
 from mta_sts_lab.reports.glossary import PUBLISHED
 from mta_sts_lab.reports.layout import paragraphs
 from mta_sts_lab.reports.lesson.drawing import LANES, ROW, WIDTH
+from mta_sts_lab.reports.lesson.report_json import report_json
 from mta_sts_lab.reports.lesson.scenes import Moment, Slide, moments_of, slides_of
 from mta_sts_lab.reports.pages import content_hash, environment, read_part
 from mta_sts_lab.tlsrpt import parse_report
@@ -129,6 +129,6 @@ def _report(events: Sequence[Event]) -> str:
     for fact in reversed(received):
         parsed = parse_report(fact.octets, (fact.media_type or "none") if fact.transport == "https" else None)
         if parsed.content is not None:
-            text = json.dumps(parsed.content, indent=2, ensure_ascii=True, default=str)
+            text = report_json(parsed.content)
             return text if len(text) <= _LONGEST_REPORT else text[:_LONGEST_REPORT] + "\n..."
     return ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mta_sts_lab.tlsrpt import Finding
 from mta_sts_lab.tlsrpt.checking import Checked
+from mta_sts_lab.tlsrpt.summary import DomainSum
 
 #: Values that a new one is compared with, so that the time stays linear whatever the reports say.
 _REMEMBERED = 50
@@ -41,6 +42,11 @@ def grouped(checked: Sequence[Checked]) -> list[FindingGroup]:
                     kept.append(value)
     order = ["info", "weak", "inconclusive", "fail"]
     return sorted(groups.values(), key=lambda group: order.index(group.first.grade.value))
+
+
+def stated(count: int, row: DomainSum) -> str:
+    """Return a number of sessions; with a question mark where some report of the row states none."""
+    return f"{count or ''}?" if row.uncounted else str(count)
 
 
 def some(names: Iterable[str], most: int) -> str:

@@ -10,7 +10,7 @@ from mta_sts_lab import __version__
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.pages import content_hash, environment, read_part
-from mta_sts_lab.reports.tls_reports.grouping import grouped, some
+from mta_sts_lab.reports.tls_reports.grouping import grouped, some, stated
 from mta_sts_lab.tlsrpt.checking import Checked, summary_of
 
 
@@ -32,5 +32,6 @@ def page(checked: Sequence[Checked]) -> str:
         style_hash=content_hash(style),
         meanings={grade.value: meaning for grade, meaning in GRADES.items()},
         some=some,
+        stated=stated,
         made_by=f"mta-sts-lab {__version__}",
     )

@@ -15,7 +15,7 @@ from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.layout import Hanging, Rule, labelled, page_width
 from mta_sts_lab.reports.terminal import STYLES
-from mta_sts_lab.reports.tls_reports.grouping import FindingGroup, grouped, plural, some
+from mta_sts_lab.reports.tls_reports.grouping import FindingGroup, grouped, plural, some, stated
 from mta_sts_lab.tlsrpt.checking import Checked, summary_of
 from mta_sts_lab.tlsrpt.summary import DomainSum, FailureSum, Summary, day_of
 
@@ -78,8 +78,7 @@ def last_line(checked: Sequence[Checked], meaning: str) -> RenderableType:
 
 def _failures(summary: Summary) -> Iterator[RenderableType]:
     if not summary.failures:
-        sessions = sum(row.successful for row in summary.domains)
-        yield Text.assemble(("No failures were reported", "bold green"), f", in {plural(sessions, 'session')}.")
+        yield _no_failures(summary)
         return
     yield Text("Reported failures", style="bold")
     table = _table("sessions", "what", "at host, and why", "policy of, and reported by")
@@ -87,6 +86,15 @@ def _failures(summary: Summary) -> Iterator[RenderableType]:
         table.add_row(*_failure_cells(row))
     yield _Unpadded(table)
     yield from _rest(len(summary.failures), "failure")
+
+
+def _no_failures(summary: Summary) -> Text:
+    sessions = sum(row.successful for row in summary.domains)
+    uncounted = sum(row.uncounted for row in summary.domains)
+    if not uncounted:
+        return Text.assemble(("No failures were reported", "bold green"), f", in {plural(sessions, 'session')}.")
+    unknown = plural(uncounted, "block of a report lacks", "blocks of reports lack")
+    return Text(f"No failures can be read, in {plural(sessions, 'session')}; {unknown} a count.")
 
 
 def _failure_cells(row: FailureSum) -> tuple[Text, ...]:
@@ -112,8 +120,14 @@ def _domains(summary: Summary) -> Iterator[RenderableType]:
 
 def _domain_cells(row: DomainSum) -> tuple[Text, ...]:
     days = row.days[0] if len(row.days) == 1 else f"{len(row.days)}: {row.days[0]} to {row.days[-1]}"
-    failed = Text(str(row.failed), style=STYLES[Grade.FAIL] if row.failed else "")
-    figures = (_cell(row.domain), _cell(row.policy_type), Text(str(row.successful)), failed, Text(str(row.reports)))
+    failed = Text(stated(row.failed, row), style=STYLES[Grade.FAIL] if row.failed else "")
+    figures = (
+        _cell(row.domain),
+        _cell(row.policy_type),
+        Text(stated(row.successful, row)),
+        failed,
+        Text(str(row.reports)),
+    )
     return (*figures, _cell(days, some(row.senders, 3)))
 
 

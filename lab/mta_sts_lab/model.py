@@ -272,6 +272,13 @@ class Policy:
     last_line_end: bool = True
 
 
+class Stall(StrEnum):
+    """How an answer never comes to its end."""
+
+    HALF = "half"
+    DRIP = "drip"
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyHost:
     """The HTTPS host `mta-sts.<domain>` (RFC 8461, section 3.3)."""
@@ -281,6 +288,10 @@ class PolicyHost:
     content_type: str = "text/plain"
     #: Where a 3xx answer points: a path on the same host, which serves the valid policy. Empty: no Location header.
     location: str = ""
+    #: Further header fields of its answer: "Cache-Control: max-age=60".
+    headers: tuple[str, ...] = ()
+    #: How the body of its answer stalls, behind half of it (`half`) or at an octet a second (`drip`); null: not.
+    stalls: Stall | None = None
     #: Whether the host answers on port 443 at all.
     reachable: bool = True
     #: The family of the address at which it does not answer; null: it answers at each.

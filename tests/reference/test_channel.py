@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 import trustme
-from mta_sts_lab.reference.channel import LONGEST_LINE, Channel, ChannelClosed, HandshakeFailed
+from mta_sts_lab.reference.channel import (
+    LONGEST_LINE,
+    Channel,
+    ChannelClosed,
+    HandshakeFailed,
+    Keep,
+    everything,
+    nothing,
+    unfinished,
+)
 
 
 def contexts(*names: str, trusted: bool = True) -> tuple[ssl.SSLContext, ssl.SSLContext]:
@@ -90,12 +99,21 @@ async def test_lines_both_ways_and_close_notify() -> None:
     assert await against(peer, use) == (b"hello\r\n", b"")
 
 
-@pytest.mark.parametrize("keep", [False, True])
-async def test_early_octets_are_discarded_unless_by_flaw(keep: bool) -> None:
+@pytest.mark.parametrize(
+    ("keep", "early", "kept"),
+    [
+        (nothing, b"250 early\r\n250-half", []),
+        (everything, b"250 early\r\n", [b"250 early"]),
+        (unfinished, b"250 early\r\n", []),
+        (unfinished, b"250-a\r\n250 b\r\n250-early\r\n250-and ", [b"250-early", b"250-and 250 late"]),
+        (unfinished, b"550 5.7.1 ", [b"550 5.7.1 250 late"]),
+    ],
+)
+async def test_early_octets_are_discarded_unless_by_flaw(keep: Keep, early: bytes, kept: list[bytes]) -> None:
     server, client = contexts("mx.example")
 
     def peer(connection: socket.socket) -> None:
-        connection.sendall(b"220 go\r\n250 early\r\n")
+        connection.sendall(b"220 go\r\n" + early)
         with server.wrap_socket(connection, server_side=True) as secured:
             secured.sendall(b"250 late\r\n")
             secured.recv(1)
@@ -103,9 +121,8 @@ async def test_early_octets_are_discarded_unless_by_flaw(keep: bool) -> None:
     async def use(channel: Channel) -> None:
         assert await channel.read_line() == b"220 go"
         await channel.start_tls(client, "mx.example", keep_early=keep)
-        if keep:
-            assert await channel.read_line() == b"250 early"
-        assert await channel.read_line() == b"250 late"
+        expected = kept if kept and kept[-1].endswith(b"late") else [*kept, b"250 late"]
+        assert [await channel.read_line() for _ in expected] == expected
 
     await against(peer, use)
 

@@ -15,7 +15,7 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
-from mta_sts_lab.model import PolicyHost
+from mta_sts_lab.model import PolicyHost, Stall
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.client_hello import authenticates_server
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
@@ -204,3 +204,32 @@ async def test_closing_ends_sessions(
     assert facts(recorder, TlsFailed, CASE) == []
     for writer in (idle, secured):
         writer.transport.abort()
+
+
+async def test_header_fields_of_the_answer(services: HostServices, server: PolicyServer, authority: Authority) -> None:
+    server.arrange(PolicySettings(PolicyHost(headers=("Cache-Control: public, max-age=60", "Age: 30")), BODY, ID))
+    where = services.network.where(ADDRESS, 443)
+    _, headers, body = await request(where, NAME, trusting(authority), POLICY_PATH)
+    assert (headers["cache-control"], headers["age"], body) == ("public, max-age=60", "30", BODY)
+
+
+@pytest.mark.parametrize("stalls", [Stall.HALF, Stall.DRIP])
+async def test_an_answer_that_never_ends(
+    stalls: Stall, services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(stalls=stalls), BODY, ID))
+    where = services.network.where(ADDRESS, 443)
+    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert f"Content-Length: {len(BODY)}".encode() in head
+    begun = await reader.readexactly(len(BODY) // 2 if stalls is Stall.HALF else 2)
+    assert BODY.startswith(begun)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await reader.readexactly(1)
+    writer.close()
+    await seen(recorder, ConnectionClosed, CASE)
+    (asked,) = facts(recorder, PolicyRequested, CASE)
+    assert asked.status == 0, "a policy that never came was not fetched"

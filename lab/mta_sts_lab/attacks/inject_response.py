@@ -10,6 +10,11 @@ What it proves: whether the sender throws away everything it has read before the
 6; CVE-2011-0411 on the client's side). The 550 is there because it shows from outside: a sender that reads on under a
 forged EHLO reply alone gets out of step and gives up, which a careful one may do as well.
 
+With `what` = `unfinished` the lines behind the 220 are the beginning of an EHLO reply alone: they offer DSN (RFC 3461),
+which the receiver does not know, and the last of them has no line end. Senders were seen that throw away whole replies
+and keep what is unfinished; the receiver's first reply inside TLS is then read as its end, and DSN as offered inside
+TLS. Such a sender says RCPT TO with NOTIFY, and is refused.
+
 A careful sender ignores the forged lines and delivers inside TLS, or gives up the session and tries again.
 """
 
@@ -26,7 +31,11 @@ def _forged(host: str) -> tuple[Reply, Reply]:
     return reply(250, host, "8BITMIME", CANARY), reply(550, f"5.7.1 {CANARY}: not wanted here")
 
 
-@smtp_attack("glues forged replies behind the 220, then lets TLS through")
+def _unfinished(host: str) -> Reply:
+    return Reply((f"250-{host}", "250-DSN", f"250-{CANARY} "))
+
+
+@smtp_attack("glues forged replies behind the 220, then lets TLS through", {"what": ("replies", "unfinished")})
 def inject_response(session: Session, parameters: Parameters) -> Script:
     """Relay, with forged replies behind the 220, and let the TLS behind them through."""
     yield from session.relay_greeting()
@@ -41,8 +50,12 @@ def inject_response(session: Session, parameters: Parameters) -> Script:
         if genuine.code != "220":
             yield from session.answer([Line(line) for line in genuine.lines])
             continue
-        detail = "glued a forged EHLO reply and a forged 550 behind the 220"
-        yield from session.answer_with_more(genuine, _forged(session.host), detail)
+        if parameters["what"] == "replies":
+            detail = "glued a forged EHLO reply and a forged 550 behind the 220"
+            yield from session.answer_with_more(genuine, _forged(session.host), detail)
+        else:
+            detail = "glued the beginning of a forged EHLO reply behind the 220"
+            yield from session.answer_with_more(genuine, [_unfinished(session.host)], detail, ended=False)
         if (yield from session.handshake_follows()):
             yield from session.pipe()
         else:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
+from collections.abc import Callable
+from typing import TypeAlias
 
 from mta_sts_lab.world.network import socket_family
 
@@ -17,6 +20,26 @@ _READ = 65536
 
 #: Octets. RFC 5321 has 512 for a reply line; the longest that an honest server was seen to send is under 1,000.
 LONGEST_LINE = 8192
+
+
+#: Takes what was received before the handshake and returns what is kept of it.
+Keep: TypeAlias = Callable[[bytes], bytes]
+
+
+def nothing(early: bytes) -> bytes:
+    """Keep nothing, as RFC 3207, section 6, demands."""
+    return b""
+
+
+def everything(early: bytes) -> bytes:
+    """Flaw: keep it all."""
+    return early
+
+
+def unfinished(early: bytes) -> bytes:
+    """Flaw: drop whole replies, and keep the beginning of one whose last line has not come."""
+    *_, kept = re.split(rb"(?m)^\d{3} [^\n]*\n", early)
+    return kept
 
 
 class ChannelClosed(Exception):
@@ -109,14 +132,14 @@ class Channel:
         except (OSError, ssl.SSLError) as error:
             raise ChannelClosed(f"the connection broke: {error}") from error
 
-    async def start_tls(self, context: ssl.SSLContext, server_name: str | None, *, keep_early: bool = False) -> None:
+    async def start_tls(self, context: ssl.SSLContext, server_name: str | None, *, keep_early: Keep = nothing) -> None:
         """Do the handshake. Raises `HandshakeFailed`, after the alert has left.
 
-        What was received before is discarded, unless `keep_early` (a flaw) leaves it to be read as if it came inside.
+        What was received before is discarded, but for what `keep_early` (a flaw) returns of it: that is read as if it
+        came inside.
         """
         self._drain()
-        if not keep_early:
-            self._received.clear()
+        self._received[:] = keep_early(bytes(self._received))
         try:
             tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         except ValueError as error:

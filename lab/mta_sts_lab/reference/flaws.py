@@ -56,6 +56,9 @@ class Flaws:
     takes_bytes_before_tls: bool = _flaw(
         "STLS-6-06", "octets behind the 220, before TLS, are read as replies inside it"
     )
+    keeps_unfinished_replies: bool = _flaw(
+        "STLS-6-06", "the beginning of a reply behind the 220, before TLS, is completed by the first one inside it"
+    )
     sends_clear_after_454: bool = _flaw("STLS-4-02", "if STARTTLS is answered with 454, mail goes on in clear text")
     clears_after_broken_handshake: bool = _flaw(
         "STS-5-03", "a host whose handshake broke is spoken to in clear at the next attempt"
@@ -381,6 +384,9 @@ class Flaws:
         "STS-7.1-02", "from the second fetch on the client hello names the domain to the policy host"
     )
     asks_with_head_first: bool = _flaw("STS-3.2-01", "a HEAD request goes before the GET for the policy")
+    heeds_cache_control: bool = _flaw(
+        "STS-3.3-10", "a policy is kept no longer than the Cache-Control field of its answer says"
+    )
     asks_conditionally: bool = _flaw("STS-3.3-10", "the policy is asked for with If-None-Match")
     follows_redirects: bool = _flaw("STS-3.3-09", "a 3xx answer of the policy host is followed")
     ignores_http_status: bool = _flaw("STS-3.3-08", "a policy counts whatever the HTTP status is")
@@ -442,6 +448,9 @@ class Flaws:
     counts_messages: bool = _flaw("RPT-4.2.2-01", "a message counts once, by its last session alone")
     counts_days_in_local_time: bool = _flaw("RPT-4.4-03", "a report covers a day of local time, not of UTC")
     reports_on_reports: bool = _flaw("RPT-3-09", "sessions that carry report mail are in the next report")
+    forgets_ended_days_at_restart: bool = _flaw(
+        "RPT-5-01", "a restart costs the report of a day that has ended and was not reported yet"
+    )
     forgets_counts_at_restart: bool = _flaw("RPT-5-01", "a restart costs the report of the day")
     reports_nothing_under_none: bool = _flaw("RPT-5-01", "a domain whose policy has mode none gets no report")
     reports_failures_under_none: bool = _flaw("STS-6-03", "failures are reported under a policy of mode none")

@@ -7,10 +7,11 @@ SNI and in the certificate check. No redirects, no cookies, no cache, no proxy.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -123,6 +124,8 @@ class PolicyFetcher:
     alias_target: Callable[[str], Awaitable[str]] | None = None
     #: Only for the flaw that names another server: the policy hosts that were asked before.
     _asked_before: set[str] = field(default_factory=set, init=False)
+    #: Only for the flaw that heeds it: the field of the last answer.
+    _cache_control: str = field(default="", init=False)
 
     async def fetch(self, domain: str) -> Policy | PolicyProblem:
         """GET the policy of a policy domain."""
@@ -154,9 +157,14 @@ class PolicyFetcher:
         if isinstance(body, PolicyProblem):
             return body
         try:
-            return parse_policy(body, self.flaws)
+            return self._for_so_long(parse_policy(body, self.flaws))
         except PolicyInvalid as error:
             return PolicyProblem("sts-policy-invalid", str(error))
+
+    def _for_so_long(self, policy: Policy) -> Policy:
+        """Flaw: a policy ends when HTTP's caches let go of it."""
+        found = re.search(r"max-age=(\d+)", self._cache_control) if self.flaws.heeds_cache_control else None
+        return replace(policy, max_age=min(policy.max_age, int(found[1]))) if found else policy
 
     async def _body(self, url: URL, server_name: str | None) -> bytes | PolicyProblem:
         flaws = self.flaws
@@ -192,6 +200,7 @@ class PolicyFetcher:
             media_type = media_type.partition(";")[0].strip()
         if media_type != "text/plain" and not self.flaws.ignores_media_type:
             return PolicyProblem("sts-policy-fetch-error", f"media type {media_type or 'missing'}, not text/plain")
+        self._cache_control = response.headers.get("Cache-Control", "")
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk

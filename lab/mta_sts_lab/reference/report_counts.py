@@ -111,6 +111,12 @@ class ReportCounts:
                 self.forget(day)
                 self._write(known)
 
+    def forget_ended_days(self) -> None:
+        """Flaw: throw away what was counted before today."""
+        for key, day in list(self._days.items()):
+            if day.begins + _DAY <= self._now():
+                self.forget(self._days.pop(key))
+
     def succeeded(self, domain: str, policy: AppliedPolicy) -> None:
         """Count a session in which TLS was as the policy wants it."""
         day = self._today(domain)

@@ -132,6 +132,8 @@ class Reporter:
         """Read what is kept and begin."""
         if not self.flaws.forgets_counts_at_restart:
             self.counts.load()
+        if self.flaws.forgets_ended_days_at_restart:
+            self.counts.forget_ended_days()
         self._pending = {pending.report.id: pending for pending in self.spool.load()}
         self._scheduler.start()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mta_sts_lab.reference.certificate_flaws import Met
-from mta_sts_lab.reference.channel import HandshakeFailed
+from mta_sts_lab.reference.channel import HandshakeFailed, everything, nothing, unfinished
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.odd_hellos import odd_hello
 from mta_sts_lab.reference.settings import Settings
@@ -295,7 +295,8 @@ class Sessions:
         ours = client.channel.local_address
         if not client.offers_starttls:
             raise Unprotected("starttls-not-supported", "STARTTLS is not offered", ours)
-        keep_early = self.flaws.takes_bytes_before_tls
+        keep_early = everything if self.flaws.takes_bytes_before_tls else nothing
+        keep_early = unfinished if self.flaws.keeps_unfinished_replies else keep_early
         before = b""
         if self.flaws.says_command_before_handshake and to.host in self._broken:
             self._broken.discard(to.host)
@@ -323,6 +324,9 @@ class Sessions:
     async def _hello_again(self, client: SmtpClient, to: Destination) -> None:
         try:
             await client.hello(plain=self.flaws.says_helo_inside_tls)
+            if self.flaws.keeps_unfinished_replies:
+                # What is offered before TLS stands in the reply inside it now.
+                client.extensions_from_clear = client.extensions
             if self.flaws.asks_starttls_again:
                 await client.ask_in_vain("STARTTLS")
         except (SmtpBroken, SmtpRefused) as error:

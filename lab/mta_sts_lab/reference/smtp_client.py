@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mta_sts_lab.reference.channel import Channel, ChannelClosed
+from mta_sts_lab.reference.channel import Channel, ChannelClosed, Keep, nothing
 
 #: Lines. A giant EHLO reply is a known attack; honest servers have about a dozen.
 LONGEST_REPLY = 200
@@ -152,7 +152,7 @@ class SmtpClient:
         context: ssl.SSLContext,
         server_name: str | None,
         *,
-        keep_early: bool = False,
+        keep_early: Keep = nothing,
         behind: bytes = b"",
         before_handshake: bytes = b"",
     ) -> None:

@@ -92,7 +92,8 @@ async def _ask_policy_host(host: PolicyServer, address: str) -> str:
             request = f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {host.name}\r\nConnection: close\r\n\r\n"
             writer.write(request.encode())
             head = await reader.readuntil(b"\r\n\r\n")
-            body = await _rest(reader)
+            # A body that is to stall is not waited for.
+            body = host.settings.body if host.settings.host.stalls else await _rest(reader)
         finally:
             writer.transport.abort()
     settings = host.settings.host

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from mta_sts_lab.events import PolicyRequested
-from mta_sts_lab.model import PolicyHost
+from mta_sts_lab.model import PolicyHost, Stall
 from mta_sts_lab.rfc.domain_names import POLICY_PATH, absolute
-from mta_sts_lab.timeouts import SESSION_IDLE
+from mta_sts_lab.timeouts import SESSION_IDLE, STALL
 from mta_sts_lab.world.host import HTTPS_PORT, AcceptingHost, HostServices, HttpsHost
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
@@ -76,6 +76,18 @@ class ParentPolicyServer(HttpsHost):
         return web.Response(body=self._body, content_type="text/plain")
 
 
+#: Seconds between two octets of an answer that comes slowly.
+_OCTET_EVERY = 1.0
+
+
+async def _gone(request: web.BaseRequest) -> None:
+    """Wait until the client has hung up, but no longer than any other host stalls."""
+    for _ in range(int(STALL.seconds / _OCTET_EVERY)):
+        if request.transport is None or request.transport.is_closing():
+            return
+        await asyncio.sleep(_OCTET_EVERY)
+
+
 class PolicyServer(HttpsHost):
     """A policy host. `arrange` changes what it serves and keeps its addresses."""
 
@@ -112,6 +124,7 @@ class PolicyServer(HttpsHost):
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         response, served = self._response_to(request.method, request.path)
+        stalls = self.settings.host.stalls if served else None
         accepted.recorder.write(
             PolicyRequested(
                 session=accepted.session,
@@ -119,7 +132,7 @@ class PolicyServer(HttpsHost):
                 method=request.method,
                 path=request.path,
                 sni=sni,
-                status=response.status,
+                status=0 if stalls else response.status,
                 policy_id=self.settings.policy_id if served else "",
                 conditional=any(name in request.headers for name in _CONDITIONS),
                 user_agent=request.headers.get("User-Agent", ""),
@@ -131,6 +144,25 @@ class PolicyServer(HttpsHost):
         )
         if "Location" in response.headers and accepted.session:
             self._redirects.add(urlsplit(response.headers["Location"]).path)
+        return response if stalls is None else await self._never_whole(request, stalls)
+
+    async def _never_whole(self, request: web.BaseRequest, stalls: Stall) -> web.StreamResponse:
+        """Begin to send the policy and never come to its end, until the client hangs up or the deadline passes."""
+        body, settings = self.settings.body, self.settings.host
+        response = web.StreamResponse(status=settings.status, headers={"Content-Type": settings.content_type})
+        response.content_length = len(body)
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(STALL.seconds):
+                if stalls is Stall.HALF:
+                    await response.write(body[: len(body) // 2])
+                    await _gone(request)
+                for at in range(len(body) - 1):
+                    await response.write(body[at : at + 1])
+                    await asyncio.sleep(_OCTET_EVERY)
+                await _gone(request)
+        if request.transport is not None:
+            request.transport.abort()
         return response
 
     def _response_to(self, method: str, path: str) -> tuple[web.Response, bool]:
@@ -146,7 +178,8 @@ class PolicyServer(HttpsHost):
         if method not in ("GET", "HEAD"):
             return web.Response(status=405, headers={"Allow": "GET, HEAD"}), False
         status = settings.host.status if path == POLICY_PATH else 200
-        headers = {"Content-Type": settings.host.content_type}
+        headers = dict(line.split(": ", 1) for line in settings.host.headers)
+        headers["Content-Type"] = settings.host.content_type
         if location and 300 <= status < 400:
             headers["Location"] = location
         if status in _WITHOUT_BODY:

@@ -270,8 +270,13 @@ class Session:
         """Send a reply of the attacker to the sender."""
         yield from self.answer([Line(line, altered=True, instead_of=instead_of) for line in own.lines], detail)
 
-    def answer_with_more(self, genuine: Reply, forged: Iterable[Reply], detail: str) -> Steps[None]:
-        """Send a genuine reply with forged ones behind it to the sender, in one segment."""
+    def answer_with_more(
+        self, genuine: Reply, forged: Iterable[Reply], detail: str, *, ended: bool = True
+    ) -> Steps[None]:
+        """Send a genuine reply with forged ones behind it to the sender, in one segment.
+
+        If they are not `ended`, the last line has no line end.
+        """
         forged = list(forged)
         if forged:
             self.fire(detail)
@@ -282,7 +287,7 @@ class Session:
             for line in more.lines:
                 self._said("attacker", Line(line, altered=True))
             segment += more.raw
-        yield Send(Side.SENDER, segment)
+        yield Send(Side.SENDER, segment if ended else segment.removesuffix(b"\r\n"))
 
     def say_raw(self, octets: bytes, detail: str) -> Steps[None]:
         """Send the sender octets that are no SMTP."""

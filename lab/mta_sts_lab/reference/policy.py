@@ -72,7 +72,7 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
         if flaws.keeps_blanks_of_values and line != f"{name}: {value}":
             raise PolicyInvalid(f"line {number} has other blanks than one behind the colon")
         if name == "mx":
-            value = line.partition(":")[2] if flaws.keeps_blanks_of_mx_names else value
+            value = line.partition(":")[2].removeprefix(" ") if flaws.keeps_blanks_of_mx_names else value
             patterns += re.split(r"[,\s]+", value) if flaws.splits_mx_lines else [value]
         elif flaws.refuses_unknown_policy_fields and name not in _FIELDS:
             raise PolicyInvalid(f"unknown field {name!r}")

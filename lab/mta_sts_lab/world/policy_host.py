@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -80,14 +79,6 @@ class ParentPolicyServer(HttpsHost):
 _OCTET_EVERY = 1.0
 
 
-async def _gone(request: web.BaseRequest) -> None:
-    """Wait until the client has hung up, but no longer than any other host stalls."""
-    for _ in range(int(STALL.seconds / _OCTET_EVERY)):
-        if request.transport is None or request.transport.is_closing():
-            return
-        await asyncio.sleep(_OCTET_EVERY)
-
-
 class PolicyServer(HttpsHost):
     """A policy host. `arrange` changes what it serves and keeps its addresses."""
 
@@ -147,20 +138,29 @@ class PolicyServer(HttpsHost):
         return response if stalls is None else await self._never_whole(request, stalls)
 
     async def _never_whole(self, request: web.BaseRequest, stalls: Stall) -> web.StreamResponse:
-        """Begin to send the policy and never come to its end, until the client hangs up or the deadline passes."""
+        """Begin to send the policy and never come to its end, until the client hangs up or the deadline passes.
+
+        Then the host takes no more connections: wget would ask again twenty times, and stall as long each time.
+        """
         body, settings = self.settings.body, self.settings.host
         response = web.StreamResponse(status=settings.status, headers={"Content-Type": settings.content_type})
         response.content_length = len(body)
         await response.prepare(request)
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        half = len(body) // 2 if stalls is Stall.HALF else 0
+        try:
             async with asyncio.timeout(STALL.seconds):
-                if stalls is Stall.HALF:
-                    await response.write(body[: len(body) // 2])
-                    await _gone(request)
-                for at in range(len(body) - 1):
-                    await response.write(body[at : at + 1])
+                await response.write(body[:half])
+                for at in range(half, len(body) - 1):
                     await asyncio.sleep(_OCTET_EVERY)
-                await _gone(request)
+                    if request.transport is None or request.transport.is_closing():
+                        return response
+                    if stalls is Stall.DRIP:
+                        await response.write(body[at : at + 1])
+        except ConnectionError:
+            return response
+        except TimeoutError:
+            pass
+        self.reachable = False
         if request.transport is not None:
             request.transport.abort()
         return response

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +38,7 @@ from mta_sts_lab.backends.docker.files import (
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.local import signals_held_back
-from mta_sts_lab.backends.registry import Job, TargetRefused
+from mta_sts_lab.backends.registry import BackendError, Job, TargetRefused
 from mta_sts_lab.backends.served import JOIN_IPV6, PROCESSOR_TIME, TARGET_LOG
 from mta_sts_lab.backends.served_plan import Ipv6Link, ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
@@ -431,15 +432,31 @@ def _how_it_ended(site: _Site, target: Any) -> tuple[str, str]:
 
 
 def follow_record(lab: Any, outlet: Outlet, begun: threading.Event, at_its_beginning: Callable[[], None]) -> None:
-    """Read the record from the lab container's standard output until it ends."""
-    pending = b""
-    for chunk in lab.logs(stream=True, follow=True, stdout=True, stderr=False):
-        *lines, pending = (pending + chunk).split(b"\n")
-        if lines and not begun.is_set():
-            begun.set()
-            at_its_beginning()
-        for line in lines:
+    """Read the record from the lab container's standard output until it ends.
+
+    An engine that follows a log under load may give out a part of a line (moby/moby, issue 41820). The log is whole, so
+    it is read again from there when the container has ended. Raises `BackendError` if that is no record either.
+    """
+    passed = 0
+    try:
+        for line in _lines_of(lab, follow=True):
+            if not begun.is_set():
+                begun.set()
+                at_its_beginning()
             pass_on(line, outlet)
+            passed += 1
+    except BackendError:
+        lab.wait()
+        for line in itertools.islice(_lines_of(lab, follow=False), passed, None):
+            pass_on(line, outlet)
+
+
+def _lines_of(container: Any, *, follow: bool) -> Iterator[bytes]:
+    """Yield the lines of a container's standard output."""
+    pending = b""
+    for chunk in container.logs(stream=True, follow=follow, stdout=True, stderr=False):
+        *lines, pending = (pending + chunk).split(b"\n")
+        yield from lines
 
 
 def _own_log(target: Any) -> str:

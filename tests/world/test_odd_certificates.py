@@ -19,6 +19,7 @@ COMPLAINTS = {
     "path-too-long": "path length constraint exceeded",
     "outside-name-constraints": "permitted subtree violation",
     "expired-intermediate": "certificate has expired",
+    "sha1-signed": "CA signature digest algorithm too weak",
 }
 
 

@@ -433,8 +433,8 @@ class Delivery:
             if to.host in self._broken_before:
                 return await self.sessions.clear(envelope, to)
             self._broken_before.add(to.host)
-        if self.flaws.falls_back_to_older_tls and failure.handshake and failure.verify_code is None:
-            await self.sessions.try_older_version(to)
+        if failure.handshake and failure.verify_code is None:
+            await self.sessions.after_broken_handshake(to)
         if self.flaws.retries_in_clear and failure.handshake:
             return await self.sessions.clear(envelope, to)
         if self.flaws.accepts_self_signed and is_self_signed(failure):

@@ -78,12 +78,17 @@ class Flaws:
     lacks_tls_1_2: bool = _flaw("BCP-3.1.1-02", "under a policy nothing older than TLS 1.3 is spoken")
     lacks_tls_1_3: bool = _flaw("STS-7.2-02", "under a policy nothing newer than TLS 1.2 is spoken")
     lacks_modern_tls: bool = _flaw("STS-7.2-01", "under a policy nothing newer than TLS 1.1 is spoken")
+    accepts_null_ciphers: bool = _flaw("BCP-4.1-01", "a cipher suite that encrypts nothing counts as TLS")
+    accepts_sha1_signatures: bool = _flaw("BCP-4.5-01", "an MX certificate that is signed with SHA-1 counts")
     accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
     names_domain_as_server: bool = _flaw(
         "STS-7.1-03", "the TLS client hello names the recipient's domain, not the host"
     )
     sends_no_server_name: bool = _flaw("STS-7.1-01", "the TLS client hello to an MX host names no server (no SNI)")
     names_address_as_server: bool = _flaw("SNI-3-03", "the server name in the TLS client hello is the host's address")
+    names_two_servers: bool = _flaw(
+        "SNI-3-01", "after a broken handshake the next client hello names the domain beside the host"
+    )
     ends_server_name_in_dot: bool = _flaw("SNI-3-02", "the server name in the TLS client hello ends in a dot")
     pipelines_behind_starttls: bool = _flaw("STLS-4-05", "a command is sent behind STARTTLS at once, before its reply")
     writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")

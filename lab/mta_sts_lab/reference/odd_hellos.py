@@ -22,10 +22,15 @@ def odd_hello(server_name: str, flaws: Flaws) -> bytes:
     if flaws.says_hello_of_ssl2:
         return _ssl2_hello()
     if flaws.offers_anonymous_suites_alone:
-        return _hello(server_name, _ANONYMOUS_SUITES)
+        return _hello((server_name,), _ANONYMOUS_SUITES)
     if flaws.offers_raw_public_keys:
-        return _hello(server_name, _USUAL_SUITES, _extension(20, b"\x02\x02\x00"))
+        return _hello((server_name,), _USUAL_SUITES, _extension(20, b"\x02\x02\x00"))
     return b""
+
+
+def hello_with_two_names(host: str, other: str) -> bytes:
+    """Return a ClientHello that names two servers (RFC 6066, section 3, forbids it)."""
+    return _hello((host, other), _USUAL_SUITES)
 
 
 def _ssl2_hello() -> bytes:
@@ -35,11 +40,10 @@ def _ssl2_hello() -> bytes:
     return struct.pack("!H", 0x8000 | len(body)) + body
 
 
-def _hello(server_name: str, suites: Sequence[int], more: bytes = b"") -> bytes:
-    """Return a ClientHello for TLS 1.2 (RFC 5246, section 7.4.1.2) that names a server."""
+def _hello(server_names: Sequence[str], suites: Sequence[int], more: bytes = b"") -> bytes:
+    """Return a ClientHello for TLS 1.2 (RFC 5246, section 7.4.1.2) that names one server or several."""
     offered = b"".join(struct.pack("!H", suite) for suite in suites)
-    name = server_name.encode("ascii")
-    named = struct.pack("!HBH", len(name) + 3, 0, len(name)) + name
+    named = _long(b"".join(b"\x00" + _long(name.encode("ascii")) for name in server_names))
     groups, algorithms = b"\x00\x02\x00\x17", b"\x00\x04\x04\x03\x04\x01"
     extensions = _extension(0, named) + _extension(10, groups) + _extension(13, algorithms) + more
     body = struct.pack("!H", _TLS_1_2) + os.urandom(32) + b"\x00" + _long(offered) + b"\x01\x00" + _long(extensions)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mta_sts_lab.reference.certificate_flaws import Met
 from mta_sts_lab.reference.channel import HandshakeFailed, everything, nothing, unfinished
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.odd_hellos import odd_hello
+from mta_sts_lab.reference.odd_hellos import hello_with_two_names, odd_hello
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope, Reply, SmtpBroken, SmtpClient, SmtpRefused, StarttlsRefused
 from mta_sts_lab.reference.tls import (
@@ -234,14 +234,17 @@ class Sessions:
         finally:
             self._leave(client)
 
-    async def try_older_version(self, to: Destination) -> None:
-        """Flaw: begin another handshake, which offers nothing newer than TLS 1.1."""
-        client = await self._open(to)
-        try:
-            with contextlib.suppress(Unprotected):
-                await self._handshake(client, to, self.contexts.older, to.host)
-        finally:
-            self._leave(client)
+    async def after_broken_handshake(self, to: Destination) -> None:
+        """Flaws: begin another handshake, which only offers old versions of TLS, or which names two servers."""
+        if self.flaws.names_two_servers:
+            await self._try_hello(to, hello_with_two_names(to.host, to.domain))
+        if self.flaws.falls_back_to_older_tls:
+            client = await self._open(to)
+            try:
+                with contextlib.suppress(Unprotected):
+                    await self._handshake(client, to, self.contexts.older, to.host)
+            finally:
+                self._leave(client)
 
     async def leak_envelope(self, envelope: Envelope, to: Destination) -> None:
         """Flaw: say the envelope inside TLS that was never checked, and take it back."""

@@ -148,6 +148,10 @@ class TlsContexts:
             context.verify_mode = ssl.CERT_NONE
         if flaws.accepts_legacy_tls or flaws.lacks_modern_tls:
             _allow_legacy(context)
+        if flaws.accepts_null_ciphers:
+            context.set_ciphers("ALL:eNULL:@SECLEVEL=0")
+        if flaws.accepts_sha1_signatures:
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
         _limit(context, flaws)
         return context
 

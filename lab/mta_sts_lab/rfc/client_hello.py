@@ -48,6 +48,8 @@ class ClientHello:
     raw_public_keys: bool = False
     #: The newest version of TLS that it offers: "1.0" to "1.3", or the highest number if it offers none of these.
     version: str = ""
+    #: Host names that it has beside the first one, which no client may have (RFC 6066, section 3).
+    more_names: tuple[str, ...] = ()
 
 
 def authenticates_server(suite: int) -> bool:
@@ -126,11 +128,13 @@ def _read(hello: bytes) -> ClientHello:
     suites = reader.field(2)
     reader.field(1)  # compression methods
     extensions = _extensions(reader)
+    names = _server_names(extensions)
     return ClientHello(
-        _server_name(extensions),
+        names[0] if names else "",
         tuple(int.from_bytes(suites[at : at + 2], "big") for at in range(0, len(suites) - 1, 2)),
         _RAW_PUBLIC_KEY in extensions.get(_SERVER_CERTIFICATE_TYPE, b"")[1:],
         _newest_version(legacy_version, extensions),
+        names[1:],
     )
 
 
@@ -145,15 +149,16 @@ def _extensions(reader: _Reader) -> dict[int, bytes]:
     return found
 
 
-def _server_name(extensions: dict[int, bytes]) -> str:
+def _server_names(extensions: dict[int, bytes]) -> tuple[str, ...]:
     if _SERVER_NAME not in extensions:
-        return ""
+        return ()
     names = _Reader(_Reader(extensions[_SERVER_NAME]).field(2))
+    found = []
     while names:
         kind, name = names.take(1), names.field(2)
         if kind == b"\x00":
-            return name.decode("ascii", "replace")
-    return ""
+            found.append(name.decode("ascii", "replace"))
+    return tuple(found)
 
 
 def _newest_version(legacy: bytes, extensions: dict[int, bytes]) -> str:

@@ -207,6 +207,7 @@ class SmtpSession(SMTP):
             Witness(self._accepted.recorder, self._accepted.session, self._accepted.case),
             session_tickets=self._settings.session_tickets,
             version=self._settings.tls_version,
+            null_ciphers=self._settings.null_ciphers,
             hear_clear_text=self._hear_clear_text,
         )
         self._tls = tls

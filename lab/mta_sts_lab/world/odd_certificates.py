@@ -84,6 +84,7 @@ ODD_CERTIFICATES = (
     "path-too-long",
     "outside-name-constraints",
     "expired-intermediate",
+    "sha1-signed",
 )
 
 
@@ -105,8 +106,10 @@ def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
     if variant == "unknown-critical-extension":
         extensions.append((_UNKNOWN_EXTENSION, True))
     common_name = host.name if variant.startswith("cn-") else f"an odd host: {variant}"
-    leaf = _signed_by(above[-1] if above else root, common_name, extensions)
-    chain = [leaf.certificate, *(one.certificate for one in reversed(above))]
+    issuer = above[-1] if above else root
+    leaf = _signed_by(issuer, common_name, extensions)
+    shown = _signed_with_sha1(leaf.certificate, issuer) if variant == "sha1-signed" else leaf.certificate
+    chain = [shown, *(one.certificate for one in reversed(above))]
     key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return b"".join(one.public_bytes(Encoding.PEM) for one in chain), key
 
@@ -156,3 +159,27 @@ def _signed_by(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
     return Issuer(builder.sign(issuer.key, hashes.SHA256()), key)
+
+
+#: AlgorithmIdentifiers of signatures, in DER: ecdsa-with-SHA256 (RFC 5758, section 3.2), ecdsa-with-SHA1 (RFC 3279,
+#: section 2.2.3).
+_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+_WITH_SHA1 = bytes.fromhex("300906072a8648ce3d0401")
+
+
+def _signed_with_sha1(certificate: x509.Certificate, issuer: Issuer) -> x509.Certificate:
+    """Return a certificate signed anew with SHA-1, which `cryptography` does not do for certificates any more."""
+    # The content of a TBSCertificate, behind a tag and a length of three octets.
+    content = certificate.tbs_certificate_bytes[4:].replace(_WITH_SHA256, _WITH_SHA1, 1)
+    to_be_signed = _der(0x30, content)
+    signature = issuer.key.sign(to_be_signed, ec.ECDSA(hashes.SHA1()))  # noqa: S303 - that is what is wrong with it
+    return x509.load_der_x509_certificate(_der(0x30, to_be_signed + _WITH_SHA1 + _der(0x03, b"\x00" + signature)))
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    """Return an element in DER."""
+    length = len(content)
+    if length < 0x80:
+        return bytes([tag, length]) + content
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(octets)]) + octets + content

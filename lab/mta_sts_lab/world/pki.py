@@ -176,15 +176,31 @@ class Authority:
 
 
 def server_context(
-    credentials: Credentials, alpn: Sequence[str] | None = None, sni_callback: SniCallback | None = None
+    credentials: Credentials,
+    alpn: Sequence[str] | None = None,
+    sni_callback: SniCallback | None = None,
+    *,
+    null_ciphers: bool = False,
 ) -> ssl.SSLContext:
     """Return a server's TLS context that shows these credentials, for TLS 1.2 and 1.3.
+
+    With `null_ciphers` it takes nothing but suites that encrypt nothing.
 
     Sessions are never resumed: a resumed session would show no certificate, whatever a later step says it should show.
     """
     context = context_without_certificate(alpn, sni_callback)
+    if credentials.variant == "sha1-signed":
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # at any other level OpenSSL does not load it
+    if null_ciphers:
+        encrypt_nothing(context)
     _load_chain(context, credentials)
     return context
+
+
+def encrypt_nothing(context: ssl.SSLContext) -> None:
+    """Leave a context nothing but cipher suites that encrypt nothing, of which TLS 1.3 has none."""
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("eNULL:@SECLEVEL=0")
 
 
 def context_without_certificate(

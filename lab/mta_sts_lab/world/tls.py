@@ -21,7 +21,7 @@ from mta_sts_lab.events import ClientHelloSeen, TlsEstablished, TlsFailed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.client_hello import LARGEST_HELLO, is_ssl2_hello, parse_client_hello
 from mta_sts_lab.timeouts import SESSION_IDLE, TLS_CLOSE
-from mta_sts_lab.world.pki import Authority, Credentials, context_without_certificate, server_context
+from mta_sts_lab.world.pki import Authority, Credentials, context_without_certificate, encrypt_nothing, server_context
 
 #: Chooses what to show to a client that asks for a server name (empty: it names none); None aborts the handshake.
 ChooseCredentials = Callable[[str], Credentials | None]
@@ -48,8 +48,10 @@ class Certificates:
         self.authority = authority
         self._contexts: dict[Credentials, ssl.SSLContext] = {}
 
-    def context(self, credentials: Credentials) -> ssl.SSLContext:
-        """Return the context that shows these credentials."""
+    def context(self, credentials: Credentials, *, null_ciphers: bool = False) -> ssl.SSLContext:
+        """Return the context that shows these credentials; one with `null_ciphers` encrypts nothing."""
+        if null_ciphers:
+            return server_context(credentials, null_ciphers=True)
         if self.authority.key_log is not None:
             # One for each connection: it holds the file open as long as it lives.
             context = server_context(credentials)
@@ -75,6 +77,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         alpn: Sequence[str] | None = None,
         session_tickets: int = 0,
         version: str = "",
+        null_ciphers: bool = False,
         hear_clear_text: Callable[[bytes], None] = lambda octets: None,
     ) -> None:
         self.sni = ""
@@ -101,6 +104,9 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
         if version:
             only = ssl.TLSVersion.TLSv1_2 if version == "1.2" else ssl.TLSVersion.TLSv1_3
             self._context.minimum_version = self._context.maximum_version = only
+        self._null_ciphers = null_ciphers
+        if null_ciphers:
+            encrypt_nothing(self._context)
         self._ssl = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         super().__init__(extra={"sslcontext": self._context, "ssl_object": self._ssl})
 
@@ -209,7 +215,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
             self.shown = self._choose(self.sni)
             if self.shown is None:
                 return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-            connection.context = self._certificates.context(self.shown)
+            connection.context = self._certificates.context(self.shown, null_ciphers=self._null_ciphers)
         except Exception as error:  # noqa: BLE001 - recorded
             self._witness.recorder.lab_failed("choosing a certificate", error, self._witness.case)
             return ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
@@ -236,6 +242,7 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
                 version=str(self._ssl.version()),
                 certificate=self._shown_variant(),
                 sni=self.sni,
+                cipher=(self._ssl.cipher() or ("",))[0],
             )
         )
         self._application.connection_made(self)

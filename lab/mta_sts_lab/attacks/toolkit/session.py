@@ -214,12 +214,16 @@ class Session:
                 self._listen(sender.take_all())
                 return None
             if hello is not None:
-                self.record(ClientHelloSeen(session=self.number, sni=hello.sni, version=hello.version))
+                self._hello_seen(hello)
                 self._listen(sender.take_all())
                 return hello
             if Side.SENDER in self._ended:
                 return None
             yield from self._receive()
+
+    def _hello_seen(self, hello: ClientHello) -> None:
+        fact = ClientHelloSeen(session=self.number, sni=hello.sni, version=hello.version, more_names=hello.more_names)
+        self.record(fact)
 
     def handshake_follows(self) -> Steps[bool]:
         """Wait for the sender's next octets; return whether they can begin a TLS handshake."""
@@ -390,7 +394,7 @@ class Session:
             return None
         if hello is None:
             return beginning + octets
-        self.record(ClientHelloSeen(session=self.number, sni=hello.sni, version=hello.version))
+        self._hello_seen(hello)
         return None
 
     # -- TLS

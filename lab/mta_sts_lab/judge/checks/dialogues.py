@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, Event, PolicyRequested, SmtpSaid
+from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, Event, PolicyRequested, SmtpSaid, TlsEstablished
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Mode, Step
@@ -25,7 +25,12 @@ SERVER_NAME = "STS-7.1-01"
 NOTHING_BEHIND_STARTTLS = "STLS-4-05"
 SERVER_NAME_FORM = "SNI-3-02"
 NO_ADDRESS_AS_SERVER_NAME = "SNI-3-03"
+ONE_SERVER_NAME = "SNI-3-01"
 NO_OLDER_VERSION = "BCP-3.1.3-01"
+ENCRYPTS = "BCP-4.1-01"
+
+#: What stands in the name of a cipher suite that encrypts nothing, uses RC4, or has less than 112 bits.
+_WEAK = ("NULL", "RC4", "EXP", "DES-CBC-", "RC2")
 EHLO_INSIDE_TLS = "STLS-4.2-02"
 STARTTLS_INSIDE_TLS = "STLS-4.2-03"
 
@@ -175,10 +180,33 @@ def no_older_version_after_failure(view: CaseView) -> Iterator[Judgement]:
         yield _broken(view, NO_OLDER_VERSION, "older-version-after-failure", expected, observed, older)
 
 
-@check(scope=Scope.CASE, obligations=(SERVER_NAME_FORM, NO_ADDRESS_AS_SERVER_NAME))
+@check(scope=Scope.CASE, obligations=(ENCRYPTS,))
+def cipher_suite_encrypts(view: CaseView) -> Iterator[Judgement]:
+    """RFC 9325, section 4.1: no cipher suite is negotiated that encrypts nothing, or too little.
+
+    Judged under enforce, where TLS is a must: who would send in clear as well may be laxer (section 5.2).
+    """
+    if view.case.mode is not Mode.ENFORCE or "mta-sts" not in view.about.capabilities:
+        return
+    legs = {fact.session for _, fact in _hellos(view)}
+    weak = [
+        (event, fact)
+        for event, fact in view.facts.of_kind(TlsEstablished)
+        if fact.session in legs and any(word in fact.cipher for word in _WEAK)
+    ]
+    if weak:
+        expected, observed = "a cipher suite with 112 bits or more", weak[0][1].cipher
+        yield _broken(view, ENCRYPTS, "weak-cipher-suite", expected, observed, weak)
+
+
+@check(scope=Scope.CASE, obligations=(SERVER_NAME_FORM, NO_ADDRESS_AS_SERVER_NAME, ONE_SERVER_NAME))
 def server_name_well_formed(view: CaseView) -> Iterator[Judgement]:
-    """RFC 6066, section 3: a server name is ASCII, in A-labels, has no final dot, and is no address."""
+    """RFC 6066, section 3: there is one server name, in ASCII and A-labels, without a final dot, and no address."""
     hellos = _hellos(view)
+    several = [one for one in hellos if one[1].more_names]
+    if several:
+        names = ", ".join((several[0][1].sni, *several[0][1].more_names))
+        yield _broken(view, ONE_SERVER_NAME, "several-server-names", "one server name", names, several)
     literal = [one for one in hellos if _is_address(one[1].sni)]
     if literal:
         expected, observed = "no address in the place of a server name", f'"{literal[0][1].sni}"'

@@ -45,6 +45,10 @@ IPV6 = "ipv6"
 #: The capability that a case needs which waits until a message has been in the queue for days.
 QUEUE_CLOCK = "queue-clock"
 
+#: The capabilities that a case needs whose recipient is behind a smart host, or at an address; see `Message.to`.
+SMART_HOST = "smart-host"
+ADDRESS_LITERALS = "address-literals"
+
 #: The types of address records, by the family of the address.
 ADDRESS_TYPES: Mapping[Family, str] = {Family.IPV4: "A", Family.IPV6: "AAAA"}
 
@@ -397,6 +401,9 @@ class Message:
     body: tuple[str, ...] = ()
     #: Whether it has the null reverse-path, as notices have (RFC 5321, section 4.5.5). In an `absent` case, too.
     null_sender: bool = False
+    #: Where its recipient is: at the domain; at `behind.<domain>`, mail for which is relayed to the domain as a smart
+    #: host; or at the address of the first MX host (RFC 5321, section 4.1.3). In an `absent` case, too.
+    to: Literal["", "behind-smart-host", "address"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,10 +563,11 @@ ReportChannel = Literal["https", "mailto"]
 class About:
     """What a target says about itself.
 
-    `capabilities` are of: mta-sts, tls-rpt, dane, requiretls, tls-required, queue-clock. requiretls is the ESMTP
-    extension of RFC 8689, and tls-required its header field; queue-clock says that moving the target's clock makes the
-    messages in its queue older, too. In a record `ipv6` is among them where the hosts of a case can have addresses in
-    both families.
+    `capabilities` are of: mta-sts, tls-rpt, dane, requiretls, tls-required, queue-clock, smart-host, address-literals.
+    requiretls is the ESMTP extension of RFC 8689, and tls-required its header field; queue-clock says that moving the
+    target's clock makes the messages in its queue older, too; smart-host, that mail to `behind.<domain>` is relayed to
+    `<domain>`; address-literals, that mail to `[198.18.0.1]` is sent there. In a record `ipv6` is among them where the
+    hosts of a case can have addresses in both families.
     """
 
     name: str

@@ -114,7 +114,8 @@ class PoliciesInForce:
         if began is None or self._case.mode is Mode.ABSENT:
             return (NO_PROTECTION,)
         asks = self._asks(session)
-        if any(goes_without_tls(one) for one in asks):
+        # An address has no policy (RFC 8461, section 3.4).
+        if any(goes_without_tls(one) or one.to == "address" for one in asks):
             return (NO_PROTECTION,)
         step_began = max((event.at for event, _ in self._facts.of_kind(StepBegan) if event.at <= began), default=0.0)
         policies = self._between(step_began, self._mail_said(session, began))

@@ -25,6 +25,7 @@ from mta_sts_lab.reference.resolver import (
     find_addresses,
     find_route,
     literal_address,
+    next_hop,
     recipient_domain,
 )
 from mta_sts_lab.reference.session import (
@@ -98,7 +99,7 @@ class Delivery:
     async def deliver(self, envelope: Envelope) -> Result:
         """Try everything once. The policy's TXT record is asked for each time, so also before mail is returned."""
         try:
-            domain = recipient_domain(envelope.recipient)
+            domain = next_hop(envelope.recipient)
         except ValueError as error:
             return Failed(str(error), "5.1.2")
         await self.records.mail_goes_to(domain)
@@ -144,7 +145,7 @@ class Delivery:
         return await self._to_hosts(envelope, domain, Route(hosts, secure), None, tally)
 
     async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
-        found = Discovered(None) if literal_address(domain) else await self.discovery.discover(domain)
+        found = await self._discovered(envelope, domain)
         if found.hold:
             return Deferred("the policy could not be fetched")
         policy = self._as_treated(found.policy)
@@ -167,6 +168,16 @@ class Delivery:
             return await self._to_hosts(envelope, domain, route, policy, tally)
         finally:
             tally.close()
+
+    async def _discovered(self, envelope: Envelope, domain: str) -> Discovered:
+        """Return the policy of the next hop (RFC 8461, section 3.4); an address literal has none."""
+        if literal_address(domain):
+            if self.flaws.looks_up_policies_of_literals:
+                await self.discovery.discover(domain)
+            return Discovered(None)
+        if self.flaws.applies_policy_of_recipient_behind_smart_host:
+            return await self.discovery.discover(recipient_domain(envelope.recipient))
+        return await self.discovery.discover(domain)
 
     def _leaves_out_problem(self, found: Discovered) -> bool:
         flaws = self.flaws

@@ -366,6 +366,10 @@ class Flaws:
     falls_back_to_parent_policy: bool = _flaw(
         "STS-3.4-03", "where a domain has no policy, that of the domain above holds for it"
     )
+    applies_policy_of_recipient_behind_smart_host: bool = _flaw(
+        "STS-3.4-01", "mail that is relayed through a smart host goes by the policy of its recipient's domain"
+    )
+    looks_up_policies_of_literals: bool = _flaw("STS-3.4-02", "a policy is looked up for an address like [198.18.0.1]")
     fetches_over_http: bool = _flaw("STS-3.3-19", "a policy that cannot be had by HTTPS is fetched by plain HTTP")
     accepts_name_of_policy_hoster: bool = _flaw(
         "STS-8.2-02", "the policy host may show a certificate for what its name is an alias of"

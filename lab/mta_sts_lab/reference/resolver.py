@@ -332,6 +332,15 @@ def recipient_domain(recipient: str) -> str:
     return ascii_domain(domain)
 
 
+#: Mail to a domain with this label in front is relayed to that domain, as to a smart host.
+_BEHIND_SMART_HOST = "behind."
+
+
+def next_hop(address: str) -> str:
+    """Return the domain that mail to an address is handed to: its own, or a smart host's. Raises `ValueError`."""
+    return recipient_domain(address).removeprefix(_BEHIND_SMART_HOST)
+
+
 #: What an IPv6 address literal begins with.
 _IPV6_TAG = "ipv6:"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import QUEUE_CLOCK, About
+from mta_sts_lab.model import ADDRESS_LITERALS, QUEUE_CLOCK, SMART_HOST, About
 from mta_sts_lab.reference.flaws import FLAWS, NO_FLAWS, Flaws
 from mta_sts_lab.reference.sender import NotRunning, ReferenceSender
 from mta_sts_lab.reference.settings import IN_PROCESS, Settings
@@ -16,7 +16,10 @@ from mta_sts_lab.targets.contract import Held, TargetError
 from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.world.network import Network
 
-CAPABILITIES = ("mta-sts", "tls-rpt", "dane", "requiretls", "tls-required", QUEUE_CLOCK)
+CAPABILITIES = (
+    *("mta-sts", "tls-rpt", "dane", "requiretls", "tls-required"),
+    *(QUEUE_CLOCK, SMART_HOST, ADDRESS_LITERALS),
+)
 
 SIGNALS = ("TERM", "KILL")
 

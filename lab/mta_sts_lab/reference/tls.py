@@ -12,6 +12,7 @@ from cryptography.exceptions import InvalidSignature
 
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import matches
+from mta_sts_lab.reference.resolver import literal_address
 
 
 def covers(der: bytes, host: str) -> bool:
@@ -97,6 +98,8 @@ class TlsContexts:
         """The name for the client hello: the MX host's (RFC 8461, section 7.1). The address is for a flaw alone."""
         if self.flaws.names_address_as_server and address:
             return f"[{address}]"
+        if literal_address(host) is not None:
+            return None  # no server name at all: RFC 6066, section 3
         if self.flaws.names_domain_as_server and domain:
             return domain
         if self.flaws.ends_server_name_in_dot:

@@ -172,7 +172,7 @@ class _Playing:
     async def _send(self, world: CaseWorld, step: Step) -> None:
         token = f"{self.context.random.getrandbits(64):016x}"
         subject = "The figures for the third quarter"
-        message = probe_message(token, world.sender_domain, world.domain, subject, step.message)
+        message = probe_message(token, world.sender_domain, world.recipient_domain(step.message), subject, step.message)
         recorder = self.context.recorder
         if step.message.null_sender:
             message = replace(message, sender="")

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.model import IPV6, Case, Family, Mode, MxHost, Policy, World
+from mta_sts_lab.model import IPV6, Case, Family, Message, Mode, MxHost, Policy, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (
@@ -323,6 +323,13 @@ class CaseWorld:
     def sender_domain(self) -> str:
         """The domain that the case's messages come from."""
         return f"back.{self.domain}" if self._return is not None else SENDER_DOMAIN
+
+    def recipient_domain(self, message: Message) -> str:
+        """Return what stands behind the `@` of a message's recipient."""
+        if message.to == "address":
+            address = self.mx[0].address
+            return f"[{address}]" if family_of(address) is Family.IPV4 else f"[IPv6:{address}]"
+        return f"behind.{self.domain}" if message.to == "behind-smart-host" else self.domain
 
     def _arrange_return(self, settings: MxHost | None) -> None:
         """Have a host for the bounces of the case's messages, if it wants one of its own."""

@@ -354,7 +354,10 @@ class MxServer(AcceptingHost):
         return authority.with_issuer(credentials) if settings.sends_authority else credentials
 
     def takes_mail_for(self, recipient: str) -> bool:
-        """Whether the recipient is at the host's own domain: an MX host is no open relay."""
+        """Whether the recipient is at the host's own domain, or address: an MX host is no open relay."""
+        literal = recipient.rpartition("@")[2].strip("[]").lower().removeprefix("ipv6:")
+        if literal in self.addresses:
+            return True
         return not self.domain or is_within(canonical(recipient.rpartition("@")[2]), self.domain)
 
     def is_new(self, recipient: str) -> bool:
@@ -421,6 +424,8 @@ class MxServer(AcceptingHost):
         return "554 5.7.1 The message is not wanted here"
 
     def _take_bounce(self, delivery: Delivery, accepted: Accepted, *, refused: bool = False) -> None:
+        if all(one.lower().startswith("postmaster@") for one in delivery.recipients):
+            return  # what a server tells its own postmaster is nobody else's business (RFC 5321, section 6.1)
         tokens = [token for token in map(token_of_address, delivery.recipients) if token]
         for bounce in bounces_in(delivery.content):
             for token in tokens or tokens_in(delivery.content)[:1] or ("",):

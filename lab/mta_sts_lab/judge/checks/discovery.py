@@ -19,6 +19,7 @@ MALFORMED_RECORD = "STS-3.1-12"
 SERVER_NAME = "STS-7.1-02"
 HTTPS_ALONE = "STS-3.3-19"
 NOT_OF_THE_PARENT = "STS-3.4-03"
+NONE_OF_AN_ADDRESS = "STS-3.4-02"
 
 #: Seconds. A policy request that comes later need not have come of the record: a sender may renew a policy by itself.
 FOLLOWS_WITHIN = 10.0
@@ -89,3 +90,27 @@ def no_policy_of_the_parent(view: CaseView) -> Iterator[Judgement]:
         expected, observed = "no look at the policy of the domain above", f"a query for {name}"
         events = asked or met
         yield view.broken(NOT_OF_THE_PARENT, "policy-of-the-parent-sought", events[0].step, expected, observed, events)
+
+
+@check(scope=Scope.CASE, obligations=(NONE_OF_AN_ADDRESS,))
+def no_policy_of_an_address(view: CaseView) -> Iterator[Judgement]:
+    """An address in the place of a domain has no policy (RFC 8461, section 3.4): there is nothing to look up."""
+    if all(step.message.to != "address" for step in view.case.steps):
+        return
+    addresses = {fact.address for _, fact in view.facts.of_kind(ConnectionAccepted)}
+    asked = [
+        (event, fact)
+        for event, fact in (*view.facts.of_kind(DnsAnswered), *view.of_run.of_kind(DnsAnswered))
+        if fact.type == "TXT" and _literal_in(fact.name) in addresses
+    ]
+    if asked:
+        event, fact = asked[0]
+        step = next(one.name for one in view.case.steps if one.message.to == "address")
+        expected, observed = "no look-up of a policy for an address", f"a query for {fact.name}"
+        yield view.broken(NONE_OF_AN_ADDRESS, "policy-of-an-address-sought", step, expected, observed, [event])
+
+
+def _literal_in(name: str) -> str:
+    """Return the address at which a policy record is asked for; empty if the name is of another kind."""
+    label, _, rest = canonical(name).partition(".")
+    return rest.strip("[]").removeprefix("ipv6:") if label == "_mta-sts" else ""

@@ -20,7 +20,12 @@ _STATUS = re.compile(r"[45]\.[0-9]{1,3}\.[0-9]{1,3}")
 
 @check(scope=Scope.CASE, obligations=(NULL_RETURN_PATH,))
 def notice_from_nobody(view: CaseView) -> Iterator[Judgement]:
-    """A notice that a message was given up has the null reverse-path, so that nobody answers it."""
+    """A notice that a message was given up has the null reverse-path, so that nobody answers it.
+
+    What a sender tells its own postmaster is no such notice: Courier writes to him from `#@[]` where a notice could not
+    be delivered.
+    """
+    authors = {fact.sender.lower() for _, fact in view.facts.of_kind(MessageInjected) if fact.sender}
     steps = {
         fact.token: event.step
         for event, fact in view.facts.of_kind(MessageInjected)
@@ -28,7 +33,8 @@ def notice_from_nobody(view: CaseView) -> Iterator[Judgement]:
     }
     for event, fact in view.of_run.of_kind(MessageAccepted):
         mine = [steps[token] for token in fact.tokens if token in steps]
-        if fact.role == "sender-mx" and mine and fact.mail_from:
+        to_author = any(one.lower() in authors for one in fact.recipients)
+        if fact.role == "sender-mx" and mine and to_author and fact.mail_from:
             expected, observed = "MAIL FROM:<>", f"MAIL FROM:<{fact.mail_from}>"
             yield view.broken(NULL_RETURN_PATH, "notice-with-sender", mine[0], expected, observed, [event])
 

@@ -1,0 +1,44 @@
+"""What a sender makes of mx lines that are no patterns (RFC 8461, section 3.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.policies_in_force import served_texts
+from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.model import Judgement, Outcome
+from mta_sts_lab.rfc.domain_names import is_mx_pattern
+from mta_sts_lab.rfc.policy import values_of
+
+NO_PATTERN = "STS-3.2-11"
+SEVERAL_IN_A_LINE = "STS-3.2-12"
+
+
+@check(scope=Scope.CASE, obligations=(NO_PATTERN, SEVERAL_IN_A_LINE))
+def malformed_pattern_matches_nothing(view: CaseView) -> Iterator[Judgement]:
+    """A line that is no pattern lists no host.
+
+    It was taken for one where mail arrives under a certificate that is in order and is held under another one, both
+    under the same policy, all of whose lines are such. A sender that takes the policy for no policy delivers both, and
+    one that finds no host in it holds both.
+    """
+    served = served_texts(view.case, view.facts.domain) if view.case.mode.has_policy else {}
+    outcomes: dict[str, dict[Outcome, str]] = {}
+    for step in view.case.steps:
+        values = values_of(served[step.name].lines, "mx") if step.name in served else ()
+        message = view.message(step)
+        if message is None or not step.send or not values or any(map(is_mx_pattern, values)):
+            continue
+        outcomes.setdefault("\n".join(values), {})[message.outcome()] = step.name
+    for text, found in outcomes.items():
+        held, arrived = found.get(Outcome.DEFERRED), found.get(Outcome.DELIVERED_AUTHENTICATED)
+        message = next((view.message(step) for step in view.case.steps if step.name == held), None)
+        if held is None or arrived is None or message is None or not view.facts.policy_fetched(message.injected):
+            continue
+        row = SEVERAL_IN_A_LINE if re.search(r"[,\s]", text) else NO_PATTERN
+        expected, observed = f"no host that is listed by {text!r}", "one that is, as far as its certificate is in order"
+        events = message.facts.receiving_sessions(message.step_began(), message.until)
+        evidence = [event for event in message.contacts() if getattr(event.fact, "session", "") in events]
+        yield view.broken(row, "malformed-pattern-honoured", held, expected, observed, evidence)

@@ -36,7 +36,7 @@ from tests.backends.process import run_as
 from tests.backends.process.sandbox import Sandbox, toy_sender
 run_as(sys.argv[2])
 sandbox = Sandbox(Path(sys.argv[1]) / "target", Path(sys.argv[1]) / "kept")
-sandbox.play(sandbox.target(toy_sender()), "starttls/strip[enforce]")
+sandbox.play(sandbox.target(toy_sender(), capabilities=("mta-sts",)), "starttls/strip[enforce]")
 """
 
 
@@ -76,7 +76,7 @@ def test_kill_at_a_random_moment(sandbox: Sandbox, user: str, number: int) -> No
         stderr=subprocess.DEVNULL,
     )
     with pytest.raises(subprocess.TimeoutExpired):
-        # It plays for at least eight seconds: the toy sender never fetches the policy that is waited for.
+        # It plays for at least eight seconds: the toy sender claims to fetch policies, and never does.
         driver.wait(moment)
     driver.kill()
     driver.wait()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.namespaces
 
 
 def test_a_line_comes_while_other_cases_are_played(namespaces: None, tmp_path: Path) -> None:
-    # The second case takes eight seconds: the toy sender never fetches the policy that is waited for.
+    # The second case takes two seconds more: the toy sender never asks for the policy that is waited for.
     selection = ("starttls/mask[absent]", "starttls/strip[enforce]")
     command = ("run", *selection, "--command", shlex.join(toy_sender()), "--smtp", "2525")
     with on_a_terminal(tmp_path, *command) as (terminal, _):

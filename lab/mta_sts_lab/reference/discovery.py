@@ -212,6 +212,7 @@ class Discovery:
             self._pauses.pop(domain, None)
             self.log(f"policy of {domain}: mode {fresh.mode}, id {record_id}")
         else:
-            self._pauses[domain] = _Pause(record_id, self.clock.now() + PAUSE_AFTER_FAILURE, fresh)
+            pause_seconds = 60.0 if self.flaws.pauses_a_minute_after_failed_fetch else PAUSE_AFTER_FAILURE
+            self._pauses[domain] = _Pause(record_id, self.clock.now() + pause_seconds, fresh)
             self.log(f"policy of {domain}: not fetched: {fresh.result_type}: {fresh.reason}")
         return fresh

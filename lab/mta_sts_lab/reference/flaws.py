@@ -439,6 +439,9 @@ class Flaws:
     never_repeats_failed_fetch: bool = _flaw(
         "STS-5.1-01", "after a failed fetch the policy is not asked for again until the id changes"
     )
+    pauses_a_minute_after_failed_fetch: bool = _flaw(
+        "STS-3.3-12", "after a failed fetch the policy host is left alone for a minute, not for five"
+    )
     repeats_failed_fetches: bool = _flaw("STS-3.3-12", "after a failed fetch the next message asks again at once")
     renews_no_policies: bool = _flaw("STS-3.3-17", "a policy is not fetched again until it ends, if its id stays")
     looks_for_updates_after_the_end: bool = _flaw("STS-10.2-01", "no newer policy is looked for until the old one ends")

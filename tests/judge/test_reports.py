@@ -168,8 +168,17 @@ class TestOwed:
 
     def test_a_report_that_is_not_wanted(self) -> None:
         silent = owing("none", report_obligation="RPT-3-15")
-        assert judged(case=silent).grade is Grade.PASS
+        other = json.loads(json.dumps(content()).replace(DOMAIN[ENFORCE], "another.example"))
+        elsewhere = ("", "", posted(other, place="https://reports.example/elsewhere"))
+        cases = (silent, CASES[ABSENT])
+        made = record([*story(), elsewhere], taken_in(), cases=cases, capabilities=CLAIMS)
+        assert verdict(made).grade is Grade.PASS
         assert found(judged(posted(content(), status=503), case=silent)) >= {("RPT-3-15", "report-not-wanted")}
+
+    def test_who_reports_to_nobody_has_not_shown_that_it_minds_a_record(self) -> None:
+        """A reporter that is silently off sends no report where none is wanted, either."""
+        silent = judged(case=owing("none", report_obligation="RPT-3-15"))
+        assert (silent.grade, reasons(silent)) == (Grade.INFO, {"no-report-to-anybody"})
 
     @pytest.mark.parametrize(("counted", "grade"), [(1, Grade.INFO), (3, Grade.FAIL)])
     def test_a_report_after_the_record_was_withdrawn(self, counted: int, grade: Grade) -> None:

@@ -13,6 +13,7 @@ from mta_sts_lab.events import (
     BounceReceived,
     CaseEnded,
     ClientHelloSeen,
+    ClockAdvanced,
     ConnectionAccepted,
     ConnectionClosed,
     DeadlinePassed,
@@ -239,6 +240,21 @@ class TestAbsenceIsProved:
         found = verdict(record(cut(resisted()), cut(taken_in()), cases=cases))
         assert found.grade is Grade.UNSUPPORTED
         assert reasons(found) == {"not-offered"}
+
+    @pytest.mark.parametrize(
+        ("moves", "grade"), [((), "inconclusive"), ((80000,), "inconclusive"), ((80000, 10000), "pass")]
+    )
+    def test_a_clock_that_was_not_moved_proves_nothing(self, moves: tuple[int, ...], grade: str) -> None:
+        cases = [changed(CASES[name], "attack", advance=90000) for name in (ENFORCE, ABSENT)]
+        lines = resisted()
+        begun = next(at for at, line in enumerate(lines) if line[1] == "attack" and isinstance(line[2], StepBegan))
+        moved: list[Line] = [("", "", ClockAdvanced(seconds=seconds, asked=None)) for seconds in moves]
+        control = taken_in()
+        at = next(at for at, line in enumerate(control) if line[1] == "attack" and isinstance(line[2], StepBegan))
+        played = [*lines[: begun + 1], *moved, *lines[begun + 1 :]]
+        found = verdict(record(played, [*control[: at + 1], *moved, *control[at + 1 :]], cases=cases))
+        assert found.grade.value == grade
+        assert ("clock-not-moved" in reasons(found)) is (grade != "pass")
 
     def test_arrived_afterwards_in_clear(self) -> None:
         lines = without(

@@ -10,7 +10,7 @@ from functools import cache
 import msgspec
 
 from mta_sts_lab.check_registry import check_id
-from mta_sts_lab.events import Event, MessageAccepted, MessageInjected, StepBegan, TokenRead
+from mta_sts_lab.events import Event, MessageAccepted, MessageInjected, ReportReceived, StepBegan, TokenRead
 from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
@@ -99,6 +99,7 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
     for case in record.header.cases:
         facts[case.id].in_force = PoliciesInForce(case, facts[case.id], of_run).for_session
+    sends_reports = any(isinstance(event.fact, ReportReceived) for event in record.events)
     belying = tuple(event for one in facts.values() for event in one.belying_the_queue())
     return [
         CaseView(
@@ -110,6 +111,7 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
             requirements=requirements,
             about=record.header.about,
             clock_began=record.header.clock_began,
+            sends_reports=sends_reports,
             belying_the_queue=belying,
         )
         for case in record.header.cases

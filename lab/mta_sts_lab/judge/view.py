@@ -61,6 +61,8 @@ class CaseView:
     about: About
     #: When the clock of the record stood at 0 (RFC 3339); empty if the record does not say.
     clock_began: str = ""
+    #: Whether a report of the target's arrived in any case of the run.
+    sends_reports: bool = True
     #: The copies, in any case of the run, that arrived after the target's queue no longer held their message.
     belying_the_queue: tuple[Event, ...] = ()
 

@@ -394,7 +394,7 @@ class Flaws:
     )
     asks_with_head_first: bool = _flaw("STS-3.2-01", "a HEAD request goes before the GET for the policy")
     heeds_cache_control: bool = _flaw(
-        "STS-3.3-10", "a policy is kept no longer than the Cache-Control field of its answer says"
+        "STS-3.3-16", "a policy is kept no longer than the Cache-Control field of its answer says"
     )
     asks_conditionally: bool = _flaw("STS-3.3-10", "the policy is asked for with If-None-Match")
     follows_redirects: bool = _flaw("STS-3.3-09", "a 3xx answer of the policy host is followed")

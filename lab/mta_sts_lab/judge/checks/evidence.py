@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import (
     AttackFired,
+    ClockAdvanced,
     ConnectionAccepted,
     DeadlinePassed,
     Event,
@@ -118,6 +119,28 @@ def restart_done(view: CaseView) -> Iterator[Judgement]:
             blame="target",
             evidence=numbers([event for event, _ in made]),
         )
+
+
+@check(scope=Scope.CASE)
+def clock_moved(view: CaseView) -> Iterator[Judgement]:
+    """A step that moves the target's clock needs that on record: what ages in it has not aged otherwise."""
+    for step in view.case.steps:
+        times = view.step_times(step.name)
+        if not step.advance or times is None:
+            continue
+        moves = [
+            (event, fact) for event, fact in view.of_run.of_kind(ClockAdvanced) if times[0] <= event.at <= times[1]
+        ]
+        seconds = sum(fact.seconds for _, fact in moves)
+        if seconds < step.advance:
+            yield Judgement(
+                Grade.INCONCLUSIVE,
+                "clock-not-moved",
+                step=step.name,
+                expected=f"the target's clock moved by {step.advance} s",
+                observed=f"it was moved by {seconds} s",
+                evidence=numbers([event for event, _ in moves]),
+            )
 
 
 @check(scope=Scope.CASE)

@@ -117,6 +117,10 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     if expect.report == ("none",):
         if found and _is_about_earlier_steps_only(view, step, found):
             return _before_it_was_withdrawn(view, step, expect, found)
+        if not found and not view.sends_reports:
+            # One that sends none to anybody has not shown that it minds this record.
+            unproved = _judged(view, step, expect, "no-report-to-anybody", found, bad=False)
+            return replace(unproved, grade=Grade.INFO, observed="no report, and none about any other case of this run")
         return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
     here = wanted(view)
     right = [arrival for arrival in found if arrival.taken and arrival.place in here and _in_time(view, arrival)]

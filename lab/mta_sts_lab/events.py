@@ -65,6 +65,14 @@ class MessageInjected(Fact, frozen=True):
     body_digest: str
 
 
+class OtherMessageInjected(Fact, frozen=True):
+    """The target took a message to a domain beside the case's own, which nothing is expected of."""
+
+    token: str
+    recipient: str
+    reply: str
+
+
 class InjectionRefused(Fact, frozen=True):
     """The target did not take a message from the lab."""
 
@@ -454,6 +462,7 @@ AnyFact = (
     | StepEnded
     | InjectionBegan
     | MessageInjected
+    | OtherMessageInjected
     | InjectionRefused
     | DnsAnswered
     | ConnectionAccepted

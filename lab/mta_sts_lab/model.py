@@ -404,6 +404,9 @@ class Message:
     #: Where its recipient is: at the domain; at `behind.<domain>`, mail for which is relayed to the domain as a smart
     #: host; or at the address of the first MX host (RFC 5321, section 4.1.3). In an `absent` case, too.
     to: Literal["", "behind-smart-host", "address"] = ""
+    #: How many messages to `beside.<domain>` are handed to the target just before it: a domain without a policy that
+    #: has the same MX hosts. In an `absent` case, too.
+    beside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,7 +250,9 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
 def _message(document: Document, step: StepTable, mode: Mode) -> Message:
     """Return what a step's message asks for; that of a control case asks for nothing, but has the same sender."""
     message = step.message or (document.message if step.name == MAIN_STEP else Message())
-    return Message(null_sender=message.null_sender, to=message.to) if mode is Mode.ABSENT else message
+    if mode is Mode.ABSENT:
+        return Message(null_sender=message.null_sender, to=message.to, beside=message.beside)
+    return message
 
 
 def _world(document: Document, step: StepTable, before: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from mta_sts_lab.events import (
     InjectionBegan,
     MessageAccepted,
     MessageInjected,
+    OtherMessageInjected,
     PolicyRequested,
     QueueSeen,
     SenderLeft,
@@ -39,7 +40,7 @@ from mta_sts_lab.judge.protection import NO_PROTECTION, Breach, Protection
 from mta_sts_lab.judge.sessions import Session, Sessions
 from mta_sts_lab.model import Outcome
 from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_host_name, policy_record_name
-from mta_sts_lab.rfc.published import MAILBOX
+from mta_sts_lab.rfc.published import BESIDE, MAILBOX
 
 _Fact = TypeVar("_Fact", bound=Fact)
 
@@ -234,7 +235,9 @@ class CaseFacts:
     def receiving_sessions(self, after: float, before: float) -> list[str]:
         """Return the sessions in which the target came to a receiving host within a time."""
         reached = self.of_kind(ConnectionAccepted) + self.of_kind(ConnectionDenied)
-        return [fact.session for event, fact in reached if after < event.at <= before and self._is_contact(fact)]
+        met = [fact.session for event, fact in reached if after < event.at <= before and self._is_contact(fact)]
+        others = self.carried_other_mail()
+        return [session for session in met if session not in others] if others else met
 
     def ends_of(self, sessions: Collection[str]) -> list[float]:
         """Return when some sessions ended; a connection that was denied ended at once."""
@@ -298,6 +301,23 @@ class CaseFacts:
             and not self.session(fact.session).behind
             and self.session(fact.session).role != "sender-mx"
         ]
+
+    def excused_sessions(self) -> frozenset[str]:
+        """Return the sessions whose mail no policy of the domain may hold up: TLS reports, and mail for another one."""
+        return self.carried_reports() | self.carried_other_mail()
+
+    def carried_other_mail(self) -> frozenset[str]:
+        """Return the sessions in which the target named recipients of the domain beside the case's own alone."""
+        if not self.of_kind(OtherMessageInjected):
+            return frozenset()
+        beside = f"@{BESIDE}.{self.domain}>"
+        named = [
+            (fact.session, beside in fact.line.lower())
+            for _, fact in self.of_kind(SmtpSaid)
+            if fact.speaker == "sender" and fact.line.upper().startswith("RCPT")
+        ]
+        mixed = {session for session, is_other in named if not is_other}
+        return frozenset(session for session, is_other in named if is_other and session not in mixed)
 
     def carried_reports(self) -> frozenset[str]:
         """Return the sessions in which the target mailed TLS reports, which no policy may hold up (RFC 8460, 3).

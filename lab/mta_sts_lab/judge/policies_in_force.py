@@ -113,6 +113,8 @@ class PoliciesInForce:
         began = next((event.at for event, fact in accepted if fact.session == session), None)
         if began is None or self._case.mode is Mode.ABSENT:
             return (NO_PROTECTION,)
+        if session in self._facts.carried_other_mail():
+            return (NO_PROTECTION,)
         asks = self._asks(session)
         # An address has no policy (RFC 8461, section 3.4).
         if any(goes_without_tls(one) or one.to == "address" for one in asks):

@@ -50,7 +50,8 @@ def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
 
 def _is_receiving(facts: CaseFacts, session: str) -> bool:
     leg = facts.session(session).accepted
-    return leg is not None and leg.role in RECEIVING and not leg.via
+    own = session not in facts.carried_other_mail()
+    return leg is not None and leg.role in RECEIVING and not leg.via and own
 
 
 def _why_left(window: list[Event], accepted: Event, session: str) -> tuple[str, list[Event]]:

@@ -98,6 +98,9 @@ class Flaws:
     # Certificates of MX hosts
     accepts_untrusted: bool = _flaw("STS-4.2-02", "an MX certificate of any issuer counts, if name and dates are right")
     accepts_self_signed: bool = _flaw("STS-4.2-02", "a self-signed MX certificate counts, if name and dates are right")
+    reuses_sessions_of_other_domains: bool = _flaw(
+        "STS-5-02", "an open session is used for mail to any domain that has the same MX host"
+    )
     accepts_refused_on_retry: bool = _flaw("STS-4.2-02", "the attempt after a refused MX certificate accepts any")
     accepts_expired: bool = _flaw("STS-4.2-01", "an expired MX certificate is accepted")
     accepts_not_yet_valid: bool = _flaw("PKIX-6.1.3-01", "an MX certificate is accepted before its first day")

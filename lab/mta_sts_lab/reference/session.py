@@ -29,6 +29,9 @@ from mta_sts_lab.world.network import Network, UnsafeAddress
 #: The parameter of MAIL FROM that hands the demand for TLS on (RFC 8689, section 2).
 REQUIRETLS = "REQUIRETLS"
 
+#: Seconds for which a flaw keeps a session open. Postfix keeps one for 2 s.
+_KEPT_OPEN = 1.0
+
 #: Takes the certificates that a host shows and returns what is wrong with them.
 ChainCheck = Callable[[list[bytes]], Problem | None]
 
@@ -107,6 +110,8 @@ class Sessions:
     _leaving: dict[asyncio.Task[None], SmtpClient] = field(default_factory=dict, init=False)
     #: Only for flaws that remember broken handshakes: the hosts that had one.
     _broken: set[str] = field(default_factory=set, init=False)
+    #: Only for the flaw that uses sessions again: those that are open, by the address of their host.
+    _open_sessions: dict[str, SmtpClient] = field(default_factory=dict, init=False)
 
     async def stop(self) -> None:
         """Break off the farewells that are still being said."""
@@ -114,11 +119,17 @@ class Sessions:
         for task in leaving:
             task.cancel()
         await asyncio.gather(*leaving, return_exceptions=True)
-        for client in leaving.values():
+        for client in (*leaving.values(), *self._open_sessions.values()):
             await client.channel.close()  # a task that is cancelled before its first step has closed nothing
 
     async def verified(self, envelope: Envelope, to: Destination) -> Accepted:
         """Deliver inside TLS to a host with a valid certificate, or raise `Unprotected` before the envelope is said."""
+        known = self._open_sessions.pop(to.address, None)
+        if known is not None:
+            try:
+                return await self._hand_over(known, envelope)
+            finally:
+                self._leave(known)
         client = await self._open(to)
         try:
             try:
@@ -140,7 +151,7 @@ class Sessions:
         """Deliver with whatever TLS the host has: clear on the same connection without, on a new one if it breaks."""
         client = await self._open(to)
         weakness: Unprotected | None = None
-        broken = False
+        broken = kept = False
         try:
             try:
                 in_clear = envelope.waives_tls and self.flaws.sends_marked_mail_in_clear
@@ -151,9 +162,14 @@ class Sessions:
             except Unprotected as failure:
                 weakness, broken = failure, failure.handshake
             if not broken:
-                return await self._hand_over(client, envelope, weakness)
+                accepted = await self._hand_over(client, envelope, weakness)
+                kept = self.flaws.reuses_sessions_of_other_domains
+                return accepted
         finally:
-            self._leave(client)
+            if kept:
+                self._keep_open(client, to.address)
+            else:
+                self._leave(client)
         if envelope.waives_tls and self.flaws.holds_marked_mail_after_broken_handshake:
             raise Unreachable(f"{to.host}: {weakness}")
         return await self.clear(envelope, to, weakness)
@@ -256,6 +272,18 @@ class Sessions:
             raise Unreachable(str(failure)) from failure
         finally:
             self._leave(client)
+
+    def _keep_open(self, client: SmtpClient, address: str) -> None:
+        """Flaw: leave a session for the next message to the same host, if one comes soon."""
+
+        def leave() -> None:
+            if self._open_sessions.get(address) is client:
+                self._leave(self._open_sessions.pop(address))
+
+        if address in self._open_sessions:
+            self._leave(self._open_sessions[address])
+        self._open_sessions[address] = client
+        asyncio.get_running_loop().call_later(_KEPT_OPEN, leave)
 
     def _leave(self, client: SmtpClient) -> None:
         """Say goodbye beside the delivery: once a message is accepted, nothing may come before its removal."""

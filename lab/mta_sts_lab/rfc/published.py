@@ -26,6 +26,9 @@ REPORT_MX = f"mx.{REPORT_HOST}"
 #: The local part of the mailbox for reports, at the lab and at a case's own domain.
 MAILBOX = "tls-reports"
 
+#: In front of a case's domain: the domain without a policy that has the same MX hosts; see `model.Message.beside`.
+BESIDE = "beside"
+
 _PATH = "/v1/"
 _PLACE = re.compile(r"\{(\w*)\}")
 

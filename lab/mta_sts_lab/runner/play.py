@@ -18,11 +18,13 @@ from mta_sts_lab.events import (
     InjectionRefused,
     MessageInjected,
     NotSupported,
+    OtherMessageInjected,
     StepBegan,
     StepEnded,
     TargetFailed,
 )
 from mta_sts_lab.model import Case, Message, Outcome, Step
+from mta_sts_lab.rfc.published import BESIDE
 from mta_sts_lab.rfc.require_tls import REQUIRETLS
 from mta_sts_lab.runner.context import LabBroken, RunContext
 from mta_sts_lab.runner.pacing import Gate
@@ -174,6 +176,8 @@ class _Playing:
         subject = "The figures for the third quarter"
         message = probe_message(token, world.sender_domain, world.recipient_domain(step.message), subject, step.message)
         recorder = self.context.recorder
+        for _ in range(step.message.beside):
+            await self._send_beside(world)
         if step.message.null_sender:
             message = replace(message, sender="")
         recorder.write(InjectionBegan(token=token), self.case.id)
@@ -203,6 +207,18 @@ class _Playing:
         unsettled = self.settling.facts(sent).outcome() is Outcome.UNSETTLED
         if step.learns_policy and self.case.mode.has_policy and not unsettled:
             await self.settling.policy_learned(sent)
+
+    async def _send_beside(self, world: CaseWorld) -> None:
+        """Send a message to the domain beside the case's own, so that the target has a session with their hosts."""
+        token = f"{self.context.random.getrandbits(64):016x}"
+        other = probe_message(token, world.sender_domain, f"{BESIDE}.{world.domain}", "Minutes of the meeting")
+        try:
+            async with self.context.injecting:
+                reply = await self._injected(other, ())
+        except InjectionRefusedError:
+            return  # the message that counts has its own reply
+        sent = OtherMessageInjected(token=token, recipient=other.recipient, reply=reply)
+        self.context.recorder.write(sent, self.case.id)
 
     async def _watch(self, begun: Event) -> None:
         """Wait for what becomes of the last message in a step that sends none."""

@@ -17,6 +17,7 @@ from mta_sts_lab.model import IPV6, Case, Family, Message, Mode, MxHost, Policy,
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (
+    BESIDE,
     LAB_DOMAIN,
     REPORT_HOST,
     REPORT_MX,
@@ -213,6 +214,7 @@ class CaseWorld:
         self.mode = case.mode
         self._wants_reports = case.is_about_reports
         self.domain = domain
+        self._has_neighbour = any(step.message.beside for step in case.steps)
         self.zone = internet.zone
         #: The MX hosts of the current step, in the order of the scenario.
         self.mx: list[MxServer] = []
@@ -351,11 +353,17 @@ class CaseWorld:
         body = served_policy(world, self.mode.value, self.domain)
         return PolicySettings(world.policy_host, body, policy_id(world.policy, self.domain))
 
-    def _records(self, world: World) -> Iterator[Record]:
+    def _mx_records(self, world: World) -> Iterator[Record]:
+        names = [absolute(world.dns.alias_of, self.domain)]
+        if self._has_neighbour:
+            names.append(f"{BESIDE}.{self.domain}")
         for mx, host in zip(world.mx, self.mx, strict=True):
             if mx.mx_record:
                 exchange = host.addresses[0] if mx.by_address else host.name
-                yield Record(absolute(world.dns.alias_of, self.domain), "MX", f"{mx.preference} {exchange}")
+                yield from (Record(name, "MX", f"{mx.preference} {exchange}") for name in names)
+
+    def _records(self, world: World) -> Iterator[Record]:
+        yield from self._mx_records(world)
         if world.dns.alias_of:
             yield Record(self.domain, "CNAME", absolute(world.dns.alias_of, self.domain))
         # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and

@@ -81,12 +81,12 @@ def _reading_is_a_breach(view: CaseView, reading: Event) -> bool:
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR, *OF_DANE))
 def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Under enforce no MAIL, RCPT or DATA outside TLS: the policy protects sender and recipients, too."""
-    reports, forbidden = view.facts.carried_reports(), view.forbids_clear(step)
+    excused, forbidden = view.facts.excused_sessions(), view.forbids_clear(step)
     said = view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
     said = [
         (event, fact)
         for event, fact in said
-        if fact.session not in reports and (forbidden or view.facts.breach_in(fact.session, secured=False))
+        if fact.session not in excused and (forbidden or view.facts.breach_in(fact.session, secured=False))
     ]
     if said:
         expected, observed = "no MAIL, RCPT or DATA outside TLS", f'"{said[0][1].line}" in clear'
@@ -143,7 +143,7 @@ _MESSAGE_EXPECTED = {
 
 def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> list[tuple[WrongSession, list[tuple[Event, SmtpSaid]]]]:
     """Return the MAIL and RCPT said inside TLS where no mail may go, by what is wrong there."""
-    reports, forbidden = view.facts.carried_reports(), view.forbids_clear(step)
+    excused, forbidden = view.facts.excused_sessions(), view.forbids_clear(step)
     found: dict[Wrong, tuple[WrongSession, list[tuple[Event, SmtpSaid]]]] = {}
     for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT")):
         certificate, leg = view.facts.certificate_of(fact.session), view.facts.session(fact.session)
@@ -152,7 +152,7 @@ def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> list[tuple[WrongSes
         if breach is not None and breach.obligation in (UNPROVEN_NAME, UNLISTED_UNDER_REQUIRETLS, NOT_ANNOUNCED):
             # The handshake authenticated the host. What REQUIRETLS demands beyond that has checks of its own.
             continue
-        if ((forbidden and not authenticated) or breach) and fact.session not in reports:
+        if ((forbidden and not authenticated) or breach) and fact.session not in excused:
             what = wrong_session(view.facts, fact.session)
             found.setdefault(what.wrong, (what, []))[1].append((event, fact))
     return list(found.values())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from mta_sts_lab.judge.checks import Scope, check
+from mta_sts_lab.judge.checks.outcome import control_outcome
 from mta_sts_lab.judge.policies_in_force import served_texts
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Outcome
@@ -34,11 +35,14 @@ def malformed_pattern_matches_nothing(view: CaseView) -> Iterator[Judgement]:
         outcomes.setdefault("\n".join(values), {})[message.outcome()] = step.name
     for text, found in outcomes.items():
         held, arrived = found.get(Outcome.DEFERRED), found.get(Outcome.DELIVERED_AUTHENTICATED)
-        message = next((view.message(step) for step in view.case.steps if step.name == held), None)
-        if held is None or arrived is None or message is None or not view.facts.policy_fetched(message.injected):
+        own = next((one for one in view.case.steps if one.name == held), None)
+        message = view.message(own) if own is not None else None
+        if own is None or arrived is None or message is None or not view.facts.policy_fetched(message.injected):
             continue
+        met = [event for use in own.attacks for event in view.facts.fired(use.name, own.name)]
+        there = control_outcome(view, own)
+        if not met or there is None or not there.delivered:
+            continue  # it met no bad certificate, or it holds for one without any policy
         row = SEVERAL_IN_A_LINE if re.search(r"[,\s]", text) else NO_PATTERN
         expected, observed = f"no host that is listed by {text!r}", "one that is, as far as its certificate is in order"
-        events = message.facts.receiving_sessions(message.step_began(), message.until)
-        evidence = [event for event in message.contacts() if getattr(event.fact, "session", "") in events]
-        yield view.broken(row, "malformed-pattern-honoured", held, expected, observed, evidence)
+        yield view.broken(row, "malformed-pattern-honoured", own.name, expected, observed, met)

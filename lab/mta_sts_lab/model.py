@@ -49,6 +49,10 @@ QUEUE_CLOCK = "queue-clock"
 SMART_HOST = "smart-host"
 ADDRESS_LITERALS = "address-literals"
 
+#: The capability of a target that does DANE and validates by itself, with the trust anchor that the lab gives it. The
+#: domain of a case that needs it is below that anchor, with real signatures.
+DNSSEC = "dnssec"
+
 #: The types of address records, by the family of the address.
 ADDRESS_TYPES: Mapping[Family, str] = {Family.IPV4: "A", Family.IPV6: "AAAA"}
 
@@ -329,6 +333,9 @@ class Dns:
     #: The name that the domain's own is an alias (CNAME) of, relative to the domain; its MX records are there. Empty:
     #: it is no alias.
     alias_of: str = ""
+    #: Whether a domain that is really signed, and insecure because its parent does not vouch for it, has signatures all
+    #: the same.
+    island: bool = False
 
 
 #: What a TLS-RPT record of a scenario can have filled in; see `Reports`.
@@ -566,11 +573,12 @@ ReportChannel = Literal["https", "mailto"]
 class About:
     """What a target says about itself.
 
-    `capabilities` are of: mta-sts, tls-rpt, dane, requiretls, tls-required, queue-clock, smart-host, address-literals.
-    requiretls is the ESMTP extension of RFC 8689, and tls-required its header field; queue-clock says that moving the
-    target's clock makes the messages in its queue older, too; smart-host, that mail to `behind.<domain>` is relayed to
-    `<domain>`; address-literals, that mail to `[198.18.0.1]` is sent there. In a record `ipv6` is among them where the
-    hosts of a case can have addresses in both families.
+    `capabilities` are of: mta-sts, tls-rpt, dane, dnssec, requiretls, tls-required, queue-clock, smart-host,
+    address-literals. Who claims dane has the lab's resolver say what DNSSEC vouches for; with dnssec it validates by
+    itself. requiretls is the ESMTP extension of RFC 8689, and tls-required its header field; queue-clock says that
+    moving the target's clock makes the messages in its queue older, too; smart-host, that mail to `behind.<domain>` is
+    relayed to `<domain>`; address-literals, that mail to `[198.18.0.1]` is sent there. In a record `ipv6` is among them
+    where the hosts of a case can have addresses in both families.
     """
 
     name: str

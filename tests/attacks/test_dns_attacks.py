@@ -1,4 +1,7 @@
-"""The attacks on DNS answers: fail_address_lookup, fail_mx_lookup, forge_mx, hide_policy_record, forge_policy_id."""
+"""The attacks on DNS answers: fail_address_lookup, fail_mx_lookup, forge_mx, hide_policy_record, forge_policy_id.
+
+Those on what DNSSEC says are in `test_signature_attacks`.
+"""
 
 from __future__ import annotations
 

@@ -67,6 +67,7 @@ class InProcess(LocalBackend):
             dns=world.dns_address,
             ca_pem=world.ca_pem.decode(),
             directory=job.directory / "state",
+            trust_anchor=world.trust_anchor,
             flaws=parse_flaws(job.flaws),
             settings=settings,
             on_error=world.recorder.lab_failed,

@@ -53,6 +53,7 @@ HEARTBEAT = "RPT-4.2.1-01"
 NO_REPORT_WANTED = "RPT-3-15"
 
 _POLICY_RECORD_ATTACKS = ("hide_policy_record", "forge_policy_id")
+_SIGNATURE_ATTACKS = ("forge_denial", "forge_tlsa", "replay_signatures", "set_ad_bit", "strip_signatures")
 _VECTOR_NAME = re.compile(r"^[a-z0-9]+([-.][a-z0-9]+)*$")
 
 
@@ -76,6 +77,11 @@ class _Plan:
         expectations = (self.document.expect, *(step.expect for step in self.steps))
         used = {mode for table in expectations for mode in table.modes()}
         return tuple(mode for mode in Mode if mode in used)
+
+
+def concerns_signatures(use: AttackUse) -> bool:
+    """Whether an attack is on what DNSSEC says: where nothing is signed it cannot take effect."""
+    return use.name in _SIGNATURE_ATTACKS
 
 
 def concerns_policy(use: AttackUse) -> bool:
@@ -235,7 +241,7 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
         yield Step(
             name=table.name,
             world=msgspec.convert(world, World),
-            attacks=tuple(use for use in attacks if mode.has_policy or not concerns_policy(use)),
+            attacks=tuple(use for use in attacks if _can_fire(use, mode)),
             send=table.send,
             message=_message(plan.document, table, mode),
             restart=table.restart,
@@ -245,6 +251,13 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
             learns_policy=table.learns_policy and mode.has_policy,
             reports=table.reports,
         )
+
+
+def _can_fire(use: AttackUse, mode: Mode) -> bool:
+    """Whether a mode publishes what an attack is on."""
+    if concerns_signatures(use):
+        return mode is not Mode.ABSENT
+    return mode.has_policy or not concerns_policy(use)
 
 
 def _message(document: Document, step: StepTable, mode: Mode) -> Message:

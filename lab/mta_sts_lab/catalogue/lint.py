@@ -12,6 +12,7 @@ from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
 from mta_sts_lab.model import (
     ADDRESS_LITERALS,
     CERTIFICATE_VARIANTS,
+    DNSSEC,
     IPV6,
     QUEUE_CLOCK,
     REPORT_PLACES,
@@ -48,7 +49,7 @@ _REPORT_WORDS = ("success", "any", "none")
 
 #: What a scenario can ask a target to claim.
 _CAPABILITIES = (
-    *("tls-rpt", "dane", "mta-sts", "requiretls", "tls-required"),
+    *("tls-rpt", "dane", DNSSEC, "mta-sts", "requiretls", "tls-required"),
     *(QUEUE_CLOCK, SMART_HOST, ADDRESS_LITERALS, IPV6),
 )
 

@@ -230,6 +230,26 @@ class Flaws:
         "OPS-5.1-01", "under DANE the first hello to a host offers to take a bare key, whatever the TLSA records are"
     )
 
+    # DNSSEC, for a sender that validates by itself
+    checks_no_signature: bool = _flaw("TLSA-4.1-02", "that an answer has a signature is enough, whatever that is")
+    takes_unsigned_answers_for_insecure: bool = _flaw(
+        "DANE-2.1.1-01", "an answer without signatures counts as one of an unsigned zone"
+    )
+    accepts_expired_signatures: bool = _flaw("DANE-2.1.2-04", "nobody looks at how long a signature counts")
+    takes_unproven_denials: bool = _flaw("DANE-2.2.2-05", "that a name has no records is believed without a proof")
+    takes_unproven_delegations_for_insecure: bool = _flaw(
+        "DANE-2.1.1-03", "that a domain is not signed is believed without a proof"
+    )
+    holds_mail_of_domains_no_longer_signed: bool = _flaw(
+        "DANE-2.1.1-06", "the proof that a domain is no longer signed counts as a failure"
+    )
+    trusts_keys_without_chain: bool = _flaw(
+        "DANE-2.1.1-02", "signatures count although no zone above vouches for their key"
+    )
+    trusts_ad_bit_of_anybody: bool = _flaw(
+        "DANE-2.1.1-07", "the AD bit counts though it came over a path that is open to anybody"
+    )
+
     # DANE: which records count
     counts_unknown_parameters: bool = _flaw("TLSA-4.1-04", "a TLSA record of an unknown matching type counts")
     counts_cut_digests: bool = _flaw("TLSA-4.1-05", "a TLSA record with half a digest counts")

@@ -33,6 +33,7 @@ import dns.rdtypes.IN.AAAA
 import dns.rdtypes.tlsabase
 
 from mta_sts_lab.model import ADDRESS_TYPES, Family
+from mta_sts_lab.reference.dnssec import Bogus, Validator
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.world.network import Network, UnsafeAddress
 
@@ -142,6 +143,8 @@ class Resolver:
     needs_every_family: bool = False
     #: A flaw: whether every answer counts as secure.
     trusts_every_answer: bool = False
+    #: Checks the answers below its trust anchor; elsewhere the name server's word counts.
+    validator: Validator | None = None
     #: A flaw: whether TLSA records are asked for without a word about DNSSEC, and count whatever the answer says.
     asks_for_tlsa_unaware: bool = False
     #: A flaw: whether addresses are asked for without a check of their signatures.
@@ -216,8 +219,10 @@ class Resolver:
             response = await self._exchange(asked, type_name)
             if isinstance(response, LookupFailure):
                 return response
-            trusts = self.trusts_every_answer or self._asks_unaware(type_name)
-            secure = trusts or (secure and bool(response.flags & dns.flags.AD))
+            try:
+                secure = await self._is_secure(response, asked, type_name) and secure
+            except Bogus as bogus:
+                return LookupFailure(f"{type_name} {asked.to_text(omit_final_dot=True)}: {bogus}")
             owner, records = _follow(response, asked, dns.rdatatype.from_text(type_name))
             values = tuple(value for record in records if (value := read(record)) is not None)
             if owner != asked and not follow:
@@ -231,8 +236,30 @@ class Resolver:
             asked = owner
         return LookupFailure(f"{name}: the chain of aliases has no end")
 
+    async def _is_secure(self, response: dns.message.Message, asked: dns.name.Name, type_name: str) -> bool:
+        """Whether an answer is validated: here, or by the name server. Raises `Bogus`."""
+        if self.trusts_every_answer or self._asks_unaware(type_name):
+            return True
+        if self._validates(asked):
+            assert self.validator is not None
+            return await self.validator.is_secure(response, asked, type_name)
+        return bool(response.flags & dns.flags.AD)
+
+    def _validates(self, name: dns.name.Name) -> bool:
+        return self.validator is not None and self.validator.covers(name)
+
+    async def for_validation(self, name: dns.name.Name, type_name: str) -> dns.message.Message:
+        """Ask for what a validator needs beside the answer itself. Raises `Bogus` if nothing comes."""
+        response = await self._exchange(name, type_name)
+        if isinstance(response, LookupFailure):
+            raise Bogus(response.reason)
+        return response
+
     async def _exchange(self, name: dns.name.Name, type_name: str) -> dns.message.Message | LookupFailure:
         query = dns.message.make_query(name, type_name, use_edns=0, payload=1232)
+        if self._validates(name):
+            query.want_dnssec()
+            query.flags |= dns.flags.CD
         if self.asks_for_unchecked_addresses and type_name in ADDRESS_TYPES.values():
             query.flags |= dns.flags.CD
         if not self._asks_unaware(type_name):

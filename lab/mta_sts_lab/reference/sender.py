@@ -14,6 +14,7 @@ import aiohttp
 from mta_sts_lab.reference.dane_delivery import Dane
 from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.discovery import Discovery, PolicyCache
+from mta_sts_lab.reference.dnssec import Validator
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.reference.https_client import PolicyFetcher, open_session
 from mta_sts_lab.reference.own_certificate import server_context
@@ -65,6 +66,8 @@ class ReferenceSender:
     dns: str
     ca_pem: str
     directory: Path
+    #: What it validates signed answers with, as a line of a zone file; without it the name server's word counts.
+    trust_anchor: str = ""
     flaws: Flaws = NO_FLAWS
     settings: Settings = field(default_factory=Settings)
     listen: tuple[str, int] = ("127.0.0.1", 0)
@@ -161,6 +164,8 @@ class ReferenceSender:
             asks_for_unchecked_addresses=flaws.asks_for_unchecked_addresses,
             asks_for_tlsa_unaware=flaws.asks_for_tlsa_unaware_of_dnssec,
         )
+        if self.trust_anchor:
+            resolver.validator = Validator(self.trust_anchor, resolver.for_validation, flaws)
         cache = PolicyCache(self.directory / "policies", self.log)
         if not flaws.forgets_cache_at_restart:
             cache.load()

@@ -77,6 +77,9 @@ def container_sender(environment: Mapping[str, str], places: ContainerPlaces) ->
         network = PrefixNetwork(prefix)
         flaws = parse_flaws(environment.get("LAB_FLAWS", "").split(","))
         ca_pem = places.ca.read_text("ascii")
+        # Whoever starts the container otherwise than the lab does may have none.
+        anchor_file = places.ca.with_name("trust-anchor")
+        anchor = anchor_file.read_text("ascii") if anchor_file.exists() else ""
     except UnsafeAddress as error:
         raise ContainerError(str(error)) from error
     except UnknownFlaw as error:
@@ -94,6 +97,7 @@ def container_sender(environment: Mapping[str, str], places: ContainerPlaces) ->
             dns=dns,
             ca_pem=ca_pem,
             directory=places.state,
+            trust_anchor=anchor,
             flaws=flaws,
             settings=replace(usual, hostname=hostname, sender_domain=sender_domain),
             listen=(places.listen, places.smtp_port),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import ADDRESS_LITERALS, QUEUE_CLOCK, SMART_HOST, About
+from mta_sts_lab.model import ADDRESS_LITERALS, DNSSEC, QUEUE_CLOCK, SMART_HOST, About
 from mta_sts_lab.reference.flaws import FLAWS, NO_FLAWS, Flaws
 from mta_sts_lab.reference.sender import NotRunning, ReferenceSender
 from mta_sts_lab.reference.settings import IN_PROCESS, Settings
@@ -17,7 +17,7 @@ from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.world.network import Network
 
 CAPABILITIES = (
-    *("mta-sts", "tls-rpt", "dane", "requiretls", "tls-required"),
+    *("mta-sts", "tls-rpt", "dane", DNSSEC, "requiretls", "tls-required"),
     *(QUEUE_CLOCK, SMART_HOST, ADDRESS_LITERALS),
 )
 
@@ -34,7 +34,7 @@ def about_sender(sender: ReferenceSender) -> About:
     return About(
         name=sender.settings.name or "reference" + (f" ({', '.join(had)})" if had else ""),
         versions={"mta-sts-lab": __version__, "python": platform.python_version(), "openssl": ssl.OPENSSL_VERSION},
-        capabilities=CAPABILITIES,
+        capabilities=tuple(one for one in CAPABILITIES if one != DNSSEC or sender.trust_anchor),
         # A flush makes the same attempt as the schedule does: there is nothing to wait for.
         retry_seconds=0.0,
         policy_cache="volatile" if flaws.forgets_cache_at_restart else "persistent",
@@ -56,6 +56,7 @@ class InProcessTarget:
         dns: str,
         ca_pem: str,
         directory: Path,
+        trust_anchor: str = "",
         flaws: Flaws = NO_FLAWS,
         settings: Settings = IN_PROCESS,
         on_error: Callable[[str, BaseException], None] = lambda where, error: None,
@@ -65,6 +66,7 @@ class InProcessTarget:
             dns=dns,
             ca_pem=ca_pem,
             directory=directory,
+            trust_anchor=trust_anchor,
             flaws=flaws,
             settings=settings,
             on_error=on_error,

@@ -24,6 +24,7 @@ from mta_sts_lab.world.address_pool import PREFIXES
 from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork, Network
 from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.signing import trust_anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ class RunningWorld:
     def ca_pem(self) -> bytes:
         """The certificate of the world's CA."""
         return self.setup.authority.certificate_pem
+
+    @property
+    def trust_anchor(self) -> str:
+        """The trust anchor of the domains that are really signed, as a line of a zone file."""
+        return trust_anchor(self.ca_pem)
 
     @contextlib.asynccontextmanager
     async def context(self, target: Target, about: About) -> AsyncIterator[RunContext]:

@@ -15,11 +15,12 @@ from mta_sts_lab.rfc.domain_names import POLICY_PATH, policy_record_name
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject, SmtpSession, unverified
 from mta_sts_lab.timeouts import WITNESS
-from mta_sts_lab.world.dns import DnsServer, as_answered
+from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost
 from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.resource_data import as_answered
 
 #: Octets of an answer of a policy host. The policies of the scenarios have a few hundred.
 _LONGEST_ANSWER = 1 << 17

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from mta_sts_lab.model import About
+from mta_sts_lab.model import DNSSEC, About
 
 #: The capabilities that the lab has cases for.
 MTA_STS, TLS_RPT = "mta-sts", "tls-rpt"
-CAPABILITIES = (MTA_STS, TLS_RPT, "dane", "requiretls", "tls-required")
+CAPABILITIES = (MTA_STS, TLS_RPT, "dane", DNSSEC, "requiretls", "tls-required")
 
 
 class TargetError(Exception):

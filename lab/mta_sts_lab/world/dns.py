@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -21,6 +22,7 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import canonical
 from mta_sts_lab.timeouts import SESSION_IDLE
 from mta_sts_lab.world.network import Listener, Network, seconds_waited
+from mta_sts_lab.world.resource_data import OF_DNSSEC, resource_data
 from mta_sts_lab.world.zone import Answer, Question, Record, Zone, start_of_authority
 
 PORT = 53
@@ -43,9 +45,6 @@ _LONGEST_NAME = 255
 
 #: Seconds that a query waits before it is put on record. Whoever asks waits far longer.
 _WORTH_MENTION = 0.05
-
-#: One string of a TXT record holds at most so many octets (RFC 1035, section 3.3).
-_LONGEST_STRING = 255
 
 
 @dataclass(eq=False, repr=False)
@@ -136,7 +135,7 @@ class DnsServer:
             type=question.type,
             transport=transport,
             rcode=answer.rcode,
-            answers=tuple(record.data for record in answer.records),
+            answers=tuple(record.data for record in answer.records if record.type not in OF_DNSSEC),
             tampered_by=answer.tampered_by,
             security=answer.security,
             security_aware=_wants_ad(query) or bool(query.header.cd),
@@ -242,11 +241,15 @@ def _question_of(query: dnslib.DNSRecord) -> Question:
 def _pack(query: dnslib.DNSRecord, question: Question, answer: Answer, zone: Zone, transport: str) -> bytes:
     """Put an answer on the wire, or as much of it as says "ask again by TCP" (RFC 2181, section 9)."""
     reply = _blank_reply(query, answer.rcode, _EXTENDED_ERRORS.get(answer.security))
-    reply.header.ad = int(answer.security == "secure" and answer.rcode in ("NOERROR", "NXDOMAIN") and _wants_ad(query))
-    for record in answer.records:
+    validated = answer.security == "secure" and answer.rcode in ("NOERROR", "NXDOMAIN") and _wants_ad(query)
+    reply.header.ad = int(validated or answer.claims_ad)
+    for record in _wanted(answer.records, query):
         reply.add_answer(_resource(record, question, query.q.qname))
+    for record in _wanted(answer.authority, query):
+        reply.add_auth(_resource(record, question, query.q.qname))
     owner = zone.owner_of(answer.records[-1].data if answer.records else question.name)
-    if answer.rcode in ("NOERROR", "NXDOMAIN") and not _says_something(answer, question) and owner:
+    nothing = answer.rcode in ("NOERROR", "NXDOMAIN") and not _says_something(answer, question)
+    if nothing and owner and not answer.authority:
         reply.add_auth(_resource(start_of_authority(owner), question, query.q.qname))
     packed = bytes(reply.pack())
     if len(packed) <= _room(query, transport):
@@ -254,6 +257,14 @@ def _pack(query: dnslib.DNSRecord, question: Question, answer: Answer, zone: Zon
     truncated = _blank_reply(query, answer.rcode)
     truncated.header.tc, truncated.header.ad = 1, reply.header.ad
     return bytes(truncated.pack())
+
+
+def _wanted(records: Iterable[Record], query: dnslib.DNSRecord) -> Iterator[Record]:
+    """Yield the records that a client gets: what DNSSEC adds only if it asks for that (RFC 4035, section 3.1)."""
+    edns = _edns_of(query)
+    wants = edns is not None and edns.edns_do
+    asked = dnslib.QTYPE[query.q.qtype]
+    return (one for one in records if wants or one.type not in OF_DNSSEC or one.type == asked)
 
 
 def _says_something(answer: Answer, question: Question) -> bool:
@@ -296,34 +307,4 @@ def _room(query: dnslib.DNSRecord, transport: str) -> int:
 
 def _resource(record: Record, question: Question, spelling: dnslib.DNSLabel) -> dnslib.RR:
     name = spelling if record.name == question.name else record.name
-    return dnslib.RR(name, getattr(dnslib.QTYPE, record.type), ttl=record.ttl, rdata=_rdata(record))
-
-
-def as_answered(record: Record) -> str:
-    """Return what a record is in an answer, in dnslib's way to write it."""
-    return str(_rdata(record))
-
-
-def _rdata(record: Record) -> dnslib.RD:
-    """Turn a record's text into dnslib's form of it. Raises `ValueError` for a type that the lab does not publish."""
-    words = record.data.split()
-    match record.type:
-        case "A":
-            return dnslib.A(record.data)
-        case "AAAA":
-            return dnslib.AAAA(record.data)
-        case "MX":
-            return dnslib.MX(words[1] if len(words) > 1 else ".", int(words[0]))
-        case "CNAME":
-            return dnslib.CNAME(record.data)
-        case "TXT":
-            octets = record.data.encode()
-            length = record.string_length or _LONGEST_STRING
-            pieces = [octets[at : at + length] for at in range(0, len(octets), length)]
-            return dnslib.TXT(pieces or [b""])
-        case "TLSA":
-            usage, selector, matching = map(int, words[:3])
-            return dnslib.TLSA(usage, selector, matching, bytes.fromhex("".join(words[3:])))
-        case "SOA":
-            return dnslib.SOA(words[0], words[1], tuple(map(int, words[2:])))
-    raise ValueError(f"the lab publishes no records of type {record.type}")
+    return dnslib.RR(name, getattr(dnslib.QTYPE, record.type), ttl=record.ttl, rdata=resource_data(record))

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.model import IPV6, Case, Family, Message, Mode, MxHost, Policy, World
+from mta_sts_lab.model import DNSSEC, IPV6, Case, Family, Message, Mode, MxHost, Policy, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (
@@ -36,16 +36,19 @@ from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import ParentPolicyServer, PolicyServer, PolicySettings
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
+from mta_sts_lab.world.signing import SIGNED_ZONE, SignedZone, Signing
 from mta_sts_lab.world.tls import Certificates
 from mta_sts_lab.world.zone import (
     Record,
     Tamper,
-    Zone,
     address_records,
     place_records,
     policy_records,
     report_records,
 )
+
+#: The domain above those of cases (RFC 2606, section 2).
+TOP = "example"
 
 #: What the name of an internationalised domain begins with.
 _UMLAUT = "b\u00fcro"
@@ -69,7 +72,7 @@ class Internet:
         self.network = network
         self.authority = authority
         self.recorder = recorder
-        self.zone = Zone()
+        self.zone = SignedZone(authority.private_key_pem)
         self.services = HostServices(network, recorder, Certificates(authority))
         self._addresses = addresses
         self._families = tuple(families)
@@ -144,7 +147,8 @@ class Internet:
     async def add_case(self, case: Case, control_only: bool = False) -> CaseWorld:
         """Build the world of a case's first step, under a fresh domain. Raises `NoAddressLeft`."""
         first = case.steps[0].world if case.steps else World()
-        domain = self.fresh_domain(internationalised=first.internationalised)
+        parent = SIGNED_ZONE if DNSSEC in case.needs else TOP
+        domain = self.fresh_domain(parent, internationalised=first.internationalised)
         if first.parent_policy:
             # The first label is in the names of the places for reports.
             domain = f"{domain.partition('.')[0]}.{self.fresh_domain()}"
@@ -183,12 +187,12 @@ class Internet:
         """
         return self._addresses.next(Family if both else self._families)
 
-    def fresh_domain(self, *, internationalised: bool = False) -> str:
-        """Return a random domain that nothing else of the run has; an internationalised one in A-labels."""
+    def fresh_domain(self, parent: str = TOP, *, internationalised: bool = False) -> str:
+        """Return a random domain below a parent that nothing else of the run has, in A-labels."""
         while (label := f"{self._chance.getrandbits(48):012x}") in self._names:
             pass
         self._names.add(label)
-        return a_labels(f"{_UMLAUT}-{label}.example" if internationalised else f"{label}.example")
+        return a_labels(f"{_UMLAUT}-{label}.{parent}" if internationalised else f"{label}.{parent}")
 
     def _remember_token(self, event: Event) -> None:
         if isinstance(event.fact, MessageInjected):
@@ -222,6 +226,7 @@ class CaseWorld:
         self.published: tuple[Record, ...] = ()
         self._internet = internet
         self._in_both = IPV6 in case.needs
+        self._is_signed = DNSSEC in case.needs
         self._addresses = self._next_addresses()
         self._hosts: dict[str, MxServer] = {}
         self._attacker: MxServer | None = None
@@ -250,6 +255,9 @@ class CaseWorld:
         security = None if self.mode is Mode.ABSENT else security_of(world, self.domain)
         self.published = tuple(self._records(world))
         self.zone.publish(self.domain, self.published, self.case, security)
+        if self._is_signed:
+            chained = security is not None and security.domain != "insecure"
+            self.zone.sign(self.domain, Signing(chained or world.dns.island, chained))
         for mx, host in zip(world.mx, self.mx, strict=True):
             if mx.by_address:  # so that what is asked of an address as if it were a name is on record of the case
                 self.zone.publish(host.addresses[0], (), self.case)

@@ -56,6 +56,15 @@ class Answer:
     tampered_by: str = ""
     #: What a validating resolver says of it, the aliases on the way included.
     security: str = "insecure"
+    #: What stands in the authority section, where that is more than the SOA record of a negative answer.
+    authority: tuple[Record, ...] = ()
+    #: Whether it has the AD bit, whatever a validating resolver says.
+    claims_ad: bool = False
+
+    @property
+    def content(self) -> object:
+        """What a client is told: two answers with the same content are the same to it."""
+        return self.rcode, self.records, self.authority, self.claims_ad
 
     @property
     def refused_by_validation(self) -> bool:
@@ -139,13 +148,27 @@ class Zone:
 
         A forged answer has no signature: about a signed name it is bogus.
         """
-        honest = self.lookup(question)
+        honest = self.honest(question)
         domain = self._domains.get(self.owner_of(question.name))
         if domain is None or domain.tamper is None:
             return honest
         answer = domain.tamper(question, honest)
-        forged = (answer.rcode, answer.records) != (honest.rcode, honest.records) and honest.security == "secure"
+        forged = answer.content != honest.content and honest.security == "secure"
         return replace(answer, security="bogus" if forged else honest.security)
+
+    def honest(self, question: Question, days_ago: int = 0) -> Answer:
+        """Answer as the domain itself does, or did some days ago."""
+        return self.lookup(question)
+
+    def state_of(self, name: str, kind: str) -> str:
+        """Return what a validating resolver says of the records of one name and type, or that there are none."""
+        owner = self.owner_of(name)
+        return self._domains[owner].security.of(canonical(name), kind) if owner else "insecure"
+
+    def types_at(self, name: str) -> tuple[str, ...]:
+        """Return the types of the records that a name has."""
+        owner = self.owner_of(name)
+        return tuple(self._domains[owner].records.get(canonical(name), ())) if owner else ()
 
     def lookup(self, question: Question) -> Answer:
         """Answer a question honestly, following aliases as far as the lab's domains go (RFC 1034, section 3.6.2)."""

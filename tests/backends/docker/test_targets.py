@@ -40,6 +40,7 @@ TARGETS = (
     pytest.param("postfix-dane", marks=[pytest.mark.target_postfix_dane, _THOROUGH]),
     pytest.param("postfix-dane-alone", marks=[pytest.mark.target_postfix_dane_alone, _THOROUGH]),
     pytest.param("postfix-debian12", marks=[pytest.mark.target_postfix_debian12, _THOROUGH]),
+    pytest.param("postfix-dnssec", marks=[pytest.mark.target_postfix_dnssec, _THOROUGH]),
     pytest.param("postfix-no-policy", marks=[pytest.mark.target_postfix_no_policy, _THOROUGH]),
     pytest.param("sendmail", marks=[pytest.mark.target_sendmail, _THOROUGH]),
     pytest.param("sendmail-dane", marks=[pytest.mark.target_sendmail_dane, _THOROUGH]),

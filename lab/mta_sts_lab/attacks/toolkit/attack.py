@@ -63,11 +63,15 @@ class SmtpAttack:
 
 @dataclass(frozen=True, slots=True)
 class DnsContext:
-    """The input of an attack on DNS answers: the domain under attack, the parameters, and the attacker's MX host."""
+    """The input of an attack on DNS answers: the domain under attack, the parameters, and the attacker's MX host.
+
+    `overheard` returns what the domain answers to any question, or answered some days ago.
+    """
 
     domain: str
     parameters: Parameters
     attacker_mx: str = ""
+    overheard: Callable[[Question, int], Answer] = lambda question, days_ago: Answer("SERVFAIL")
 
 
 @dataclass(frozen=True, slots=True)

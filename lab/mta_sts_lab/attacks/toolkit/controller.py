@@ -202,7 +202,8 @@ class AttackController:
                     self._stand(host, use.name, path, positions)
             case DnsAttack():
                 attacker_mx = (await world.attacker_mx()).name if attack.needs_attacker_mx else ""
-                positions.tampers.append(self._forger(world, attack, DnsContext(world.domain, parameters, attacker_mx)))
+                attacked = DnsContext(world.domain, parameters, attacker_mx, world.zone.honest)
+                positions.tampers.append(self._forger(world, attack, attacked))
             case HttpsAttack():
                 self._stand(world.policy_server, use.name, self._at_the_policy_host(attack, parameters), positions)
                 if attack.tampering(parameters) == Block("refuse"):
@@ -236,7 +237,7 @@ class AttackController:
 
         def tamper(question: Question, answer: Answer) -> Answer:
             forged = attack.tamper(attacked, question, answer)
-            if (forged.rcode, forged.records) == (answer.rcode, answer.records):
+            if forged.content == answer.content:
                 return answer
             fire(attack.detail(attacked))
             return forged if forged.tampered_by else replace(forged, tampered_by=attack.form.name)

@@ -51,6 +51,7 @@ from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.world.network import SENDER_DOMAIN
 from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.signing import trust_anchor
 
 #: Each run takes one of these: 4,096 addresses, half of them the world's. 32 runs can go side by side.
 SUBNETS = tuple(ipaddress.IPv4Network("198.18.0.0/15").subnets(new_prefix=20))
@@ -368,7 +369,8 @@ def _target_container(site: _Site, image: str, flaws: frozenset[str]) -> Any:
         "mem_limit": f"{file.memory_mib}m",
     }
     container = _container(site, f"target-{site.folder.name}", _TARGET, **options)
-    container.put_archive("/", lab_archive({"ca.pem": site.authority.certificate_pem}))
+    certificate = site.authority.certificate_pem
+    container.put_archive("/", lab_archive({"ca.pem": certificate, "trust-anchor": trust_anchor(certificate).encode()}))
     if site.folder.laid:
         container.put_archive("/", laid_archive(site.folder.laid))
     return container

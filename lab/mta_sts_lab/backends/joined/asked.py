@@ -10,6 +10,7 @@ from mta_sts_lab.backends.served_plan import OwnAnswers, ServedPlan
 from mta_sts_lab.backends.target_folder import Joined
 from mta_sts_lab.model import Family
 from mta_sts_lab.world.pki import Authority
+from mta_sts_lab.world.signing import trust_anchor
 
 
 def joined_by(job: Job) -> Joined:
@@ -21,6 +22,7 @@ def joined_by(job: Job) -> Joined:
 def show_ca(job: Job, authority: Authority) -> None:
     """Write the CA into the folder of the run, and where else it is asked for. Raises `BackendError`."""
     job.outlet.target_file("ca.pem", authority.certificate_pem.decode())
+    job.outlet.target_file("trust-anchor", trust_anchor(authority.certificate_pem))
     if ca_file := joined_by(job).ca_file:
         try:
             # In place: a file that is mounted into a container is that file, whatever has its name later.

@@ -14,6 +14,7 @@ from mta_sts_lab.backends.process.network import NAME_SERVER, TARGET_ADDRESS
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.world.network import BENCHMARK_BLOCK, SENDER_DOMAIN
+from mta_sts_lab.world.signing import trust_anchor
 
 HOSTNAME = f"mta.{SENDER_DOMAIN}"
 
@@ -45,6 +46,7 @@ class InitSettings(msgspec.Struct, frozen=True):
     ca_pem: str
     #: The name by which OpenSSL looks for the CA in a folder.
     ca_name: str
+    trust_anchor: str
     environment: dict[str, str]
     #: The command that serves the hooks; empty: there are none.
     hook_server: list[str]
@@ -71,6 +73,7 @@ def init_settings(
         },
         ca_pem=ca_pem.decode(),
         ca_name=f"{int(name):08x}.0",
+        trust_anchor=trust_anchor(ca_pem),
         environment=_environment(environment),
         hook_server=_as_user(server, user) if hooks else [],
         command=_as_user(process.command, user),

@@ -149,8 +149,12 @@ def put(path: str, text: str) -> None:
     mount(source, target, flags=MS_BIND)
 
 
-def trust(ca_pem: str, name: str) -> None:
-    """Make the CA of the run the only one that the system trusts. `name` is what OpenSSL looks it up by."""
+def trust(ca_pem: str, name: str, trust_anchor: str) -> None:
+    """Make the CA of the run the only one that the system trusts. `name` is what OpenSSL looks it up by.
+
+    Beside it is the trust anchor of the domains that are really signed.
+    """
+    (PLACE / "trust-anchor").write_text(trust_anchor)
     authorities = PLACE / "authorities"
     authorities.mkdir()
     for file in (PLACE / "ca.pem", authorities / name):
@@ -204,7 +208,7 @@ def private_places(settings: dict[str, Any]) -> None:
     private_devices()
     for path, text in settings["files"].items():
         put(path, text)
-    trust(settings["ca_pem"], settings["ca_name"])
+    trust(settings["ca_pem"], settings["ca_name"], settings["trust_anchor"])
     state = PLACE / "state"
     state.mkdir()
     state.chmod(0o1777)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, Mode, MxHost, Step
+from mta_sts_lab.model import DNSSEC, Judgement, Mode, MxHost, Step
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute, canonical, is_within
 from mta_sts_lab.rfc.require_tls import goes_without_tls
@@ -20,6 +20,9 @@ ADDRESSES_FIRST = "DANE-2.2.2-01"
 NOT_OF_INSECURE_HOSTS = "DANE-2.2.2-02"
 SERVER_NAME = "DANE-8.1-01"
 RIGHT_SERVER_NAME = "OPS-10.2-01"
+#: The capabilities of a sender that does DANE.
+_OF_DANE = {"dane", DNSSEC}
+
 AWARE = "DANE-2.1.1-04"
 NOT_OF_ADDRESSES = "DANE-2.2-09"
 NOT_BETWEEN = "DANE-2.2.3-07"
@@ -141,7 +144,7 @@ def unreachable_host_left_alone(view: CaseView, step: Step) -> Iterator[Judgemen
 def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Whether a host has TLSA records makes no difference to when it is tried (section 2.2.1)."""
     demands = {demand.host: demand for demand in dane_demands(step.world, view.facts.domain)}
-    usable = [mx for mx in step.world.mx if mx.reachable and mx.address]
+    usable = [mx for mx in step.world.mx if mx.reachable and mx.address and not mx.by_address]
     if not is_judged_by_dane(view, step) or len({mx.preference for mx in usable}) < 2:
         return
     names = {absolute(mx.name, view.facts.domain): mx.preference for mx in usable}
@@ -183,7 +186,7 @@ def is_judged_by_dane(view: CaseView, step: Step) -> bool:
     """Whether the step's message has to be sent as DANE wants it: not if it goes without TLS (RFC 8689, 4.2.2)."""
     if goes_without_tls(step.message):
         return False
-    return view.case.has_dane and view.case.mode is not Mode.ABSENT and "dane" in view.about.capabilities
+    return view.case.has_dane and view.case.mode is not Mode.ABSENT and bool(_OF_DANE & set(view.about.capabilities))
 
 
 def _failed(step: Step, domain: str) -> list[DaneDemand]:

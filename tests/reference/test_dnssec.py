@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
 from mta_sts_lab.model import DNSSEC, Case, Dns, Mode, MxHost, Step, Tlsa, World
+from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.dnssec import Validator
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.reference.resolver import Found, LookupFailure, NoData, Resolver, TlsaRecord
 from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.network import LoopbackNetwork
+from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.signing import trust_anchor
 from mta_sts_lab.world.zone import Answer, Question
 
 SIGNED = Dns(security="secure")
+
+
+@pytest.fixture
+async def internet() -> AsyncIterator[Internet]:
+    internet = await Internet.open(LoopbackNetwork(), Authority.create(), Recorder(), seed=7)
+    yield internet
+    await internet.close()
 
 
 def resolver_of(internet: Internet, flaws: Flaws = NO_FLAWS) -> Resolver:

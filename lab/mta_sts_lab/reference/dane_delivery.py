@@ -31,7 +31,7 @@ class Dane:
 
     async def look_up(self, host: str, *, secure: bool) -> FoundDane:
         """Look up addresses, then TLSA records; nothing if the host's name itself came from an insecure answer."""
-        if not secure or self.flaws.ignores_dane:
+        if not (secure or self.flaws.takes_every_name_over_insecure_mx) or self.flaws.ignores_dane:
             return FoundDane()
         if self.flaws.asks_for_tlsa_before_addresses:
             await self.resolver.tlsa(f"_25._tcp.{host}")

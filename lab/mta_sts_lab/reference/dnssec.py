@@ -65,7 +65,10 @@ class Validator:
 
     async def is_secure(self, message: dns.message.Message, asked: dns.name.Name, kind: str) -> bool:
         """Whether an answer is signed up to the anchor; false: its zone is not signed. Raises `Bogus`."""
-        zone = await self._zone_of(asked)
+        try:
+            zone = await self._zone_of(asked)
+        except _Unsigned as unsigned:
+            raise Bogus(str(unsigned)) from unsigned
         if zone.keys is None:
             return self._flaws.trusts_ad_bit_of_anybody and bool(message.flags & dns.flags.AD)
         try:
@@ -129,10 +132,7 @@ class Validator:
         """Return a zone that nothing vouches for: that there is no DS record has to be proved."""
         flaws = self._flaws
         if not flaws.takes_unproven_delegations_for_insecure:
-            try:
-                self._check_absence(answer, child, dns.rdatatype.DS, self._anchor)
-            except _Unsigned as unsigned:
-                raise Bogus(str(unsigned)) from unsigned
+            self._check_absence(answer, child, dns.rdatatype.DS, self._anchor)
         if flaws.holds_mail_of_domains_no_longer_signed and child in self._signed_before:
             raise Bogus(f"{child} is no longer signed")
         if not flaws.trusts_keys_without_chain:

@@ -309,6 +309,9 @@ class Flaws:
     forgets_destination_without_mx: bool = _flaw(
         "DANE-3.2.2-06", "DANE-TA refuses a certificate for the recipient's domain where that has no MX record"
     )
+    takes_every_name_over_insecure_mx: bool = _flaw(
+        "DANE-3.2.2-05", "DANE is done though nobody has signed the MX records, and the recipient's domain counts"
+    )
     forgets_given_name_of_aliases: bool = _flaw(
         "DANE-3.2.2-07", "DANE-TA refuses a certificate for the recipient's domain where that is an alias"
     )

@@ -109,7 +109,7 @@ class TestRun:
         assert outcomes[0] == outcomes[1] == ["delivered-authenticated", "deferred", None]
         # "ipv6" is only claimed where the machine has it.
         claimed = [one for one in hidden["target"]["capabilities"] if one != "ipv6"]
-        assert claimed == ["mta-sts", "dane", "requiretls", "tls-required"]
+        assert claimed == ["mta-sts", "dane", "dnssec", "requiretls", "tls-required"]
         reasons = [one["reason"] for one in strip[1]["judgements"] if one["result"] != "pass"]
         assert reasons == ["reports-not-asked-for"]
 
@@ -145,7 +145,7 @@ class TestTargetCheck:
         assert answer.status == 1
         document = json.loads(answer.out)
         assert document["exit"] == {"code": 1, "meaning": "the adapter has to be mended"}
-        assert document["target"]["capabilities"] == ["mta-sts", "tls-rpt", "dane", "requiretls", "tls-required"]
+        assert document["target"]["capabilities"] == ["mta-sts", "tls-rpt", "dane", "dnssec", "requiretls", "tls-required"]
         (wrong,) = [finding for finding in document["findings"] if finding["result"] == "fault"]
         assert wrong["code"] == "claimed-and-not-there"
         assert wrong["remedy"]
@@ -184,7 +184,7 @@ WRONG = [
     (["run", "nonsense"], 5, "the families are"),
     (["run", f"{STRIP}[enforce]", "--mode", "testing"], 5, "no case under testing"),
     (["run", "STS-5-003"], 5, "did you mean STS-5-03"),
-    (["run", "DANE-1.1-01"], 5, "no case is about DANE-1.1-01, whose status is"),
+    (["run", "DANE-2.2.1-06"], 5, "no case is about DANE-2.2.1-06, whose status is"),
     (["run", "--level", "must"], 2, "the levels are MUST, MUST NOT"),
     (["run", "starttls/strip", "--level", "lc-must"], 5, "no case about an obligation of level lc-must"),
     (["run", "--since", "no-such-run"], 2, "there are no runs in runs/"),

@@ -34,6 +34,9 @@ ABOVE_THEIR_LEVEL = {
 #: How the obligations of a sender that looks for policies, fetches and keeps them begin (RFC 8461, section 3).
 _DISCOVERY = "STS-3."
 
+#: How the obligations begin that are about notices alone (RFC 5321, section 6.1).
+_NOTICES = "SMTP-6.1-"
+
 #: How the field is written that waives what a policy demands (RFC 8689): whoever follows no policy has misread nothing.
 _WAIVER = "RTLS-3-04"
 
@@ -171,7 +174,7 @@ class CaseView:
         own = step.expect.obligation if step.expect else ""
         if otherwise in OF_REQUIRETLS:
             return otherwise
-        if not own or self.grade_of(own) is not Grade.FAIL:
+        if not own or self.grade_of(own) is not Grade.FAIL or own.startswith(_NOTICES):
             return otherwise
         without = "mta-sts" not in self.about.capabilities and not self.facts.policy_fetched(self.end)
         return otherwise if without and own.startswith((_DISCOVERY, _WAIVER)) else own

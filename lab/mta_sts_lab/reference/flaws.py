@@ -47,6 +47,7 @@ class Flaws:
 
     # Sessions under mode enforce
     sends_clear_when_starttls_refused: bool = _flaw("STS-5-03", "if STARTTLS is refused, mail goes on in clear text")
+    lets_notices_out: bool = _flaw("STS-5-03", "mail without a return path is sent whatever the policy says")
     sends_clear_without_starttls: bool = _flaw("STS-5-03", "if STARTTLS is not offered, mail goes on in clear text")
     retries_in_clear: bool = _flaw("STS-5-03", "after a failed handshake mail goes out in clear on a new connection")
     sends_envelope_in_clear: bool = _flaw(

@@ -503,6 +503,12 @@ class TestControlArm:
         alone = verdict(record(resisted(ENFORCE), taken_in(ABSENT), cases=cases))
         assert {one.obligation for one in alone.judgements if one.grade is Grade.FAIL} == {"STS-3.3-02"}
 
+    def test_nor_where_nobody_can_tell_what_it_does_without_one(self) -> None:
+        lenient = changed(CASES[ENFORCE], "attack", expect=Expectation(outcome=("delivered",), obligation="STS-3.3-02"))
+        broken = [(ABSENT, "attack", LabFailed(where="MX host", error="OSError: gone")), *taken_in(ABSENT)]
+        unknown = verdict(record(resisted(ENFORCE), broken, cases=(lenient, CASES[ABSENT])))
+        assert (unknown.grade, reasons(unknown)) == (Grade.INCONCLUSIVE, {"control-not-sound"})
+
     def test_one_that_returns_mail_where_nobody_asked_for_tls_is_a_finding_too(self) -> None:
         """Haraka 3.3 does, when somebody on the path answers STARTTLS with 502."""
         demand = Expectation(("delivered", "deferred"), "STLS-6-02", grade=Grade.INCONCLUSIVE)

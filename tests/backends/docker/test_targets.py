@@ -34,7 +34,6 @@ TARGETS = (
     pytest.param("exim-debian12", marks=[pytest.mark.target_exim_debian12, _THOROUGH]),
     pytest.param("haraka", marks=[pytest.mark.target_haraka, _THOROUGH]),
     pytest.param("opensmtpd", marks=[pytest.mark.target_opensmtpd, _THOROUGH]),
-    pytest.param("opensmtpd-debian12", marks=[pytest.mark.target_opensmtpd_debian12, _THOROUGH]),
     pytest.param("opensmtpd-tls", marks=[pytest.mark.target_opensmtpd_tls, _THOROUGH]),
     pytest.param("postfix-as-installed", marks=[pytest.mark.target_postfix_as_installed, _THOROUGH]),
     pytest.param("postfix-dane", marks=[pytest.mark.target_postfix_dane, _THOROUGH]),
@@ -52,7 +51,6 @@ CONTROLS = (
     "exim-debian12",
     "haraka",
     "opensmtpd",
-    "opensmtpd-debian12",
     "opensmtpd-tls",
     "postfix-no-policy",
 )

@@ -301,9 +301,6 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         )
     if outcome is Outcome.LOST and not step.message.requiretls:
         return _broken(view, step, "lost", expect, message, LOST, view.grade_of(LOST))
-    if outcome is Outcome.DEFERRED and to_be_delivered and _control_proves_nothing(view, step):
-        observed = "the message was held, and the control case cannot tell whether this sender holds it anyhow"
-        return inconclusive("control-not-sound", observed, step.name)
     if outcome is Outcome.DEFERRED and (there := _kept_back_there_too(view, step, outcome)):
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
         return _broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
@@ -314,13 +311,6 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"
     return _broken(view, step, reason, expect, message)
-
-
-def _control_proves_nothing(view: CaseView, step: Step) -> bool:
-    """Whether the control case of a step under attack proves nothing, so that a hold may have another reason."""
-    verdict = view.control_verdict
-    compared = view.case.mode.has_policy and bool(step.attacks) and verdict is not None
-    return compared and verdict is not None and verdict.grade in (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
 
 
 def _kept_back_there_too(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:

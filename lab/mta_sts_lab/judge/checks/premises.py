@@ -92,8 +92,18 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
     if step is not None and found.check in _ABOUT_LOSS and (doubt := _queue_not_to_be_believed(view, step)):
         return doubt
     if step is not None and found.check == check_id(message_outcome):
-        return _attack_not_in_force(view, step)
+        return _attack_not_in_force(view, step) or _control_spoiled(view, step, found)
     return None
+
+
+def _control_spoiled(view: CaseView, step: Step, found: Judgement) -> Doubt | None:
+    """A sender that keeps back mail under a policy may keep it back without one, too: the control case would show it."""
+    control = view.control_verdict
+    if found.harm is not Harm.KEPT_BACK or not step.attacks or control is None:
+        return None
+    spoiled = control.grade is Grade.LAB_ERROR or LAB_UNHEALTHY in {one.reason for one in control.judgements}
+    observed = "the lab spoiled the control case, which would show whether this sender keeps back such mail anyhow"
+    return Doubt("control-not-sound", observed, blame="lab") if spoiled else None
 
 
 def _queue_not_to_be_believed(view: CaseView, step: Step) -> Doubt | None:

@@ -97,7 +97,7 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
 
 
 def _control_spoiled(view: CaseView, step: Step, found: Judgement) -> Doubt | None:
-    """A sender that keeps back mail under a policy may keep it back without one, too: the control case would show it."""
+    """A sender that keeps back mail under a policy may do so without one, too: the control case would show it."""
     control = view.control_verdict
     if found.harm is not Harm.KEPT_BACK or not step.attacks or control is None:
         return None

@@ -17,7 +17,7 @@ from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
-from mta_sts_lab.model import AttackUse, EarlierPlay, Family, Grade, Judgement, Verdict
+from mta_sts_lab.model import AttackUse, EarlierPlay, Family, Grade, Judgement, Outcome, StepResult, Verdict
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.reports.terminal import played_again_line
@@ -27,7 +27,14 @@ from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, load_shipped_catalogue, run
 from mta_sts_lab.runs.errors import Interrupted
-from mta_sts_lab.runs.replaying import Replay, perhaps_for_want_of_time, worth_another_play
+from mta_sts_lab.runs.replaying import (
+    TOO_SLOW,
+    UNSETTLED,
+    Replay,
+    perhaps_for_want_of_time,
+    what_is_played_again,
+    worth_another_play,
+)
 from mta_sts_lab.runs.service import judge_run
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world.internet import CaseWorld
@@ -83,8 +90,8 @@ def verdict(case: str, grade: Grade, *reasons: str, control_only: bool = False) 
 def test_which_cases_are_played_again(
     verdicts: list[Verdict], spoiled: list[str], all_inconclusive: list[str], catalogue: Catalogue
 ) -> None:
-    assert worth_another_play(verdicts, catalogue.cases, all_inconclusive=False) == spoiled
-    assert worth_another_play(verdicts, catalogue.cases, all_inconclusive=True) == all_inconclusive
+    assert list(worth_another_play(verdicts, catalogue.cases, all_inconclusive=False)) == spoiled
+    assert list(worth_another_play(verdicts, catalogue.cases, all_inconclusive=True)) == all_inconclusive
 
 
 NOTHING_KNOWN = KnownComparison({}, (), ())
@@ -128,7 +135,51 @@ def test_what_may_come_of_a_machine_that_is_too_slow(
     assert perhaps_for_want_of_time([found], known, {"starttls/strip[testing]"}) == set()
     slow = perhaps_for_want_of_time([found], known, {CASE})
     again = worth_another_play([found], catalogue.cases, all_inconclusive=False, perhaps_too_slow=slow)
-    assert again == ([CASE] if played_again else [])
+    assert again == ({CASE: TOO_SLOW} if played_again else {})
+
+
+def _held(case: str) -> Verdict:
+    return replace(verdict(case, Grade.PASS), steps=(StepResult("attack", Outcome.DEFERRED, 0.0, 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "again"),
+    [
+        pytest.param([verdict(CASE, Grade.INCONCLUSIVE, "not-settled"), _held(CONTROL)], [CASE], id="one of two"),
+        pytest.param([verdict(CASE, Grade.INCONCLUSIVE, "not-recovered"), _held(CONTROL)], [CASE], id="not recovered"),
+        pytest.param([verdict(CASE, Grade.INCONCLUSIVE, "not-settled")], [], id="nothing is ever settled"),
+        pytest.param([verdict(CASE, Grade.FAIL, "x", "not-settled"), _held(CONTROL)], [], id="a finding stays"),
+        pytest.param(
+            [
+                replace(verdict(CASE, Grade.INCONCLUSIVE, "not-settled"), earlier=(EarlierPlay("r", Grade.PASS, ()),)),
+                _held(CONTROL),
+            ],
+            [],
+            id="it was played again",
+        ),
+        pytest.param(
+            [*(verdict(f"{CASE}{n}", Grade.INCONCLUSIVE, "not-settled") for n in range(25)), _held(CONTROL)],
+            [],
+            id="too many",
+        ),
+        pytest.param(
+            [
+                verdict(CASE, Grade.INCONCLUSIVE, "control-not-sound"),
+                verdict(CONTROL, Grade.INCONCLUSIVE, "not-settled", control_only=True),
+                _held("starttls/strip[testing]"),
+            ],
+            [CASE],
+            id="its control case was not settled",
+        ),
+    ],
+)
+def test_what_was_not_settled_in_time_is_played_once_more(
+    verdicts: list[Verdict], again: list[str], catalogue: Catalogue
+) -> None:
+    found = worth_another_play(verdicts, catalogue.cases, all_inconclusive=False)
+    assert found == dict.fromkeys(again, UNSETTLED)
+    if again:
+        assert what_is_played_again(found, 1, 2).startswith("1 case did not come to an end in time; played again, one")
 
 
 # -- how

@@ -1,7 +1,8 @@
 """Plays cases again that proved nothing: one at a time, in a run whose record is added to that of the first play.
 
-What proved nothing is played again. So is, once, what is not as it is known of the target where it fetched no policy in
-time; the judge calls such a case inconclusive if the two plays differ. Every other finding stays what it is.
+What proved nothing by the lab's doing is played again. So is, once, what was not settled in time, and what is not as it
+is known of the target where it fetched no policy in time; the judge calls such a case inconclusive if the two plays
+differ. Every other finding stays what it is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefu
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import FINDINGS
-from mta_sts_lab.model import Case, Grade, Verdict
+from mta_sts_lab.model import Case, Grade, Outcome, Verdict
 from mta_sts_lab.record import RecordFile, read_record
 from mta_sts_lab.reports.target_log import heading
 from mta_sts_lab.runner.plan import Plan, plan_run
@@ -31,6 +33,18 @@ from mta_sts_lab.world.network import AddressInUse
 #: How often a case is played again that the lab itself has spoiled: it was late, or did not wait long enough.
 SPOILED_PLAYS = 2
 
+#: What became of a case that is played again, in words that follow its name or a number of them.
+BY_THE_LAB = "proved nothing by the doing of the lab"
+UNSETTLED = "did not come to an end in time"
+TOO_SLOW = "ended without the policy, which the target may have been too slow for"
+UNPROVED = "proved nothing"
+
+_UNSETTLED = {"not-settled", "not-recovered"}
+
+#: So many cases at most are played again because they were not settled. Each may take a minute alone; a run of sendmail
+#: on a busy machine left 17 of 655.
+MOST_UNSETTLED = 24
+
 _PROVED_NOTHING = (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
 
 #: Why a case proves nothing whose control case proves nothing.
@@ -43,23 +57,34 @@ def worth_another_play(
     *,
     all_inconclusive: bool,
     perhaps_too_slow: Collection[str] = (),
-) -> list[str]:
-    """Return the cases that prove nothing by the lab's doing, or, if so asked, for whatever reason.
+) -> dict[str, str]:
+    """Return the cases to play again, and of each what became of it (`BY_THE_LAB` and the like).
 
-    Also those of `perhaps_too_slow`, of which `perhaps_for_want_of_time` says what they are.
+    These are the cases that prove nothing by the lab's doing, those that were not settled in time, and those of
+    `perhaps_too_slow`, of which `perhaps_for_want_of_time` says what they are; if so asked, all that prove nothing.
     """
-    spoiled = {verdict.case for verdict in verdicts if _spoiled(verdict)}
-    return [
-        verdict.case
+    found = {verdict.case: BY_THE_LAB for verdict in verdicts if _spoiled(verdict)}
+    found |= dict.fromkeys(_unsettled(verdicts) - found.keys(), UNSETTLED)
+    found |= {
+        verdict.case: found[cases[verdict.case].control]
         for verdict in verdicts
-        if not verdict.control_only
-        and (
-            verdict.case in spoiled
-            or (all_inconclusive and verdict.grade is Grade.INCONCLUSIVE)
-            or (_lacks_its_control(verdict) and cases[verdict.case].control in spoiled)
-            or verdict.case in perhaps_too_slow
-        )
-    ]
+        if _lacks_its_control(verdict) and cases[verdict.case].control in found
+    }
+    found |= dict.fromkeys(perhaps_too_slow, TOO_SLOW)
+    if all_inconclusive:
+        found |= {one.case: UNPROVED for one in verdicts if one.case in found or one.grade is Grade.INCONCLUSIVE}
+    return {one.case: found[one.case] for one in verdicts if one.case in found and not one.control_only}
+
+
+def _unsettled(verdicts: Sequence[Verdict]) -> set[str]:
+    """Return the cases that were not settled in time, and may be where they are played alone.
+
+    None if the target settles nothing, or leaves so much unsettled that it is how it works. One more play is enough.
+    """
+    unsettled = {one.case for one in verdicts if one.grade is Grade.INCONCLUSIVE and _UNSETTLED & _reasons(one)}
+    held = any(step.outcome is Outcome.DEFERRED for verdict in verdicts for step in verdict.steps)
+    again = {verdict.case for verdict in verdicts if verdict.earlier}
+    return unsettled - again if held and len(unsettled) <= MOST_UNSETTLED else set()
 
 
 def perhaps_for_want_of_time(
@@ -81,14 +106,16 @@ def perhaps_for_want_of_time(
 
 
 def _spoiled(verdict: Verdict) -> bool:
-    reasons = {one.reason for one in verdict.judgements}
-    own_doing = not reasons.isdisjoint((LAB_UNHEALTHY, ASKED_LATE))
+    own_doing = not _reasons(verdict).isdisjoint((LAB_UNHEALTHY, ASKED_LATE))
     return verdict.grade is Grade.LAB_ERROR or (verdict.grade is Grade.INCONCLUSIVE and own_doing)
 
 
 def _lacks_its_control(verdict: Verdict) -> bool:
-    reasons = {one.reason for one in verdict.judgements}
-    return verdict.grade is Grade.INCONCLUSIVE and not reasons.isdisjoint(_CONTROL)
+    return verdict.grade is Grade.INCONCLUSIVE and not _reasons(verdict).isdisjoint(_CONTROL)
+
+
+def _reasons(verdict: Verdict) -> set[str]:
+    return {one.reason for one in verdict.judgements}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +179,10 @@ def _add(own: Path, folder: Path) -> None:
         write_whole(log, before + f"{heading(records[1].header.run)}\n".encode() + added.read_bytes())
 
 
-def what_is_played_again(
-    cases: Sequence[str], number: int, plays: int, *, all_inconclusive: bool, perhaps_too_slow: Collection[str] = ()
-) -> str:
-    """Return the line that says which cases are played again, and why."""
-    slow = [case for case in cases if case in perhaps_too_slow]
-    why = "" if all_inconclusive else " by the doing of the lab"
-    said = [f"{_counted(len(cases) - len(slow))} proved nothing{why}"] if len(cases) > len(slow) else []
-    said += (
-        [f"{_counted(len(slow))} ended without the policy, which the target may have been too slow for"] if slow else []
-    )
-    return f"{' and '.join(said)}; played again, one at a time ({number} of at most {plays}): {_named(cases)}"
+def what_is_played_again(again: Mapping[str, str], number: int, plays: int) -> str:
+    """Return the line that says which cases are played again, and what became of them before."""
+    said = [f"{_counted(count)} {became}" for became, count in Counter(again.values()).items()]
+    return f"{' and '.join(said)}; played again, one at a time ({number} of at most {plays}): {_named(list(again))}"
 
 
 def _counted(cases: int) -> str:

@@ -251,7 +251,7 @@ def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Cat
         again = worth_another_play(result.verdicts, catalogue.cases, all_inconclusive=everything, perhaps_too_slow=slow)
         if not again or not result.summary.complete:
             break
-        job.say(what_is_played_again(again, number, plays, all_inconclusive=everything, perhaps_too_slow=slow))
+        job.say(what_is_played_again(again, number, plays))
         cases = tuple(catalogue.cases[case] for case in again)
         if problem := Replay(job, backend, number, cases, catalogue.cases).play(result.folder):
             job.say(f"they could not be played again: {problem}")

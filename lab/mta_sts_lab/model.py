@@ -414,6 +414,8 @@ class Message:
     #: How many messages to `beside.<domain>` are handed to the target just before it: a domain without a policy that
     #: has the same MX hosts. In an `absent` case, too.
     beside: int = 0
+    #: Whether it has a second recipient, at that other domain.
+    also_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,7 +264,8 @@ def _message(document: Document, step: StepTable, mode: Mode) -> Message:
     """Return what a step's message asks for; that of a control case asks for nothing, but has the same sender."""
     message = step.message or (document.message if step.name == MAIN_STEP else Message())
     if mode is Mode.ABSENT:
-        return Message(null_sender=message.null_sender, to=message.to, beside=message.beside)
+        same = ("null_sender", "to", "beside", "also_beside")
+        return replace(Message(), **{name: getattr(message, name) for name in same})
     return message
 
 

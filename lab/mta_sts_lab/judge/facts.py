@@ -343,11 +343,13 @@ class MessageFacts:
     until: float
 
     def copies(self) -> list[tuple[Event, MessageAccepted]]:
-        """Return every acceptance of the message by a receiving host, honest or not."""
+        """Return every acceptance of the message by a receiving host, honest or not; not for its other recipient."""
+        others = self.facts.carried_other_mail()
         return [
             (event, fact)
             for event, fact in self.facts.of_kind(MessageAccepted)
             if self.token in fact.tokens and fact.role in RECEIVING and event.at <= self.until
+            if fact.session not in others
         ]
 
     def bounces(self) -> list[Event]:
@@ -359,11 +361,13 @@ class MessageFacts:
         ]
 
     def readings(self, secured: bool) -> list[Event]:
-        """Return the events by which an outsider could read the message."""
+        """Return the events by which an outsider could read the message, on its way to the domain itself."""
+        others = self.facts.carried_other_mail()
         return [
             event
             for event, fact in self.facts.of_kind(TokenRead)
             if fact.token == self.token and fact.secured is secured and event.at <= self.until
+            if fact.session not in others
         ]
 
     def queue(self) -> list[tuple[Event, QueueSeen]]:

@@ -178,7 +178,7 @@ class Delivery:
             return Discovered(None)
         if self.flaws.applies_policy_of_recipient_behind_smart_host:
             return await self.discovery.discover(recipient_domain(envelope.recipient))
-        return await self.discovery.discover(domain)
+        return await self.discovery.discover(envelope.policy_of or domain)
 
     def _leaves_out_problem(self, found: Discovered) -> bool:
         flaws = self.flaws

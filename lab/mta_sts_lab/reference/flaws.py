@@ -99,6 +99,9 @@ class Flaws:
     # Certificates of MX hosts
     accepts_untrusted: bool = _flaw("STS-4.2-02", "an MX certificate of any issuer counts, if name and dates are right")
     accepts_self_signed: bool = _flaw("STS-4.2-02", "a self-signed MX certificate counts, if name and dates are right")
+    takes_policy_of_last_recipient: bool = _flaw(
+        "STS-5-02", "a message with several recipients goes by the policy of the last one's domain"
+    )
     reuses_sessions_of_other_domains: bool = _flaw(
         "STS-5-02", "an open session is used for mail to any domain that has the same MX host"
     )

@@ -38,6 +38,7 @@ class Spooled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requires_tls: bool = False
     waives_tls: bool = False
     return_whole: bool = False
+    policy_of: str = ""
 
 
 class Spool:
@@ -59,6 +60,7 @@ class Spool:
             requires_tls=envelope.requires_tls,
             waives_tls=envelope.waives_tls,
             return_whole=envelope.return_whole,
+            policy_of=envelope.policy_of,
         )
         text = self._text(entry)
         try:
@@ -75,7 +77,7 @@ class Spool:
 
     def envelope(self, entry: Spooled) -> Envelope:
         """Return the message with its envelope. Raises `OSError`."""
-        marks = entry.requires_tls, entry.waives_tls, entry.return_whole
+        marks = entry.requires_tls, entry.waives_tls, entry.return_whole, entry.policy_of
         return Envelope(entry.sender, entry.recipient, self._text(entry).read_bytes(), *marks)
 
     def remove(self, entry: Spooled) -> None:

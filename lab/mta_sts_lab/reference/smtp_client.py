@@ -74,6 +74,8 @@ class Envelope:
     waives_tls: bool = False
     #: Whether a bounce is to have the whole message (RFC 3461, section 4.3).
     return_whole: bool = False
+    #: Flaw: the domain whose policy counts in place of the recipient's.
+    policy_of: str = ""
 
 
 class SmtpClient:

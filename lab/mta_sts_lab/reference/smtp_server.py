@@ -60,7 +60,9 @@ class _Intake:
         if self._flaws.repeats_tls_required and _tls_required(content):
             content = b"TLS-Required: No\r\n" + content
         try:
-            ids = [self._take(Envelope(sender, to, content, *mark, whole)) for to in envelope.rcpt_tos]
+            of_last = self._flaws.takes_policy_of_last_recipient and len(envelope.rcpt_tos) > 1
+            counting = envelope.rcpt_tos[-1].rpartition("@")[2] if of_last else ""
+            ids = [self._take(Envelope(sender, to, content, *mark, whole, counting)) for to in envelope.rcpt_tos]
         except OSError as error:
             return f"451 4.3.0 The message could not be kept: {error.strerror}"
         return f"250 2.0.0 Ok: queued as {' '.join(ids)[:400]}"

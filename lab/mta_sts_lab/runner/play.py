@@ -178,13 +178,14 @@ class _Playing:
         recorder = self.context.recorder
         for _ in range(step.message.beside):
             await self._send_beside(world)
+        other = f"{token}@{BESIDE}.{world.domain}" if step.message.also_beside else ""
         if step.message.null_sender:
             message = replace(message, sender="")
         recorder.write(InjectionBegan(token=token), self.case.id)
         try:
             async with self.context.injecting:
                 self.settling.give_up_when_hopeless()
-                reply = await self._injected(message, _mail_options(step.message))
+                reply = await self._injected(message, _mail_options(step.message), other)
         except InjectionRefusedError as error:
             recorder.write(InjectionRefused(token=token, recipient=message.recipient, reply=str(error)), self.case.id)
             return
@@ -198,6 +199,8 @@ class _Playing:
             ),
             self.case.id,
         )
+        if other:
+            recorder.write(OtherMessageInjected(token=token, recipient=other, reply=reply), self.case.id)
         sent = Sent(token, message.recipient, event.at)
         self.settling.sent.append(sent)
         self.context.watch.follow(token, self.case.id, message.recipient)
@@ -226,11 +229,15 @@ class _Playing:
         watched = Sent(last.token, last.recipient, begun.at)
         await self.settling.settle(watched, self.context.timeouts.settle, lambda one: one is not Outcome.UNSETTLED)
 
-    async def _injected(self, message: ProbeMessage, options: tuple[str, ...]) -> str:
-        """Send a message to the target; stop waiting for its reply as soon as the target is known to be broken."""
+    async def _injected(self, message: ProbeMessage, options: tuple[str, ...], other: str = "") -> str:
+        """Send a message to the target, perhaps to another recipient as well.
+
+        It stops waiting for the reply as soon as the target is known to be broken.
+        """
         deadline, watch = self.context.timeouts.inject, self.context.watch
+        recipients = ",".join(filter(None, (message.recipient, other)))
         injecting = asyncio.ensure_future(
-            self.context.target.inject(message.sender, message.recipient, message.content, options)
+            self.context.target.inject(message.sender, recipients, message.content, options)
         )
         breaking = asyncio.ensure_future(watch.breaks.wait())
         try:

@@ -68,6 +68,8 @@ class Target(Protocol):
     async def inject(self, sender: str, recipient: str, message: bytes, options: tuple[str, ...] = ()) -> str:
         """Hand over a message by SMTP; return the reply to the final dot ("250 2.0.0 queued").
 
+        `recipient` is an address, or several with commas between them.
+
         `options` stand behind the address in MAIL FROM.
 
         Raises `InjectionRefusedError` when the target answers anything but a 2xx.

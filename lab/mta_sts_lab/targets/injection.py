@@ -137,8 +137,9 @@ class SmtpSession:
         await self._expect(f"RCPT TO:<{recipient}>", 250, 251, shown="RCPT TO")
 
     async def finish(self, recipient: str, message: bytes) -> str:
-        """Hand over the message that was begun; return the reply to its final dot."""
-        await self.address(recipient)
+        """Hand over the message that was begun; return the reply to its final dot. Commas are between recipients."""
+        for one in recipient.split(","):
+            await self.address(one)
         await self._expect("DATA", 354)
         lines = _LINE_END.sub(b"\r\n", message)
         if not lines.endswith(b"\r\n"):

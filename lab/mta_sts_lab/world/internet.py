@@ -218,7 +218,7 @@ class CaseWorld:
         self.mode = case.mode
         self._wants_reports = case.is_about_reports
         self.domain = domain
-        self._has_neighbour = any(step.message.beside for step in case.steps)
+        self._has_neighbour = any(step.message.beside or step.message.also_beside for step in case.steps)
         self.zone = internet.zone
         #: The MX hosts of the current step, in the order of the scenario.
         self.mx: list[MxServer] = []

@@ -274,9 +274,10 @@ def arrives_less_protected(view: CaseView, message: MessageFacts, arrived: Event
 def message_unchanged(view: CaseView) -> Iterator[Judgement]:
     """The message that arrived is the one that was sent, for whom it was sent to. Otherwise the case proves nothing."""
     sent = {fact.token: fact for _, fact in view.facts.of_kind(MessageInjected)}
+    others = view.facts.carried_other_mail()
     for event, fact in view.facts.of_kind(MessageAccepted):
         for token in fact.tokens:
-            if token not in sent or fact.role == "sender-mx":
+            if token not in sent or fact.role == "sender-mx" or fact.session in others:
                 continue
             if fact.body_digest != sent[token].body_digest:
                 yield inconclusive("body-changed", f"the copy at {fact.host} differs", event.step)

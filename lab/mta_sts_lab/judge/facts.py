@@ -463,7 +463,7 @@ class MessageFacts:
         if not seen:
             attempts = [at for at in self._attempts() if not self._is_with_a_host(at)]
             return len(attempts) >= 3 and attempts[-2] >= self.injected + self.facts.retry_seconds
-        met = min((event.at for event in self.facts.contacts(self.step_began())), default=math.inf)
+        met = min((event.at for event in self._own_contacts()), default=math.inf)
         # Held before anybody was asked or met: Courier puts a message off when a connection that it had kept is dead.
         held = [
             (event.at, fact.looked)
@@ -473,6 +473,15 @@ class MessageFacts:
         if not held or seen[-1][1].state != "deferred":
             return False
         return any(self._tried_again(held[0][0], looked) for _, looked in held[1:])
+
+    def _own_contacts(self) -> list[Event]:
+        """Return the contacts since the message's step began that were not for the sake of another domain's mail."""
+        others = self.facts.carried_other_mail()
+        return [
+            event
+            for event in self.facts.contacts(self.step_began())
+            if not isinstance(event.fact, ConnectionAccepted) or event.fact.session not in others
+        ]
 
     def _is_with_a_host(self, at: float) -> bool:
         """Whether a session with a receiving host, begun since the step began, had not ended by then."""

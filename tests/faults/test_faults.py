@@ -311,7 +311,7 @@ def test_the_run_says_which_cases_to_repeat(tmp_path: Path) -> None:
         shorten_waits(patch)
         run(RunRequest(("starttls/strip[absent]",), out=tmp_path, retry_inconclusive=0), Watcher(say=said.append))
     (line,) = [line for line in said if line.startswith("the lab was not in order: 1 cases")]
-    assert line.endswith("repeat them: sts-lab run --target reference 'starttls/strip[absent]'")
+    assert line.endswith("repeat them: sts-lab run 'starttls/strip[absent]' --target reference")
 
 
 def test_the_lab_is_in_order_without_a_fault(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from mta_sts_lab.reports.causes import causes_of
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import (
     Evidence,
+    deciding_options,
     finding_block,
     findings,
     repeat_command,
@@ -138,6 +139,8 @@ def test_hostile_words_do_nothing() -> None:
 
 def test_the_command_is_safe_to_paste() -> None:
     assert repeat_command("a/b[enforce]") == "sts-lab run 'a/b[enforce]'"
+    served = deciding_options(("sts-lab", "serve", "--network", "mail", "--container", "mta", "--ca", "ca.pem", "a/*"))
+    assert repeat_command("a/b", served) == "sts-lab serve a/b --network mail --container mta --ca ca.pem"
     assert repeat_command("a'; rm -rf ~ #", ("--target", "x y")) == "sts-lab run 'a'\"'\"'; rm -rf ~ #' --target 'x y'"
 
 

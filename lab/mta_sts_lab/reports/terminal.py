@@ -229,7 +229,13 @@ def _rows(rows: Iterable[tuple[str, str]]) -> list[Hanging]:
 
 def repeat_command(case: str, options: Sequence[str] = ()) -> str:
     """Return the command that plays just this case again."""
-    return " ".join(shlex.quote(escape_unprintable(word)) for word in ("sts-lab", "run", case, *options))
+    return repeat_command_of((case,), options)
+
+
+def repeat_command_of(cases: Sequence[str], options: Sequence[str]) -> str:
+    """Return the command that plays just these cases again. `options` decide what they are played against."""
+    command = "serve" if any(word.partition("=")[0] in _OF_SERVE for word in options) else "run"
+    return " ".join(shlex.quote(escape_unprintable(word)) for word in ("sts-lab", command, *cases, *options))
 
 
 def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
@@ -243,7 +249,14 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
+#: Where `sts-lab serve` finds the mail server.
+_OF_SERVE = ("--network", "--container", "--at")
+
 _DECIDING = (
+    *_OF_SERVE,
+    "--ca",
+    "--retry",
+    "--claims",
     "--target",
     "--flaw",
     "--command",

@@ -82,6 +82,20 @@ def plan_run(
     )
 
 
+#: What stands between the name of a run and the number of a further play of it.
+_AGAIN = "-again-"
+
+
+def name_of_play(run: str, number: int) -> str:
+    """Return the name of a further play of a run."""
+    return f"{run}{_AGAIN}{number}"
+
+
+def run_of_play(name: str) -> str:
+    """Return the name of the run that a play belongs to."""
+    return name.partition(_AGAIN)[0]
+
+
 def new_run_name(now: datetime.datetime) -> str:
     """Return a name for a run that begins now: its time, and something random."""
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

@@ -22,7 +22,7 @@ from mta_sts_lab.judge.run_findings import FINDINGS
 from mta_sts_lab.model import Case, Grade, Outcome, Verdict
 from mta_sts_lab.record import RecordFile, read_record
 from mta_sts_lab.reports.target_log import heading
-from mta_sts_lab.runner.plan import Plan, plan_run
+from mta_sts_lab.runner.plan import Plan, name_of_play, plan_run
 from mta_sts_lab.runs.captures import divide_capture
 from mta_sts_lab.runs.joining import write_joined
 from mta_sts_lab.runs.writing import RunWriter
@@ -135,7 +135,7 @@ class Replay:
         first = self.job.plan
         dice = random.Random(f"play {self.number} of {first.seed}")  # noqa: S311 - no secret
         plan = plan_run(self.cases, self.all_cases, first.command, dice.getrandbits(32), black_box=first.black_box)
-        run = f"{first.run}-again-{self.number}"
+        run = name_of_play(first.run, self.number)
         families, both = first.families, first.dual_stack
         return replace(plan, run=run, alone=True, captures=first.captures, families=families, dual_stack=both)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known
 from mta_sts_lab.model import Case, Verdict
 from mta_sts_lab.record import Header, Record, RecordError, RecordFile, read_record
 from mta_sts_lab.reports.summary import Summary, summarise
-from mta_sts_lab.reports.terminal import deciding_options
+from mta_sts_lab.reports.terminal import deciding_options, repeat_command_of
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_files
 from mta_sts_lab.reports.writers.mitm import flow_files, mitm
@@ -235,7 +234,7 @@ def _warn(request: RunRequest, result: RunResult, watcher: Watcher) -> None:
     """Say what was wrong with the lab, or with what the target says about itself."""
     if unproved := [one.case for one in result.verdicts if LAB_UNHEALTHY in {why.reason for why in one.judgements}]:
         options = deciding_options(request.command) or ("--target", request.target)
-        again = shlex.join(["sts-lab", "run", *options, *unproved])
+        again = repeat_command_of(unproved, options)
         watcher.say(f"the lab was not in order: {len(unproved)} cases prove nothing for that; repeat them: {again}")
     if unknown := result.record.header.about.unknown:
         watcher.say(f"warning: GET /about says what is not known and was ignored: {name_unknown(unknown)}")

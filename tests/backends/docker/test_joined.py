@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -9,7 +10,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mta_sts_lab.backends.docker.images import lab_image, target_image
@@ -40,12 +43,12 @@ def network(engine: docker.DockerClient) -> Iterator[str]:
 class Stack:
     """The project of two services that is shown in the documents, in which our Postfix stands for the user's."""
 
-    def __init__(self, engine: docker.DockerClient, network: str, folder: Path) -> None:
+    def __init__(self, engine: docker.DockerClient, network: str, folder: Path, image: str = "") -> None:
         shutil.copy(ROOT / "docs" / "examples" / "own-stack" / "compose.yaml", folder)
         self._folder = folder
         self._command = [*compose(), "--project-name", f"mta-sts-lab-test-{secrets.token_hex(4)}"]
         subnet = engine.networks.get(network).attrs["IPAM"]["Config"][0]["Subnet"]
-        image = target_image(engine, find_target("postfix"), print)
+        image = image or target_image(engine, find_target("postfix"), print)
         self._environment = {**os.environ, "MAIL_NETWORK": network, "MAIL_SUBNET": subnet, "MTA_IMAGE": image}
 
     def __call__(self, *arguments: str) -> None:
@@ -59,41 +62,77 @@ def _captured(folder: Path, case: str, tshark: str) -> set[str]:
     return {side for (side,) in fields(tshark, file, "tls && smtp.req.command", "frame.interface_name")}
 
 
-def test_it_plays_when_the_container_is_up(
-    shell: Shell, engine: docker.DockerClient, network: str, tshark: str
-) -> None:
-    lab_image(engine, print)
-    stack = Stack(engine, network, shell.folder)
-    options = ("--network", network, "--container", CONTAINER, "--ca", "ca.pem", "--json", "--pcap")
-    said = shell.folder / "said.txt"
+@dataclass(frozen=True)
+class Served:
+    """What `sts-lab serve` printed while a project came up, how it ended, and the routes of its mail server then."""
+
+    document: dict[str, Any]
+    said: str
+    status: int
+    routes: str
+
+
+def _served(engine: docker.DockerClient, stack: Stack, network: str, folder: Path, *arguments: str) -> Served:
+    options = ("--network", network, "--container", CONTAINER, "--ca", "ca.pem", "--json")
+    said = folder / "said.txt"
     with said.open("wb") as stream:
-        command = [sys.executable, "-m", "mta_sts_lab", "serve", *options, "starttls/strip", "mx/forged-mx"]
-        process = subprocess.Popen(command, cwd=shell.folder, stdout=subprocess.PIPE, stderr=stream)
+        command = [sys.executable, "-m", "mta_sts_lab", "serve", *options, *arguments]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=stream)
     try:
         until(process, lambda: f"waiting until the container {CONTAINER} is up" in said.read_text())
-        assert "resolver   198.19.0.1" in said.read_text()
-        assert f"CA file    {shell.folder / 'ca.pem'}" in said.read_text()
         stack("up", "--detach")
         out, _ = process.communicate(timeout=400)
         routes = engine.containers.get(CONTAINER).exec_run(["cat", "/proc/net/route"]).output.decode()
     finally:
         process.kill()
         stack("down", "--volumes")
-    document = json.loads(out)
-    assert process.returncode == 1, "no known failures are compared with: what our Postfix reports untruly is news"
-    verdicts = {case["id"]: case["verdict"] for case in document["cases"]}
+    return Served(json.loads(out), said.read_text(), process.returncode, routes)
+
+
+def test_it_plays_when_the_container_is_up(
+    shell: Shell, engine: docker.DockerClient, network: str, tshark: str
+) -> None:
+    lab_image(engine, print)
+    stack = Stack(engine, network, shell.folder)
+    served = _served(engine, stack, network, shell.folder, "--pcap", "starttls/strip", "mx/forged-mx")
+    assert "resolver   198.19.0.1" in served.said
+    assert f"CA file    {shell.folder / 'ca.pem'}" in served.said
+    assert served.status == 1, "no known failures are compared with: what our Postfix reports untruly is news"
+    verdicts = {case["id"]: case["verdict"] for case in served.document["cases"]}
     # Its reports are late, which is worth an `info`.
     assert {verdicts["starttls/strip[enforce]"], verdicts["mx/forged-mx[enforce]"]} <= {"pass", "info"}
     (folder,) = shell.runs()
     about = read_record(folder / "record.jsonl").header.about
     assert about.name == "postfix", "its hooks could be reached"
     assert "eth0" in _captured(folder, "starttls.strip.enforce", tshark)
-    assert [
-        path.name for path in (folder / "target").iterdir() if "capture" in path.name or "secrets" in path.name
-    ] == []
-    assert "000013C6" not in routes, "the route to 198.19.0.0 was taken away"
+    kept = [path.name for path in (folder / "target").iterdir() if "capture" in path.name or "secrets" in path.name]
+    assert kept == []
+    assert "000013C6" not in served.routes, "the route to 198.19.0.0 was taken away"
     names = [one.name for one in engine.containers.list(all=True) if folder.name in one.name]
     assert names == []
+
+
+@pytest.mark.thorough
+def test_one_whose_hooks_cannot_be_reached_is_a_black_box(
+    shell: Shell, engine: docker.DockerClient, network: str
+) -> None:
+    lab_image(engine, print)
+    postfix = target_image(engine, find_target("postfix"), print)
+    # Its hooks are at a port that nobody asks.
+    moved = f'FROM {postfix}\nRUN sed -i \'s/"8025"/"8026"/\' /opt/mta-sts-lab/services.toml\n'
+    image, _ = engine.images.build(fileobj=io.BytesIO(moved.encode()), rm=True, forcerm=True)
+    try:
+        stack = Stack(engine, network, shell.folder, str(image.id))
+        options = ("--claims", "mta-sts", "--retry", "3")
+        served = _served(engine, stack, network, shell.folder, *options, "starttls/strip")
+    finally:
+        engine.images.remove(image.id, force=True)
+    (folder,) = shell.runs()
+    about = read_record(folder / "record.jsonl").header.about
+    assert (about.name, about.capabilities) == (CONTAINER, ("mta-sts",))
+    verdicts = {case["id"]: case["verdict"] for case in served.document["cases"]}
+    assert verdicts["starttls/strip[enforce]"] == "pass", served
+    assert served.status == 0
 
 
 def test_what_is_not_there(shell: Shell, engine: docker.DockerClient, network: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from mta_sts_lab.backends.joined import NAME_SERVER, WORLD_PREFIX
@@ -9,6 +10,7 @@ from mta_sts_lab.backends.registry import BackendError, Job
 from mta_sts_lab.backends.served_plan import OwnAnswers, ServedPlan
 from mta_sts_lab.backends.target_folder import Joined
 from mta_sts_lab.model import Family
+from mta_sts_lab.runner.plan import run_of_play
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.signing import trust_anchor
 
@@ -17,6 +19,16 @@ def joined_by(job: Job) -> Joined:
     """Return the table of the target."""
     assert job.target.file.joined is not None
     return job.target.file.joined
+
+
+def authority_of(job: Job) -> Authority:
+    """Return the CA of a run, which further plays of it share: the container was started with its certificate."""
+    return _authority_of_run(run_of_play(job.plan.run))
+
+
+@cache
+def _authority_of_run(_run: str) -> Authority:
+    return Authority.create()
 
 
 def show_ca(job: Job, authority: Authority) -> None:

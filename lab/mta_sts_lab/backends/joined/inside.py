@@ -6,7 +6,7 @@ import asyncio
 import socket
 from pathlib import Path
 
-from mta_sts_lab.backends.joined.asked import joined_by, needs, served_plan, show_ca
+from mta_sts_lab.backends.joined.asked import authority_of, joined_by, needs, served_plan, show_ca
 from mta_sts_lab.backends.local import run_interruptibly
 from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served import play_here
@@ -21,7 +21,7 @@ _POLL = 0.5
 
 def play(job: Job) -> str | None:
     """Play a job against the mail server of a name; see `Backend.play`."""
-    authority = Authority.create()
+    authority = authority_of(job)
     show_ca(job, authority)
     route = "set it in the mail server's container, by way of this one"
     for line in needs(job, "the network of this container", route):

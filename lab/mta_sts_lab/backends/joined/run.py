@@ -24,7 +24,7 @@ from mta_sts_lab.backends.docker.run import (
     labels_of,
 )
 from mta_sts_lab.backends.joined import WORLD_PREFIX
-from mta_sts_lab.backends.joined.asked import needs, served_plan, show_ca
+from mta_sts_lab.backends.joined.asked import authority_of, needs, served_plan, show_ca
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.backends.served import TARGET_LOG
@@ -52,7 +52,7 @@ def play(job: Job) -> str | None:
     assert job.target.file.joined is not None
     client = connect()
     with engine_errors("looking for the network and the lab's image"):
-        site = _Site(client, job, job.target.file.joined, lab_image(client, job.say), Authority.create())
+        site = _Site(client, job, job.target.file.joined, lab_image(client, job.say), authority_of(job))
         _check_network(site)
     show_ca(job, site.authority)
     for line in needs(job, site.joined.network, "the lab sets it, and takes it away at the end"):

@@ -1,8 +1,8 @@
 """Plays cases again that proved nothing: one at a time, in a run whose record is added to that of the first play.
 
 What proved nothing by the lab's doing is played again. So is, once, what was not settled in time, and what is not as it
-is known of the target where it fetched no policy in time; the judge calls such a case inconclusive if the two plays
-differ. Every other finding stays what it is.
+is known of the target where it was slow, or fetched no policy in time; the judge calls such a case inconclusive if the
+two plays differ. Every other finding stays what it is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SPOILED_PLAYS = 2
 #: What became of a case that is played again, in words that follow its name or a number of them.
 BY_THE_LAB = "proved nothing by the doing of the lab"
 UNSETTLED = "did not come to an end in time"
-TOO_SLOW = "ended without the policy, which the target may have been too slow for"
+TOO_SLOW = "may have ended so because the target was too slow"
 UNPROVED = "proved nothing"
 
 _UNSETTLED = {"not-settled", "not-recovered"}
@@ -88,18 +88,18 @@ def _unsettled(verdicts: Sequence[Verdict]) -> set[str]:
 
 
 def perhaps_for_want_of_time(
-    verdicts: Sequence[Verdict], known: KnownComparison, without_policy: Collection[str]
+    verdicts: Sequence[Verdict], known: KnownComparison, short_of_time: Collection[str]
 ) -> frozenset[str]:
     """Return the cases that may be otherwise than expected only because the machine was too slow for the target.
 
-    They are those of `without_policy` (see `cases_without_their_policy`) with a finding that is not known, or without
+    They are those of `short_of_time` (see `cases_short_of_time`) with a finding that is not known, or without
     one that is. One that an earlier play proved something of is not among them: one more play is enough.
     """
     vanished = {one.case for one in known.vanished}
     return frozenset(
         verdict.case
         for verdict in verdicts
-        if verdict.case in without_policy
+        if verdict.case in short_of_time
         and all(play.grade in _PROVED_NOTHING for play in verdict.earlier)
         and (verdict.case in vanished or (verdict.grade in FINDINGS and verdict.case not in known.known))
     )

@@ -41,7 +41,7 @@ from mta_sts_lab.runs.replaying import (
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
 from mta_sts_lab.runs.selecting import choose_cases
 from mta_sts_lab.runs.sharding import digest_of, take_shard
-from mta_sts_lab.runs.unfetched import cases_without_their_policy
+from mta_sts_lab.runs.short_of_time import cases_short_of_time
 from mta_sts_lab.runs.watching import Watcher, Watching
 from mta_sts_lab.runs.writing import (
     RunWriter,
@@ -245,7 +245,7 @@ def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Cat
     asked = request.retry_inconclusive
     plays, backend = SPOILED_PLAYS if asked is None else asked, find_backend(job.target.file.backend)
     for number in range(1, plays + 1):
-        slow = perhaps_for_want_of_time(result.verdicts, result.known, cases_without_their_policy(result.record))
+        slow = perhaps_for_want_of_time(result.verdicts, result.known, cases_short_of_time(result.record))
         everything = asked is not None
         again = worth_another_play(result.verdicts, catalogue.cases, all_inconclusive=everything, perhaps_too_slow=slow)
         if not again or not result.summary.complete:

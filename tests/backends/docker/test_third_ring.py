@@ -192,7 +192,7 @@ def test_a_target_has_no_way_out_no_privileges_and_no_key(engine: docker.DockerC
     assert set(found["outside"]) == {"ENETUNREACH"}, found["outside"]
     assert found["host"] == "EHOSTUNREACH", "not even this host can be reached"
     assert "default" not in found["routes"]
-    assert found["files"] == ["ca.pem"]
+    assert sorted(found["files"]) == ["ca.pem", "trust-anchor"]
     assert found["files of the lab"] == ["ca.pem", "plan.json"], "the key of the CA is in no file"
     assert [path for path in found["layer of the lab"] if "key" in path] == []
     assert found["network"]["Internal"] is True

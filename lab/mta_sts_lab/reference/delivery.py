@@ -18,6 +18,7 @@ from mta_sts_lab.reference.report_record import ReportRecords
 from mta_sts_lab.reference.resolver import (
     NO_ADDRESS,
     Addresses,
+    Found,
     LookupFailure,
     NoRoute,
     Resolver,
@@ -178,6 +179,10 @@ class Delivery:
             return Discovered(None)
         if self.flaws.applies_policy_of_recipient_behind_smart_host:
             return await self.discovery.discover(recipient_domain(envelope.recipient))
+        if self.flaws.takes_policy_of_alias_target:
+            exchangers = await self.resolver.mx(domain)
+            target = exchangers.owner.removesuffix(".") if isinstance(exchangers, Found) else ""
+            return await self.discovery.discover(target or domain)
         return await self.discovery.discover(envelope.policy_of or domain)
 
     def _leaves_out_problem(self, found: Discovered) -> bool:

@@ -393,6 +393,9 @@ class Flaws:
     asks_for_policy_record_at_the_domain: bool = _flaw(
         "STS-3.1-01", "a policy record that stands at the domain's own name counts where _mta-sts has none"
     )
+    takes_policy_of_alias_target: bool = _flaw(
+        "STS-3.1-01", "the policy of a domain that is an alias is looked up at the name that it leads to"
+    )
     falls_back_to_parent_policy: bool = _flaw(
         "STS-3.4-03", "where a domain has no policy, that of the domain above holds for it"
     )

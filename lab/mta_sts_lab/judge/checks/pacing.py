@@ -52,8 +52,9 @@ def pause_between_attempts(view: CaseView) -> Iterator[Judgement]:
 def _by_host(view: CaseView) -> dict[str, list[Event]]:
     """Return the connections of the target to each receiving host, in order."""
     found: dict[str, list[Event]] = {}
+    others = view.facts.carried_other_mail()
     for event in view.facts.contacts():
-        if isinstance(event.fact, ConnectionAccepted | ConnectionDenied):
+        if isinstance(event.fact, ConnectionAccepted | ConnectionDenied) and event.fact.session not in others:
             found.setdefault(event.fact.host, []).append(event)
     return found
 

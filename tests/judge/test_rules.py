@@ -1007,6 +1007,14 @@ class TestLabErrors:
         assert found.grade is Grade.INCONCLUSIVE
         assert "steps-missing" in reasons(found)
 
+    @pytest.mark.parametrize("step", ["prime", "attack", "recover"])
+    @pytest.mark.parametrize("case_id", [ENFORCE, ABSENT])
+    def test_a_step_whose_end_is_not_on_record_proves_nothing(self, case_id: str, step: str) -> None:
+        def cut(lines: list[Line]) -> list[Line]:
+            return without(lines, lambda fact: isinstance(fact, StepEnded), step if lines[0][0] == case_id else "-")
+
+        assert verdict(record(cut(resisted()), cut(taken_in()))).grade is Grade.INCONCLUSIVE
+
     def test_a_case_that_ends_with_its_first_message_says_so_and_nothing_of_later_steps(self) -> None:
         demanding = changed(
             CASES[ENFORCE], "prime", expect=Expectation(outcome=("delivered",), obligation="STS-3.2-10")

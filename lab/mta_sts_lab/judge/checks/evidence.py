@@ -89,6 +89,9 @@ def case_complete(view: CaseView) -> Iterator[Judgement]:
         yield inconclusive(ENDED_WITH_ITS_FIRST_MESSAGE, observed, first.name)
     elif view.facts.ended and played != [step.name for step in view.case.steps]:
         yield inconclusive("steps-missing", f"played: {', '.join(played)}")
+    over = {event.step for event, _ in view.facts.of_kind(StepEnded)}
+    if view.facts.ended and (open_steps := [name for name in played if name not in over]):
+        yield inconclusive("step-without-end", "it is not on record when the step ended", open_steps[0])
 
 
 @check(scope=Scope.CASE)

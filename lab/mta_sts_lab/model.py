@@ -297,7 +297,8 @@ class PolicyHost:
     certificate: str = "valid"
     status: int = 200
     content_type: str = "text/plain"
-    #: Where a 3xx answer points: a path on the same host, which serves the valid policy. Empty: no Location header.
+    #: Where a 3xx answer points: a path on the same host, which serves the valid policy, or on another one below the
+    #: domain (`//elsewhere/mta-sts.txt`). Empty: no Location header.
     location: str = ""
     #: Further header fields of its answer: "Cache-Control: max-age=60".
     headers: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.network import SENDER_DOMAIN, Network, family_of
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
-from mta_sts_lab.world.policy_host import ParentPolicyServer, PolicyServer, PolicySettings
+from mta_sts_lab.world.policy_host import ParentPolicyServer, PolicyServer, PolicySettings, redirect_host
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.signing import SIGNED_ZONE, SignedZone, Signing
 from mta_sts_lab.world.tls import Certificates
@@ -403,6 +403,8 @@ class CaseWorld:
             name = absolute(world.policy_host.alias_of, self.domain)
             yield Record(self.policy_server.name, "CNAME", name)
         yield from address_records(name, self.policy_server.addresses)
+        if elsewhere := redirect_host(world.policy_host.location, self.domain):
+            yield from address_records(elsewhere, self.policy_server.addresses)
 
 
 def _alias_records(mx: MxHost, domain: str) -> Iterator[Record]:

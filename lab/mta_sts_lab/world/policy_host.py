@@ -39,6 +39,12 @@ HTTP_PORT = 80
 _LONGEST_REQUEST = 8192
 
 
+def redirect_host(location: str, domain: str) -> str:
+    """Return the name of the other host that a redirect leads to; empty if it stays at the policy host."""
+    label = urlsplit(location).netloc
+    return absolute(label, domain) if label else ""
+
+
 class PlainPolicyServer(AcceptingHost):
     """The policy host's port 80, where nobody may ask for a policy: any request is answered with it, and not recorded.
 
@@ -107,9 +113,15 @@ class PolicyServer(HttpsHost):
 
     def _choose_credentials(self, sni: str) -> Credentials | None:
         """Show the host's certificate to a client that names what it is an alias of as well: who hosts it does so."""
-        target = self.settings.host.alias_of
-        named = bool(target) and sni == absolute(target, self.name.partition(".")[2])
+        target, elsewhere = self.settings.host.alias_of, redirect_host(self.settings.host.location, self._domain)
+        if elsewhere and sni == elsewhere:
+            return self._services.certificates.authority.credentials("valid", elsewhere)
+        named = bool(target) and sni == absolute(target, self._domain)
         return super()._choose_credentials(self.name if named else sni)
+
+    @property
+    def _domain(self) -> str:
+        return self.name.partition(".")[2]
 
     def _certificate_variant(self) -> str:
         return self.settings.host.certificate
@@ -182,7 +194,8 @@ class PolicyServer(HttpsHost):
         headers = dict(line.split(": ", 1) for line in settings.host.headers)
         headers["Content-Type"] = settings.host.content_type
         if location and 300 <= status < 400:
-            headers["Location"] = location
+            elsewhere = redirect_host(location, self._domain)
+            headers["Location"] = f"https://{elsewhere}{urlsplit(location).path}" if elsewhere else location
         if status in _WITHOUT_BODY:
             return web.Response(status=status, headers=headers), False
         return web.Response(status=status, headers=headers, body=settings.body), True

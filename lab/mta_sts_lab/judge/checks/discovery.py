@@ -27,9 +27,15 @@ FOLLOWS_WITHIN = 10.0
 
 @check(scope=Scope.CASE, obligations=(SERVER_NAME,))
 def policy_host_named_in_client_hello(view: CaseView) -> Iterator[Judgement]:
-    """The client hello to a policy host names that host (RFC 8461, section 7.1)."""
+    """The client hello to a policy host names that host (RFC 8461, section 7.1).
+
+    Who follows a redirect to another host names that one, and breaks another rule.
+    """
+    elsewhere = {fact.session for _, fact in view.facts.of_kind(PolicyRequested) if fact.redirected}
     hosts = {
-        fact.session: fact.host for _, fact in view.facts.of_kind(ConnectionAccepted) if fact.role == "policy-host"
+        fact.session: fact.host
+        for _, fact in view.facts.of_kind(ConnectionAccepted)
+        if fact.role == "policy-host" and fact.session not in elsewhere
     }
     hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in hosts]
     wrong = [(event, fact) for event, fact in hellos if canonical(fact.sni) != canonical(hosts[fact.session])]

@@ -191,7 +191,8 @@ class PoliciesInForce:
             return [NO_PROTECTION]
         last, served = steps[-1], served_texts(self._case, self._facts.domain)
         hindered = last.world.policy_host != PolicyHost() or any(use.channel != "smtp" for use in last.attacks)
-        hindered = hindered or last.world.dns.sts_name != Dns().sts_name
+        # Who looks where an alias leads to has sought no less (docs/ambiguities.md#alias-of-the-domain).
+        hindered = hindered or last.world.dns.sts_name != Dns().sts_name or bool(last.world.dns.alias_of)
         record = sts_record([text.replace("{id}", "1").encode() for text in last.world.dns.sts_records])
         before, began = served[last.name], earlier[last.name]
         if (

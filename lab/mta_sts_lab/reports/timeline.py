@@ -312,6 +312,9 @@ def _of_mail(fact: AnyFact) -> Line | None:
         case facts.MessageInjected():
             text = f"message {short_token(fact.token)} for {fact.recipient}: {fact.reply}"
             return Line(Topic.MAIL, "lab > sender", text)
+        case facts.OtherMessageInjected():
+            text = f"message {short_token(fact.token)} for {fact.recipient}, beside the case: {fact.reply}"
+            return Line(Topic.MAIL, "lab > sender", text)
         case facts.InjectionRefused():
             text = f"refuses message {short_token(fact.token)} for {fact.recipient}: {fact.reply}"
             return Line(Topic.MAIL, "sender > lab", text, Emphasis.TROUBLE, essential=True)

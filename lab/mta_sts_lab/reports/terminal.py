@@ -279,11 +279,11 @@ def summary_page(summary: Summary) -> RenderableType:
 
 
 def played_again_line(summary: Summary) -> str:
-    """Return which cases were played again because nothing was proved at first, and what each play came to."""
+    """Return which cases were played again because too little was proved at first, and what each play came to."""
     named = [f"{escape_unprintable(case)} ({', then '.join(grades)})" for case, *grades in summary.played_again]
     more = len(named) - _MOST_NAMED
     rest = f" and {more} more (`earlier_plays` in verdicts.json)" if more > 0 else ""
-    return f"Played again, one at a time, because nothing was proved: {', '.join(named[:_MOST_NAMED])}{rest}."
+    return f"Played again, one at a time, because too little was proved: {', '.join(named[:_MOST_NAMED])}{rest}."
 
 
 #: So many cases that were played again are named.

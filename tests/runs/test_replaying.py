@@ -138,6 +138,21 @@ def test_what_may_come_of_a_machine_that_is_too_slow(
     assert again == ({CASE: TOO_SLOW} if played_again else {})
 
 
+def test_of_many_findings_a_few_are_played_again_first() -> None:
+    """A sender that is wrong in a hundred cases is not played for a quarter of an hour more."""
+    wrong = [verdict(f"{CASE}{number}", Grade.FAIL, "x") for number in range(60)]
+    names = {one.case for one in wrong}
+    first = perhaps_for_want_of_time(wrong, NOTHING_KNOWN, names)
+    assert first == {one.case for one in wrong[:24]}
+    found_twice = [
+        replace(one, earlier=(EarlierPlay("r", Grade.FAIL, ("x",)),)) if one.case in first else one for one in wrong
+    ]
+    assert perhaps_for_want_of_time(found_twice, NOTHING_KNOWN, names) == set()
+    differs = replace(verdict(CASE, Grade.INCONCLUSIVE, PLAYS_DIFFER), earlier=found_twice[0].earlier)
+    again = perhaps_for_want_of_time([differs, *found_twice], NOTHING_KNOWN, names)
+    assert again == {one.case for one in wrong[24:48]}
+
+
 def _held(case: str) -> Verdict:
     return replace(verdict(case, Grade.PASS), steps=(StepResult("attack", Outcome.DEFERRED, 0.0, 1.0),))
 

@@ -19,6 +19,7 @@ from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefu
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import FINDINGS
+from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
 from mta_sts_lab.model import Case, Grade, Outcome, Verdict
 from mta_sts_lab.record import RecordFile, read_record
 from mta_sts_lab.reports.target_log import heading
@@ -41,9 +42,9 @@ UNPROVED = "proved nothing"
 
 _UNSETTLED = {"not-settled", "not-recovered"}
 
-#: So many cases at most are played again because they were not settled. Each may take a minute alone; a run of sendmail
-#: on a busy machine left 17 of 655.
-MOST_UNSETTLED = 24
+#: So many cases at most are played again because they were not settled, or because the target was slow. Each may take a
+#: minute alone. On a busy machine sendmail left 17 of 655 unsettled, and Postfix let 2 out that it holds alone.
+MOST_ALONE = 24
 
 _PROVED_NOTHING = (Grade.INCONCLUSIVE, Grade.LAB_ERROR)
 
@@ -84,7 +85,7 @@ def _unsettled(verdicts: Sequence[Verdict]) -> set[str]:
     unsettled = {one.case for one in verdicts if one.grade is Grade.INCONCLUSIVE and _UNSETTLED & _reasons(one)}
     held = any(step.outcome is Outcome.DEFERRED for verdict in verdicts for step in verdict.steps)
     again = {verdict.case for verdict in verdicts if verdict.earlier}
-    return unsettled - again if held and len(unsettled) <= MOST_UNSETTLED else set()
+    return unsettled - again if held and len(unsettled) <= MOST_ALONE else set()
 
 
 def perhaps_for_want_of_time(
@@ -92,17 +93,22 @@ def perhaps_for_want_of_time(
 ) -> frozenset[str]:
     """Return the cases that may be otherwise than expected only because the machine was too slow for the target.
 
-    They are those of `short_of_time` (see `cases_short_of_time`) with a finding that is not known, or without
-    one that is. One that an earlier play proved something of is not among them: one more play is enough.
+    They are those of `short_of_time` (see `cases_short_of_time`) with a finding that is not known, or without one that
+    is. One that an earlier play proved something of is not among them: one more play is enough. Of many only the first
+    `MOST_ALONE` are; the others follow if one of those came out otherwise.
     """
     vanished = {one.case for one in known.vanished}
-    return frozenset(
+    played = any(play.grade in FINDINGS for verdict in verdicts for play in verdict.earlier)
+    if played and not any(PLAYS_DIFFER in _reasons(verdict) for verdict in verdicts):
+        return frozenset()
+    found = [
         verdict.case
         for verdict in verdicts
         if verdict.case in short_of_time
         and all(play.grade in _PROVED_NOTHING for play in verdict.earlier)
         and (verdict.case in vanished or (verdict.grade in FINDINGS and verdict.case not in known.known))
-    )
+    ]
+    return frozenset(found[:MOST_ALONE])
 
 
 def _spoiled(verdict: Verdict) -> bool:

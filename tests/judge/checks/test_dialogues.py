@@ -88,6 +88,7 @@ def test_only_an_older_version_behind_a_newer_one_is_found() -> None:
     unread = ClientHelloSeen(session="honest-1")
     assert _obligations(_found(newer, unread, older)) == {"BCP-3.1.3-01"}
     assert _found(older, newer).grade is Grade.PASS
+    assert _found(newer, ClientHelloSeen(session="honest-1", version="1.2")).grade is Grade.PASS
 
 
 def test_only_the_targets_own_words_count() -> None:

@@ -29,6 +29,9 @@ ONE_SERVER_NAME = "SNI-3-01"
 NO_OLDER_VERSION = "BCP-3.1.3-01"
 ENCRYPTS = "BCP-4.1-01"
 
+#: The oldest version of TLS to which a client may fall back.
+_OLDEST_VERSION = "1.2"
+
 #: What stands in the name of a cipher suite that encrypts nothing, uses RC4, or has less than 112 bits.
 _WEAK = ("NULL", "RC4", "EXP", "DES-CBC-", "RC2")
 EHLO_INSIDE_TLS = "STLS-4.2-02"
@@ -161,9 +164,10 @@ def server_name_sent(view: CaseView, step: Step) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=(NO_OLDER_VERSION,))
 def no_older_version_after_failure(view: CaseView) -> Iterator[Judgement]:
-    """RFC 9325, section 3.1.3: a handshake that failed is not tried again with an older version of TLS.
+    """RFC 9325, section 3.1.3: a handshake that failed is not tried again with a version older than TLS 1.2.
 
-    Judged under enforce, where TLS is a must: who would send in clear as well may be laxer (section 5.2).
+    That it is tried with TLS 1.2 after one with 1.3 is not ruled out. Judged under enforce, where TLS is a must: who
+    would send in clear as well may be laxer (section 5.2).
     """
     if view.case.mode is not Mode.ENFORCE or "mta-sts" not in view.about.capabilities:
         return
@@ -172,7 +176,7 @@ def no_older_version_after_failure(view: CaseView) -> Iterator[Judgement]:
     for event, fact in _hellos(view):
         leg = view.facts.session(fact.session)
         before = offered.setdefault((event.step, leg.host), fact.version)
-        if fact.version and before and fact.version < before:
+        if fact.version and before and fact.version < min(before, _OLDEST_VERSION):
             older.append((event, fact))
     if older:
         newest = max(offered.values())

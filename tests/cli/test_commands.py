@@ -14,14 +14,16 @@ from mta_sts_lab import __version__
 from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.backends.folder import read_folder
 from mta_sts_lab.cli.commands import app
-from mta_sts_lab.model import AttackUse
+from mta_sts_lab.events import ConnectionAccepted
+from mta_sts_lab.model import AttackUse, Family
 from mta_sts_lab.record import read_record
 from mta_sts_lab.reference.target import CAPABILITIES
 from mta_sts_lab.runs.writing import keep_known_failures, kept_known_failures
 from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.network import has_ipv6_loopback
 from mta_sts_lab.world.policy_host import PolicyServer
 
-from tests.cli.program import Shell, end, start
+from tests.cli.program import ROOT, Shell, end, start
 from tests.reports.records import schema
 
 STRIP = "starttls/strip"
@@ -196,6 +198,8 @@ WRONG = [
     (["show", "starttls/strip[enforcing]"], 5, "did you mean starttls/strip[enforce]"),
     (["demo", "stripp"], 5, "did you mean"),
     (["demo", "strip", "--pause"], 2, "there is no terminal"),
+    (["serve", "--network", "n", "--container", "c", "--family", "ipv6"], 2, "gives the world's hosts IPv4 addresses"),
+    (["up", "starttls/strip[enforce]", "--family", "ipv7"], 2, "it is one of ipv4, ipv6, both"),
     (["demo", "xyzzy"], 5, "`sts-lab list` shows them all"),
     (["demo", "strip", "--mode", "bogus"], 2, "the modes are"),
     (["demo", "strip", "--vector", "bogus"], 2, "has no vector 'bogus'; it has none: leave out --vector"),
@@ -505,3 +509,22 @@ def test_nothing_can_be_captured_of_the_built_in_sender(shell: Shell) -> None:
     assert "flows/" in message
     assert "leave out --jobs" in shell("run", "--target", "postfix", "--pcap", "--jobs", "2").message(2)
     assert shell.runs() == []
+
+
+@pytest.mark.skipif(not has_ipv6_loopback(), reason="this machine has no address ::1")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo", "strip", "--mode", "enforce"),
+        ("what-if", "--policy", str(ROOT / "docs" / "example-policy.txt"), "--mx", "mail.example.com"),
+    ],
+    ids=["demo", "what-if"],
+)
+def test_each_command_that_plays_can_do_so_over_ipv6(shell: Shell, arguments: tuple[str, ...]) -> None:
+    shell(*arguments, "--family", "ipv6")
+    (place,) = shell.runs()
+    record = read_record(place / "record.jsonl")
+    met = [event.fact.address for event in record.events if isinstance(event.fact, ConnectionAccepted)]
+    assert record.header.families == (Family.IPV6,)
+    assert met
+    assert all(address.startswith("2001:db8:") for address in met)

@@ -16,6 +16,7 @@ from mta_sts_lab.cli.course import course
 from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.diff import diff
 from mta_sts_lab.cli.exercise import ForSender, exercise_app, flaws, with_exercise
+from mta_sts_lab.cli.families import FamilyWord
 from mta_sts_lab.cli.init import init
 from mta_sts_lab.cli.matrix import matrix
 from mta_sts_lab.cli.output import (
@@ -107,15 +108,6 @@ Install = Annotated[
         "--install",
         metavar="FILE",
         help="Install a package of yours (x.deb) or a program (FILE=/usr/sbin/x) into the target's image (repeatable).",
-    ),
-]
-FamilyWord = Annotated[
-    str,
-    typer.Option(
-        "--family",
-        metavar="ipv4|ipv6|both",
-        help="The addresses of the world's hosts.",
-        show_default="ipv4",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mta_sts_lab.cli.exercise import ForSender, with_exercise
+from mta_sts_lab.cli.families import FamilyWord
 from mta_sts_lab.cli.output import aside, console
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
 from mta_sts_lab.cli.telling import tell_reports
@@ -43,6 +44,7 @@ def demo(
     mode: Modes = None,
     flaw: Flaws = None,
     vector: Vector = "",
+    family: FamilyWord = "",
     out: Out = Path("runs"),
     html: Html = None,
     reports: Reports = False,
@@ -81,6 +83,7 @@ def demo(
         target=target,
         flaws=tuple(flaw or ()),
         out=out,
+        family=family,
         command=("sts-lab", *sys.argv[1:]),
     )
     request = with_exercise(request, exercise, other_sender=target != "reference")

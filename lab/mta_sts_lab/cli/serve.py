@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mta_sts_lab.cli.families import FamilyWord
 from mta_sts_lab.cli.output import console, say_document
 from mta_sts_lab.cli.telling import tell_findings, watched
 from mta_sts_lab.cli.up import Pcap
@@ -34,6 +35,7 @@ def serve(
         Path | None,
         typer.Option("--ca", metavar="FILE", help="Write the run's CA here, too, where it is mounted from."),
     ] = None,
+    family: FamilyWord = "",
     out: Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")] = Path("runs"),
     pcap: Pcap = False,
     json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
@@ -54,6 +56,7 @@ def serve(
     target = target_in_network(Joined(network, at or container, tuple(claims or ()), retry, str(ca or "")), smtp, ready)
     command = ("sts-lab", *sys.argv[1:])
     request = RunRequest(tuple(selection or ()), target=at or container, out=out, command=command, pcap=pcap)
+    request = replace(request, family=family)
     with watched(console(stderr=True)) as watcher:
         result = runs.run(replace(request, unnamed_target=target), watcher)
     if json:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mta_sts_lab.cli.families import FamilyWord
 from mta_sts_lab.cli.output import aside, console, say
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios
 
@@ -46,6 +47,7 @@ def up(
         typer.Option("--command", help="Instead of --target: a program of this machine, run in namespaces of its own."),
     ] = None,
     smtp: Annotated[int, typer.Option("--smtp", help="The port on which --command takes mail.")] = 25,
+    family: FamilyWord = "",
     scenarios: Scenarios = None,
 ) -> None:
     """Bring up the world of a case, and leave it until Ctrl-C.
@@ -60,11 +62,12 @@ def up(
     from mta_sts_lab.runner.outlet import Outlet
     from mta_sts_lab.runner.plan import plan_run
     from mta_sts_lab.runs.entering import bring_up, one_case
+    from mta_sts_lab.runs.families import in_families
 
     chosen = one_case(open_scenarios(scenarios), case)
     found = target_of_command(command, smtp, None) if command is not None else find_target(target)
     find_backend(found.file.backend).check(found, ())
-    plan = plan_run((), {}, ("sts-lab", *sys.argv[1:]), None)
+    plan = in_families(plan_run((), {}, ("sts-lab", *sys.argv[1:]), None), family, found)
     nothing = Outlet(lambda _: None, lambda _: None, lambda _: None, lambda _, __: None)
     try:
         bring_up(plan, chosen, Job(plan, found, nothing, Path(), say=say))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mta_sts_lab.cli.families import FamilyWord
 from mta_sts_lab.cli.output import aside, console, say_document
 from mta_sts_lab.cli.telling import watched
 
@@ -56,6 +57,7 @@ def what_if(
     record: Records = None,
     then_record: ThenRecords = None,
     target: Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")] = "reference",
+    family: FamilyWord = "",
     out: Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")] = Path("runs"),
     seed: Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")] = None,
     flaw: Annotated[
@@ -80,7 +82,7 @@ def what_if(
     later = _publication(then, then_record or record) if then is not None else None
     hosts = tuple(dict.fromkeys(a_labels(name) for name in mx_names(mx)))
     command = ("sts-lab", *sys.argv[1:])
-    request = RunRequest(target=target, flaws=tuple(flaw or ()), out=out, seed=seed, command=command)
+    request = RunRequest(target=target, flaws=tuple(flaw or ()), family=family, out=out, seed=seed, command=command)
     with watched(console(stderr=True)) as watcher:
         answered = play(request, now, hosts, later, watcher)
     if json:

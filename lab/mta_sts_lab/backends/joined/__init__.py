@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from mta_sts_lab.backends.registry import Backend, Job, register
 from mta_sts_lab.backends.target_folder import Joined, TargetFile, TargetFolder
+from mta_sts_lab.model import Family
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.injection import Inject
 
@@ -37,6 +38,10 @@ class JoinedNetwork(Backend):
         super().check(target, flaws)
         if target.file.joined is not None and not target.file.joined.network:
             check_in_container()
+
+    def why_without(self, family: Family) -> str:
+        """See `Backend`."""
+        return "`sts-lab serve` joins a network of yours, and gives the world's hosts IPv4 addresses there"
 
     def one_at_a_time(self, target: TargetFolder) -> str:
         """See `Backend`."""

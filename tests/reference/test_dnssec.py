@@ -10,7 +10,13 @@ from mta_sts_lab.model import DNSSEC, Case, Dns, Mode, MxHost, Step, Tlsa, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.dnssec import Validator
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
-from mta_sts_lab.reference.resolver import Found, LookupFailure, NoData, Resolver, TlsaRecord
+from mta_sts_lab.reference.resolver import (
+    Found,
+    LookupFailure,
+    NoData,
+    Resolver,
+    TlsaRecord,
+)
 from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority

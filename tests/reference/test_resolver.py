@@ -9,11 +9,13 @@ from mta_sts_lab.reference.resolver import (
     LookupFailure,
     MxRecord,
     NoData,
-    NoRoute,
     NoSuchName,
     Resolver,
-    Route,
     ascii_domain,
+)
+from mta_sts_lab.reference.routing import (
+    NoRoute,
+    Route,
     find_route,
     literal_address,
     recipient_domain,

@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.reference.policy import matches
-from mta_sts_lab.reference.resolver import Addresses, Found, LookupFailure, Resolver, TlsaRecord, is_address
+from mta_sts_lab.reference.resolver import Found, LookupFailure, Resolver, TlsaRecord
+from mta_sts_lab.reference.routing import Addresses, is_address
 from mta_sts_lab.reference.tls import EXPIRED, NOT_YET_VALID, WRONG_NAME, Problem, names_of
 
 #: OpenSSL's X509_V_ERR_DANE_NO_MATCH.

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from mta_sts_lab.reference.dane import Tlsa, find_tlsa, problem_with
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.resolver import Addresses, LookupFailure, Resolver, Route, find_addresses
+from mta_sts_lab.reference.resolver import LookupFailure, Resolver
+from mta_sts_lab.reference.routing import Addresses, Route, find_addresses
 from mta_sts_lab.reference.session import Accepted, Destination, Sessions, Unprotected
 from mta_sts_lab.reference.smtp_client import Envelope
 from mta_sts_lab.reference.tls import Problem

@@ -15,13 +15,11 @@ from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy
 from mta_sts_lab.reference.report_counts import NO_POLICY, AppliedPolicy, ReportCounts, SessionTally, applied
 from mta_sts_lab.reference.report_record import ReportRecords
-from mta_sts_lab.reference.resolver import (
+from mta_sts_lab.reference.resolver import Found, LookupFailure, Resolver
+from mta_sts_lab.reference.routing import (
     NO_ADDRESS,
     Addresses,
-    Found,
-    LookupFailure,
     NoRoute,
-    Resolver,
     Route,
     find_addresses,
     find_route,

@@ -23,8 +23,9 @@ from mta_sts_lab.reference.report_counts import ReportCounts
 from mta_sts_lab.reference.report_mail import ReportSigner
 from mta_sts_lab.reference.report_record import ReportRecords
 from mta_sts_lab.reference.reporter import PendingReport, Reporter, ReportSender
-from mta_sts_lab.reference.resolver import Resolver, alias_target
+from mta_sts_lab.reference.resolver import Resolver
 from mta_sts_lab.reference.retry_scheduler import VirtualClock
+from mta_sts_lab.reference.routing import alias_target
 from mta_sts_lab.reference.session import Sessions
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_server import SmtpServer

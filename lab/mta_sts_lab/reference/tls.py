@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import matches
-from mta_sts_lab.reference.resolver import literal_address
+from mta_sts_lab.reference.routing import literal_address
 
 
 def covers(der: bytes, host: str) -> bool:

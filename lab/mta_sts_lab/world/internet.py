@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
@@ -30,6 +29,7 @@ from mta_sts_lab.world.address_pool import PREFIXES, AddressPool
 from mta_sts_lab.world.dane import security_of, tlsa_records
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost, HostServices
+from mta_sts_lab.world.host_records import host_records, published_addresses
 from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.network import SENDER_DOMAIN, Network, family_of
 from mta_sts_lab.world.path import Accepted
@@ -374,21 +374,10 @@ class CaseWorld:
         yield from self._mx_records(world)
         if world.dns.alias_of:
             yield Record(self.domain, "CNAME", absolute(world.dns.alias_of, self.domain))
-        # Those of earlier steps, too, where nobody answers any more: a target that has just asked for the MX record and
-        # now finds no address, would return the message, and be blamed for it (seen with Postfix).
-        aliases = {host.name: mx for mx, host in zip(world.mx, self.mx, strict=True) if mx.alias_of}
-        nameless = {host.name for mx, host in zip(world.mx, self.mx, strict=True) if not mx.address}
-        for host in self._hosts.values():
-            if host.name not in nameless:
-                alias = aliases.get(host.name)
-                yield from address_records(
-                    absolute(alias.alias_of, self.domain) if alias else host.name, _published(host)
-                )
-            if host.name in aliases:
-                yield from _alias_records(aliases[host.name], self.domain)
+        yield from host_records(world.mx, self.mx, self._hosts.values(), self.domain)
         if self._return is not None:
             yield Record(self._return.domain, "MX", f"10 {self._return.name}")
-            yield from address_records(self._return.name, _published(self._return))
+            yield from address_records(self._return.name, published_addresses(self._return))
         if self._wants_reports:
             # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
             yield from report_records(self.domain, world.reports, [host.name for host in self.mx])
@@ -405,16 +394,3 @@ class CaseWorld:
         yield from address_records(name, self.policy_server.addresses)
         if elsewhere := redirect_host(world.policy_host.location, self.domain):
             yield from address_records(elsewhere, self.policy_server.addresses)
-
-
-def _alias_records(mx: MxHost, domain: str) -> Iterator[Record]:
-    """Yield the aliases that lead from the name of a host to the one that has its addresses."""
-    through = [mx.alias_through] if mx.alias_through else []
-    for alias, name in pairwise((mx.name, *through, mx.alias_of)):
-        yield Record(absolute(alias, domain), "CNAME", absolute(name, domain))
-
-
-def _published(host: MxServer) -> Sequence[str]:
-    """Return the addresses that a host's name has in DNS."""
-    only = [address for address in host.addresses if family_of(address) == host.settings.only_over]
-    return only or host.addresses

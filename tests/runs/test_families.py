@@ -51,7 +51,9 @@ def test_a_target_that_does_not_say_so_is_not_given_both_unasked() -> None:
 
 def test_a_backend_without_ipv6_says_so(tmp_path: Path) -> None:
     file = TargetFile(name="joined", title="", description="", backend="joined")
-    with pytest.raises(TargetRefused, match="--family ipv6: the backend joined gives its targets no ipv6 world"):
+    with pytest.raises(
+        TargetRefused, match=r"--family ipv6: `sts-lab serve` joins a network of yours, and gives .* IPv4"
+    ):
         in_families(PLAN, "ipv6", TargetFolder(tmp_path, file))
 
 

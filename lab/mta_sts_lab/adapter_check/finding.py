@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mta_sts_lab.events import Event, PartTried
+from mta_sts_lab.events import Event, PartTried, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
 from mta_sts_lab.model import About, Case, Outcome
 from mta_sts_lab.record import Record
@@ -85,10 +85,14 @@ class AdapterView:
         return message_of_step(self.facts(case), step, events[-1].at) if events else None
 
     def outcome(self, case: Case, step: str) -> Outcome | None:
-        """Return the outcome of a step's message at the end of the step; None if there was no message."""
+        """Return the outcome of a step's message at the end of the step; None if there was no message.
+
+        What comes after the end, such as another attempt of a message that waits, has the step's name in the record.
+        """
         facts = self.facts(case)
-        ended = [event.at for event in facts.events if event.step == step]
-        message = message_of_step(facts, step, max(ended, default=0.0))
+        ended = [event.at for event, _ in facts.of_kind(StepEnded, step)]
+        until = ended or [event.at for event in facts.events if event.step == step]
+        message = message_of_step(facts, step, max(until, default=0.0))
         return message.outcome() if message else None
 
     def tries(self, part: str) -> list[tuple[Event, PartTried]]:

@@ -83,7 +83,7 @@ def test_the_labs_own_image_is_made_of_its_package_and_scenarios() -> None:
         "scenarios/starttls/strip.toml",
     ):
         assert inside[name].isfile()
-    assert not [name for name in inside if "__pycache__" in name or "_data" in name]
+    assert not [name for name in inside if "__pycache__" in name or "/_data/" in name]
 
 
 def test_hooks_can_be_executed_and_settings_cannot() -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tells Postfix where mail for behind.<domain> goes: to <domain>, as to a smart host. All other mail has no such route.
 
-    smart_host.py 127.0.0.1 8462
+    smart_host.py 127.0.0.1 8470
 
 Answers lookups of Postfix's socketmap tables (socketmap_table(5)): a netstring with the name of a map, a space and an
 address. A table of Postfix's own cannot do it: it allows no part of what was looked up in a route.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mta_sts_lab.events import AttackFired, CaseEnded, ClockAdvanced, Event, MessageInjected, TokenRead
+from mta_sts_lab.events import AttackFired, CaseEnded, ClockAdvanced, Event, MessageInjected, SmtpSaid, TokenRead
 from mta_sts_lab.judge import views_of
 from mta_sts_lab.model import Case, Grade, Mode, Outcome, Verdict
 from mta_sts_lab.record import Record
@@ -91,8 +91,25 @@ def _told(case: Case, events: Sequence[Event]) -> list[str]:
 
 
 def _read_of_steps(events: Sequence[Event], steps: Sequence[str]) -> bool:
-    tokens = {event.fact.token for event in events if isinstance(event.fact, MessageInjected) and event.step in steps}
-    return any(isinstance(event.fact, TokenRead) and event.fact.token in tokens for event in events)
+    """Whether somebody could read a message on its way to its recipient.
+
+    The same message may be for somebody at another domain, too, whose policy is another one, or none.
+    """
+    sent = [event.fact for event in events if isinstance(event.fact, MessageInjected) and event.step in steps]
+    named: dict[str, list[str]] = {}
+    for event in events:
+        if isinstance(event.fact, SmtpSaid) and event.fact.line.upper().startswith("RCPT TO:"):
+            named.setdefault(event.fact.session, []).append(event.fact.line.lower())
+    return any(
+        isinstance(event.fact, TokenRead)
+        and event.fact.token == message.token
+        and (
+            event.fact.session not in named
+            or any(message.recipient.lower() in line for line in named[event.fact.session])
+        )
+        for event in events
+        for message in sent
+    )
 
 
 def _modes(case: Case) -> set[str]:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_domain, is_mx_pattern, is_within, matches
+from mta_sts_lab.rfc.domain_names import (
+    a_labels,
+    absolute,
+    canonical,
+    is_address,
+    is_domain,
+    is_mx_pattern,
+    is_within,
+    matches,
+    without_brackets,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +102,20 @@ def test_mx_patterns(text: str) -> None:
 )
 def test_no_mx_patterns(text: str) -> None:
     assert not is_mx_pattern(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("[198.18.0.1]", "198.18.0.1"),
+        ("[IPv6:2001:DB8::1]", "2001:db8::1"),
+        ("198.18.0.1", "198.18.0.1"),
+        ("MX1.there.example", ""),
+        ("[there.example]", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_in_a_literal(text: str, address: str) -> None:
+    bare = without_brackets(text)
+    assert is_address(bare) is bool(address)
+    assert bare == address or not address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 #: Octets of a domain name in text form (RFC 1035, section 2.3.4).
@@ -43,6 +44,23 @@ def is_within(name: str, domain: str) -> bool:
 def is_domain(text: str) -> bool:
     """Return whether it is a domain name of letters, digits, hyphens and underscores; a final dot may end it."""
     return len(text.removesuffix(".")) <= LONGEST_DOMAIN and _DOMAIN.fullmatch(text) is not None
+
+
+def is_address(text: str) -> bool:
+    """Whether what stands in the place of a name is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def without_brackets(literal: str) -> str:
+    """Return the address in `[198.18.0.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3), in lower case.
+
+    What is no literal is returned in lower case as it is.
+    """
+    return literal.strip("[]").lower().removeprefix("ipv6:")
 
 
 def is_mx_pattern(text: str) -> bool:

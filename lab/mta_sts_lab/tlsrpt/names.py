@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from mta_sts_lab.rfc.domain_names import a_labels, is_within
+from mta_sts_lab.rfc.domain_names import a_labels, is_within, without_brackets
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM = rf"{_ATOM}(?:\.{_ATOM})*"
@@ -71,7 +71,7 @@ def address_fault(text: str) -> str:
 
 def canonical(text: str) -> str:
     """Return an address so that two spellings of it are equal; what is no address stays what it is."""
-    bare = text.strip("[] ").lower().removeprefix("ipv6:")
+    bare = without_brackets(text.strip("[] "))
     if _PADDED_QUAD.fullmatch(bare):
         bare = ".".join(str(int(number)) for number in bare.split("."))
     try:

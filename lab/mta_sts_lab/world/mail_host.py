@@ -27,7 +27,7 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.model import MxHost
-from mta_sts_lab.rfc.domain_names import canonical, is_within
+from mta_sts_lab.rfc.domain_names import canonical, is_within, without_brackets
 from mta_sts_lab.rfc.published import MAILBOX
 from mta_sts_lab.rfc.require_tls import REQUIRETLS, header_fields, tls_required_values
 from mta_sts_lab.timeouts import SESSION_IDLE
@@ -355,8 +355,7 @@ class MxServer(AcceptingHost):
 
     def takes_mail_for(self, recipient: str) -> bool:
         """Whether the recipient is at the host's own domain, or address: an MX host is no open relay."""
-        literal = recipient.rpartition("@")[2].strip("[]").lower().removeprefix("ipv6:")
-        if literal in self.addresses:
+        if without_brackets(recipient.rpartition("@")[2]) in self.addresses:
             return True
         return not self.domain or is_within(canonical(recipient.rpartition("@")[2]), self.domain)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event
@@ -10,7 +9,7 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import DNSSEC, Judgement, Mode, MxHost, Step
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
-from mta_sts_lab.rfc.domain_names import absolute, canonical, is_within
+from mta_sts_lab.rfc.domain_names import absolute, canonical, is_address, is_within
 from mta_sts_lab.rfc.require_tls import goes_without_tls
 from mta_sts_lab.rfc.tlsa import tlsa_name
 
@@ -20,15 +19,15 @@ ADDRESSES_FIRST = "DANE-2.2.2-01"
 NOT_OF_INSECURE_HOSTS = "DANE-2.2.2-02"
 SERVER_NAME = "DANE-8.1-01"
 RIGHT_SERVER_NAME = "OPS-10.2-01"
-#: The capabilities of a sender that does DANE.
-_OF_DANE = {"dane", DNSSEC}
-
 AWARE = "DANE-2.1.1-04"
 NOT_OF_ADDRESSES = "DANE-2.2-09"
 NOT_BETWEEN = "DANE-2.2.3-07"
 LEFT_ALONE = "DANE-10-01"
 BY_PREFERENCE = "DANE-2.2.1-01"
 TLSA_NO_PREFERENCE = "DANE-2.2.1-02"
+
+#: The capabilities of a sender that does DANE.
+_OF_DANE = {"dane", DNSSEC}
 
 
 @check(scope=Scope.STEP, obligations=(LOOKED_UP, RIGHT_NAME))
@@ -85,7 +84,7 @@ def tlsa_asked_of_names(view: CaseView, step: Step) -> Iterator[Judgement]:
     if not is_judged_by_dane(view, step):
         return
     asked = view.facts.tlsa_asked(step.name)
-    wrong = [event for event, fact in asked if _is_address(canonical(fact.name).removeprefix(tlsa_name("")))]
+    wrong = [event for event, fact in asked if is_address(canonical(fact.name).removeprefix(tlsa_name("")))]
     if wrong:
         expected, observed = "no TLSA query: the MX record holds an address", "a TLSA query for that address"
         yield view.broken(NOT_OF_ADDRESSES, "tlsa-of-an-address", step.name, expected, observed, wrong)
@@ -157,14 +156,6 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
         row = TLSA_NO_PREFERENCE if host in demands and not set(better) & demands.keys() else BY_PREFERENCE
         expected, observed = "the host with the lowest preference number first", f"{host} first"
         yield view.broken(row, "not-by-preference", step.name, expected, observed, [event])
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _tlsa_names_known(view: CaseView, step: Step) -> set[str]:

@@ -7,14 +7,13 @@ run against it begins.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, Event, PolicyRequested, SmtpSaid, TlsEstablished
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Mode, Step
-from mta_sts_lab.rfc.domain_names import POLICY_PATH
+from mta_sts_lab.rfc.domain_names import POLICY_PATH, is_address, without_brackets
 
 REQUEST_FORM = "STS-3.2-01"
 CONDITIONAL = "STS-3.3-10"
@@ -229,13 +228,8 @@ def _hellos(view: CaseView) -> list[tuple[Event, ClientHelloSeen]]:
 
 
 def _is_address(name: str) -> bool:
-    """Whether a server name is an IPv4 or IPv6 address, bare or as a literal in brackets (RFC 5321, section 4.1.3)."""
-    bare = name.strip("[].").removeprefix("ipv6:")
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        return False
-    return True
+    """Whether a server name is an address, bare or as a literal."""
+    return is_address(without_brackets(name.strip("[].")))
 
 
 def _said_by_the_target(view: CaseView) -> list[tuple[Event, SmtpSaid]]:

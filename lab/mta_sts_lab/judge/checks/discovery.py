@@ -11,7 +11,7 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.policies_in_force import record_answers
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Step
-from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
+from mta_sts_lab.rfc.domain_names import canonical, policy_record_name, without_brackets
 from mta_sts_lab.rfc.txt_records import STS_VERSION, select, sts_record
 
 NOT_ONE_RECORD = "STS-3.1-11"
@@ -119,4 +119,4 @@ def no_policy_of_an_address(view: CaseView) -> Iterator[Judgement]:
 def _literal_in(name: str) -> str:
     """Return the address at which a policy record is asked for; empty if the name is of another kind."""
     label, _, rest = canonical(name).partition(".")
-    return rest.strip("[]").removeprefix("ipv6:") if label == "_mta-sts" else ""
+    return without_brackets(rest) if label == "_mta-sts" else ""

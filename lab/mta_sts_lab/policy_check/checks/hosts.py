@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from mta_sts_lab.policy_check.given import Finding, Given, Level
 from mta_sts_lab.policy_check.registry import Scope, check
-from mta_sts_lab.rfc.domain_names import is_mx_pattern, matches
+from mta_sts_lab.rfc.domain_names import is_address, is_mx_pattern, matches
 from mta_sts_lab.rfc.policy import lists
 
 SOURCE = "MX hosts"
@@ -17,9 +16,10 @@ SOURCE = "MX hosts"
 def host_names(given: Given) -> Iterator[Finding]:
     """Each MX is a host name."""
     for host in given.hosts:
-        if host and is_mx_pattern(host) and not host.startswith("*.") and not _is_address(host):
+        address = is_address(host.strip("[]"))
+        if host and is_mx_pattern(host) and not host.startswith("*.") and not address:
             continue
-        what = "an address is no name" if _is_address(host) else "it is no host name"
+        what = "an address is no name" if address else "it is no host name"
         if not host:
             what = "the name is empty: an MX of `.` says that the domain takes no mail (RFC 7505)"
         yield Finding(Level.PROBLEM, SOURCE, what, "No certificate can be valid for it.", text=host)
@@ -54,11 +54,3 @@ def pattern_without_host(given: Given) -> Iterator[Finding]:
             what = f"no MX host that you named matches {pattern}"
             effect = "Whoever gets hold of such a name may take your mail. Remove it unless it will be used soon."
             yield Finding(Level.ADVICE, given.policy.source, what, effect, number, line)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text.strip("[]"))
-    except ValueError:
-        return False
-    return True

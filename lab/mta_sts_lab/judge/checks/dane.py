@@ -116,8 +116,7 @@ def base_domain_is_server_name(view: CaseView, step: Step) -> Iterator[Judgement
     for demand in dane_demands(step.world, view.facts.domain):
         if demand.lookup_failed or demand.certificates is None or tlsa_name(demand.base) not in asked:
             continue
-        sessions = {fact.session for _, fact in connections_to(view, step, demand.host)}
-        hellos = [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]
+        hellos = hellos_to(view, step, demand.host)
         other = [(event, fact) for event, fact in hellos if canonical(fact.sni) != demand.base]
         if other:
             observed = f"the server name {other[0][1].sni!r}" if other[0][1].sni else "no server name"
@@ -207,3 +206,9 @@ def _first_address_answer(view: CaseView, step: Step, host: str) -> Event | None
         if fact.type in ("A", "AAAA") and canonical(fact.name) == host
     )
     return next(asked, None)
+
+
+def hellos_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ClientHelloSeen]]:
+    """Return the client hellos of those connections."""
+    sessions = {fact.session for _, fact in connections_to(view, step, host)}
+    return [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mta_sts_lab.events import ClientHelloSeen, Event
 from mta_sts_lab.judge.checks import Scope, check
-from mta_sts_lab.judge.checks.dane import connections_to, is_judged_by_dane
+from mta_sts_lab.judge.checks.dane import hellos_to, is_judged_by_dane
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, MxHost, Step
 from mta_sts_lab.rfc.client_hello import authenticates_server
@@ -28,16 +28,11 @@ def handshake_begins_as_dane_wants_it(view: CaseView, step: Step) -> Iterator[Ju
     for demand in dane_demands(step.world, view.facts.domain):
         if demand.lookup_failed or demand.certificates is None:
             continue
-        hellos = _hellos(view, step, demand.host)
+        hellos = hellos_to(view, step, demand.host)
         yield from _ssl2(view, step, [event for event, fact in hellos if fact.ssl2_form])
         yield from _suites(view, step, hellos)
         if not _has_bare_key(hosts[demand.host]):
             yield from _bare_keys(view, step, [event for event, fact in hellos if fact.raw_public_keys])
-
-
-def _hellos(view: CaseView, step: Step, host: str) -> list[tuple[Event, ClientHelloSeen]]:
-    sessions = {fact.session for _, fact in connections_to(view, step, host)}
-    return [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]
 
 
 def _ssl2(view: CaseView, step: Step, hellos: list[Event]) -> Iterator[Judgement]:

@@ -240,10 +240,12 @@ class Settling:
         await self._policy_stored()
 
     def _longest_for_policy(self, sent: Sent) -> Deadline:
+        if MTA_STS in self.context.about.capabilities:
+            return self.context.timeouts.learn_policy
         facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
         if facts.policy_asked() or facts.set_out_for_the_policy():
             self.context.asks_for_policies.set()
-        knows_policies = MTA_STS in self.context.about.capabilities or self.context.asks_for_policies.is_set()
+        knows_policies = self.context.asks_for_policies.is_set()
         copies = self.facts(sent).copies()
         delivery = copies[0][0].at - sent.at if copies else math.inf
         return longest_for_policy(self.context.timeouts, delivery, knows_policies=knows_policies)

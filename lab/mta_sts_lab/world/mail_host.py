@@ -127,7 +127,7 @@ class SmtpSession(SMTP):
     async def push(self, status: AnyStr) -> None:
         """Send a reply line."""
         text = status if isinstance(status, str) else status.decode("ascii", "backslashreplace")
-        if text[3:4] != "-":
+        if self._settings.answers_after and text[3:4] != "-":
             await asyncio.sleep(self._settings.answers_after)
         for line in text.splitlines():
             self._record("mx", line)

@@ -35,10 +35,13 @@ def pause_between_attempts(view: CaseView) -> Iterator[Judgement]:
 
     What the lab asked for does not count: a request to try again, a restart, a leap of the clock, another message.
     """
+    asked = _asked(view)
     for met in _by_host(view).values():
         series = met[:1]
         for earlier, later in pairwise(met):
-            at_once = later.at - _ended(view, earlier) < _NO_PAUSE and not _asked_between(view, earlier, later)
+            at_once = later.at - _ended(view, earlier) < _NO_PAUSE and not any(
+                earlier.at <= at <= later.at for at in asked
+            )
             series = [*series, later] if at_once else [later]
             if len(series) >= _AT_ONCE:
                 expected = "a pause before the same host is tried again"
@@ -67,9 +70,8 @@ def _ended(view: CaseView, connection: Event) -> float:
     return connection.at if ended is None else ended
 
 
-def _asked_between(view: CaseView, earlier: Event, later: Event) -> bool:
-    """Whether the lab gave a reason for the later connection since the earlier one began."""
+def _asked(view: CaseView) -> list[float]:
+    """Return when the lab gave the target a reason to connect."""
     kinds = (TargetFlushed, TargetRestarted, ClockAdvanced)
     asked = [event.at for kind in kinds for event, _ in view.of_run.of_kind(kind)]
-    asked += [event.at for event, _ in view.facts.of_kind(MessageInjected)]
-    return any(earlier.at <= at <= later.at for at in asked)
+    return asked + [event.at for event, _ in view.facts.of_kind(MessageInjected)]

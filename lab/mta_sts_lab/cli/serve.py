@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -55,10 +54,17 @@ def serve(
         raise UsageError("where is the mail server? --network NAME and --container NAME, or, in a container, --at NAME")
     target = target_in_network(Joined(network, at or container, tuple(claims or ()), retry, str(ca or "")), smtp, ready)
     command = ("sts-lab", *sys.argv[1:])
-    request = RunRequest(tuple(selection or ()), target=at or container, out=out, command=command, pcap=pcap)
-    request = replace(request, family=family)
+    request = RunRequest(
+        tuple(selection or ()),
+        target=at or container,
+        unnamed_target=target,
+        family=family,
+        out=out,
+        command=command,
+        pcap=pcap,
+    )
     with watched(console(stderr=True)) as watcher:
-        result = runs.run(replace(request, unnamed_target=target), watcher)
+        result = runs.run(request, watcher)
     if json:
         say_document(result.document.decode())
     else:

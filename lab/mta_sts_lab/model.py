@@ -53,6 +53,12 @@ ADDRESS_LITERALS = "address-literals"
 #: domain of a case that needs it is below that anchor, with real signatures.
 DNSSEC = "dnssec"
 
+#: What a target can claim; see `About`.
+CAPABILITIES = (
+    *("mta-sts", "tls-rpt", "dane", DNSSEC, "requiretls", "tls-required"),
+    *(QUEUE_CLOCK, SMART_HOST, ADDRESS_LITERALS),
+)
+
 #: The types of address records, by the family of the address.
 ADDRESS_TYPES: Mapping[Family, str] = {Family.IPV4: "A", Family.IPV6: "AAAA"}
 

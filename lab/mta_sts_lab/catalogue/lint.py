@@ -10,14 +10,11 @@ from dataclasses import replace
 from mta_sts_lab.catalogue.expand import MAIN_STEP
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
 from mta_sts_lab.model import (
-    ADDRESS_LITERALS,
+    CAPABILITIES,
     CERTIFICATE_VARIANTS,
-    DNSSEC,
     IPV6,
-    QUEUE_CLOCK,
     REPORT_PLACES,
     SECURITY_STATES,
-    SMART_HOST,
     TLSA_SUBJECTS,
     AttackForm,
     AttackUse,
@@ -48,10 +45,7 @@ _DELIVERED_OR_HELD = {outcome.value for outcome in Outcome if outcome.delivered 
 _REPORT_WORDS = ("success", "any", "none")
 
 #: What a scenario can ask a target to claim.
-_CAPABILITIES = (
-    *("tls-rpt", "dane", DNSSEC, "mta-sts", "requiretls", "tls-required"),
-    *(QUEUE_CLOCK, SMART_HOST, ADDRESS_LITERALS, IPV6),
-)
+_CAPABILITIES = (*CAPABILITIES, IPV6)
 
 #: Replies of the lab's mailbox, and what the report host can answer; a status of 0 is a stall.
 _MAIL_REPLIES = (250, 451, 550)

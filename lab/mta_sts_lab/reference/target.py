@@ -8,18 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import ADDRESS_LITERALS, DNSSEC, QUEUE_CLOCK, SMART_HOST, About
+from mta_sts_lab.model import CAPABILITIES, DNSSEC, About
 from mta_sts_lab.reference.flaws import FLAWS, NO_FLAWS, Flaws
 from mta_sts_lab.reference.sender import NotRunning, ReferenceSender
 from mta_sts_lab.reference.settings import IN_PROCESS, Settings
 from mta_sts_lab.targets.contract import Held, TargetError
 from mta_sts_lab.targets.injection import Inject, Injector, SmtpSession
 from mta_sts_lab.world.network import Network
-
-CAPABILITIES = (
-    *("mta-sts", "tls-rpt", "dane", DNSSEC, "requiretls", "tls-required"),
-    *(QUEUE_CLOCK, SMART_HOST, ADDRESS_LITERALS),
-)
 
 SIGNALS = ("TERM", "KILL")
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from mta_sts_lab.model import DNSSEC, About
+from mta_sts_lab.model import About
 
 #: The capabilities that the lab has cases for.
 MTA_STS, TLS_RPT = "mta-sts", "tls-rpt"
-CAPABILITIES = (MTA_STS, TLS_RPT, "dane", DNSSEC, "requiretls", "tls-required")
 
 
 class TargetError(Exception):

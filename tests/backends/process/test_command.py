@@ -9,6 +9,7 @@ from mta_sts_lab.backends.folder import FolderError, find_target, read_folder
 from mta_sts_lab.backends.process import Process, hooks_of, target_of_command
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFolder
+from mta_sts_lab.model import CAPABILITIES
 from mta_sts_lab.reports.terminal import deciding_options
 
 from tests.backends.process.sandbox import TOY_SENDER
@@ -54,6 +55,9 @@ def test_what_a_command_claims_is_said_beside_it() -> None:
     claimed = target_of_command("./mymta", 25, None, ["mta-sts"]).file.process
     assert claimed is not None
     assert claimed.capabilities == ("mta-sts",)
+    everything = target_of_command("./mymta", 25, None, CAPABILITIES).file.process
+    assert everything is not None
+    assert everything.capabilities == CAPABILITIES
     with pytest.raises(TargetRefused, match="--claims mtasts: known are mta-sts, tls-rpt"):
         target_of_command("./mymta", 25, None, ["mtasts"])
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, register
 from mta_sts_lab.backends.target_folder import Process as ProcessTable
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
-from mta_sts_lab.model import Family
-from mta_sts_lab.targets.contract import CAPABILITIES
+from mta_sts_lab.model import CAPABILITIES, Family
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 

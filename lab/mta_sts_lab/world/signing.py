@@ -67,7 +67,7 @@ class Signing:
 
 
 class Signer:
-    """Makes records of DNSSEC with the one key. What is dated back was signed so many days ago."""
+    """Makes the records of DNSSEC, all with one key. `days_ago` dates a signature back."""
 
     def __init__(self, key_pem: bytes) -> None:
         key = load_pem_private_key(key_pem, password=None)
@@ -80,7 +80,7 @@ class Signer:
         """Return the DNSKEY record of a zone."""
         return Record(zone, "DNSKEY", self._dnskey.to_text())
 
-    def voucher_for(self, zone: str) -> Record:
+    def ds_of(self, zone: str) -> Record:
         """Return the DS record by which the zone above vouches for the key of another."""
         return Record(zone, "DS", dns.dnssec.make_ds(_name(zone), self._dnskey, "SHA256").to_text())
 
@@ -133,9 +133,9 @@ class SignedZone(Zone):
     def _delegation(self, child: str, days_ago: int) -> Answer:
         """Answer whether the parent vouches for the key of a domain, or say with a proof that it does not."""
         if self._signing[child].chained:
-            voucher = (self._signer.voucher_for(child),)
-            signature = self._signer.signature(voucher, SIGNED_ZONE, days_ago=days_ago)
-            return Answer("NOERROR", (*voucher, signature), security="secure")
+            ds = (self._signer.ds_of(child),)
+            signature = self._signer.signature(ds, SIGNED_ZONE, days_ago=days_ago)
+            return Answer("NOERROR", (*ds, signature), security="secure")
         denial = tuple(self._denial(child, SIGNED_ZONE, ("NS",), days_ago=days_ago))
         return Answer("NOERROR", (), security="secure", authority=denial)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed, LabFailed, QueueSeen, TargetFailed, TargetFlushed
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.runner.queue_watch import LOOKS_BEFORE_GONE, QueueWatch
+from mta_sts_lab.runner.queue_watch import LOOKS_BEFORE_GONE, QueueWatch, pause_after
 from mta_sts_lab.targets.contract import Held, NotNow, NotOffered, TargetError
-from mta_sts_lab.timeouts import Deadline
+from mta_sts_lab.timeouts import QUEUE_POLL, QUEUE_POLL_SHORTEST, Deadline
 
 CASE = "family/name[enforce]"
 TOKEN = "0123456789abcdef"
@@ -52,6 +52,15 @@ class Listing:
         """Wait until the watch has looked so many times, and has dealt with all but the last look."""
         async with asyncio.timeout(5), self._looked:
             await self._looked.wait_for(lambda: self.looks >= times)
+
+
+@pytest.mark.parametrize(
+    ("look", "pause"),
+    [(0.0, QUEUE_POLL_SHORTEST.seconds), (0.05, 0.2), (2.0, QUEUE_POLL.seconds)],
+    ids=["quick", "busy", "very-busy"],
+)
+def test_a_busy_target_is_asked_less_often(look: float, pause: float) -> None:
+    assert pause_after(look, QUEUE_POLL.seconds) == pytest.approx(pause)
 
 
 class Watching:

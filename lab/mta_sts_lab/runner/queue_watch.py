@@ -16,11 +16,20 @@ from dataclasses import dataclass
 from mta_sts_lab.events import ConnectionAccepted, Event, QueueSeen, TargetFailed, TargetFlushed
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.targets.contract import Held, NotNow, NotOffered, Target, TargetError
-from mta_sts_lab.timeouts import FLUSH_PAUSE, FLUSH_WHILE_ACTIVE, QUEUE_LOOK, Deadline
+from mta_sts_lab.timeouts import FLUSH_PAUSE, FLUSH_WHILE_ACTIVE, QUEUE_LOOK, QUEUE_POLL_SHORTEST, Deadline
 
 #: Looks without a message before it counts as gone. A queue listing is not a snapshot: a message that moves from one
 #: directory to another in mid-listing is in neither.
 LOOKS_BEFORE_GONE = 2
+
+#: A pause is so many times as long as the look before it: looking takes at most a fifth of the target's time, and a
+#: target that is busy is asked less often.
+_PAUSE_PER_LOOK = 4
+
+
+def pause_after(seconds: float, longest: float) -> float:
+    """Return the seconds until the next look, after one that took `seconds`; `longest` limits them."""
+    return min(longest, max(QUEUE_POLL_SHORTEST.seconds, _PAUSE_PER_LOOK * seconds))
 
 
 @dataclass(slots=True)
@@ -110,6 +119,7 @@ class QueueWatch:
             if not self._watched:
                 self._wanted.clear()
                 await self._wanted.wait()
+            began = time.monotonic()
             try:
                 async with self._turn, asyncio.timeout(self._longest.seconds):
                     await self._look()
@@ -120,7 +130,7 @@ class QueueWatch:
             except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
                 self._break(f"{type(error).__name__}: {error}")
                 self._recorder.lab_failed("queue watch", error)
-            await asyncio.sleep(self.pause.seconds)
+            await asyncio.sleep(pause_after(time.monotonic() - began, self.pause.seconds))
 
     def _break(self, why: str) -> None:
         self.broken = why

@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from mta_sts_lab.attacks.toolkit.controller import AttackController
+from mta_sts_lab.attacks.toolkit.controller import AttackController, load_mitmproxy
 from mta_sts_lab.model import IPV6, About, Family
 from mta_sts_lab.record import Footer, Recorder
 from mta_sts_lab.runner.context import IN_PROCESS, RunContext, Timeouts
@@ -131,6 +131,9 @@ async def run(
     `TargetError`, and leaves the target's log but no record, when the target is not `ready`.
     """
     async with running_world(plan, setup, outlet) as world:
+        if any(step.attacks for case in plan.cases for step in case.steps):
+            # A target is starting up meanwhile.
+            load_mitmproxy()
         whole = await start(world)
         target = BlackBox(whole) if plan.black_box else whole
         try:

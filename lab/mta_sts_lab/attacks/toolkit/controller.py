@@ -135,6 +135,11 @@ class OneFamilyPath:
         await self._path.close()
 
 
+def load_mitmproxy() -> None:
+    """Import what stands in the path of an attacked session. Without it the first such session waits for 0.3 s."""
+    import mta_sts_lab.attacks.toolkit.interpose  # noqa: F401 - most of what the program does needs none of it
+
+
 @dataclass(slots=True)
 class _Positions:
     """The active attacks of one case."""

@@ -131,41 +131,18 @@ def tables_in(value: object) -> list[dict[str, Any]]:
     return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
 
 
-def mismatches(value: object, kind: Any, at: KeyPath = ()) -> Iterator[Problem]:
+def mismatches(value: object, table: type, at: KeyPath = ()) -> Iterator[Problem]:
     """Yield a problem for every unknown key, missing key and wrong type; msgspec itself stops at the first.
 
-    `kind` is a msgspec structure, a dataclass, a list of either, or whatever `msgspec.convert` takes.
+    `table` is a msgspec structure or a dataclass.
     """
-    table = _table_of(kind, value)
-    if table is not None:
-        yield from _in_table(value, table, at)
-    elif get_origin(kind) is tuple and _table_of(get_args(kind)[0], {}) is not None:
-        yield from _in_list(value, get_args(kind)[0], at)
-    else:
-        yield from _in_leaf(value, kind, at)
-
-
-def _table_of(kind: Any, value: object) -> type | None:
-    """Return the structure or dataclass that a value has to fit, if it has to fit one."""
-    if get_origin(kind) is Annotated:
-        metadata = [meta for meta in get_args(kind)[1:] if isinstance(meta, msgspec.Meta) and meta.extra]
-        named: type | None = metadata[0].extra["table"] if metadata and metadata[0].extra else None
-        return named
-    if get_origin(kind) in (Union, UnionType):
-        tables = [found for option in get_args(kind) if (found := _table_of(option, value)) is not None]
-        return tables[0] if tables and isinstance(value, dict) else None
-    is_table = isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or dataclasses.is_dataclass(kind))
-    return kind if is_table else None
-
-
-def _in_table(value: object, table: type, at: KeyPath) -> Iterator[Problem]:
     if not isinstance(value, dict):
         yield Problem(f"{_name(at)} must be a table, not {_said(value)}", at)
         return
     kinds = _kinds(table)
     for key in value:
         if key in kinds:
-            yield from mismatches(value[key], kinds[key], (*at, key))
+            yield from _in_value(value[key], kinds[key], (*at, key))
         else:
             yield Problem(unknown("key", key, kinds), (*at, key))
     for key in _required(table):
@@ -174,29 +151,70 @@ def _in_table(value: object, table: type, at: KeyPath) -> Iterator[Problem]:
             yield Problem(f"`{key}` is missing{where}", at)
 
 
-def _in_list(value: object, kind: Any, at: KeyPath) -> Iterator[Problem]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Kind:
+    """What the value of a key has to be."""
+
+    #: As `msgspec.convert` takes it.
+    said: Any
+    #: The structure or dataclass that a table has to fit.
+    table: type | None
+    #: Whether something else than a table will do.
+    or_else: bool
+    #: What each element of a list has to fit.
+    elements: type | None
+    choices: tuple[str, ...]
+
+
+def _in_value(value: object, kind: _Kind, at: KeyPath) -> Iterator[Problem]:
+    if kind.table is not None and (isinstance(value, dict) or not kind.or_else):
+        yield from mismatches(value, kind.table, at)
+    elif kind.elements is not None:
+        yield from _in_list(value, kind.elements, at)
+    else:
+        yield from _in_leaf(value, kind, at)
+
+
+def _in_list(value: object, table: type, at: KeyPath) -> Iterator[Problem]:
     if not isinstance(value, list):
         yield Problem(f"{_name(at)} must be a list of tables, not {_said(value)}", at)
         return
     for position, element in enumerate(value):
-        yield from mismatches(element, kind, (*at, position))
+        yield from mismatches(element, table, (*at, position))
 
 
-def _in_leaf(value: object, kind: Any, at: KeyPath) -> Iterator[Problem]:
-    choices = _choices(kind)
-    if choices and isinstance(value, str):
-        if value not in choices:
-            yield Problem(unknown(f"value of {_name(at)}:", value, choices), at)
+def _in_leaf(value: object, kind: _Kind, at: KeyPath) -> Iterator[Problem]:
+    if kind.choices and isinstance(value, str):
+        if value not in kind.choices:
+            yield Problem(unknown(f"value of {_name(at)}:", value, kind.choices), at)
         return
     try:
-        msgspec.convert(value, kind)
+        msgspec.convert(value, kind.said)
     except msgspec.ValidationError as error:
         yield Problem(f"{_name(at)}: {str(error).split(' - at ')[0]}", at)
 
 
 @cache
-def _kinds(table: type) -> dict[str, Any]:
-    return get_type_hints(table, include_extras=True)
+def _kinds(table: type) -> dict[str, _Kind]:
+    """Return what the values of a table's keys have to be. It is worked out once: a catalogue asks 7,000 times."""
+    return {key: _kind(said) for key, said in get_type_hints(table, include_extras=True).items()}
+
+
+def _kind(said: Any) -> _Kind:
+    elements = _table_of(get_args(said)[0]) if get_origin(said) is tuple else None
+    return _Kind(said, _table_of(said), get_origin(said) in (Union, UnionType), elements, _choices(said))
+
+
+def _table_of(said: Any) -> type | None:
+    """Return the structure or dataclass that a table has to fit, if there is one."""
+    if get_origin(said) is Annotated:
+        metadata = [meta for meta in get_args(said)[1:] if isinstance(meta, msgspec.Meta) and meta.extra]
+        named: type | None = metadata[0].extra["table"] if metadata and metadata[0].extra else None
+        return named
+    if get_origin(said) in (Union, UnionType):
+        return next((found for option in get_args(said) if (found := _table_of(option)) is not None), None)
+    is_table = isinstance(said, type) and (issubclass(said, msgspec.Struct) or dataclasses.is_dataclass(said))
+    return said if is_table else None
 
 
 @cache
@@ -206,14 +224,14 @@ def _required(table: type) -> tuple[str, ...]:
     return ()
 
 
-def _choices(kind: Any) -> tuple[str, ...]:
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return tuple(member.value for member in kind)
-    if get_origin(kind) is Literal:
-        return tuple(choice for choice in get_args(kind) if choice)
-    if get_origin(kind) in (Union, UnionType):
-        options = [option for option in get_args(kind) if option is not type(None)]
-        found = [_choices(option) for option in options if _table_of(option, {}) is None]
+def _choices(said: Any) -> tuple[str, ...]:
+    if isinstance(said, type) and issubclass(said, StrEnum):
+        return tuple(member.value for member in said)
+    if get_origin(said) is Literal:
+        return tuple(choice for choice in get_args(said) if choice)
+    if get_origin(said) in (Union, UnionType):
+        options = [option for option in get_args(said) if option is not type(None)]
+        found = [_choices(option) for option in options if _table_of(option) is None]
         return sum(found, ()) if all(found) else ()
     return ()
 

@@ -65,18 +65,17 @@ class _Plan:
     vector: str
     document: Document
     problems: list[Problem] = field(default_factory=list)
+    steps: tuple[StepTable, ...] = ()
+    modes: tuple[Mode, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.steps = self.document.step or DEFAULT_STEPS
+        expectations = (self.document.expect, *(step.expect for step in self.steps))
+        used = {mode for table in expectations for mode in table.modes()}
+        self.modes = tuple(mode for mode in Mode if mode in used)
 
     def report(self, message: str, *at: str | int) -> None:
         self.problems.append(Problem(message, at, self.vector))
-
-    @property
-    def steps(self) -> tuple[StepTable, ...]:
-        return self.document.step or DEFAULT_STEPS
-
-    def modes(self) -> tuple[Mode, ...]:
-        expectations = (self.document.expect, *(step.expect for step in self.steps))
-        used = {mode for table in expectations for mode in table.modes()}
-        return tuple(mode for mode in Mode if mode in used)
 
 
 def concerns_signatures(use: AttackUse) -> bool:
@@ -97,7 +96,7 @@ def expand(source: Source) -> tuple[Scenario, list[Problem]]:
     cases: list[Case] = []
     for plan in plans:
         _check_steps(plan)
-        cases += [_case(plan, mode) for mode in plan.modes()]
+        cases += [_case(plan, mode) for mode in plan.modes]
         problems += plan.problems
     head = plans[0].document
     scenario = Scenario(
@@ -206,13 +205,13 @@ def _check_steps(plan: _Plan) -> None:
         ):
             if said and not used:
                 plan.report(f"[{key}] belongs to the step `{MAIN_STEP}`, and there is none", key)
-    if not plan.modes():
+    if not plan.modes:
         plan.report("no [expect.<mode>]: the scenario makes no case")
 
 
 def _case(plan: _Plan, mode: Mode) -> Case:
     suffix = f",{plan.vector}" if plan.vector else ""
-    has_control = mode is not Mode.ABSENT and Mode.ABSENT in plan.modes()
+    has_control = mode is not Mode.ABSENT and Mode.ABSENT in plan.modes
     return Case(
         id=f"{plan.source.id}[{mode.value}{suffix}]",
         scenario=plan.source.id,
@@ -233,7 +232,7 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
         expect = _expectation(plan.document, table, mode)
         attacks = _attacks(plan, table, ("step", number, "attack"))
         concerned = list(filter(concerns_policy, attacks))
-        if concerned and not any(one.has_policy for one in plan.modes()):
+        if concerned and not any(one.has_policy for one in plan.modes):
             for use in concerned:
                 plan.report(
                     f"{use.name} cannot fire: no mode of the scenario publishes a policy", "attack", use.channel

@@ -37,7 +37,10 @@ IN_THE_MAIL = (
     "writes_free_subject",
     "sends_unsigned_reports",
     "signs_with_length",
+    "signs_beginning_of_body",
+    "signs_without_from",
     "signs_without_report_fields",
+    "publishes_key_for_another_service",
 )
 
 

@@ -174,6 +174,21 @@ def test_flaw_signs_with_length(tmp_path: Path) -> None:
     assert verified(octets + b"more\r\n", signing.records(), services=(False,))
 
 
+def test_flaw_signs_beginning_of_body(tmp_path: Path) -> None:
+    signing = signer(tmp_path, signs_beginning_of_body=True)
+    octets = signing.signed(built())
+    assert int(tags(octets)["l"]) < built().partition(b"\r\n\r\n")[2].index(b"application/tlsrpt+gzip")
+    assert verified(octets, signing.records(), services=(False,))
+    assert verified(octets.replace(b"H4sI", b"AAAA"), signing.records(), services=(False,))
+
+
+def test_flaw_signs_without_from(tmp_path: Path) -> None:
+    signing = signer(tmp_path, signs_without_from=True)
+    octets = signing.signed(built())
+    assert tags(octets)["h"].lower().split(":")[0].strip() == "to"
+    assert not verified(octets, signing.records()), "a verifier refuses what does not cover From"
+
+
 def test_flaw_signs_without_report_fields(tmp_path: Path) -> None:
     signing = signer(tmp_path, signs_without_report_fields=True)
     octets = signing.signed(built())

@@ -77,6 +77,7 @@ def test_an_id_that_is_used_twice_is_refused(tmp_path: Path) -> None:
         (ROW.replace("MUST NOT", "SHALL"), "SHALL"),
         (ROW.replace("not-yet", "perhaps"), "perhaps"),
         (ROW.replace("not-yet", "out-of-scope"), "a reason is missing"),
+        (f'{ROW}reason = "Because."\n', "nobody reads a reason there"),
         (ROW.replace('binds = "sender"', 'bindes = "sender"'), "bindes"),
         (ROW.replace('section = "5"', "section = 5"), "Expected `str`"),
         ("[[requirement]", "rfc8461.toml"),

@@ -337,6 +337,15 @@ class TestSignature:
         octets = GOOD.octets().replace(b"To: reports@a.example", b"To: reports@z.example")
         assert short(found(octets, keys())) == {("RPT-3-11", "invalid-signature", FAIL)}
 
+    def test_what_l_leaves_out_is_not_protected(self) -> None:
+        length, partly = ("RPT-3-12", "body-length-tag", FAIL), ("DKIM-3.5-01", "body-partly-signed", FAIL)
+        octets = replace(GOOD, length=True).octets()
+        assert short(found(octets)) == {length}
+        findings = found(octets + b"more\r\n")
+        assert short(findings) == {length, partly}
+        (told,) = (one.observed for one in findings if one.reason == partly[1])
+        assert told.endswith(": 6 octets at the end are not")
+
     def test_no_key_is_no_valid_signature(self) -> None:
         assert short(found(GOOD.octets(), keys({}))) == {("RPT-3-11", "invalid-signature", FAIL)}
 
@@ -368,6 +377,10 @@ class TestSignature:
             ("s=email:tlsrpt; ", set()),
             ("s=email; ", {("RPT-3-13", "service-type", WEAK)}),
             ("s=tlsrpt; ", {("DKIM-3.6.1-01", "tlsrpt-alone", INFO)}),
+            (
+                "s=calendar; ",
+                {("RPT-3-13", "service-type", WEAK), ("DKIM-3.6.1-01", "key-for-another-service", FAIL)},
+            ),
         ],
     )
     def test_service_types(self, services: str, expected: set[tuple[str, str, Grade]]) -> None:

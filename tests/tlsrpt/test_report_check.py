@@ -54,7 +54,7 @@ class TestHints:
 
     def test_a_range_that_is_not_over(self) -> None:
         ((obligation, reason, grade, observed),) = _hints(text(good()), now=1772409600 + 3600)
-        assert (obligation, reason, grade) == ("RPT-4.1-02", "range-not-over", Grade.WEAK)
+        assert (obligation, reason, grade) == ("RPT-4.1-01", "range-not-over", Grade.WEAK)
         assert observed == "2026-03-02 23:59 UTC, and it is now 2026-03-02 01:00 UTC"
 
     def test_a_report_from_the_future(self) -> None:

@@ -334,6 +334,9 @@ class Flaws:
     reports_unusable_tlsa_as_mismatch: bool = _flaw(
         "RPT-4.3.2.1-01", "TLSA records that cannot be used are reported as certificate-host-mismatch"
     )
+    reports_unusable_tlsa_as_dane_required: bool = _flaw(
+        "RPT-4.3.2.1-03", "TLSA records that cannot be used are reported as dane-required, which no setting asks for"
+    )
     reports_failed_tlsa_lookup_as_invalid: bool = _flaw(
         "RPT-4.3.2.1-02", "a TLSA look-up that failed is reported as tlsa-invalid"
     )
@@ -665,7 +668,12 @@ class Flaws:
     writes_free_subject: bool = _flaw("RPT-5.3-09", "the Subject of report mail names neither submitter nor report-id")
     sends_unsigned_reports: bool = _flaw("RPT-3-11", "report mail has no DKIM signature")
     publishes_key_for_mail_alone: bool = _flaw("RPT-3-13", "the DKIM key for reports is published for email alone")
-    signs_with_length: bool = _flaw("RPT-3-12", "the DKIM signature covers only a length of the body (l=)")
+    publishes_key_for_another_service: bool = _flaw(
+        "DKIM-3.6.1-01", "the DKIM key for reports is published for a service that is neither email nor reports"
+    )
+    signs_with_length: bool = _flaw("RPT-3-12", "the DKIM signature says how long the body is that it covers (l=)")
+    signs_beginning_of_body: bool = _flaw("DKIM-3.5-01", "the DKIM signature leaves out the part with the report (l=)")
+    signs_without_from: bool = _flaw("DKIM-5.4-01", "the DKIM signature leaves out the From field")
     signs_without_report_fields: bool = _flaw("RPT-5.3-08", "the DKIM signature leaves out the TLS-Report-* fields")
 
 

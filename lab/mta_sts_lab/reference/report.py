@@ -152,6 +152,7 @@ _WRONG_TYPES = (
     ("reports_untrusted_as_mismatch", "certificate-not-trusted", "certificate-host-mismatch"),
     ("reports_broken_handshake_as_no_starttls", "validation-failure", "starttls-not-supported"),
     ("reports_unusable_tlsa_as_mismatch", "tlsa-invalid", "certificate-host-mismatch"),
+    ("reports_unusable_tlsa_as_dane_required", "tlsa-invalid", "dane-required"),
     ("reports_failed_tlsa_lookup_as_invalid", "dnssec-invalid", "tlsa-invalid"),
     ("reports_failed_fetch_as_invalid_policy", "sts-policy-fetch-error", "sts-policy-invalid"),
     ("reports_invalid_policy_as_fetch_error", "sts-policy-invalid", "sts-policy-fetch-error"),

@@ -8,6 +8,7 @@ from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import dkim
 import msgspec
@@ -125,6 +126,7 @@ class ReportSigner:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         service = "s=email; " if self.flaws.publishes_key_for_mail_alone else ""
+        service = "s=calendar; " if self.flaws.publishes_key_for_another_service else service
         text = f"v=DKIM1; k=rsa; {service}p={base64.b64encode(shown).decode()}"
         return {f"{self.selector}._domainkey.{self.domain}": text}
 
@@ -133,14 +135,17 @@ class ReportSigner:
         if self.flaws.sends_unsigned_reports:
             return mail
         fields = _SIGNED_FIELDS if self.flaws.signs_without_report_fields else _SIGNED_FIELDS + _REPORT_FIELDS
-        signature: bytes = dkim.sign(
-            mail,
+        begins_part = mail.rindex(f"--{_BOUNDARY}\r\n".encode()) if self.flaws.signs_beginning_of_body else len(mail)
+        signer = dkim.DKIM(mail[:begins_part])
+        if self.flaws.signs_without_from:
+            _leave_out_from(signer)
+        signature: bytes = signer.sign(
             self.selector.encode("ascii"),
             self.domain.encode("ascii"),
             self._key(),
             canonicalize=(b"relaxed", b"relaxed"),
             include_headers=list(fields),
-            length=self.flaws.signs_with_length,
+            length=self.flaws.signs_with_length or self.flaws.signs_beginning_of_body,
         )
         return signature + mail
 
@@ -165,3 +170,15 @@ class ReportSigner:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, pem, secret=True)
         return pem
+
+
+def _leave_out_from(signer: Any) -> None:
+    """Flaw: have dkimpy, which insists on From, leave it out of what it signs."""
+    honest = signer.gen_header
+
+    def gen_header(tags: list[tuple[bytes, bytes]], fields: tuple[bytes, ...], *rest: Any) -> bytes:
+        signed = tuple(name for name in fields if name != b"from")
+        header: bytes = honest([(tag, b":".join(signed) if tag == b"h" else text) for tag, text in tags], signed, *rest)
+        return header
+
+    signer.gen_header = gen_header

@@ -58,7 +58,7 @@ def load_requirements(directory: Traversable | None = None) -> Mapping[str, Requ
 
     `directory` is where the `rfc*.toml` files lie; without it, those of this package. Raises `RequirementError` for a
     file that is not well formed, an unknown key, level or status, an id that was used before, and a row that is left
-    out without a reason.
+    out without a reason, or has a reason and is not left out.
     """
     return _of_this_package() if directory is None else _load(directory)
 
@@ -79,6 +79,8 @@ def _load(directory: Traversable) -> Mapping[str, Requirement]:
                 )
             if row.status in STATUSES_WITH_REASON and not row.reason:
                 raise RequirementError(f"{file.name}: {row.id} is {row.status}: a reason is missing")
+            if row.reason and row.status not in STATUSES_WITH_REASON:
+                raise RequirementError(f"{file.name}: {row.id} is {row.status}: nobody reads a reason there")
             found[row.id] = row
     if not found:
         raise RequirementError(f"{directory}: no requirements here: an rfc*.toml file is missing")

@@ -146,10 +146,10 @@ def untrusted_certificate_has_a_reason(parsed: ParsedReport) -> Iterator[Departu
     yield from _unexplained(parsed, "certificate-not-trusted", "RPT-4.3.1-05")
 
 
-@check(scope=(Scope.CONTENT,), obligations=("RPT-4.3.1-07", "RPT-4.3.3-02"))
+@check(scope=(Scope.CONTENT,), obligations=("RPT-4.3.1-07",))
 def validation_failure_has_a_reason(parsed: ParsedReport) -> Iterator[Departure]:
     """validation-failure comes with a failure-reason-code."""
-    yield from _unexplained(parsed, "validation-failure", "RPT-4.3.1-07", also=("RPT-4.3.3-02",))
+    yield from _unexplained(parsed, "validation-failure", "RPT-4.3.1-07")
 
 
 @check(scope=(Scope.CONTENT,), obligations=("RPT-4.3.3-03",))
@@ -222,14 +222,12 @@ def _entries(parsed: ParsedReport) -> Iterator[tuple[Policy, Failure]]:
             yield policy, failure
 
 
-def _unexplained(
-    parsed: ParsedReport, result_type: str, obligation: str, also: tuple[str, ...] = ()
-) -> Iterator[Departure]:
+def _unexplained(parsed: ParsedReport, result_type: str, obligation: str) -> Iterator[Departure]:
     for _, failure in _entries(parsed) if parsed.complete else ():
         if failure.result_type == result_type and not (failure.failure_reason_code or "").strip():
             where = f"{failure.where}.failure-reason-code"
             observed = "absent" if failure.failure_reason_code is None else "an empty string"
-            yield Departure(obligation, "no-reason", where, "an error code or text", observed, also=also)
+            yield Departure(obligation, "no-reason", where, "an error code or text", observed)
 
 
 def _details_without_failures(policy: Policy) -> Iterator[Departure]:

@@ -19,7 +19,7 @@ _DRAFT_OBLIGATIONS = {"mx-host": "RPT-4.4-10", "additional-information": "RPT-4.
 _DIGESTS = {1: 32, 2: 64}
 
 
-@hint_check(scope=(Scope.CONTENT,), obligations=("RPT-4.1-02",))
+@hint_check(scope=(Scope.CONTENT,), obligations=("RPT-4.1-01",))
 def range_is_over(parsed: ParsedReport, now: float) -> Iterator[Departure]:
     """The day of the report was over when the report was sent; for a file, when it was checked."""
     start, end = parsed.content.range if parsed.content else (None, None)
@@ -31,7 +31,7 @@ def range_is_over(parsed: ParsedReport, now: float) -> Iterator[Departure]:
     reason = "range-not-begun" if start and start.timestamp() > at else "range-not-over"
     observed = f"{_written(end.timestamp())}, and {'its Date is' if by_date else 'it is now'} {_written(at)}"
     note = "a report of a day that has not ended cannot be complete" + ("" if by_date else "; by this machine's clock")
-    yield Departure("RPT-4.1-02", reason, "date-range.end-datetime", "a day that is over", observed, note=note)
+    yield Departure("RPT-4.1-01", reason, "date-range.end-datetime", "a day that is over", observed, note=note)
 
 
 @hint_check(scope=(Scope.CONTENT,), obligations=("RPT-4.5-02",))

@@ -5,6 +5,7 @@ Keys are asked for through a callable, so that nothing here reaches for the netw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +18,14 @@ from mta_sts_lab.tlsrpt.mail import Message
 from mta_sts_lab.tlsrpt.names import within
 from mta_sts_lab.tlsrpt.registry import KeyLookup, Scope, check, key_check
 from mta_sts_lab.tlsrpt.report import ParsedReport
-from mta_sts_lab.tlsrpt.verification import OBSOLETE_ALGORITHM, Validity, point_in_time, tags_of, verify_with
+from mta_sts_lab.tlsrpt.verification import (
+    OBSOLETE_ALGORITHM,
+    Validity,
+    canonical_body,
+    point_in_time,
+    tags_of,
+    verify_with,
+)
 
 WHO_SIGNS = "the signing domain has to be the submitter or a parent of it; docs/ambiguities.md#signing-domain"
 NO_SERVICE = (
@@ -31,6 +39,9 @@ UNUSABLE_FOR_MAIL = (
 
 #: Characters of the name of a key that are quoted: DNS has 253 of them.
 _QUOTED_NAME = 260
+
+#: Digits of a number of octets (l=) that int() takes (RFC 6376, section 3.5).
+_LENGTH = re.compile(r"[0-9]{1,76}")
 
 
 class KeyUnavailable(LookupError):
@@ -63,6 +74,13 @@ class Signature:
     def expires(self) -> int | None:
         """When it expires, in seconds since 1970 (x=); None if it does not, or if that cannot be read."""
         return point_in_time(self.tags.get("x", ""))
+
+    def leaves_unsigned(self, message: Message) -> int:
+        """Return how many octets at the end of the body it does not cover (l=); none if that is no number."""
+        relaxed = self.tags.get("c", "").partition("/")[2] == "relaxed"
+        length = self.tags.get("l", "")
+        body = canonical_body(message.octets[message.top.begin :], relaxed) if _LENGTH.fullmatch(length) else b""
+        return max(len(body) - int(length), 0) if body else 0
 
     @property
     def where(self) -> str:
@@ -104,11 +122,15 @@ def signature_algorithm_is_current(parsed: ParsedReport) -> Iterator[Departure]:
 
 @check(scope=(Scope.MAIL,), obligations=("RPT-3-12", "DKIM-3.5-01"), of_the_run=True)
 def signature_covers_the_body(parsed: ParsedReport) -> Iterator[Departure]:
-    """The signature has no l= tag."""
+    """The signature has no l= tag; with one, whatever of the body lies behind that many octets is not protected."""
     for one in _judged(parsed):
-        if "l" in one.tags:
-            observed = f"l={one.tags['l'][:20]}"
-            yield Departure("RPT-3-12", "body-length-tag", one.where, "no l= tag", observed, also=("DKIM-3.5-01",))
+        if "l" not in one.tags:
+            continue
+        observed = f"l={one.tags['l'][:20]}"
+        yield Departure("RPT-3-12", "body-length-tag", one.where, "no l= tag", observed)
+        if parsed.message and (unsigned := one.leaves_unsigned(parsed.message)):
+            observed = f"{observed}: {unsigned} octets at the end are not"
+            yield Departure("DKIM-3.5-01", "body-partly-signed", one.where, "the whole body is signed", observed)
 
 
 @check(scope=(Scope.MAIL,), obligations=("DKIM-5.4-01",), of_the_run=True)
@@ -145,7 +167,7 @@ def signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: float
 
 @key_check(scope=(Scope.MAIL,), obligations=("RPT-3-13", "DKIM-3.6.1-01"), of_the_run=True)
 def key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup, _: float | None) -> Iterator[Departure]:
-    """The key record lists the service type tlsrpt, or none, which means all."""
+    """The key record lists the service type tlsrpt, or none, which means all; without email nobody else may use it."""
     for one in _judged(parsed)[:MOST_SIGNATURES]:
         try:
             record = find_key(one.key_name)
@@ -161,6 +183,9 @@ def key_is_for_reports(parsed: ParsedReport, find_key: KeyLookup, _: float | Non
         elif services and "tlsrpt" not in services and "*" not in services:
             observed = f"s={':'.join(services)[:60]}"
             yield Departure("RPT-3-13", "service-type", where, "s= with tlsrpt, or no s=", observed, note=NO_SERVICE)
+            if "email" not in services:
+                expected = "a key that verifiers of mail or of reports may use"
+                yield Departure("DKIM-3.6.1-01", "key-for-another-service", where, expected, observed)
 
 
 def verified(

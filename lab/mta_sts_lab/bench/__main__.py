@@ -5,6 +5,7 @@ Benchmarks, not tests: a slow machine makes a figure worse, never a build red.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -33,6 +34,21 @@ REPORTED_DOMAINS = 20
 
 #: Where those domains come from: each of these cases wants one report at one place, and takes it at once.
 REPORTED_SCENARIOS = ("certificate-failures", "fail-over", "handshake-failures", "heartbeat", "starttls-failures")
+
+#: The lab's own sender as a target that is a plain program. The braces stand for the Python that runs it.
+_PROCESS = """
+name = "reference-process"
+title = "Reference sender as a program"
+description = "The lab's own correct sender in namespaces."
+
+[inject]
+port = 25
+starttls = true
+
+[process]
+command = [{}, "-m", "mta_sts_lab", "reference-sender"]
+serves_contract = true
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,7 @@ def main() -> None:
         for measure in (
             _help,
             _demo,
+            _case_on_a_process,
             _catalogue_in_process,
             _one_more_case,
             _reports_in_process,
@@ -135,6 +152,15 @@ def _demo() -> list[Measured]:
     with tempfile.TemporaryDirectory() as out:
         wall = median(lambda: timed(["demo", "strip", "--out", out]).wall)
     return [Measured("make scenario-strip", 3, wall, "s")]
+
+
+def _case_on_a_process() -> list[Measured]:
+    """How long a single case takes against the lab's own sender as a plain program in namespaces."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "target.toml").write_text(_PROCESS.format(json.dumps(sys.executable)), encoding="utf-8")
+        arguments = ["run", "starttls/strip[enforce]", "--target", folder, "--out", f"{folder}/runs"]
+        wall = median(lambda: timed(arguments, accepted=(0,)).wall)
+    return [Measured("one case against a process", 5, wall, "s")]
 
 
 def _catalogue_in_process() -> list[Measured]:

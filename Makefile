@@ -84,7 +84,8 @@ documents: $(VENV)/.ready ## Put the program's own output into the documents (ne
 	$(BIN)/python docs/print_outputs.py --once
 
 soak: $(VENV)/.ready ## Play 10,000 cases under changing load; or make soak CASES='starttls/*' ROUNDS=20 LOAD=1
-	@set -f; $(BIN)/python -m tests.soak $(CASES) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD),--load $(LOAD))
+	@set -f; $(BIN)/python -m tests.soak $(CASES) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(LOAD),--load $(LOAD)) \
+	  --target '$(TARGET)'
 
 bench: $(VENV)/.ready ## Measure the time budgets, 10,000 cases, each target; ARGS=exim: only that; ARGS="--scale 2": only the cases
 	$(BIN)/python -m mta_sts_lab.bench $(ARGS)

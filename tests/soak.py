@@ -1,8 +1,8 @@
 """Plays cases again and again while the machine is busy, and prints each verdict that is not that of the first run.
 
 Not a test: `make soak` plays the catalogue as often as it takes for 10,000 cases; `make soak CASES='starttls/*'
-ROUNDS=20 LOAD=1` says which cases, how often, and beside how many busy processes for each processor at most. Each
-verdict that differs is a fault of the lab.
+ROUNDS=20 LOAD=1 TARGET=postfix` says which cases, how often, beside how many busy processes for each processor at most,
+and against which mail server. Each verdict that differs is a fault of the lab.
 """
 
 from __future__ import annotations
@@ -60,12 +60,13 @@ def main() -> int:
     words.add_argument("cases", nargs="*")
     words.add_argument("--rounds", type=int, default=None)
     words.add_argument("--load", type=int, default=_HEAVIEST)
+    words.add_argument("--target", default="reference")
     words.add_argument("--seed", type=int, default=None)
     given = words.parse_args()
     dice = random.Random(given.seed)
     catalogue, differing = load_shipped_catalogue(), 0
     with tempfile.TemporaryDirectory() as folder:
-        request = RunRequest(tuple(given.cases), out=Path(folder))
+        request = RunRequest(tuple(given.cases), target=given.target, out=Path(folder))
         first = _grades(run(request, catalogue=catalogue))
         rounds = given.rounds or -(-_CASE_RUNS // len(first))
         for number in range(1, rounds + 1):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mta_sts_lab.events import ConnectionClosed, DnsAnswered, Event, LabFailed, StepBegan
-from mta_sts_lab.model import About, Case, Mode, Step, World
+from mta_sts_lab.model import PUBLISHED_POLICY, About, Case, Mode, Step, World
 from mta_sts_lab.record import (
     RECORD_VERSION,
     Footer,
@@ -225,6 +225,20 @@ class TestAnOlderRecord:
         )
         assert msgspec.structs.replace(read, about=HEADER.about) == HEADER
 
+    def test_in_version_4_no_attack_said_that_it_needs_a_policy(self, path: Path) -> None:
+        lines = lines_of(path)
+        header = json.loads(lines[0])
+        header["record"] = 4
+        steps = header["cases"][0]["steps"]
+        steps[0]["attacks"] = [{"name": name, "channel": "dns"} for name in ("hide_policy_record", "forge_mx")]
+        path.write_bytes(b"\n".join([json.dumps(header).encode(), *lines[1:], b""]))
+        read = read_record(path).header
+        assert read.record == RECORD_VERSION
+        assert [(use.name, use.needs) for use in read.cases[0].steps[0].attacks] == [
+            ("hide_policy_record", PUBLISHED_POLICY),
+            ("forge_mx", ""),
+        ]
+
 
 class TestNoRecordOfOurs:
     def test_another_version_says_so_even_if_its_header_is_another(self, path: Path) -> None:
@@ -233,7 +247,7 @@ class TestNoRecordOfOurs:
         path.write_bytes(b"\n".join(lines))
         message = refused(path)
         assert f"line 1: version {RECORD_VERSION + 1} of the record format" in message
-        assert f"this program reads 3 and {RECORD_VERSION}" in message
+        assert f"this program reads 3 to {RECORD_VERSION}" in message
 
     @pytest.mark.parametrize(
         "content",

@@ -425,6 +425,10 @@ class Message:
     also_beside: bool = False
 
 
+#: What an attack may need: a published policy, or records that are signed (DNSSEC).
+PUBLISHED_POLICY, SIGNED_RECORDS = "policy", "signatures"
+
+
 @dataclass(frozen=True, slots=True)
 class AttackUse:
     """An attack that is on during a step, with its parameters. `channel` is smtp, dns or https."""
@@ -434,19 +438,27 @@ class AttackUse:
     parameters: Mapping[str, str | int] = field(default_factory=dict)
     #: A pass normally needs every attack to have fired; an optional one may stay unused by a correct sender.
     optional: bool = False
+    #: What a domain has to publish, or nothing is attacked; see `AttackForm.needs`.
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AttackForm:
     """What can be said of an attack without running it: the catalogue validates scenario files against it.
 
-    `parameters` gives each parameter's allowed values, the default first.
+    `parameters` gives each parameter's allowed values, the default first. `needs` is what a domain has to publish for
+    the attack to have an effect: PUBLISHED_POLICY, SIGNED_RECORDS, or nothing.
     """
 
     name: str
     channel: str
     summary: str
     parameters: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    needs: str = ""
+
+    def use(self, parameters: Mapping[str, str | int] | None = None, *, optional: bool = False) -> AttackUse:
+        """Return the attack with some of its parameters, as it is on during a step."""
+        return AttackUse(self.name, self.channel, parameters or {}, optional, self.needs)
 
 
 @dataclass(frozen=True, slots=True)

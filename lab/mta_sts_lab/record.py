@@ -10,7 +10,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import msgspec
 
 from mta_sts_lab.events import AnyFact, CaseBegan, Event, LabFailed
-from mta_sts_lab.model import About, Case, Family
+from mta_sts_lab.model import PUBLISHED_POLICY, About, Case, Family, Step
 
 if TYPE_CHECKING:
     import asyncio
 
 _Kind = TypeVar("_Kind")
 
-#: Raised whenever the format changes; records of version 3 are still read.
-RECORD_VERSION = 4
+#: Raised whenever the format changes; records from the oldest version on are still read.
+RECORD_VERSION = 5
+_OLDEST_VERSION = 3
 
 #: Octets. The whole catalogue against Postfix leaves about 8 MiB; a record beyond this is not ours.
 LARGEST_RECORD = 1 << 30
@@ -345,26 +346,49 @@ def _this_version(line: bytes, where: str) -> Header:
         version = _decode(line, _AnyVersion).record
     except _Misfit as error:
         raise RecordError(f"{where}: not the header of a record ({error}); give the folder of a run") from error
-    if version not in (3, RECORD_VERSION):
+    if not _OLDEST_VERSION <= version <= RECORD_VERSION:
         raise RecordError(
-            f"{where}: version {version} of the record format, and this program reads 3 and {RECORD_VERSION}: "
+            f"{where}: version {version} of the record format, and this program reads {_OLDEST_VERSION} to "
+            f"{RECORD_VERSION}: "
             "judge it with the program that made it, or repeat the run"
         )
     try:
-        if version == 3:
-            return msgspec.convert(_upgraded(_decode(line, dict[str, Any])), Header)
-        return _decode(line, Header)
+        if version == _OLDEST_VERSION:
+            header = msgspec.convert(_from_version_3(_decode(line, dict[str, Any])), Header)
+        else:
+            header = _decode(line, Header)
+        return header if version == RECORD_VERSION else _from_version_4(header)
     except (_Misfit, msgspec.ValidationError) as error:
         raise RecordError(f"{where}: the header does not fit ({error}); repeat the run") from error
 
 
-def _upgraded(header: dict[str, Any]) -> dict[str, Any]:
-    """Turn a header of version 3, which had what the target says about itself in members of its own, into today's."""
+def _from_version_3(header: dict[str, Any]) -> dict[str, Any]:
+    """Turn a header of version 3, which had what the target says about itself in members of its own, into the next."""
     about = {new: header.pop(old) for old, new in _ABOUT_IN_VERSION_3.items() if old in header}
     target = header.pop("target", None)
     if isinstance(target, dict):
         about |= {"name": target.pop("name", ""), "versions": target}
-    return header | {"record": RECORD_VERSION, "about": about}
+    return header | {"about": about}
+
+
+def _from_version_4(header: Header) -> Header:
+    """Turn a header of version 4, in which no attack says what it needs, into today's."""
+
+    def step_now(step: Step) -> Step:
+        uses = (replace(use, needs=PUBLISHED_POLICY) if use.name in _NEEDED_A_POLICY else use for use in step.attacks)
+        return replace(step, attacks=tuple(uses))
+
+    cases = tuple(replace(case, steps=tuple(map(step_now, case.steps))) for case in header.cases)
+    return msgspec.structs.replace(header, record=RECORD_VERSION, cases=cases)
+
+
+#: The attacks on the discovery and the fetch of a policy that there were then.
+_NEEDED_A_POLICY = (
+    "hide_policy_record",
+    "forge_policy_id",
+    "block_policy_host",
+    "swap_policy_certificate",
+)
 
 
 _ABOUT_IN_VERSION_3 = {

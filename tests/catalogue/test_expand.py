@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.catalogue import CatalogueError
 from mta_sts_lab.catalogue.expand import merge
-from mta_sts_lab.model import AttackUse, Case, Grade, Mode, PolicyRequests
+from mta_sts_lab.model import PUBLISHED_POLICY, AttackUse, Case, Grade, Mode, PolicyRequests
 
 from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load, put
 
@@ -107,7 +107,7 @@ dns = { name = "hide_policy_record", how = "TIMEOUT" }
     assert _case(tmp_path, HEAD + attack + EXPECT).steps[1].attacks == (
         AttackUse("strip_starttls", "smtp"),
         AttackUse("refuse_starttls", "smtp", {"code": 502}, optional=True),
-        AttackUse("hide_policy_record", "dns", {"how": "TIMEOUT"}),
+        AttackUse("hide_policy_record", "dns", {"how": "TIMEOUT"}, needs=PUBLISHED_POLICY),
     )
 
 

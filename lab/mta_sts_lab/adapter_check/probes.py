@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mta_sts_lab.model import AttackUse, Case, Expectation, Mode, MxHost, Policy, Reports, Step, World
+from mta_sts_lab.model import PUBLISHED_POLICY, AttackUse, Case, Expectation, Mode, MxHost, Policy, Reports, Step, World
 from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 
 #: The family of all probes. No scenario may use it, and no report counts its cases.
@@ -36,8 +36,8 @@ _SLOW = World(mx=(MxHost(greets_after=1.5),), reports=_QUIET)
 _STRANGER = (AttackUse("forge_mx", "dns"),)
 _STRANGER_AND_NO_POLICY = (
     *_STRANGER,
-    AttackUse("hide_policy_record", "dns"),
-    AttackUse("block_policy_host", "https", optional=True),
+    AttackUse("hide_policy_record", "dns", needs=PUBLISHED_POLICY),
+    AttackUse("block_policy_host", "https", optional=True, needs=PUBLISHED_POLICY),
 )
 
 

@@ -15,6 +15,7 @@ import re
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
+from mta_sts_lab.model import PUBLISHED_POLICY
 from mta_sts_lab.rfc.domain_names import policy_record_name
 from mta_sts_lab.world.zone import Answer, Question
 
@@ -27,6 +28,7 @@ _ID = re.compile(r"(?<![A-Za-z0-9])id=[A-Za-z0-9]*")
 @dns_attack(
     "announces a policy id that the domain does not have",
     lambda attacked: f"announced the policy id {FORGED_ID} in the place of the genuine one",
+    needs=PUBLISHED_POLICY,
 )
 def forge_policy_id(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Put the forged id in the place of the genuine one."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
+from mta_sts_lab.model import SIGNED_RECORDS
 from mta_sts_lab.world.zone import Answer, Question
 
 #: A record of an unknown usage, with a digest of the right length.
@@ -24,6 +25,7 @@ _UNUSABLE = f"9 1 1 {'00' * 32}"
 @dns_attack(
     "forges TLSA records under the old signature",
     lambda attacked: f"replaced the TLSA records of a host of {attacked.domain}, and left the old signature",
+    needs=SIGNED_RECORDS,
 )
 def forge_tlsa(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Replace the data of TLSA records."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
+from mta_sts_lab.model import PUBLISHED_POLICY
 from mta_sts_lab.rfc.domain_names import policy_record_name
 from mta_sts_lab.world.zone import Answer, Question
 
@@ -23,7 +24,12 @@ def _detail(attacked: DnsContext) -> str:
     return f"{done} the query for {policy_record_name(attacked.domain)}"
 
 
-@dns_attack("hides the TXT record that announces the policy", _detail, {"how": ("NXDOMAIN", "SERVFAIL", "TIMEOUT")})
+@dns_attack(
+    "hides the TXT record that announces the policy",
+    _detail,
+    {"how": ("NXDOMAIN", "SERVFAIL", "TIMEOUT")},
+    needs=PUBLISHED_POLICY,
+)
 def hide_policy_record(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Hide the name of the policy record. Where it does not exist there is nothing to hide."""
     how = str(attacked.parameters["how"])

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
+from mta_sts_lab.model import SIGNED_RECORDS
 from mta_sts_lab.world.zone import Answer, Question
 
 #: Signatures of the lab's zones count for a week.
@@ -23,6 +24,7 @@ _DAYS_AGO = 30
     "gives an answer whose signature has expired",
     lambda attacked: f"answered a query for {attacked.parameters['type']} records with an answer of last month",
     {"type": ("TLSA", "MX")},
+    needs=SIGNED_RECORDS,
 )
 def replay_signatures(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Give the answer of last month."""

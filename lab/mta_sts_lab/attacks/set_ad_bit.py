@@ -13,12 +13,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
+from mta_sts_lab.model import SIGNED_RECORDS
 from mta_sts_lab.world.zone import Answer, Question
 
 
 @dns_attack(
     "sets the AD bit in answers",
     lambda attacked: f"set the AD bit in an answer about {attacked.domain}",
+    needs=SIGNED_RECORDS,
 )
 def set_ad_bit(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Claim that an answer has been validated."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
+from mta_sts_lab.model import SIGNED_RECORDS
 from mta_sts_lab.world.resource_data import OF_DNSSEC
 from mta_sts_lab.world.zone import Answer, Question
 
@@ -22,6 +23,7 @@ from mta_sts_lab.world.zone import Answer, Question
     "takes the signatures out of answers",
     lambda attacked: f"took the signatures of {attacked.parameters['type']} records out of an answer",
     {"type": ("TLSA", "MX", "A")},
+    needs=SIGNED_RECORDS,
 )
 def strip_signatures(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Leave out what DNSSEC adds to an answer of one type."""

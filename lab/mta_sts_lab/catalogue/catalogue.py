@@ -92,7 +92,7 @@ def read_catalogue(
         problems += malformed
         if malformed or families.get(path.parent, source) is None:
             continue
-        scenario, inconsistent = expand(source)
+        scenario, inconsistent = expand(source, attacks)
         unsound = [source.place(problem) for problem in lint(scenario, attacks, requirements, flaws)]
         if inconsistent or unsound:
             # Without its vector a mistake that several vectors inherit from one line is one problem.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,9 @@ from mta_sts_lab.catalogue.document import AttackTable, Document, StepTable, Use
 from mta_sts_lab.catalogue.loader import Source
 from mta_sts_lab.catalogue.problems import KeyPath, Problem
 from mta_sts_lab.model import (
+    PUBLISHED_POLICY,
+    SIGNED_RECORDS,
+    AttackForm,
     AttackUse,
     Case,
     Expectation,
@@ -52,8 +55,6 @@ FAILURES_COUNTED = "RPT-4.2.2-01"
 HEARTBEAT = "RPT-4.2.1-01"
 NO_REPORT_WANTED = "RPT-3-15"
 
-_POLICY_RECORD_ATTACKS = ("hide_policy_record", "forge_policy_id")
-_SIGNATURE_ATTACKS = ("forge_denial", "forge_tlsa", "replay_signatures", "set_ad_bit", "strip_signatures")
 _VECTOR_NAME = re.compile(r"^[a-z0-9]+([-.][a-z0-9]+)*$")
 
 
@@ -64,6 +65,7 @@ class _Plan:
     source: Source
     vector: str
     document: Document
+    attacks: Mapping[str, AttackForm]
     problems: list[Problem] = field(default_factory=list)
     steps: tuple[StepTable, ...] = ()
     modes: tuple[Mode, ...] = ()
@@ -78,20 +80,10 @@ class _Plan:
         self.problems.append(Problem(message, at, self.vector))
 
 
-def concerns_signatures(use: AttackUse) -> bool:
-    """Whether an attack is on what DNSSEC says: where nothing is signed it cannot take effect."""
-    return use.name in _SIGNATURE_ATTACKS
-
-
-def concerns_policy(use: AttackUse) -> bool:
-    """Whether an attack is on the discovery or the fetch of a policy: where none is published it cannot take effect."""
-    return use.channel == "https" or use.name in _POLICY_RECORD_ATTACKS
-
-
-def expand(source: Source) -> tuple[Scenario, list[Problem]]:
+def expand(source: Source, attacks: Mapping[str, AttackForm]) -> tuple[Scenario, list[Problem]]:
     """Return a scenario with all its cases, and what is wrong with how its parts fit together."""
     vectors: list[dict[str, Any]] = source.raw.get("vector") or [{}]
-    plans = [_plan(source, vector) for vector in vectors]
+    plans = [_plan(source, vector, attacks) for vector in vectors]
     problems = list(_vector_names(source))
     cases: list[Case] = []
     for plan in plans:
@@ -158,13 +150,13 @@ def _merge_steps(under: list[dict[str, Any]], over: list[dict[str, Any]]) -> lis
     ]
 
 
-def _plan(source: Source, vector: dict[str, Any]) -> _Plan:
+def _plan(source: Source, vector: dict[str, Any], attacks: Mapping[str, AttackForm]) -> _Plan:
     base = {key: value for key, value in source.raw.items() if key != "vector"}
     overlay = {key: value for key, value in vector.items() if key != "name"}
     merged = merge(base, overlay)
     if source.family is not None:
         merged = merge(_defaults(source.family.raw, merged.get("expect", {})), merged)
-    return _Plan(source, vector.get("name", ""), msgspec.convert(merged, Document))
+    return _Plan(source, vector.get("name", ""), msgspec.convert(merged, Document), attacks)
 
 
 def _defaults(family: dict[str, Any], expect: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +223,7 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
         world = _world(plan.document, table, world)
         expect = _expectation(plan.document, table, mode)
         attacks = _attacks(plan, table, ("step", number, "attack"))
-        concerned = list(filter(concerns_policy, attacks))
+        concerned = [use for use in attacks if use.needs == PUBLISHED_POLICY]
         if concerned and not any(one.has_policy for one in plan.modes):
             for use in concerned:
                 plan.report(
@@ -253,10 +245,10 @@ def _steps(plan: _Plan, mode: Mode) -> Iterator[Step]:
 
 
 def _can_fire(use: AttackUse, mode: Mode) -> bool:
-    """Whether a mode publishes what an attack is on."""
-    if concerns_signatures(use):
+    """Whether a mode publishes what an attack needs."""
+    if use.needs == SIGNED_RECORDS:
         return mode is not Mode.ABSENT
-    return mode.has_policy or not concerns_policy(use)
+    return mode.has_policy or use.needs != PUBLISHED_POLICY
 
 
 def _message(document: Document, step: StepTable, mode: Mode) -> Message:
@@ -309,7 +301,9 @@ def _use(plan: _Plan, entry: object, channel: str, at: KeyPath) -> AttackUse | N
         if isinstance(value, bool) or not isinstance(value, str | int):
             plan.report(f"the parameter `{key}` must be a word or a number", *at, key)
             return None
-    return AttackUse(said["name"], channel, parameters, optional)
+    # What is wrong with an attack that there is not, or not on this channel, is said by the lint.
+    form = plan.attacks.get(said["name"], AttackForm(said["name"], channel, ""))
+    return replace(form.use(parameters, optional=optional), channel=channel)
 
 
 def _expectation(document: Document, step: StepTable, mode: Mode) -> Expectation | None:

@@ -12,7 +12,19 @@ from enum import StrEnum
 
 from mta_sts_lab.catalogue.catalogue import Catalogue
 from mta_sts_lab.catalogue.expand import CONTROL_CASE_NOTE, HARMLESS, MAIN_STEP, OPPORTUNISTIC
-from mta_sts_lab.model import AttackUse, Case, Dns, Expectation, Grade, Mode, MxHost, Scenario, Step, World
+from mta_sts_lab.model import (
+    PUBLISHED_POLICY,
+    AttackUse,
+    Case,
+    Dns,
+    Expectation,
+    Grade,
+    Mode,
+    MxHost,
+    Scenario,
+    Step,
+    World,
+)
 from mta_sts_lab.model import Policy as PublishedPolicy
 from mta_sts_lab.rfc.domain_names import is_mx_pattern
 from mta_sts_lab.rfc.policy import Policy, lists, read_policy, values_of
@@ -104,8 +116,8 @@ ATTACKS = (
         "announces a new policy that nobody can fetch, and removes the offer of STARTTLS",
         (
             _STRIP,
-            AttackUse("forge_policy_id", "dns", optional=True),
-            AttackUse("block_policy_host", "https", {"how": "refuse"}, optional=True),
+            AttackUse("forge_policy_id", "dns", optional=True, needs=PUBLISHED_POLICY),
+            AttackUse("block_policy_host", "https", {"how": "refuse"}, optional=True, needs=PUBLISHED_POLICY),
         ),
     ),
 )

@@ -139,7 +139,7 @@ def _uses(name: str, parameters: dict[str, str | int]) -> tuple[AttackUse, ...]:
         if key != "host" and value not in form.parameters.get(key, ()):
             legal = "; ".join(f"{one}: {', '.join(map(str, values))}" for one, values in form.parameters.items())
             raise UsageError(f"{name} has no {key}={value!r}; it has {legal or 'no parameters'}")
-    return (AttackUse(name, form.channel, parameters),)
+    return (form.use(parameters),)
 
 
 def _outside_of_any_loop(work: Callable[[], _Result]) -> _Result:

@@ -128,7 +128,7 @@ def test_an_attack_on_the_policy_is_not_met_by_a_target_that_never_looks(
     capabilities: tuple[str, ...], grade: Grade, reason: str
 ) -> None:
     """A target that claims MTA-STS has to look, and where it did not, the attacker may be broken."""
-    attack = AttackUse("hide_policy_record", "dns")
+    attack = AttackUse("hide_policy_record", "dns", needs="policy")
     step = Step("attack", World(), (attack,))
     case = Case(ENFORCE, "discovery/first-lookup-fails", Mode.ENFORCE, (step,))
     made = made_record([], [case], About("made up", capabilities=capabilities))

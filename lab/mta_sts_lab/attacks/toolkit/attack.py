@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from mta_sts_lab.attacks.toolkit.instructions import Script
 from mta_sts_lab.attacks.toolkit.session import Session
-from mta_sts_lab.model import CERTIFICATE_VARIANTS, AttackForm
+from mta_sts_lab.model import CERTIFICATE_VARIANTS, PUBLISHED_POLICY, AttackForm
 from mta_sts_lab.world.zone import Answer, Question
 
 __all__ = [
@@ -125,10 +125,14 @@ def dns_attack(
     detail: Callable[[DnsContext], str],
     parameters: Choices | None = None,
     needs_attacker_mx: bool = False,
+    needs: str = "",
 ) -> Callable[[Callable[[DnsContext, Question, Answer], Answer]], DnsAttack]:
-    """Return a decorator that makes a change of answers an attack, called after its function."""
+    """Return a decorator that makes a change of answers an attack, called after its function.
+
+    `needs` is PUBLISHED_POLICY for an attack on the discovery of a policy, SIGNED_RECORDS for one on what DNSSEC says.
+    """
     return lambda tamper: DnsAttack(
-        AttackForm(tamper.__name__, "dns", summary, parameters or {}), tamper, detail, needs_attacker_mx
+        AttackForm(tamper.__name__, "dns", summary, parameters or {}, needs), tamper, detail, needs_attacker_mx
     )
 
 
@@ -136,7 +140,9 @@ def https_attack(
     summary: str, parameters: Choices | None = None
 ) -> Callable[[Callable[[Parameters], Block | ShowCertificate]], HttpsAttack]:
     """Return a decorator that makes a function an attack on the policy host, called after it."""
-    return lambda tampering: HttpsAttack(AttackForm(tampering.__name__, "https", summary, parameters or {}), tampering)
+    return lambda tampering: HttpsAttack(
+        AttackForm(tampering.__name__, "https", summary, parameters or {}, PUBLISHED_POLICY), tampering
+    )
 
 
 def complete(form: AttackForm, given: Parameters) -> dict[str, str | int]:

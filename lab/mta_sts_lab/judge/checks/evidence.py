@@ -31,15 +31,12 @@ from mta_sts_lab.judge.checks.outcome import control_outcome, message_outcome
 from mta_sts_lab.judge.facts import CaseFacts, not_killed
 from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
-from mta_sts_lab.model import IPV6, AttackUse, Grade, Judgement, Mode, Outcome, Step
+from mta_sts_lab.model import IPV6, PUBLISHED_POLICY, AttackUse, Grade, Judgement, Mode, Outcome, Step
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute
 
 #: Why the later steps of a case were not played. If its first step has a finding, that is the whole reason.
 ENDED_WITH_ITS_FIRST_MESSAGE = "ended-with-its-first-message"
-
-#: Attacks on the fetch of a policy. They cannot take effect where no policy is published.
-_POLICY_CHANNEL_ATTACKS = ("hide_policy_record", "forge_policy_id", "block_policy_host", "swap_policy_certificate")
 
 
 @check(scope=Scope.SUPPORT)
@@ -219,8 +216,8 @@ def must_fire(view: CaseView, attack: AttackUse) -> bool:
     """
     if attack.optional:
         return False
-    if attack.name not in _POLICY_CHANNEL_ATTACKS or view.case.mode is Mode.ABSENT:
-        return attack.name not in _POLICY_CHANNEL_ATTACKS
+    if attack.needs != PUBLISHED_POLICY or view.case.mode is Mode.ABSENT:
+        return attack.needs != PUBLISHED_POLICY
     return "mta-sts" in view.about.capabilities or bool(view.facts.policy_asked())
 
 

@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TARGET ?= reference
 ARGS ?=
-JOBS ?= $(shell nproc)
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
 MINUTES ?= 10
 
 # Compiled modules are kept, whatever the surroundings say. The tests start some hundred programs, and pytest rewrites
@@ -39,10 +39,12 @@ scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfi
 lesson-%: $(VENV)/.ready ## Make a page that plays an attack in a browser: make lesson-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' --html 'lesson-$*.html' $(ARGS)
 
-test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
-	@for part in checks test-fast test-docker; do \
-	  began=$$SECONDS; $(MAKE) --no-print-directory $$part; echo "make $$part took $$((SECONDS - began)) s"; \
-	done
+test: checks ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+	@echo "the tests without Docker and those with Docker run side by side; each part prints when it is over"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target timed-test-fast timed-test-docker
+
+timed-%:
+	@began=$$SECONDS; $(MAKE) --no-print-directory $*; echo "make $* took $$((SECONDS - began)) s"
 
 checks: $(VENV)/.ready ## Run the linters, and compare the documents with what the program prints
 	$(BIN)/ruff check lab tests docker docs
@@ -52,11 +54,12 @@ checks: $(VENV)/.ready ## Run the linters, and compare the documents with what t
 	$(BIN)/sts-lab lint
 	$(BIN)/python docs/print_outputs.py --check
 
-# Tests marked `alone` play the whole catalogue: what they show rests on waits, so nothing runs beside them. Where ARGS
-# select tests of one kind only, the other parts have none (status 5).
+# Tests marked `alone` play the whole catalogue, which uses all processors by itself: they come last, one by one. Where
+# ARGS select tests of one kind only, the other parts have none (status 5).
 PYTEST = $(BIN)/python -m pytest
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 
+# Tests wait more than they work: with two processes for each processor the machine is still idle half of the time.
 test-fast: $(VENV)/.ready ## Run the tests that need no Docker
 	$(PYTEST) --numprocesses $(JOBS) --dist loadgroup -m 'not docker and not alone and not thorough' \
 	  $(ARGS) $(OR_NONE)
@@ -65,9 +68,8 @@ test-fast: $(VENV)/.ready ## Run the tests that need no Docker
 test-images: $(VENV)/.ready ## Build the images that the tests need
 	$(BIN)/python -m tests.build_images
 
-# Containers wait more than they work, so there is one more at once than there are processors.
 test-docker: test-images ## Run the tests that need Docker, without those that take minutes for each target
-	$(PYTEST) --numprocesses $$(($(JOBS) + 1)) --dist loadgroup --maxschedchunk 1 \
+	$(PYTEST) --numprocesses $$(($(JOBS) / 2 + 1)) --dist loadgroup --maxschedchunk 1 \
 	  -m 'docker and not alone and not thorough' $(ARGS) $(OR_NONE)
 	$(PYTEST) -m 'docker and alone and not thorough' $(ARGS) $(OR_NONE)
 

@@ -45,6 +45,7 @@ from tests.judge.stories import (
     Line,
     changed,
     connection,
+    policy_facts,
     reasons,
     record,
     resisted,
@@ -218,6 +219,24 @@ class TestOwed:
         assert told.harm is Harm.UNTRUE_REPORT
         assert told.expected.endswith("names starttls-not-supported under the domain's policy (policy-type sts)")
         assert told.observed.endswith("naming starttls-not-supported under policy-type no-policy-found")
+
+    @pytest.mark.parametrize(
+        ("looks", "grade", "reason"),
+        [(False, Grade.INFO, "no-fetch-tried"), (True, Grade.WEAK, "failure-not-reported")],
+    )
+    def test_who_did_not_look_for_the_policy_has_no_failed_fetch_to_tell_of(
+        self, looks: bool, grade: Grade, reason: str
+    ) -> None:
+        report = content()
+        policy(report)["failure-details"] = []
+        lines = story(posted(report))
+        began = lines.index((ENFORCE, "attack", StepBegan(attacks=("strip_starttls",))))
+        if looks:
+            lines.insert(began + 1, (ENFORCE, "attack", policy_facts(ENFORCE)[0]))
+        cases = (owing("sts-policy-fetch-error", report_obligation="STS-6-02"), CASES[ABSENT])
+        made = record(lines, taken_in(), cases=cases, capabilities=CLAIMS)
+        (told,) = (one for one in verdict(made).judgements if one.check == "report-arrives")
+        assert (told.grade, told.reason) == (grade, reason)
 
     def test_a_report_too_large_to_keep_proves_nothing(self) -> None:
         assert found(judged(posted(b"", size=9_999_999))) == {("", "report-too-large")}

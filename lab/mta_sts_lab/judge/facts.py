@@ -286,6 +286,11 @@ class CaseFacts:
         ]
         return self.policy_host_reached() + asked
 
+    def looked_for_the_policy(self, since: float, until: float) -> bool:
+        """Whether the target queried the policy record, or set out for the policy, between two points in time."""
+        looks = self.policy_asked() + self.set_out_for_the_policy()
+        return any(since < event.at <= until for event in looks)
+
     def policy_fetched(self, before: float) -> list[Event]:
         """Return the policy requests that were answered with 200 before a point in time."""
         return [event for event, fact in self.of_kind(PolicyRequested) if fact.status == 200 and event.at < before]

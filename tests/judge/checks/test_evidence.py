@@ -27,6 +27,7 @@ from tests.judge.stories import (
     held,
     injected,
     mx_query,
+    policy_facts,
     prime,
     reasons,
     record,
@@ -134,4 +135,28 @@ def test_an_attack_on_the_policy_is_not_met_by_a_target_that_never_looks(
     made = made_record([], [case], About("made up", capabilities=capabilities))
     (view,) = views_of(made, load_requirements())
     (found,) = attack_fired(view, step)
+    assert (found.grade, found.reason) == (grade, reason)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "looks", "grade", "reason"),
+    [
+        ("delivered-authenticated", False, Grade.INFO, "attack-not-met"),
+        ("delivered-authenticated", True, Grade.INCONCLUSIVE, "attack-not-fired"),
+        ("deferred", False, Grade.INCONCLUSIVE, "attack-not-fired"),
+    ],
+)
+def test_who_delivers_by_the_policy_that_it_has_need_not_meet_an_attack_on_a_newer_one(
+    wanted: str, looks: bool, grade: Grade, reason: str
+) -> None:
+    """postfix-mta-sts-resolver as installed looks for nothing within a minute of its last look."""
+    attack = AttackUse("block_policy_host", "https", needs="policy")
+    expect = Expectation((wanted,), "STS-3.3-16")
+    steps = (Step("prime", World()), Step("attack", World(), (attack,), expect=expect))
+    case = Case(ENFORCE, "rpt-content/fetch-errors", Mode.ENFORCE, steps)
+    later = policy_facts(ENFORCE)[:1] if looks else []
+    facts = [("attack", fact) for fact in (StepBegan(), injected(ENFORCE, "attack"), *later, StepEnded())]
+    made = record([*prime(ENFORCE), *((ENFORCE, step, fact) for step, fact in facts)], cases=[case])
+    (view,) = views_of(made, load_requirements())
+    (found,) = attack_fired(view, steps[1])
     assert (found.grade, found.reason) == (grade, reason)

@@ -196,16 +196,31 @@ def attack_fired(view: CaseView, step: Step) -> Iterator[Judgement]:
     for attack in step.attacks:
         if attack.optional or view.facts.fired(attack.name, step.name):
             continue
-        if must_fire(view, attack):
+        by_its_cache = attack.needs == PUBLISHED_POLICY and _delivers_by_its_cache(view, step)
+        if must_fire(view, attack) and not by_its_cache:
             yield inconclusive("attack-not-fired", f"{attack.name} never took effect", step.name)
         elif view.case.mode is not Mode.ABSENT:
+            cached = "the target went by the policy that it had, and looked for no newer one"
+            never = "the target claims no MTA-STS, and never looked for a policy of this domain"
             yield Judgement(
                 Grade.INFO,
                 "attack-not-met",
                 step=step.name,
                 expected=f"a look-up that {attack.name} could act on",
-                observed="the target claims no MTA-STS, and never looked for a policy of this domain",
+                observed=cached if by_its_cache else never,
             )
+
+
+def _delivers_by_its_cache(view: CaseView, step: Step) -> bool:
+    """Whether a step expects delivery, and the target had a policy already and looked for no other.
+
+    RFC 8461, section 5.1: it may look while the policy lasts, and need not. Where mail is to be held the attack has to
+    take effect all the same, or nothing was resisted.
+    """
+    times, expect = view.step_times(step.name), step.expect
+    if times is None or expect is None or not all(one.startswith("delivered") for one in expect.outcome):
+        return False
+    return bool(view.facts.policy_fetched(times[0])) and not view.facts.looked_for_the_policy(*times)
 
 
 def must_fire(view: CaseView, attack: AttackUse) -> bool:

@@ -137,8 +137,24 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
     named = {kind for arrival in right for kind in _types_that_count(view, arrival)}
     if named & set(expect.report):
         return _judged(view, step, expect, "reported", right, bad=False)
+    if not named and (passed := _no_fetch_failed(view, step, expect, right)):
+        return passed
     reason = "reported-as-something-else" if named else FILED_ELSEWHERE
     return replace(_judged(view, step, expect, reason, right, bad=True), harm=Harm.UNTRUE_REPORT)
+
+
+def _no_fetch_failed(view: CaseView, step: Step, expect: Expectation, found: Sequence[Arrival]) -> Judgement | None:
+    """Return that no report of a failed fetch is owed by a target that tried none from a step on.
+
+    RFC 8461, section 5.1: while a policy lasts a sender may look for a newer one, and need not.
+    """
+    times = view.step_times(step.name)
+    fetches_only = set(expect.report) <= STS_DISCOVERY_FAILURES
+    if times is None or not fetches_only or view.facts.looked_for_the_policy(times[0], view.end):
+        return None
+    judged = _judged(view, step, expect, "no-fetch-tried", found, bad=False)
+    observed = f"{judged.observed}; the target did not look for the policy in this step, so that no fetch failed"
+    return replace(judged, grade=Grade.INFO, observed=observed)
 
 
 def _over_a_channel_of_its_own(view: CaseView) -> bool:

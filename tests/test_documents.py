@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import typer
 from mta_sts_lab.adapter_check import Status
+from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.cli.commands import app
+from mta_sts_lab.judge.known_failures import matches, read_known_failures
 from mta_sts_lab.model import Grade, Harm, Mode, Outcome
 from mta_sts_lab.reports.glossary import LEVELS
+from mta_sts_lab.runs import load_shipped_catalogue
 from typer.core import TyperGroup
 
 ROOT = Path(__file__).parents[1]
@@ -88,6 +91,25 @@ def test_the_architecture_names_every_part() -> None:
     parts = {path.stem for path in (ROOT / "lab" / "mta_sts_lab").iterdir() if not path.name.startswith("_")}
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert parts == {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_findings_for_authors_are_known_failures_of_shipped_targets() -> None:
+    text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    shipped, cases = shipped_targets(), load_shipped_catalogue().cases
+    shown = re.findall(r"^   `sts-lab run --target (\S+) '([^']+)'`$", text, re.MULTILINE)
+    assert len(shown) == len(re.findall(r"^\d\. \*", text, re.MULTILINE)), "each finding has a command"
+    for target, case in shown:
+        assert case in cases
+        folder = shipped[target]
+        files = [folder.known_failures, *([folder.inherited_failures] if folder.inherited_failures else [])]
+        listed = [known for file in files for known in read_known_failures(file)]
+        assert any(matches(known.case, case) for known in listed), f"{target} {case}"
+
+
+def test_each_mail_server_has_up_to_five_findings() -> None:
+    text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    for part in text.split("\n## ")[1:]:
+        assert 1 <= len(re.findall(r"^\d\. \*", part, re.MULTILINE)) <= 5, part[:40]
 
 
 def test_ambiguities_have_names_and_no_numbers() -> None:

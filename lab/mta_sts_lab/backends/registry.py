@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mta_sts_lab.backends
-from mta_sts_lab.model import Family
+from mta_sts_lab.model import CAPABILITIES, Family
 
 if TYPE_CHECKING:
     from mta_sts_lab.backends.target_folder import TargetFolder
@@ -29,6 +29,12 @@ class BackendError(Exception):
 
 class TargetRefused(Exception):
     """The request does not fit the target. The message says what would be right."""
+
+
+def refuse_unknown_claims(claims: Collection[str]) -> None:
+    """Raise `TargetRefused` where a target claims what the lab does not know: a typing mistake, for example."""
+    if unknown := [claim for claim in claims if claim not in CAPABILITIES]:
+        raise TargetRefused(f"it claims {unknown[0]!r}, and what can be claimed is {', '.join(CAPABILITIES)}")
 
 
 @dataclass(frozen=True, slots=True)

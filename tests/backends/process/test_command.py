@@ -58,8 +58,8 @@ def test_what_a_command_claims_is_said_beside_it() -> None:
     everything = target_of_command("./mymta", 25, None, CAPABILITIES).file.process
     assert everything is not None
     assert everything.capabilities == CAPABILITIES
-    with pytest.raises(TargetRefused, match="--claims mtasts: known are mta-sts, tls-rpt"):
-        target_of_command("./mymta", 25, None, ["mtasts"])
+    with pytest.raises(TargetRefused, match="it claims 'mtasts', and what can be claimed is mta-sts, tls-rpt"):
+        Process().check(target_of_command("./mymta", 25, None, ["mtasts"]), ())
 
 
 def test_a_folder_with_a_process_table_needs_no_dockerfile(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from mta_sts_lab.backends.registry import Backend, Job, register
+from mta_sts_lab.backends.registry import Backend, Job, refuse_unknown_claims, register
 from mta_sts_lab.backends.target_folder import Joined, TargetFile, TargetFolder
 from mta_sts_lab.model import Family
 from mta_sts_lab.shipped_files import shipped_files
@@ -36,7 +36,9 @@ class JoinedNetwork(Backend):
         from mta_sts_lab.backends.joined.inside import check_in_container
 
         super().check(target, flaws)
-        if target.file.joined is not None and not target.file.joined.network:
+        assert target.file.joined is not None
+        refuse_unknown_claims(target.file.joined.capabilities)
+        if not target.file.joined.network:
             check_in_container()
 
     def why_without(self, family: Family) -> str:

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, register
+from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, refuse_unknown_claims, register
 from mta_sts_lab.backends.target_folder import Process as ProcessTable
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
-from mta_sts_lab.model import CAPABILITIES, Family
+from mta_sts_lab.model import Family
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 
@@ -44,6 +44,7 @@ class Process(Backend):
         if "LAB_FLAWS" not in target.file.environment:
             super().check(target, flaws)
         assert target.file.process is not None
+        refuse_unknown_claims(target.file.process.capabilities)
         program = target.file.process.command[0]
         path = str(target.path / program) if "/" in program else program
         if not shutil.which(path):
@@ -76,8 +77,6 @@ def target_of_command(text: str, port: int, ready_seconds: float | None, claims:
         raise TargetRefused("--command is empty; it names a program and its arguments: './mymta --config lab.conf'")
     if not 1 <= port <= 65535:
         raise TargetRefused(f"--smtp {port}: a port is a number from 1 to 65535")
-    if unknown := [claim for claim in claims if claim not in CAPABILITIES]:
-        raise TargetRefused(f"--claims {unknown[0]}: known are {', '.join(CAPABILITIES)}")
     name = re.sub("[^a-z0-9]+", "-", Path(command[0]).name.lower()).strip("-")[:40] or "command"
     file = TargetFile(
         name=name,

@@ -39,9 +39,13 @@ scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfi
 lesson-%: $(VENV)/.ready ## Make a page that plays an attack in a browser: make lesson-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' --html 'lesson-$*.html' $(ARGS)
 
-test: checks ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
-	@echo "the tests without Docker and those with Docker run side by side; each part prints when it is over"
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target timed-test-fast timed-test-docker
+# What runs side by side prints when it is over; one after the other took half an hour on two processors.
+TOGETHER = @$(MAKE) --no-print-directory --jobs 2 --output-sync=target
+test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+	@echo "checks, and building the images that the tests need"
+	$(TOGETHER) timed-checks timed-test-images
+	@echo "tests: those without Docker beside those with Docker"
+	$(TOGETHER) timed-test-fast timed-test-docker
 
 timed-%:
 	@began=$$SECONDS; $(MAKE) --no-print-directory $*; echo "make $* took $$((SECONDS - began)) s"

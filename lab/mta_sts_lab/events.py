@@ -267,6 +267,9 @@ class MessageAccepted(Fact, frozen=True):
     mail_options: tuple[str, ...] = ()
     #: The values of the message's TLS-Required fields (RFC 8689, section 3).
     tls_required: tuple[str, ...] = ()
+    #: When the target took the message, by its own clock: the date of the topmost Received field, in seconds since
+    #: 1970; 0: there is none that can be read.
+    stamped: float = 0.0
 
 
 class BounceReceived(Fact, frozen=True):

@@ -560,6 +560,17 @@ class Case:
         return self.mode is not Mode.ABSENT and any(step.world.dns.security == "secure" for step in self.steps)
 
     @property
+    def shows_the_clock(self) -> bool:
+        """Whether mail is held by a policy, and has to leave under the same attack when the clock has outlived that."""
+        held = False
+        for step in self.steps if self.mode is Mode.ENFORCE and not self.needs else ():
+            wanted = step.expect.outcome if step.expect and step.attacks else ()
+            if held and wanted == ("delivered",) and step.advance > step.world.policy.max_age:
+                return True
+            held = held or wanted == ("deferred",)
+        return False
+
+    @property
     def changes_target(self) -> bool:
         """Whether a step restarts the target or moves its clock, which every other case would feel."""
         return any(step.restart or step.advance for step in self.steps)

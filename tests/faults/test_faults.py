@@ -259,6 +259,27 @@ def test_a_queue_that_is_shown_wrongly_is_no_second_copy(
     assert [case for case, grade in played.grades.items() if grade is Grade.FAIL] == []
 
 
+# -- an adapter whose clock answers and moves nothing
+
+
+def test_a_clock_that_only_says_that_it_moved_proves_nothing(tmp_path: Path) -> None:
+    def inject(patch: Patch) -> None:
+        async def advance(target: InProcessTarget, seconds: int) -> None:
+            assert seconds
+
+        patch.setattr(InProcessTarget, "advance", advance)
+
+    # A policy that should have ended, one that should still last, a message that should be too old, and two days.
+    lapses, lasts = "policy/max-age-lapses[enforce]", "policy/late-in-life[enforce]"
+    others = ("policy/pause-after-failed-fetch[enforce]", "queue/given-up[enforce]", "rpt-mail/two-days[enforce]")
+    played = play_with((lapses, lasts, *others), inject, tmp_path)
+    assert unfair(played) == {}
+    for case in (lapses, lasts, *others):
+        assert (played.grades[case], "clock-not-seen-to-move" in played.reasons(case)) == (Grade.INCONCLUSIVE, True)
+    honest = play_with((lasts,), lambda _: None, tmp_path / "honest")
+    assert honest.grades[lasts] is Grade.PASS
+
+
 # -- a machine that stands still, or changes its clock
 
 

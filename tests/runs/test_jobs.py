@@ -28,7 +28,8 @@ class TestPlans:
     def test_the_parts_come_to_the_whole(self) -> None:
         planned = plan(RunRequest(seed=7), CATALOGUE)
         parts = parts_of(planned, 3)
-        assert sorted(case.id for part in parts for case in part.cases) == sorted(case.id for case in planned.cases)
+        selected = [case.id for part in parts for case in part.cases if case.id not in part.control_only]
+        assert sorted(selected) == sorted(case.id for case in planned.cases)
         assert [part.run for part in parts] == [f"{planned.run}-{number}" for number in (1, 2, 3)]
         assert {part.at_once for part in parts} == {3}
         assert len({part.seed for part in parts}) == 3
@@ -40,6 +41,15 @@ class TestPlans:
         assert planned.control_only
         assert frozenset[str]().union(*(part.control_only for part in parts)) == planned.control_only
         assert all(part.control_only <= {case.id for case in part.cases} for part in parts)
+
+    def test_each_part_that_moves_the_clock_sees_whether_it_moved(self) -> None:
+        selection = ("policy/late-in-life", "policy/renewed-in-time", "queue/given-up", "rpt-mail/two-days")
+        planned = plan(RunRequest(selection, modes=("enforce",)), CATALOGUE)
+        assert {"policy/max-age-lapses[enforce]", "policy/max-age-lapses[absent]"} <= planned.control_only
+        for part in parts_of(planned, 3):
+            assert "policy/max-age-lapses[enforce]" in {case.id for case in part.cases}
+        untouched = plan(RunRequest(("starttls/strip",)), CATALOGUE)
+        assert not untouched.control_only
 
     def test_few_cases_are_played_in_one_process_unless_more_are_asked_for(self) -> None:
         planned = plan(RunRequest(SELECTION), CATALOGUE)

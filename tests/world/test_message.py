@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import math
 import re
 
 import pytest
@@ -13,6 +14,7 @@ from mta_sts_lab.world.message import (
     body_digest,
     bounces_in,
     probe_message,
+    stamped,
     token_of_address,
     tokens_in,
     tokens_of_message,
@@ -158,3 +160,23 @@ def test_no_octets_raise(content: bytes) -> None:
     assert len(body_digest(content)) == 64
     assert bounces_in(content)
     assert bounces_in(BOUNCE[:150] + content + BOUNCE[150:])
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (b"Received: by a.example; Thu, 01 Jan 1970 01:00:00 +0000\r\n", 3600.0),
+        (b"X: y\r\nreceived: from b\r\n by a.example\r\n ; 1 Jan 1970 01:00:00 +0100\r\n", 0.0),
+        (b"Received: ; 2 Jan 1970 00:00:00 GMT\r\nReceived: ; 3 Jan 1970 00:00:00 GMT\r\n", 86400.0),
+        (b"Subject: Received: ; 2 Jan 1970 00:00:00 GMT\r\n", 0.0),
+        (b"Received: by a.example; soon\r\n", 0.0),
+        (b"Received: 1 Jan 9999999 00:00:00 GMT\r\n", 0.0),
+    ],
+)
+def test_the_time_at_which_a_relay_took_a_message(header: bytes, seconds: float) -> None:
+    assert stamped(header + b"\r\nReceived: ; 2 Jan 1970 00:00:00 GMT\r\n") == seconds
+
+
+@given(st.binary(max_size=200))
+def test_whatever_stands_in_a_received_field_is_harmless(octets: bytes) -> None:
+    assert math.isfinite(stamped(b"Received: ;" + octets))

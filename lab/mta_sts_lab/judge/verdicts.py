@@ -10,10 +10,19 @@ from functools import cache
 import msgspec
 
 from mta_sts_lab.check_registry import check_id
-from mta_sts_lab.events import Event, MessageAccepted, MessageInjected, ReportReceived, StepBegan, TokenRead
+from mta_sts_lab.events import (
+    ClockAdvanced,
+    Event,
+    MessageAccepted,
+    MessageInjected,
+    ReportReceived,
+    StepBegan,
+    TokenRead,
+)
 from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
+from mta_sts_lab.judge.clock_effect import clock_seen_to_move
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policies_in_force import PoliciesInForce
 from mta_sts_lab.judge.run_findings import FINDINGS
@@ -42,10 +51,10 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
     """Return a verdict on every case of a record, in the record's order of cases."""
     found: dict[str, Verdict] = {}
     played: dict[str, str] = defaultdict(str)
-    for run in record.runs():
+    for run, views in _views_by_run(record, requirements):
         verdicts: dict[str, Verdict] = {}
         # The control cases first: the others are compared with them.
-        for view in sorted(_views_of_run(run, requirements), key=lambda view: bool(view.case.control)):
+        for view in sorted(views, key=lambda view: bool(view.case.control)):
             verdicts[view.case.id] = _judged(replace(view, control_verdict=verdicts.get(view.case.control)))
         # A control case may be in several runs: the verdict is of the one in which it was selected, or of the last.
         for case, verdict in verdicts.items():
@@ -85,12 +94,21 @@ def _earlier(before: Verdict | None, run: str) -> tuple[EarlierPlay, ...]:
 def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
     """Return the input of the checks for each case, in the record's order."""
     found: dict[str, CaseView] = {}
-    for run in record.runs():
-        for view in _views_of_run(run, requirements):
+    for _, views in _views_by_run(record, requirements):
+        for view in views:
             before = found.get(view.case.id)
             if before is None or before.facts.control_only or not view.facts.control_only:
                 found[view.case.id] = view
     return [found[case.id] for case in record.header.cases]
+
+
+def _views_by_run(record: Record, requirements: Mapping[str, Requirement]) -> list[tuple[Record, list[CaseView]]]:
+    """Return the runs of a record, which are about one target, and the input of the checks for the cases of each."""
+    found = [(run, _views_of_run(run, requirements)) for run in record.runs()]
+    moves = any(isinstance(event.fact, ClockAdvanced) for event in record.events)
+    if moves and not clock_seen_to_move(view for _, views in found for view in views):
+        found = [(run, [replace(view, clock_seen_to_move=False) for view in views]) for run, views in found]
+    return found
 
 
 def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:

@@ -68,6 +68,8 @@ class CaseView:
     sends_reports: bool = True
     #: The copies, in any case of the run, that arrived after the target's queue no longer held their message.
     belying_the_queue: tuple[Event, ...] = ()
+    #: Whether anything in the record shows that the target's clock moved when it was asked to.
+    clock_seen_to_move: bool = True
 
     @property
     def end(self) -> float:

@@ -154,8 +154,13 @@ class Queue:
         await self._scheduler.stop(GRACE if gently else 0.0)
 
     def take(self, envelope: Envelope) -> str:
-        """Take responsibility for a message; return its id. Raises `OSError` when it cannot be kept."""
-        entry = self.spool.add(envelope, self.clock.now())
+        """Take responsibility for a message, and say when in it (RFC 5321, section 4.4); return its id.
+
+        Raises `OSError` when it cannot be kept.
+        """
+        now = self.clock.now()
+        trace = f"Received: by {self.settings.hostname}; {email.utils.formatdate(now)}\r\n".encode()
+        entry = self.spool.add(replace(envelope, message=trace + envelope.message), now)
         self._entries[entry.id] = entry
         self._scheduler.look()
         return entry.id

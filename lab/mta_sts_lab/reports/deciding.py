@@ -1,8 +1,9 @@
 """Judges each case while a run goes on, as soon as it and its control case have ended.
 
-A case that expects a TLS report is only decided at the end, when the target has been asked for its reports, and is left
-out here. What comes to light later can still change a verdict: that the lab was late, or another play of the case. The
-verdicts at the end of the run are those that count.
+A case that expects a TLS report is only decided at the end, when the target has been asked for its reports, and one
+that moves the target's clock when all of the record may show whether it moved. Both are left out here. What comes to
+light later can still change a verdict: that the lab was late, or another play of the case. The verdicts at the end of
+the run are those that count.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from mta_sts_lab.events import CaseEnded, Event, MessageAccepted, TokenRead
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.known_failures import KnownFailure, compare_with_known
-from mta_sts_lab.model import Requirement, Verdict
+from mta_sts_lab.model import Case, Requirement, Verdict
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record
 from mta_sts_lab.targets.contract import TLS_RPT
 
@@ -37,7 +38,7 @@ class Deciding:
         self._header = header
         self._cases = {case.id: case for case in header.cases}
         reports = TLS_RPT in header.about.capabilities
-        self._waiting = deque(case for case in cases if not (reports and self._cases[case].is_about_reports))
+        self._waiting = deque(case for case in cases if not self._is_last(self._cases[case], reports))
         self._known = known
         self._requirements = requirements
         self._tell = tell
@@ -45,6 +46,10 @@ class Deciding:
         self._of_case: dict[str, list[Event]] = defaultdict(list)
         #: Those of no case, and copies of messages, which may have come to the host of another case.
         self._shared: list[Event] = []
+
+    @staticmethod
+    def _is_last(case: Case, reports: bool) -> bool:
+        return (reports and case.is_about_reports) or any(step.advance for step in case.steps)
 
     def event(self, event: Event) -> None:
         """Take the next event in, and tell what is decided by it."""

@@ -66,20 +66,30 @@ def plan_run(
     *,
     black_box: bool = False,
 ) -> Plan:
-    """Return the plan for some cases, with their control cases added where those were not chosen."""
-    chosen = {case.id for case in selected}
-    needed = [case.control for case in selected if case.control and case.control not in chosen]
-    control_only = tuple(dict.fromkeys(needed))
+    """Return the plan for some cases, with those added that they need and that were not chosen."""
+    cases = with_needed_cases(selected, all_cases)
     now = datetime.datetime.now(datetime.UTC)
     return Plan(
         run=new_run_name(now),
         started=now.isoformat(timespec="seconds"),
         command=tuple(command),
         seed=secrets.randbits(32) if seed is None else seed,
-        cases=(*selected, *(all_cases[name] for name in control_only)),
-        control_only=frozenset(control_only),
+        cases=cases,
+        control_only=frozenset(case.id for case in cases) - {case.id for case in selected},
         black_box=black_box,
     )
+
+
+def with_needed_cases(selected: Sequence[Case], all_cases: Mapping[str, Case]) -> tuple[Case, ...]:
+    """Return some cases, and behind them those that they need: their control cases, and a witness of the clock.
+
+    Without a case that shows whether the target's clock moved, cases that move it prove nothing.
+    """
+    moves = any(step.advance for case in selected for step in case.steps)
+    witness = [case for case in all_cases.values() if moves and case.shows_the_clock][:1]
+    wanted = {case.id: case for case in (*selected, *witness)}
+    needed = [case.control for case in wanted.values() if case.control and case.control not in wanted]
+    return (*wanted.values(), *(all_cases[name] for name in dict.fromkeys(needed)))
 
 
 #: What stands between the name of a run and the number of a further play of it.

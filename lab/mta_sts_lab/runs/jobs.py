@@ -28,7 +28,7 @@ from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
 from mta_sts_lab.model import Case, Verdict
 from mta_sts_lab.record import RecordError, RecordFile, read_record
-from mta_sts_lab.runner.plan import Plan
+from mta_sts_lab.runner.plan import Plan, with_needed_cases
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.joining import join_target_files, write_joined
 from mta_sts_lab.runs.part import Judged, Order, Said, Seen, Told
@@ -68,14 +68,16 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _part(plan: Plan, cases: tuple[Case, ...], number: int, total: int) -> Plan:
+def _part(plan: Plan, share: tuple[Case, ...], number: int, total: int) -> Plan:
+    cases = with_needed_cases(share, {case.id: case for case in plan.cases})
+    added = {case.id for case in cases} - {case.id for case in share}
     return replace(
         plan,
         run=f"{plan.run}-{number}",
         # Names of its own: whoever looks into the record of the run finds each name once.
         seed=random.Random(f"part {number} of {plan.seed}").getrandbits(32),  # noqa: S311 - no secret
         cases=cases,
-        control_only=plan.control_only & {case.id for case in cases},
+        control_only=(plan.control_only & {case.id for case in cases}) | added,
         at_once=total,
     )
 
@@ -121,7 +123,9 @@ def _in_order(plan: Plan, parts: Sequence[_Part], before: Sequence[int]) -> tupl
             judgements = tuple(
                 replace(one, evidence=tuple(number + offset for number in one.evidence)) for one in verdict.judgements
             )
-            found[verdict.case] = replace(verdict, judgements=judgements)
+            # A case that others need may be in several parts.
+            if verdict.case not in found or not verdict.control_only:
+                found[verdict.case] = replace(verdict, judgements=judgements)
     return tuple(found[case.id] for case in plan.cases)
 
 

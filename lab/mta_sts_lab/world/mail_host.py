@@ -36,6 +36,7 @@ from mta_sts_lab.world.message import (
     body_digest,
     bounces_in,
     quotes_body,
+    stamped,
     token_of_address,
     tokens_in,
     tokens_of_message,
@@ -406,6 +407,7 @@ class MxServer(AcceptingHost):
                 via=via,
                 mail_options=delivery.options,
                 tls_required=tls_required_values(header_fields(delivery.content)),
+                stamped=stamped(delivery.content),
             ),
             self.case,
         )

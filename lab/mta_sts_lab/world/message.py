@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.message import Message as Mail
 
 from mta_sts_lab.model import Message
+from mta_sts_lab.rfc.require_tls import header_fields
 
 #: A token as the lab writes it: in the header `X-Lab-Token: <token>` and in the body as `lab-token:<token>`.
 _TOKEN = re.compile(rb"lab-token:[ \t]*([0-9a-f]{16})(?![0-9a-f])", re.IGNORECASE)
@@ -102,6 +103,18 @@ def token_of_address(address: str) -> str:
     """Return an address's local part if it is a token, else the empty string."""
     local_part = address.rpartition("@")[0].lower()
     return local_part if _BARE_TOKEN.fullmatch(local_part) else ""
+
+
+def stamped(content: bytes) -> float:
+    """Return when the relay before us took a message, by its own clock, in seconds since 1970; 0: it does not say.
+
+    That is the date of the topmost Received field (RFC 5321, section 4.4).
+    """
+    field = next((one for one in header_fields(content) if one.lower().startswith("received:")), "")
+    try:
+        return email.utils.parsedate_to_datetime(field.rpartition(";")[2].strip()[:200]).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return 0.0
 
 
 def quotes_body(content: bytes) -> bool:

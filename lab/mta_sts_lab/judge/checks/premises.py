@@ -25,6 +25,7 @@ from mta_sts_lab.judge.checks.monitors import (
     no_message_lost_between_steps,
 )
 from mta_sts_lab.judge.checks.outcome import message_outcome
+from mta_sts_lab.judge.clock_effect import rests_on_the_clock
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView, numbers
@@ -36,6 +37,12 @@ LAB_UNHEALTHY = "lab-not-in-order"
 
 #: The reason of what cannot be proved because the lab had stopped waiting for the question for a policy when it came.
 ASKED_LATE = "policy-asked-late"
+
+#: The reason of what cannot be proved because nothing in the record shows that the target's clock moved.
+CLOCK_NOT_SEEN = "clock-not-seen-to-move"
+_CLOCK_NOT_SEEN = (
+    "nothing in this run shows that the target's clock moved: no policy ended by it, and no message bears its time"
+)
 
 #: Of such answers a validating resolver gives nothing but SERVFAIL.
 _FAILS_VALIDATION = ("bogus", "indeterminate")
@@ -65,6 +72,9 @@ def with_premises(view: CaseView, judgements: Iterable[Judgement]) -> Iterator[J
     """Yield the judgements on a case, and instead of a finding that lacks a premise that nothing is proved."""
     unhealthy, late = _lab_unhealthy(view), _asked_late(view)
     for one in judgements:
+        if not view.clock_seen_to_move and rests_on_the_clock(view, one):
+            yield _unproved(one, Doubt(CLOCK_NOT_SEEN, _CLOCK_NOT_SEEN, blame="target"))
+            continue
         doubt = (unhealthy or late or _doubt(view, one)) if one.grade in (Grade.FAIL, Grade.WEAK) else None
         yield one if doubt is None else _unproved(one, doubt)
         if unhealthy and one.grade is Grade.INCONCLUSIVE:

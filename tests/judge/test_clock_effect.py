@@ -1,0 +1,131 @@
+"""What a step after a move of the target's clock proves, and what shows that the clock moved at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import msgspec
+import pytest
+from mta_sts_lab.events import AnyFact, CaseEnded, ClockAdvanced, MessageAccepted, StepBegan, StepEnded
+from mta_sts_lab.model import Case, Expectation, Grade, Policy, Step, Verdict, World
+
+from tests.judge.stories import (
+    ABSENT,
+    ATTACK,
+    CASES,
+    ENFORCE,
+    Line,
+    gone,
+    held,
+    injected,
+    prime,
+    reasons,
+    record,
+    resisted,
+    resisted_attempt,
+    taken_in,
+    taken_in_attempt,
+    verdict,
+)
+
+BEGAN = datetime.fromisoformat("2025-01-06T09:00:00+00:00").timestamp()
+HOUR = ClockAdvanced(seconds=3600)
+
+#: The policy lasts for a week: an hour later it has to hold mail as before.
+LATER = replace(
+    CASES[ENFORCE],
+    steps=tuple(replace(step, advance=3600) if step.name == "attack" else step for step in CASES[ENFORCE].steps),
+)
+
+
+def _later(stamped: float = 0.0) -> list[Line]:
+    """The story of a sender that held the message an hour later; `stamped` is the time that it put into it."""
+    lines = resisted()
+    at = next(number for number, line in enumerate(lines) if line[1] == "attack" and isinstance(line[2], StepBegan))
+    lines.insert(at + 1, ("", "", HOUR))
+
+    def dated(fact: AnyFact) -> AnyFact:
+        return msgspec.structs.replace(fact, stamped=stamped) if isinstance(fact, MessageAccepted) else fact
+
+    return [(case, step, dated(fact) if step == "recover" else fact) for case, step, fact in lines]
+
+
+def _judged(lines: list[Line], case: Case) -> Verdict:
+    return verdict(record(lines, taken_in(), cases=(case, CASES[ABSENT])))
+
+
+@pytest.mark.parametrize(
+    ("stamped", "grade"),
+    [(0.0, Grade.INCONCLUSIVE), (BEGAN + 1, Grade.INCONCLUSIVE), (BEGAN + 3601, Grade.PASS)],
+    ids=["no time in the message", "the time of the lab", "the time to which the clock was moved"],
+)
+def test_a_hold_late_in_the_life_of_a_policy_rests_on_the_clock(stamped: float, grade: Grade) -> None:
+    found = _judged(_later(stamped), LATER)
+    assert found.grade is grade
+    assert reasons(found) == (set() if grade is Grade.PASS else {"clock-not-seen-to-move"})
+
+
+def test_a_leak_is_one_whatever_the_clock_shows() -> None:
+    leak: list[AnyFact] = [
+        StepBegan(attacks=("strip_starttls",)),
+        injected(ENFORCE, "attack"),
+        *taken_in_attempt(ENFORCE, "late"),
+        StepEnded(),
+    ]
+    after = [(ENFORCE, "recover", fact) for fact in (StepBegan(), StepEnded(), CaseEnded())]
+    lines = [*prime(ENFORCE), ("", "", HOUR), *((ENFORCE, "attack", fact) for fact in leak), *after]
+    assert _judged(lines, LATER).grade is Grade.FAIL
+
+
+#: The policy lasts for an hour: held before, and let go when two have passed.
+SHORT = World(policy=Policy(max_age=3600))
+LAPSES = replace(
+    CASES[ENFORCE],
+    steps=(
+        Step("prime", SHORT, learns_policy=True),
+        Step("attack", SHORT, attacks=(ATTACK,), expect=Expectation(("deferred",), "STS-5-03")),
+        Step(
+            "lapse",
+            SHORT,
+            attacks=(ATTACK,),
+            advance=7200,
+            send=False,
+            expect=Expectation(("delivered",), "STS-3.2-09"),
+        ),
+    ),
+)
+
+
+def _lapses(*facts: AnyFact) -> list[Line]:
+    held_first: list[AnyFact] = [
+        StepBegan(attacks=("strip_starttls",)),
+        injected(ENFORCE, "attack"),
+        *resisted_attempt(ENFORCE, "attacked-1"),
+        held(ENFORCE),
+        *resisted_attempt(ENFORCE, "attacked-2"),
+        held(ENFORCE),
+        StepEnded(),
+    ]
+    moved = ("", "", ClockAdvanced(seconds=7200))
+    step: list[AnyFact] = [StepBegan(attacks=("strip_starttls",)), *facts, StepEnded(), CaseEnded()]
+    before = [(ENFORCE, "attack", fact) for fact in held_first]
+    return [*prime(ENFORCE), *before, moved, *((ENFORCE, "lapse", fact) for fact in step)]
+
+
+STILL = (*resisted_attempt(ENFORCE, "l-1"), held(ENFORCE), *resisted_attempt(ENFORCE, "l-2"), held(ENFORCE))
+LET_GO = (*taken_in_attempt(ENFORCE, "l-1"), gone(ENFORCE))
+
+
+def test_a_policy_that_outlives_its_age_is_a_finding_only_where_the_clock_is_seen_to_move() -> None:
+    assert LAPSES.shows_the_clock
+    assert not LATER.shows_the_clock
+    found = _judged(_lapses(*STILL), LAPSES)
+    assert "clock-not-seen-to-move" in reasons(found)
+    assert found.grade is Grade.INCONCLUSIVE
+
+
+def test_a_policy_that_no_longer_counts_shows_that_the_clock_moved() -> None:
+    found = _judged(_lapses(*LET_GO), LAPSES)
+    assert "clock-not-seen-to-move" not in reasons(found)
+    assert [one.grade for one in found.judgements if one.check == "message-outcome"] == [Grade.PASS, Grade.PASS]

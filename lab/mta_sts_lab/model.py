@@ -175,7 +175,17 @@ CERTIFICATE_VARIANTS = (
     "outside-name-constraints",
     "expired-intermediate",
     "sha1-signed",
+    "bad-signature",
+    "service-name",
+    "nul-in-name",
+    "capitals",
+    "hundred-names",
+    "rsa",
+    "below-intermediate",
 )
+
+#: Those that are valid for the host, in spite of what is unusual in them.
+CERTIFICATES_THAT_VERIFY = ("valid", "wildcard", "capitals", "hundred-names", "rsa", "below-intermediate")
 
 
 #: What a validating resolver says of an answer (RFC 4035, section 4.3). Of the last two it gives nothing but SERVFAIL.
@@ -287,6 +297,8 @@ class Policy:
     lines: tuple[str, ...] = ()
     #: Whether the last line of the body has a line end, which the grammar leaves free.
     last_line_end: bool = True
+    #: Octets that lines with an unknown field behind the others make of the body; 0: there are no such lines.
+    padded_to: int = 0
 
 
 class Stall(StrEnum):
@@ -294,6 +306,7 @@ class Stall(StrEnum):
 
     HALF = "half"
     DRIP = "drip"
+    ENDLESS = "endless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +321,8 @@ class PolicyHost:
     location: str = ""
     #: Further header fields of its answer: "Cache-Control: max-age=60".
     headers: tuple[str, ...] = ()
-    #: How the body of its answer stalls, behind half of it (`half`) or at an octet a second (`drip`); null: not.
+    #: How the body of its answer stalls, behind half of it (`half`) or at an octet a second (`drip`), or goes on with
+    #: ever more lines (`endless`); null: not.
     stalls: Stall | None = None
     #: Whether the host answers on port 443 at all.
     reachable: bool = True

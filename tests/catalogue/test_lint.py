@@ -17,7 +17,7 @@ REFUSED = [
     (GOOD.replace("strip_starttls", "strip_startls"), "smtp =", "unknown smtp attack `strip_startls`; did you mean"),
     (GOOD.replace("smtp =", "https ="), "https =", "unknown https attack `strip_starttls`"),
     (GOOD.replace('"strip_starttls"', '{ name = "refuse_starttls", cod = 454 }'), "smtp =", "unknown parameter"),
-    (GOOD.replace('"strip_starttls"', '{ name = "refuse_starttls", code = 421 }'), "smtp =", "unknown value of `code`"),
+    (GOOD.replace('"strip_starttls"', '{ name = "refuse_starttls", code = 999 }'), "smtp =", "unknown value of `code`"),
     (GOOD + '[world.mx]\ncertificate = "expird"\n', "expird", "unknown certificate variant `expird`; did you mean"),
     (GOOD + '[fault.mx]\ncertificate = "expird"\n', "expird", "unknown certificate variant `expird`; did you mean"),
     (GOOD + '[world.policy]\nmode = "strict"\n', "strict", "unknown mode `strict`"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from mta_sts_lab.model import REPORT_PLACES, Policy, Reports
+from mta_sts_lab.rfc.policy import read_policy
 from mta_sts_lab.rfc.published import ReportPlaces, place_of, policy_body, policy_id, posted_name, wanted_places
 
 DOMAIN = "c0ffee.example"
@@ -112,3 +115,13 @@ def test_the_last_line_may_have_no_line_end() -> None:
     ended = policy_body(Policy(), "enforce", ["mx1.d.example"])
     assert ended.endswith(b"\r\n")
     assert policy_body(Policy(last_line_end=False), "enforce", ["mx1.d.example"]) == ended.removesuffix(b"\r\n")
+
+
+@pytest.mark.parametrize("octets", [90, 91, 150, 151, 4096, 65536, 66560])
+def test_a_body_is_padded_with_fields_that_nobody_knows(octets: int) -> None:
+    plain, padded = (policy_body(Policy(padded_to=one), "enforce", ["mx1.c0ffee.example"]) for one in (0, octets))
+    assert (len(padded), padded.startswith(plain)) == (octets, True)
+    added = padded.removeprefix(plain).decode().split("\r\n")
+    assert added.pop() == ""
+    assert all(re.fullmatch("note: x+", line) for line in added)
+    assert read_policy(padded).mx == read_policy(plain).mx

@@ -20,6 +20,7 @@ COMPLAINTS = {
     "outside-name-constraints": "permitted subtree violation",
     "expired-intermediate": "certificate has expired",
     "sha1-signed": "CA signature digest algorithm too weak",
+    "bad-signature": "certificate signature failure",
 }
 
 

@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mta_sts_lab.model import CERTIFICATE_VARIANTS
 from mta_sts_lab.rfc.domain_names import matches
@@ -109,9 +110,23 @@ def test_every_leaf_is_what_rfc_5280_wants_of_a_server(authority: Authority, var
     assert extension(x509.AuthorityKeyIdentifier).value.key_identifier
 
 
-def test_only_the_leaf_is_sent(authority: Authority) -> None:
+def test_only_the_leaf_is_sent_and_an_intermediate_if_there_is_one(authority: Authority) -> None:
     for variant in SOUND:
-        assert authority.credentials(variant, HOST).chain_pem.count(b"BEGIN CERTIFICATE") == 1
+        certificates = authority.credentials(variant, HOST).chain_pem.count(b"BEGIN CERTIFICATE")
+        assert certificates == (2 if variant == "below-intermediate" else 1)
+
+
+def test_the_unusual_ones_are_what_they_are_called(authority: Authority) -> None:
+    def leaf(variant: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificates(authority.credentials(variant, HOST).chain_pem)[0]
+
+    def names(variant: str) -> list[str]:
+        found = leaf(variant).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return found.value.get_values_for_type(x509.DNSName)
+
+    assert names("capitals") == [HOST.upper()]
+    assert (len(names("hundred-names")), names("hundred-names")[-1]) == (100, HOST)
+    assert isinstance(leaf("rsa").public_key(), rsa.RSAPublicKey)
 
 
 def test_the_same_names_get_the_same_certificate(authority: Authority) -> None:

@@ -233,3 +233,21 @@ async def test_an_answer_that_never_ends(
     await seen(recorder, ConnectionClosed, CASE)
     (asked,) = facts(recorder, PolicyRequested, CASE)
     assert asked.status == 0, "a policy that never came was not fetched"
+
+
+async def test_an_answer_that_goes_on_and_on(
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(stalls=Stall.ENDLESS), BODY, ID))
+    where = services.network.where(ADDRESS, 443)
+    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b"Content-Length" not in head
+    begun = await reader.readexactly(3 * 64 * 1024)
+    assert begun.count(BODY) == 1
+    assert begun.count(b"\r\nnote: ") > 2000, "lines that a reader of policies ignores"
+    writer.close()
+    await seen(recorder, ConnectionClosed, CASE)
+    (asked,) = facts(recorder, PolicyRequested, CASE)
+    assert asked.status == 0, "a policy that never ended was not fetched"

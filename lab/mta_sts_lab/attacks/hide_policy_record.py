@@ -1,6 +1,7 @@
 """hide_policy_record: the TXT record that announces the policy disappears.
 
-On the wire: every query for _mta-sts.<domain> is answered with NXDOMAIN or SERVFAIL, or (TIMEOUT) not at all.
+On the wire: every query for _mta-sts.<domain> is answered with NXDOMAIN, without a record (NODATA), with SERVFAIL or
+REFUSED, or (TIMEOUT) not at all.
 
 What it proves: whether a cached policy outlives its announcement, which is unprotected without DNSSEC.
 
@@ -17,6 +18,15 @@ from mta_sts_lab.model import PUBLISHED_POLICY
 from mta_sts_lab.rfc.domain_names import policy_record_name
 from mta_sts_lab.world.zone import Answer, Question
 
+#: What each `how` answers.
+_RCODES = {
+    "NXDOMAIN": "NXDOMAIN",
+    "NODATA": "NOERROR",
+    "SERVFAIL": "SERVFAIL",
+    "REFUSED": "REFUSED",
+    "TIMEOUT": "TIMEOUT",
+}
+
 
 def _detail(attacked: DnsContext) -> str:
     how = attacked.parameters["how"]
@@ -27,12 +37,13 @@ def _detail(attacked: DnsContext) -> str:
 @dns_attack(
     "hides the TXT record that announces the policy",
     _detail,
-    {"how": ("NXDOMAIN", "SERVFAIL", "TIMEOUT")},
+    {"how": tuple(_RCODES)},
     needs=PUBLISHED_POLICY,
 )
 def hide_policy_record(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
-    """Hide the name of the policy record. Where it does not exist there is nothing to hide."""
-    how = str(attacked.parameters["how"])
-    if question.name != policy_record_name(attacked.domain) or (how == "NXDOMAIN" and answer.rcode == "NXDOMAIN"):
+    """Hide the policy record. Where there is none there is nothing to hide."""
+    rcode = _RCODES[str(attacked.parameters["how"])]
+    hidden = (rcode, ()) == (answer.rcode, answer.records)
+    if question.name != policy_record_name(attacked.domain) or hidden:
         return answer
-    return replace(answer, rcode=how, records=(), tampered_by="hide_policy_record")
+    return replace(answer, rcode=rcode, records=(), tampered_by="hide_policy_record")

@@ -20,7 +20,10 @@ from mta_sts_lab.attacks.toolkit.smtp import reply
 
 _ANSWERS = {
     454: reply(454, "4.7.0 TLS not available due to temporary reason"),
+    421: reply(421, "4.3.0 Service shutting down"),
+    501: reply(501, "5.5.4 Syntax error in parameters"),
     502: reply(502, "5.5.1 Command not implemented"),
+    554: reply(554, "5.7.0 TLS refused"),
     200: reply(200, "2.0.0 OK"),
 }
 

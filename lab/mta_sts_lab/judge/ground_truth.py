@@ -20,12 +20,11 @@ from mta_sts_lab.judge.dane_in_reports import (
     tlsa_records_answered,
 )
 from mta_sts_lab.judge.facts import RECEIVING
-from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.report_window import Window
 from mta_sts_lab.judge.served_policies import ServedPolicies, served_policies, under_a_policy
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import ADDRESS_TYPES, Grade, Mode
+from mta_sts_lab.model import ADDRESS_TYPES, CERTIFICATES_THAT_VERIFY, Grade, Mode
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, is_within
 from mta_sts_lab.rfc.domain_names import canonical as canonical_name
 from mta_sts_lab.rfc.policy import lists, values_of

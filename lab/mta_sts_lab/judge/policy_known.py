@@ -9,9 +9,8 @@ from mta_sts_lab.events import ConnectionAccepted, PolicyRequested
 from mta_sts_lab.judge.facts import MessageFacts
 from mta_sts_lab.judge.policies_in_force import Fetched, announced, fetched_policies
 from mta_sts_lab.judge.policy_lookups import still_lasts
-from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Mode
 from mta_sts_lab.rfc.policy import Policy
 
 

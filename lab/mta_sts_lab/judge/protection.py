@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mta_sts_lab.model import Harm
+from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Harm
 from mta_sts_lab.rfc.dane_demands import DaneDemand
 from mta_sts_lab.rfc.policy import lists
 from mta_sts_lab.rfc.require_tls import RequiretlsDemand
-
-#: Variants under which a verifying client accepts the host that shows them.
-CERTIFICATES_THAT_VERIFY = ("valid", "wildcard")
 
 #: The reason code of mail that goes to a host which matches no mx pattern.
 HOST_NOT_LISTED = "host-not-listed"

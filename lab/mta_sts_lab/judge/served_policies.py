@@ -9,10 +9,9 @@ from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.policies_in_force import Fetched, fetched_policies, served_texts
 from mta_sts_lab.judge.policy_lookups import still_lasts
-from mta_sts_lab.judge.protection import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.judge.report_window import COUNTED_WITHIN, Window
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Mode
 from mta_sts_lab.rfc.domain_names import policy_host_name
 from mta_sts_lab.rfc.policy import Policy
 

@@ -23,6 +23,7 @@ from mta_sts_lab.reference.routing import (
     Route,
     find_addresses,
     find_route,
+    is_address,
     literal_address,
     next_hop,
     recipient_domain,
@@ -235,6 +236,9 @@ class Delivery:
             no_other = no_other or (envelope.requires_tls and self.flaws.tries_no_other_host_for_requiretls)
             if (blocked and no_other) or self._stops_at(result):
                 break
+        if blocked and len(hosts) > 1 and self.flaws.takes_last_host_as_it_is:
+            taken = await self._to_host(envelope, domain, hosts[-1], None, tally, route)
+            return Deferred(taken.reason) if isinstance(taken, _Unused) else taken
         if blocked and envelope.requires_tls and not self.flaws.holds_requiretls_mail:
             return Failed("; ".join(problems), self._status(problems))
         if blocked and (self.flaws.bounces_instead_of_deferring or self.flaws.bounces_after_looking):
@@ -274,6 +278,8 @@ class Delivery:
                 accepted = await self.sessions.clear(envelope, replace(to, address=found.addresses.values[0]))
                 return Delivered(f"{host} in clear: {accepted.reply.text}")
             return await self._without_tlsa_answer(to, found, found.tlsa, tally)
+        if self.flaws.exempts_addresses_from_policies and is_address(host):
+            policy = None
         tlsa = found.tlsa
         under_dane = tlsa is not None and bool(tlsa.usable)
         if envelope.requires_tls and not self._is_proven(policy, host, secure=secure):
@@ -450,7 +456,8 @@ class Delivery:
             self._broken_before.add(to.host)
         if failure.handshake and failure.verify_code is None:
             await self.sessions.after_broken_handshake(to)
-        if self.flaws.retries_in_clear and failure.handshake:
+        alerted = self.flaws.clears_after_alert and "alert" in str(failure).lower()
+        if (self.flaws.retries_in_clear or alerted) and failure.handshake:
             return await self.sessions.clear(envelope, to)
         if self.flaws.accepts_self_signed and is_self_signed(failure):
             return await self.sessions.to_self_signed(envelope, to)

@@ -182,7 +182,8 @@ class Discovery:
                 return Discovered(cached.policy)
             if cached is not None and fresh.mode == "none":
                 self._older[domain] = cached.policy
-            self.cache.put(CachedPolicy(domain, record.id, self.clock.now(), fresh))
+            first = cached.fetched_at if cached and self.flaws.counts_age_from_first_fetch else self.clock.now()
+            self.cache.put(CachedPolicy(domain, record.id, first, fresh))
             return Discovered(fresh)
         if cached is None:
             stalled = fresh.reason == TIMED_OUT and self.flaws.holds_while_policy_host_stalls
@@ -195,12 +196,20 @@ class Discovery:
     def _wants_fetch(self, record: PolicyRecord, cached: CachedPolicy) -> bool:
         if self.flaws.never_refetches:
             return False
-        if record.id != cached.id or self.flaws.refetches_on_every_message:
+        if self._is_new(record.id, cached.id) or self.flaws.refetches_on_every_message:
             return True
         if self.flaws.renews_no_policies:
             return False
         # Ahead of expiry: after a day, or half of a shorter life (RFC 8461, section 3.3 suggests a day).
         return self.clock.now() - cached.fetched_at >= min(DAY, cached.policy.max_age / 2)
+
+    def _is_new(self, given: str, known: str) -> bool:
+        """Whether an id announces another policy: ids have no order (RFC 8461, section 3.1)."""
+        if self.flaws.refetches_for_later_ids_alone:
+            return given > known
+        if self.flaws.compares_ids_in_any_case:
+            return given.lower() != known.lower()
+        return given != known
 
     async def _fetch(self, domain: str, record_id: str) -> Policy | PolicyProblem:
         pause = self._pauses.get(domain)

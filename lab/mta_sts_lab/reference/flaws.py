@@ -35,11 +35,17 @@ class Flaws:
 
     # What is done with a policy
     ignores_policy: bool = _flaw("STS-4-02", "a policy is found and then not applied to the connection")
+    exempts_addresses_from_policies: bool = _flaw("STS-5-01", "an address in an MX record is outside of every policy")
     skips_mx_match: bool = _flaw("STS-4-01", "the MX name is not compared with the policy's mx patterns")
     matches_wildcards_at_any_depth: bool = _flaw(
         "STS-4.1-02", "a wildcard matches any number of labels, none at all too"
     )
     matches_suffix_without_dot: bool = _flaw("STS-4.1-03", "a wildcard matches any name that ends like it, dot or not")
+    compares_hosts_by_case: bool = _flaw("STS-4.1-03", "an mx pattern in capitals does not fit a name in small letters")
+    reads_first_mx_line_alone: bool = _flaw("STS-4.1-01", "of several mx lines the first one counts alone")
+    takes_last_host_as_it_is: bool = _flaw(
+        "STS-5-02", "if none of several hosts is in order the last one gets the mail whatever its certificate"
+    )
     trusts_unlisted_host: bool = _flaw("STS-5-01", "a host that the policy does not list gets mail for its certificate")
     testing_as_enforce: bool = _flaw("STS-5-05", "mode testing holds mail as mode enforce does")
     testing_as_none: bool = _flaw("STS-5-04", "mode testing is neither validated nor reported")
@@ -49,6 +55,7 @@ class Flaws:
     sends_clear_when_starttls_refused: bool = _flaw("STS-5-03", "if STARTTLS is refused, mail goes on in clear text")
     lets_notices_out: bool = _flaw("STS-5-03", "mail without a return path is sent whatever the policy says")
     sends_clear_without_starttls: bool = _flaw("STS-5-03", "if STARTTLS is not offered, mail goes on in clear text")
+    clears_after_alert: bool = _flaw("STS-5-03", "a host that refuses a handshake by an alert is spoken to in clear")
     retries_in_clear: bool = _flaw("STS-5-03", "after a failed handshake mail goes out in clear on a new connection")
     sends_envelope_in_clear: bool = _flaw(
         "STS-5-03", "the envelope is said in clear before the missing STARTTLS counts"
@@ -120,6 +127,9 @@ class Flaws:
     retries_without_verification: bool = _flaw(
         "STS-5-02", "an MX host with a bad certificate is tried again without care"
     )
+    compares_certificates_by_case: bool = _flaw("ID-6.3-01", "an MX certificate for the name in capitals is refused")
+    reads_first_certificate_name_alone: bool = _flaw("STS-4.2-03", "of an MX certificate's names the first one counts")
+    trusts_roots_alone: bool = _flaw("STS-4.2-02", "an MX certificate counts only if a root itself has signed it")
     accepts_common_name: bool = _flaw("STS-4.2-03", "the subject's common name counts where there is no SAN")
     accepts_certificates_of_clients: bool = _flaw("PKIX-4.2.1.12-01", "an MX certificate may be for TLS clients alone")
     accepts_anybody_as_issuer: bool = _flaw("PKIX-6.1.4-01", "whoever has a certificate may sign that of an MX host")
@@ -417,6 +427,7 @@ class Flaws:
     accepts_other_record_version: bool = _flaw("STS-3.1-03", "a policy record of any version counts")
     accepts_two_records: bool = _flaw("STS-3.1-11", "of several valid TXT records the first counts, instead of none")
     reads_records_beyond_ascii: bool = _flaw("STS-3.1-02", "a policy record with letters outside of ASCII counts")
+    refuses_short_ids: bool = _flaw("STS-3.1-04", "a record whose id has fewer than eight characters counts as none")
     takes_long_ids: bool = _flaw("STS-3.1-04", "an id of more than 32 characters counts")
     skips_empty_fields: bool = _flaw("STS-3.1-06", "a policy record with an empty field counts")
     takes_records_without_fields: bool = _flaw("STS-3.1-07", "a policy record of a version alone counts")
@@ -466,6 +477,9 @@ class Flaws:
     drops_cache_when_refresh_fails: bool = _flaw("STS-3.3-16", "a cached policy is dropped when a fetch fails")
     drops_policies_after_an_hour: bool = _flaw("STS-3.3-16", "a cached policy is forgotten after an hour")
     falls_back_to_older_policy: bool = _flaw("STS-8.3-01", "without a record the policy before mode none comes back")
+    refetches_for_later_ids_alone: bool = _flaw("STS-3.1-05", "an id that sorts before the known one is no new one")
+    compares_ids_in_any_case: bool = _flaw("STS-3.1-05", "ids that differ in the case of letters alone are equal")
+    counts_age_from_first_fetch: bool = _flaw("STS-3.3-16", "a policy's age counts from when it was fetched first")
     never_refetches: bool = _flaw("STS-3.1-05", "a cached policy is not replaced before it expires, whatever the id")
     refetches_on_every_message: bool = _flaw("STS-3-01", "every message fetches the policy under an unchanged id")
     ignores_max_age: bool = _flaw("STS-3.2-09", "a cached policy never expires")

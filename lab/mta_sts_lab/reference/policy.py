@@ -42,6 +42,8 @@ class Policy:
             host = host.encode("ascii").decode("idna")
         if flaws.takes_wildcards_anywhere and any(fnmatchcase(host.lower(), one.lower()) for one in self.mx):
             return True
+        if flaws.compares_hosts_by_case and not any(one == one.lower() and matches(one, host) for one in self.mx):
+            return False
         any_depth, any_name = flaws.matches_wildcards_at_any_depth, flaws.matches_suffix_without_dot
         alike = any_name and any(one.startswith("*.") and host.endswith(one[2:]) for one in self.mx)
         return alike or any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)
@@ -117,6 +119,8 @@ def _policy(known: dict[str, str], patterns: list[str], lines: list[str], flaws:
         raise PolicyInvalid(f"unknown mode {known['mode'][:40]!r}")
     if _MAX_AGE.fullmatch(known["max_age"]) is None:
         raise PolicyInvalid(f"max_age is no number of seconds: {known['max_age'][:40]!r}")
+    if flaws.reads_first_mx_line_alone:
+        del patterns[1:]
     needs_none = flaws.accepts_policy_without_mx or (known["mode"] == "none" and not flaws.refuses_none_without_mx)
     if not patterns and not needs_none:
         raise PolicyInvalid("there is no mx")
@@ -207,6 +211,8 @@ def parse_record(record: bytes, flaws: Flaws = NO_FLAWS) -> PolicyRecord | NoPol
 
 def _fits(name: str, value: str, flaws: Flaws) -> bool:
     if name == "id":
+        if flaws.refuses_short_ids and len(value) < len("20190429"):
+            return False
         long = flaws.takes_long_ids and value.isalnum()
         return long or flaws.takes_ids_of_any_form or _ID.fullmatch(value) is not None
     if flaws.takes_extensions_of_any_form:

@@ -123,6 +123,13 @@ class TlsContexts:
         by_hand = self._names_another_server or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
+        names = names_of(der)
+        if flaws.compares_certificates_by_case and not any(name == name.lower() for name in names):
+            return Problem(WRONG_NAME, f"{host} is not among {', '.join(names)}")
+        if flaws.reads_first_certificate_name_alone and not any(matches(name, host) for name in names[:1]):
+            return Problem(WRONG_NAME, f"the certificate is for {names[0]}")
+        if flaws.trusts_roots_alone and not self._is_of_a_root(der):
+            return Problem(UNTRUSTED, "no root has signed the certificate")
         if flaws.compares_certificates_in_u_labels and "xn--" in host:
             return Problem(WRONG_NAME, f"the certificate is not for {host.encode('ascii').decode('idna')}")
         below_domain = host.partition(".")[2] == domain
@@ -135,6 +142,10 @@ class TlsContexts:
         if undated and not flaws.accepts_expired and expired(der):
             return Problem(EXPIRED, "the certificate has expired")
         return None
+
+    def _is_of_a_root(self, der: bytes) -> bool:
+        root = x509.load_pem_x509_certificate(self.ca_pem.encode())
+        return x509.load_der_x509_certificate(der).issuer == root.subject
 
     def _for_verified(self) -> ssl.SSLContext:
         """TLS 1.2 or later, a certificate from a trusted root, unexpired, with a SAN for the host (RFC 8461, 4.2)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mta_sts_lab.model import MxHost, Tlsa, World
+from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, MxHost, Tlsa, World
 from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.rfc.tlsa import DANE_EE, DANE_TA, DIGEST_LENGTHS, FULL, TlsaRecord
 
@@ -13,7 +13,7 @@ from mta_sts_lab.rfc.tlsa import DANE_EE, DANE_TA, DIGEST_LENGTHS, FULL, TlsaRec
 #: What an anchor's own certificate forbids, such as a longer path, a sender should heed and need not (RFC 7671, section
 #: 5.2.1).
 _BELOW = {
-    "authority": ("valid", "wildcard", "cn-only", "for-domain"),
+    "authority": (*CERTIFICATES_THAT_VERIFY, "cn-only", "for-domain"),
     "stranger": ("untrusted",),
     "topmost": ("path-too-long", "outside-name-constraints"),
 }

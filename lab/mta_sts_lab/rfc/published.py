@@ -48,7 +48,21 @@ def policy_body(policy: Policy, mode: str, mx_patterns: Sequence[str]) -> bytes:
     for line in lines:
         known = line.replace("{mode}", mode).replace("{max_age}", str(policy.max_age))
         filled += [known.replace("{mx}", pattern) for pattern in mx_patterns] if "{mx}" in known else [known]
-    return ("\r\n".join(filled) + ("\r\n" if policy.last_line_end else "")).encode()
+    body = ("\r\n".join(filled) + ("\r\n" if policy.last_line_end else "")).encode()
+    return body + _padding(policy.padded_to - len(body))
+
+
+#: A line with a field that nobody knows (RFC 8461, section 3.2: policy extensions), and the shortest one.
+PADDING_LINE = b"note: " + b"x" * 56 + b"\r\n"
+_SHORTEST_LINE = len(b"note: x\r\n")
+
+
+def _padding(octets: int) -> bytes:
+    """Return lines of this many octets together with a field that nobody knows; none if it is not positive."""
+    if octets < _SHORTEST_LINE:
+        return b""
+    whole, rest = divmod(octets - _SHORTEST_LINE, len(PADDING_LINE))
+    return PADDING_LINE * whole + b"note: " + b"x" * (rest + 1) + b"\r\n"
 
 
 def served_policy(world: World, mode: str, domain: str) -> bytes:

@@ -25,6 +25,9 @@ _ELSEWHERE = "mail.elsewhere.example"
 #: An extension that nobody knows: below the lab's own arc of the tree of examples (2.999).
 _UNKNOWN_EXTENSION = x509.UnrecognizedExtension(ObjectIdentifier("2.999.8461"), b"\x05\x00")
 
+#: The type of a name of a service, SRVName (RFC 4985, section 2).
+_SERVICE_NAME = ObjectIdentifier("1.3.6.1.5.5.7.8.7")
+
 _LONG = datetime.timedelta(days=3650)
 _DAY = datetime.timedelta(days=1)
 
@@ -71,6 +74,8 @@ _NAMES: Mapping[str, Callable[[Host], Sequence[x509.GeneralName]]] = {
     "address-as-name": lambda host: [x509.DNSName(one) for one in host.addresses],
     "uri": lambda host: [x509.UniformResourceIdentifier(f"smtp://{host.name}")],
     "mailbox": lambda host: [x509.RFC822Name(f"postmaster@{host.name}")],
+    "service-name": lambda host: [x509.OtherName(_SERVICE_NAME, _ia5_string(f"_smtp.{host.name}"))],
+    "nul-in-name": lambda host: [x509.DNSName(f"{host.name}\0.{_ELSEWHERE}")],
     "cn-beside-other-name": lambda host: [x509.DNSName(_ELSEWHERE)],
     "cn-beside-address": lambda host: [x509.IPAddress(ipaddress.ip_address(one)) for one in host.addresses],
 }
@@ -85,6 +90,7 @@ ODD_CERTIFICATES = (
     "outside-name-constraints",
     "expired-intermediate",
     "sha1-signed",
+    "bad-signature",
 )
 
 
@@ -108,7 +114,11 @@ def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
     common_name = host.name if variant.startswith("cn-") else f"an odd host: {variant}"
     issuer = above[-1] if above else root
     leaf = _signed_by(issuer, common_name, extensions)
-    shown = _signed_with_sha1(leaf.certificate, issuer) if variant == "sha1-signed" else leaf.certificate
+    shown = leaf.certificate
+    if variant == "sha1-signed":
+        shown = _signed_with_sha1(shown, issuer)
+    elif variant == "bad-signature":
+        shown = _signed_for_another(shown, issuer)
     chain = [shown, *(one.certificate for one in reversed(above))]
     key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return b"".join(one.public_bytes(Encoding.PEM) for one in chain), key
@@ -174,6 +184,18 @@ def _signed_with_sha1(certificate: x509.Certificate, issuer: Issuer) -> x509.Cer
     to_be_signed = _der(0x30, content)
     signature = issuer.key.sign(to_be_signed, ec.ECDSA(hashes.SHA1()))  # noqa: S303 - that is what is wrong with it
     return x509.load_der_x509_certificate(_der(0x30, to_be_signed + _WITH_SHA1 + _der(0x03, b"\x00" + signature)))
+
+
+def _signed_for_another(certificate: x509.Certificate, issuer: Issuer) -> x509.Certificate:
+    """Return a certificate with the issuer's signature of something else."""
+    signature = issuer.key.sign(b"something else", ec.ECDSA(hashes.SHA256()))
+    content = certificate.tbs_certificate_bytes + _WITH_SHA256 + _der(0x03, b"\x00" + signature)
+    return x509.load_der_x509_certificate(_der(0x30, content))
+
+
+def _ia5_string(text: str) -> bytes:
+    """Return a string of ASCII in DER (X.680, IA5String)."""
+    return _der(0x16, text.encode("ascii"))
 
 
 def _der(tag: int, content: bytes) -> bytes:

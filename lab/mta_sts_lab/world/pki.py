@@ -1,8 +1,8 @@
 """The certificates of a run: one authority that the target trusts, and every way in which a certificate can be wrong.
 
-Whatever a sound authority would sign is issued with trustme. Two variants are built with `cryptography`, because
-trustme issues neither: `self-signed`, and `cn-only`, which has no subjectAltName at all (trustme would add an empty
-one). What no sound authority signs is in `odd_certificates`.
+Whatever a sound authority would sign is issued with trustme. Three variants are built with `cryptography`, because
+trustme issues none of them: `self-signed`, `cn-only`, which has no subjectAltName at all (trustme would add an empty
+one), and `capitals` (trustme would write small letters). What no sound authority signs is in `odd_certificates`.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ class Authority:
         if variant == "self-signed":
             return _self_signed(host_name)
         if variant == "cn-only":
-            return self._without_alternative_name(host_name)
+            return self._below_root(variant, host_name, ())
+        if variant == "capitals":
+            return self._below_root(variant, host_name, (host_name.upper(),))
         now = datetime.datetime.now(datetime.UTC)
         begins, ends = now - _LONG, now + _LONG
         issuer, name = self._trusted, host_name
@@ -160,19 +162,27 @@ class Authority:
             name = host_name.partition(".")[2]
         elif variant == "untrusted":
             issuer = self._untrusted
-        elif variant == "missing-intermediate":
+        elif variant in ("missing-intermediate", "below-intermediate"):
             issuer = self._intermediate
-        leaf = issuer.issue_cert(name, organization_name=_ORGANISATION, not_before=begins, not_after=ends)
-        # For `missing-intermediate` the rest of the chain is exactly what is withheld; no other leaf has a rest.
-        return Credentials(variant, leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes())
+        names = [name] if variant != "hundred-names" else [*(f"host{number}.{name}" for number in range(99)), name]
+        key_type = trustme.KeyType.RSA if variant == "rsa" else trustme.KeyType.ECDSA
+        leaf = issuer.issue_cert(
+            *names, organization_name=_ORGANISATION, not_before=begins, not_after=ends, key_type=key_type
+        )
+        # For `missing-intermediate` the rest of the chain is what is withheld.
+        shown = leaf.cert_chain_pems if variant == "below-intermediate" else leaf.cert_chain_pems[:1]
+        return Credentials(variant, b"".join(pem.bytes() for pem in shown), leaf.private_key_pem.bytes())
 
-    def _without_alternative_name(self, host_name: str) -> Credentials:
+    def _below_root(self, variant: str, host_name: str, names: Sequence[str]) -> Credentials:
+        """Return a leaf with just these alternative names; without any it has no such extension."""
         signing_key = load_pem_private_key(self.private_key_pem, password=None)
         assert isinstance(signing_key, ec.EllipticCurvePrivateKey)
         root = x509.load_pem_x509_certificate(self.certificate_pem)
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _leaf_builder(_named(host_name), root.subject, key.public_key(), root.public_key())
-        return _signed("cn-only", builder, key, signing_key)
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(map(x509.DNSName, names)), critical=False)
+        return _signed(variant, builder, key, signing_key)
 
 
 def server_context(

@@ -13,6 +13,7 @@ from aiohttp import web
 from mta_sts_lab.events import PolicyRequested
 from mta_sts_lab.model import PolicyHost, Stall
 from mta_sts_lab.rfc.domain_names import POLICY_PATH, absolute
+from mta_sts_lab.rfc.published import PADDING_LINE
 from mta_sts_lab.timeouts import SESSION_IDLE, STALL
 from mta_sts_lab.world.host import HTTPS_PORT, AcceptingHost, HostServices, HttpsHost
 from mta_sts_lab.world.path import Accepted
@@ -84,6 +85,10 @@ class ParentPolicyServer(HttpsHost):
 
 #: Seconds between two octets of an answer that comes slowly.
 _OCTET_EVERY = 1.0
+
+#: Lines of an answer without an end, and the seconds between them: a quarter of a MiB a second.
+_LINES_AT_ONCE = 1024
+_LINES_EVERY = 0.25
 
 
 class PolicyServer(HttpsHost):
@@ -157,12 +162,16 @@ class PolicyServer(HttpsHost):
         """
         body, settings = self.settings.body, self.settings.host
         response = web.StreamResponse(status=settings.status, headers={"Content-Type": settings.content_type})
-        response.content_length = len(body)
+        if stalls is not Stall.ENDLESS:
+            response.content_length = len(body)
         await response.prepare(request)
         half = len(body) // 2 if stalls is Stall.HALF else 0
         try:
             async with asyncio.timeout(STALL.seconds):
-                await response.write(body[:half])
+                await response.write(body if stalls is Stall.ENDLESS else body[:half])
+                while stalls is Stall.ENDLESS:
+                    await response.write(PADDING_LINE * _LINES_AT_ONCE)
+                    await asyncio.sleep(_LINES_EVERY)
                 for at in range(half, len(body) - 1):
                     await asyncio.sleep(_OCTET_EVERY)
                     if request.transport is None or request.transport.is_closing():

@@ -35,7 +35,7 @@ def test_parameters_are_checked() -> None:
     assert complete(form, {"code": 502, "host": "mx2"}) == {"code": 502}
     with pytest.raises(UnknownParameter, match="no parameter 'cod'"):
         complete(form, {"cod": 502})
-    with pytest.raises(UnknownParameter, match="none of 454, 502, 200"):
+    with pytest.raises(UnknownParameter, match="none of 454, 421, 501, 502, 554, 200"):
         complete(form, {"code": 999})
     with pytest.raises(UnknownParameter, match="'host'"):
         complete(ATTACK_FORMS["forge_mx"], {"host": "mx1"})

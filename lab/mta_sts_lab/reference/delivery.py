@@ -23,7 +23,6 @@ from mta_sts_lab.reference.routing import (
     Route,
     find_addresses,
     find_route,
-    is_address,
     literal_address,
     next_hop,
     recipient_domain,
@@ -278,8 +277,6 @@ class Delivery:
                 accepted = await self.sessions.clear(envelope, replace(to, address=found.addresses.values[0]))
                 return Delivered(f"{host} in clear: {accepted.reply.text}")
             return await self._without_tlsa_answer(to, found, found.tlsa, tally)
-        if self.flaws.exempts_addresses_from_policies and is_address(host):
-            policy = None
         tlsa = found.tlsa
         under_dane = tlsa is not None and bool(tlsa.usable)
         if envelope.requires_tls and not self._is_proven(policy, host, secure=secure):

@@ -35,7 +35,6 @@ class Flaws:
 
     # What is done with a policy
     ignores_policy: bool = _flaw("STS-4-02", "a policy is found and then not applied to the connection")
-    exempts_addresses_from_policies: bool = _flaw("STS-5-01", "an address in an MX record is outside of every policy")
     skips_mx_match: bool = _flaw("STS-4-01", "the MX name is not compared with the policy's mx patterns")
     matches_wildcards_at_any_depth: bool = _flaw(
         "STS-4.1-02", "a wildcard matches any number of labels, none at all too"

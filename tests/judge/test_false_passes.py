@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
 from mta_sts_lab.events import (
     AnyFact,
+    AttackFired,
     BounceReceived,
+    CaseEnded,
     ConnectionAccepted,
     ConnectionClosed,
+    DnsAnswered,
     MessageAccepted,
     PolicyRequested,
     SmtpSaid,
+    StepBegan,
     StepEnded,
     TlsEstablished,
     TokenRead,
 )
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model import Expectation, Grade
 
 from tests.judge.stories import (
     ABSENT,
+    ATTACK,
+    CASES,
+    DOMAIN,
     ENFORCE,
     Line,
     accepted,
+    changed,
     connection,
+    held,
+    injected,
+    mx_query,
+    prime,
     quits,
     reasons,
     record,
+    recovered,
     resisted,
     taken_in,
     token,
@@ -168,3 +182,64 @@ def test_what_leaves_a_doubt_is_no_pass(lines: list[Line], reason: str) -> None:
     grade, why = found(lines)
     assert grade is Grade.INCONCLUSIVE
     assert reason in why
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_delivery_as_the_policy_wants_it_proves_nothing_of_one_that_was_never_got(status: int) -> None:
+    def answered(fact: AnyFact) -> AnyFact:
+        return msgspec.structs.replace(fact, status=status) if isinstance(fact, PolicyRequested) else fact
+
+    case = changed(CASES[ENFORCE], "attack", attacks=(), expect=Expectation(("delivered-authenticated",), "STS-5-02"))
+    delivered: list[AnyFact] = [
+        StepBegan(),
+        injected(ENFORCE, "attack"),
+        mx_query(ENFORCE),
+        connection(ENFORCE, "x"),
+        TlsEstablished(session="x", version="TLSv1.3", certificate="valid"),
+        accepted(ENFORCE, "attack", "x"),
+        quits("x"),
+        StepEnded(),
+    ]
+    after = [(ENFORCE, "recover", fact) for fact in (StepBegan(), StepEnded(), CaseEnded())]
+    lines = [(of, step, answered(fact)) for of, step, fact in prime(ENFORCE)]
+    judged = verdict(record([*lines, *((ENFORCE, "attack", fact) for fact in delivered), *after], cases=[case]))
+    expected = (Grade.PASS, set()) if status == 200 else (Grade.INCONCLUSIVE, {"not-primed"})
+    assert (judged.grade, reasons(judged)) == expected
+
+
+@pytest.mark.parametrize(
+    ("answers", "tampered_by", "grade"),
+    [
+        (("198.18.64.9",), "", Grade.PASS),
+        ((), "", Grade.INCONCLUSIVE),
+        ((), "forge_mx", Grade.PASS),
+        (None, "", Grade.PASS),
+    ],
+    ids=["it knew where the host is", "it found no address", "the attacker hid the address", "it never asked"],
+)
+def test_who_finds_no_address_of_a_host_has_not_refused_it(
+    answers: tuple[str, ...] | None, tampered_by: str, grade: Grade
+) -> None:
+    forge = replace(ATTACK, name="forge_mx", channel="dns")
+    cases = [changed(CASES[name], "attack", attacks=(forge,)) for name in (ENFORCE, ABSENT)]
+    forged = msgspec.structs.replace(mx_query(ENFORCE), answers=("10 mx.evil.example.",), tampered_by="forge_mx")
+    look_up = DnsAnswered(
+        name="mx.evil.example",
+        type="A",
+        transport="udp",
+        rcode="NOERROR",
+        answers=answers or (),
+        tampered_by=tampered_by,
+    )
+    attempt = [forged, *([look_up] if answers is not None else [])]
+    fired = AttackFired(attack="forge_mx", channel="dns", detail="")
+    attack: list[AnyFact] = [StepBegan(), injected(ENFORCE, "attack"), fired, *attempt, held(ENFORCE)]
+    attack += [*attempt, *attempt, held(ENFORCE), StepEnded()]
+    story = prime(ENFORCE) + [(ENFORCE, "attack", fact) for fact in attack] + recovered(ENFORCE)
+    met: list[AnyFact] = [msgspec.structs.replace(forged, name=DOMAIN[ABSENT]), fired]
+    control = taken_in()
+    at = next(number for number, line in enumerate(control) if line[1] == "attack")
+    control[at + 1 : at + 1] = [(ABSENT, "attack", fact) for fact in met]
+    judged = verdict(record(story, control, cases=cases))
+    assert judged.grade is grade
+    assert ("no-reason-on-record" in reasons(judged)) is (grade is not Grade.PASS)

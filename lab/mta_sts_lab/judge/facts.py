@@ -194,6 +194,8 @@ class CaseFacts:
         if fired.channel == "dns":
             answers = self.of_kind(DnsAnswered, event.step)
             return any(answer.tampered_by == fired.attack for _, answer in answers)
+        if not fired.session and fired.channel != "https":
+            return False
         if not fired.session:
             return not [one for one in self.policy_host_reached() if one.step == event.step and one.at > event.at]
         session = self.session(fired.session)

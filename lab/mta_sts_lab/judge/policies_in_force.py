@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import NO_PROTECTION, Protection, enforced
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Case, Dns, Message, Mode, PolicyHost
+from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Case, Dns, Message, Mode, PolicyHost, Step
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
 from mta_sts_lab.rfc.policy import Policy, read_policy
@@ -79,6 +79,16 @@ def fetched_policies(case: Case, facts: CaseFacts, until: float) -> list[Fetched
         plainly = acceptable and step.world.policy_host == PolicyHost() and not tampered
         found.append(Fetched(event.at, served[step.name], plainly, acceptable, from_its_host))
     return found
+
+
+def plainly_published(step: Step, served: Policy) -> bool:
+    """Whether nothing in a step gave a reason to refuse the policy served in it, or kept it from the target."""
+    world = step.world
+    hindered = world.policy_host != PolicyHost() or any(use.channel != "smtp" for use in step.attacks)
+    # Who looks where an alias leads to has sought no less (docs/ambiguities.md#alias-of-the-domain).
+    hindered = hindered or world.dns.sts_name != Dns().sts_name or bool(world.dns.alias_of)
+    record = sts_record([text.replace("{id}", "1").encode() for text in world.dns.sts_records])
+    return not hindered and record.valid and served.valid
 
 
 def announced(facts: CaseFacts, before: float) -> StsRecord | None:
@@ -190,17 +200,8 @@ class PoliciesInForce:
         if not steps or any(event.at < until for event in self._facts.set_out_for_the_policy()):
             return [NO_PROTECTION]
         last, served = steps[-1], served_texts(self._case, self._facts.domain)
-        hindered = last.world.policy_host != PolicyHost() or any(use.channel != "smtp" for use in last.attacks)
-        # Who looks where an alias leads to has sought no less (docs/ambiguities.md#alias-of-the-domain).
-        hindered = hindered or last.world.dns.sts_name != Dns().sts_name or bool(last.world.dns.alias_of)
-        record = sts_record([text.replace("{id}", "1").encode() for text in last.world.dns.sts_records])
         before, began = served[last.name], earlier[last.name]
-        if (
-            hindered
-            or not record.valid
-            or not before.valid
-            or not still_lasts(began, before.max_age, until, self._of_run)
-        ):
+        if not plainly_published(last, before) or not still_lasts(began, before.max_age, until, self._of_run):
             return [NO_PROTECTION]
         begun = {event.step for event, _ in self._facts.of_kind(StepBegan) if began < event.at <= until}
         now = [served[step.name] for step in self._case.steps if step.name in begun and served[step.name].valid]

@@ -12,6 +12,7 @@ from mta_sts_lab.events import (
     TlsFailed,
 )
 from mta_sts_lab.judge.facts import RECEIVING, CaseFacts, MessageFacts
+from mta_sts_lab.rfc.domain_names import canonical
 
 #: How the reason begins where DNS itself gave no usable answer.
 LOOKUP_FAILED = "a look-up failed"
@@ -41,11 +42,24 @@ def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
         return "", []
     for event in reversed(window):
         if isinstance(event.fact, DnsAnswered) and event.fact.type == "MX" and event.fact.answers:
+            if _found_no_address(window, event.fact):
+                break
             return "it did not connect to the MX host that DNS named", [event]
     for event in reversed(window):
         if isinstance(event.fact, DnsAnswered) and event.fact.security in ("bogus", "indeterminate"):
             return f"{LOOKUP_FAILED}: {event.fact.type} {event.fact.name} ({event.fact.security})", [event]
     return "", []
+
+
+def _found_no_address(window: list[Event], named: DnsAnswered) -> bool:
+    """Whether the target asked for addresses of the MX hosts, and got none at all, without an attacker's doing.
+
+    That alone would keep it from connecting, whatever it thinks of those hosts.
+    """
+    hosts = {canonical(answer.rpartition(" ")[2]) for answer in named.answers}
+    asked = [event.fact for event in window if isinstance(event.fact, DnsAnswered)]
+    asked = [one for one in asked if one.type in ("A", "AAAA") and canonical(one.name) in hosts]
+    return bool(asked) and not any(one.answers or one.tampered_by for one in asked)
 
 
 def _is_receiving(facts: CaseFacts, session: str) -> bool:

@@ -15,6 +15,7 @@ from mta_sts_lab.events import (
     ConnectionClosed,
     DeadlinePassed,
     DnsAnswered,
+    LabFailed,
     LabUnhealthy,
     MessageAccepted,
     PolicyRequested,
@@ -29,6 +30,7 @@ from mta_sts_lab.model import Case, Grade, Mode, Verdict
 from mta_sts_lab.timeouts import POLICY_QUESTION
 
 from tests.judge.stories import (
+    ABSENT,
     CASES,
     DOMAIN,
     ENFORCE,
@@ -146,6 +148,27 @@ class TestTheAttackWasInForce:
         assert found.grade is Grade.FAIL
         assert {"delivered-clear", "read-in-clear", "attack-not-fired"} <= reasons(found)
 
+    @pytest.mark.parametrize("spoiled", [False, True])
+    def test_mail_kept_back_where_the_lab_spoiled_the_control_case(self, spoiled: bool) -> None:
+        """The control case would have shown whether this sender keeps back such mail without a policy, too."""
+        bounced = BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.1")
+        facts: list[AnyFact] = [
+            StepBegan(attacks=("strip_starttls",)),
+            injected(ENFORCE, "attack"),
+            mx_query(ENFORCE),
+            *_met("met"),
+            SmtpSaid(session="met", speaker="sender", line="QUIT", secured=False),
+            ConnectionClosed(session="met"),
+            bounced,
+            StepEnded(),
+        ]
+        story = prime(ENFORCE) + [(ENFORCE, "attack", fact) for fact in facts]
+        story += [(ENFORCE, "recover", fact) for fact in (StepBegan(), StepEnded(), CaseEnded())]
+        failed: list[Line] = [(ABSENT, "attack", LabFailed(where="here", error="an error"))] if spoiled else []
+        found = verdict(record(story, taken_in() + failed))
+        (outcome,) = [one for one in found.judgements if one.check == "message-outcome"]
+        assert outcome.grade is (Grade.INCONCLUSIVE if spoiled else Grade.FAIL)
+
 
 class TestTheWireShowsIt:
     @pytest.mark.parametrize(
@@ -176,6 +199,18 @@ class TestTheWireShowsIt:
         found = verdict(record(resisted(), idle))
         assert found.grade is Grade.INCONCLUSIVE
         assert "control-not-sound" in reasons(found)
+
+    @pytest.mark.parametrize("shown_by", ["", "strip_starttls"])
+    def test_a_certificate_that_the_attacker_showed(self, shown_by: str) -> None:
+        tls = TlsEstablished(session="met", version="TLSv1.3", certificate="valid", shown_by=shown_by)
+        fired = AttackFired(attack="strip_starttls", channel="smtp", session="met", detail="")
+        found = _attacked(mx_query(ENFORCE), connection(ENFORCE, "met"), fired, tls, ConnectionClosed(session="met"))
+        assert ("attack-not-fired" in reasons(found)) is not bool(shown_by)
+
+    def test_an_attack_on_mail_that_names_no_session(self) -> None:
+        fired = AttackFired(attack="strip_starttls", channel="smtp", detail="")
+        found = _attacked(mx_query(ENFORCE), fired, *_delivered("spared"))
+        assert "attack-not-fired" in reasons(found)
 
     @pytest.mark.parametrize("tampered_by", ["", "forge_mx"])
     def test_a_forged_answer(self, tampered_by: str) -> None:

@@ -10,7 +10,7 @@ from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import BounceReceived, ConnectionAccepted, Event, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
-from mta_sts_lab.judge.policies_in_force import fetched_policies
+from mta_sts_lab.judge.policies_in_force import fetched_policies, plainly_published, served_texts
 from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
 from mta_sts_lab.judge.protection import HOST_NOT_LISTED, OF_REQUIRETLS
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
@@ -242,6 +242,9 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
             return
         if missing:
             yield _policy_had_no_part(view, step, missing)
+        elif _never_got_the_policy(view, step, message):
+            observed = f"{outcome.value}; the target had asked for the policy, and never got it"
+            yield inconclusive("not-primed", observed, step.name)
     if expect.should and not is_admitted(expect.should, outcome):
         yield _judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
     elif expect.obligation.startswith(_WITHOUT_REGARD_TO_POLICIES):
@@ -257,6 +260,18 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
         yield _held_for_the_right_reason(view, step, expect, message)
     else:
         yield _judged(step, Grade.PASS, outcome.value, expect, message)
+
+
+def _never_got_the_policy(view: CaseView, step: Step, message: MessageFacts) -> bool:
+    """Whether an enforced policy was to be had before a step, and the target has fetched none when the step ended.
+
+    Then nothing that it did in the step shows what it makes of that policy.
+    """
+    if view.case.mode is not Mode.ENFORCE or view.facts.policy_fetched(message.until):
+        return False
+    served = served_texts(view.case, view.facts.domain)
+    before = view.case.steps[: view.case.steps.index(step)]
+    return any(plainly_published(one, served[one.name]) for one in before if one.learns_policy)
 
 
 def _went_by_dane(view: CaseView) -> bool:

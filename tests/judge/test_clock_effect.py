@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, CaseEnded, ClockAdvanced, MessageAccepted, StepBegan, StepEnded
-from mta_sts_lab.model import Case, Expectation, Grade, Policy, Step, Verdict, World
+from mta_sts_lab.model import Case, Expectation, Grade, Policy, PolicyRequests, Step, Verdict, World
 
 from tests.judge.stories import (
     ABSENT,
@@ -19,6 +19,7 @@ from tests.judge.stories import (
     gone,
     held,
     injected,
+    policy_facts,
     prime,
     reasons,
     record,
@@ -129,3 +130,29 @@ def test_a_policy_that_no_longer_counts_shows_that_the_clock_moved() -> None:
     found = _judged(_lapses(*LET_GO), LAPSES)
     assert "clock-not-seen-to-move" not in reasons(found)
     assert [one.grade for one in found.judgements if one.check == "message-outcome"] == [Grade.PASS, Grade.PASS]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fetches", "doubted"),
+    [
+        (PolicyRequests(least=1, obligation="STS-5.1-01"), 0, True),
+        (PolicyRequests(least=1, obligation="STS-5.1-01"), 1, False),
+        (PolicyRequests(most=0, obligation="STS-3.3-12"), 0, True),
+        (PolicyRequests(most=0, obligation="STS-3.3-12"), 1, False),
+    ],
+    ids=["too seldom", "often enough", "seldom enough", "too often"],
+)
+def test_requests_that_were_made_are_so_whatever_the_clock_shows(
+    bounds: PolicyRequests, fetches: int, doubted: bool
+) -> None:
+    (expect,) = [step.expect for step in LATER.steps if step.name == "attack"]
+    assert expect is not None
+    counting = replace(expect, policy_requests=bounds)
+    case = replace(
+        LATER, steps=tuple(replace(one, expect=counting) if one.name == "attack" else one for one in LATER.steps)
+    )
+    lines = _later()
+    at = next(number for number, line in enumerate(lines) if line[1] == "attack" and isinstance(line[2], StepEnded))
+    lines[at:at] = [(ENFORCE, "attack", fact) for fact in policy_facts(ENFORCE) * fetches]
+    (counted,) = [one for one in _judged(lines, case).judgements if one.check == "policy-request-count"]
+    assert (counted.reason == "clock-not-seen-to-move") is doubted

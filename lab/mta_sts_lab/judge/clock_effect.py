@@ -11,7 +11,7 @@ from datetime import datetime
 
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import ClockAdvanced, MessageAccepted
-from mta_sts_lab.judge.checks.outcome import message_outcome, policy_request_count
+from mta_sts_lab.judge.checks.outcome import TOO_SELDOM, message_outcome, policy_request_count
 from mta_sts_lab.judge.checks.report_series import report_retry_ends, report_retry_pauses_grow
 from mta_sts_lab.judge.checks.reports import report_arrives, report_names_right_day
 from mta_sts_lab.judge.view import CaseView
@@ -46,8 +46,9 @@ def rests_on_the_clock(view: CaseView, found: Judgement) -> bool:
         return False
     if found.check == check_id(policy_request_count):
         bounds = step.expect.policy_requests if step.expect else None
-        # That it was asked for as often as demanded is so whatever the clock shows.
-        return found.grade is not Grade.PASS or (bounds is not None and bounds.most is not None)
+        # As often as demanded, or too often, is so whatever the clock shows.
+        few_enough = found.grade is Grade.PASS and bounds is not None and bounds.most is not None
+        return few_enough or found.reason == TOO_SELDOM
     message = view.message(step)
     return view.case.mode is Mode.ENFORCE and message is not None and message.outcome() is Outcome.DEFERRED
 

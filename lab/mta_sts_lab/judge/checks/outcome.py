@@ -60,6 +60,9 @@ CACHE_KEPT = ("STS-3.1-13", "STS-3.3-16")
 
 NEVER_ASKED = "policy-never-asked"
 
+#: The reason of a target that asked for the policy less often than a step demands.
+TOO_SELDOM = "requested-too-seldom"
+
 _MISSING = {
     NEVER_ASKED: "the target never looked for an MTA-STS record of this domain",
     "policy-host-never-reached": "the target never reached out for the policy of this domain",
@@ -468,7 +471,7 @@ def policy_request_count(view: CaseView, step: Step) -> Iterator[Judgement]:
     if not view.facts.policy_asked() and len(requests) < bounds.least and "mta-sts" not in view.about.capabilities:
         # A sender without MTA-STS: that it follows no policy shows elsewhere.
         return
-    reason = "requested-too-often" if len(requests) > most else "requested-too-seldom"
+    reason = "requested-too-often" if len(requests) > most else TOO_SELDOM
     yield Judgement(
         Grade.PASS if within else view.grade_of(bounds.obligation),
         "as-often-as-demanded" if within else reason,

@@ -42,7 +42,8 @@ class Catalogue:
         """
         chosen: set[str] = set()
         for pattern in patterns or ("*",):
-            found = [case.id for case in self.cases.values() if _matches(pattern, case)]
+            expression = re.compile("".join(_translated(pattern)))
+            found = [case.id for case in self.cases.values() if _matches(expression, case)]
             if not found:
                 raise NothingSelected(self._nothing(pattern))
             chosen.update(found)
@@ -109,8 +110,7 @@ def _family(case: Case) -> str:
     return case.scenario.split("/", maxsplit=1)[0]
 
 
-def _matches(pattern: str, case: Case) -> bool:
-    expression = re.compile("".join(_translated(pattern)))
+def _matches(expression: re.Pattern[str], case: Case) -> bool:
     return any(expression.fullmatch(name) for name in (case.id, case.scenario, _family(case)))
 
 

@@ -1,193 +1,217 @@
-"""Mutation of the reference sender: small changes to its decisions, each played against the scenarios that concern it.
+"""Mutation of the reference sender: small changes to its decisions, each played until a scenario finds it.
 
 `python -m tests.mutants --minutes 10` goes on where the last call stopped, lists the survivors, and ends with status 1 if
-there is one that `mutants_explained.toml` does not explain. What was played is kept in `.mutants.json`, by the text of
-the change, so that a mutant is played again only when its line has changed. Code of the flaws is left as it is.
+there is one that `mutants_explained.toml` does not explain. `.mutants.json` keeps which scenarios run which lines, and
+what became of each mutant, by the text of the lines: only what has changed is played again. A mutant is played against
+the scenarios that run its line, those first that found something near it; one that survives has met all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
-import importlib.util
+import contextlib
+import hashlib
 import json
+import multiprocessing
+import os
 import random
-import subprocess
 import sys
-import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import TypeVar
 
-TOP = Path(__file__).parents[1]
-SOURCES = TOP / "lab/mta_sts_lab/reference"
-KEPT = TOP / ".mutants.json"
+from mta_sts_lab.catalogue import Catalogue
+from mta_sts_lab.model import Scenario
+from mta_sts_lab.runs import load_shipped_catalogue
+
+from tests.mutant_plays import Played, import_everything, play_mutant, run_places
+from tests.mutant_sources import MODULES, Mutant, mutants, text_of
+
+KEPT = Path(__file__).parents[1] / ".mutants.json"
 EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 
-#: The modules in which the sender decides something, and the scenarios that concern each.
-CONCERNED = {
-    "policy": ("policy/*", "discovery/*", "mx/*"),
-    "discovery": ("discovery/*", "policy/*"),
-    "delivery": ("mx/*", "starttls/strip", "certificate/swapped-untrusted", "rpt-content/fail-over"),
-    "session": ("starttls/*", "certificate/*"),
-    "tls": ("certificate/*", "starttls/tls-downgraded", "policy/host-*"),
-    "https_client": ("policy/*", "rpt-content/policy-*", "rpt-content/fetch-errors"),
-    "report_counts": ("rpt-content/*", "rpt-schema/*", "rpt-mail/two-days"),
-    "report_record": ("rpt-dns/*",),
-}
+#: What no scenario has found, for whatever reason.
+ALIVE = ("survived", "unproved")
 
-#: Seconds for one mutant. One that takes longer may wait for what never comes, or for a busy machine: unproved.
-LONGEST_PLAY = 150.0
-
-_COMPARISONS = {
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One changed expression of one module. `source` is the whole module with the change."""
+@dataclass
+class Kept:
+    """What earlier calls have found out."""
 
-    module: str
-    line: int
-    before: str
-    after: str
-    source: str
+    #: The places that each scenario runs. A scenario is known by its id and the text of its cases.
+    places: dict[str, set[str]] = field(default_factory=dict)
+    played: dict[str, Played] = field(default_factory=dict)
 
-    @property
-    def key(self) -> str:
-        """What it is known by, wherever its line has moved to."""
-        return f"{self.module}: {self.before} -> {self.after}"
+    @classmethod
+    def read(cls) -> Kept:
+        """Read it; empty where nothing was played."""
+        if not KEPT.exists():
+            return cls()
+        content = json.loads(KEPT.read_text(encoding="utf-8"))
+        names = content["names"]
+        places = {scenario: {names[number] for number in found} for scenario, found in content["places"].items()}
+        return cls(places, {key: Played(**one) for key, one in content["played"].items()})
 
+    def write(self) -> None:
+        """Write it. Each place stands there once."""
+        names = sorted(set[str]().union(*self.places.values()))
+        number_of = {name: number for number, name in enumerate(names)}
+        content = {
+            "names": names,
+            "places": {scenario: sorted(number_of[one] for one in found) for scenario, found in self.places.items()},
+            "played": {key: asdict(one) for key, one in self.played.items()},
+        }
+        KEPT.write_text(json.dumps(content), encoding="utf-8")
 
-def mutants(module: str) -> Iterator[Mutant]:
-    """Yield every mutant of a module."""
-    tree = ast.parse((SOURCES / f"{module}.py").read_text(encoding="utf-8"))
-    of_flaws = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "flaws" in ast.unparse(node.test)
-        for part in node.body
-        for inner in ast.walk(part)
-    }
-    for node in list(ast.walk(tree)):
-        if not isinstance(node, ast.expr) or id(node) in of_flaws or "flaws" in ast.unparse(node):
-            continue
-        for changed in _changed(node):
-            before = ast.unparse(node)
-            kept = copy.copy(node.__dict__)
-            node.__dict__.update(changed.__dict__)
-            node_class, node.__class__ = node.__class__, changed.__class__
-            source, after = ast.unparse(ast.fix_missing_locations(tree)), ast.unparse(node)
-            node.__class__ = node_class
-            node.__dict__.clear()
-            node.__dict__.update(kept)
-            yield Mutant(module, node.lineno, before, after, source)
+    def scenarios_for(self, mutant: Mutant, scenarios: Mapping[str, Scenario]) -> list[str]:
+        """Return the scenarios that run a mutant's statement, or may, in the order in which they are to be played.
 
+        First come those that have killed a mutant of the same function, and those that find its flaws.
+        """
+        found = [
+            scenario
+            for identity, scenario in scenarios.items()
+            if (ran := self.places.get(identity)) is None or self._is_run(mutant, ran)
+        ]
+        random.Random(8461).shuffle(found)
+        near, of_module = Counter[str](), Counter[str]()
+        for key, one in self.played.items():
+            if one.result == "killed":
+                near[one.scenario] += key.startswith(f"{mutant.module}.{mutant.where}: ")
+                of_module[one.scenario] += key.startswith(f"{mutant.module}.")
+        found.sort(key=lambda one: of_module[one.id], reverse=True)
+        found.sort(key=lambda one: near[one.id] + len(mutant.flaws.intersection(one.kills)), reverse=True)
+        return [one.id for one in found]
 
-def _changed(node: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARISONS:
-        other = copy.copy(node)
-        other.ops = [_COMPARISONS[type(node.ops[0])]()]
-        yield other
-    elif isinstance(node, ast.BoolOp):
-        other_op = copy.copy(node)
-        other_op.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield other_op
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield node.operand
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        yield ast.Constant(not node.value)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int):
-        yield ast.Constant(node.value + 1)
-    elif isinstance(node, ast.IfExp):
-        yield node.body
-        yield node.orelse
+    @staticmethod
+    def _is_run(mutant: Mutant, ran: set[str]) -> bool:
+        # What stands outside of functions runs when a module is imported.
+        if not mutant.places[0].startswith(f"{mutant.module}.: "):
+            return not ran.isdisjoint(mutant.places)
+        return any(one.startswith(f"{mutant.module}.") for one in ran)
 
 
-def play_mutant(module: str, source: str) -> str:
-    """Play a mutant in this process. Return `killed`, `survived` or `unproved`: cases stayed inconclusive."""
-    name = f"mta_sts_lab.reference.{module}"
-    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(SOURCES / f"{module}.py"))
-    assert spec is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[name] = made
-    exec(compile(source, f"<mutant of {module}>", "exec"), made.__dict__)
-
-    from mta_sts_lab.model import Grade
-    from mta_sts_lab.runs import load_shipped_catalogue
-
-    from tests.playing import play
-
-    catalogue = load_shipped_catalogue()
-    cases = catalogue.find(CONCERNED[module])
-    with tempfile.TemporaryDirectory() as out:
-        verdicts = play(catalogue, cases, Path(out)).verdicts
-        grades = {verdict.grade for verdict in verdicts}
-        grades |= {found.grade for verdict in verdicts for found in verdict.of_the_run}
-    if grades & {Grade.FAIL, Grade.WEAK, Grade.INFO, Grade.LAB_ERROR}:
-        return "killed"
-    return "survived" if grades <= {Grade.PASS} else "unproved"
+def identified(scenarios: Iterable[Scenario]) -> dict[str, Scenario]:
+    """Return scenarios by what each is known by as long as its cases stay the same."""
+    return {f"{one.id} {hashlib.sha256(repr(one.cases).encode()).hexdigest()[:16]}": one for one in scenarios}
 
 
-def _played(mutant: Mutant) -> str:
-    """Play a mutant in a process of its own: it may break anything."""
-    command = [sys.executable, "-m", "tests.mutants", "--play", mutant.module]
-    try:
-        ended = subprocess.run(
-            command, input=mutant.source, capture_output=True, text=True, timeout=LONGEST_PLAY, cwd=TOP, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "unproved"
-    # Whatever cannot even be started is found at once.
-    return ended.stdout.strip().rpartition("\n")[2] if ended.returncode == 0 else "killed"
+def _in_processes(work: Callable[[T], R], things: Iterable[T], jobs: int, end: float) -> Iterator[tuple[T, R | None]]:
+    """Do some work on one thing after the other, each in a process of its own; yield its result, None if it died.
+
+    Each process starts as a copy of this one, which has imported the lab. After `end` none is begun.
+    """
+    context = multiprocessing.get_context("fork")
+    waiting, running = iter(things), dict[Connection, T]()
+    while True:
+        while len(running) < jobs and time.monotonic() < end and (thing := next(waiting, None)) is not None:
+            result, sent = context.Pipe(duplex=False)
+            process = context.Process(target=_send, args=(work, thing, sent))
+            process.start()
+            sent.close()
+            running[result] = thing
+        if not running:
+            return
+        for ready in wait(running):
+            assert isinstance(ready, Connection)
+            try:
+                found: R | None = ready.recv()
+            except EOFError:
+                found = None
+            yield running.pop(ready), found
 
 
-def _told(known: dict[str, str], found: list[Mutant]) -> int:
-    explained = {one["mutant"] for one in tomllib.loads(EXPLAINED.read_text(encoding="utf-8")).get("explained", ())}
-    results = [known[one.key] for one in found if one.key in known]
-    alive = [one for one in found if known.get(one.key) in ("survived", "unproved")]
-    print(f"{len(results)} of {len(found)} mutants played: {results.count('killed')} killed, {len(alive)} not")
+def _send(work: Callable[[T], R], thing: T, to: Connection) -> None:
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+        to.send(work(thing))
+
+
+def _learn_places(kept: Kept, catalogue: Catalogue, jobs: int, end: float) -> None:
+    """Learn which places the scenarios run that are new."""
+    scenarios = identified(catalogue.scenarios)
+    kept.places = {identity: kept.places[identity] for identity in scenarios if identity in kept.places}
+    new = [identity for identity in scenarios if identity not in kept.places]
+
+    def work(identity: str) -> set[str] | None:
+        return run_places(catalogue, scenarios[identity].id)
+
+    for identity, found in _in_processes(work, new, jobs, end):
+        print(f"{identity}: {'not passed by the correct sender' if found is None else len(found)}", flush=True)
+        if found is not None:
+            kept.places[identity] = found
+            kept.write()
+
+
+def _play(kept: Kept, waiting: Sequence[Mutant], catalogue: Catalogue, options: argparse.Namespace, end: float) -> None:
+    scenarios = identified(catalogue.scenarios)
+
+    def work(mutant: Mutant) -> Played:
+        return play_mutant(mutant, catalogue, kept.scenarios_for(mutant, scenarios), options.most)
+
+    for mutant, found in _in_processes(work, waiting, options.jobs, end):
+        kept.played[mutant.key] = played = found or Played("unproved", "the process died")
+        kept.write()
+        print(f"{played.result:10} {mutant.key}  [{played.why}]", flush=True)
+
+
+def explanations() -> dict[str, str]:
+    """Return the reasons why mutants cannot be found, by their keys."""
+    content = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
+    return {key: group["reason"] for group in content.get("explained", ()) for key in group["mutants"]}
+
+
+def _told(kept: Kept, found: Sequence[Mutant]) -> int:
+    explained = explanations()
+    results = Counter(kept.played[one.key].result for one in found if one.key in kept.played)
+    alive = [one for one in found if one.key in kept.played and kept.played[one.key].result in ALIVE]
     unexplained = [one for one in alive if one.key not in explained]
-    for one in alive:
-        word = "explained" if one.key in explained else known[one.key]
-        print(f"{word:10} {one.module}.py:{one.line}  {one.before}  ->  {one.after}")
-    return 1 if unexplained else 0
+    for one in unexplained:
+        print(f"{kept.played[one.key].result:10} {one.module}.py:{one.line}  {one.key}  [{kept.played[one.key].why}]")
+    needless = [one for one in found if one.key in explained and one.key in kept.played and one not in alive]
+    for one in needless:
+        print(f"explained, and {kept.played[one.key].result}: {one.key}  [{kept.played[one.key].why}]")
+    said = ", ".join(f"{number} {result}" for result, number in sorted(results.items()))
+    print(
+        f"{results.total()} of {len(found)} mutants played: {said}."
+        f" Of the others {len(alive) - len(unexplained)} are explained, and {len(unexplained)} are not."
+    )
+    return 1 if unexplained or needless else 0
 
 
 def main() -> int:
     """Play mutants for some minutes, in an order that is the same each time."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long to go on at most")
-    parser.add_argument("--play", metavar="MODULE", help="play the mutant of a module that comes on standard input")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long to begin with another one at most")
+    parser.add_argument("--jobs", type=int, default=2, help="how many to play at one time")
+    parser.add_argument("--most", type=int, metavar="SCENARIOS", help="play no more of them against one mutant")
+    parser.add_argument("--again", metavar="MUTANT", help="play these again, whatever became of them; * is wild")
     options = parser.parse_args()
-    if options.play:
-        print(play_mutant(options.play, sys.stdin.read()))
-        return 0
-    found = list({one.key: one for module in CONCERNED for one in mutants(module)}.values())
-    known: dict[str, str] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
-    waiting = [one for one in found if known.get(one.key, "unproved") == "unproved"]
-    random.Random(8461).shuffle(waiting)
     end = time.monotonic() + options.minutes * 60
-    for mutant in waiting:
-        if time.monotonic() >= end:
-            break
-        known[mutant.key] = _played(mutant)
-        KEPT.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
-        print(f"{known[mutant.key]:10} {mutant.key}", flush=True)
-    return _told(known, found)
+    catalogue, kept = load_shipped_catalogue(), Kept.read()
+    found = [one for module in MODULES for one in mutants(module, text_of(module))]
+    kept.played = {one.key: kept.played[one.key] for one in found if one.key in kept.played}
+    waiting = [one for one in found if one.key not in kept.played or kept.played[one.key].result == "unproved"]
+    if options.again is not None:
+        waiting = [one for one in found if fnmatchcase(one.key, options.again)]
+    random.Random(8461).shuffle(waiting)
+    import_everything()
+    if options.most is None:
+        _learn_places(kept, catalogue, options.jobs, end)
+    explained, scenarios = explanations(), identified(catalogue.scenarios)
+    met_by = {one.key: len(kept.scenarios_for(one, scenarios)) for one in waiting}
+    # What few scenarios run is soon known; what many run is soon found, or takes long.
+    waiting.sort(key=lambda one: (one.key in explained, one.key in kept.played, met_by[one.key]))
+    _play(kept, waiting, catalogue, options, end)
+    return _told(kept, found)
 
 
 if __name__ == "__main__":

@@ -198,7 +198,9 @@ def _anchor_problem(
         return problem
     if flaws.skips_dates_under_dane_ta:
         return None
-    return next((problem for one in path if (problem := _date_problem(one))), None)
+    problems = (problem for one in path if (problem := _date_problem(one)))
+    ended_alone = flaws.takes_future_certificates_under_dane_ta
+    return next((one for one in problems if not ended_alone or one.code == EXPIRED), None)
 
 
 def _path_to_anchor(
@@ -211,10 +213,10 @@ def _path_to_anchor(
             path.append(issuer)
             if _holds(record, issuer):
                 return path
-    return path if not flaws.knows_no_bare_keys and _signed_by_bare_key(path[-1], record) else None
+    return path if not flaws.knows_no_bare_keys and _signed_by_bare_key(path[-1], record, flaws) else None
 
 
-def _signed_by_bare_key(certificate: x509.Certificate, record: TlsaRecord) -> bool:
+def _signed_by_bare_key(certificate: x509.Certificate, record: TlsaRecord, flaws: Flaws) -> bool:
     """Whether the top of a chain was signed by a key that DNS holds whole, without a certificate (section 5.2.3)."""
     if (record.selector, record.matching) != (1, _FULL):
         return False
@@ -228,7 +230,7 @@ def _signed_by_bare_key(certificate: x509.Certificate, record: TlsaRecord) -> bo
     try:
         key.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(digest))
     except InvalidSignature:
-        return False
+        return flaws.takes_any_bare_key
     return True
 
 

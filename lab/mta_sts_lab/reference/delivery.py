@@ -137,7 +137,9 @@ class Delivery:
         tally = SessionTally(counts, domain, NO_POLICY, self.flaws)
         route = await find_route(self.resolver, domain)
         if isinstance(route, NoRoute):
-            return Failed(route.reason, route.status) if route.permanent else Deferred(route.reason)
+            if route.permanent or self.flaws.returns_marked_mail_when_mx_lookup_fails:
+                return Failed(route.reason, route.status)
+            return Deferred(route.reason)
         hosts = tuple(host for host in route.hosts if listing is None or listing.allows(host))
         # As if DNSSEC vouched for nothing.
         secure = route.secure and envelope.waives_tls and self.flaws.holds_marked_mail_without_tlsa_answer
@@ -480,7 +482,8 @@ class Delivery:
         raise failure
 
     async def _without_policy(self, envelope: Envelope, to: Destination, tally: SessionTally) -> Accepted:
-        demands = self.flaws.demands_tls_of_everybody or envelope.requires_tls
+        required = envelope.requires_tls and not self.flaws.verifies_requiretls_hosts_under_policies_alone
+        demands = self.flaws.demands_tls_of_everybody or required
         deliver = self.sessions.verified if demands else self.sessions.opportunistic
         try:
             accepted = await deliver(envelope, to)

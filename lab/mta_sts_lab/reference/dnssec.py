@@ -96,7 +96,7 @@ class Validator:
         if not owner.is_subdomain(zone.name):
             return True  # what is behind the alias is asked for on its own
         self._check_absence(message, owner, kind, zone)
-        return True
+        return not self._flaws.takes_signed_denials_for_insecure
 
     def _check_absence(
         self, message: dns.message.Message, name: dns.name.Name, kind: dns.rdatatype.RdataType, zone: _Zone

@@ -39,6 +39,7 @@ class Flaws:
     matches_wildcards_at_any_depth: bool = _flaw(
         "STS-4.1-02", "a wildcard matches any number of labels, none at all too"
     )
+    matches_no_wildcards: bool = _flaw("STS-4.1-02", "a pattern with a wildcard matches no host")
     matches_suffix_without_dot: bool = _flaw("STS-4.1-03", "a wildcard matches any name that ends like it, dot or not")
     compares_hosts_by_case: bool = _flaw("STS-4.1-03", "an mx pattern in capitals does not fit a name in small letters")
     reads_first_mx_line_alone: bool = _flaw("STS-4.1-01", "of several mx lines the first one counts alone")
@@ -194,6 +195,12 @@ class Flaws:
     knows_no_bare_keys: bool = _flaw(
         "OPS-5.2.3-01", "an anchor whose key alone is in DNS, and that is not sent, is none"
     )
+    takes_signed_denials_for_insecure: bool = _flaw(
+        "DANE-2.1.2-03", "a signed answer that there is no MX record counts as one that nobody has signed"
+    )
+    takes_any_bare_key: bool = _flaw(
+        "DANE-3.2-02", "an anchor whose key alone is in DNS counts whoever has signed the certificate"
+    )
     uses_insecure_tlsa: bool = _flaw("TLSA-4.1-03", "TLSA records that nobody has signed count")
     goes_to_the_domain_without_mx_answer: bool = _flaw(
         "DANE-2.1.2-01", "if the MX look-up fails, mail goes to the domain's own address"
@@ -306,6 +313,9 @@ class Flaws:
     checks_dates_under_dane_ee: bool = _flaw("DANE-3.1.1-02", "DANE-EE wants a certificate that has not expired")
     skips_names_under_dane_ta: bool = _flaw("DANE-3.2.2-01", "DANE-TA accepts a certificate for any name")
     skips_dates_under_dane_ta: bool = _flaw("PKIX-6.1.3-01", "DANE-TA accepts a certificate that has expired")
+    takes_future_certificates_under_dane_ta: bool = _flaw(
+        "PKIX-6.1.3-01", "under DANE-TA a certificate counts before its first day"
+    )
     accepts_any_host_of_the_domain: bool = _flaw(
         "DANE-1.1-01", "DANE-TA accepts a certificate for any host of the recipient's domain"
     )
@@ -361,6 +371,9 @@ class Flaws:
     falls_back_to_the_domain: bool = _flaw("SMTP-5.1-04", "if no MX host answers, the domain's own address is tried")
     tries_worst_host_first: bool = _flaw("SMTP-5.1-05", "the host with the highest preference number is tried first")
     returns_mail_when_mx_lookup_fails: bool = _flaw("SMTP-5.1-01", "mail is returned when the MX look-up fails")
+    returns_marked_mail_when_mx_lookup_fails: bool = _flaw(
+        "SMTP-5.1-01", "mail with TLS-Required: No is returned when the MX look-up fails"
+    )
     keeps_mail_for_no_domain: bool = _flaw("SMTP-5.1-02", "mail to a domain that does not exist is kept and retried")
 
     # Several hosts, retries, the queue
@@ -620,6 +633,9 @@ class Flaws:
     says_helo_for_requiretls: bool = _flaw("RTLS-4.2.1-03", "HELO is said again before mail that requires TLS")
     sends_requiretls_mail_under_any_certificate: bool = _flaw(
         "RTLS-4.2.1-04", "mail that requires TLS goes out under any certificate"
+    )
+    verifies_requiretls_hosts_under_policies_alone: bool = _flaw(
+        "RTLS-4.2.1-04", "mail that requires TLS goes out under any certificate where DNSSEC alone vouches for the host"
     )
     sends_without_requiretls: bool = _flaw(
         "RTLS-4.2.1-05", "mail that requires TLS goes to hosts that do not announce REQUIRETLS"

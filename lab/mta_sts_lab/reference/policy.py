@@ -46,7 +46,8 @@ class Policy:
             return False
         any_depth, any_name = flaws.matches_wildcards_at_any_depth, flaws.matches_suffix_without_dot
         alike = any_name and any(one.startswith("*.") and host.endswith(one[2:]) for one in self.mx)
-        return alike or any(matches(pattern, host, any_depth=any_depth) for pattern in self.mx)
+        patterns = [one for one in self.mx if not (flaws.matches_no_wildcards and one.startswith("*."))]
+        return alike or any(matches(pattern, host, any_depth=any_depth) for pattern in patterns)
 
 
 def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:

@@ -451,6 +451,9 @@ class Flaws:
     names_domain_to_policy_host: bool = _flaw(
         "STS-7.1-02", "from the second fetch on the client hello names the domain to the policy host"
     )
+    fetches_policies_in_u_labels: bool = _flaw(
+        "STS-3.2-01", "the policy host of a domain with letters outside of ASCII is looked up in U-labels"
+    )
     asks_with_head_first: bool = _flaw("STS-3.2-01", "a HEAD request goes before the GET for the policy")
     heeds_cache_control: bool = _flaw(
         "STS-3.3-16", "a policy is kept no longer than the Cache-Control field of its answer says"

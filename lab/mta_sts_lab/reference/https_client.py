@@ -129,6 +129,8 @@ class PolicyFetcher:
 
     async def fetch(self, domain: str) -> Policy | PolicyProblem:
         """GET the policy of a policy domain."""
+        if self.flaws.fetches_policies_in_u_labels and "xn--" in domain:
+            return PolicyProblem("sts-policy-fetch-error", "there is no such host in U-labels")
         url = URL(f"https://mta-sts.{domain}/.well-known/mta-sts.txt")
         problem = await self._fetched(url)
         if isinstance(problem, Policy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ async def remote(
         yield target
     finally:
         await target.close()
+
+
+async def test_a_queue_in_u_labels_is_read_in_a_labels() -> None:
+    """The lab hands over A-labels, and has to find its messages again; chasquid and Courier turn them into U-labels."""
+    row = {"id": "1", "sender": "a@sender.example", "recipient": "B@b\u00fcro2.example", "state": "deferred"}
+    body = json.dumps({"messages": [row]}).encode()
+    async with serving(answering("/queue", "GET", body=body)) as port, remote(port) as target:
+        (held,) = await target.queue()
+    assert held.recipient == "B@xn--bro2-0ra.example"
 
 
 async def test_the_whole_contract(internet: Internet, tmp_path: Path) -> None:

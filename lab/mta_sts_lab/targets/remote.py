@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from mta_sts_lab.model import About
+from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.targets.contract import Held, NotAnswering, NotNow, NotOffered, TargetError
 from mta_sts_lab.targets.contract_http import (
     CONTRACT_VERSION,
@@ -27,6 +28,13 @@ from mta_sts_lab.targets.injection import Connect, Inject, Injector, SmtpSession
 from mta_sts_lab.timeouts import CONTRACT_CALL, SEND_REPORTS, Deadline
 
 T = TypeVar("T")
+
+
+def _as_injected(address: str) -> str:
+    """Return an address with the A-labels in which it was handed over: chasquid and Courier show U-labels."""
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{a_labels(domain)}"
+
 
 #: Octets. A queue of 1,000 messages has about 300 KiB.
 LARGEST_ANSWER = 8 * 1024 * 1024
@@ -99,7 +107,7 @@ class RemoteTarget:
     async def queue(self) -> tuple[Held, ...]:
         """See `Target`."""
         held = await self._get("/queue", QueueBody)
-        return tuple(Held(one.recipient, one.sender, one.state, one.reason) for one in held.messages)
+        return tuple(Held(_as_injected(one.recipient), one.sender, one.state, one.reason) for one in held.messages)
 
     async def flush(self) -> None:
         """See `Target`."""

@@ -348,7 +348,10 @@ class TargetFlushed(Fact, frozen=True):
 
 
 class TargetRestarted(Fact, frozen=True):
-    """The target was ended with a signal and started again, by its own account."""
+    """The target was ended with a signal and started again, by its own account.
+
+    Or it was asked for that and failed in answering, so that it may have been (`TargetFailed` says so as well).
+    """
 
     signal: str
     #: Whether an SMTP session from before it went on afterwards: then nothing was killed, whatever the target says.
@@ -358,7 +361,7 @@ class TargetRestarted(Fact, frozen=True):
 
 
 class ClockAdvanced(Fact, frozen=True):
-    """The target's clock was moved forward by some seconds."""
+    """The target's clock was moved forward by some seconds; or may have been, as in `TargetRestarted`."""
 
     seconds: int
     #: When the target was asked for it: until it said that it was done, its clock may have shown either time.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from unittest import mock
 
 import pytest
 from mta_sts_lab.events import ClockAdvanced, LabFailed, ReportsAsked, ReportsLeft, TargetFailed
@@ -166,16 +167,23 @@ async def test_nobody_waits_for_a_case_that_has_ended() -> None:
     assert clock.now == 60
 
 
-async def test_a_change_that_fails_is_raised_in_every_case_and_not_made_again() -> None:
+@pytest.mark.parametrize(
+    "trouble", [NotOffered("no clock"), TargetError("no clock")], ids=lambda one: type(one).__name__
+)
+async def test_a_change_that_fails_is_raised_in_every_case_and_not_made_again(trouble: TargetError) -> None:
+    """One that was broken off may have been made: mail that leaves then may leave because of it, and is no leak."""
     clock, recorder = Clock(), Recorder()
-    clock.broken = True
     change = change_for(clock, recorder, "a", "b")
-    async with asyncio.timeout(5):
-        found = await asyncio.gather(
-            change.make("a", later(60)), change.make("b", later(7_200)), return_exceptions=True
-        )
+    with mock.patch.object(clock, "advance", side_effect=trouble):
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(
+                change.make("a", later(60)), change.make("b", later(7_200)), return_exceptions=True
+            )
     assert [str(error) for error in found] == ["no clock", "no clock"]
-    assert not recorder.of_case("")
+    perhaps = [event.fact for event in recorder.of_case("") if isinstance(event.fact, ClockAdvanced)]
+    assert [(fact.seconds, fact.asked is not None) for fact in perhaps] == (
+        [] if isinstance(trouble, NotOffered) else [(60, True)]
+    )
 
 
 async def test_the_reports_are_asked_for_once_for_all_that_wait() -> None:

@@ -189,14 +189,16 @@ async def test_datagrams_arrive() -> None:
 async def test_a_listening_port_that_dies_is_reported() -> None:
     """A lab that has run out of file descriptors must not look like a host that is down."""
     network = LoopbackNetwork()
-    reports: asyncio.Queue[object] = asyncio.Queue()
+    reports: asyncio.Queue[tuple[object, str]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: reports.put_nowait(context["exception"]))
+    loop.set_exception_handler(lambda _, context: reports.put_nowait((context["exception"], context["message"])))
     listener = network.open_port(HERE, 25, hang_up)
     with mock.patch("socket.socket.accept", side_effect=OSError(24, "Too many open files")):
         with pytest.raises(ConnectionResetError):
             await dial_and_read(network)
-        assert isinstance(await asyncio.wait_for(reports.get(), 5), OSError)
+        error, message = await asyncio.wait_for(reports.get(), 5)
+        assert isinstance(error, OSError)
+        assert "1024 open files are needed at once: raise the limit (`ulimit -n 1024`)" in message
     loop.set_exception_handler(None)
     listener.close()
 

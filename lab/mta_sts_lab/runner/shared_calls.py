@@ -6,7 +6,8 @@ Reports are asked for seldom, because one call makes the target report on all th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, ReportsAsked, ReportsLeft, TargetFailed, TargetRestarted
@@ -14,7 +15,7 @@ from mta_sts_lab.model import Case, Step
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.queue_watch import QueueWatch
-from mta_sts_lab.targets.contract import MailSession, Target, TargetError
+from mta_sts_lab.targets.contract import MailSession, NotOffered, Target, TargetError
 
 
 def cases_by_change(cases: Sequence[Case]) -> list[list[Case]]:
@@ -131,12 +132,25 @@ class TargetChange:
         async with self._watch.set_aside():
             if restart:
                 asked = self._recorder.now()
-                outlived = await _restart(self._target, restart)
+                with self._perhaps_done(TargetRestarted(signal=restart, asked=asked)):
+                    outlived = await _restart(self._target, restart)
                 self._recorder.write(TargetRestarted(signal=restart, outlived=outlived, asked=asked))
             if advance:
                 asked = self._recorder.now()
-                await self._target.advance(advance)
+                with self._perhaps_done(ClockAdvanced(seconds=advance, asked=asked)):
+                    await self._target.advance(advance)
                 self._recorder.write(ClockAdvanced(seconds=advance, asked=asked))
+
+    @contextlib.contextmanager
+    def _perhaps_done(self, change: TargetRestarted | ClockAdvanced) -> Iterator[None]:
+        """Record a change that a target broke off: mail that leaves now may leave because it was made all the same."""
+        try:
+            yield
+        except NotOffered:
+            raise
+        except TargetError:
+            self._recorder.write(change)
+            raise
 
 
 async def _restart(target: Target, signal: str) -> bool:

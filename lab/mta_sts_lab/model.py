@@ -173,6 +173,7 @@ CERTIFICATE_VARIANTS = (
     "leaf-as-issuer",
     "path-too-long",
     "outside-name-constraints",
+    "excluded-by-name-constraints",
     "expired-intermediate",
     "sha1-signed",
     "bad-signature",

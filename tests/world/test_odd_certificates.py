@@ -18,6 +18,7 @@ COMPLAINTS = {
     "leaf-as-issuer": "invalid CA certificate",
     "path-too-long": "path length constraint exceeded",
     "outside-name-constraints": "permitted subtree violation",
+    "excluded-by-name-constraints": "excluded subtree violation",
     "expired-intermediate": "certificate has expired",
     "sha1-signed": "CA signature digest algorithm too weak",
     "bad-signature": "certificate signature failure",

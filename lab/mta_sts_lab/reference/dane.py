@@ -192,7 +192,7 @@ def _anchor_problem(
     path = _path_to_anchor(record, chain, flaws)
     if path is None:
         return Problem(NO_MATCH, "no certificate of the chain matches a TLSA record")
-    if not flaws.ignores_name_constraints_of_anchors and not all(_allows(one, chain[0]) for one in path[1:]):
+    if not flaws.ignores_name_constraints_of_anchors and not all(_allows(one, chain[0], flaws) for one in path[1:]):
         return Problem(NO_MATCH, "an authority of the chain may not sign for such names")
     if not flaws.skips_names_under_dane_ta and (problem := _name_problem(chain[0], names, flaws)):
         return problem
@@ -253,7 +253,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int)
     return limits.ca and (limits.path_length is None or limits.path_length >= below)
 
 
-def _allows(issuer: x509.Certificate, leaf: x509.Certificate) -> bool:
+def _allows(issuer: x509.Certificate, leaf: x509.Certificate, flaws: Flaws) -> bool:
     """Whether the name constraints of an authority leave the names of a leaf to it (RFC 5280, section 4.2.1.10)."""
     try:
         limits = issuer.extensions.get_extension_for_class(x509.NameConstraints).value
@@ -265,7 +265,7 @@ def _allows(issuer: x509.Certificate, leaf: x509.Certificate) -> bool:
     )
     shown = names_of(leaf.public_bytes(Encoding.DER))
     if any(_is_below(name, tree) for name in shown for tree in excluded):
-        return False
+        return flaws.ignores_excluded_names_of_anchors
     return not permitted or all(any(_is_below(name, tree) for tree in permitted) for name in shown)
 
 

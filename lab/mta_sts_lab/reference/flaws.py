@@ -323,6 +323,10 @@ class Flaws:
     ignores_name_constraints_of_anchors: bool = _flaw(
         "DANE-3.1.2-02", "DANE-TA does not look at the name constraints of the anchor"
     )
+    ignores_excluded_names_of_anchors: bool = _flaw(
+        "DANE-3.1.2-02",
+        "of the name constraints of a DANE-TA anchor the names that it must not sign for are not looked at",
+    )
     ignores_path_length_of_anchors: bool = _flaw(
         "OPS-5.2.1-01", "DANE-TA does not look at how long a chain the anchor allows"
     )

@@ -88,6 +88,7 @@ ODD_CERTIFICATES = (
     "leaf-as-issuer",
     "path-too-long",
     "outside-name-constraints",
+    "excluded-by-name-constraints",
     "expired-intermediate",
     "sha1-signed",
     "bad-signature",
@@ -101,7 +102,7 @@ def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
     """
     if variant not in ODD_CERTIFICATES:
         raise ValueError(f"no odd certificate {variant!r}; there are {', '.join(ODD_CERTIFICATES)}")
-    above = list(_intermediates(variant, root))
+    above = list(_intermediates(variant, host, root))
     names = _NAMES[variant](host) if variant in _NAMES else [x509.DNSName(host.name)]
     usage = ExtendedKeyUsageOID.CLIENT_AUTH if variant == "client-usage" else ExtendedKeyUsageOID.SERVER_AUTH
     extensions: list[tuple[x509.ExtensionType, bool]] = [
@@ -124,7 +125,7 @@ def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
     return b"".join(one.public_bytes(Encoding.PEM) for one in chain), key
 
 
-def _intermediates(variant: str, root: Issuer) -> Iterator[Issuer]:
+def _intermediates(variant: str, host: Host, root: Issuer) -> Iterator[Issuer]:
     """Yield who stands between the root and the leaf, from above."""
     authority = (x509.BasicConstraints(ca=True, path_length=None), True)
     if variant == "leaf-as-issuer":
@@ -136,6 +137,9 @@ def _intermediates(variant: str, root: Issuer) -> Iterator[Issuer]:
     elif variant == "outside-name-constraints":
         elsewhere = x509.NameConstraints([x509.DNSName("elsewhere.example")], None)
         yield _signed_by(root, "may sign for elsewhere.example", [authority, (elsewhere, True)])
+    elif variant == "excluded-by-name-constraints":
+        all_but_these = x509.NameConstraints(None, [x509.DNSName(host.parent)])
+        yield _signed_by(root, "may sign for nobody at the host's domain", [authority, (all_but_these, True)])
     elif variant == "expired-intermediate":
         yield _signed_by(root, "an authority of the past", [authority], ends=datetime.datetime.now(datetime.UTC) - _DAY)
 

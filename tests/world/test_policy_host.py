@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
@@ -11,6 +13,7 @@ from mta_sts_lab.events import (
     ClientHelloSeen,
     ConnectionAccepted,
     ConnectionClosed,
+    LabFailed,
     PolicyRequested,
     TlsEstablished,
     TlsFailed,
@@ -251,3 +254,35 @@ async def test_an_answer_that_goes_on_and_on(
     await seen(recorder, ConnectionClosed, CASE)
     (asked,) = facts(recorder, PolicyRequested, CASE)
     assert asked.status == 0, "a policy that never ended was not fetched"
+
+
+def _have_enough_of_an_answer(where: tuple[str, int], context: ssl.SSLContext) -> None:
+    """Ask for the policy, say close_notify in the middle of the answer, and drop what comes behind it."""
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(received, sent, server_hostname=NAME)
+    with socket.create_connection(where) as connection:
+        for _ in range(3):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+                break
+            connection.sendall(sent.read())
+            received.write(connection.recv(65536))
+        client.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        connection.sendall(sent.read())
+        connection.recv(1024)
+        with contextlib.suppress(ssl.SSLError):
+            client.unwrap()
+        connection.sendall(sent.read())
+        while connection.recv(65536):
+            pass
+
+
+async def test_a_client_that_has_had_enough_of_a_long_answer_is_no_failure_of_the_lab(
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(), BODY + b"note: x\r\n" * (1 << 20), ID))
+    where = services.network.where(ADDRESS, 443)
+    await asyncio.to_thread(_have_enough_of_an_answer, where, trusting(authority))
+    await seen(recorder, ConnectionClosed, CASE)
+    await server.close()
+    assert facts(recorder, LabFailed, CASE) == []

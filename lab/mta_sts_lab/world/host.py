@@ -301,7 +301,8 @@ class HttpsHost(AcceptingHost):
             await tls.closed.wait()
         finally:
             tls.give_up()
-            transport.abort()
+            if not tls.closed.is_set():  # asyncio fails to abort a transport that was closed with octets left to send
+                transport.abort()
             await tls.closed.wait()
             # aiohttp has cancelled the request with the connection; it needs a turn to end, and has no event for that.
             while server.connections:  # noqa: ASYNC110

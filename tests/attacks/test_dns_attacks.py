@@ -28,7 +28,7 @@ def context(attack: DnsAttack, **parameters: str) -> DnsContext:
     return DnsContext(DOMAIN, complete(attack.form, parameters), "mx.attacker.example")
 
 
-@pytest.mark.parametrize("how", ["SERVFAIL", "REFUSED", "NXDOMAIN", "TIMEOUT"])
+@pytest.mark.parametrize("how", ["SERVFAIL", "REFUSED", "NXDOMAIN"])
 @pytest.mark.parametrize("kind", ["MX", "A"])
 def test_fail_mx_lookup_answers_nothing_about_the_domain_itself(how: str, kind: str) -> None:
     attack = fail_mx_lookup.fail_mx_lookup

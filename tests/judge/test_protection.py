@@ -198,6 +198,19 @@ def test_a_newer_policy_that_was_fetched_since_may_be_followed() -> None:
     assert len(_protection(verdict(record(_delivery(), cases=[case])))) == 1
 
 
+@pytest.mark.parametrize(("at", "breaches"), [("DATA", 0), (".", 1)])
+def test_a_newer_policy_counts_that_was_fetched_before_the_message_was_sent(at: str, breaches: int) -> None:
+    """sendmail says MAIL, finds that the host is not listed, looks for a newer policy, and goes on if that lists it."""
+    newer = World(mx=BOTH, policy=Policy(mx=("mx1",), revision=2))
+    said: list[AnyFact] = []
+    for line in ("DATA", "."):
+        said += policy_facts(ENFORCE) if line == at else []
+        said.append(SmtpSaid(session="second", speaker="sender", line=line, secured=True))
+    lines = _delivery()
+    lines[-3:-3] = [(ENFORCE, "attack", fact) for fact in said]
+    assert len(_protection(verdict(record(lines, cases=[_case(UNLISTED, newer)])))) == breaches
+
+
 @pytest.mark.parametrize(
     "host", [PolicyHost(status=404), PolicyHost(certificate="untrusted")], ids=["status", "certificate"]
 )

@@ -117,7 +117,8 @@ class PoliciesInForce:
     def for_session(self, session: str) -> tuple[Protection, ...]:
         """Return the protections one of which was in force for a session with a receiving host.
 
-        Sendmail looks for the policy between the handshake and MAIL, so what is fetched until then counts as well.
+        Sendmail looks for the policy between the handshake and MAIL, and again before RCPT, so what is fetched until
+        the message itself is sent counts as well.
         """
         accepted = self._facts.of_kind(ConnectionAccepted)
         began = next((event.at for event, fact in accepted if fact.session == session), None)
@@ -130,7 +131,7 @@ class PoliciesInForce:
         if any(goes_without_tls(one) or one.to == "address" for one in asks):
             return (NO_PROTECTION,)
         step_began = max((event.at for event, _ in self._facts.of_kind(StepBegan) if event.at <= began), default=0.0)
-        policies = self._between(step_began, self._mail_said(session, began))
+        policies = self._between(step_began, self._last_said(session, began))
         demands = self._dane_between(step_began, began)
         required = self._required(step_began) if any(one.requiretls for one in asks) else None
         return tuple(
@@ -166,12 +167,12 @@ class PoliciesInForce:
         counting = begun[-1:] if looked else begun[-2:]
         return [dane_demands(worlds[name], self._facts.domain) for name in counting if name in worlds] or [()]
 
-    def _mail_said(self, session: str, began: float) -> float:
-        """Return when the target last said MAIL in a session, or when the session began."""
+    def _last_said(self, session: str, began: float) -> float:
+        """Return when the target last said DATA in a session, else MAIL, or when the session began."""
         said = [
             event.at
             for event, fact in self._facts.of_kind(SmtpSaid)
-            if fact.session == session and fact.speaker == "sender" and fact.line.upper().startswith("MAIL")
+            if fact.session == session and fact.speaker == "sender" and fact.line.upper().startswith(("MAIL", "DATA"))
         ]
         return said[-1] if said else began
 

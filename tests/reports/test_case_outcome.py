@@ -1,9 +1,10 @@
 """What became of the message under attack, and the sentence that says it."""
 
+import msgspec
 import pytest
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Mode, Outcome
+from mta_sts_lab.model import AttackUse, Case, Mode, Outcome, Step, World
 from mta_sts_lab.reports.case_outcome import CaseOutcome, attacked_steps, case_outcome
 
 from .records import UNDER_DANE, case_id, events_of, events_under_dane, strip_events, strip_record, strip_verdicts
@@ -23,6 +24,21 @@ def test_the_enforce_case_is_held_and_recovers() -> None:
     assert held.later is Outcome.DELIVERED_AUTHENTICATED
     assert held.untouched is True
     assert held.sentence == ("deferred, nothing leaked, arrived untouched and authenticated once the attack ended")
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_an_attack_that_need_not_meet_anything_is_not_said_to_have_failed(optional: bool) -> None:
+    events = [
+        msgspec.structs.replace(event, fact=facts.StepBegan(attacks=("strip_starttls", "hide_policy_record")))
+        if isinstance(event.fact, facts.StepBegan) and event.step == "attack"
+        else event
+        for event in strip_events(Mode.ENFORCE)
+    ]
+    uses = (AttackUse("strip_starttls", "smtp"), AttackUse("hide_policy_record", "dns", optional=optional))
+    case = Case(case_id(Mode.ENFORCE), "starttls/strip", Mode.ENFORCE, (Step("attack", World(), attacks=uses),))
+    shown = case_outcome(case.id, Mode.ENFORCE, events, retry_seconds=_RETRY, played=case)
+    assert shown.fired == ("strip_starttls",)
+    assert shown.attacks == (("strip_starttls",) if optional else ("strip_starttls", "hide_policy_record"))
 
 
 @pytest.mark.parametrize("mode", [Mode.ABSENT, Mode.NONE, Mode.TESTING])

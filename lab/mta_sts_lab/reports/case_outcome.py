@@ -35,7 +35,7 @@ class CaseOutcome:
     policy_learned: bool = False
     #: The answers to policy requests, in order (200, 404, 0 for none at all).
     policy_answers: tuple[int, ...] = ()
-    #: The attacks in force, and those that fired.
+    #: The attacks in force, without those that had nothing to act on and need not have, and those that fired.
     attacks: tuple[str, ...] = ()
     fired: tuple[str, ...] = ()
     #: How much outsiders read of the message: "message", "token" (how much more is not on record) or "" for nothing.
@@ -120,13 +120,17 @@ def case_outcome(
         facts.in_force = PoliciesInForce(played, facts, CaseFacts("", ())).for_session
     steps = attacked_steps(events)
     first = min((event.at for event in events if event.step in steps), default=float("inf"))
+    in_force = dict.fromkeys(name for _, fact in facts.of_kind(StepBegan) for name in fact.attacks)
+    fired = tuple(dict.fromkeys(fact.attack for _, fact in facts.of_kind(AttackFired)))
+    uses = [use for step in played.steps for use in step.attacks] if played is not None else []
+    optional = {use.name for use in uses if use.optional}
     shown = CaseOutcome(
         case=case,
         mode=mode,
         policy_learned=bool(facts.policy_fetched(first)),
         policy_answers=tuple(fact.status for _, fact in facts.of_kind(PolicyRequested)),
-        attacks=tuple(dict.fromkeys(name for _, fact in facts.of_kind(StepBegan) for name in fact.attacks)),
-        fired=tuple(dict.fromkeys(fact.attack for _, fact in facts.of_kind(AttackFired))),
+        attacks=tuple(one for one in in_force if one in fired or one not in optional),
+        fired=fired,
         ended=facts.ended,
         broken=bool(facts.of_kind(LabFailed) or facts.of_kind(TargetFailed)),
         verdict=verdict.grade.value if verdict else "",

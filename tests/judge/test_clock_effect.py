@@ -8,7 +8,9 @@ from datetime import datetime
 import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, CaseEnded, ClockAdvanced, MessageAccepted, StepBegan, StepEnded
+from mta_sts_lab.judge import views_of
 from mta_sts_lab.model import Case, Expectation, Grade, Policy, PolicyRequests, Step, Verdict, World
+from mta_sts_lab.requirements import load_requirements
 
 from tests.judge.stories import (
     ABSENT,
@@ -126,10 +128,22 @@ def test_a_policy_that_outlives_its_age_is_a_finding_only_where_the_clock_is_see
     assert found.grade is Grade.INCONCLUSIVE
 
 
-def test_a_policy_that_no_longer_counts_shows_that_the_clock_moved() -> None:
-    found = _judged(_lapses(*LET_GO), LAPSES)
-    assert "clock-not-seen-to-move" not in reasons(found)
-    assert [one.grade for one in found.judgements if one.check == "message-outcome"] == [Grade.PASS, Grade.PASS]
+@pytest.mark.parametrize(
+    ("facts", "seen"), [(LET_GO, True), (STILL, False)], ids=["it no longer counts", "it still counts"]
+)
+def test_a_policy_that_no_longer_counts_shows_that_the_clock_moved(facts: tuple[AnyFact, ...], seen: bool) -> None:
+    made = record(_lapses(*facts), taken_in(), cases=(LAPSES, CASES[ABSENT]))
+    views = views_of(made, load_requirements())
+    assert [view.clock_seen_to_move for view in views] == [seen, seen]
+    assert ("clock-not-seen-to-move" in reasons(verdict(made))) is not seen
+
+
+def test_mail_that_nothing_ever_held_shows_nothing_of_the_clock() -> None:
+    held_before = replace(LAPSES.steps[1], name="before", attacks=())
+    case = replace(LAPSES, steps=(LAPSES.steps[0], held_before, *LAPSES.steps[2:]))
+    story = [(name, "before" if step == "attack" else step, fact) for name, step, fact in _lapses(*LET_GO)]
+    made = record(story, taken_in(), cases=(case, CASES[ABSENT]))
+    assert not any(view.clock_seen_to_move for view in views_of(made, load_requirements()))
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ bench: $(VENV)/.ready ## Measure the time budgets, 10,000 cases, each target; AR
 	$(BIN)/python -m mta_sts_lab.bench $(ARGS)
 
 mutants: $(VENV)/.ready ## Change decisions of the reference sender and list what no case finds; MINUTES=10, goes on next time
-	$(BIN)/python -m tests.mutants --minutes '$(MINUTES)'
+	$(BIN)/python -m tests.mutants --minutes '$(MINUTES)' --jobs $(JOBS) $(ARGS)
 
 clean: ## Remove the virtual environment, caches, and what killed runs left
 	-@[ ! -x $(BIN)/sts-lab ] || $(BIN)/sts-lab clean

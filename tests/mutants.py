@@ -36,6 +36,9 @@ from tests.mutant_sources import MODULES, Mutant, mutants, text_of
 KEPT = Path(__file__).parents[1] / ".mutants.json"
 EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 
+#: So many scenarios are played against a mutant that is explained, to see whether the explanation is needed.
+ENOUGH_FOR_EXPLAINED = 4
+
 #: What no scenario has found, for whatever reason.
 ALIVE = ("survived", "unproved")
 
@@ -152,10 +155,11 @@ def _learn_places(kept: Kept, catalogue: Catalogue, jobs: int, end: float) -> No
 
 
 def _play(kept: Kept, waiting: Sequence[Mutant], catalogue: Catalogue, options: argparse.Namespace, end: float) -> None:
-    scenarios = identified(catalogue.scenarios)
+    scenarios, explained = identified(catalogue.scenarios), explanations()
 
     def work(mutant: Mutant) -> Played:
-        return play_mutant(mutant, catalogue, kept.scenarios_for(mutant, scenarios), options.most)
+        most = ENOUGH_FOR_EXPLAINED if mutant.key in explained else options.most
+        return play_mutant(mutant, catalogue, kept.scenarios_for(mutant, scenarios), most)
 
     for mutant, found in _in_processes(work, waiting, options.jobs, end):
         kept.played[mutant.key] = played = found or Played("unproved", "the process died")
@@ -199,14 +203,17 @@ def main() -> int:
     catalogue, kept = load_shipped_catalogue(), Kept.read()
     found = [one for module in MODULES for one in mutants(module, text_of(module))]
     kept.played = {one.key: kept.played[one.key] for one in found if one.key in kept.played}
-    waiting = [one for one in found if one.key not in kept.played or kept.played[one.key].result == "unproved"]
+    explained = explanations()
+    waiting = [one for one in found if one.key not in kept.played]
+    unproved = [one for one in found if one.key in kept.played and kept.played[one.key].result == "unproved"]
+    waiting += [one for one in unproved if one.key not in explained]
     if options.again is not None:
         waiting = [one for one in found if fnmatchcase(one.key, options.again)]
     random.Random(8461).shuffle(waiting)
     import_everything()
     if options.most is None:
         _learn_places(kept, catalogue, options.jobs, end)
-    explained, scenarios = explanations(), identified(catalogue.scenarios)
+    scenarios = identified(catalogue.scenarios)
     met_by = {one.key: len(kept.scenarios_for(one, scenarios)) for one in waiting}
     # What few scenarios run is soon known; what many run is soon found, or takes long.
     waiting.sort(key=lambda one: (one.key in explained, one.key in kept.played, met_by[one.key]))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mta_sts_lab.backends.docker.engine import RUN_LABEL
 from mta_sts_lab.backends.docker.images import lab_image, target_image
-from mta_sts_lab.backends.docker.run import run_in_containers
 from mta_sts_lab.backends.folder import find_target
-from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.record import read_record
-from mta_sts_lab.runs.families import in_families
 
 import docker
-from tests.backends.docker.test_third_ring import Looking, container, plan_of
 from tests.backends.docker.throw_away import FinishedRun, play
+from tests.cli.conftest import shell
+from tests.cli.program import Shell
+from tests.cli.worlds import world
+
+__all__ = ["shell"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -59,39 +62,25 @@ for address, port in zip(sys.argv[1::2], sys.argv[2::2]):
 OUTSIDE = ("2606:4700:4700::1111", "2001:db8:ffff::1", "fd00::1", "fec0::1", "ff02::1")
 
 
-def test_a_target_has_no_way_out_over_ipv6(engine: docker.DockerClient, tmp_path: Path) -> None:
-    folder = find_target("reference-docker")
-    plan = in_families(plan_of("starttls/strip[absent]"), "both", folder)
-    found: dict[str, Any] = {}
-
-    def look() -> None:
-        for part in ("target", "lab"):
-            inside = container(engine, plan, part)
-
-            def told(*command: str, inside: Any = inside) -> list[str]:
-                return str(inside.exec_run(list(command)).output.decode()).splitlines()
-
-            addresses = [line.split()[3].partition("/")[0] for line in told("ip", "-6", "-o", "addr", "show", "eth0")]
-            found[part] = addresses
-            found[f"{part} routes"] = told("ip", "-6", "route")
-            dialled = [word for address in OUTSIDE for word in (address, "53")]
-            found[f"{part} outside"] = told("/opt/venv/bin/python", "-c", DIAL, *dialled)
-        found["self"] = (
-            container(engine, plan, "target")
-            .exec_run(["/opt/venv/bin/python", "-c", DIAL, found["target"][0], "8025"])
-            .output.decode()
-            .strip()
+def test_a_target_has_no_way_out_over_ipv6(shell: Shell, engine: docker.DockerClient) -> None:
+    with world(shell, "up", "starttls/strip[absent]", "--target", "reference-docker", "--family", "both") as up:
+        run = re.search(r"mta-sts-lab-(\S+)-lab", up.row("enter the lab's side"))[1]  # type: ignore[index]
+        assert engine.networks.get(f"mta-sts-lab-{run}").attrs["EnableIPv6"] is False, (
+            "this machine has no address in it"
         )
-        found["network"] = engine.networks.get(f"mta-sts-lab-{plan.run}").attrs
+        parts = engine.containers.list(filters={"label": f"{RUN_LABEL}={run}"})
+        assert len(parts) == 2, "the mail server and the lab"
+        for part in parts:
 
-    looking = Looking(look)
-    run_in_containers(Job(plan, folder, looking.outlet(), tmp_path, say=print))
-    assert looking.done
-    assert found["network"]["EnableIPv6"] is False, "the engine gives this machine no address in it"
-    for part in ("target", "lab"):
-        assert len(found[part]) == 1, "one address, and none of the link's own (fe80::)"
-        assert found[part][0].startswith("2001:db8:")
-        assert set(found[f"{part} outside"]) == {"ENETUNREACH"}, found[f"{part} outside"]
-        assert len(found[f"{part} outside"]) == len(OUTSIDE)
-        assert not [route for route in found[f"{part} routes"] if route.startswith(("default", "fe80", "::/0"))]
-    assert found["self"] in ("connected", "ECONNREFUSED"), "the probe itself works over IPv6"
+            def told(*command: str, part: Any = part) -> list[str]:
+                return str(part.exec_run(list(command)).output.decode()).splitlines()
+
+            shown = [line.split()[3].partition("/")[0] for line in told("ip", "-6", "-o", "addr", "show", "eth0")]
+            assert len(shown) == 1, "one address, and none of the link's own (fe80::)"
+            assert shown[0].startswith("2001:db8:")
+            dialled = [word for address in OUTSIDE for word in (address, "53")]
+            assert told("/opt/venv/bin/python", "-c", DIAL, *dialled) == ["ENETUNREACH"] * len(OUTSIDE)
+            assert not [one for one in told("ip", "-6", "route") if one.startswith(("default", "fe80", "::/0"))]
+            (itself,) = told("/opt/venv/bin/python", "-c", DIAL, shown[0], "8025")
+            assert itself in ("connected", "ECONNREFUSED"), "the probe itself works over IPv6"
+    assert up.status == 0, up.text

@@ -39,16 +39,20 @@ scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfi
 lesson-%: $(VENV)/.ready ## Make a page that plays an attack in a browser: make lesson-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' --html 'lesson-$*.html' $(ARGS)
 
-# What runs side by side prints when it is over; one after the other took half an hour on two processors.
-TOGETHER = @$(MAKE) --no-print-directory --jobs 2 --output-sync=target
+# One after the other took half an hour on two processors. What runs beside something else prints when it is over.
+TOGETHER = @$(MAKE) --no-print-directory --jobs 2
 test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
-	@echo "checks, and building the images that the tests need"
-	$(TOGETHER) timed-checks timed-test-images
-	@echo "tests: those without Docker beside those with Docker"
-	$(TOGETHER) timed-test-fast timed-test-docker
+	@echo "checks; what building the images of the tests prints comes behind them"
+	$(TOGETHER) timed-checks beside-test-images
+	@echo "tests without Docker; what those with Docker print comes behind them"
+	$(TOGETHER) timed-test-fast beside-test-docker
 
 timed-%:
 	@began=$$SECONDS; $(MAKE) --no-print-directory $*; echo "make $* took $$((SECONDS - began)) s"
+
+beside-%:
+	@log=$$(mktemp); status=0; $(MAKE) --no-print-directory timed-$* >"$$log" 2>&1 || status=$$?; \
+	  cat "$$log"; rm "$$log"; exit $$status
 
 checks: $(VENV)/.ready ## Run the linters, and compare the documents with what the program prints
 	$(BIN)/ruff check lab tests docker docs

@@ -162,8 +162,11 @@ class Authority:
             name = host_name.partition(".")[2]
         elif variant == "untrusted":
             issuer = self._untrusted
-        elif variant in ("missing-intermediate", "below-intermediate"):
+        elif variant == "below-intermediate":
             issuer = self._intermediate
+        elif variant == "missing-intermediate":
+            # One that is shown nowhere: a sender that remembers those it has seen cannot fill the gap lawfully.
+            issuer = self._trusted.create_child_ca()
         names = [name] if variant != "hundred-names" else [*(f"host{number}.{name}" for number in range(99)), name]
         key_type = trustme.KeyType.RSA if variant == "rsa" else trustme.KeyType.ECDSA
         leaf = issuer.issue_cert(

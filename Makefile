@@ -39,13 +39,11 @@ scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfi
 lesson-%: $(VENV)/.ready ## Make a page that plays an attack in a browser: make lesson-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' --html 'lesson-$*.html' $(ARGS)
 
-# One after the other took half an hour on two processors. What runs beside something else prints when it is over.
-TOGETHER = @$(MAKE) --no-print-directory --jobs 2
 test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
 	@echo "checks; what building the images of the tests prints comes behind them"
-	$(TOGETHER) timed-checks beside-test-images
-	@echo "tests without Docker; what those with Docker print comes behind them"
-	$(TOGETHER) timed-test-fast beside-test-docker
+	@$(MAKE) --no-print-directory --jobs 2 timed-checks beside-test-images
+	@$(MAKE) --no-print-directory timed-test-fast
+	@$(MAKE) --no-print-directory timed-test-docker
 
 timed-%:
 	@began=$$SECONDS; $(MAKE) --no-print-directory $*; echo "make $* took $$((SECONDS - began)) s"

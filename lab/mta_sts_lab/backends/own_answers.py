@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mta_sts_lab.backends.served_plan import OwnAnswers
 from mta_sts_lab.model import About
-from mta_sts_lab.targets.contract import NotOffered
+from mta_sts_lab.targets.contract import NotOffered, TargetError
 from mta_sts_lab.targets.injection import Connect, Inject
 from mta_sts_lab.targets.remote import RemoteTarget
 from mta_sts_lab.timeouts import Deadline
 
 
 class BareTarget(RemoteTarget):
-    """A `Target` without hooks. `output` is the file of what it printed, its log; None: that is kept elsewhere."""
+    """A `Target` without hooks.
+
+    `output` is the file of what it printed, its log; None: that is kept elsewhere. `gone` says how it ended, and
+    nothing while it has not, or nobody can know.
+    """
 
     def __init__(
-        self, host: str, answers: OwnAnswers, output: Path | None, inject: Inject, connect: Connect | None = None
+        self,
+        host: str,
+        answers: OwnAnswers,
+        output: Path | None,
+        inject: Inject,
+        connect: Connect | None = None,
+        gone: Callable[[], str] = str,
     ) -> None:
         super().__init__(host, inject=inject, connect=connect)
         self._answers = answers
         self._output = output
+        self._gone = gone
 
     async def about(self) -> About:
         """See `Target`."""
@@ -34,4 +46,6 @@ class BareTarget(RemoteTarget):
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     async def _call(self, method: str, path: str, body: bytes, largest: int, deadline: Deadline | None = None) -> bytes:
+        if gone := self._gone():
+            raise TargetError(gone)
         raise NotOffered(f"{method} {path}: the target has no hooks")

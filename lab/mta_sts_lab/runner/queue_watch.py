@@ -137,8 +137,7 @@ class QueueWatch:
         self.breaks.set()
 
     async def _look(self) -> None:
-        if not self.offered:
-            return
+        """List the queue. A target that shows none is asked all the same: it may say that it has ended."""
         # A message that came while the target was listing its queue may rightly be missing from the list, and what
         # happens meanwhile may not be in it yet.
         began = self._recorder.now()

@@ -16,7 +16,7 @@ from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.model import Grade
 from mta_sts_lab.targets.contract import TargetError
 
-from tests.backends.process.sandbox import REFERENCE_SENDER, Sandbox, toy_sender
+from tests.backends.process.sandbox import REFERENCE_SENDER, TOY_SENDER, Sandbox, toy_sender
 
 pytestmark = pytest.mark.namespaces
 
@@ -239,16 +239,32 @@ def test_a_command_that_never_takes_mail(
     assert sandbox.record is None
 
 
+#: The first message is the lab's own trial, the second one belongs to the case. With the third it ends.
+DIES = f"""
+import asyncio, os, sys
+sys.path.insert(0, {str(TOY_SENDER)!r})
+import toy_sender
+class Dies(toy_sender.Relay):
+    taken = 0
+    async def handle_DATA(self, server, session, envelope):
+        self.taken += 1
+        if self.taken < 3:
+            return await super().handle_DATA(server, session, envelope)
+        loop.call_later(0.2, os._exit, 7)
+        return "250 queued"
+loop = asyncio.new_event_loop()
+toy_sender.UnthreadedController(Dies(), "127.0.0.1", 2525, loop=loop).begin()
+loop.run_forever()
+"""
+
+
 def test_a_command_that_dies_in_mid_case(sandbox: Sandbox, ordinary: None) -> None:
-    # The first message is the lab's own trial, the second one belongs to the case.
-    (sandbox.folder / "dies.sh").write_text(
-        f"{{ PYTHONUNBUFFERED=1 {toy_sender()[2]} & echo $! >pid; wait; }} | {{ grep -m 2 sent; kill -9 $(cat pid); }}\n"
-    )
-    verdict = sandbox.play(sandbox.target(("sh", "dies.sh")), CONTROL)[CONTROL]
+    (sandbox.folder / "dies.py").write_text(DIES)
+    verdict = sandbox.play(sandbox.target((sys.executable, "dies.py")), CONTROL)[CONTROL]
 
     assert verdict.grade is Grade.INCONCLUSIVE
     found = next(one for one in verdict.judgements if one.reason == "target-failed")
-    assert found.observed.endswith("Connection refused; the command ended with status 0")
+    assert "the command ended with status 7" in found.observed
 
 
 KEEPS_ALL = """

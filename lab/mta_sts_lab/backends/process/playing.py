@@ -63,7 +63,10 @@ class _Play:
         if self._plan.own_answers is None:
             remote = RemoteTarget(TARGET_ADDRESS, contract_port=port, inject=inject, connect=connect)
         else:
-            remote = BareTarget("127.0.0.1", self._plan.own_answers, Path(self._plan.output), inject, connect)
+            output = Path(self._plan.output)
+            remote = BareTarget(
+                "127.0.0.1", self._plan.own_answers, output, inject, connect, lambda: self._processes.gone
+            )
         if not self._served.plan.checks_adapter:
             await self._wait_until_ready(remote)
         return remote

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.events import AnyFact
-from mta_sts_lab.judge.facts import CaseFacts
-from mta_sts_lab.reference.delivery import Delivery
+from mta_sts_lab.events import AnyFact, DeadlinePassed
+from mta_sts_lab.judge.facts import SAME_ATTEMPT, CaseFacts
+from mta_sts_lab.reference.delivery import Delivery, _Unused
 from mta_sts_lab.reference.policy import Policy
 from mta_sts_lab.reference.session import Accepted, Destination, Unprotected
 from mta_sts_lab.reference.smtp_client import Envelope
@@ -106,3 +107,27 @@ async def test_an_older_message_is_waited_for_until_the_target_has_let_go_of_it(
     played = await Arena(tmp_path, wrap=ForgetsLate).play(cases_of("policy/max-age-lapses"))
     assert "still-queued-after-delivery" not in played.reasons("policy/max-age-lapses[enforce]")
     assert set(played.grades().values()) == {"pass"}
+
+
+def _failing_once_before_the_host() -> Callable[..., Awaitable[object]]:
+    """Return a sender's way to a host that is as ever but for a message's second attempt: that finds no address."""
+    attempts: Counter[str] = Counter()
+    as_ever = Delivery._to_host
+
+    async def to_host(sender: Delivery, envelope: Envelope, *more: object) -> object:
+        attempts[envelope.recipient] += 1
+        if attempts[envelope.recipient] == 2:
+            return _Unused("A: timed out")
+        return await as_ever(sender, envelope, *more)  # type: ignore[arg-type]
+
+    return to_host
+
+
+async def test_an_attempt_that_ends_before_it_reached_a_host_is_not_taken_to_go_on_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Delivery, "_to_host", _failing_once_before_the_host())
+    timeouts = replace(IMPATIENT, settle=Deadline("settle", 4 * SAME_ATTEMPT))
+    played = await Arena(tmp_path, timeouts=timeouts).play(cases_of(UNTRUSTED))
+    assert played.grade(UNTRUSTED) == "pass"
+    assert [event for event in played.events if isinstance(event.fact, DeadlinePassed)] == []

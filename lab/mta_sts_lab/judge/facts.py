@@ -506,6 +506,10 @@ class MessageFacts:
         sessions = self.facts.receiving_sessions(began, looked)
         return bool(sessions) and bool(self.facts.queries("MX", max(self.facts.ends_of(sessions)), noted))
 
+    def is_silent(self, at: float) -> bool:
+        """Whether the target was with no receiving host, and asked for nothing for longer than an attempt pauses."""
+        return not self._is_with_a_host(at) and all(event.at < at - SAME_ATTEMPT for event in self.contacts())
+
     def _tried_again(self, first_held: float, last_looked: float) -> bool:
         """Whether a second attempt began after the message was first held, and had ended when the last look began.
 

@@ -144,7 +144,9 @@ class Settling:
         event, last = seen[-1]
         if last.state != "deferred" or message.facts.contacts(last.looked):
             return False
-        return not message.busy_during(last.looked, event.at)
+        # An attempt that fails on the way to a host, as by a look-up that times out, has no end that could be seen.
+        silent = message.is_silent(self.context.recorder.now())
+        return silent or not message.busy_during(last.looked, event.at)
 
     async def _handed_over(self, sent: Sent) -> None:
         """Wait until the target has received the reply that accepts its message.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.registry import register
-from mta_sts_lab.events import DeadlinePassed, Event, LabFailed, TargetFailed
+from mta_sts_lab.events import DeadlinePassed, DnsAnswered, Event, LabFailed, TargetFailed
 from mta_sts_lab.model import Grade, Requirement, Scenario, Verdict
 from mta_sts_lab.reference.flaws import FLAWS, Flaw
 from mta_sts_lab.reference.settings import IN_PROCESS
@@ -145,3 +145,12 @@ def test_pauses_too_wide_to_be_told_are_no_pass(
     (verdict,) = (one for one in played.verdicts if one.case == case.id)
     assert verdict.grade is Grade.INCONCLUSIVE, _told([verdict])
     assert "too-few-attempts" in {judgement.reason for judgement in verdict.judgements}
+
+
+def test_under_dane_the_record_below_the_mail_host_serves_as_well(tmp_path: Path) -> None:
+    """Two readings of RFC 8460 are both right: docs/ambiguities.md#report-record-under-dane."""
+    cases = CATALOGUE.find(["rpt-schema/policy-tlsa", "rpt-content/dane-failures"])
+    played = play(CATALOGUE, cases, tmp_path, ["asks_for_reports_at_the_mx"])
+    asked = [event.fact.name for event in played.record.events if isinstance(event.fact, DnsAnswered)]
+    assert any(name.startswith("_smtp._tls.mx1.") for name in asked)
+    assert {verdict.grade for verdict in played.verdicts} == {Grade.PASS}, _told(played.verdicts)

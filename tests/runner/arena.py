@@ -101,6 +101,9 @@ class Around:
     async def logs(self) -> str:
         return await self.inside.logs()
 
+    def ended(self) -> str:
+        return self.inside.ended()
+
     async def close(self) -> None:
         await self.inside.close()
 

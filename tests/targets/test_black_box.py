@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.targets.black_box import OFFERED_PARTS, BlackBox
-from mta_sts_lab.targets.contract import NotOffered
+from mta_sts_lab.targets.contract import NotOffered, TargetError
 
 from tests.reference.standin import Internet, sender, until
 
@@ -31,6 +31,18 @@ async def test_it_claims_nothing_that_needs_what_is_hidden(internet: Internet, t
         assert about.capabilities == tuple(one for one in claimed if one not in about.set_aside)
         about = await BlackBox(inside, ("queue",)).about()
         assert (about.capabilities, about.set_aside) == (claimed, ())
+
+
+async def test_a_target_that_has_ended_hides_nothing(
+    internet: Internet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sender(internet, tmp_path) as inside:
+        monkeypatch.setattr(inside, "ended", lambda: "the command ended with status 7")
+        box = BlackBox(inside)
+        for call in (box.queue(), box.flush(), box.reports()):
+            with pytest.raises(TargetError, match="ended with status 7") as raised:
+                await call
+            assert not isinstance(raised.value, NotOffered)
 
 
 async def test_what_is_not_hidden_is_passed_on(internet: Internet, tmp_path: Path) -> None:

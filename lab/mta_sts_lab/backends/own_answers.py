@@ -16,8 +16,7 @@ from mta_sts_lab.timeouts import Deadline
 class BareTarget(RemoteTarget):
     """A `Target` without hooks.
 
-    `output` is the file of what it printed, its log; None: that is kept elsewhere. `gone` says how it ended, and
-    nothing while it has not, or nobody can know.
+    `output` is the file of what it printed, its log; None: that is kept elsewhere. `ended` is as in `RemoteTarget`.
     """
 
     def __init__(
@@ -27,12 +26,11 @@ class BareTarget(RemoteTarget):
         output: Path | None,
         inject: Inject,
         connect: Connect | None = None,
-        gone: Callable[[], str] = str,
+        ended: Callable[[], str] = str,
     ) -> None:
-        super().__init__(host, inject=inject, connect=connect)
+        super().__init__(host, inject=inject, connect=connect, ended=ended)
         self._answers = answers
         self._output = output
-        self._gone = gone
 
     async def about(self) -> About:
         """See `Target`."""
@@ -46,6 +44,6 @@ class BareTarget(RemoteTarget):
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     async def _call(self, method: str, path: str, body: bytes, largest: int, deadline: Deadline | None = None) -> bytes:
-        if gone := self._gone():
-            raise TargetError(gone)
+        if ended := self.ended():
+            raise TargetError(ended)
         raise NotOffered(f"{method} {path}: the target has no hooks")

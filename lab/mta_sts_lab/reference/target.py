@@ -142,6 +142,10 @@ class InProcessTarget:
         """See `Target`."""
         return self.sender.logs()
 
+    def ended(self) -> str:
+        """See `Target`. It is this process, and does not end before the run."""
+        return ""
+
     async def close(self) -> None:
         """See `Target`."""
         await self._injector.close()

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from mta_sts_lab.model import QUEUE_CLOCK, About
-from mta_sts_lab.targets.contract import TLS_RPT, Held, MailSession, NotOffered, Target
+from mta_sts_lab.targets.contract import TLS_RPT, Held, MailSession, NotOffered, Target, TargetError
 
 #: The parts of the contract that a target may leave out, by the last part of their path.
 OFFERED_PARTS = ("queue", "flush", "restart", "clock", "reports", "logs")
@@ -74,10 +74,16 @@ class BlackBox:
         self._may("logs")
         return await self.inside.logs()
 
+    def ended(self) -> str:
+        """See `Target`."""
+        return self.inside.ended()
+
     async def close(self) -> None:
         """See `Target`."""
         await self.inside.close()
 
     def _may(self, part: str) -> None:
         if part in self.hidden:
+            if ended := self.ended():
+                raise TargetError(ended)
             raise NotOffered(f"/{part} is not asked for: the target is looked at as a black box")

@@ -98,6 +98,9 @@ class Target(Protocol):
     async def logs(self) -> str:
         """Return the log of the mail server. Offered."""
 
+    def ended(self) -> str:
+        """Say how the target has ended, without asking it; empty while it has not, and where nobody can know."""
+
     async def close(self) -> None:
         """End the target and whatever was started for it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import aiohttp
@@ -47,7 +48,7 @@ class RemoteTarget:
     """A `Target` at a host: HTTP contract and SMTP. Make it inside a running event loop.
 
     `inject` says how it takes mail; by default plain relay on port 25. `connect` opens connections to its SMTP port
-    where the host's address cannot be used.
+    where the host's address cannot be used. `ended` is what says how the target has ended, where somebody knows.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class RemoteTarget:
         contract_port: int = PORT,
         inject: Inject | None = None,
         connect: Connect | None = None,
+        ended: Callable[[], str] = str,
         call_seconds: float = CONTRACT_CALL.seconds,
         reports_seconds: float = SEND_REPORTS.seconds,
     ) -> None:
         self._where = f"http://{host}:{contract_port}"
+        self._ended = ended
         self._one_call = Deadline(CONTRACT_CALL.name, call_seconds)
         self._send_reports = Deadline(SEND_REPORTS.name, reports_seconds)
         self._http = aiohttp.ClientSession(
@@ -139,6 +142,10 @@ class RemoteTarget:
     async def logs(self) -> str:
         """See `Target`."""
         return (await self._call("GET", "/logs", b"", LARGEST_LOG)).decode("utf-8", "replace")
+
+    def ended(self) -> str:
+        """See `Target`."""
+        return self._ended()
 
     async def close(self) -> None:
         """Close the connections. The target itself is ended by the code that started it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mta_sts_lab.backends.process.run import play
@@ -61,7 +61,7 @@ class Sandbox:
         )
 
     def play(
-        self, target: TargetFolder, *selection: str, flaws: Sequence[str] = (), family: str = ""
+        self, target: TargetFolder, *selection: str, flaws: Sequence[str] = (), family: str = "", black_box: bool = False
     ) -> dict[str, Verdict]:
         """Play some cases; return the verdicts by case."""
         catalogue = load_shipped_catalogue()
@@ -73,7 +73,7 @@ class Sandbox:
             (self.kept / name).write_text(text, encoding="utf-8")
 
         plan = plan_run(catalogue.find(selection), catalogue.cases, ("pytest",), 8461)
-        plan = in_families(plan, family, target)
+        plan = replace(in_families(plan, family, target), black_box=black_box)
         outlet = Outlet(headers.append, events.append, footers.append, keep)
         play(Job(plan, target, outlet, self.kept, frozenset(flaws), self.said.append))
         self.record = Record(headers[0], tuple(events), footers[0])

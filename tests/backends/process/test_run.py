@@ -258,9 +258,10 @@ loop.run_forever()
 """
 
 
-def test_a_command_that_dies_in_mid_case(sandbox: Sandbox, ordinary: None) -> None:
+@pytest.mark.parametrize("black_box", [False, True], ids=["", "black-box"])
+def test_a_command_that_dies_in_mid_case(sandbox: Sandbox, ordinary: None, black_box: bool) -> None:
     (sandbox.folder / "dies.py").write_text(DIES)
-    verdict = sandbox.play(sandbox.target((sys.executable, "dies.py")), CONTROL)[CONTROL]
+    verdict = sandbox.play(sandbox.target((sys.executable, "dies.py")), CONTROL, black_box=black_box)[CONTROL]
 
     assert verdict.grade is Grade.INCONCLUSIVE
     found = next(one for one in verdict.judgements if one.reason == "target-failed")

@@ -61,15 +61,18 @@ class _Play:
             raise BackendError(f"the name server is at {world.dns_address}, and the target was told {NAME_SERVER}")
         inject, port, connect = self._served.inject, self._served.contract_port, self._processes.connect
         if self._plan.own_answers is None:
-            remote = RemoteTarget(TARGET_ADDRESS, contract_port=port, inject=inject, connect=connect)
+            remote = RemoteTarget(
+                TARGET_ADDRESS, contract_port=port, inject=inject, connect=connect, ended=self._ended
+            )
         else:
             output = Path(self._plan.output)
-            remote = BareTarget(
-                "127.0.0.1", self._plan.own_answers, output, inject, connect, lambda: self._processes.gone
-            )
+            remote = BareTarget("127.0.0.1", self._plan.own_answers, output, inject, connect, self._ended)
         if not self._served.plan.checks_adapter:
             await self._wait_until_ready(remote)
         return remote
+
+    def _ended(self) -> str:
+        return self._processes.gone
 
     async def _wait_until_ready(self, remote: RemoteTarget) -> None:
         deadline = Deadline(TARGET_READY.name, self._served.ready_seconds)

@@ -59,6 +59,7 @@ from tests.judge.stories import (
     CASES,
     DOMAIN,
     ENFORCE,
+    JUST_NOW,
     TESTING,
     Line,
     accepted,
@@ -412,6 +413,33 @@ class TestPrimeFirst:
         assert "prime-not-delivered" in reasons(found)
         assert found.grade is Grade.INCONCLUSIVE
 
+    @pytest.mark.parametrize(
+        ("seen", "grade", "reason"),
+        [
+            (("active", "gone"), Grade.FAIL, "lost"),
+            (("gone",), Grade.INCONCLUSIVE, "prime-not-delivered"),
+            (("active", "deferred"), Grade.INCONCLUSIVE, "prime-not-delivered"),
+        ],
+    )
+    def test_a_message_that_the_queue_had_and_lost_is_lost_in_an_honest_world_too(
+        self, seen: tuple[str, ...], grade: Grade, reason: str
+    ) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, MessageAccepted), "prime")
+        spot = next(at for at, line in enumerate(lines) if line[1] == "prime" and isinstance(line[2], StepEnded))
+        states = [QueueSeen(token(ENFORCE, "prime"), state, looked=JUST_NOW) for state in seen]
+        story = [*lines[:spot], *((ENFORCE, "prime", one) for one in states), *lines[spot:]]
+        found = verdict(record(story, taken_in()))
+        assert found.grade is grade
+        assert reason in {one.reason for one in found.judgements if one.step == "prime" and one.grade is grade}
+
+    def test_a_message_that_is_returned_in_an_honest_world_proves_nothing(self) -> None:
+        lines = without(resisted(), lambda fact: isinstance(fact, MessageAccepted), "prime")
+        spot = next(at for at, line in enumerate(lines) if line[1] == "prime" and isinstance(line[2], StepEnded))
+        notice = BounceReceived(token=token(ENFORCE, "prime"), action="failed", status="5.7.1")
+        found = verdict(record([*lines[:spot], (ENFORCE, "prime", notice), *lines[spot:]], taken_in()))
+        assert found.grade is Grade.INCONCLUSIVE
+        assert "prime-not-delivered" in reasons(found)
+
     def test_an_unprimed_message_is_not_judged(self) -> None:
         lines = [
             *prime(ENFORCE)[:-1],
@@ -611,13 +639,15 @@ class TestCanary:
     def test_a_message_read_inside_the_attackers_tls_fails(self) -> None:
         story = resisted()
         spot = next(index for index, line in enumerate(story) if isinstance(line[2], QueueSeen))
-        read = (
-            ENFORCE,
-            "attack",
+        inside: list[AnyFact] = [
+            TlsEstablished(
+                session="attacked-1", version="TLSv1.3", certificate="untrusted", shown_by="swap_certificate"
+            ),
             TokenRead(session="attacked-1", token=token(ENFORCE, "attack"), secured=True, reader="attacker"),
-        )
+        ]
+        lines: list[Line] = [(ENFORCE, "attack", fact) for fact in inside]
         assert "read-under-a-bad-certificate" in reasons(
-            verdict(record([*story[:spot], read, *story[spot:]], taken_in()))
+            verdict(record([*story[:spot], *lines, *story[spot:]], taken_in()))
         )
 
     def test_during_recovery_it_is_still_forbidden(self) -> None:

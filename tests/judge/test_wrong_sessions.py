@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.events import AnyFact, ConnectionAccepted, SmtpSaid, TlsEstablished, TokenRead
+from mta_sts_lab.events import AnyFact, ConnectionAccepted, ConnectionClosed, SmtpSaid, TlsEstablished, TokenRead
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.wrong_sessions import Wrong, wrong_session
-from mta_sts_lab.model import Verdict
+from mta_sts_lab.model import Grade, Verdict
 
 from tests.judge.stories import ENFORCE, Line, connection, record, resisted, taken_in, token, verdict
 
@@ -47,15 +47,20 @@ def test_what_is_wrong_with_a_session(tls: TlsEstablished, wrong: Wrong, words: 
     assert (found.wrong, found.words) == (wrong, words)
 
 
+SAID: list[AnyFact] = [
+    SmtpSaid(session=SESSION, speaker=speaker, line=line, secured=True)
+    for speaker, line in (("sender", "MAIL FROM:<a@b>"), ("mx", "354 go on"))
+]
+READ = TokenRead(session=SESSION, token=token(ENFORCE, "attack"), secured=True, reader="attacker")
+
+
 def _sent(tls: TlsEstablished, host: ConnectionAccepted | None = None) -> Verdict:
     """Judge a sender that says MAIL and sends the message in a session, which the attacker reads."""
-    said = [("sender", "MAIL FROM:<a@b>"), ("mx", "354 go on")]
-    lines: list[AnyFact] = [
-        host or connection(ENFORCE, SESSION),
-        tls,
-        *(SmtpSaid(session=SESSION, speaker=speaker, line=line, secured=True) for speaker, line in said),
-        TokenRead(session=SESSION, token=token(ENFORCE, "attack"), secured=True, reader="attacker"),
-    ]
+    return _judged(host or connection(ENFORCE, SESSION), tls, *SAID, READ)
+
+
+def _judged(*lines: AnyFact) -> Verdict:
+    """Judge a sender that held the message, with some facts amid the attack."""
     story = resisted()
     spot = next(i for i, (case, step, _) in enumerate(story) if (case, step) == (ENFORCE, "attack")) + 3
     leak: list[Line] = [(ENFORCE, "attack", fact) for fact in lines]
@@ -81,3 +86,17 @@ def test_a_bad_certificate_is_named() -> None:
     texts = [one.observed for one in found.judgements if one.reason.endswith("-under-a-bad-certificate")]
     assert len(texts) == 3
     assert all("the certificate variant 'untrusted' that the attacker showed" in text for text in texts)
+
+
+@pytest.mark.parametrize("on_record", [[], [connection(ENFORCE, SESSION)], [_established("untrusted")]])
+def test_a_session_that_is_not_on_record_is_no_finding(on_record: list[AnyFact]) -> None:
+    found = _judged(*on_record, *SAID, ConnectionClosed(session=SESSION))
+    assert found.grade is Grade.INCONCLUSIVE
+    (doubt,) = [one for one in found.judgements if one.grade is Grade.INCONCLUSIVE]
+    assert (doubt.reason, doubt.blame) == ("envelope-in-a-session-not-on-record", "lab")
+
+
+def test_what_the_attacker_read_was_read_whatever_else_is_on_record() -> None:
+    found = _judged(*SAID, READ)
+    (read,) = [one for one in found.judgements if one.grade is Grade.FAIL]
+    assert (read.obligation, read.reason) == ("STS-5-03", "read-in-a-session-not-on-record")

@@ -18,6 +18,8 @@ class Wrong(StrEnum):
     VERSION = "inside-an-old-tls-version"
     CERTIFICATE = "under-a-bad-certificate"
     LOOK_UP = "after-a-failed-look-up"
+    #: The record does not show to whom it led, so that nobody can say whether anything is wrong.
+    UNKNOWN = "in-a-session-not-on-record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ def wrong_session(facts: CaseFacts, session: str) -> WrongSession:
     """
     leg, tls = facts.session(session).accepted, facts.session(session).established
     if leg is None or tls is None:
-        return WrongSession(Wrong.CERTIFICATE, "inside TLS, under a certificate that is not on record")
+        return WrongSession(Wrong.UNKNOWN, "inside TLS, in a session whose handshake is not on record")
     genuine, breach = tls.shown_by in ("", leg.host), facts.breach_in(session, secured=True)
     if breach is not None and breach.obligation == LOOKUP_FAILED:
         return WrongSession(Wrong.LOOK_UP, f"at {breach.observed}")

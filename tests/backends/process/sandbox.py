@@ -61,7 +61,12 @@ class Sandbox:
         )
 
     def play(
-        self, target: TargetFolder, *selection: str, flaws: Sequence[str] = (), family: str = "", black_box: bool = False
+        self,
+        target: TargetFolder,
+        *selection: str,
+        flaws: Sequence[str] = (),
+        family: str = "",
+        black_box: bool = False,
     ) -> dict[str, Verdict]:
         """Play some cases; return the verdicts by case."""
         catalogue = load_shipped_catalogue()

@@ -61,9 +61,7 @@ class _Play:
             raise BackendError(f"the name server is at {world.dns_address}, and the target was told {NAME_SERVER}")
         inject, port, connect = self._served.inject, self._served.contract_port, self._processes.connect
         if self._plan.own_answers is None:
-            remote = RemoteTarget(
-                TARGET_ADDRESS, contract_port=port, inject=inject, connect=connect, ended=self._ended
-            )
+            remote = RemoteTarget(TARGET_ADDRESS, contract_port=port, inject=inject, connect=connect, ended=self._ended)
         else:
             output = Path(self._plan.output)
             remote = BareTarget("127.0.0.1", self._plan.own_answers, output, inject, connect, self._ended)

@@ -100,6 +100,9 @@ def no_envelope_to_wrong_host(view: CaseView, step: Step) -> Iterator[Judgement]
     """A client that is not content with a session leaves before it says who writes to whom (RFC 3207, 4.1)."""
     for found, said in _envelopes_to_wrong_hosts(view, step):
         observed = f'"{said[0][1].line}" {found.words}'
+        if found.wrong is Wrong.UNKNOWN:
+            yield inconclusive(f"envelope-{found.wrong}", observed, step.name, "lab")
+            continue
         events = [event for event, _ in said]
         reason, expected = f"envelope-{found.wrong}", _ENVELOPE_EXPECTED[found.wrong]
         yield view.broken(ENVELOPE_UNAUTHENTICATED, reason, step.name, expected, observed, events, Harm.READ)
@@ -123,7 +126,8 @@ def no_message_to_wrong_host(view: CaseView, step: Step) -> Iterator[Judgement]:
             for event, fact in view.facts.of_kind(SmtpSaid, step.name)
             if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
         ]
-        if content:
+        # Of a session that is not on record the envelope has said all that there is to say.
+        if content and found.wrong is not Wrong.UNKNOWN:
             unlisted = found.wrong is Wrong.HOST
             reason = "message-sent-to-an-unlisted-host" if unlisted else f"message-sent-{found.wrong}"
             row = UNLISTED_HOST if unlisted else READ_INSIDE_TLS
@@ -210,10 +214,20 @@ def delivered_message_leaves_queue(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=(LOST,))
 def no_message_lost_between_steps(view: CaseView) -> Iterator[Judgement]:
-    """Reports messages lost or bounced in steps without an expectation."""
-    for step in view.case.steps[1:]:
+    """Reports messages lost or bounced in steps without an expectation.
+
+    Of the first message a return is no finding: why the target does not deliver to this domain is not what the case is
+    about (`prime_delivered`). That its queue had it, it never arrived, and nobody was told, is wrong in any step.
+    """
+    for step in view.case.steps:
         message = view.message(step)
-        if step.expect is None and message and message.outcome() in (Outcome.LOST, Outcome.BOUNCED):
+        if step.expect is not None or message is None:
+            continue
+        first = step is view.case.steps[0]
+        kept = any(seen.state != "gone" for _, seen in message.queue())
+        if (message.outcome() is Outcome.LOST and (kept or not first)) or (
+            message.outcome() is Outcome.BOUNCED and not first
+        ):
             what, events = message.outcome().value, _end_of(message)
             yield view.broken(LOST, what, step.name, "delivered or held", what, events, Harm.KEPT_BACK)
 

@@ -42,6 +42,9 @@ class Catalogue:
         """
         chosen: set[str] = set()
         for pattern in patterns or ("*",):
+            if pattern in self.cases:
+                chosen.add(pattern)
+                continue
             expression = re.compile("".join(_translated(pattern)))
             found = [case.id for case in self.cases.values() if _matches(expression, case)]
             if not found:

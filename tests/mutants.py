@@ -1,9 +1,10 @@
 """Mutation of the reference sender: small changes to its decisions, each played until a scenario finds it.
 
 `python -m tests.mutants --minutes 10` goes on where the last call stopped, lists the survivors, and ends with status 1 if
-there is one that `mutants_explained.toml` does not explain. `.mutants.json` keeps which scenarios run which lines, and
-what became of each mutant, by the text of the lines: only what has changed is played again. A mutant is played against
-the scenarios that run its line, those first that found something near it; one that survives has met all of them.
+there is one that `mutants_explained.toml` does not explain. `mutants_played.json` keeps what became of each mutant, by
+the text of the lines: only what has changed is played again. `.mutants.json` keeps which scenarios run which lines. A
+mutant is played against the scenarios that run its line, those first that found something near it; one that survives
+has met all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.mutant_plays import Played, import_everything, play_mutant, run_place
 from tests.mutant_sources import MODULES, Mutant, mutants, text_of
 
 KEPT = Path(__file__).parents[1] / ".mutants.json"
+PLAYED = Path(__file__).with_name("mutants_played.json")
 EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 
 #: So many scenarios are played against a mutant that is explained, to see whether the explanation is needed.
@@ -57,23 +59,27 @@ class Kept:
     @classmethod
     def read(cls) -> Kept:
         """Read it; empty where nothing was played."""
-        if not KEPT.exists():
-            return cls()
-        content = json.loads(KEPT.read_text(encoding="utf-8"))
-        names = content["names"]
-        places = {scenario: {names[number] for number in found} for scenario, found in content["places"].items()}
-        return cls(places, {key: Played(**one) for key, one in content["played"].items()})
+        kept = cls()
+        if KEPT.exists():
+            content = json.loads(KEPT.read_text(encoding="utf-8"))
+            names = content["names"]
+            kept.places = {one: {names[number] for number in found} for one, found in content["places"].items()}
+        if PLAYED.exists():
+            found = json.loads(PLAYED.read_text(encoding="utf-8"))
+            kept.played = {key: Played(result, why) for key, (result, why) in found.items()}
+        return kept
 
-    def write(self) -> None:
-        """Write it. Each place stands there once."""
+    def write_places(self) -> None:
+        """Write which places the scenarios run. Each place stands there once."""
         names = sorted(set[str]().union(*self.places.values()))
         number_of = {name: number for number, name in enumerate(names)}
-        content = {
-            "names": names,
-            "places": {scenario: sorted(number_of[one] for one in found) for scenario, found in self.places.items()},
-            "played": {key: asdict(one) for key, one in self.played.items()},
-        }
-        KEPT.write_text(json.dumps(content), encoding="utf-8")
+        places = {scenario: sorted(number_of[one] for one in found) for scenario, found in self.places.items()}
+        KEPT.write_text(json.dumps({"names": names, "places": places}), encoding="utf-8")
+
+    def write_played(self) -> None:
+        """Write what became of the mutants, a line each."""
+        lines = [f"{json.dumps(key)}: {json.dumps([one.result, one.why])}" for key, one in sorted(self.played.items())]
+        PLAYED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
     def scenarios_for(self, mutant: Mutant, scenarios: Mapping[str, Scenario]) -> list[str]:
         """Return the scenarios that run a mutant's statement, or may, in the order in which they are to be played.
@@ -151,7 +157,7 @@ def _learn_places(kept: Kept, catalogue: Catalogue, jobs: int, end: float) -> No
         print(f"{identity}: {'not passed by the correct sender' if found is None else len(found)}", flush=True)
         if found is not None:
             kept.places[identity] = found
-            kept.write()
+            kept.write_places()
 
 
 def _play(kept: Kept, waiting: Sequence[Mutant], catalogue: Catalogue, options: argparse.Namespace, end: float) -> None:
@@ -163,7 +169,7 @@ def _play(kept: Kept, waiting: Sequence[Mutant], catalogue: Catalogue, options: 
 
     for mutant, found in _in_processes(work, waiting, options.jobs, end):
         kept.played[mutant.key] = played = found or Played("unproved", "the process died")
-        kept.write()
+        kept.write_played()
         print(f"{played.result:10} {mutant.key}  [{played.why}]", flush=True)
 
 

@@ -151,6 +151,7 @@ def _scenario(name: str, *kills: str) -> Scenario:
 
 def test_scenarios_that_find_something_near_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "KEPT", tmp_path / "kept.json")
+    monkeypatch.setattr(command, "PLAYED", tmp_path / "played.json")
     text = "def f(a, flaws):\n    if flaws.x:\n        a = 3\n    return a == 1\ndef g():\n    return 2\n"
     mutant = next(iter(mutants("m", text)))
     assert mutant.key == "m.f: a == 1 -> a != 1"
@@ -163,7 +164,9 @@ def test_scenarios_that_find_something_near_come_first(tmp_path: Path, monkeypat
     kept.played["m.g: 2 -> 3"] = Played("killed", "module[enforce] fail")
     kept.played["m.f: 1 -> 2"] = kept.played["m.f: 1 -> 2 (2)"] = Played("killed", "near[enforce] fail")
     kept.played["m.f: 1 -> 2 (3)"] = Played("survived", "far[enforce]")
-    kept.write()
+    kept.write_places()
+    kept.write_played()
+    assert Kept.read() == kept
     order = Kept.read().scenarios_for(mutant, by_identity)
     assert order[:3] == ["near", "of_the_flaw", "module"]
     assert set(order[3:]) == {"far", "unknown"}

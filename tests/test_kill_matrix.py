@@ -147,6 +147,14 @@ def test_pauses_too_wide_to_be_told_are_no_pass(
     assert "too-few-attempts" in {judgement.reason for judgement in verdict.judgements}
 
 
+def test_who_wants_mx_records_shows_nothing_about_a_domain_that_has_none(tmp_path: Path) -> None:
+    """Its mail waits, and would without any policy."""
+    cases = CATALOGUE.find(["mx/no-mx-record-unlisted[enforce]"])
+    played = play(CATALOGUE, cases, tmp_path, ["demands_mx_records"])
+    (verdict,) = (one for one in played.verdicts if one.case == cases[0].id)
+    assert verdict.grade is Grade.INCONCLUSIVE, _told(played.verdicts)
+
+
 def test_under_dane_the_record_below_the_mail_host_serves_as_well(tmp_path: Path) -> None:
     """Two readings of RFC 8460 are both right: docs/ambiguities.md#report-record-under-dane."""
     cases = CATALOGUE.find(["rpt-schema/policy-tlsa", "rpt-content/dane-failures"])

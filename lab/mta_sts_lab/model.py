@@ -183,10 +183,21 @@ CERTIFICATE_VARIANTS = (
     "hundred-names",
     "rsa",
     "below-intermediate",
+    "within-name-constraints",
+    "path-at-its-limit",
 )
 
 #: Those that are valid for the host, in spite of what is unusual in them.
-CERTIFICATES_THAT_VERIFY = ("valid", "wildcard", "capitals", "hundred-names", "rsa", "below-intermediate")
+CERTIFICATES_THAT_VERIFY = (
+    "valid",
+    "wildcard",
+    "capitals",
+    "hundred-names",
+    "rsa",
+    "below-intermediate",
+    "within-name-constraints",
+    "path-at-its-limit",
+)
 
 
 #: What a validating resolver says of an answer (RFC 4035, section 4.3). Of the last two it gives nothing but SERVFAIL.

@@ -41,22 +41,35 @@ def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
     if sessions or any(isinstance(one.fact, ConnectionDenied) and one.fact.role != "policy-host" for one in window):
         return "", []
     for event in reversed(window):
-        if isinstance(event.fact, DnsAnswered) and event.fact.type == "MX" and event.fact.answers:
-            if _found_no_address(window, event.fact):
+        hosts = _mail_hosts(facts, event)
+        if hosts:
+            if _found_no_address(window, hosts):
                 break
-            return "it did not connect to the MX host that DNS named", [event]
+            named = "its own name is, without an MX record" if facts.domain in hosts else "DNS named"
+            return f"it did not connect to the MX host that {named}", [event]
     for event in reversed(window):
         if isinstance(event.fact, DnsAnswered) and event.fact.security in ("bogus", "indeterminate"):
             return f"{LOOKUP_FAILED}: {event.fact.type} {event.fact.name} ({event.fact.security})", [event]
     return "", []
 
 
-def _found_no_address(window: list[Event], named: DnsAnswered) -> bool:
+def _mail_hosts(facts: CaseFacts, event: Event) -> frozenset[str]:
+    """Return the MX hosts that an event tells the target of: the domain itself where there is no MX record (RFC 5321,
+    section 5.1). Empty for any other event.
+    """
+    answer = event.fact
+    if not isinstance(answer, DnsAnswered) or answer.type != "MX":
+        return frozenset()
+    if not answer.answers and answer.rcode == "NOERROR" and canonical(answer.name) == facts.domain:
+        return frozenset({facts.domain})
+    return frozenset(canonical(one.rpartition(" ")[2]) for one in answer.answers)
+
+
+def _found_no_address(window: list[Event], hosts: frozenset[str]) -> bool:
     """Whether the target asked for addresses of the MX hosts, and got none at all, without an attacker's doing.
 
     That alone would keep it from connecting, whatever it thinks of those hosts.
     """
-    hosts = {canonical(answer.rpartition(" ")[2]) for answer in named.answers}
     asked = [event.fact for event in window if isinstance(event.fact, DnsAnswered)]
     asked = [one for one in asked if one.type in ("A", "AAAA") and canonical(one.name) in hosts]
     return bool(asked) and not any(one.answers or one.tampered_by for one in asked)

@@ -289,7 +289,8 @@ class Delivery:
             reason = f"{host} is not in the policy of {domain}"
             tally.failed("validation-failure", host, reason=reason)
             proven = envelope.requires_tls and self.flaws.takes_unlisted_hosts_for_proven
-            if policy.mode == "enforce" and not self.flaws.trusts_unlisted_host and not proven:
+            excused = self.flaws.trusts_unlisted_host or (self.flaws.excuses_domains_without_mx and host == domain)
+            if policy.mode == "enforce" and not excused and not proven:
                 return _Unused(reason, blocked=True)
         addresses = found.addresses or await find_addresses(self.resolver, host)
         if isinstance(addresses, str):

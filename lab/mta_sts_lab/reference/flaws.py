@@ -46,6 +46,9 @@ class Flaws:
     takes_last_host_as_it_is: bool = _flaw(
         "STS-5-02", "if none of several hosts is in order the last one gets the mail whatever its certificate"
     )
+    excuses_domains_without_mx: bool = _flaw(
+        "STS-5-01", "a domain without MX records gets its mail at its own name, listed by its policy or not"
+    )
     trusts_unlisted_host: bool = _flaw("STS-5-01", "a host that the policy does not list gets mail for its certificate")
     testing_as_enforce: bool = _flaw("STS-5-05", "mode testing holds mail as mode enforce does")
     testing_as_none: bool = _flaw("STS-5-04", "mode testing is neither validated nor reported")
@@ -134,6 +137,12 @@ class Flaws:
     accepts_certificates_of_clients: bool = _flaw("PKIX-4.2.1.12-01", "an MX certificate may be for TLS clients alone")
     accepts_anybody_as_issuer: bool = _flaw("PKIX-6.1.4-01", "whoever has a certificate may sign that of an MX host")
     ignores_name_constraints: bool = _flaw("PKIX-6.1.3-02", "name constraints of an authority are not looked at")
+    refuses_name_constraints: bool = _flaw(
+        "PKIX-4.2.1.10-01", "a chain with name constraints is refused, whatever they allow"
+    )
+    counts_host_in_path_length: bool = _flaw(
+        "PKIX-6.1.4-01", "the host's own certificate counts in the path length that an authority allows"
+    )
     ignores_critical_extensions: bool = _flaw("PKIX-4.2-01", "a critical extension that nobody knows is skipped")
     matches_partial_wildcards: bool = _flaw("ID-6.3-04", "a wildcard counts that is only a part of a label")
     matches_inner_wildcards: bool = _flaw("ID-6.3-04", "a wildcard counts at any label of a certificate's name")

@@ -309,7 +309,7 @@ class Sessions:
         """Bring up TLS with a certificate that is valid for the host."""
         name = self.contexts.server_name(to.host, to.domain, to.address)
         await self._handshake(client, to, self.contexts.verified, name)
-        problem = self.contexts.problem(client.channel.peer_certificate(), to.host, to.domain)
+        problem = self.contexts.problem(client.channel.peer_chain(), to.host, to.domain)
         if problem is not None:
             raise Unprotected(
                 _result_type(problem.code), problem.text, client.channel.local_address, verify_code=problem.code

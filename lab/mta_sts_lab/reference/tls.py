@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,6 +55,18 @@ def names_of(der: bytes) -> list[str]:
     return extension.value.get_values_for_type(x509.DNSName)
 
 
+def limits_names(der: bytes) -> bool:
+    """Whether an authority's certificate has name constraints."""
+    extensions = x509.load_der_x509_certificate(der).extensions
+    return any(isinstance(one.value, x509.NameConstraints) for one in extensions)
+
+
+def path_length(der: bytes) -> int | None:
+    """Return how many authorities may stand below this one; None: any number."""
+    extensions = x509.load_der_x509_certificate(der).extensions
+    return next((one.value.path_length for one in extensions if isinstance(one.value, x509.BasicConstraints)), None)
+
+
 #: OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name.
 _NO_CHECK_TIME = 0x200000
 
@@ -62,6 +75,8 @@ EXPIRED = 10
 NOT_YET_VALID = 9
 SELF_SIGNED = 18
 UNTRUSTED = 20
+PATH_TOO_LONG = 25
+UNKNOWN_EXTENSION = 34
 WRONG_NAME = 62
 
 
@@ -117,9 +132,12 @@ class TlsContexts:
         """The name for the client hello under DANE: the TLSA base domain (RFC 7672, section 8.1)."""
         return None if self.flaws.sends_no_server_name_under_dane else base_domain
 
-    def problem(self, der: bytes, host: str, domain: str = "") -> Problem | None:
-        """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws."""
-        flaws = self.flaws
+    def problem(self, chain: Sequence[bytes], host: str, domain: str = "") -> Problem | None:
+        """Return what OpenSSL does not check because of a flaw and would refuse otherwise; None without flaws.
+
+        Or what a flaw finds wrong that OpenSSL does not. The host's own certificate is the first of the chain.
+        """
+        flaws, der = self.flaws, chain[0]
         by_hand = self._names_another_server or flaws.accepts_untrusted
         if by_hand and not flaws.accepts_wrong_name and not covers(der, host):
             return Problem(WRONG_NAME, f"the certificate is not for {host}")
@@ -130,6 +148,10 @@ class TlsContexts:
             return Problem(WRONG_NAME, f"the certificate is for {names[0]}")
         if flaws.trusts_roots_alone and not self._is_of_a_root(der):
             return Problem(UNTRUSTED, "no root has signed the certificate")
+        if flaws.refuses_name_constraints and any(map(limits_names, chain)):
+            return Problem(UNKNOWN_EXTENSION, "unhandled critical extension")
+        if flaws.counts_host_in_path_length and _is_too_long(chain):
+            return Problem(PATH_TOO_LONG, "path length constraint exceeded")
         if flaws.compares_certificates_in_u_labels and "xn--" in host:
             return Problem(WRONG_NAME, f"the certificate is not for {host.encode('ascii').decode('idna')}")
         below_domain = host.partition(".")[2] == domain
@@ -190,6 +212,12 @@ class TlsContexts:
         context.hostname_checks_common_name = False
         context.load_verify_locations(cadata=self.ca_pem)
         return context
+
+
+def _is_too_long(chain: Sequence[bytes]) -> bool:
+    """Flaw: whether an authority has more certificates below it than its path length says, the host's among them."""
+    limits = ((below, path_length(der)) for below, der in enumerate(chain))
+    return any(limit is not None and below > limit for below, limit in limits)
 
 
 def unverified_context() -> ssl.SSLContext:

@@ -1,7 +1,7 @@
 """Certificates that the run's authority signed in spite of a defect: a name that does not fit, a chain that is none, a
-use that is not a server's.
+use that is not a server's. And chains of authorities that may not sign everything, and have not done so.
 
-No sound authority issues them, so they are built with `cryptography`.
+No sound authority issues the former, and trustme knows no such limits, so they are built with `cryptography`.
 """
 
 from __future__ import annotations
@@ -94,13 +94,16 @@ ODD_CERTIFICATES = (
     "bad-signature",
 )
 
+#: Those that are in order: the authorities in their chains are limited, and have kept to that.
+LIMITED_CERTIFICATES = ("within-name-constraints", "path-at-its-limit")
+
 
 def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
-    """Return the chain of one of `ODD_CERTIFICATES`, the leaf first and the root left out, and the leaf's key, as PEM.
+    """Return the chain of one of `ODD_CERTIFICATES` or `LIMITED_CERTIFICATES`, and the leaf's key, as PEM.
 
-    Raises `ValueError` for another variant.
+    The leaf is first and the root is left out. Raises `ValueError` for another variant.
     """
-    if variant not in ODD_CERTIFICATES:
+    if variant not in (*ODD_CERTIFICATES, *LIMITED_CERTIFICATES):
         raise ValueError(f"no odd certificate {variant!r}; there are {', '.join(ODD_CERTIFICATES)}")
     above = list(_intermediates(variant, host, root))
     names = _NAMES[variant](host) if variant in _NAMES else [x509.DNSName(host.name)]
@@ -137,6 +140,13 @@ def _intermediates(variant: str, host: Host, root: Issuer) -> Iterator[Issuer]:
     elif variant == "outside-name-constraints":
         elsewhere = x509.NameConstraints([x509.DNSName("elsewhere.example")], None)
         yield _signed_by(root, "may sign for elsewhere.example", [authority, (elsewhere, True)])
+    elif variant == "within-name-constraints":
+        these = x509.NameConstraints([x509.DNSName(host.parent)], None)
+        yield _signed_by(root, "may sign for the host's domain alone", [authority, (these, True)])
+    elif variant == "path-at-its-limit":
+        first = _signed_by(root, "may have one below it", [(x509.BasicConstraints(ca=True, path_length=1), True)])
+        yield first
+        yield _signed_by(first, "may sign leaves alone", [(x509.BasicConstraints(ca=True, path_length=0), True)])
     elif variant == "excluded-by-name-constraints":
         all_but_these = x509.NameConstraints(None, [x509.DNSName(host.parent)])
         yield _signed_by(root, "may sign for nobody at the host's domain", [authority, (all_but_these, True)])

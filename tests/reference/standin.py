@@ -202,6 +202,7 @@ class WebHost:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.snis: list[str | None] = []
         self.stalls = False
+        self.counts = True
 
     async def take(self, sock: socket.socket) -> None:
         self.context.sni_callback = lambda _, name, __: self.snis.append(name)
@@ -228,7 +229,8 @@ class WebHost:
                 return
             path = line.split()[1]
             status, body = ("200 OK", self.paths[path]) if path in self.paths else (self.status, self.body)
-            headers = [*self.headers, f"Content-Length: {len(body)}", "Connection: close"]
+            length = [f"Content-Length: {len(body)}"] if self.counts else []
+            headers = [*self.headers, *length, "Connection: close"]
             writer.write("\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode() + body)
             await writer.drain()
             writer.close()

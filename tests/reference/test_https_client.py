@@ -82,6 +82,12 @@ async def test_a_body_below_the_ceiling_is_read_whole(internet: Internet, tmp_pa
     assert await honoured(internet, tmp_path)
 
 
+async def test_a_body_may_end_with_its_connection(internet: Internet, tmp_path: Path) -> None:
+    internet.publish("enforce")
+    internet.web.counts = False
+    assert await honoured(internet, tmp_path)
+
+
 async def test_a_stalling_host_ends_in_time(internet: Internet, tmp_path: Path) -> None:
     internet.publish("enforce")
     internet.web.stalls = True

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import pytest
 from mta_sts_lab.events import (
@@ -236,6 +237,40 @@ async def test_an_answer_that_never_ends(
     await seen(recorder, ConnectionClosed, CASE)
     (asked,) = facts(recorder, PolicyRequested, CASE)
     assert asked.status == 0, "a policy that never came was not fetched"
+
+
+@pytest.mark.parametrize(
+    ("cut", "field"),
+    [("length", f"Content-Length: {len(BODY)}"), ("chunked", "Transfer-Encoding: chunked"), ("close", "")],
+)
+async def test_an_answer_that_breaks_off(
+    cut: Literal["length", "chunked", "close"],
+    field: str,
+    services: HostServices,
+    server: PolicyServer,
+    recorder: Recorder,
+    authority: Authority,
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(cut=cut), BODY, ID))
+    where = services.network.where(ADDRESS, 443)
+    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+    tls = writer.get_extra_info("ssl_object")
+    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    lengths = [one for one in ("Content-Length", "Transfer-Encoding") if one in head]
+    assert field in head
+    assert len(lengths) == (1 if field else 0)
+    came: list[bytes] = []
+    while line := await reader.readline():
+        came.append(line)
+    with pytest.raises(ssl.SSLWantReadError):  # a close_notify would be the end
+        tls.read(1)
+    whole = BODY.splitlines(keepends=True)
+    assert [line for line in came if line in whole] == whole[:-1]
+    writer.close()
+    await seen(recorder, ConnectionClosed, CASE)
+    (asked,) = facts(recorder, PolicyRequested, CASE)
+    assert asked.status == 0, "a policy that never came whole was not fetched"
 
 
 async def test_an_answer_that_goes_on_and_on(

@@ -496,6 +496,9 @@ class Flaws:
     accepts_policy_host_wrong_name: bool = _flaw("STS-3.3-01", "the policy host's certificate may be for another name")
     accepts_policy_host_common_name: bool = _flaw("STS-3.3-04", "the policy host's common name counts without a SAN")
     holds_when_lookup_fails: bool = _flaw("STS-3.3-15", "mail is held when the first look-up of the record fails")
+    takes_policies_that_were_cut: bool = _flaw(
+        "HTTP-8-01", "what came of a policy counts when the connection has ended in the middle of it"
+    )
     holds_while_policy_host_stalls: bool = _flaw("STS-3.3-15", "mail waits for a policy host that says nothing")
     holds_without_policy: bool = _flaw("STS-3.3-15", "mail is held when the first fetch of a policy fails")
 

@@ -204,8 +204,32 @@ class PolicyFetcher:
             return PolicyProblem("sts-policy-fetch-error", f"media type {media_type or 'missing'}, not text/plain")
         self._cache_control = response.headers.get("Cache-Control", "")
         body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                return PolicyProblem("sts-policy-fetch-error", f"more than {LARGEST_BODY} octets")
+        transport = response.connection.transport if response.connection is not None else None
+        tls = transport.get_extra_info("ssl_object") if transport is not None else None
+        try:
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    return PolicyProblem("sts-policy-fetch-error", f"more than {LARGEST_BODY} octets")
+        except aiohttp.ClientPayloadError:
+            if not self.flaws.takes_policies_that_were_cut:
+                raise
+        counted = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+        if not counted and not _has_said_goodbye(tls) and not self.flaws.takes_policies_that_were_cut:
+            return PolicyProblem("sts-policy-fetch-error", "the connection ended in the middle of the policy")
         return bytes(body)
+
+
+def _has_said_goodbye(tls: ssl.SSLObject | None) -> bool:
+    """Whether a connection that has ended did so by close_notify.
+
+    A body that ends with its connection is whole only then (RFC 9112, sections 8 and 9.8), and asyncio does not tell.
+    """
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False

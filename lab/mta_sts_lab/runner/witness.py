@@ -93,8 +93,9 @@ async def _ask_policy_host(host: PolicyServer, address: str) -> str:
             request = f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {host.name}\r\nConnection: close\r\n\r\n"
             writer.write(request.encode())
             head = await reader.readuntil(b"\r\n\r\n")
-            # A body that is to stall is not waited for.
-            body = host.settings.body if host.settings.host.stalls else await _rest(reader)
+            # A body that is to stall, or to break off, is not waited for.
+            never_whole = host.settings.host.stalls or host.settings.host.cut
+            body = host.settings.body if never_whole else await _rest(reader)
         finally:
             writer.transport.abort()
     settings = host.settings.host

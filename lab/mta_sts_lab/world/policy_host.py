@@ -18,6 +18,7 @@ from mta_sts_lab.timeouts import SESSION_IDLE, STALL
 from mta_sts_lab.world.host import HTTPS_PORT, AcceptingHost, HostServices, HttpsHost
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
+from mta_sts_lab.world.tls import ServerTls
 
 #: Answers that have no body at all (RFC 9110, sections 15.3.5 and 15.4.5).
 _WITHOUT_BODY = (204, 304)
@@ -134,6 +135,7 @@ class PolicyServer(HttpsHost):
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         response, served = self._response_to(request.method, request.path)
         stalls = self.settings.host.stalls if served else None
+        cut = self.settings.host.cut if served else ""
         accepted.recorder.write(
             PolicyRequested(
                 session=accepted.session,
@@ -141,7 +143,7 @@ class PolicyServer(HttpsHost):
                 method=request.method,
                 path=request.path,
                 sni=sni,
-                status=0 if stalls else response.status,
+                status=0 if stalls or cut else response.status,
                 policy_id=self.settings.policy_id if served else "",
                 conditional=any(name in request.headers for name in _CONDITIONS),
                 user_agent=request.headers.get("User-Agent", ""),
@@ -153,7 +155,33 @@ class PolicyServer(HttpsHost):
         )
         if "Location" in response.headers and accepted.session:
             self._redirects.add(urlsplit(response.headers["Location"]).path)
+        if cut:
+            return self._cut_short(request, cut)
         return response if stalls is None else await self._never_whole(request, stalls)
+
+    def _cut_short(self, request: web.BaseRequest, cut: str) -> web.StreamResponse:
+        """Send the policy without its last line, and end the connection in the middle of the answer.
+
+        The host takes no more connections then, for the same reason as one that stalls. aiohttp would send an answer
+        of unknown length in chunks, so that this one does without it.
+        """
+        body, settings = self.settings.body, self.settings.host
+        sent = body[: body.rstrip().rfind(b"\n") + 1]
+        head = f"HTTP/1.1 {settings.status} OK\r\nContent-Type: {settings.content_type}\r\n"
+        if cut == "length":
+            head += f"Content-Length: {len(body)}\r\n"
+        elif cut == "chunked":
+            head += "Transfer-Encoding: chunked\r\n"
+            sent = f"{len(sent):x}\r\n".encode() + sent + b"\r\n"
+        else:
+            head += "Connection: close\r\n"
+        self.reachable = False
+        transport = request.transport
+        if transport is not None:
+            assert isinstance(transport, ServerTls)
+            transport.write(head.encode() + b"\r\n" + sent)
+            transport.cut()
+        return web.Response(status=settings.status)
 
     async def _never_whole(self, request: web.BaseRequest, stalls: Stall) -> web.StreamResponse:
         """Begin to send the policy and never come to its end, until the client hangs up or the deadline passes.

@@ -201,6 +201,11 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
             self._timer = asyncio.get_running_loop().call_later(TLS_CLOSE.seconds, self._raw.abort)
             self._say_goodbye()
 
+    def cut(self) -> None:
+        """Close the connection behind what was written, without close_notify."""
+        self._closing = True
+        self._raw.close()
+
     def abort(self) -> None:
         """See `asyncio.WriteTransport`."""
         self._raw.abort()

@@ -131,6 +131,16 @@ def test_a_flaw_breaks_an_obligation_that_a_scenario_which_kills_it_is_about(fla
         assert flaw.obligation in scenario.requirements, scenario.id
 
 
+@pytest.mark.parametrize("scenario", ["certificate/sni-required", "certificate/swapped-wrong-name"])
+def test_a_wrong_certificate_that_is_reported_as_success_fails_under_testing(tmp_path: Path, scenario: str) -> None:
+    """It is the same failure, whether the attacker shows the certificate or a sender that names no host asks for it."""
+    (case,) = CATALOGUE.find([f"{scenario}[testing]"])
+    flaws = ["sends_no_server_name", "counts_failures_as_successes"]
+    (verdict,) = (one for one in play(CATALOGUE, [case], tmp_path, flaws).verdicts if one.case == case.id)
+    found = {(one.obligation, one.reason) for one in verdict.judgements if one.grade is Grade.FAIL}
+    assert ("RPT-4.2.2-01", "failures-untrue") in found, _told([verdict])
+
+
 @pytest.mark.parametrize("flaws", [["retries_reports_at_even_pauses"], []], ids=["even", "growing"])
 def test_pauses_too_wide_to_be_told_are_no_pass(
     tmp_path: Path, request: pytest.FixtureRequest, flaws: list[str]

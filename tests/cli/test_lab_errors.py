@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,8 @@ from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement, Step
 from mta_sts_lab.reports import writers
 
-from tests.cli.program import Shell, end, record_in, start
+from tests.backends.process.conftest import namespaces as namespaces  # noqa: PLC0414 - a fixture
+from tests.cli.program import ROOT, Shell, end, record_in, start
 
 STRIP = "starttls/strip"
 FULL = Path("/dev/full")
@@ -84,6 +88,19 @@ def test_an_output_that_is_full_is_no_finding(shell: Shell, arguments: list[str]
         path = record_in(shell.folder)
         assert path is not None
         assert (path.parent / "verdicts.json").exists()
+
+
+@pytest.mark.namespaces
+@pytest.mark.usefixtures("namespaces")
+def test_a_machine_whose_loopback_is_down_is_the_reason_that_is_given(tmp_path: Path) -> None:
+    """In a new network namespace the interface `lo` is down: what is bound there can never be reached."""
+    away = ("unshare", "--user", "--map-root-user", "--net", sys.executable, "-m", "mta_sts_lab")
+    command = [*away, "run", f"{STRIP}[absent]"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith("sts-lab: this machine cannot reach its own address 127.0.0.1 (")
+    assert "ip link set lo up" in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])

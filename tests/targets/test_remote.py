@@ -57,6 +57,13 @@ async def test_a_queue_in_u_labels_is_read_in_a_labels() -> None:
     assert held.recipient == "B@xn--bro2-0ra.example"
 
 
+async def test_a_log_is_read_whole() -> None:
+    """The catalogue on Postfix leaves two MiB; the finding of the first case may be about the first line."""
+    lines = "".join(f"line {number} of the log\n" for number in range(400_000))
+    async with serving(answering("/logs", "GET", body=lines.encode())) as port, remote(port) as target:
+        assert await target.logs() == lines
+
+
 async def test_the_whole_contract(internet: Internet, tmp_path: Path) -> None:
     internet.dns.rcodes["there.example", "MX"] = "SERVFAIL"
     async with (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
 import tarfile
 import time
@@ -272,6 +273,22 @@ class TestInputs:
 
     def test_globs_that_no_shell_expanded(self, folder: Path) -> None:
         assert self._names(folder, "*.json") == ["a.json", "b.json"]
+
+    def test_globs_find_what_lies_deeper_and_folders_with_all_below_them(self, folder: Path) -> None:
+        (folder / "2026" / "01").mkdir(parents=True)
+        (folder / "2026" / "01" / "5").write_bytes(b"2026/01/5")
+        assert self._names(folder, "**/[3-5]") == ["2026/01/5", "tmp/3"]
+        assert self._names(folder, "[cn]*") == ["cur/1:2,S", "new/2"]
+
+    def test_a_name_that_looks_like_a_glob_is_a_name_first(self, folder: Path) -> None:
+        for name in ("[1].json", "1.json"):
+            (folder / name).write_bytes(name.encode())
+        assert self._names(folder, "[1].json") == ["[1].json"]
+
+    def test_of_a_folder_only_regular_files_are_read(self, folder: Path) -> None:
+        os.mkfifo(folder / "pipe")
+        (folder / "link").symlink_to(folder / "nowhere")
+        assert self._names(folder, ".") == ["a.json", "b.json", ".Sent/cur/4", "cur/1:2,S", "new/2"]
 
     def test_each_file_is_read_once(self, folder: Path) -> None:
         assert self._names(folder, "a.json", "*.json", "a.json") == ["a.json", "b.json"]

@@ -306,6 +306,13 @@ class TestPage:
         assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
         assert not re.search(r"<script|\son\w+=|src=|url\(", page)
 
+    def test_it_names_every_file_with_what_was_remarked_of_it(self, folder: Path) -> None:
+        copy = folder / "the same again.eml"
+        copy.write_bytes((folder / "good.eml").read_bytes())
+        _call(str(folder / "good.eml"), str(copy), "--html", str(folder / "page.html"))
+        files = (folder / "page.html").read_text().partition('<h2 id="files">')[2]
+        assert [name in files for name in ("good.eml</li>", "the same again.eml: the same report as in")] == [True] * 2
+
     def test_the_policy_of_the_page_allows_its_style(self, folder: Path) -> None:
         import base64
         import hashlib

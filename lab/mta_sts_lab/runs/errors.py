@@ -37,7 +37,7 @@ def status_of(error: Exception) -> int | None:
     from mta_sts_lab.record import RecordError
     from mta_sts_lab.reports.verdicts_reading import VerdictsError
     from mta_sts_lab.targets.contract import NeverUp, TargetError
-    from mta_sts_lab.world.network import AddressInUse, UnsafeAddress
+    from mta_sts_lab.world.network import AddressInUse, NoLoopback, UnsafeAddress
 
     kinds: tuple[tuple[type[Exception], int], ...] = (
         (NothingSelected, NOTHING_SELECTED),
@@ -51,6 +51,7 @@ def status_of(error: Exception) -> int | None:
         (RunBroken, LAB_ERROR),
         (BackendError, LAB_ERROR),
         (AddressInUse, LAB_ERROR),
+        (NoLoopback, LAB_ERROR),
         (UnsafeAddress, LAB_ERROR),
         (TargetError, INCONCLUSIVE),
     )

@@ -66,6 +66,10 @@ class AddressInUse(Exception):
     """A port that the lab needs is taken by somebody else: the message names it and what to do."""
 
 
+class NoLoopback(Exception):
+    """Nothing can be sent over the loopback interface of this machine."""
+
+
 def require_lab_address(address: str) -> None:
     """Raise `UnsafeAddress` unless the address lies in a block that RFC 2544 or RFC 3849 reserves for such uses."""
     try:
@@ -96,6 +100,18 @@ def has_ipv6_loopback() -> bool:
     except OSError:
         return False
     return True
+
+
+def _require_loopback() -> None:
+    """Raise `NoLoopback` where 127.0.0.1 cannot be reached, as in a new network namespace. It can be bound there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((_LOOPBACK[Family.IPV4], 9))  # of UDP that looks up the route, and sends nothing
+        except OSError as error:
+            raise NoLoopback(
+                f"this machine cannot reach its own address {_LOOPBACK[Family.IPV4]} ({error.strerror}), and the lab "
+                "needs that: is the interface lo up?  ip link set lo up"
+            ) from error
 
 
 class Network(Protocol):
@@ -130,6 +146,8 @@ class LoopbackNetwork:
     """
 
     def __init__(self) -> None:
+        """Raises `NoLoopback`."""
+        _require_loopback()
         self._book: dict[tuple[str, int, str], tuple[str, int]] = {}
         # Bound and never listened on or read: whoever dials is refused, and nobody else can take the port meanwhile.
         # They go with the address book, which has no end of its own: a target may dial until the very last moment.

@@ -39,6 +39,17 @@ def test_the_document_fits_its_schema_after_a_round_trip() -> None:
     assert document == _document()
 
 
+def test_findings_stand_together_by_their_cause() -> None:
+    leak = _VERDICTS[0]
+    again = replace(leak, case="starttls/strip[absent]")
+    known = KnownComparison({leak.case: ("why",)}, (), ())
+    document = verdicts_document(_RECORD, [leak, again, *_VERDICTS[2:]], REQUIREMENTS, known)
+    (cause,) = [one for one in document["causes"] if one["result"] == "fail"]
+    assert (cause["cases"], cause["known"], cause["of_the_run"]) == ([leak.case, again.case], 1, False)
+    found = [f"{one.check} ({one.reason})" for one in leak.judgements if one.grade is Grade.FAIL]
+    assert set(found) <= set(cause["findings"])
+
+
 def test_it_says_what_was_run_and_what_was_found() -> None:
     document = _document()
     assert document["run"] == "20260302-093000-c0ffee"

@@ -5,6 +5,7 @@ Benchmarks, not tests: a slow machine makes a figure worse, never a build red.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -23,11 +24,14 @@ from mta_sts_lab.bench.process import lab_share, median, timed
 from mta_sts_lab.bench.scale import scale_lines
 from mta_sts_lab.bench.targets import BenchFailed, TargetCost, costs
 from mta_sts_lab.bench.walk import print_walk
+from mta_sts_lab.catalogue import NothingSelected
 from mta_sts_lab.events import ReportReceived, ReportsAsked, ReportsLeft
 from mta_sts_lab.judge import judge
 from mta_sts_lab.record import read_record
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs import load_shipped_catalogue
+
+_PROCESSORS = os.cpu_count() or 1
 
 #: Domains that are reported on when it is measured how long reports take.
 REPORTED_DOMAINS = 20
@@ -65,20 +69,30 @@ class Measured:
     note: str = ""
 
 
-def main() -> None:
-    """Measure everything and print the tables; or, with names of targets, what each of those costs.
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, epilog="Without options: everything.")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="only what the whole catalogue costs on these")
+    parser.add_argument("--walk", metavar="CASE", help="only which modules of the lab a case goes through")
+    parser.add_argument(
+        "--scale", nargs="?", type=int, const=_PROCESSORS, metavar="JOBS", help="only what thousands of cases cost"
+    )
+    return parser.parse_args()
 
-    `--walk CASE` shows instead which modules of the lab a case in this process goes through, and `--scale [JOBS]` what
-    thousands of cases cost.
-    """
-    if sys.argv[1:2] == ["--walk"]:
-        print_walk(*sys.argv[2:])
+
+def main() -> None:
+    """Measure everything and print the tables; or what the options name."""
+    options = _options()
+    if options.walk is not None:
+        try:
+            print_walk(options.walk)
+        except NothingSelected as error:
+            raise SystemExit(str(error)) from error
         return
     console = Console(highlight=False)
-    if sys.argv[1:2] == ["--scale"]:
-        _scale(console, *map(int, sys.argv[2:3]))
+    if options.scale is not None:
+        _scale(console, options.scale)
         return
-    named = frozenset(sys.argv[1:])
+    named = frozenset(options.targets)
     if not named:
         figures: list[Measured] = []
         for measure in (
@@ -98,7 +112,7 @@ def main() -> None:
     _targets(console, named)
 
 
-def _scale(console: Console, jobs: int = os.cpu_count() or 1) -> None:
+def _scale(console: Console, jobs: int = _PROCESSORS) -> None:
     """Print what thousands of cases cost, a line as soon as it has been measured."""
     for line in scale_lines(jobs):
         console.print(line, soft_wrap=True)

@@ -14,10 +14,15 @@ SEED = 8461
 
 
 def play(
-    catalogue: Catalogue, cases: Sequence[Case], out: Path, flaws: Iterable[str] = (), again: int | None = None
+    catalogue: Catalogue,
+    cases: Sequence[Case],
+    out: Path,
+    flaws: Iterable[str] = (),
+    again: int | None = None,
+    jobs: int = 1,
 ) -> RunResult:
     """Play some cases, and the control cases that they need, against a sender with some flaws."""
     request = RunRequest(
-        tuple(case.id for case in cases), flaws=tuple(flaws), out=out, seed=SEED, retry_inconclusive=again
+        tuple(case.id for case in cases), flaws=tuple(flaws), out=out, seed=SEED, retry_inconclusive=again, jobs=jobs
     )
     return run(request, catalogue=catalogue)

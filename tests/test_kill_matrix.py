@@ -6,6 +6,7 @@ that the flaw breaks. Every scenario finds a flaw.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -73,8 +74,10 @@ def _told(verdicts: Iterable[Verdict]) -> str:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    """The whole catalogue, played once against the correct sender."""
-    return play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"))
+    """The whole catalogue, played once against the correct sender, with as many processes as there are processors."""
+    return play(
+        CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"), jobs=os.cpu_count() or 1
+    )
 
 
 @pytest.mark.alone

@@ -162,6 +162,8 @@ class ClientHelloSeen(Fact, frozen=True):
     cipher_suites: tuple[int, ...] = ()
     #: Whether it offers to take a bare key in place of a certificate (RFC 7250).
     raw_public_keys: bool = False
+    #: Whether it offers to resume a session by a ticket, whose server name should be the same.
+    resumes: bool = False
     #: Whether it has the form of SSL 2.0.
     ssl2_form: bool = False
 

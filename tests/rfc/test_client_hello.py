@@ -4,9 +4,10 @@ import contextlib
 import ssl
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.reference.odd_hellos import hello_with_two_names
+from mta_sts_lab.reference.odd_hellos import hello_that_resumes, hello_with_two_names
 from mta_sts_lab.rfc.client_hello import (
     LARGEST_HELLO,
     NotTls,
@@ -31,6 +32,39 @@ def test_a_hello_without_a_server_name_has_none() -> None:
     hello = parse_client_hello(client_hello(""))
     assert hello is not None
     assert hello.sni == ""
+
+
+def test_an_offer_to_resume_a_session_is_seen() -> None:
+    offer = parse_client_hello(hello_that_resumes("mx.example"))
+    assert offer is not None
+    assert (offer.sni, offer.resumes) == ("mx.example", True)
+    first = parse_client_hello(HELLO)
+    assert first is not None
+    assert not first.resumes, "an empty ticket only asks for one"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2])
+def test_openssls_own_offer_to_resume_is_seen(version: ssl.TLSVersion) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("mx.example").configure_cert(server)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.minimum_version = client.maximum_version = version
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    here = client.wrap_bio(to_client, to_server, server_hostname="mx.example")
+    there = server.wrap_bio(to_server, to_client, server_side=True)
+    for end in (here, there, here, there):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    there.write(b"220 mx.example")
+    assert here.read(100)  # the tickets came before it
+    sent = ssl.MemoryBIO()
+    again = client.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="mx.example", session=here.session)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        again.do_handshake()
+    hello = parse_client_hello(sent.read())
+    assert hello is not None
+    assert (hello.sni, hello.resumes) == ("mx.example", True)
 
 
 @pytest.mark.parametrize(("newest", "version"), [(ssl.TLSVersion.TLSv1_3, "1.3"), (ssl.TLSVersion.TLSv1_2, "1.2")])

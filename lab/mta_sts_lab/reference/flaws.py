@@ -100,6 +100,9 @@ class Flaws:
     names_two_servers: bool = _flaw(
         "SNI-3-01", "after a broken handshake the next client hello names the domain beside the host"
     )
+    resumes_under_another_name: bool = _flaw(
+        "SNI-3-04", "a client hello that offers to resume a session names the domain, not the host"
+    )
     ends_server_name_in_dot: bool = _flaw("SNI-3-02", "the server name in the TLS client hello ends in a dot")
     pipelines_behind_starttls: bool = _flaw("STLS-4-05", "a command is sent behind STARTTLS at once, before its reply")
     writes_starttls_argument: bool = _flaw("STLS-4-01", "STARTTLS is first said with the host's name as its argument")

@@ -33,6 +33,11 @@ def hello_with_two_names(host: str, other: str) -> bytes:
     return _hello((host, other), _USUAL_SUITES)
 
 
+def hello_that_resumes(server_name: str) -> bytes:
+    """Return a ClientHello that offers to resume a session by a ticket (RFC 5077, section 3.2)."""
+    return _hello((server_name,), _USUAL_SUITES, _extension(35, os.urandom(192)))
+
+
 def _ssl2_hello() -> bytes:
     """Return a hello in the form of SSL 2.0 (RFC 5246, appendix E.2)."""
     suites = b"".join(struct.pack("!BH", 0, suite) for suite in _USUAL_SUITES)

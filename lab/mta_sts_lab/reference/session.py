@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mta_sts_lab.reference.certificate_flaws import Met
 from mta_sts_lab.reference.channel import HandshakeFailed, everything, nothing, unfinished
 from mta_sts_lab.reference.flaws import Flaws
-from mta_sts_lab.reference.odd_hellos import hello_with_two_names, odd_hello
+from mta_sts_lab.reference.odd_hellos import hello_that_resumes, hello_with_two_names, odd_hello
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope, Reply, SmtpBroken, SmtpClient, SmtpRefused, StarttlsRefused
 from mta_sts_lab.reference.tls import (
@@ -112,6 +112,8 @@ class Sessions:
     _broken: set[str] = field(default_factory=set, init=False)
     #: Only for the flaw that uses sessions again: those that are open, by the address of their host.
     _open_sessions: dict[str, SmtpClient] = field(default_factory=dict, init=False)
+    #: Only for the flaw that resumes sessions under another name: the addresses of hosts that were met before.
+    _hosts_with_tickets: set[str] = field(default_factory=set, init=False)
 
     async def stop(self) -> None:
         """Break off the farewells that are still being said."""
@@ -130,6 +132,10 @@ class Sessions:
                 return await self._hand_over(known, envelope)
             finally:
                 self._leave(known)
+        if self.flaws.resumes_under_another_name:
+            if to.address in self._hosts_with_tickets:
+                await self._try_hello(to, hello_that_resumes(to.domain))
+            self._hosts_with_tickets.add(to.address)
         client = await self._open(to)
         try:
             try:

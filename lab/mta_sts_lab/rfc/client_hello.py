@@ -7,9 +7,11 @@ from dataclasses import dataclass
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 
-#: Extensions (RFC 6066, section 3, and RFC 7250, section 3).
+#: Extensions (RFC 6066, section 3, RFC 7250, section 3, RFC 5077, section 3.2, and RFC 8446, section 4.2).
 _SERVER_NAME = 0
 _SERVER_CERTIFICATE_TYPE = 20
+_SESSION_TICKET = 35
+_PRE_SHARED_KEY = 41
 _SUPPORTED_VERSIONS = 43
 
 #: The versions of TLS as they stand in a hello (RFC 8446, section 4.2.1).
@@ -50,6 +52,8 @@ class ClientHello:
     version: str = ""
     #: Host names that it has beside the first one, which no client may have (RFC 6066, section 3).
     more_names: tuple[str, ...] = ()
+    #: Whether it offers to resume a session by a ticket.
+    resumes: bool = False
 
 
 def authenticates_server(suite: int) -> bool:
@@ -135,6 +139,7 @@ def _read(hello: bytes) -> ClientHello:
         _RAW_PUBLIC_KEY in extensions.get(_SERVER_CERTIFICATE_TYPE, b"")[1:],
         _newest_version(legacy_version, extensions),
         names[1:],
+        bool(extensions.get(_SESSION_TICKET) or _PRE_SHARED_KEY in extensions),
     )
 
 

@@ -315,7 +315,9 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
             fact = msgspec.structs.replace(fact, ssl2_form=True)
         elif (hello := parse_client_hello(octets)) is not None:
             suites, bare = hello.cipher_suites, hello.raw_public_keys
-            fact = msgspec.structs.replace(fact, version=hello.version, cipher_suites=suites, raw_public_keys=bare)
+            fact = msgspec.structs.replace(
+                fact, version=hello.version, cipher_suites=suites, raw_public_keys=bare, resumes=hello.resumes
+            )
         self._write(fact)
 
     def _fail(self, error: BaseException | None) -> None:

@@ -83,6 +83,16 @@ def test_an_address_is_no_server_name(name: str) -> None:
     assert _found(ClientHelloSeen(session="honest-1", sni="mx1.example")).grade is Grade.PASS
 
 
+@pytest.mark.parametrize("name", ["", "example", "mx2.example"])
+def test_a_session_is_resumed_under_the_name_that_it_had(name: str) -> None:
+    first = ClientHelloSeen(session="honest-1", sni="mx1.example")
+    same, other = (ClientHelloSeen(session="honest-1", sni=one, resumes=True) for one in ("mx1.example", name))
+    assert _obligations(_found(first, other)) == {"SNI-3-04"}
+    assert _found(first, same).grade is Grade.PASS
+    assert _found(other).grade is Grade.PASS, "no earlier session is on record"
+    assert _found(first, ClientHelloSeen(session="honest-1", sni=name)).grade is Grade.PASS, "nothing is resumed"
+
+
 def test_only_an_older_version_behind_a_newer_one_is_found() -> None:
     newer, older = (ClientHelloSeen(session="honest-1", version=version) for version in ("1.3", "1.1"))
     unread = ClientHelloSeen(session="honest-1")

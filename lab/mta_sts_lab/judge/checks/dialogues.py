@@ -25,6 +25,7 @@ NOTHING_BEHIND_STARTTLS = "STLS-4-05"
 SERVER_NAME_FORM = "SNI-3-02"
 NO_ADDRESS_AS_SERVER_NAME = "SNI-3-03"
 ONE_SERVER_NAME = "SNI-3-01"
+SAME_SERVER_NAME = "SNI-3-04"
 NO_OLDER_VERSION = "BCP-3.1.3-01"
 ENCRYPTS = "BCP-4.1-01"
 
@@ -218,6 +219,28 @@ def server_name_well_formed(view: CaseView) -> Iterator[Judgement]:
     if odd:
         expected, observed = "a server name in ASCII, without a final dot", f'"{odd[0][1].sni}"'
         yield _broken(view, SERVER_NAME_FORM, "server-name-malformed", expected, observed, odd)
+
+
+@check(scope=Scope.CASE, obligations=(SAME_SERVER_NAME,))
+def resumption_names_same_server(view: CaseView) -> Iterator[Judgement]:
+    """RFC 6066, section 3: who offers to resume a session with a host names the server as in that session.
+
+    Which session a ticket belongs to cannot be seen, so that any name will do that was in an earlier one with the host.
+    """
+    hosts = {fact.session: fact.host for _, fact in view.facts.of_kind(ConnectionAccepted)}
+    established = {fact.session for _, fact in view.facts.of_kind(TlsEstablished)}
+    named: dict[str, set[str]] = {}
+    for event, fact in _hellos(view):
+        earlier = named.setdefault(hosts[fact.session], set())
+        if fact.resumes and earlier and fact.sni not in earlier:
+            expected, observed = f"the server name {_or_none(min(earlier))}", _or_none(fact.sni)
+            yield _broken(view, SAME_SERVER_NAME, "resumes-under-another-name", expected, observed, [(event, fact)])
+        if fact.session in established:
+            earlier.add(fact.sni)
+
+
+def _or_none(name: str) -> str:
+    return f'"{name}"' if name else "none"
 
 
 def _hellos(view: CaseView) -> list[tuple[Event, ClientHelloSeen]]:

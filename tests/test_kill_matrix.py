@@ -75,9 +75,7 @@ def _told(verdicts: Iterable[Verdict]) -> str:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """The whole catalogue, played once against the correct sender, with as many processes as there are processors."""
-    return play(
-        CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"), jobs=os.cpu_count() or 1
-    )
+    return play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"), jobs=os.cpu_count() or 1)
 
 
 @pytest.mark.alone

@@ -249,6 +249,10 @@ class TestTheNameOfBefore:
         assert read_known_failures(known_failures_file(tmp_path)) == ()
 
 
+#: Words. Who does what where, and what the RFC asks for instead, takes more.
+SHORTEST_REASON = 8
+
+
 @pytest.mark.parametrize("name", sorted(shipped_targets()))
 def test_each_shipped_known_failure_is_understood_alone(name: str) -> None:
     """A reason stands beside one case in the output, and a pattern would take in cases that nobody has seen fail."""
@@ -257,7 +261,10 @@ def test_each_shipped_known_failure_is_understood_alone(name: str) -> None:
     alone = [
         one.reason
         for one in known
-        if one.reason.lower().startswith(("the same", "see ", "as above", "it ", "this ", "here"))
+        if one.reason.lower().startswith(
+            ("the same", "same ", "like", "see ", "as ", "it ", "this ", "here", "unclear")
+        )
+        or len(one.reason.split()) < SHORTEST_REASON
     ]
     assert (alone, [one.reason for one in known if "see above" in one.reason]) == ([], [])
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from mta_sts_lab.backends.docker.images import BASE_IMAGE
+from mta_sts_lab.judge.known_failures import read_known_failures
 from mta_sts_lab.runs import load_shipped_catalogue as catalogue
 
 import docker
+from tests.backends.docker.quotes import quotes_not_in_the_log
 from tests.cli.program import Answer, end, start
 
 #: Seconds for the whole catalogue on a real mail server: twice what the slowest took on two busy cores, Postfix with its
@@ -100,6 +102,17 @@ def nothing_but_what_is_known(run: FinishedRun) -> None:
     assert document["summary"]["cases"] == len(catalogue().cases)
     assert run.answer.status == 0
     assert (run.folder / "target" / "configuration.txt").read_text()
+    assert _untrue_quotes(run.folder / "target") == []
+
+
+def _untrue_quotes(target: Path) -> list[tuple[str, str]]:
+    """Return the lines that known failures quote from the target's log and that are not in it, with a case of each.
+
+    One that is listed for the target that this one is based on need not occur.
+    """
+    log = (target / "log.txt").read_text(encoding="utf-8", errors="replace")
+    own = [one for one in read_known_failures(target / "known-failures.toml") if not one.inherited_from]
+    return [(one.case, quote) for one in own for quote in quotes_not_in_the_log(one, log)]
 
 
 def compose() -> list[str]:

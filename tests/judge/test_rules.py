@@ -37,11 +37,13 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
+from mta_sts_lab.judge.verdicts import _grade
 from mta_sts_lab.model import (
     Case,
     Expectation,
     Grade,
     Harm,
+    Judgement,
     Mode,
     Outcome,
     PolicyHost,
@@ -1093,3 +1095,20 @@ def test_unrelated_facts_change_nothing() -> None:
     hello = (ENFORCE, "attack", ClientHelloSeen(session="attacked-1"))
     query = (ENFORCE, "attack", mx_query(ENFORCE))
     assert verdict(record([*resisted(), hello, query, (ENFORCE, "recover", held(ENFORCE))], taken_in())) is not None
+
+
+@pytest.mark.parametrize(
+    ("steps", "judged", "grade"),
+    [
+        (CASES[ENFORCE].steps, "attack", Grade.PASS),
+        (CASES[ENFORCE].steps, "recover", Grade.INCONCLUSIVE),
+        (CASES[ENFORCE].steps[:1], "prime", Grade.INCONCLUSIVE),
+    ],
+    ids=["judged", "another step", "nothing demanded"],
+)
+def test_passes_do_not_answer_for_a_step_that_was_not_judged(
+    steps: tuple[Step, ...], judged: str, grade: Grade
+) -> None:
+    """Whatever the checks leave out: nothing that is not known turns into a pass."""
+    passed = Judgement(Grade.PASS, "deferred", step=judged, check="message-outcome")
+    assert _grade(replace(CASES[ENFORCE], steps=steps), [passed]) is grade

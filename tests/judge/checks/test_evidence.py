@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from mta_sts_lab.events import (
     AnyFact,
+    AttackFired,
     CaseEnded,
     ConnectionClosed,
+    PolicyRequested,
     SmtpSaid,
     StepBegan,
     StepEnded,
@@ -33,6 +35,7 @@ from tests.judge.stories import (
     record,
     recovered,
     verdict,
+    without,
 )
 from tests.made_records import made_record
 
@@ -160,3 +163,29 @@ def test_who_delivers_by_the_policy_that_it_has_need_not_meet_an_attack_on_a_new
     (view,) = views_of(made, load_requirements())
     (found,) = attack_fired(view, steps[1])
     assert (found.grade, found.reason) == (grade, reason)
+
+
+def test_who_never_had_the_policy_delivers_by_none() -> None:
+    attack = AttackUse("block_policy_host", "https", needs="policy")
+    expect = Expectation(("delivered-authenticated",), "STS-3.3-16")
+    steps = (Step("prime", World()), Step("attack", World(), (attack,), expect=expect))
+    case = Case(ENFORCE, "rpt-content/fetch-errors", Mode.ENFORCE, steps)
+    unfetched = without(prime(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))
+    facts = [("attack", fact) for fact in (StepBegan(), injected(ENFORCE, "attack"), StepEnded())]
+    made = record([*unfetched, *((ENFORCE, step, fact) for step, fact in facts)], cases=[case])
+    (view,) = views_of(made, load_requirements())
+    (found,) = attack_fired(view, steps[1])
+    assert (found.grade, found.reason) == (Grade.INCONCLUSIVE, "attack-not-fired")
+
+
+@pytest.mark.parametrize("reached_afterwards", [False, True])
+def test_a_policy_host_that_was_taken_away_is_reached_by_nobody(reached_afterwards: bool) -> None:
+    attack = AttackUse("block_policy_host", "https")
+    step = Step("attack", World(), (attack,), expect=Expectation(("deferred",), "STS-3.3-16"))
+    case = Case(ENFORCE, "policy/fetch-blocked", Mode.ENFORCE, (step,))
+    taken_away = AttackFired(attack="block_policy_host", channel="https", detail="")
+    visit = policy_facts(ENFORCE)[1]
+    between = [taken_away, visit] if reached_afterwards else [visit, taken_away]
+    facts: list[AnyFact] = [StepBegan(), injected(ENFORCE, "attack"), *between, StepEnded()]
+    (view,) = views_of(record([(ENFORCE, "attack", fact) for fact in facts], cases=[case]), load_requirements())
+    assert [one.reason for one in attack_fired(view, step)] == ["attack-not-fired"] * reached_afterwards

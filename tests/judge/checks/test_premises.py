@@ -24,6 +24,7 @@ from mta_sts_lab.events import (
     StepBegan,
     StepEnded,
     TlsEstablished,
+    TlsFailed,
 )
 from mta_sts_lab.judge.checks.premises import ASKED_LATE
 from mta_sts_lab.model import Case, Grade, Mode, Verdict
@@ -206,6 +207,15 @@ class TestTheWireShowsIt:
         fired = AttackFired(attack="strip_starttls", channel="smtp", session="met", detail="")
         found = _attacked(mx_query(ENFORCE), connection(ENFORCE, "met"), fired, tls, ConnectionClosed(session="met"))
         assert ("attack-not-fired" in reasons(found)) is not bool(shown_by)
+
+    @pytest.mark.parametrize("certificate", ["", "untrusted"])
+    def test_a_handshake_that_failed_before_any_certificate_was_shown(self, certificate: str) -> None:
+        fired = AttackFired(attack="strip_starttls", channel="smtp", session="met", detail="")
+        greeting = SmtpSaid(session="met", speaker="mx", line="220 mx1", secured=False)
+        failed = TlsFailed(session="met", alert="bad certificate", certificate=certificate)
+        ended = ConnectionClosed(session="met")
+        found = _attacked(mx_query(ENFORCE), connection(ENFORCE, "met"), greeting, fired, failed, ended)
+        assert ("attack-not-fired" in reasons(found)) is not bool(certificate)
 
     def test_an_attack_on_mail_that_names_no_session(self) -> None:
         fired = AttackFired(attack="strip_starttls", channel="smtp", detail="")

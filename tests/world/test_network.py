@@ -186,6 +186,26 @@ async def test_datagrams_arrive() -> None:
     listener.close()
 
 
+async def test_all_datagrams_that_wait_are_read_in_one_iteration_of_the_event_loop() -> None:
+    network = LoopbackNetwork()
+    arrived: list[bytes] = []
+
+    class Sink(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            arrived.append(data)
+            if len(arrived) == 12:
+                listener.close()
+
+    listener = await network.listen_datagrams(HERE, 53, Sink)
+    sent = [bytes([number]) for number in range(14)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for data in sent:
+            sock.sendto(data, network.where(HERE, 53, "udp"))
+    await asyncio.sleep(0)  # select() is asked, which finds the socket readable ...
+    await asyncio.sleep(0)  # ... and it is read.
+    assert arrived == sent[:12]  # a listener that was closed reads no more
+
+
 async def test_a_listening_port_that_dies_is_reported() -> None:
     """A lab that has run out of file descriptors must not look like a host that is down."""
     network = LoopbackNetwork()

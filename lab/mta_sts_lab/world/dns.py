@@ -13,7 +13,6 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import cast
 
 import dnslib
 
@@ -213,8 +212,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A cast, because asyncio's own transport is only in deed a `DatagramTransport`, up to Python 3.11.
-        self._transport = cast(asyncio.DatagramTransport, transport)
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
         self._descriptor = int(transport.get_extra_info("socket").fileno())
         seconds_waited(self._descriptor)
 

@@ -12,6 +12,7 @@ from mta_sts_lab.events import (
     AnyFact,
     AttackFired,
     BounceReceived,
+    CaseBegan,
     CaseEnded,
     ClientHelloSeen,
     ClockAdvanced,
@@ -19,6 +20,7 @@ from mta_sts_lab.events import (
     ConnectionClosed,
     DeadlinePassed,
     DnsAnswered,
+    Event,
     InjectionBegan,
     InjectionRefused,
     LabFailed,
@@ -32,11 +34,13 @@ from mta_sts_lab.events import (
     StepBegan,
     StepEnded,
     TargetFailed,
+    TargetRestarted,
     TlsEstablished,
     TlsFailed,
     TokenRead,
 )
 from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
+from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
 from mta_sts_lab.judge.verdicts import _grade
 from mta_sts_lab.model import (
     Case,
@@ -1112,3 +1116,34 @@ def test_passes_do_not_answer_for_a_step_that_was_not_judged(
     """Whatever the checks leave out: nothing that is not known turns into a pass."""
     passed = Judgement(Grade.PASS, "deferred", step=judged, check="message-outcome")
     assert _grade(replace(CASES[ENFORCE], steps=steps), [passed]) is grade
+
+
+def test_a_hold_under_dane_by_a_sender_that_looked_up_no_tlsa_record_proves_nothing() -> None:
+    dane = replace(CASES[ENFORCE], mode=Mode.DANE)
+    found = verdict(record(resisted(), taken_in(), cases=(dane, CASES[ABSENT])))
+    assert found.grade is not Grade.PASS
+    assert "held-without-tlsa" in reasons(found)
+
+
+@pytest.mark.parametrize(("retry_seconds", "settled"), [(5.0, True), (30.0, False)])
+def test_without_a_queue_the_last_attempt_but_one_has_to_come_late_enough(retry_seconds: float, settled: bool) -> None:
+    """A sender may be laxer with a message that it has tried for its usual pause."""
+    facts: list[tuple[float, AnyFact]] = [
+        (0.0, CaseBegan(domain=DOMAIN[ENFORCE], mode="enforce")),
+        (0.5, StepBegan()),
+        (1.0, injected(ENFORCE, "attack")),
+        *((at, mx_query(ENFORCE)) for at in (1.5, 11.0, 21.0)),
+    ]
+    events = [Event(number, at, fact, ENFORCE, "attack") for number, (at, fact) in enumerate(facts, start=1)]
+    message = MessageFacts(CaseFacts(ENFORCE, events, retry_seconds), token(ENFORCE, "attack"), 1.0, 30.0)
+    assert message.settled() is settled
+
+
+@pytest.mark.parametrize("outlived", [False, True])
+def test_a_restart_that_a_session_outlived_was_none(outlived: bool) -> None:
+    case = changed(CASES[ENFORCE], "attack", restart="KILL")
+    story = resisted()
+    at = next(number for number, line in enumerate(story) if line[1] == "attack" and isinstance(line[2], StepBegan))
+    killed: Line = ("", "", TargetRestarted(signal="KILL", outlived=outlived))
+    found = verdict(record([*story[: at + 1], killed, *story[at + 1 :]], taken_in(), cases=(case, CASES[ABSENT])))
+    assert ("restart-not-done" in reasons(found)) is outlived

@@ -369,6 +369,10 @@ class TestToTheEnd:
         lines = [*resisted(), (ENFORCE, "recover", held(ENFORCE))]
         assert reasons(verdict(record(lines, taken_in()))) == {"still-queued-after-delivery"}
 
+    def test_a_look_at_the_queue_from_before_the_delivery_does_not_show_it(self) -> None:
+        lines = [*resisted(), (ENFORCE, "recover", held(ENFORCE, looked=0.001))]
+        assert verdict(record(lines, taken_in())).grade is Grade.PASS
+
     def test_a_step_without_a_demand_is_no_licence_to_lose(self) -> None:
         middle = Step("middle", CASES[ENFORCE].steps[0].world)
         longer = replace(CASES[ENFORCE], steps=(*CASES[ENFORCE].steps[:2], middle, CASES[ENFORCE].steps[2]))

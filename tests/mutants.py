@@ -155,9 +155,10 @@ def _learn_places(kept: Kept, catalogue: Catalogue, jobs: int, end: float) -> No
 
     for identity, found in _in_processes(work, new, jobs, end):
         print(f"{identity}: {'not passed by the correct sender' if found is None else len(found)}", flush=True)
-        if found is not None:
-            kept.places[identity] = found
-            kept.write_places()
+        # Alone, not each scenario is passed: that nobody gets a report proves nothing where nobody else gets one either.
+        # What it finds in a mutant says nothing of the mutant.
+        kept.places[identity] = found or set()
+        kept.write_places()
 
 
 def _play(kept: Kept, waiting: Sequence[Mutant], catalogue: Catalogue, options: argparse.Namespace, end: float) -> None:

@@ -155,7 +155,15 @@ def test_scenarios_that_find_something_near_come_first(tmp_path: Path, monkeypat
     text = "def f(a, flaws):\n    if flaws.x:\n        a = 3\n    return a == 1\ndef g():\n    return 2\n"
     mutant = next(iter(mutants("m", text)))
     assert mutant.key == "m.f: a == 1 -> a != 1"
-    names = {"far": (), "module": (), "near": (), "of_the_flaw": ("x", "y"), "elsewhere": (), "not_passed": ("x",), "unknown": ()}
+    names = {
+        "far": (),
+        "module": (),
+        "near": (),
+        "of_the_flaw": ("x", "y"),
+        "elsewhere": (),
+        "not_passed": ("x",),
+        "unknown": (),
+    }
     scenarios = {name: _scenario(name, *kills) for name, kills in names.items()}
     run = {"m.f: return a == 1"}
     by_identity = identified(scenarios.values())

@@ -12,17 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mta_sts_lab.events import ConnectionClosed, DnsAnswered, Event, LabFailed, StepBegan
 from mta_sts_lab.model import PUBLISHED_POLICY, About, Case, Mode, Step, World
-from mta_sts_lab.record import (
-    RECORD_VERSION,
-    Footer,
-    Header,
-    Record,
-    Recorder,
-    RecordError,
-    RecordFile,
-    parse_record,
-    read_record,
-)
+from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record, Recorder, RecordError, RecordFile
+from mta_sts_lab.record_reading import parse_record, read_record
 
 CASE = "starttls/strip[enforce]"
 HEADER = Header(
@@ -309,7 +300,7 @@ class TestNoRecordOfOurs:
             assert "line 1" in refused(path)
 
     def test_too_large(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("mta_sts_lab.record.LARGEST_RECORD", 100)
+        monkeypatch.setattr("mta_sts_lab.record_reading.LARGEST_RECORD", 100)
         assert "larger than 100 octets" in refused(path)
 
     @given(st.integers(min_value=0), st.integers(min_value=0, max_value=255))

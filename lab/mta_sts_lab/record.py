@@ -1,36 +1,28 @@
-"""The append-only record of a run: a header, one event a line, and a footer with counts.
-
-A record without its footer was cut short (the program was killed, the disk was full) and is refused: what is missing
-at its end might have been the clear text that fails a case.
-"""
+"""The append-only record of a run: a header, one event a line, and a footer with counts. `record_reading` reads it."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import msgspec
 
 from mta_sts_lab.events import AnyFact, CaseBegan, Event, LabFailed
-from mta_sts_lab.model import PUBLISHED_POLICY, About, Case, Family, Step
+from mta_sts_lab.model import About, Case, Family
 
 if TYPE_CHECKING:
     import asyncio
 
 _Kind = TypeVar("_Kind")
 
-#: Raised whenever the format changes; records from the oldest version on are still read.
+#: Raised whenever the format changes. `record_reading` knows which versions are still read.
 RECORD_VERSION = 5
-_OLDEST_VERSION = 3
-
-#: Octets. The whole catalogue against Postfix leaves about 8 MiB; a record beyond this is not ours.
-LARGEST_RECORD = 1 << 30
 
 
 class RecordError(Exception):
@@ -295,143 +287,3 @@ def encoded(line: Header | Event | Footer) -> bytes:
     except UnicodeEncodeError:
         # A lone surrogate: octets that were no text, from a target or from the system. Not worth losing an event for.
         return json.dumps(msgspec.to_builtins(line), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-
-
-def read_record(path: Path) -> Record:
-    """Read a whole record back.
-
-    Raises `RecordError`, with the line and what is wrong there, for anything that is not a complete record.
-    """
-    try:
-        if path.stat().st_size > LARGEST_RECORD:
-            raise RecordError(f"{path}: larger than {LARGEST_RECORD} octets; this is not a record of ours")
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_record(lines[:-1] if lines[-1] == b"" else lines, str(path))
-
-
-def parse_record(lines: list[bytes], where: str) -> Record:
-    """Turn the lines of a record into a `Record`; see `read_record`."""
-    if not lines:
-        raise RecordError(f"{where}: empty: the run never began; repeat it")
-    header = _header(lines[0], f"{where}, line 1")
-    footer = _footer(lines[-1], f"{where}, line {len(lines)}")
-    events = tuple(_event(line, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2))
-    _check_counts(events, footer, where)
-    if header.parts and sum(part.events for part in header.parts) != len(events):
-        raise RecordError(f"{where}: the events are not those of the merged runs; merge them again")
-    return Record(header, events, footer)
-
-
-class _AnyVersion(msgspec.Struct, frozen=True):
-    """What the first line of every version of the format has in common."""
-
-    record: int
-
-
-def _header(line: bytes, where: str) -> Header:
-    header = _this_version(line, where)
-    try:
-        datetime.fromisoformat(header.started)
-    except ValueError as error:
-        raise RecordError(f"{where}: `started` is no date ({header.started[:40]!r}); repeat the run") from error
-    if not all(case.steps for case in header.cases) or len({case.id for case in header.cases}) != len(header.cases):
-        raise RecordError(f"{where}: a case has no steps, or is there twice; repeat the run")
-    return header
-
-
-def _this_version(line: bytes, where: str) -> Header:
-    try:
-        version = _decode(line, _AnyVersion).record
-    except _Misfit as error:
-        raise RecordError(f"{where}: not the header of a record ({error}); give the folder of a run") from error
-    if not _OLDEST_VERSION <= version <= RECORD_VERSION:
-        raise RecordError(
-            f"{where}: version {version} of the record format, and this program reads {_OLDEST_VERSION} to "
-            f"{RECORD_VERSION}: "
-            "judge it with the program that made it, or repeat the run"
-        )
-    try:
-        if version == _OLDEST_VERSION:
-            header = msgspec.convert(_from_version_3(_decode(line, dict[str, Any])), Header)
-        else:
-            header = _decode(line, Header)
-        return header if version == RECORD_VERSION else _from_version_4(header)
-    except (_Misfit, msgspec.ValidationError) as error:
-        raise RecordError(f"{where}: the header does not fit ({error}); repeat the run") from error
-
-
-def _from_version_3(header: dict[str, Any]) -> dict[str, Any]:
-    """Turn a header of version 3, which had what the target says about itself in members of its own, into the next."""
-    about = {new: header.pop(old) for old, new in _ABOUT_IN_VERSION_3.items() if old in header}
-    target = header.pop("target", None)
-    if isinstance(target, dict):
-        about |= {"name": target.pop("name", ""), "versions": target}
-    return header | {"about": about}
-
-
-def _from_version_4(header: Header) -> Header:
-    """Turn a header of version 4, in which no attack says what it needs, into today's."""
-
-    def step_now(step: Step) -> Step:
-        uses = (replace(use, needs=PUBLISHED_POLICY) if use.name in _NEEDED_A_POLICY else use for use in step.attacks)
-        return replace(step, attacks=tuple(uses))
-
-    cases = tuple(replace(case, steps=tuple(map(step_now, case.steps))) for case in header.cases)
-    return msgspec.structs.replace(header, record=RECORD_VERSION, cases=cases)
-
-
-#: The attacks on the discovery and the fetch of a policy that there were then.
-_NEEDED_A_POLICY = (
-    "hide_policy_record",
-    "forge_policy_id",
-    "block_policy_host",
-    "swap_policy_certificate",
-)
-
-
-_ABOUT_IN_VERSION_3 = {
-    **{name: name for name in ("capabilities", "retry_seconds", "policy_cache", "dkim_records", "set_aside")},
-    **{name: name for name in ("own_retry_seconds", "reports_end_the_day")},
-    "unknown_in_about": "unknown",
-}
-
-
-def _footer(line: bytes, where: str) -> Footer:
-    try:
-        return _decode(line, Footer)
-    except _Misfit as error:
-        raise RecordError(f"{where}: truncated: the last line is no footer; repeat the run") from error
-
-
-def _event(line: bytes, where: str) -> Event:
-    try:
-        return _decode(line, Event)
-    except _Misfit as error:
-        raise RecordError(f"{where}: damaged, or made by another program: {error}; repeat the run") from error
-
-
-class _Misfit(Exception):
-    """A line that is not what it should be."""
-
-
-def _decode(line: bytes, kind: type[_Kind]) -> _Kind:
-    try:
-        return msgspec.json.decode(line, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _Misfit(str(error)) from error
-
-
-def _check_counts(events: Sequence[Event], footer: Footer, where: str) -> None:
-    """What is missing in the middle might have been the clear text that fails a case, too."""
-    kinds = Counter(type(event.fact).__name__ for event in events)
-    if len(events) != footer.events or dict(kinds) != footer.kinds:
-        raise RecordError(
-            f"{where}: the footer counts {footer.events} events, and {len(events)} are there; repeat the run"
-        )
-    for number, event in enumerate(events, start=1):
-        if event.number != number:
-            raise RecordError(
-                f"{where}, line {number + 1}: event {event.number} stands where event {number} belongs; repeat the run"
-            )

@@ -16,7 +16,7 @@ from mta_sts_lab.backends.folder import read_folder
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.model import CAPABILITIES, AttackUse, Family
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runs.writing import keep_known_failures, kept_known_failures
 from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.network import has_ipv6_loopback

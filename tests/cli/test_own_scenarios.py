@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 
 from tests.catalogue.files import GOOD, put
 from tests.cli.program import Shell

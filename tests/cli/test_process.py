@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 
 from tests.cli.program import Shell, end, on_record, record_in, start, until
 

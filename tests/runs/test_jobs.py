@@ -13,7 +13,7 @@ import pytest
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import CaseBegan, CaseEnded, Event
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.writers.mitm import has_flows
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, judge_run, load_shipped_catalogue, plan, run
 from mta_sts_lab.runs.jobs import parts_of, processors

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runs.leftovers import clean_runs
 
 from tests.cli.program import Shell, end, on_record, record_in, start, until

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from mta_sts_lab.record import RecordFile, read_record
+from mta_sts_lab.record import RecordFile
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.target_log import TargetLog
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.runs import RunRequest, RunResult, judge_run, load_shipped_catalogue, merge, run

@@ -18,7 +18,7 @@ from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
 from mta_sts_lab.model import AttackUse, EarlierPlay, Family, Grade, Judgement, Outcome, StepResult, Verdict
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.reports.terminal import played_again_line
 from mta_sts_lab.reports.verdicts_reading import read_verdicts

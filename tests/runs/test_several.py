@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.summary import EXIT_MEANINGS, EXIT_ORDER, USAGE, worst_exit
 from mta_sts_lab.runs.several import command_for, named_targets
 

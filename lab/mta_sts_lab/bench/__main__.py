@@ -27,7 +27,7 @@ from mta_sts_lab.bench.walk import print_walk
 from mta_sts_lab.catalogue import NothingSelected
 from mta_sts_lab.events import ReportReceived, ReportsAsked, ReportsLeft
 from mta_sts_lab.judge import judge
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs import load_shipped_catalogue
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from mta_sts_lab.adapter_check import Finding, Status, judge_adapter
 from mta_sts_lab.adapter_check.page import adapter_document, encoded
 from mta_sts_lab.backends.registry import Job, find_backend
-from mta_sts_lab.record import Record, RecordError, read_record
+from mta_sts_lab.record import Record, RecordError
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.writers import write_files
 from mta_sts_lab.reports.writers.mitm import flow_files
 from mta_sts_lab.runner.plan import plan_check

@@ -10,7 +10,7 @@ from mta_sts_lab import pcapng
 from mta_sts_lab.backends.capturing import KEY_LOG, PACKETS
 from mta_sts_lab.backends.registry import TargetRefused, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.captures import CAPTURES_FOLDER, capture_files
 from mta_sts_lab.reports.writers import write_files
 

@@ -27,7 +27,8 @@ import msgspec
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
 from mta_sts_lab.model import Case, Verdict
-from mta_sts_lab.record import RecordError, RecordFile, read_record
+from mta_sts_lab.record import RecordError, RecordFile
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runner.plan import Plan, with_needed_cases
 from mta_sts_lab.runs.errors import RunBroken, UsageError
 from mta_sts_lab.runs.joining import join_target_files, write_joined

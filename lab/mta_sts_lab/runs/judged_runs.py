@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mta_sts_lab.record import Record, RecordError, read_record
+from mta_sts_lab.record import Record, RecordError
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, VerdictsError, read_verdicts
 from mta_sts_lab.runs.errors import UsageError

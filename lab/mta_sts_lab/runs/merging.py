@@ -10,7 +10,8 @@ import msgspec
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.known_failures import known_failures_file
-from mta_sts_lab.record import Header, Record, RecordFile, Shard, read_record
+from mta_sts_lab.record import Header, Record, RecordFile, Shard
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runs.captures import join_captures
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.joining import join_target_files, write_joined

@@ -21,7 +21,8 @@ from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import FINDINGS
 from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
 from mta_sts_lab.model import Case, Grade, Outcome, Verdict
-from mta_sts_lab.record import RecordFile, read_record
+from mta_sts_lab.record import RecordFile
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.target_log import heading
 from mta_sts_lab.runner.plan import Plan, name_of_play, plan_run
 from mta_sts_lab.runs.captures import divide_capture

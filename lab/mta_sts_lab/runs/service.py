@@ -17,7 +17,8 @@ from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
 from mta_sts_lab.model import Case, Verdict
-from mta_sts_lab.record import Header, Record, RecordError, RecordFile, read_record
+from mta_sts_lab.record import Header, Record, RecordError, RecordFile
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import deciding_options, repeat_command_of
 from mta_sts_lab.reports.verdicts_reading import read_verdicts

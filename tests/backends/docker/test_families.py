@@ -11,7 +11,7 @@ from mta_sts_lab.backends.docker.engine import RUN_LABEL
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.events import ConnectionAccepted
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 
 import docker
 from tests.backends.docker.throw_away import FinishedRun, play

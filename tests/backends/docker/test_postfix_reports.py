@@ -10,7 +10,7 @@ from mta_sts_lab.backends.docker.run import run_in_containers
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.events import ReportReceived
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 
 import docker
 from tests.backends.docker.test_third_ring import Looking, container, plan_of

@@ -21,7 +21,7 @@ from mta_sts_lab.backends.docker.run import run_in_containers
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.events import Event, StepBegan
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs import load_shipped_catalogue as catalogue

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 
 from tests.backends.process.sandbox import Sandbox, toy_sender
 from tests.cli.program import Shell, end, on_record, record_in, start

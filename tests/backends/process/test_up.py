@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.record import read_record
+from mta_sts_lab.record_reading import read_record
 
 from tests.backends.process.sandbox import TOY_SENDER
 from tests.cli.program import Shell

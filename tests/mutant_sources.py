@@ -199,6 +199,11 @@ def _owners(tree: ast.Module) -> dict[int, _Owner]:
             if isinstance(part, ast.expr):
                 whole = _Owner(where, part.lineno, part.end_lineno or part.lineno)
                 found |= {id(node): whole for node in ast.walk(part)}
+        if isinstance(statement, _FUNCTIONS):
+            # What a parameter is by default matters to whoever runs the function, not to whoever defines it.
+            body = _Owner(where, statement.body[0].lineno, statement.end_lineno or statement.lineno)
+            defaults = [one for one in (*statement.args.defaults, *statement.args.kw_defaults) if one is not None]
+            found |= {id(node): body for default in defaults for node in ast.walk(default)}
     return found
 
 

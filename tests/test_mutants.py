@@ -188,6 +188,13 @@ def test_what_stands_outside_of_functions_is_run_by_whoever_runs_the_module() ->
     assert kept.scenarios_for(mutant, scenarios) == ["one"]
 
 
+def test_a_default_is_run_by_whoever_runs_the_function() -> None:
+    (mutant,) = mutants("m", "def f(\n    a=True,\n):\n    return a\n")
+    scenarios = identified([_scenario("one"), _scenario("other")])
+    kept = Kept(dict(zip(scenarios, ({"m.f: return a"}, {"m.g: return 1"}), strict=True)))
+    assert kept.scenarios_for(mutant, scenarios) == ["one"]
+
+
 def test_a_process_that_dies_is_told() -> None:
     found = dict(_in_processes(_dies_of_two, [1, 2, 3], jobs=2, end=float("inf")))
     assert found == {1: "1", 2: None, 3: "3"}

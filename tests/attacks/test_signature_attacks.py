@@ -44,9 +44,18 @@ def test_a_forged_record_stands_beside_the_old_signature(zone: SignedZone) -> No
     assert attacked(zone, forge_tlsa.forge_tlsa, ADDRESS).records[0] == zone.honest(ADDRESS).records[0]
 
 
+def authority_kinds(answer: Answer) -> list[str]:
+    return [record.type for record in answer.authority]
+
+
 def test_signatures_are_taken_out_of_answers_of_one_type_alone(zone: SignedZone) -> None:
     assert kinds(attacked(zone, strip_signatures.strip_signatures, TLSA)) == ["TLSA"]
     assert kinds(attacked(zone, strip_signatures.strip_signatures, ADDRESS)) == ["A", "RRSIG"]
+    assert kinds(attacked(zone, strip_signatures.strip_signatures, ADDRESS, type="address")) == ["A"]
+    # Who has IPv6 alone asks for these; there are none here, which is proved unless that is taken away, too.
+    of_ipv6 = Question(ADDRESS.name, "AAAA")
+    assert "NSEC" in authority_kinds(zone.honest(of_ipv6))
+    assert "NSEC" not in authority_kinds(attacked(zone, strip_signatures.strip_signatures, of_ipv6, type="address"))
     nothing = Question(f"_25._tcp.mx2.{DOMAIN}", "TLSA")
     assert kinds(attacked(zone, strip_signatures.strip_signatures, nothing)) == ["SOA"]
 

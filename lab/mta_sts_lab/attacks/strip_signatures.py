@@ -18,16 +18,19 @@ from mta_sts_lab.model import SIGNED_RECORDS
 from mta_sts_lab.world.resource_data import OF_DNSSEC
 from mta_sts_lab.world.zone import Answer, Question
 
+#: The types of record that a value of the parameter stands for.
+_TYPES = {"TLSA": ("TLSA",), "MX": ("MX",), "address": ("A", "AAAA")}
+
 
 @dns_attack(
     "takes the signatures out of answers",
     lambda attacked: f"took the signatures of {attacked.parameters['type']} records out of an answer",
-    {"type": ("TLSA", "MX", "A")},
+    {"type": tuple(_TYPES)},
     needs=SIGNED_RECORDS,
 )
 def strip_signatures(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
-    """Leave out what DNSSEC adds to an answer of one type."""
-    if question.type != attacked.parameters["type"]:
+    """Leave out what DNSSEC adds to an answer of one type; addresses are those of either family."""
+    if question.type not in _TYPES[str(attacked.parameters["type"])]:
         return answer
     records, authority = (
         tuple(one for one in section if one.type not in OF_DNSSEC) for section in (answer.records, answer.authority)

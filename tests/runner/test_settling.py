@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.events import AnyFact, DeadlinePassed
+from mta_sts_lab.events import AnyFact, DeadlinePassed, PolicyRequested, StepBegan
 from mta_sts_lab.judge.facts import SAME_ATTEMPT, CaseFacts
 from mta_sts_lab.reference.delivery import Delivery, _Unused
 from mta_sts_lab.reference.policy import Policy
@@ -131,3 +131,15 @@ async def test_an_attempt_that_ends_before_it_reached_a_host_is_not_taken_to_go_
     played = await Arena(tmp_path, timeouts=timeouts).play(cases_of(UNTRUSTED))
     assert played.grade(UNTRUSTED) == "pass"
     assert [event for event in played.events if isinstance(event.fact, DeadlinePassed)] == []
+
+
+async def test_a_domain_publishes_no_other_policy_within_a_second_of_a_fetch(tmp_path: Path) -> None:
+    apart = Deadline("fetches-apart", 0.6)
+    played = await Arena(tmp_path, timeouts=replace(IMPATIENT, fetches_apart=apart)).play(
+        cases_of("discovery/new-id-refetched[enforce]")
+    )
+    steps = [event for event in played.events if isinstance(event.fact, StepBegan) and event.case.endswith("[enforce]")]
+    fetches = [event.at for event in played.events if isinstance(event.fact, PolicyRequested)]
+    between = [step.at - max(at for at in fetches if at < step.at) for step in steps if min(fetches) < step.at]
+    assert between[0] >= apart.seconds
+    assert played.grade("discovery/new-id-refetched[enforce]") == "pass"

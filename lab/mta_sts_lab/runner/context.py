@@ -16,6 +16,7 @@ from mta_sts_lab.targets.injection import CONNECTIONS
 from mta_sts_lab.timeouts import (
     ATTEMPT,
     BOUNCE,
+    FETCHES_APART,
     HAND_OVER,
     INJECT,
     LEARN_POLICY,
@@ -58,6 +59,7 @@ class Timeouts:
     policy_question: Deadline = POLICY_QUESTION
     policy_stored: Deadline = POLICY_STORED
     own_rhythm: Deadline = OWN_RHYTHM
+    fetches_apart: Deadline = FETCHES_APART
 
     def with_retries(self, deadline: Deadline, about: About, flushes: bool) -> Deadline:
         """Return a deadline with room for the attempts that have to be seen before it passes.
@@ -75,7 +77,11 @@ class Timeouts:
 # longer, because cases mostly wait.
 OVER_THE_NETWORK = Timeouts(QUEUE_POLL, LEARN_POLICY, cases_at_once=48)
 IN_PROCESS = Timeouts(
-    QUEUE_POLL_IN_PROCESS, LEARN_POLICY_IN_PROCESS, cases_at_once=96, own_rhythm=OWN_RHYTHM_IN_PROCESS
+    QUEUE_POLL_IN_PROCESS,
+    LEARN_POLICY_IN_PROCESS,
+    cases_at_once=96,
+    own_rhythm=OWN_RHYTHM_IN_PROCESS,
+    fetches_apart=Deadline(FETCHES_APART.name, 0),
 )
 
 

@@ -208,11 +208,24 @@ class Settling:
             self.give_up_when_hopeless()
             await self.context.recorder.changed(self.case.id, remaining)
 
+    async def fetch_is_over(self, step: Step) -> None:
+        """Wait until the last look for the policy is some time ago, before the domain publishes another one."""
+        if not self.case.mode.has_policy or not self._changes_world(step):
+            return
+        facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
+        looks = [*facts.policy_asked(), *(event for event, _ in facts.of_kind(PolicyRequested))]
+        last = max((event.at for event in looks), default=-math.inf)
+        while (remaining := last + self.context.timeouts.fetches_apart.seconds - self.context.recorder.now()) > 0:
+            self.give_up_when_hopeless()
+            await self.context.recorder.changed(self.case.id, remaining)
+
     def _changes_dane(self, step: Step) -> bool:
-        """Whether the domain has DANE, and a step's world is another than that of the step before."""
+        return self.case.has_dane and self._changes_world(step)
+
+    def _changes_world(self, step: Step) -> bool:
+        """Whether a step's world is another than that of the step before."""
         steps = self.case.steps
-        before = steps[max(steps.index(step) - 1, 0)]
-        return self.case.has_dane and step.world != before.world
+        return step.world != steps[max(steps.index(step) - 1, 0)].world
 
     async def _turn_up(self, sent: Sent) -> None:
         """Wait for a message that the queue does not show: it may arrive all the same.

@@ -155,8 +155,8 @@ def _learn_places(kept: Kept, catalogue: Catalogue, jobs: int, end: float) -> No
 
     for identity, found in _in_processes(work, new, jobs, end):
         print(f"{identity}: {'not passed by the correct sender' if found is None else len(found)}", flush=True)
-        # Alone, not each scenario is passed: that nobody gets a report proves nothing where nobody else gets one either.
-        # What it finds in a mutant says nothing of the mutant.
+        # The correct sender does not pass each scenario when that is played alone: a domain that gets no report proves
+        # something only where others get one. What such a scenario finds says nothing of a mutant.
         kept.places[identity] = found or set()
         kept.write_places()
 

@@ -6,7 +6,6 @@ that the flaw breaks. Every scenario finds a flaw.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from mta_sts_lab.reference.flaws import FLAWS, Flaw
 from mta_sts_lab.reference.settings import IN_PROCESS
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs import RunResult, load_shipped_catalogue
+from mta_sts_lab.runs.jobs import processors
 from mta_sts_lab.timeouts import LEARN_POLICY_IN_PROCESS
 
 from tests.playing import play
@@ -75,7 +75,7 @@ def _told(verdicts: Iterable[Verdict]) -> str:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """The whole catalogue, played once against the correct sender, with as many processes as there are processors."""
-    return play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"), jobs=os.cpu_count() or 1)
+    return play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"), jobs=processors())
 
 
 @pytest.mark.alone

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -18,8 +18,6 @@ from mta_sts_lab.model import About, Case, Family
 
 if TYPE_CHECKING:
     import asyncio
-
-_Kind = TypeVar("_Kind")
 
 #: Raised whenever the format changes. `record_reading` knows which versions are still read.
 RECORD_VERSION = 5

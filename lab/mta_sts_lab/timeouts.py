@@ -62,7 +62,7 @@ LEARN_POLICY = Deadline("learn-policy", 8)
 #: From a target's look for the policy until the domain publishes another one. The policy daemon of Postfix keeps the
 #: second of its last look, and stores no newer policy in the same second (`sqlite_cache.py`: `and ts < ?`): two of 869
 #: cases came out otherwise when their steps were half a second apart. Domains do not change their policies that soon.
-FETCHES_APART = Deadline("fetches-apart", 1.5)
+NEXT_POLICY = Deadline("next-policy", 1.5)
 
 #: From the delivery of a message until a sender that claims no MTA-STS, and asked for no policy before, is taken at its
 #: word: it asks for none. Those that ask after a delivery were seen to within 1 s.

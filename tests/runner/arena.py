@@ -48,7 +48,7 @@ IMPATIENT = Timeouts(
     longest_retry=Deadline("longest-retry", 0.5),
     queue_look=Deadline("queue-look", 0.5),
     own_rhythm=OWN_RHYTHM_IN_PROCESS,
-    fetches_apart=Deadline("fetches-apart", 0),
+    next_policy=Deadline("next-policy", 0),
 )
 
 #: The reference sender, quick to give up on hosts that do not answer.

@@ -134,8 +134,8 @@ async def test_an_attempt_that_ends_before_it_reached_a_host_is_not_taken_to_go_
 
 
 async def test_a_domain_publishes_no_other_policy_within_a_second_of_a_fetch(tmp_path: Path) -> None:
-    apart = Deadline("fetches-apart", 0.6)
-    played = await Arena(tmp_path, timeouts=replace(IMPATIENT, fetches_apart=apart)).play(
+    apart = Deadline("next-policy", 0.6)
+    played = await Arena(tmp_path, timeouts=replace(IMPATIENT, next_policy=apart)).play(
         cases_of("discovery/new-id-refetched[enforce]")
     )
     steps = [event for event in played.events if isinstance(event.fact, StepBegan) and event.case.endswith("[enforce]")]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -30,8 +29,7 @@ from mta_sts_lab.judge import judge
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs import load_shipped_catalogue
-
-_PROCESSORS = os.cpu_count() or 1
+from mta_sts_lab.runs.jobs import processors
 
 #: Domains that are reported on when it is measured how long reports take.
 REPORTED_DOMAINS = 20
@@ -74,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="only what the whole catalogue costs on these")
     parser.add_argument("--walk", metavar="CASE", help="only which modules of the lab a case goes through")
     parser.add_argument(
-        "--scale", nargs="?", type=int, const=_PROCESSORS, metavar="JOBS", help="only what thousands of cases cost"
+        "--scale", nargs="?", type=int, const=processors(), metavar="JOBS", help="only what thousands of cases cost"
     )
     return parser.parse_args()
 
@@ -108,11 +106,11 @@ def main() -> None:
             console.print(f"measuring: {(measure.__doc__ or '').splitlines()[0]}", style="dim")
             figures += measure()
         console.print(_table(figures))
-        _scale(console)
+        _scale(console, processors())
     _targets(console, named)
 
 
-def _scale(console: Console, jobs: int = _PROCESSORS) -> None:
+def _scale(console: Console, jobs: int) -> None:
     """Print what thousands of cases cost, a line as soon as it has been measured."""
     for line in scale_lines(jobs):
         console.print(line, soft_wrap=True)

@@ -51,6 +51,11 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Whether it is a finding of the run: seen in this case, and known wherever else it is seen.
     of_the_run: bool = False
 
+    @property
+    def steps(self) -> frozenset[str]:
+        """The steps that `step` names."""
+        return frozenset(self.step.split("|"))
+
     def covers(self, judgement: Judgement) -> bool:
         """Whether a finding in one of its cases is the known one."""
         return judgement.reason in self.codes and self._is_about(judgement)
@@ -68,7 +73,7 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def _is_in_step(self, judgement: Judgement) -> bool:
-        return judgement.step in self.step.split("|") if self.step else judgement.step not in HONEST_STEPS
+        return judgement.step in self.steps if self.step else judgement.step not in HONEST_STEPS
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -249,4 +254,4 @@ def _ended_in(verdict: Verdict) -> set[str]:
 def _was_played(known: KnownFailure, verdict: Verdict) -> bool:
     """Whether a known failure could be seen: a case that ended with its first message shows nothing of later steps."""
     ended = _ended_in(verdict)
-    return not ended or not ended.isdisjoint(known.step.split("|"))
+    return not ended or not ended.isdisjoint(known.steps)

@@ -45,8 +45,9 @@ def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
         if hosts:
             if _found_no_address(window, hosts):
                 break
-            named = "its own name is, without an MX record" if facts.domain in hosts else "DNS named"
-            return f"it did not connect to the MX host that {named}", [event]
+            itself = "the domain itself, which stands for its missing MX record"
+            named = itself if facts.domain in hosts else "the MX host that DNS named"
+            return f"it did not connect to {named}", [event]
     for event in reversed(window):
         if isinstance(event.fact, DnsAnswered) and event.fact.security in ("bogus", "indeterminate"):
             return f"{LOOKUP_FAILED}: {event.fact.type} {event.fact.name} ({event.fact.security})", [event]

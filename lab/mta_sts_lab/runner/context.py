@@ -16,12 +16,12 @@ from mta_sts_lab.targets.injection import CONNECTIONS
 from mta_sts_lab.timeouts import (
     ATTEMPT,
     BOUNCE,
-    FETCHES_APART,
     HAND_OVER,
     INJECT,
     LEARN_POLICY,
     LEARN_POLICY_IN_PROCESS,
     LONGEST_RETRY,
+    NEXT_POLICY,
     OWN_RHYTHM,
     OWN_RHYTHM_IN_PROCESS,
     POLICY_QUESTION,
@@ -59,7 +59,7 @@ class Timeouts:
     policy_question: Deadline = POLICY_QUESTION
     policy_stored: Deadline = POLICY_STORED
     own_rhythm: Deadline = OWN_RHYTHM
-    fetches_apart: Deadline = FETCHES_APART
+    next_policy: Deadline = NEXT_POLICY
 
     def with_retries(self, deadline: Deadline, about: About, flushes: bool) -> Deadline:
         """Return a deadline with room for the attempts that have to be seen before it passes.
@@ -81,7 +81,7 @@ IN_PROCESS = Timeouts(
     LEARN_POLICY_IN_PROCESS,
     cases_at_once=96,
     own_rhythm=OWN_RHYTHM_IN_PROCESS,
-    fetches_apart=Deadline(FETCHES_APART.name, 0),
+    next_policy=Deadline(NEXT_POLICY.name, 0),
 )
 
 

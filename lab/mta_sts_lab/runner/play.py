@@ -137,7 +137,7 @@ class _Playing:
         recorder.enter_step(self.case.id, step.name)
         await world.end_sessions()
         await self.settling.answers_forgotten(step)
-        await self.settling.fetch_is_over(step)
+        await self.settling.ready_for_next_policy(step)
         await world.arrange(step.world)
         await self.context.attack_controller.begin(world, step.attacks)
         begun = recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)

@@ -83,11 +83,15 @@ class Settling:
 
     def facts(self, sent: Sent) -> MessageFacts:
         """Return what has been recorded of a message so far."""
+        return MessageFacts(self._recorded(), sent.token, sent.at, math.inf)
+
+    def _recorded(self) -> CaseFacts:
+        """Return what has been recorded of the case so far."""
         if self._case_facts is None:
             # The list grows while the case is played, and what has been sorted of it stays sorted.
             events = self.context.recorder.of_case(self.case.id)
             self._case_facts = CaseFacts(self.case.id, events, self.context.about.retry_seconds)
-        return MessageFacts(self._case_facts, sent.token, sent.at, math.inf)
+        return self._case_facts
 
     def first_was_delivered(self) -> bool:
         """Whether nothing was sent yet, or the first message has arrived."""
@@ -145,8 +149,7 @@ class Settling:
         if last.state != "deferred" or message.facts.contacts(last.looked):
             return False
         # An attempt that fails on the way to a host, as by a look-up that times out, has no end that could be seen.
-        silent = message.is_silent(self.context.recorder.now())
-        return silent or not message.busy_during(last.looked, event.at)
+        return not message.busy_during(last.looked, event.at) or message.is_silent(self.context.recorder.now())
 
     async def _handed_over(self, sent: Sent) -> None:
         """Wait until the target has received the reply that accepts its message.
@@ -203,19 +206,21 @@ class Settling:
         """Wait until the target's cached DNS answers have expired, before an attack on them or other TLSA records."""
         if all(attack.channel != "dns" for attack in step.attacks) and not self._changes_dane(step):
             return
-        give_up = time.monotonic() + self.context.about.dns_memory_seconds
-        while (remaining := give_up - time.monotonic()) > 0:
-            self.give_up_when_hopeless()
-            await self.context.recorder.changed(self.case.id, remaining)
+        await self._let_pass(self.context.about.dns_memory_seconds)
 
-    async def fetch_is_over(self, step: Step) -> None:
-        """Wait until the last look for the policy is some time ago, before the domain publishes another one."""
+    async def ready_for_next_policy(self, step: Step) -> None:
+        """Wait until the target's last look for a policy is a while ago, before the domain publishes another one."""
         if not self.case.mode.has_policy or not self._changes_world(step):
             return
-        facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
+        facts = self._recorded()
         looks = [*facts.policy_asked(), *(event for event, _ in facts.of_kind(PolicyRequested))]
         last = max((event.at for event in looks), default=-math.inf)
-        while (remaining := last + self.context.timeouts.fetches_apart.seconds - self.context.recorder.now()) > 0:
+        await self._let_pass(last + self.context.timeouts.next_policy.seconds - self.context.recorder.now())
+
+    async def _let_pass(self, seconds: float) -> None:
+        """Wait so many seconds, unless nothing more can be proved."""
+        end = time.monotonic() + seconds
+        while (remaining := end - time.monotonic()) > 0:
             self.give_up_when_hopeless()
             await self.context.recorder.changed(self.case.id, remaining)
 
@@ -257,7 +262,7 @@ class Settling:
     def _longest_for_policy(self, sent: Sent) -> Deadline:
         if MTA_STS in self.context.about.capabilities:
             return self.context.timeouts.learn_policy
-        facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
+        facts = self._recorded()
         if facts.policy_asked() or facts.set_out_for_the_policy():
             self.context.asks_for_policies.set()
         knows_policies = self.context.asks_for_policies.is_set()
@@ -271,13 +276,8 @@ class Settling:
         Nothing on the network shows when it has done so, and an earlier attack would blame it unfairly.
         """
         step = self.context.recorder.step_of(self.case.id)
-        facts = CaseFacts(self.case.id, self.context.recorder.of_case(self.case.id))
-        if fetched_before_delivery(facts, step):
-            return
-        give_up = time.monotonic() + self.context.timeouts.policy_stored.seconds
-        while (remaining := give_up - time.monotonic()) > 0:
-            self.give_up_when_hopeless()
-            await self.context.recorder.changed(self.case.id, remaining)
+        if not fetched_before_delivery(self._recorded(), step):
+            await self._let_pass(self.context.timeouts.policy_stored.seconds)
 
     def _policy_host_answered(self) -> bool:
         """Whether the target has got an answer, a refusal, or left the policy host by itself."""

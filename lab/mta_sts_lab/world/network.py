@@ -287,7 +287,7 @@ def _bound_socket(address: str, port: int) -> socket.socket:
 _DATAGRAMS_AT_ONCE = 16
 
 
-class _Datagrams(asyncio.DatagramTransport):
+class _DatagramSocket(asyncio.DatagramTransport):
     """A UDP socket that gives its protocol all that has come in whenever the event loop gets to it.
 
     asyncio's own reads one datagram in each iteration of the loop: with 120 cases at one time a query waited for 0.2 s,
@@ -328,7 +328,7 @@ class _Datagrams(asyncio.DatagramTransport):
             self._sock.close()
 
 
-def _bound_datagrams(address: str, port: int, factory: MakeProtocol) -> _Datagrams:
+def _bound_datagrams(address: str, port: int, factory: MakeProtocol) -> _DatagramSocket:
     sock = socket.socket(socket_family(address), socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
@@ -338,7 +338,7 @@ def _bound_datagrams(address: str, port: int, factory: MakeProtocol) -> _Datagra
         raise AddressInUse(
             f"cannot receive on {address} port {port} (UDP): {error.strerror}; is another lab using it?"
         ) from error
-    return _Datagrams(sock, factory())
+    return _DatagramSocket(sock, factory())
 
 
 def _accept(sock: socket.socket, on_connection: OnConnection) -> Listener:

@@ -97,14 +97,17 @@ ODD_CERTIFICATES = (
 #: Those that are in order: the authorities in their chains are limited, and have kept to that.
 LIMITED_CERTIFICATES = ("within-name-constraints", "path-at-its-limit")
 
+#: All that trustme does not make.
+BUILT_CERTIFICATES = (*ODD_CERTIFICATES, *LIMITED_CERTIFICATES)
+
 
 def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
-    """Return the chain of one of `ODD_CERTIFICATES` or `LIMITED_CERTIFICATES`, and the leaf's key, as PEM.
+    """Return the chain of one of `BUILT_CERTIFICATES`, and the leaf's key, as PEM.
 
     The leaf is first and the root is left out. Raises `ValueError` for another variant.
     """
-    if variant not in (*ODD_CERTIFICATES, *LIMITED_CERTIFICATES):
-        raise ValueError(f"no odd certificate {variant!r}; there are {', '.join(ODD_CERTIFICATES)}")
+    if variant not in BUILT_CERTIFICATES:
+        raise ValueError(f"no odd certificate {variant!r}; there are {', '.join(BUILT_CERTIFICATES)}")
     above = list(_intermediates(variant, host, root))
     names = _NAMES[variant](host) if variant in _NAMES else [x509.DNSName(host.name)]
     usage = ExtendedKeyUsageOID.CLIENT_AUTH if variant == "client-usage" else ExtendedKeyUsageOID.SERVER_AUTH

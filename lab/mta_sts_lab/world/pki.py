@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mta_sts_lab.model import CERTIFICATE_VARIANTS
-from mta_sts_lab.world.odd_certificates import LIMITED_CERTIFICATES, ODD_CERTIFICATES, Host, Issuer, issue_odd
+from mta_sts_lab.world.odd_certificates import BUILT_CERTIFICATES, Host, Issuer, issue_odd
 
 #: A certificate of another host than the one that shows it names this one, unless the caller says otherwise.
 WRONG_NAME = "mail.elsewhere.example"
@@ -109,7 +109,7 @@ class Authority:
             raise ValueError(f"no certificate variant {variant!r}; there are {', '.join(CERTIFICATE_VARIANTS)}")
         key = (variant, host_name, wrong_name if variant == "wrong-name" else "")
         if key not in self._issued:
-            if variant in (*ODD_CERTIFICATES, *LIMITED_CERTIFICATES):
+            if variant in BUILT_CERTIFICATES:
                 root = Issuer.load(self.certificate_pem, self.private_key_pem)
                 self._issued[key] = Credentials(variant, *issue_odd(variant, Host(host_name, addresses), root))
             else:

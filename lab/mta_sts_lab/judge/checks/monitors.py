@@ -230,12 +230,12 @@ def no_message_lost_between_steps(view: CaseView) -> Iterator[Judgement]:
         message = view.message(step)
         if step.expect is not None or message is None:
             continue
-        first = step is view.case.steps[0]
-        kept = any(seen.state != "gone" for _, seen in message.queue())
-        if (message.outcome() is Outcome.LOST and (kept or not first)) or (
-            message.outcome() is Outcome.BOUNCED and not first
-        ):
-            what, events = message.outcome().value, _end_of(message)
+        outcome, wrong = message.outcome(), {Outcome.LOST, Outcome.BOUNCED}
+        if step is view.case.steps[0]:
+            kept = any(seen.state != "gone" for _, seen in message.queue())
+            wrong = {Outcome.LOST} if kept else set()
+        if outcome in wrong:
+            what, events = outcome.value, _end_of(message)
             yield view.broken(LOST, what, step.name, "delivered or held", what, events, Harm.KEPT_BACK)
 
 

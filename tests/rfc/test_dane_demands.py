@@ -109,7 +109,16 @@ def test_records_between_the_ends_of_an_alias_demand_nothing() -> None:
     assert found.base == HOST
 
 
-@pytest.mark.parametrize("certificate", ["path-too-long", "outside-name-constraints", "excluded-by-name-constraints"])
+@pytest.mark.parametrize(
+    "certificate",
+    [
+        "path-too-long",
+        "outside-name-constraints",
+        "excluded-by-name-constraints",
+        "path-at-its-limit",
+        "within-name-constraints",
+    ],
+)
 def test_what_an_anchor_forbids_is_advice(certificate: str) -> None:
     mx = MxHost(certificate=certificate, tlsa=(Tlsa(2, 0, 1, of="topmost"),))
     assert demand(mx) == DaneDemand(HOST, (certificate,), by_authority=True)

@@ -194,6 +194,8 @@ def _anchor_problem(
         return Problem(NO_MATCH, "no certificate of the chain matches a TLSA record")
     if not flaws.ignores_name_constraints_of_anchors and not all(_allows(one, chain[0], flaws) for one in path[1:]):
         return Problem(NO_MATCH, "an authority of the chain may not sign for such names")
+    if flaws.refuses_anchors_with_limits and _is_limited(path[-1]):
+        return Problem(NO_MATCH, "the anchor may not sign for everybody")
     if not flaws.skips_names_under_dane_ta and (problem := _name_problem(chain[0], names, flaws)):
         return problem
     if flaws.skips_dates_under_dane_ta:
@@ -267,6 +269,12 @@ def _allows(issuer: x509.Certificate, leaf: x509.Certificate, flaws: Flaws) -> b
     if any(_is_below(name, tree) for name in shown for tree in excluded):
         return flaws.ignores_excluded_names_of_anchors
     return not permitted or all(any(_is_below(name, tree) for tree in permitted) for name in shown)
+
+
+def _is_limited(anchor: x509.Certificate) -> bool:
+    """Whether an anchor says for which names, or how long a chain, it may sign."""
+    lengths = [one.value.path_length for one in anchor.extensions if isinstance(one.value, x509.BasicConstraints)]
+    return any(lengths) or any(isinstance(one.value, x509.NameConstraints) for one in anchor.extensions)
 
 
 def _is_below(name: str, tree: str) -> bool:

@@ -342,6 +342,9 @@ class Flaws:
     ignores_path_length_of_anchors: bool = _flaw(
         "OPS-5.2.1-01", "DANE-TA does not look at how long a chain the anchor allows"
     )
+    refuses_anchors_with_limits: bool = _flaw(
+        "DANE-2.2-02", "DANE-TA refuses an anchor that says for which names, or how long a chain, it may sign"
+    )
     forgets_expanded_next_hop: bool = _flaw(
         "DANE-3.2.2-04", "DANE-TA refuses a certificate for the name that the recipient's domain is an alias of"
     )

@@ -15,7 +15,13 @@ from mta_sts_lab.rfc.tlsa import DANE_EE, DANE_TA, DIGEST_LENGTHS, FULL, TlsaRec
 _BELOW = {
     "authority": (*CERTIFICATES_THAT_VERIFY, "cn-only", "for-domain"),
     "stranger": ("untrusted",),
-    "topmost": ("path-too-long", "outside-name-constraints", "excluded-by-name-constraints"),
+    "topmost": (
+        "path-too-long",
+        "outside-name-constraints",
+        "excluded-by-name-constraints",
+        "path-at-its-limit",
+        "within-name-constraints",
+    ),
 }
 
 _FAILED = {"bogus", "indeterminate"}

@@ -287,6 +287,8 @@ class BounceReceived(Fact, frozen=True):
     about: str = ""
     #: Whether the host refused it, so that it did not arrive.
     refused: bool = False
+    #: The mail servers that it names, as it spells them: who writes it, and who was to take the message.
+    hosts: tuple[str, ...] = ()
 
 
 class PolicyRequested(Fact, frozen=True):

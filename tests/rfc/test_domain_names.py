@@ -7,6 +7,7 @@ from mta_sts_lab.rfc.domain_names import (
     a_labels,
     absolute,
     canonical,
+    ipv6_without_tag,
     is_address,
     is_domain,
     is_mx_pattern,
@@ -119,3 +120,22 @@ def test_the_address_in_a_literal(text: str, address: str) -> None:
     bare = without_brackets(text)
     assert is_address(bare) is bool(address)
     assert bare == address or not address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("mx.example [2001:db8:0::1]", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[IPv6:2001:db8::1]", ""),
+        ("mx.example [ipv6:2001:db8::1]", ""),
+        ("[198.18.0.1]", ""),
+        ("198.18.0.1", ""),
+        ("mx.example", ""),
+        ("[]", ""),
+        ("", ""),
+    ],
+)
+def test_ipv6_addresses_without_their_tag(text: str, address: str) -> None:
+    assert ipv6_without_tag(text) == address

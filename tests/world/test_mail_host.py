@@ -601,8 +601,11 @@ async def test_bounces_arrive_at_the_sender_s_host(services: HostServices, recor
             status="5.7.1",
             diagnostic="smtp; 550 5.7.1 not here",
             about="one@c0ffee.example",
+            hosts=("target.example",),
         ),
-        BounceReceived(token=TOKEN, action="delayed", status="4.7.5", about="two@c0ffee.example"),
+        BounceReceived(
+            token=TOKEN, action="delayed", status="4.7.5", about="two@c0ffee.example", hosts=("target.example",)
+        ),
     ]
     assert facts(recorder, BounceReceived) == [BounceReceived(token=TOKEN, action="unreadable", status="")]
     assert asked[0] == ("one@c0ffee.example", TOKEN)

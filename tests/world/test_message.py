@@ -95,9 +95,18 @@ def test_a_relay_may_touch_the_header_and_the_line_ends() -> None:
 
 def test_a_bounce_tells_of_each_recipient() -> None:
     assert bounces_in(BOUNCE.replace(b"\n", b"\r\n")) == (
-        Bounce("one@c0ffee.example", "failed", "5.7.1", "smtp; 550 5.7.1 not here"),
-        Bounce("two@c0ffee.example", "delayed", "4.7.5", ""),
+        Bounce("one@c0ffee.example", "failed", "5.7.1", "smtp; 550 5.7.1 not here", ("target.example",)),
+        Bounce("two@c0ffee.example", "delayed", "4.7.5", "", ("target.example",)),
     )
+
+
+def test_a_bounce_names_its_author_and_the_host_that_was_to_take_the_message() -> None:
+    of_two = BOUNCE.replace(b"Status: 4.7.5", b"Status: 4.7.5\nRemote-MTA: DNS; [IPv6:2001:db8::1]")
+    assert [bounce.hosts for bounce in bounces_in(of_two)] == [
+        ("target.example",),
+        ("target.example", "[IPv6:2001:db8::1]"),
+    ]
+    assert bounces_in(BOUNCE.replace(b"dns; target", b"x400; target"))[0].hosts == ()
 
 
 def test_a_delay_stays_a_delay_whatever_it_is_wrapped_in() -> None:
@@ -121,7 +130,7 @@ def test_what_a_bounce_encloses_is_not_its_own_word() -> None:
     assert bounces_in(plain) == (Bounce("", "unreadable", "", ""),)
     status = b"Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@b.example\nAction: failed\nStatus: 5.0.0\n"
     report = enclosing(b"Content-Type: message/delivery-status\n\n" + status, b"multipart/report")
-    assert bounces_in(report) == (Bounce("a@b.example", "failed", "5.0.0", ""),)
+    assert bounces_in(report) == (Bounce("a@b.example", "failed", "5.0.0", "", ("x",)),)
 
 
 @pytest.mark.parametrize(

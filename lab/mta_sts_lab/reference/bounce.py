@@ -14,6 +14,9 @@ from mta_sts_lab.reference.smtp_client import Envelope
 #: Octets of the returned message's header section.
 LARGEST_HEADER = 16 * 1024
 
+#: Only for the flaw that spells its own address without the tag (RFC 5321, section 4.1.3).
+_SOME_IPV6_ADDRESS = "[2001:db8::25]"
+
 
 def build_bounce(
     failed: Envelope, reason: str, status: str, hostname: str, now: float, flaws: Flaws = NO_FLAWS
@@ -35,7 +38,8 @@ def build_bounce(
     explanation = EmailMessage(policy=policy.SMTP)
     explanation.set_content(f"Your message to {_header_text(failed.recipient)} was given up.\n\n{said}\n")
     report.attach(explanation)
-    report.attach(_delivery_status(failed, said, "" if flaws.writes_notices_without_status else status, hostname))
+    author = _SOME_IPV6_ADDRESS if flaws.writes_bare_ipv6_addresses_in_notices else hostname
+    report.attach(_delivery_status(failed, said, "" if flaws.writes_notices_without_status else status, author))
     heeded = failed.return_whole and (not failed.requires_tls or flaws.heeds_ret_full)
     whole = heeded or (failed.requires_tls and flaws.returns_body_of_requiretls_mail)
     returned = EmailMessage(policy=policy.SMTP)

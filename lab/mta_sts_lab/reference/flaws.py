@@ -428,6 +428,9 @@ class Flaws:
     )
     gives_notices_a_sender: bool = _flaw("SMTP-6.1-02", "the notice that mail was given up has a return path")
     writes_notices_without_status: bool = _flaw("DSN-6-01", "the notice that mail was given up has no status code")
+    writes_bare_ipv6_addresses_in_notices: bool = _flaw(
+        "DSN-6-01", "the notice that mail was given up names its author by an IPv6 address without the tag"
+    )
     bounces_after_looking: bool = _flaw("STS-5-08", "mail that the policy blocks is returned after a look into DNS")
     bounces_instead_of_deferring: bool = _flaw("STS-5-07", "mail that the policy blocks is returned at once")
     loses_message: bool = _flaw("SMTP-4.5.4.1-01", "mail that should be kept for a retry is thrown away")

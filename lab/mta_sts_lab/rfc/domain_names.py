@@ -17,6 +17,8 @@ _HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"{_DNS_LABEL}(?:\.{_DNS_LABEL})*\.?", re.ASCII)
 _HOST = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*", re.ASCII)
 
+_BRACKETED = re.compile(r"\[([^\[\]]*)\]")
+
 
 def canonical(name: str) -> str:
     """Return a name as DNS compares it: in lower case, without the final dot (RFC 4343)."""
@@ -61,6 +63,19 @@ def without_brackets(literal: str) -> str:
     What is no literal is returned in lower case as it is.
     """
     return literal.strip("[]").lower().removeprefix("ipv6:")
+
+
+def ipv6_without_tag(text: str) -> str:
+    """Return the IPv6 address that stands in brackets, or alone, without the tag of RFC 5321, section 4.1.3.
+
+    Of `[2001:db8::1]` and `mx.example [2001:db8::1]` that is `2001:db8::1`; it is empty for `[IPv6:2001:db8::1]`.
+    """
+    for found in (text, *_BRACKETED.findall(text)):
+        try:
+            return str(ipaddress.IPv6Address(found))
+        except ValueError:
+            continue
+    return ""
 
 
 def is_mx_pattern(text: str) -> bool:

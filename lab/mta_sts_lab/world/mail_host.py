@@ -438,5 +438,6 @@ class MxServer(AcceptingHost):
                     quotes_body=quotes_body(delivery.content),
                     about=bounce.recipient,
                     refused=refused,
+                    hosts=bounce.hosts,
                 )
                 accepted.recorder.write(fact, self.case_of_bounce(bounce.recipient, token))

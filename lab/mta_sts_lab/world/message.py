@@ -37,13 +37,15 @@ class Bounce:
     """What a delivery status notification says of one recipient (RFC 3464, section 2.3).
 
     `action` is failed, delayed, delivered, relayed or expanded; `unreadable` for a message from the null sender without
-    such a status, with a broken one, or with an unknown action.
+    such a status, with a broken one, or with an unknown action. `hosts` are the mail servers that it names (RFC 3464,
+    sections 2.2.2 and 2.3.5), as it spells them.
     """
 
     recipient: str
     action: str
     status: str
     diagnostic: str
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +152,12 @@ def _bounces(message: Mail) -> Iterable[Bounce]:
     for part in _own_parts(message):
         if part.get_content_type() != "message/delivery-status":
             continue
-        blocks = part.get_payload()
+        payload = part.get_payload()
+        blocks = [block for block in payload if isinstance(block, Mail)] if isinstance(payload, list) else []
         # The first block is about the message, every other one about a recipient (RFC 3464, section 2.1).
-        for block in blocks[1:] if isinstance(blocks, list) else ():
-            if isinstance(block, Mail) and "Action" in block:
-                yield _bounce_of(block)
+        for block in blocks[1:]:
+            if "Action" in block:
+                yield _bounce_of(block, blocks[0])
 
 
 def _own_parts(message: Mail) -> Iterator[Mail]:
@@ -173,7 +176,7 @@ def _own_parts(message: Mail) -> Iterator[Mail]:
             yield part
 
 
-def _bounce_of(block: Mail) -> Bounce:
+def _bounce_of(block: Mail, about_message: Mail) -> Bounce:
     recipient = _value(block, "Final-Recipient") or _value(block, "Original-Recipient")
     action = _value(block, "Action").partition("(")[0].strip().lower()
     return Bounce(
@@ -181,7 +184,16 @@ def _bounce_of(block: Mail) -> Bounce:
         action=action if action in _ACTIONS else "unreadable",
         status=_value(block, "Status").partition(" ")[0],
         diagnostic=_value(block, "Diagnostic-Code")[:_LONGEST_DIAGNOSTIC],
+        hosts=tuple(_hosts((_value(about_message, "Reporting-MTA"), _value(block, "Remote-MTA")))),
     )
+
+
+def _hosts(fields: Iterable[str]) -> Iterator[str]:
+    """Yield the names in fields such as `dns; mx1.example.com`."""
+    for field in fields:
+        kind, _, name = field.partition(";")
+        if kind.strip().lower() == "dns" and name.strip():
+            yield name.strip()[:_LONGEST_DIAGNOSTIC]
 
 
 def _value(block: Mail, name: str) -> str:

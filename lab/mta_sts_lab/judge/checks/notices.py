@@ -9,6 +9,7 @@ from mta_sts_lab.events import BounceReceived, MessageAccepted, MessageInjected
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model import Judgement
+from mta_sts_lab.rfc.domain_names import ipv6_without_tag
 
 NULL_RETURN_PATH = "SMTP-6.1-02"
 WELL_FORMED = "DSN-6-01"
@@ -46,6 +47,16 @@ def notice_tells_the_status(view: CaseView) -> Iterator[Judgement]:
         if fact.action == "failed" and _STATUS.fullmatch(fact.status) is None:
             expected, observed = "a Status of three numbers, such as 5.1.2", f'the Status "{fact.status}"'
             yield view.broken(WELL_FORMED, "notice-without-status", event.step, expected, observed, [event])
+
+
+@check(scope=Scope.CASE, obligations=(WELL_FORMED,))
+def notice_spells_addresses(view: CaseView) -> Iterator[Judgement]:
+    """A host that a notice names by an IPv6 address has the tag `IPv6:` before it (RFC 5321, section 4.1.3)."""
+    for event, fact in view.facts.of_kind(BounceReceived):
+        for host in fact.hosts:
+            if address := ipv6_without_tag(host):
+                expected, observed = f"[IPv6:{address}]", f'"{host}"'
+                yield view.broken(WELL_FORMED, "notice-with-bare-address", event.step, expected, observed, [event])
 
 
 @check(scope=Scope.CASE, obligations=(NO_NOTICE_OF_NOTICES,))

@@ -332,9 +332,11 @@ class PolicyHost:
     #: How the body of its answer stalls, behind half of it (`half`) or at an octet a second (`drip`), or goes on with
     #: ever more lines (`endless`); null: not.
     stalls: Stall | None = None
-    #: How its answer breaks off before the last line of the policy, together with the connection, without close_notify:
-    #: it has told the length of the whole, it comes in chunks, or (`close`) neither. Empty: it is whole.
-    cut: Literal["", "length", "chunked", "close"] = ""
+    #: How its answer tells where it ends: by its length, by its last chunk, or (`close`) by the end of the connection.
+    framing: Literal["length", "chunked", "close"] = "length"
+    #: Whether its answer breaks off before the last line of the policy, together with the connection, without
+    #: close_notify.
+    cut: bool = False
     #: Whether the host answers on port 443 at all.
     reachable: bool = True
     #: The family of the address at which it does not answer; null: it answers at each.

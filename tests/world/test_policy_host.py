@@ -239,19 +239,43 @@ async def test_an_answer_that_never_ends(
     assert asked.status == 0, "a policy that never came was not fetched"
 
 
-@pytest.mark.parametrize(
-    ("cut", "field"),
+each_framing = pytest.mark.parametrize(
+    ("framing", "field"),
     [("length", f"Content-Length: {len(BODY)}"), ("chunked", "Transfer-Encoding: chunked"), ("close", "")],
 )
+Framing = Literal["length", "chunked", "close"]
+
+
+@each_framing
+async def test_an_answer_that_tells_its_end_in_some_way(
+    framing: Framing, field: str, services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(framing=framing), BODY, ID))
+    where = services.network.where(ADDRESS, 443)
+    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    assert [one for one in head.split("\r\n") if one.startswith(("Content-Length", "Transfer-Encoding"))] == [
+        *filter(None, [field])
+    ]
+    came = await reader.read()
+    assert came == (f"{len(BODY):x}\r\n".encode() + BODY + b"\r\n0\r\n\r\n" if framing == "chunked" else BODY)
+    writer.close()
+    await seen(recorder, ConnectionClosed, CASE)
+    (asked,) = facts(recorder, PolicyRequested, CASE)
+    assert asked.status == 200
+
+
+@each_framing
 async def test_an_answer_that_breaks_off(
-    cut: Literal["length", "chunked", "close"],
+    framing: Framing,
     field: str,
     services: HostServices,
     server: PolicyServer,
     recorder: Recorder,
     authority: Authority,
 ) -> None:
-    server.arrange(PolicySettings(PolicyHost(cut=cut), BODY, ID))
+    server.arrange(PolicySettings(PolicyHost(framing=framing, cut=True), BODY, ID))
     where = services.network.where(ADDRESS, 443)
     reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
     tls = writer.get_extra_info("ssl_object")

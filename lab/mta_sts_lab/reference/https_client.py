@@ -202,6 +202,8 @@ class PolicyFetcher:
             media_type = media_type.partition(";")[0].strip()
         if media_type != "text/plain" and not self.flaws.ignores_media_type:
             return PolicyProblem("sts-policy-fetch-error", f"media type {media_type or 'missing'}, not text/plain")
+        if self.flaws.demands_length_of_policies and "Content-Length" not in response.headers:
+            return PolicyProblem("sts-policy-fetch-error", "the length of the policy is not told")
         self._cache_control = response.headers.get("Cache-Control", "")
         body = bytearray()
         transport = response.connection.transport if response.connection is not None else None

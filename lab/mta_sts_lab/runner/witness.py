@@ -96,6 +96,8 @@ async def _ask_policy_host(host: PolicyServer, address: str) -> str:
             # A body that is to stall, or to break off, is not waited for.
             never_whole = host.settings.host.stalls or host.settings.host.cut
             body = host.settings.body if never_whole else await _rest(reader)
+            if b"\r\nTransfer-Encoding: chunked" in head:
+                body = body.partition(b"\r\n")[2].removesuffix(b"\r\n0\r\n\r\n")  # the policy host sends one chunk
         finally:
             writer.transport.abort()
     settings = host.settings.host

@@ -135,7 +135,8 @@ class PolicyServer(HttpsHost):
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         response, served = self._response_to(request.method, request.path)
         stalls = self.settings.host.stalls if served else None
-        cut = self.settings.host.cut if served else ""
+        cut = self.settings.host.cut and served
+        by_hand = cut or (self.settings.host.framing != "length" and served)
         accepted.recorder.write(
             PolicyRequested(
                 session=accepted.session,
@@ -155,32 +156,33 @@ class PolicyServer(HttpsHost):
         )
         if "Location" in response.headers and accepted.session:
             self._redirects.add(urlsplit(response.headers["Location"]).path)
-        if cut:
-            return self._cut_short(request, cut)
+        if by_hand:
+            return self._answer_by_hand(request)
         return response if stalls is None else await self._never_whole(request, stalls)
 
-    def _cut_short(self, request: web.BaseRequest, cut: str) -> web.StreamResponse:
-        """Send the policy without its last line, and end the connection in the middle of the answer.
+    def _answer_by_hand(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Send the policy and end the connection; in the middle of the answer, if it is cut.
 
-        The host takes no more connections then, for the same reason as one that stalls. aiohttp would send an answer
-        of unknown length in chunks, so that this one does without it.
+        A host that has cut an answer takes no more connections, for the same reason as one that stalls. aiohttp would
+        send an answer of unknown length in chunks, so that this one does without it.
         """
         body, settings = self.settings.body, self.settings.host
-        sent = body[: body.rstrip().rfind(b"\n") + 1]
-        head = f"HTTP/1.1 {settings.status} OK\r\nContent-Type: {settings.content_type}\r\n"
-        if cut == "length":
+        sent = body[: body.rstrip().rfind(b"\n") + 1] if settings.cut else body
+        head = f"HTTP/1.1 {settings.status} OK\r\nContent-Type: {settings.content_type}\r\nConnection: close\r\n"
+        if settings.framing == "length":
             head += f"Content-Length: {len(body)}\r\n"
-        elif cut == "chunked":
+        elif settings.framing == "chunked":
             head += "Transfer-Encoding: chunked\r\n"
-            sent = f"{len(sent):x}\r\n".encode() + sent + b"\r\n"
-        else:
-            head += "Connection: close\r\n"
-        self.reachable = False
+            sent = f"{len(sent):x}\r\n".encode() + sent + (b"\r\n" if settings.cut else b"\r\n0\r\n\r\n")
         transport = request.transport
         if transport is not None:
             assert isinstance(transport, ServerTls)
             transport.write(head.encode() + b"\r\n" + sent)
-            transport.cut()
+            if settings.cut:
+                self.reachable = False
+                transport.cut()
+            else:
+                transport.close()
         return web.Response(status=settings.status)
 
     async def _never_whole(self, request: web.BaseRequest, stalls: Stall) -> web.StreamResponse:

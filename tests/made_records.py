@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import About, Case
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.target import About
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record
 
 _HEADER = Header(

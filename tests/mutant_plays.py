@@ -19,7 +19,8 @@ from typing import Any
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.registry import Job, register
 from mta_sts_lab.catalogue import Catalogue
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.runner.context import IN_PROCESS
 from mta_sts_lab.runner.run import RunningWorld
 from mta_sts_lab.targets.contract import Target, TargetError

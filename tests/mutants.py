@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mta_sts_lab.catalogue import Catalogue
-from mta_sts_lab.model import Scenario
+from mta_sts_lab.model.case import Scenario
 from mta_sts_lab.runs import load_shipped_catalogue
 
 from tests.mutant_plays import Played, import_everything, play_mutant, run_places

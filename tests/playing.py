@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mta_sts_lab.catalogue import Catalogue
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.runs import RunRequest, RunResult, run
 
 #: The worlds' names and the canaries come from it: a failure can be played again as it was.

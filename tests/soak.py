@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.runs import RunRequest, RunResult, load_shipped_catalogue, run
 
 #: Busy processes for each processor, at most, unless `--load` says otherwise.

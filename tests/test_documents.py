@@ -11,7 +11,9 @@ from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.judge.known_failures import matches, read_known_failures
-from mta_sts_lab.model import Grade, Harm, Mode, Outcome
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Harm
 from mta_sts_lab.reports.glossary import LEVELS
 from mta_sts_lab.runs import load_shipped_catalogue
 from typer.core import TyperGroup

@@ -14,7 +14,9 @@ import pytest
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.registry import register
 from mta_sts_lab.events import DeadlinePassed, DnsAnswered, Event, LabFailed, TargetFailed
-from mta_sts_lab.model import Grade, Requirement, Scenario, Verdict
+from mta_sts_lab.model.case import Scenario
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reference.flaws import FLAWS, Flaw
 from mta_sts_lab.reference.settings import IN_PROCESS
 from mta_sts_lab.requirements import load_requirements

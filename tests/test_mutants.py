@@ -11,7 +11,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.model import Grade, Judgement, Scenario, Verdict
+from mta_sts_lab.model.case import Scenario
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.runs import load_shipped_catalogue
 
 from tests import mutants as command

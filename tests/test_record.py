@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mta_sts_lab.events import ConnectionClosed, DnsAnswered, Event, LabFailed, StepBegan
-from mta_sts_lab.model import PUBLISHED_POLICY, About, Case, Mode, Step, World
+from mta_sts_lab.model.case import PUBLISHED_POLICY, Case, Mode, Step
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.world import World
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record, Recorder, RecordError, RecordFile
 from mta_sts_lab.record_reading import parse_record, read_record
 

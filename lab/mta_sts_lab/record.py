@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from mta_sts_lab.events import AnyFact, CaseBegan, Event, LabFailed
-from mta_sts_lab.model import About, Case, Family
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.world import Family
 
 if TYPE_CHECKING:
     import asyncio

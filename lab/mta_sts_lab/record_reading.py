@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import PUBLISHED_POLICY, Step
+from mta_sts_lab.model.case import PUBLISHED_POLICY, Step
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record, RecordError
 
 _Kind = TypeVar("_Kind")

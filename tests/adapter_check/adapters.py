@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from mta_sts_lab.adapter_check import Finding, Status, judge_adapter
 from mta_sts_lab.adapter_check.run import play_plan
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.record import Record
 from mta_sts_lab.reference.flaws import parse_flaws
 from mta_sts_lab.reference.sender import ReferenceSender

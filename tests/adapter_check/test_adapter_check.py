@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP
 from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.adapter_check.delivery import _no_connection
 from mta_sts_lab.adapter_check.page import exit_code
-from mta_sts_lab.model import ReportChannel
+from mta_sts_lab.model.target import ReportChannel
 from mta_sts_lab.reference.report import Report
 from mta_sts_lab.reference.sender import ReferenceSender
 from mta_sts_lab.reference.smtp_server import _Intake

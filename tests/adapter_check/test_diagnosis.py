@@ -10,7 +10,7 @@ from mta_sts_lab.adapter_check.diagnosis import Diagnosis, diagnosed, held_witho
 from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status
 from mta_sts_lab.adapter_check.probes import HONEST, POLICY
 from mta_sts_lab.events import Event, QueueSeen
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract import TargetError
 

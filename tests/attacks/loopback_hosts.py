@@ -13,7 +13,7 @@ from mta_sts_lab.attacks.toolkit.attack import complete
 from mta_sts_lab.attacks.toolkit.interpose import Interposer, play_script, show_certificate
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.events import AnyFact
-from mta_sts_lab.model import MxHost, PolicyHost
+from mta_sts_lab.model.world import MxHost, PolicyHost
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
 from mta_sts_lab.world.host import HostServices

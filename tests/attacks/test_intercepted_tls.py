@@ -9,7 +9,7 @@ from mta_sts_lab.attacks import downgrade_tls, swap_certificate
 from mta_sts_lab.attacks.toolkit.attack import SHOWN_CERTIFICATES, SmtpAttack
 from mta_sts_lab.attacks.toolkit.instructions import SecureReceiver, SecureSender
 from mta_sts_lab.events import SmtpSaid
-from mta_sts_lab.model import CERTIFICATE_VARIANTS
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS
 
 from tests.attacks.dialogues import MESSAGE, TOKEN, Dialogue, client_hello
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from mta_sts_lab.backends.served import wait_until_ready
 from mta_sts_lab.backends.served_plan import ServedPlan
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject

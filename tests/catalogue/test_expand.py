@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.catalogue import CatalogueError
 from mta_sts_lab.catalogue.expand import merge
-from mta_sts_lab.model import PUBLISHED_POLICY, AttackUse, Case, Grade, Mode, PolicyRequests
+from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackUse, Case, Mode, PolicyRequests
+from mta_sts_lab.model.grading import Grade
 
 from tests.catalogue.files import ATTACK, EXPECT, GOOD, HEAD, complaints, line_with, load, put
 

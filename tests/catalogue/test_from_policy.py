@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.catalogue.from_policy import CannotPublish, Publication, Question, catalogue_of, questions
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model.case import Mode
 from mta_sts_lab.rfc.policy import lists, read_policy
 from mta_sts_lab.rfc.published import served_policy
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import load_catalogue
-from mta_sts_lab.model import Grade, Mode, Scenario
+from mta_sts_lab.model.case import Mode, Scenario
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reference.flaws import FLAWS
 from mta_sts_lab.requirements import load_requirements
 

@@ -15,7 +15,9 @@ from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.backends.folder import read_folder
 from mta_sts_lab.cli.commands import app
 from mta_sts_lab.events import ConnectionAccepted
-from mta_sts_lab.model import CAPABILITIES, AttackUse, Family
+from mta_sts_lab.model.case import AttackUse
+from mta_sts_lab.model.target import CAPABILITIES
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runs.writing import keep_known_failures, kept_known_failures
 from mta_sts_lab.world.internet import CaseWorld

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.judge.checks import Scope, all_checks, check, checks_of
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, Step
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.reports import writers
 
 from tests.backends.process.conftest import namespaces as namespaces  # noqa: PLC0414 - a fixture

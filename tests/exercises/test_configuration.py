@@ -8,7 +8,7 @@ import pytest
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.exercises import check_work, find_exercise, start_work
 from mta_sts_lab.exercises.kinds.configuration import ConfigurationTask, compared
-from mta_sts_lab.model import Outcome
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.runs import load_shipped_catalogue
 from mta_sts_lab.runs.errors import UsageError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.catalogue import Catalogue
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.runner import context
 from mta_sts_lab.runs import RunResult, load_shipped_catalogue
 from mta_sts_lab.timeouts import Deadline

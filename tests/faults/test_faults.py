@@ -15,7 +15,7 @@ from aiohttp import web
 from mta_sts_lab.attacks.toolkit import controller
 from mta_sts_lab.attacks.toolkit.attack import DnsAttack, Parameters, Script, Session, SmtpAttack
 from mta_sts_lab.events import AnyFact, Event, LabUnhealthy, MessageInjected
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.runs import RunRequest, Watcher, run

@@ -28,7 +28,11 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.view import ABOVE_THEIR_LEVEL
-from mta_sts_lab.model import About, AttackUse, Case, Expectation, Grade, Judgement, Mode, Step, Verdict, World, least
+from mta_sts_lab.model.case import AttackUse, Case, Expectation, Mode, Step
+from mta_sts_lab.model.grading import Grade, least
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.verdict import Judgement, Verdict
+from mta_sts_lab.model.world import World
 from mta_sts_lab.record import Record
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.tlsrpt.departures import printed_alike

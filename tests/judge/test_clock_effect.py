@@ -9,7 +9,10 @@ import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, CaseEnded, ClockAdvanced, MessageAccepted, StepBegan, StepEnded
 from mta_sts_lab.judge import views_of
-from mta_sts_lab.model import Case, Expectation, Grade, Policy, PolicyRequests, Step, Verdict, World
+from mta_sts_lab.model.case import Case, Expectation, PolicyRequests, Step
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.world import Policy, World
 from mta_sts_lab.requirements import load_requirements
 
 from tests.judge.stories import (

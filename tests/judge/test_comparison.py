@@ -7,7 +7,7 @@ from typing import Any
 from mta_sts_lab.judge import views_of
 from mta_sts_lab.judge.comparison import Comparison, compare_reports
 from mta_sts_lab.judge.verdicts import judge_case
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.requirements import load_requirements
 
 from tests.judge.stories import ABSENT, CASES, DOMAIN, ENFORCE, record, taken_in

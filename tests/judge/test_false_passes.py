@@ -23,7 +23,8 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TokenRead,
 )
-from mta_sts_lab.model import Expectation, Grade
+from mta_sts_lab.model.case import Expectation
+from mta_sts_lab.model.grading import Grade
 
 from tests.judge.stories import (
     ABSENT,

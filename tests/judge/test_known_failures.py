@@ -17,7 +17,8 @@ from mta_sts_lab.judge.known_failures import (
     read_known_failures,
     with_inherited,
 )
-from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement, Verdict
 
 ENTRY = """
 [[known-failure]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from mta_sts_lab.model import Expectation, Grade, Judgement
+from mta_sts_lab.model.case import Expectation
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement
 
 from .stories import ABSENT, CASES, ENFORCE, above_its_level, changed, record, resisted, taken_in, verdict
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, ClockAdvanced, DnsAnswered, MessageInjected, TargetRestarted
-from mta_sts_lab.model import Case, Grade, Policy, World
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.world import Policy, World
 
 from tests.judge.stories import CASES, DOMAIN, ENFORCE, Line, reasons, record, resisted, taken_in, verdict
 

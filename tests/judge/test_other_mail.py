@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from mta_sts_lab.events import AnyFact, ConnectionClosed, OtherMessageInjected, SmtpSaid, StepEnded
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 
 from tests.judge.stories import (
     DOMAIN,

@@ -19,7 +19,10 @@ from mta_sts_lab.events import (
     TlsEstablished,
 )
 from mta_sts_lab.judge.protection import NO_PROTECTION, Protection, enforced
-from mta_sts_lab.model import Case, Expectation, Grade, MxHost, Outcome, Policy, PolicyHost, Step, Verdict, World
+from mta_sts_lab.model.case import Case, Expectation, Step
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.world import MxHost, Policy, PolicyHost, World
 from mta_sts_lab.rfc.dane_demands import DaneDemand
 
 from tests.judge.stories import (

@@ -8,7 +8,10 @@ from datetime import datetime
 import msgspec
 import pytest
 from mta_sts_lab.events import ReportReceived
-from mta_sts_lab.model import Case, Grade, Reports, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.world import Reports
 from mta_sts_lab.rfc.published import ReportPlaces
 
 from tests.judge.stories import ABSENT, CASES, DOMAIN, ENFORCE, record, taken_in, verdict

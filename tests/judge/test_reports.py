@@ -32,7 +32,10 @@ from mta_sts_lab.judge.arrivals import Arrival
 from mta_sts_lab.judge.ground_truth import known_sessions, sessions_in
 from mta_sts_lab.judge.report_window import TargetClock, Window
 from mta_sts_lab.judge.served_policies import served_policies
-from mta_sts_lab.model import Case, Expectation, Grade, Harm, Mode, MxHost, Policy, PolicyHost, Reports, Verdict, World
+from mta_sts_lab.model.case import Case, Expectation, Mode
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm, Verdict
+from mta_sts_lab.model.world import MxHost, Policy, PolicyHost, Reports, World
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.published import MAILBOX, ReportPlaces, served_policy
 from mta_sts_lab.tlsrpt import Range, parse_report

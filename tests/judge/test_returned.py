@@ -17,7 +17,8 @@ from mta_sts_lab.events import (
     StepEnded,
     TlsEstablished,
 )
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 
 from tests.judge.stories import (
     DOMAIN,

@@ -40,23 +40,13 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.judge.verdicts import _grade
-from mta_sts_lab.model import (
-    Case,
-    Expectation,
-    Grade,
-    Harm,
-    Judgement,
-    Mode,
-    Outcome,
-    PolicyHost,
-    PolicyRequests,
-    Step,
-    Verdict,
-    World,
-    merge,
-)
+from mta_sts_lab.model.case import Case, Expectation, Mode, PolicyRequests, Step
+from mta_sts_lab.model.grading import Grade, Outcome, merge
+from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
+from mta_sts_lab.model.world import PolicyHost, World
 from mta_sts_lab.rfc.published import MAILBOX
 
 from tests.judge.stories import (

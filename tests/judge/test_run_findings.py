@@ -10,7 +10,8 @@ import pytest
 from mta_sts_lab.judge.known_failures import KnownFailure, compare_with_known, read_known_failures
 from mta_sts_lab.judge.run_findings import findings_of_the_run
 from mta_sts_lab.judge.verdicts import _is_of_the_run
-from mta_sts_lab.model import Grade, Harm, Judgement, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDING, summarise
 
 from ..reports.records import strip_record

@@ -6,7 +6,8 @@ import pytest
 from mta_sts_lab.events import AnyFact, ConnectionAccepted, ConnectionClosed, SmtpSaid, TlsEstablished, TokenRead
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.wrong_sessions import Wrong, wrong_session
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 
 from tests.judge.stories import ENFORCE, Line, connection, record, resisted, taken_in, token, verdict
 

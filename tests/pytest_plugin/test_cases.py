@@ -10,7 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from mta_sts_lab.judge.known_failures import compare_with_known, read_known_failures
-from mta_sts_lab.model import Grade, Judgement
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.pytest_plugin.distribution import shards_of_nodes
 from mta_sts_lab.pytest_plugin.playing import PlayedCase
 from mta_sts_lab.pytest_plugin.shards import shard_of_each

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.catalogue import NothingSelected
-from mta_sts_lab.model import MxHost, World
+from mta_sts_lab.model.world import MxHost, World
 from mta_sts_lab.pytest_plugin.own_tests import Lab
 from mta_sts_lab.pytest_plugin.settings import Settings
 from mta_sts_lab.runs.errors import UsageError

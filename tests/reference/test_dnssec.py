@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
-from mta_sts_lab.model import DNSSEC, Case, Dns, Mode, MxHost, Step, Tlsa, World
+from mta_sts_lab.model.case import Case, Mode, Step
+from mta_sts_lab.model.target import DNSSEC
+from mta_sts_lab.model.world import Dns, MxHost, Tlsa, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.dnssec import Validator
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws

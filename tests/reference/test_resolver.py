@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.reference.resolver import (
     Found,
     LookupFailure,

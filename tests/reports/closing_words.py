@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from mta_sts_lab.events import AttackFired, CaseEnded, ClockAdvanced, Event, MessageInjected, SmtpSaid, TokenRead
 from mta_sts_lab.judge import views_of
-from mta_sts_lab.model import Case, Grade, Mode, Outcome, Verdict
+from mta_sts_lab.model.case import Case, Mode
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.conclusion import BEHAVED, Conclusion, conclude
 from mta_sts_lab.requirements import load_requirements

@@ -12,26 +12,11 @@ from typing import Any, get_args
 import msgspec
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import AnyFact, Event
-from mta_sts_lab.model import (
-    About,
-    AttackUse,
-    Case,
-    Dns,
-    Expectation,
-    Grade,
-    Harm,
-    Judgement,
-    Mode,
-    MxHost,
-    Outcome,
-    Requirement,
-    Scenario,
-    Step,
-    StepResult,
-    Tlsa,
-    Verdict,
-    World,
-)
+from mta_sts_lab.model.case import AttackUse, Case, Expectation, Mode, Scenario, Step
+from mta_sts_lab.model.grading import Grade, Outcome, Requirement
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.verdict import Harm, Judgement, StepResult, Verdict
+from mta_sts_lab.model.world import Dns, MxHost, Tlsa, World
 from mta_sts_lab.record import Record
 from rich.cells import cell_len
 from rich.console import Console, RenderableType

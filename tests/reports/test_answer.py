@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from mta_sts_lab.model import Grade, Harm, Judgement
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.reports.answer import answer_page, case_lines, phrase_of, tallies
 
 from .records import assert_fits, rendered, strip_record, strip_verdicts

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.judge.known_failures import compare_with_known, read_known_failures
-from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.annotations import github_annotations
 from mta_sts_lab.reports.baseline import baseline
 

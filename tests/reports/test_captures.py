@@ -9,7 +9,8 @@ import struct
 import dnslib
 from mta_sts_lab import pcapng
 from mta_sts_lab.events import AnyFact, ConnectionAccepted, ConnectionDenied, DnsAnswered, Event, SmtpSaid
-from mta_sts_lab.model import About, Case, Mode
+from mta_sts_lab.model.case import Case, Mode
+from mta_sts_lab.model.target import About
 from mta_sts_lab.pcapng import Packet
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.captures import capture_files

@@ -4,7 +4,9 @@ import msgspec
 import pytest
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import AttackUse, Case, Mode, Outcome, Step, World
+from mta_sts_lab.model.case import AttackUse, Case, Mode, Step
+from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.world import World
 from mta_sts_lab.reports.case_outcome import CaseOutcome, attacked_steps, case_outcome
 
 from .records import UNDER_DANE, case_id, events_of, events_under_dane, strip_events, strip_record, strip_verdicts

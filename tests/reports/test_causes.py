@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.causes import cause_lines, causes_of
 
 CLEAR = Judgement(Grade.FAIL, "delivered-clear", "STS-5-03", "attack", check="message-outcome")

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from mta_sts_lab.events import AttackFired, DnsAnswered, PolicyRequested
 from mta_sts_lab.judge import views_of
-from mta_sts_lab.model import Grade, Mode, Outcome
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.conclusion import _told
 from mta_sts_lab.reports.told_steps import told_steps

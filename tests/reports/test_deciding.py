@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 from mta_sts_lab.events import CaseEnded, LabUnhealthy
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import Verdict
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.deciding import Deciding
 from mta_sts_lab.requirements import load_requirements

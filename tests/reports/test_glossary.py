@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import PurePath
 
 import pytest
-from mta_sts_lab.model import Grade, Harm, Requirement
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.verdict import Harm
 from mta_sts_lab.reports.glossary import COVERAGE, GRADES, HARMS, LEVELS, level_phrase, levels_explained
 from mta_sts_lab.reports.summary import summarise
 from mta_sts_lab.reports.tables import requirement_page, requirements_table, scenario_page

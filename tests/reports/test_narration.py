@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Case, Mode, Step
+from mta_sts_lab.model.case import Case, Mode, Step
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.narration import Narrator, demanded
 

@@ -2,7 +2,7 @@
 
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model.case import Mode
 from mta_sts_lab.reports.progress import Progress
 
 from .records import HOSTILE, MODES, assert_fits, case_id, console, printed, strip_events, strip_record

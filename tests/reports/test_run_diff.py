@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reports.run_diff import diff_document, diff_page, differences
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, parse_verdicts
 from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from mta_sts_lab.events import Event, TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reports import summary
 from mta_sts_lab.reports.summary import summarise
 

@@ -3,19 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from mta_sts_lab.model import (
-    AttackUse,
-    Dns,
-    Expectation,
-    Grade,
-    MxHost,
-    Policy,
-    PolicyHost,
-    Requirement,
-    Step,
-    Tlsa,
-    World,
-)
+from mta_sts_lab.model.case import AttackUse, Expectation, Step
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.world import Dns, MxHost, Policy, PolicyHost, Tlsa, World
 from mta_sts_lab.reports.tables import (
     TargetSummary,
     requirement_page,

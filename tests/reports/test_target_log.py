@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, BounceReceived, CaseBegan, Event, MessageInjected, QueueSeen
-from mta_sts_lab.model import About, Case, Mode, Step, World
+from mta_sts_lab.model.case import Case, Mode, Step
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.world import World
 from mta_sts_lab.record import Part, Record
 from mta_sts_lab.reports.target_log import TargetLog, log_by_case
 

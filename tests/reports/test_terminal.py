@@ -7,7 +7,8 @@ import pytest
 from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.comparison import Comparison, Field
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Grade, Harm, Judgement, Requirement, Verdict
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
 from mta_sts_lab.reports.causes import causes_of
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import (

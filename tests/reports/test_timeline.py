@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 from mta_sts_lab import events as facts
-from mta_sts_lab.model import Case, Mode
+from mta_sts_lab.model.case import Case, Mode
 from mta_sts_lab.reports.timeline import Emphasis, Line, Topic, timeline
 
 from .records import (

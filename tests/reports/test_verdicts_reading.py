@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.model import Grade, Harm
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm
 from mta_sts_lab.old_check_ids import OLD_CHECK_IDS
 from mta_sts_lab.reports.verdicts_reading import VerdictsError, parse_verdicts, read_verdicts
 from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document

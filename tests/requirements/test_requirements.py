@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.requirements import STATUSES_WITH_REASON, RequirementError, load_requirements, near_misses
 
 ROWS_OF_RFC = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from mta_sts_lab.model import Dns, MxHost, Tlsa, World
+from mta_sts_lab.model.world import Dns, MxHost, Tlsa, World
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 
 DOMAIN = "d.example"

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import load_catalogue
-from mta_sts_lab.model import Case, World
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.world import World
 from mta_sts_lab.reference import resolver
 from mta_sts_lab.reference.dane import usable_records
 from mta_sts_lab.reference.flaws import FLAWS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from mta_sts_lab.model import REPORT_PLACES, Policy, Reports
+from mta_sts_lab.model.world import REPORT_PLACES, Policy, Reports
 from mta_sts_lab.rfc.policy import read_policy
 from mta_sts_lab.rfc.published import ReportPlaces, place_of, policy_body, policy_id, posted_name, wanted_places
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.model import Message, Mode, MxHost, World
+from mta_sts_lab.model.case import Message, Mode
+from mta_sts_lab.model.world import MxHost, World
 from mta_sts_lab.rfc.require_tls import (
     goes_without_tls,
     header_fields,

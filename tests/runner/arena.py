@@ -14,7 +14,9 @@ from unittest import mock
 from mta_sts_lab.attacks.toolkit.controller import AttackController
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import About, Case, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Footer, Header, Record, Recorder
 from mta_sts_lab.reference.flaws import parse_flaws
 from mta_sts_lab.reference.settings import Settings

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from mta_sts_lab.events import DnsAnswered, LabUnhealthy
-from mta_sts_lab.model import Case, Dns, Mode, MxHost, PolicyHost, Step, World
+from mta_sts_lab.model.case import Case, Mode, Step
+from mta_sts_lab.model.world import Dns, MxHost, PolicyHost, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import LAB_DOMAIN
 from mta_sts_lab.runner import health

@@ -34,7 +34,8 @@ from mta_sts_lab.events import (
     TargetFlushed,
     TargetRestarted,
 )
-from mta_sts_lab.model import About, AttackUse
+from mta_sts_lab.model.case import AttackUse
+from mta_sts_lab.model.target import About
 from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Held, InjectionRefusedError, NotOffered, TargetError

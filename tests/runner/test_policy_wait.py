@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from mta_sts_lab.events import DeadlinePassed, Event, PolicyRequested
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.runner.context import OVER_THE_NETWORK
 from mta_sts_lab.runner.settling import longest_for_policy

@@ -12,7 +12,8 @@ import pytest
 from mta_sts_lab.backends.in_process import REFERENCE, InProcess
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.events import LabFailed
-from mta_sts_lab.model import About, Mode
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.target import About
 from mta_sts_lab.reference.queue import Queue
 from mta_sts_lab.runner.context import IN_PROCESS as TIMEOUTS
 from mta_sts_lab.runner.context import RunContext, Timeouts

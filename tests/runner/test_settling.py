@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.events import AnyFact, DeadlinePassed, PolicyRequested, StepBegan
-from mta_sts_lab.judge.facts import SAME_ATTEMPT, CaseFacts
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import SAME_ATTEMPT
 from mta_sts_lab.reference.delivery import Delivery, _Unused
 from mta_sts_lab.reference.policy import Policy
 from mta_sts_lab.reference.session import Accepted, Destination, Unprotected

@@ -9,7 +9,8 @@ from unittest import mock
 
 import pytest
 from mta_sts_lab.events import ClockAdvanced, LabFailed, ReportsAsked, ReportsLeft, TargetFailed
-from mta_sts_lab.model import Case, Expectation, Mode, Step, World
+from mta_sts_lab.model.case import Case, Expectation, Mode, Step
+from mta_sts_lab.model.world import World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change

@@ -9,7 +9,7 @@ from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
 from mta_sts_lab.events import ConnectionAccepted
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import RunRequest, run
 from mta_sts_lab.runs.errors import UsageError

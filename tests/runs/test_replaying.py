@@ -17,7 +17,10 @@ from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
-from mta_sts_lab.model import AttackUse, EarlierPlay, Family, Grade, Judgement, Outcome, StepResult, Verdict
+from mta_sts_lab.model.case import AttackUse
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import EarlierPlay, Judgement, StepResult, Verdict
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reference.discovery import Discovered, Discovery
 from mta_sts_lab.reports.terminal import played_again_line

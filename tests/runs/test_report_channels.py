@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.registry import register
-from mta_sts_lab.model import Grade, ReportChannel, Reports
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.target import ReportChannel
+from mta_sts_lab.model.world import Reports
 from mta_sts_lab.reference.settings import IN_PROCESS
 from mta_sts_lab.rfc.published import wanted_places
 from mta_sts_lab.runs import load_shipped_catalogue

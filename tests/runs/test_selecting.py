@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.record import encoded
 from mta_sts_lab.runs import load_shipped_catalogue
 from mta_sts_lab.runs.selecting import choose_cases, obligations_of

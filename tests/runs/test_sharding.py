@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mta_sts_lab.catalogue import NothingSelected
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.runs import RunRequest, load_shipped_catalogue, plan
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.sharding import divide, parse_shard, take_shard

@@ -13,7 +13,7 @@ from mta_sts_lab.events import (
     PolicyRequested,
     TlsFailed,
 )
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 from mta_sts_lab.record import Record
 from mta_sts_lab.runs.short_of_time import cases_short_of_time
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from mta_sts_lab.model import Grade, least
+from mta_sts_lab.model.grading import Grade, least
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, grade, parse_report
 from mta_sts_lab.tlsrpt.departures import printed_alike

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 
 FAIL, WEAK, INFO = Grade.FAIL, Grade.WEAK, Grade.INFO
 

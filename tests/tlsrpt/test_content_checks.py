@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt import parse_report
 
 from .builder import REQUIREMENTS, changed, found, good, short, text

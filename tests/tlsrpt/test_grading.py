@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt import Departure, Kind, ParsedReport, grade, not_judged, parse_report
 from mta_sts_lab.tlsrpt.grading import IN_SCOPE, needs_by_obligation
 from mta_sts_lab.tlsrpt.registry import Scope, check, key_check, reading_check, session_check

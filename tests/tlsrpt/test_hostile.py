@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt import grade, not_judged, parse_report
 from mta_sts_lab.tlsrpt.limits import LARGEST_INPUT
 

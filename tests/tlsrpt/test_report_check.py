@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 from mta_sts_lab.cli.commands import app
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.result_types import RESULT_MEANINGS, RESULT_TYPES
 from mta_sts_lab.tlsrpt.checking import Checked, Input, Options, check_inputs, summary_of

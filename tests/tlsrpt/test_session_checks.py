@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt import KnownSessions, Range, against_sessions, parse_report, right_result_types
 from mta_sts_lab.tlsrpt.known_sessions import RIGHT_RESULT_TYPES, FailedSessions

@@ -11,7 +11,7 @@ import dkim
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt import KeyUnavailable, grade, not_judged, parse_report, unverified
 from mta_sts_lab.tlsrpt.limits import MOST_SIGNATURES
 from mta_sts_lab.tlsrpt.verification import canonical_body

@@ -9,7 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mta_sts_lab.events import DnsAnswered
-from mta_sts_lab.model import CERTIFICATE_VARIANTS, Dns, Mode, MxHost, Tlsa, World
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS, Dns, MxHost, Tlsa, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.tlsa import TlsaRecord, read_tlsa
 from mta_sts_lab.world.dane import security_of, tlsa_records

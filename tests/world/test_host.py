@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed, LabFailed
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.world.host import AcceptingHost, HostServices
 from mta_sts_lab.world.network import LoopbackNetwork

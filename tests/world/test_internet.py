@@ -18,7 +18,8 @@ from mta_sts_lab.events import (
     PolicyRequested,
     ReportReceived,
 )
-from mta_sts_lab.model import Case, Dns, Expectation, Family, Mode, MxHost, Policy, PolicyHost, Step, World
+from mta_sts_lab.model.case import Case, Expectation, Mode, Step
+from mta_sts_lab.model.world import Dns, Family, MxHost, Policy, PolicyHost, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
 from mta_sts_lab.world.address_pool import NoAddressLeft

@@ -20,7 +20,7 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
-from mta_sts_lab.model import MxHost
+from mta_sts_lab.model.world import MxHost
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.client_hello import authenticates_server
 from mta_sts_lab.world.host import HostServices

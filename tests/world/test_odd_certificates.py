@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 from cryptography import x509
-from mta_sts_lab.model import CERTIFICATE_VARIANTS
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS
 from mta_sts_lab.rfc.domain_names import matches
 from mta_sts_lab.world.odd_certificates import ODD_CERTIFICATES, Host, Issuer, issue_odd
 from mta_sts_lab.world.pki import Authority, server_context

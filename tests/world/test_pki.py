@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from mta_sts_lab.model import CERTIFICATE_VARIANTS
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS
 from mta_sts_lab.rfc.domain_names import matches
 from mta_sts_lab.world.odd_certificates import ODD_CERTIFICATES
 from mta_sts_lab.world.pki import Authority, Credentials, server_context

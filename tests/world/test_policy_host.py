@@ -19,7 +19,7 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
-from mta_sts_lab.model import PolicyHost, Stall
+from mta_sts_lab.model.world import PolicyHost, Stall
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.client_hello import authenticates_server
 from mta_sts_lab.rfc.domain_names import POLICY_PATH

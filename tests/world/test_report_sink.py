@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 from mta_sts_lab.events import DeadlinePassed, MessageAccepted, ReportReceived
-from mta_sts_lab.model import Case, Mode, Reports, Step, World
+from mta_sts_lab.model.case import Case, Mode, Step
+from mta_sts_lab.model.world import Reports, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import place_of
 from mta_sts_lab.timeouts import Deadline

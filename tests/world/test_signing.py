@@ -14,7 +14,9 @@ import dns.rrset
 import dns.zonefile
 import pytest
 from dns._features import have
-from mta_sts_lab.model import DNSSEC, Case, Dns, Mode, MxHost, Step, Tlsa, World
+from mta_sts_lab.model.case import Case, Mode, Step
+from mta_sts_lab.model.target import DNSSEC
+from mta_sts_lab.model.world import Dns, MxHost, Tlsa, World
 from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.signing import SIGNED_ZONE, trust_anchor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mta_sts_lab.model import Dns, Reports
+from mta_sts_lab.model.world import Dns, Reports
 from mta_sts_lab.rfc.domain_names import canonical
 from mta_sts_lab.world.zone import Answer, Question, Record, Zone, policy_records, report_records
 

@@ -18,7 +18,8 @@ from mta_sts_lab.adapter_check.probes import (
 )
 from mta_sts_lab.events import NotSupported, ReportReceived, ReportsLeft
 from mta_sts_lab.judge.arrivals import Arrival, arrival_of
-from mta_sts_lab.model import Case, Outcome
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 
 #: The capabilities that the lab has cases for.

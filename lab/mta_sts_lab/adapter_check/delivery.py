@@ -21,7 +21,8 @@ from mta_sts_lab.events import (
     TlsFailed,
 )
 from mta_sts_lab.judge.facts import CaseFacts
-from mta_sts_lab.model import Case, Outcome
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.targets.contract import MTA_STS
 from mta_sts_lab.targets.contract_http import name_unknown
 

@@ -16,7 +16,7 @@ import msgspec
 
 from mta_sts_lab.adapter_check.finding import AdapterView, Finding, Status
 from mta_sts_lab.events import QueueSeen
-from mta_sts_lab.model import Case, Mode
+from mta_sts_lab.model.case import Case, Mode
 from mta_sts_lab.targets.contract import TargetError
 
 #: In a shipped target's folder.

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mta_sts_lab.events import Event, PartTried, StepEnded
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
-from mta_sts_lab.model import About, Case, Outcome
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.target import About
 from mta_sts_lab.record import Record
 
 

@@ -26,8 +26,9 @@ from mta_sts_lab.events import (
     SmtpSaid,
     TargetRestarted,
 )
-from mta_sts_lab.judge.facts import SAME_ATTEMPT, MessageFacts, not_killed
-from mta_sts_lab.model import Outcome
+from mta_sts_lab.judge.facts import not_killed
+from mta_sts_lab.judge.message_facts import SAME_ATTEMPT, MessageFacts
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.targets.contract import MTA_STS
 
 #: What the lab does where a hook is missing, as it is printed.

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from mta_sts_lab.adapter_check.probes import HELD
 from mta_sts_lab.events import DnsAnswered, Event, LogRead, MessageInjected, PartTried, QueueListed, QueueSeen
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Held, NotAnswering, NotNow, NotOffered, Target, TargetError

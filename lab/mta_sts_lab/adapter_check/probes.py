@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from mta_sts_lab.model import PUBLISHED_POLICY, AttackUse, Case, Expectation, Mode, MxHost, Policy, Reports, Step, World
+from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackUse, Case, Expectation, Mode, Step
+from mta_sts_lab.model.world import MxHost, Policy, Reports, World
 from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 
 #: The family of all probes. No scenario may use it, and no report counts its cases.

@@ -13,7 +13,7 @@ from mta_sts_lab.adapter_check.finding import AdapterView
 from mta_sts_lab.adapter_check.observed import ObservedTarget
 from mta_sts_lab.adapter_check.probes import HONEST, probes_before_a_run, probes_for, probes_of
 from mta_sts_lab.events import TargetDiagnosed
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.runner.context import IN_PROCESS, RunContext
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan, header_of

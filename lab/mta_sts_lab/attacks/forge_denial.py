@@ -12,7 +12,7 @@ A careful sender, or its resolver, finds the answer bogus (RFC 4035, section 5.4
 from __future__ import annotations
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
-from mta_sts_lab.model import SIGNED_RECORDS
+from mta_sts_lab.model.case import SIGNED_RECORDS
 from mta_sts_lab.world.zone import Answer, Question, Record, start_of_authority
 
 #: A name of the domain that has no records.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
-from mta_sts_lab.model import SIGNED_RECORDS
+from mta_sts_lab.model.case import SIGNED_RECORDS
 from mta_sts_lab.world.zone import Answer, Question
 
 #: A record of an unknown usage, with a digest of the right length.

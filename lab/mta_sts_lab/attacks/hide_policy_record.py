@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
-from mta_sts_lab.model import PUBLISHED_POLICY
+from mta_sts_lab.model.case import PUBLISHED_POLICY
 from mta_sts_lab.rfc.domain_names import policy_record_name
 from mta_sts_lab.world.zone import Answer, Question
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
-from mta_sts_lab.model import SIGNED_RECORDS
+from mta_sts_lab.model.case import SIGNED_RECORDS
 from mta_sts_lab.world.zone import Answer, Question
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from mta_sts_lab.backends.local import LocalBackend
 from mta_sts_lab.backends.registry import BackendError, Job, TargetRefused, register
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
-from mta_sts_lab.model import CAPABILITIES, Family
+from mta_sts_lab.model.target import CAPABILITIES
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.reference.flaws import FLAWS, Flaw, UnknownFlaw, parse_flaws
 from mta_sts_lab.reference.settings import IN_PROCESS, Settings
 from mta_sts_lab.shipped_files import shipped_files

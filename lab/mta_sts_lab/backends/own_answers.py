@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mta_sts_lab.backends.served_plan import OwnAnswers
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 from mta_sts_lab.targets.contract import NotOffered, TargetError
 from mta_sts_lab.targets.injection import Connect, Inject
 from mta_sts_lab.targets.remote import RemoteTarget

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mta_sts_lab.backends
-from mta_sts_lab.model import CAPABILITIES, Family
+from mta_sts_lab.model.target import CAPABILITIES
+from mta_sts_lab.model.world import Family
 
 if TYPE_CHECKING:
     from mta_sts_lab.backends.target_folder import TargetFolder

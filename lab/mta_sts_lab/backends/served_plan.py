@@ -10,7 +10,7 @@ import msgspec
 from mta_sts_lab.adapter_check.diagnosis import Diagnosis
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import Footer, Header
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan
@@ -18,7 +18,7 @@ from mta_sts_lab.targets.injection import Inject
 
 
 class OwnAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The `mta_sts_lab.model.About` of a target that cannot be asked for it."""
+    """The `mta_sts_lab.model.target.About` of a target that cannot be asked for it."""
 
     name: str
     capabilities: tuple[str, ...] = ()

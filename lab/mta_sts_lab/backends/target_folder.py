@@ -10,7 +10,7 @@ import msgspec
 
 from mta_sts_lab.backends.overlay import LaidFile
 from mta_sts_lab.judge.known_failures import known_failures_file
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.contract_http import PORT
 from mta_sts_lab.targets.injection import Inject
@@ -38,7 +38,7 @@ class Process(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serves_contract: bool = False
     #: Otherwise: the folder with the hooks, if there is one.
     hooks: str = "hooks"
-    #: For a command without the contract: its `mta_sts_lab.model.About`.
+    #: For a command without the contract: its `mta_sts_lab.model.target.About`.
     capabilities: tuple[str, ...] = ()
     retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
@@ -49,7 +49,7 @@ class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Empty: this program is a container on that network itself, and `container` a name there.
     network: str
     container: str
-    #: For a target without the contract: its `mta_sts_lab.model.About`.
+    #: For a target without the contract: its `mta_sts_lab.model.target.About`.
     capabilities: tuple[str, ...] = ()
     retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     #: Where the CA of the run is written beside the folder of the run; empty: nowhere.

@@ -16,7 +16,8 @@ from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.bench.process import lab_share, timed
 from mta_sts_lab.events import Event, MessageAccepted, MessageInjected
-from mta_sts_lab.model import Case, Mode, Step, World
+from mta_sts_lab.model.case import Case, Mode, Step
+from mta_sts_lab.model.world import World
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs import load_shipped_catalogue

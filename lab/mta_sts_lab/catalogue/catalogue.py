@@ -11,7 +11,8 @@ from mta_sts_lab.catalogue.expand import expand
 from mta_sts_lab.catalogue.lint import lint
 from mta_sts_lab.catalogue.loader import Source, family_files, misplaced, read_source, scenario_files
 from mta_sts_lab.catalogue.problems import CatalogueError, Problem
-from mta_sts_lab.model import AttackForm, Case, Requirement, Scenario
+from mta_sts_lab.model.case import AttackForm, Case, Scenario
+from mta_sts_lab.model.grading import Requirement
 from mta_sts_lab.requirements import near_misses
 
 

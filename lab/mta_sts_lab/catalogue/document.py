@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
-from mta_sts_lab.model import Expectation, Message, Mode, World
+from mta_sts_lab.model.case import Expectation, Message, Mode
+from mta_sts_lab.model.world import World
 
 #: A world is kept as it was written until the tables that bend it are merged; `table` names what it must fit.
 WorldTable = Annotated[dict[str, Any], msgspec.Meta(extra={"table": World})]
@@ -52,7 +53,7 @@ class AttackTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[[step]]`: a step that stands in place of the default ones. See `mta_sts_lab.model.Step`."""
+    """`[[step]]`: a step that stands in place of the default ones. See `mta_sts_lab.model.case.Step`."""
 
     name: str
     send: bool = True

@@ -12,22 +12,20 @@ import msgspec
 from mta_sts_lab.catalogue.document import AttackTable, Document, StepTable, Uses
 from mta_sts_lab.catalogue.loader import Source
 from mta_sts_lab.catalogue.problems import KeyPath, Problem
-from mta_sts_lab.model import (
+from mta_sts_lab.model.case import (
     PUBLISHED_POLICY,
     SIGNED_RECORDS,
     AttackForm,
     AttackUse,
     Case,
     Expectation,
-    Grade,
     Message,
     Mode,
-    Policy,
-    PolicyHost,
     Scenario,
     Step,
-    World,
 )
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.world import Policy, PolicyHost, World
 
 #: The step to which the tables at the top of a file belong: `[attack]`, `[fault]` and `[expect]`.
 MAIN_STEP = "attack"

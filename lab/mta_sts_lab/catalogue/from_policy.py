@@ -12,20 +12,10 @@ from enum import StrEnum
 
 from mta_sts_lab.catalogue.catalogue import Catalogue
 from mta_sts_lab.catalogue.expand import CONTROL_CASE_NOTE, HARMLESS, MAIN_STEP, OPPORTUNISTIC
-from mta_sts_lab.model import (
-    PUBLISHED_POLICY,
-    AttackUse,
-    Case,
-    Dns,
-    Expectation,
-    Grade,
-    Mode,
-    MxHost,
-    Scenario,
-    Step,
-    World,
-)
-from mta_sts_lab.model import Policy as PublishedPolicy
+from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackUse, Case, Expectation, Mode, Scenario, Step
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.world import Dns, MxHost, World
+from mta_sts_lab.model.world import Policy as PublishedPolicy
 from mta_sts_lab.rfc.domain_names import is_mx_pattern
 from mta_sts_lab.rfc.policy import Policy, lists, read_policy, values_of
 from mta_sts_lab.rfc.txt_records import sts_record

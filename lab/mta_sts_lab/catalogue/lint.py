@@ -9,24 +9,10 @@ from dataclasses import replace
 
 from mta_sts_lab.catalogue.expand import MAIN_STEP
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
-from mta_sts_lab.model import (
-    CAPABILITIES,
-    CERTIFICATE_VARIANTS,
-    IPV6,
-    REPORT_PLACES,
-    SECURITY_STATES,
-    TLSA_SUBJECTS,
-    AttackForm,
-    AttackUse,
-    Case,
-    Expectation,
-    Family,
-    Mode,
-    Outcome,
-    Requirement,
-    Scenario,
-    Step,
-)
+from mta_sts_lab.model.case import AttackForm, AttackUse, Case, Expectation, Mode, Scenario, Step
+from mta_sts_lab.model.grading import Outcome, Requirement
+from mta_sts_lab.model.target import CAPABILITIES, IPV6
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS, REPORT_PLACES, SECURITY_STATES, TLSA_SUBJECTS, Family
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
 
 #: Every attack on SMTP can be confined to one MX host, named as in `[[world.mx]]`.

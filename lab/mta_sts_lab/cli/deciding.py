@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mta_sts_lab.events import Event
     from mta_sts_lab.judge.known_failures import KnownFailure
-    from mta_sts_lab.model import Verdict
+    from mta_sts_lab.model.verdict import Verdict
     from mta_sts_lab.record import Header
     from mta_sts_lab.runner.plan import Plan
     from mta_sts_lab.runs import RunResult

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mta_sts_lab.cli.report_inputs import read_inputs
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.tls_reports.page import page
 from mta_sts_lab.reports.tls_reports.terminal import last_line, pages

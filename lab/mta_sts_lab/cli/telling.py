@@ -120,7 +120,7 @@ def tell_each(screen: Console, ended: Iterable[TargetEnded]) -> None:
     """Print how the run against each target ended, and the command that puts them into one table."""
     from rich.text import Text
 
-    from mta_sts_lab.model import Grade
+    from mta_sts_lab.model.grading import Grade
     from mta_sts_lab.reports.escaping import escape_unprintable
     from mta_sts_lab.reports.terminal import STYLES, summary_line
 

@@ -15,7 +15,9 @@ from mta_sts_lab.judge.checks.outcome import TOO_SELDOM, message_outcome, policy
 from mta_sts_lab.judge.checks.report_series import report_retry_ends, report_retry_pauses_grow
 from mta_sts_lab.judge.checks.reports import report_arrives, report_names_right_day
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Case, Grade, Harm, Judgement, Mode, Outcome, Step
+from mta_sts_lab.model.case import Case, Mode, Step
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Harm, Judgement
 
 #: What became of mail, and how often the policy was asked for, in a step after the clock was moved.
 _OF_THE_POLICY = tuple(check_id(one) for one in (message_outcome, policy_request_count))

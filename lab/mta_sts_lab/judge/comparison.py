@@ -11,7 +11,8 @@ from mta_sts_lab.judge.checks.reports import expected_types
 from mta_sts_lab.judge.ground_truth import known_sessions
 from mta_sts_lab.judge.report_window import clock_of
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Grade, Judgement, Verdict, merge
+from mta_sts_lab.model.grading import Grade, merge
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt import KnownSessions
 from mta_sts_lab.tlsrpt.report import Policy

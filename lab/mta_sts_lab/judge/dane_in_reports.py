@@ -6,7 +6,7 @@ from mta_sts_lab.events import ConnectionAccepted, StepBegan
 from mta_sts_lab.judge.report_window import Window
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Mode, Step
+from mta_sts_lab.model.case import Mode, Step
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.tlsa import read_tlsa
 

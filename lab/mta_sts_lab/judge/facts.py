@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mta_sts_lab.events import (
     AttackFired,
-    BounceReceived,
     CaseBegan,
     CaseEnded,
     ConnectionAccepted,
@@ -23,30 +21,21 @@ from mta_sts_lab.events import (
     DnsAnswered,
     Event,
     Fact,
-    InjectionBegan,
-    MessageAccepted,
     MessageInjected,
     OtherMessageInjected,
     PolicyRequested,
-    QueueSeen,
     SenderLeft,
     SmtpSaid,
-    StepBegan,
     TargetRestarted,
     TlsFailed,
-    TokenRead,
 )
 from mta_sts_lab.judge.protection import NO_PROTECTION, Breach, Protection
 from mta_sts_lab.judge.sessions import Session, Sessions
-from mta_sts_lab.model import Outcome
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.rfc.domain_names import canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import BESIDE, MAILBOX
 
 _Fact = TypeVar("_Fact", bound=Fact)
-
-#: What a notification says of a message that its sender gave up. One that is no delivery status notification at all
-#: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
-FAILURES = ("failed", "unreadable")
 
 #: The lab's messages have their token as the local part of both addresses.
 _TOKEN_IN_ENVELOPE = re.compile(r"<([0-9A-Fa-f]{16})@")
@@ -107,13 +96,12 @@ class CaseFacts:
         self._take()
         return self._by_kind.get((kind, step), [])
 
-    def outcome_of(self, message: MessageFacts) -> Outcome:
-        """Return the outcome of a message, which is worked out once until there are new events."""
+    def worked_out(self, message: tuple[str, float, float], find: Callable[[], Outcome]) -> Outcome:
+        """Return the outcome of a message, which is found once until there are new events."""
         self._take()
-        key = message.token, message.injected, message.until
-        if key not in self._outcomes:
-            self._outcomes[key] = message.found_outcome()
-        return self._outcomes[key]
+        if message not in self._outcomes:
+            self._outcomes[message] = find()
+        return self._outcomes[message]
 
     def session(self, name: str) -> Session:
         """Return what is known of a session."""
@@ -170,11 +158,6 @@ class CaseFacts:
         lines = (one.line for leg in (mine, *mine.legs) for one in leg.lines if one.speaker == "sender")
         said = (_TOKEN_IN_ENVELOPE.search(line) for line in lines if line.upper().startswith(("MAIL", "RCPT")))
         return frozenset(found[1].lower() for found in said if found)
-
-    def belying_the_queue(self) -> list[Event]:
-        """Return the copies of messages that arrived after the target's queue no longer held them."""
-        sent = [MessageFacts(self, fact.token, event.at, math.inf) for event, fact in self.of_kind(MessageInjected)]
-        return [event for message in sent for event in message.belying_the_queue()]
 
     def message_of(self, step: str) -> tuple[Event, MessageInjected] | None:
         """Return the message that a step sent, if the target took one."""
@@ -338,229 +321,3 @@ class CaseFacts:
         ]
         others = {session for session, is_report in named if not is_report}
         return frozenset(session for session, is_report in named if is_report and session not in others)
-
-
-@dataclass(frozen=True, slots=True)
-class MessageFacts:
-    """The events of one message up to a point in time, and its outcome."""
-
-    facts: CaseFacts
-    token: str
-    injected: float
-    until: float
-
-    def copies(self) -> list[tuple[Event, MessageAccepted]]:
-        """Return every acceptance of the message by a receiving host, honest or not; not for its other recipient."""
-        others = self.facts.carried_other_mail()
-        return [
-            (event, fact)
-            for event, fact in self.facts.of_kind(MessageAccepted)
-            if self.token in fact.tokens and fact.role in RECEIVING and event.at <= self.until
-            if fact.session not in others
-        ]
-
-    def bounces(self) -> list[Event]:
-        """Return the failure notifications that reached the sender's domain."""
-        return [
-            event
-            for event, fact in self.facts.of_kind(BounceReceived)
-            if fact.token == self.token and fact.action in FAILURES and event.at <= self.until
-        ]
-
-    def readings(self, secured: bool) -> list[Event]:
-        """Return the events by which an outsider could read the message, on its way to the domain itself."""
-        others = self.facts.carried_other_mail()
-        return [
-            event
-            for event, fact in self.facts.of_kind(TokenRead)
-            if fact.token == self.token and fact.secured is secured and event.at <= self.until
-            if fact.session not in others
-        ]
-
-    def queue(self) -> list[tuple[Event, QueueSeen]]:
-        """Return the states of the message in the target's queue."""
-        return [
-            (event, fact)
-            for event, fact in self.facts.of_kind(QueueSeen)
-            if fact.token == self.token and event.at <= self.until
-        ]
-
-    def reasons(self) -> list[str]:
-        """Return why the target's queue says that it holds the message, without what differs from case to case."""
-        names = re.compile(rf"(?:[\w-]+\.)*{re.escape(self.facts.domain)}\b|\d+(?:\.\d+){{3}}|{re.escape(self.token)}")
-        return [names.sub("*", fact.reason) for _, fact in self.queue() if fact.reason and fact.state == "deferred"]
-
-    def kind_of(self, copy: MessageAccepted) -> Outcome:
-        """Tell how a copy was protected on the target's own leg of the way, by the protection in force."""
-        kind = self._kind_on_the_wire(copy)
-        if kind is Outcome.DELIVERED_AUTHENTICATED and self.breach_of(copy):
-            return Outcome.DELIVERED_UNAUTHENTICATED
-        return kind
-
-    def breach_of(self, copy: MessageAccepted) -> Breach | None:
-        """Say how the acceptance of a copy breaks the protection in force for its session."""
-        kind = self._kind_on_the_wire(copy)
-        genuine = kind is Outcome.DELIVERED_AUTHENTICATED or (not copy.via and copy.role == "mx")
-        certificate = copy.certificate if genuine else ""
-        return self.facts.breach(copy.via or copy.session, copy.host, kind is not Outcome.DELIVERED_CLEAR, certificate)
-
-    def _kind_on_the_wire(self, copy: MessageAccepted) -> Outcome:
-        if copy.via:
-            return self._kind_through_attacker(copy)
-        if not copy.secured:
-            return Outcome.DELIVERED_CLEAR
-        if copy.role == "mx" and self._authenticated(copy) and self.facts.owns(copy.host):
-            return Outcome.DELIVERED_AUTHENTICATED
-        return Outcome.DELIVERED_UNAUTHENTICATED
-
-    def _authenticated(self, copy: MessageAccepted) -> bool:
-        return self.facts.authenticates(copy.via or copy.session, copy.host, copy.certificate)
-
-    def _kind_through_attacker(self, copy: MessageAccepted) -> Outcome:
-        """An attacker who only passed TLS on saw nothing; one who read the message, or ended TLS himself, did."""
-        readings = [fact for _, fact in self.facts.of_kind(TokenRead) if fact.session == copy.via]
-        if any(not reading.secured for reading in readings) or not copy.secured:
-            return Outcome.DELIVERED_CLEAR
-        if readings or self.facts.session(copy.via).established is not None or copy.role != "mx":
-            return Outcome.DELIVERED_UNAUTHENTICATED
-        if not self._authenticated(copy) or not self.facts.owns(copy.host):
-            return Outcome.DELIVERED_UNAUTHENTICATED
-        return Outcome.DELIVERED_AUTHENTICATED
-
-    def outcome(self) -> Outcome:
-        """Return the outcome of the message: of several copies the least protected one counts."""
-        return self.facts.outcome_of(self)
-
-    def found_outcome(self) -> Outcome:
-        """Work the outcome out; `outcome` does that once."""
-        kinds = {self.kind_of(copy) for _, copy in self.copies()}
-        for kind in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED, Outcome.DELIVERED_AUTHENTICATED):
-            if kind in kinds:
-                return kind
-        if self.bounces():
-            return Outcome.BOUNCED
-        if self.gone():
-            return Outcome.LOST
-        return Outcome.DEFERRED if self.settled() else Outcome.UNSETTLED
-
-    def gone(self) -> bool:
-        """Whether the target's queue, when last seen, no longer held the message."""
-        seen = self.queue()
-        return bool(seen) and seen[-1][1].state == "gone"
-
-    def belying_the_queue(self) -> list[Event]:
-        """Return the first copy if it arrived after the queue no longer held the message, and nothing had ended it."""
-        first = self.copies()[:1]
-        seen = [fact for event, fact in self.queue() if first and event.at < first[0][0].at]
-        gone = bool(seen) and seen[-1].state == "gone"
-        return [event for event, _ in first if gone and not any(one.at < event.at for one in self.bounces())]
-
-    def settled(self) -> bool:
-        """Whether it is proved that the target decided to hold the message.
-
-        The proof is a second attempt that changed nothing: the queue showed the message as deferred, the target tried
-        again at least its retry time after the injection (a sender may be laxer with an older message), that attempt
-        came to its end, and the queue shows the message as deferred still. A look at the queue only counts if it began
-        when the target was with no receiving host: the listing is no younger than the look, and a sender that lists a
-        message as deferred while it is at work on it is not believed. A target that does not show its queue must
-        have been seen to try three times: the last attempt proves that the one before it, which came late enough as
-        well, ended without a delivery.
-        """
-        seen = self.queue()
-        if not seen:
-            attempts = [at for at in self._attempts() if not self._is_with_a_host(at)]
-            return len(attempts) >= 3 and attempts[-2] >= self.injected + self.facts.retry_seconds
-        met = min((event.at for event in self._own_contacts()), default=math.inf)
-        # Held before anybody was asked or met: Courier puts a message off when a connection that it had kept is dead.
-        held = [
-            (event.at, fact.looked)
-            for event, fact in seen
-            if fact.state == "deferred" and fact.looked > met and not self.busy_during(fact.looked, event.at)
-        ]
-        if not held or seen[-1][1].state != "deferred":
-            return False
-        return any(self._tried_again(held[0][0], looked) for _, looked in held[1:])
-
-    def _own_contacts(self) -> list[Event]:
-        """Return the contacts since the message's step began that were not for the sake of another domain's mail."""
-        others = self.facts.carried_other_mail()
-        return [
-            event
-            for event in self.facts.contacts(self.step_began())
-            if not isinstance(event.fact, ConnectionAccepted) or event.fact.session not in others
-        ]
-
-    def _is_with_a_host(self, at: float) -> bool:
-        """Whether a session with a receiving host, begun since the step began, had not ended by then."""
-        sessions = self.facts.receiving_sessions(self.step_began(), at)
-        return bool(set(sessions) - set(self.facts.ended_sessions(sessions, at)))
-
-    def busy_during(self, looked: float, noted: float) -> bool:
-        """Whether the target was on its way to a receiving host, or with one, during a look at its queue.
-
-        An attempt begins with its MX query, and a sender may pause within an attempt, between two connections.
-        """
-        began = self.step_began()
-        if self._is_with_a_host(looked) or self.facts.receiving_sessions(looked, noted):
-            return True
-        sessions = self.facts.receiving_sessions(began, looked)
-        return bool(sessions) and bool(self.facts.queries("MX", max(self.facts.ends_of(sessions)), noted))
-
-    def is_silent(self, at: float) -> bool:
-        """Whether the target was with no receiving host, and asked for nothing for longer than an attempt pauses."""
-        return not self._is_with_a_host(at) and all(event.at < at - SAME_ATTEMPT for event in self.contacts())
-
-    def _tried_again(self, first_held: float, last_looked: float) -> bool:
-        """Whether a second attempt began after the message was first held, and had ended when the last look began.
-
-        An attempt that went as far as the first one has ended when the target has left the host. Where the first one
-        connected to nobody, an end cannot be seen, and it takes a third attempt to prove that the second had one.
-        """
-        later = max(first_held, self.injected + self.facts.retry_seconds)
-        began = self.step_began()
-        if self.facts.receiving_sessions(began, first_held):
-            # An attempt begins with its MX query: one that was begun too early may come to the host in good time.
-            begun = self.facts.queries("MX", first_held, self.until)
-            in_time = [at for at in begun if at > later] if begun else [later]
-            sessions = self.facts.receiving_sessions(in_time[0], self.until) if in_time else []
-            return any(end < last_looked for end in self.facts.ends_of(sessions))
-        for kind in ("MX", "TXT"):
-            if self.facts.queries(kind, began, first_held):
-                again = self.facts.queries(kind, later, self.until)
-                return len(again) >= 2 and again[1] < last_looked
-        return False
-
-    def step_began(self) -> float:
-        """Return when the message's step began: a quick sender is at work before its reply to the injection is read."""
-        return max((event.at for event, _ in self.facts.of_kind(StepBegan) if event.at <= self.injected), default=0.0)
-
-    def handed_over_since(self) -> float:
-        """Return when the lab began to hand the message over: chasquid's first query came before its reply was read."""
-        begun = (event.at for event, fact in self.facts.of_kind(InjectionBegan) if fact.token == self.token)
-        return next(begun, self.injected)
-
-    def contacts(self) -> list[Event]:
-        """Return the events by which the target tried to deliver since the message's step began."""
-        return [event for event in self.facts.contacts(self.step_began()) if event.at <= self.until]
-
-    def _attempts(self) -> list[float]:
-        """Return when the target queried the MX record for this message's sake, far enough apart to be attempts."""
-        attempts: list[float] = []
-        for event in self.facts.contacts(self.handed_over_since()):
-            is_query = isinstance(event.fact, DnsAnswered) and event.fact.type == "MX"
-            if is_query and event.at <= self.until and (not attempts or event.at - attempts[-1] > SAME_ATTEMPT):
-                attempts.append(event.at)
-        return attempts
-
-
-#: Seconds. A resolver's repeated query within one attempt (timeout 2 s, 2 attempts) must not count as a second attempt.
-SAME_ATTEMPT = 5.0
-
-
-def message_of_step(facts: CaseFacts, step: str, until: float) -> MessageFacts | None:
-    """Return the facts of the message that a step sent, up to a point in time."""
-    found = facts.message_of(step)
-    if found is None:
-        return None
-    event, message = found
-    return MessageFacts(facts, message.token, event.at, until)

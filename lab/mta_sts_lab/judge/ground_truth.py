@@ -24,7 +24,9 @@ from mta_sts_lab.judge.report_window import Window
 from mta_sts_lab.judge.served_policies import ServedPolicies, served_policies, under_a_policy
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import ADDRESS_TYPES, CERTIFICATES_THAT_VERIFY, Grade, Mode
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.world import ADDRESS_TYPES, CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, is_within
 from mta_sts_lab.rfc.domain_names import canonical as canonical_name
 from mta_sts_lab.rfc.policy import lists, values_of

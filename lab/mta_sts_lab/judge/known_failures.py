@@ -18,7 +18,8 @@ import msgspec
 from mta_sts_lab.judge.checks import all_checks
 from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
 from mta_sts_lab.judge.run_findings import FINDINGS, RunKey, key_of
-from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement, Verdict
 
 #: The steps before and after the attack. What goes wrong in an honest world is another matter than what an attack
 #: brings about, so a known failure has to name such a step. (`recover` is where most reports arrive.)

@@ -21,7 +21,8 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import NO_PROTECTION, Protection, enforced
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Case, Dns, Message, Mode, PolicyHost, Step
+from mta_sts_lab.model.case import Case, Message, Mode, Step
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY, Dns, PolicyHost
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
 from mta_sts_lab.rfc.policy import Policy, read_policy

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mta_sts_lab.events import ConnectionAccepted, PolicyRequested
-from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.judge.policies_in_force import Fetched, announced, fetched_policies
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Mode
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.rfc.policy import Policy
 
 

@@ -13,8 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, Event, MessageInjected, StepBegan, TargetRestarted
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
-from mta_sts_lab.model import About, Case, Policy
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.world import Policy
 
 #: The advice that a sender does not follow that did not look since the policy was replaced.
 LOOKS_IN_TIME = "STS-10.2-01"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Harm
+from mta_sts_lab.model.verdict import Harm
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.rfc.dane_demands import DaneDemand
 from mta_sts_lab.rfc.policy import lists
 from mta_sts_lab.rfc.require_tls import RequiretlsDemand

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mta_sts_lab.model import MERGE_ORDER, Grade, Judgement, Verdict
+from mta_sts_lab.model.grading import MERGE_ORDER, Grade
+from mta_sts_lab.model.verdict import Judgement, Verdict
 
 FINDINGS = (Grade.FAIL, Grade.WEAK)
 

@@ -11,7 +11,8 @@ from mta_sts_lab.judge.policies_in_force import Fetched, fetched_policies, serve
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.report_window import COUNTED_WITHIN, Window
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Mode
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.rfc.domain_names import policy_host_name
 from mta_sts_lab.rfc.policy import Policy
 

@@ -24,22 +24,14 @@ from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
 from mta_sts_lab.judge.clock_effect import clock_seen_to_move
 from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import belying_the_queue
 from mta_sts_lab.judge.policies_in_force import PoliciesInForce
 from mta_sts_lab.judge.run_findings import FINDINGS
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.why_held import why_held
-from mta_sts_lab.model import (
-    Case,
-    EarlierPlay,
-    Grade,
-    Judgement,
-    Outcome,
-    Requirement,
-    Step,
-    StepResult,
-    Verdict,
-    merge,
-)
+from mta_sts_lab.model.case import Case, Step
+from mta_sts_lab.model.grading import Grade, Outcome, Requirement, merge
+from mta_sts_lab.model.verdict import EarlierPlay, Judgement, StepResult, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.tlsrpt import checks_of_the_run
 
@@ -118,7 +110,7 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
     for case in record.header.cases:
         facts[case.id].in_force = PoliciesInForce(case, facts[case.id], of_run).for_session
     sends_reports = any(isinstance(event.fact, ReportReceived) for event in record.events)
-    belying = tuple(event for one in facts.values() for event in one.belying_the_queue())
+    belying = tuple(event for one in facts.values() for event in belying_the_queue(one))
     return [
         CaseView(
             case=case,

@@ -6,23 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mta_sts_lab.events import Event, MessageInjected, NotSupported, StepBegan, StepEnded
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policy_lookups import older_policy
 from mta_sts_lab.judge.protection import CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, OF_DANE, OF_REQUIRETLS
-from mta_sts_lab.model import (
-    About,
-    Case,
-    Expectation,
-    Grade,
-    Harm,
-    Judgement,
-    Mode,
-    Outcome,
-    Requirement,
-    Step,
-    Verdict,
-    least,
-)
+from mta_sts_lab.model.case import Case, Expectation, Mode, Step
+from mta_sts_lab.model.grading import Grade, Outcome, Requirement, least
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
 from mta_sts_lab.rfc.require_tls import goes_without_tls
 
 #: The obligations that an expectation may let count for more than their level, and for how much.

@@ -11,7 +11,8 @@ from mta_sts_lab.events import (
     TlsEstablished,
     TlsFailed,
 )
-from mta_sts_lab.judge.facts import RECEIVING, CaseFacts, MessageFacts
+from mta_sts_lab.judge.facts import RECEIVING, CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.rfc.domain_names import canonical
 
 #: How the reason begins where DNS itself gave no usable answer.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from mta_sts_lab.events import ConnectionAccepted, TlsEstablished
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.protection import LOOKUP_FAILED
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY
 
 
 class Wrong(StrEnum):

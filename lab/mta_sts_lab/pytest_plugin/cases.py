@@ -10,7 +10,8 @@ import pytest
 
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge.known_failures import KnownFailure, findings_of, matches, read_known_failures
-from mta_sts_lab.model import Case, Grade
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.pytest_plugin.playing import NotPlayed, PlayedCase, other_peoples_warnings, play
 from mta_sts_lab.pytest_plugin.settings import CASES, settings_of
 from mta_sts_lab.pytest_plugin.shards import shard_of_each

@@ -12,7 +12,10 @@ from typing import TypeVar
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import AttackFired, Event
-from mta_sts_lab.model import AttackUse, Case, Expectation, Mode, Outcome, Step, Verdict, World
+from mta_sts_lab.model.case import AttackUse, Case, Expectation, Mode, Step
+from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.world import World
 from mta_sts_lab.pytest_plugin.playing import PlayedCase, play_quietly
 from mta_sts_lab.pytest_plugin.settings import Settings
 from mta_sts_lab.record import Record

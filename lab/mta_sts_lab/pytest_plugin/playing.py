@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseEnded, Event
 from mta_sts_lab.judge.run_findings import findings_of_the_run
-from mta_sts_lab.model import Verdict
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.pytest_plugin.settings import CASES, Settings, run_folder, settings_of
 from mta_sts_lab.reports.terminal import Evidence, finding_block, run_finding_block
 from mta_sts_lab.requirements import load_requirements

@@ -31,7 +31,7 @@ import dns.rdtypes.IN.A
 import dns.rdtypes.IN.AAAA
 import dns.rdtypes.tlsabase
 
-from mta_sts_lab.model import ADDRESS_TYPES, Family
+from mta_sts_lab.model.world import ADDRESS_TYPES, Family
 from mta_sts_lab.reference.dnssec import Bogus, Validator
 from mta_sts_lab.world.network import Network, UnsafeAddress
 

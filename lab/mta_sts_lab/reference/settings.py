@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mta_sts_lab.model import Family, ReportChannel
+from mta_sts_lab.model.target import ReportChannel
+from mta_sts_lab.model.world import Family
 
 DAY = 86400.0
 

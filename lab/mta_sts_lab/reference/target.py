@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import CAPABILITIES, DNSSEC, About
+from mta_sts_lab.model.target import CAPABILITIES, DNSSEC, About
 from mta_sts_lab.reference.flaws import FLAWS, NO_FLAWS, Flaws
 from mta_sts_lab.reference.sender import NotRunning, ReferenceSender
 from mta_sts_lab.reference.settings import IN_PROCESS, Settings

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import findings_of_the_run
-from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable
 
 #: The worst first: GitHub shows ten of a kind for each step.

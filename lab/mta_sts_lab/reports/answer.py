@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from mta_sts_lab.model import Case, Grade, Harm, Mode, Outcome, Verdict
+from mta_sts_lab.model.case import Case, Mode
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Harm, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.layout import Hanging

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from mta_sts_lab.judge.known_failures import HONEST_STEPS, findings_of
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
-from mta_sts_lab.model import Requirement, Verdict
+from mta_sts_lab.model.grading import Requirement
+from mta_sts_lab.model.verdict import Verdict
 
 _HEAD = """\
 # The findings of run {run} against {target}: a baseline, which nobody has looked at.

@@ -18,10 +18,13 @@ from mta_sts_lab.events import (
     TargetFailed,
     TokenRead,
 )
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import PoliciesInForce
 from mta_sts_lab.judge.sessions import Sessions
-from mta_sts_lab.model import Case, Outcome, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mta_sts_lab.judge.run_findings import RunKey, findings_of_the_run, key_of
-from mta_sts_lab.model import Grade, Judgement, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.summary import FINDINGS
 
 

@@ -15,7 +15,9 @@ from mta_sts_lab.events import LabFailed, TargetFailed
 from mta_sts_lab.judge.comparison import compare_reports
 from mta_sts_lab.judge.policy_known import PolicyKnown, PolicyState
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Requirement, Verdict
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade, Outcome, Requirement
+from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
 from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.told_steps import ToldStep, told_steps
 

@@ -16,7 +16,9 @@ import msgspec
 from mta_sts_lab.events import CaseEnded, Event, MessageAccepted, TokenRead
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.known_failures import KnownFailure, compare_with_known
-from mta_sts_lab.model import Case, Requirement, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Requirement
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import RECORD_VERSION, Footer, Header, Record
 from mta_sts_lab.targets.contract import TLS_RPT
 

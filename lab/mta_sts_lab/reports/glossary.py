@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mta_sts_lab.model import Grade, Harm, Mode, Requirement
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.verdict import Harm
 
 #: Best first; every report counts in this order.
 GRADES: Mapping[Grade, str] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from mta_sts_lab.model import Scenario
+from mta_sts_lab.model.case import Scenario
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.timeline import Emphasis, Line
 

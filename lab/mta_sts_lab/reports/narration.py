@@ -22,7 +22,9 @@ from mta_sts_lab.events import (
     TargetFailed,
     TargetRestarted,
 )
-from mta_sts_lab.model import Case, Expectation, Grade, Mode, Scenario, Verdict
+from mta_sts_lab.model.case import Case, Expectation, Mode, Scenario
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reports.case_outcome import CaseOutcome, case_outcome
 from mta_sts_lab.reports.conclusion import Conclusion, closing
 from mta_sts_lab.reports.escaping import shortened

@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from mta_sts_lab.judge.known_failures import findings_of
-from mta_sts_lab.model import MERGE_ORDER, Grade, Verdict
+from mta_sts_lab.model.grading import MERGE_ORDER, Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable, legal_json
 from mta_sts_lab.reports.layout import Hanging
 from mta_sts_lab.reports.terminal import STYLES

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from mta_sts_lab.events import TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
-from mta_sts_lab.model import Grade, Harm, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.glossary import GRADES
 

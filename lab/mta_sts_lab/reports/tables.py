@@ -10,7 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mta_sts_lab.model import AttackUse, Case, Expectation, Requirement, Scenario, Step, Tlsa, World
+from mta_sts_lab.model.case import AttackUse, Case, Expectation, Scenario, Step
+from mta_sts_lab.model.grading import Requirement
+from mta_sts_lab.model.world import Tlsa, World
 from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import COVERAGE, LEVELS, STEPS, level_phrase, levels_explained
 from mta_sts_lab.reports.layout import Hanging, escaped, explained, labelled, paragraph, paragraphs, story

@@ -20,7 +20,8 @@ from mta_sts_lab.events import Event
 from mta_sts_lab.judge.comparison import Comparison
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
-from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.causes import Cause, causes_of, reported
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened

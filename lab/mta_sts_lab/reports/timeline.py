@@ -13,11 +13,14 @@ from enum import StrEnum
 
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import AnyFact, Event
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.judge.policies_in_force import PoliciesInForce
 from mta_sts_lab.judge.protection import Protection
 from mta_sts_lab.judge.sessions import Session, Sessions
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, Case, Outcome
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.reports.escaping import escape_unprintable, short_token
 from mta_sts_lab.tlsrpt import ParsedReport, parse_report
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mta_sts_lab.events import AttackFired
-from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.judge.policy_known import PolicyKnown, policy_known
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.judge.why_held import why_held
-from mta_sts_lab.model import Outcome, Step
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.reports.case_outcome import reading
 
 

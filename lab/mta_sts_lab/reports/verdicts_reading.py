@@ -13,7 +13,9 @@ import msgspec
 
 from mta_sts_lab.judge.run_findings import RunKey, findings_of_the_run
 from mta_sts_lab.judge.verdicts import word_of
-from mta_sts_lab.model import EarlierPlay, Grade, Harm, Judgement, Mode, Outcome, StepResult, Verdict, merge
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade, Outcome, merge
+from mta_sts_lab.model.verdict import EarlierPlay, Harm, Judgement, StepResult, Verdict
 from mta_sts_lab.old_check_ids import current_check_id
 from mta_sts_lab.reports.summary import AS_EXPECTED, FINDINGS
 from mta_sts_lab.reports.writers.verdicts_json import FORMAT

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from mta_sts_lab.model import Requirement
+from mta_sts_lab.model.grading import Requirement
 
 Level = Literal["MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "DEFN", "lc-must", "lc-should", "lc-may", "lc-info"]
 Status = Literal["covered", "judged", "permission", "not-yet", "not-observable", "out-of-scope"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mta_sts_lab.model import CERTIFICATES_THAT_VERIFY, MxHost, Tlsa, World
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY, MxHost, Tlsa, World
 from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.rfc.tlsa import DANE_EE, DANE_TA, DIGEST_LENGTHS, FULL, TlsaRecord
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from mta_sts_lab.model import Policy, Reports, World
+from mta_sts_lab.model.world import Policy, Reports, World
 from mta_sts_lab.rfc.domain_names import absolute, canonical
 from mta_sts_lab.rfc.txt_records import report_record
 
@@ -26,7 +26,7 @@ REPORT_MX = f"mx.{REPORT_HOST}"
 #: The local part of the mailbox for reports, at the lab and at a case's own domain.
 MAILBOX = "tls-reports"
 
-#: In front of a case's domain: the domain without a policy that has the same MX hosts; see `model.Message.beside`.
+#: In front of a case's domain: the domain without a policy that has the same MX hosts; see `model.case.Message.beside`.
 BESIDE = "beside"
 
 _PATH = "/v1/"

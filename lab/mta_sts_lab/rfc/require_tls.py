@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mta_sts_lab.model import Message, Mode, World
+from mta_sts_lab.model.case import Message, Mode
+from mta_sts_lab.model.world import World
 from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.rfc.policy import lists
 

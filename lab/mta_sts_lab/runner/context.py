@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.health import Health
 from mta_sts_lab.runner.queue_watch import QueueWatch

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import About, Case, Family
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import RECORD_VERSION, Header, Shard
 
 #: The packages whose version can change a verdict.

@@ -23,7 +23,8 @@ from mta_sts_lab.events import (
     StepEnded,
     TargetFailed,
 )
-from mta_sts_lab.model import Case, Message, Outcome, Step
+from mta_sts_lab.model.case import Case, Message, Step
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.rfc.published import BESIDE
 from mta_sts_lab.rfc.require_tls import REQUIRETLS
 from mta_sts_lab.runner.context import LabBroken, RunContext

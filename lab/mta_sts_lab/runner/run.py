@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mta_sts_lab.attacks.toolkit.controller import AttackController, load_mitmproxy
-from mta_sts_lab.model import IPV6, About, Family
+from mta_sts_lab.model.target import IPV6, About
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import Footer, Recorder
 from mta_sts_lab.runner.context import IN_PROCESS, RunContext, Timeouts
 from mta_sts_lab.runner.health import Health

@@ -19,8 +19,10 @@ from mta_sts_lab.events import (
     QueueSeen,
     TlsFailed,
 )
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
-from mta_sts_lab.model import Case, Outcome, Step
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
+from mta_sts_lab.model.case import Case, Step
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.runner.context import LabBroken, RunContext, Timeouts
 from mta_sts_lab.targets.contract import MTA_STS, TargetError
 from mta_sts_lab.timeouts import Deadline

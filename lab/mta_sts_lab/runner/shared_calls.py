@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, ReportsAsked, ReportsLeft, TargetFailed, TargetRestarted
-from mta_sts_lab.model import Case, Step
+from mta_sts_lab.model.case import Case, Step
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.queue_watch import QueueWatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mta_sts_lab.events import WorldUp
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.runner.context import RunContext
 from mta_sts_lab.world.internet import CaseWorld
 

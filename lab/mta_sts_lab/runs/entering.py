@@ -9,7 +9,7 @@ from pathlib import Path
 from mta_sts_lab.backends.registry import Job, TargetRefused, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
-from mta_sts_lab.model import Case, Mode
+from mta_sts_lab.model.case import Case, Mode
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import ATTACKED, Plan
 from mta_sts_lab.whole_files import write_whole

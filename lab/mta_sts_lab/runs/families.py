@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mta_sts_lab.backends.registry import TargetRefused, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.runs.errors import UsageError
 

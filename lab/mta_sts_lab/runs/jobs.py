@@ -26,7 +26,8 @@ import msgspec
 
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
-from mta_sts_lab.model import Case, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import RecordError, RecordFile
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runner.plan import Plan, with_needed_cases

@@ -21,7 +21,7 @@ from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import CaseBegan, CaseEnded, Event, LabFailed, StepBegan, TargetFailed
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import Verdict
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.writers import write_files
 from mta_sts_lab.reports.writers.mitm import flow_files, has_flows

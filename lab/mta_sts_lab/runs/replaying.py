@@ -20,7 +20,9 @@ from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import FINDINGS
 from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
-from mta_sts_lab.model import Case, Grade, Outcome, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import RecordFile
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.target_log import heading

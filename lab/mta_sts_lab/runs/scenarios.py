@@ -8,7 +8,7 @@ from pathlib import Path
 from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.backends.in_process import known_flaws
 from mta_sts_lab.catalogue import Catalogue, CatalogueError, NothingSelected, load_catalogue, read_catalogue
-from mta_sts_lab.model import Scenario
+from mta_sts_lab.model.case import Scenario
 from mta_sts_lab.requirements import load_requirements, near_misses
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.shipped_files import shipped_files

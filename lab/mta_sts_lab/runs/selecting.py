@@ -10,7 +10,8 @@ from pathlib import Path
 
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
 from mta_sts_lab.judge.known_failures import matches
-from mta_sts_lab.model import Case, Grade, Mode, Requirement
+from mta_sts_lab.model.case import Case, Mode
+from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.glossary import LEVELS
 from mta_sts_lab.requirements import load_requirements, near_misses

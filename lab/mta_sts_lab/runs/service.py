@@ -16,7 +16,8 @@ from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, compare_with_known, read_known_failures
-from mta_sts_lab.model import Case, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Header, Record, RecordError, RecordFile
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.summary import Summary, summarise

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mta_sts_lab.catalogue import NothingSelected
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.record import Shard
 from mta_sts_lab.runs.errors import UsageError
 

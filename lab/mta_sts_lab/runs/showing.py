@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge import views_of
-from mta_sts_lab.model import Scenario
+from mta_sts_lab.model.case import Scenario
 from mta_sts_lab.reports.conclusion import Conclusion, conclude
 from mta_sts_lab.reports.lesson.course import Course, course_digest, index_html
 from mta_sts_lab.reports.lesson.page import Lesson, Place, lesson_html, lesson_of

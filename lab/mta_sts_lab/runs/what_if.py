@@ -14,7 +14,9 @@ from mta_sts_lab.catalogue.from_policy import (
     catalogue_of,
     questions,
 )
-from mta_sts_lab.model import Grade, Judgement, Mode, Outcome, Verdict
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.policy import lists

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from mta_sts_lab.model import QUEUE_CLOCK, About
+from mta_sts_lab.model.target import QUEUE_CLOCK, About
 from mta_sts_lab.targets.contract import TLS_RPT, Held, MailSession, NotOffered, Target, TargetError
 
 #: The parts of the contract that a target may leave out, by the last part of their path.

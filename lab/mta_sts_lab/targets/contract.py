@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 
 #: The capabilities that the lab has cases for.
 MTA_STS, TLS_RPT = "mta-sts", "tls-rpt"

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from mta_sts_lab.model import ReportChannel
+from mta_sts_lab.model.target import ReportChannel
 from mta_sts_lab.requirements import near_misses
 
 #: Raised when the contract changes so that older targets cannot be used any more.

@@ -8,7 +8,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from mta_sts_lab.model import About
+from mta_sts_lab.model.target import About
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.targets.contract import Held, NotAnswering, NotNow, NotOffered, TargetError
 from mta_sts_lab.targets.contract_http import (

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mta_sts_lab.model import Grade, Requirement
+from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.tlsrpt.content import MEMBERS
 from mta_sts_lab.tlsrpt.departures import Departure, Finding, finding, listed, quoted
 from mta_sts_lab.tlsrpt.files import Piece, describe, pieces

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, Notes, quoted
 from mta_sts_lab.tlsrpt.json_text import Number, Value
 from mta_sts_lab.tlsrpt.limits import MOST_FAILURES, MOST_POLICIES, BeyondLimit

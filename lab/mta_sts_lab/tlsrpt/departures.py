@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from mta_sts_lab.model import Grade, Requirement
+from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.tlsrpt.limits import MOST_NOTED
 
 #: Characters of a foreign value that are quoted in a finding.

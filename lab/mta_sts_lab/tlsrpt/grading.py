@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from mta_sts_lab.check_registry import Check
-from mta_sts_lab.model import Grade, Requirement
+from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.tlsrpt.checks import failures, signature
 from mta_sts_lab.tlsrpt.departures import Departure, Finding, finding, listed
 from mta_sts_lab.tlsrpt.known_sessions import KnownSessions

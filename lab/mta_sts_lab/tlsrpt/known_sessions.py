@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.report import Failure, ParsedReport, Policy
 

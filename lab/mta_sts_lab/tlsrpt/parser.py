@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt.content import read_content
 from mta_sts_lab.tlsrpt.departures import Departure, Notes
 from mta_sts_lab.tlsrpt.json_text import look_like_json, read_json

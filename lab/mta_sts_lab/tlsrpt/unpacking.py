@@ -6,7 +6,7 @@ import contextlib
 import zlib
 from dataclasses import dataclass
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, Notes
 from mta_sts_lab.tlsrpt.limits import HIGHEST_RATIO, LARGEST_TEXT, MOST_GZIP_MEMBERS, RATIO_MATTERS_ABOVE, BeyondLimit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 
 #: The prefixes of a world in this process. Any part of the lab's blocks would do: nothing of it leaves the process.
 PREFIXES: Mapping[Family, str] = {Family.IPV4: "198.18.64.0/18", Family.IPV6: "2001:db8:64::/64"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mta_sts_lab.model import MxHost, Tlsa, World
+from mta_sts_lab.model.world import MxHost, Tlsa, World
 from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.rfc.tlsa import CERTIFICATE, DIGEST_LENGTHS, FULL, SHA_256, TlsaRecord, association, tlsa_name
 from mta_sts_lab.world.pki import Authority

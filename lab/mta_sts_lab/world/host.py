@@ -21,7 +21,7 @@ from functools import partial
 from aiohttp import web
 
 from mta_sts_lab.events import ConnectionAccepted, ConnectionClosed
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, SESSION_IDLE
 from mta_sts_lab.world.network import Listener, Network, family_of, socket_family

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from mta_sts_lab.model import MxHost
+from mta_sts_lab.model.world import MxHost
 from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.network import family_of

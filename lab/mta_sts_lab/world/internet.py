@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
-from mta_sts_lab.model import DNSSEC, IPV6, Case, Family, Message, Mode, MxHost, Policy, World
+from mta_sts_lab.model.case import Case, Message, Mode
+from mta_sts_lab.model.target import DNSSEC, IPV6
+from mta_sts_lab.model.world import Family, MxHost, Policy, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (

@@ -26,7 +26,7 @@ from mta_sts_lab.events import (
     SmtpSaid,
     TokenRead,
 )
-from mta_sts_lab.model import MxHost
+from mta_sts_lab.model.world import MxHost
 from mta_sts_lab.rfc.domain_names import canonical, is_within, without_brackets
 from mta_sts_lab.rfc.published import MAILBOX
 from mta_sts_lab.rfc.require_tls import REQUIRETLS, header_fields, tls_required_values

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.message import Message as Mail
 
-from mta_sts_lab.model import Message
+from mta_sts_lab.model.case import Message
 from mta_sts_lab.rfc.require_tls import header_fields
 
 #: A token as the lab writes it: in the header `X-Lab-Token: <token>` and in the body as `lab-token:<token>`.

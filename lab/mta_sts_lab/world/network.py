@@ -22,7 +22,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 
 #: Where the messages that the lab injects come from, and where their bounces arrive.
 SENDER_DOMAIN = "sender.example"

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mta_sts_lab.model import CERTIFICATE_VARIANTS
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS
 from mta_sts_lab.world.odd_certificates import BUILT_CERTIFICATES, Host, Issuer, issue_odd
 
 #: A certificate of another host than the one that shows it names this one, unless the caller says otherwise.
@@ -103,7 +103,7 @@ class Authority:
 
         Of `addresses` only those of the first call count: a host keeps its own.
 
-        Raises `ValueError` for a variant that is not in `model.CERTIFICATE_VARIANTS`.
+        Raises `ValueError` for a variant that is not in `model.world.CERTIFICATE_VARIANTS`.
         """
         if variant not in CERTIFICATE_VARIANTS:
             raise ValueError(f"no certificate variant {variant!r}; there are {', '.join(CERTIFICATE_VARIANTS)}")
@@ -122,7 +122,7 @@ class Authority:
         return replace(credentials, chain_pem=credentials.chain_pem + root.cert_pem.bytes())
 
     def certificate_of(self, subject: str, host_name: str, shown: str) -> x509.Certificate:
-        """Return the certificate that a TLSA record of a host is about; see `model.TLSA_SUBJECTS`.
+        """Return the certificate that a TLSA record of a host is about; see `model.world.TLSA_SUBJECTS`.
 
         `shown` is the variant that the host shows.
         """

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from mta_sts_lab.events import PolicyRequested
-from mta_sts_lab.model import PolicyHost, Stall
+from mta_sts_lab.model.world import PolicyHost, Stall
 from mta_sts_lab.rfc.domain_names import POLICY_PATH, absolute
 from mta_sts_lab.rfc.published import PADDING_LINE
 from mta_sts_lab.timeouts import SESSION_IDLE, STALL

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from mta_sts_lab.events import DeadlinePassed, ReportReceived
-from mta_sts_lab.model import Reports
+from mta_sts_lab.model.world import Reports
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import REPORT_HOST, posted_name
 from mta_sts_lab.timeouts import REPORT_BODY, STALL

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mta_sts_lab.model import ADDRESS_TYPES, Dns, Reports
+from mta_sts_lab.model.world import ADDRESS_TYPES, Dns, Reports
 from mta_sts_lab.rfc.domain_names import absolute, canonical, is_within, policy_record_name, report_record_name
 from mta_sts_lab.rfc.published import REPORT_MX, ReportPlaces, places_for
 from mta_sts_lab.world.network import family_of

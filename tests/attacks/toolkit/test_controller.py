@@ -11,7 +11,9 @@ from mta_sts_lab.attacks.toolkit.attack import DnsContext, UnknownParameter
 from mta_sts_lab.attacks.toolkit.controller import AttackController, ConflictingAttacks, UnknownHost
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.events import AttackFired, ConnectionClosed, ConnectionDenied, LabFailed, SmtpSaid
-from mta_sts_lab.model import IPV6, AttackUse, Case, Mode, MxHost, Step, World
+from mta_sts_lab.model.case import AttackUse, Case, Mode, Step
+from mta_sts_lab.model.target import IPV6
+from mta_sts_lab.model.world import MxHost, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.network import LoopbackNetwork

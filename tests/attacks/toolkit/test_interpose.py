@@ -28,7 +28,8 @@ from mta_sts_lab.events import (
     TlsFailed,
     TokenRead,
 )
-from mta_sts_lab.model import AttackForm, MxHost
+from mta_sts_lab.model.case import AttackForm
+from mta_sts_lab.model.world import MxHost
 from mta_sts_lab.timeouts import ATTACK_SESSION, Deadline
 from mta_sts_lab.world.path import Accepted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from mta_sts_lab.backends.docker.images import lab_image
-from mta_sts_lab.model import Verdict
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.runs import RunRequest, RunResult, load_shipped_catalogue, merge, run
 
 import docker

@@ -12,7 +12,7 @@ from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.backends.target_folder import Process, TargetFile, TargetFolder
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge import judge
-from mta_sts_lab.model import Verdict
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Footer, Header, Record
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runner.outlet import Outlet

@@ -9,7 +9,7 @@ from mta_sts_lab.backends.folder import FolderError, find_target, read_folder
 from mta_sts_lab.backends.process import Process, hooks_of, target_of_command
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.model import CAPABILITIES
+from mta_sts_lab.model.target import CAPABILITIES
 from mta_sts_lab.reports.terminal import deciding_options
 
 from tests.backends.process.sandbox import TOY_SENDER

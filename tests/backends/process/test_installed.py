@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.targets.injection import Inject
 
 from tests.backends.process.sandbox import Sandbox

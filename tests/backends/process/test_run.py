@@ -13,7 +13,7 @@ import pytest
 from mta_sts_lab.backends.process.network import TARGET_ADDRESS, TARGET_IPV6
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import ConnectionAccepted
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.targets.contract import TargetError
 
 from tests.backends.process.sandbox import REFERENCE_SENDER, TOY_SENDER, Sandbox, toy_sender

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, ClientHelloSeen, ConnectionClosed, PolicyRequested, SmtpSaid, TlsEstablished
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 
 from tests.judge.stories import ENFORCE, Line, reasons, record, resisted, taken_in, verdict
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, DnsAnswered, MessageInjected
-from mta_sts_lab.model import Case, Grade, Policy, PolicyRequests, World
+from mta_sts_lab.model.case import Case, PolicyRequests
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.world import Policy, World
 
 from tests.judge.stories import CASES, ENFORCE, Line, changed, policy_facts, record, resisted, taken_in, verdict
 

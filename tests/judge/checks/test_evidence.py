@@ -17,7 +17,11 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge import views_of
 from mta_sts_lab.judge.checks.evidence import attack_fired
-from mta_sts_lab.model import About, AttackUse, Case, Expectation, Grade, Mode, MxHost, Step, Verdict, World
+from mta_sts_lab.model.case import AttackUse, Case, Expectation, Mode, Step
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.target import About
+from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.world import MxHost, World
 from mta_sts_lab.requirements import load_requirements
 
 from tests.judge.stories import (

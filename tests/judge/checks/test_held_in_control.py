@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from mta_sts_lab.events import QueueSeen
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 
 from tests.judge.stories import ABSENT, ENFORCE, Line, record, resisted, verdict
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mta_sts_lab.events import AnyFact, ConnectionClosed, StepEnded, TargetFlushed
-from mta_sts_lab.model import Verdict
+from mta_sts_lab.model.verdict import Verdict
 
 from tests.judge.stories import ENFORCE, Line, connection, record, resisted, taken_in, verdict
 

@@ -27,7 +27,9 @@ from mta_sts_lab.events import (
     TlsFailed,
 )
 from mta_sts_lab.judge.checks.premises import ASKED_LATE
-from mta_sts_lab.model import Case, Grade, Mode, Verdict
+from mta_sts_lab.model.case import Case, Mode
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.timeouts import POLICY_QUESTION
 
 from tests.judge.stories import (

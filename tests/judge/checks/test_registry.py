@@ -10,7 +10,7 @@ import pytest
 from mta_sts_lab.check_registry import CheckRegistry
 from mta_sts_lab.judge import checks
 from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
-from mta_sts_lab.model import Judgement
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.old_check_ids import OLD_CHECK_IDS, current_check_id
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.tlsrpt import grading  # noqa: F401 - it loads every check of reports
@@ -63,7 +63,8 @@ def test_an_id_that_was_never_replaced_is_returned_as_it_is() -> None:
 
 NEW = """
 from mta_sts_lab.judge.checks import Scope, check
-from mta_sts_lab.model import Grade, Judgement
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement
 
 @check(scope=Scope.CASE)
 def brand_new(view):

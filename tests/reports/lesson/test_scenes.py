@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from mta_sts_lab.events import ClockAdvanced, Event
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model.case import Mode
 from mta_sts_lab.reports.lesson.drawing import LANES, WIDTH, row_of
 from mta_sts_lab.reports.lesson.page import Tab, lesson_html
 from mta_sts_lab.reports.lesson.scenes import ROWS_OF_A_SLIDE, Moment, moments_of

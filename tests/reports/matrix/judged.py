@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
-from mta_sts_lab.model import Grade, Harm, Judgement, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.matrix.table import State
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, parse_verdicts

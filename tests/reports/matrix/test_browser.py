@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 import pytest
 import pytest_asyncio
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model.case import Mode
 from mta_sts_lab.reports.matrix.evidence import Source, evidence_of
 from mta_sts_lab.reports.matrix.page import matrix_html
 from mta_sts_lab.reports.matrix.table import matrix_of

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator, ValidationError
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.matrix.markdown import SQUARES, escaped, matrix_markdown
 from mta_sts_lab.reports.matrix.matrix_json import matrix_document
 from mta_sts_lab.reports.matrix.page import matrix_html

@@ -15,7 +15,8 @@ from typing import Any
 
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Grade, Mode
+from mta_sts_lab.model.case import Mode
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.matrix.evidence import MOST_LINES, MOST_LOG_LINES, Source, evidence_of
 from mta_sts_lab.reports.matrix.page import BLOCK, matrix_html

@@ -6,7 +6,8 @@ from collections import Counter
 from itertools import pairwise
 
 from hypothesis import given
-from mta_sts_lab.model import Grade, Harm
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm
 from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.matrix.matrix_json import COLOURS
 from mta_sts_lab.reports.matrix.table import (

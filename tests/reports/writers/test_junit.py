@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reports.summary import (
     AS_EXPECTED,
     FINDING,

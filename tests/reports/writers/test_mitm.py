@@ -9,7 +9,7 @@ import pytest
 from mitmproxy import dns, http, tcp
 from mitmproxy.io import FlowReader
 from mta_sts_lab import events as facts
-from mta_sts_lab.model import Mode
+from mta_sts_lab.model.case import Mode
 from mta_sts_lab.reports.writers.mitm import mitm_name, write_mitm
 
 from ..records import EVERY_FACT, STARTED, events_of, hostile_events, strip_events

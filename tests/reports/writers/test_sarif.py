@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.writers import JudgedRecord
 from mta_sts_lab.reports.writers.sarif import sarif, sarif_document, section_link
 from mta_sts_lab.requirements import load_requirements

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.model import Grade, Outcome
+from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.reports.verdicts_reading import parse_verdicts
 from mta_sts_lab.reports.writers.verdicts_json import UnknownCase, encode, verdicts_document
 

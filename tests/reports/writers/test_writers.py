@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.model import EarlierPlay, Grade
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import EarlierPlay
 from mta_sts_lab.reports import writers
 from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_files
 from mta_sts_lab.reports.writers.mitm import flow_files, mitm_name

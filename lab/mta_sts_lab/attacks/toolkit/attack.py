@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from mta_sts_lab.attacks.toolkit.instructions import Script
 from mta_sts_lab.attacks.toolkit.session import Session
-from mta_sts_lab.model import CERTIFICATE_VARIANTS, PUBLISHED_POLICY, AttackForm
+from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackForm
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS
 from mta_sts_lab.world.zone import Answer, Question
 
 __all__ = [

@@ -22,7 +22,8 @@ from mta_sts_lab.attacks.toolkit.attack import (
 from mta_sts_lab.attacks.toolkit.registry import ATTACKS
 from mta_sts_lab.attacks.toolkit.session import fire_once
 from mta_sts_lab.events import AttackFired, ConnectionDenied, DeadlinePassed
-from mta_sts_lab.model import AttackUse, Family
+from mta_sts_lab.model.case import AttackUse
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, STALL, Deadline
 from mta_sts_lab.world.host import AcceptingHost

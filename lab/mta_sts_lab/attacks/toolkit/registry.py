@@ -9,7 +9,7 @@ from types import ModuleType
 
 import mta_sts_lab.attacks
 from mta_sts_lab.attacks.toolkit.attack import Attack, DnsAttack, HttpsAttack, SmtpAttack
-from mta_sts_lab.model import AttackForm
+from mta_sts_lab.model.case import AttackForm
 
 
 def find_attacks(package: ModuleType) -> dict[str, Attack]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from mta_sts_lab.backends.registry import Backend, Built, Job, register
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 
 
 class Docker(Backend):

@@ -44,7 +44,7 @@ from mta_sts_lab.backends.served_plan import Ipv6Link, ServedPlan, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event, TargetDiagnosed
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import Header
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan

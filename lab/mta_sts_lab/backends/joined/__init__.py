@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from mta_sts_lab.backends.registry import Backend, Job, refuse_unknown_claims, register
 from mta_sts_lab.backends.target_folder import Joined, TargetFile, TargetFolder
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.shipped_files import shipped_files
 from mta_sts_lab.targets.injection import Inject
 

@@ -9,7 +9,7 @@ from mta_sts_lab.backends.joined import NAME_SERVER, WORLD_PREFIX
 from mta_sts_lab.backends.registry import BackendError, Job
 from mta_sts_lab.backends.served_plan import OwnAnswers, ServedPlan
 from mta_sts_lab.backends.target_folder import Joined
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.runner.plan import run_of_play
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.signing import trust_anchor

@@ -11,7 +11,7 @@ from pathlib import Path
 from mta_sts_lab.backends.registry import Backend, Job, TargetRefused, refuse_unknown_claims, register
 from mta_sts_lab.backends.target_folder import Process as ProcessTable
 from mta_sts_lab.backends.target_folder import TargetFile, TargetFolder
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 
 from mta_sts_lab.backends.registry import BackendError
-from mta_sts_lab.model import Family
+from mta_sts_lab.model.world import Family
 from mta_sts_lab.world.network import BENCHMARK_BLOCK, DOCUMENTATION_BLOCK
 
 #: The two ends of the link between the namespaces. The rest of the upper half of the block is nobody's.

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.exercises.registry import Kind, Result, Solution, register
-from mta_sts_lab.model import Outcome
+from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.service import RunRequest, run
 

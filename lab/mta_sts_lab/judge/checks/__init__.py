@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache
 
 from mta_sts_lab.check_registry import Check, CheckRegistry
-from mta_sts_lab.model import Judgement
+from mta_sts_lab.model.verdict import Judgement
 
 #: Takes a `CaseView`, and the `Step` unless its scope is the case.
 CheckFunction = Callable[..., Iterator[Judgement]]

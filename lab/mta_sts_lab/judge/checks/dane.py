@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import DNSSEC, Judgement, Mode, MxHost, Step
+from mta_sts_lab.model.case import Mode, Step
+from mta_sts_lab.model.target import DNSSEC
+from mta_sts_lab.model.verdict import Judgement
+from mta_sts_lab.model.world import MxHost
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute, canonical, is_address, is_within
 from mta_sts_lab.rfc.require_tls import goes_without_tls

@@ -8,7 +8,9 @@ from mta_sts_lab.events import ClientHelloSeen, Event
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.dane import hellos_to, is_judged_by_dane
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, MxHost, Step
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.verdict import Judgement
+from mta_sts_lab.model.world import MxHost
 from mta_sts_lab.rfc.client_hello import authenticates_server
 from mta_sts_lab.rfc.dane_demands import dane_demands, is_usable
 from mta_sts_lab.rfc.domain_names import absolute

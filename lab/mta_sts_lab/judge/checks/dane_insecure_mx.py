@@ -8,7 +8,10 @@ from dataclasses import replace
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.dane import is_judged_by_dane
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Harm, Judgement, Outcome, Step, World
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.verdict import Harm, Judgement
+from mta_sts_lab.model.world import World
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 
 ONE_NAME = "DANE-3.2.2-05"

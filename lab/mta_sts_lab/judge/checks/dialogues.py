@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, Event, PolicyRequested, SmtpSaid, TlsEstablished
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, Mode, Step
+from mta_sts_lab.model.case import Mode, Step
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.rfc.domain_names import POLICY_PATH, is_address, without_brackets
 
 REQUEST_FORM = "STS-3.2-01"

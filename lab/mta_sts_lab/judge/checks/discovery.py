@@ -10,7 +10,8 @@ from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered,
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.policies_in_force import record_answers
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, Step
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name, without_brackets
 from mta_sts_lab.rfc.txt_records import STS_VERSION, select, sts_record
 

@@ -30,17 +30,11 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import control_outcome, message_outcome
 from mta_sts_lab.judge.facts import CaseFacts, not_killed
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
-from mta_sts_lab.model import (
-    CERTIFICATES_THAT_VERIFY,
-    IPV6,
-    PUBLISHED_POLICY,
-    AttackUse,
-    Grade,
-    Judgement,
-    Mode,
-    Outcome,
-    Step,
-)
+from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackUse, Mode, Step
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.target import IPV6
+from mta_sts_lab.model.verdict import Judgement
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute
 

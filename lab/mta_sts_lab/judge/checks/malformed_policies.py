@@ -9,7 +9,8 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import control_outcome
 from mta_sts_lab.judge.policies_in_force import served_texts
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, Outcome
+from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.rfc.domain_names import is_mx_pattern
 from mta_sts_lab.rfc.policy import values_of
 

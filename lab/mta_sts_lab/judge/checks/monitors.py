@@ -18,12 +18,14 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome import LEAKS, LOST, leak_of
-from mta_sts_lab.judge.facts import FAILURES, MessageFacts
+from mta_sts_lab.judge.message_facts import FAILURES, MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
 from mta_sts_lab.judge.protection import NOT_ANNOUNCED, OF_DANE, UNLISTED_UNDER_REQUIRETLS, UNPROVEN_NAME
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.wrong_sessions import Wrong, WrongSession, wrong_session
-from mta_sts_lab.model import Grade, Harm, Judgement, Mode, Outcome, Step
+from mta_sts_lab.model.case import Mode, Step
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.timeouts import ATTACK_SESSION, HAND_OVER
 

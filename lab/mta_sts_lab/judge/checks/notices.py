@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mta_sts_lab.events import BounceReceived, MessageAccepted, MessageInjected
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.rfc.domain_names import ipv6_without_tag
 
 NULL_RETURN_PATH = "SMTP-6.1-02"

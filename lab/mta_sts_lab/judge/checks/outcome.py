@@ -9,14 +9,17 @@ from dataclasses import replace
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import BounceReceived, ConnectionAccepted, Event, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts, message_of_step
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies, plainly_published, served_texts
 from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
 from mta_sts_lab.judge.protection import HOST_NOT_LISTED, OF_REQUIRETLS
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
 from mta_sts_lab.judge.why_held import LOOKUP_FAILED, why_held
 from mta_sts_lab.judge.wrong_sessions import Wrong, wrong_session
-from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Outcome, PolicyRequests, Step
+from mta_sts_lab.model.case import Expectation, Mode, PolicyRequests, Step
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.rfc.require_tls import goes_without_tls
 
 #: What a message that is lost breaks in every case.

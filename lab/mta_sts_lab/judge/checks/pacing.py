@@ -16,7 +16,7 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement
+from mta_sts_lab.model.verdict import Judgement
 
 PAUSES = "SMTP-4.5.4.1-02"
 

@@ -26,10 +26,13 @@ from mta_sts_lab.judge.checks.monitors import (
 )
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.clock_effect import rests_on_the_clock
-from mta_sts_lab.judge.facts import CaseFacts, MessageFacts
+from mta_sts_lab.judge.facts import CaseFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView, numbers
-from mta_sts_lab.model import Grade, Harm, Judgement, Outcome, Step
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.grading import Grade, Outcome
+from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.timeouts import POLICY_QUESTION
 
 #: The reason of what cannot be proved because the lab itself was not in order. Such a case is worth another try.

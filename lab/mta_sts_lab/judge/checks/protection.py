@@ -9,10 +9,11 @@ from mta_sts_lab.events import Event, MessageAccepted
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.monitors import arrives_less_protected
 from mta_sts_lab.judge.checks.outcome import is_admitted
-from mta_sts_lab.judge.facts import MessageFacts
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.judge.protection import OF_DANE
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, Step
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.verdict import Judgement
 
 
 @check(

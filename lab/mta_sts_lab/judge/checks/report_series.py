@@ -13,7 +13,8 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.reports import CAPABILITY, comparable
 from mta_sts_lab.judge.report_window import clock_of
 from mta_sts_lab.judge.view import CaseView, numbers
-from mta_sts_lab.model import Grade, Judgement
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Judgement
 from mta_sts_lab.rfc.published import ReportPlaces
 
 #: What a report that is sent again, or too often, breaks.

@@ -21,7 +21,9 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.ground_truth import before_any_connection, known_sessions
 from mta_sts_lab.judge.view import CaseView, inconclusive, numbers
-from mta_sts_lab.model import Expectation, Grade, Harm, Judgement, Mode, Step
+from mta_sts_lab.model.case import Expectation, Mode, Step
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.rfc.published import wanted_places
 from mta_sts_lab.rfc.result_types import DANE_DISCOVERY_FAILURES, RESULT_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, KnownSessions, against_sessions, grade, unverified

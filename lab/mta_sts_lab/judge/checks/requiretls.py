@@ -9,7 +9,8 @@ from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.routing import first_by_preference
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Harm, Judgement, Mode, Step
+from mta_sts_lab.model.case import Mode, Step
+from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.rfc.domain_names import absolute
 from mta_sts_lab.rfc.require_tls import REQUIRETLS, tls_required_values
 

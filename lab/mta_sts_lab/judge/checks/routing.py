@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Judgement, MxHost, Step
+from mta_sts_lab.model.case import Step
+from mta_sts_lab.model.verdict import Judgement
+from mta_sts_lab.model.world import MxHost
 from mta_sts_lab.rfc.domain_names import absolute
 
 BY_PREFERENCE = "SMTP-5.1-05"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mta_sts_lab import __version__
 from mta_sts_lab.events import Event, ReportReceived
 from mta_sts_lab.judge.view import CaseView
-from mta_sts_lab.model import Grade, Mode, Scenario
+from mta_sts_lab.model.case import Mode, Scenario
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.conclusion import Conclusion, closing
 from mta_sts_lab.reports.glossary import PUBLISHED
 from mta_sts_lab.reports.layout import paragraphs

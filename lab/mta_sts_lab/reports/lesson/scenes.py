@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
     TlsEstablished,
 )
 from mta_sts_lab.judge.sessions import Sessions
-from mta_sts_lab.model import Case
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import STEPS
 from mta_sts_lab.reports.lesson.drawing import Row, band, row_of

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from mta_sts_lab.events import Event
-from mta_sts_lab.model import Case, Judgement, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.case_outcome import case_outcome
 from mta_sts_lab.reports.escaping import escape_unprintable

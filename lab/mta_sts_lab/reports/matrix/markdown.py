@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.causes import CauseLine
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.matrix.table import HARM, KNOWN_MARK, LETTERS, Cell, Family, Matrix, State, Totals, folded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.matrix.table import LETTERS, Cell, Column, Family, Matrix, Totals
 

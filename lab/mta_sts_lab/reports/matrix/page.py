@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mta_sts_lab import __version__
-from mta_sts_lab.model import Requirement
+from mta_sts_lab.model.grading import Requirement
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import level_phrase
 from mta_sts_lab.reports.matrix.table import HARM, LETTERS, Matrix, Row

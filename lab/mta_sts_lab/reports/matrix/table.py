@@ -14,7 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 
-from mta_sts_lab.model import MERGE_ORDER, Grade, Harm, Verdict
+from mta_sts_lab.model.grading import MERGE_ORDER, Grade
+from mta_sts_lab.model.verdict import Harm, Verdict
 from mta_sts_lab.reports.causes import CauseLine, cause_lines
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import GRADES, HARMS

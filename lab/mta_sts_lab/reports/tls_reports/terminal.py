@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.escaping import shortened
 from mta_sts_lab.reports.glossary import GRADES
 from mta_sts_lab.reports.layout import Hanging, Rule, labelled, page_width

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.model import Requirement, Verdict
+from mta_sts_lab.model.grading import Requirement
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.whole_files import write_whole
 

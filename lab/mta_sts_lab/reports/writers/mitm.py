@@ -34,7 +34,8 @@ from mta_sts_lab.events import (
     TlsFailed,
 )
 from mta_sts_lab.judge.sessions import Session, Sessions
-from mta_sts_lab.model import Grade, Verdict
+from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.writers import JudgedRecord, writer

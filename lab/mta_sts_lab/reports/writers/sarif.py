@@ -14,7 +14,8 @@ from typing import Any
 from mta_sts_lab import __version__
 from mta_sts_lab.judge.known_failures import findings_of
 from mta_sts_lab.judge.run_findings import findings_of_the_run
-from mta_sts_lab.model import Grade, Judgement, Requirement, Verdict
+from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable, legal_json
 from mta_sts_lab.reports.glossary import level_phrase
 from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR, summarise

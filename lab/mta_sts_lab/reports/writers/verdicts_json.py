@@ -9,7 +9,9 @@ import msgspec
 
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import RunFinding, findings_of_the_run
-from mta_sts_lab.model import Case, Judgement, Requirement, StepResult, Verdict
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Requirement
+from mta_sts_lab.model.verdict import Judgement, StepResult, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.causes import cause_lines
 from mta_sts_lab.reports.escaping import legal_json, plain_data

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.rfc.domain_names import a_labels, is_domain
 from mta_sts_lab.rfc.result_types import DANE_DISCOVERY_FAILURES, POLICY_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import names

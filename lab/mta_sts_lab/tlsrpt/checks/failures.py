@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.rfc.domain_names import is_domain
 from mta_sts_lab.rfc.result_types import (
     CONNECTED_FAILURES,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt.content import DRAFT_NAMES
 from mta_sts_lab.tlsrpt.departures import Departure, listed, quoted
 from mta_sts_lab.tlsrpt.names import tlsa_fields

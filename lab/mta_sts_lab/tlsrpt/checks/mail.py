@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.tlsrpt.departures import Departure, quoted
 from mta_sts_lab.tlsrpt.mail import Message, Part, subject_of
 from mta_sts_lab.tlsrpt.names import read_file_name, read_subject

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.rfc.policy import values_of
 from mta_sts_lab.rfc.result_types import RESULT_TYPES, STS_DISCOVERY_FAILURES

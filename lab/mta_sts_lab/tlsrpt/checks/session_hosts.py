@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt.departures import Departure, listed, quoted

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mta_sts_lab.model import Grade
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.rfc.domain_names import a_labels
 from mta_sts_lab.tlsrpt.checks.mail import REPORT_FIELDS
 from mta_sts_lab.tlsrpt.departures import Departure, quoted

@@ -25,9 +25,11 @@ class FolderError(TargetRefused):
 def shipped_targets() -> dict[str, TargetFolder]:
     """Return the targets that come with the lab, by name: first those that need no folder."""
     files = sorted((shipped_files() / "docker").glob("*/target.toml"))
-    targets = [target for name in backend_names() for target in find_backend(name).shipped()]
-    targets += [read_folder(file.parent) for file in files]
-    return {target.name: target for target in targets}
+    return _without_folders() | {target.name: target for target in (read_folder(file.parent) for file in files)}
+
+
+def _without_folders() -> dict[str, TargetFolder]:
+    return {target.name: target for name in backend_names() for target in find_backend(name).shipped()}
 
 
 def build_shipped(say: Callable[[str], None]) -> list[Built]:
@@ -48,7 +50,9 @@ def find_target(name: str) -> TargetFolder:
     if "/" in name or name.startswith("."):
         folder = read_folder(Path(name))
         return folder if folder.shipped else _ones_own(folder)
-    shipped = shipped_targets()
+    shipped = _without_folders()
+    if name not in shipped:
+        shipped = shipped_targets()
     if name in shipped:
         return shipped[name]
     near = difflib.get_close_matches(name, shipped, n=2, cutoff=0.5)

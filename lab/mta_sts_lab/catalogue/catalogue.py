@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from mta_sts_lab.catalogue.expand import expand
 from mta_sts_lab.catalogue.lint import lint
@@ -20,13 +24,23 @@ class NothingSelected(Exception):
     """A selection pattern that matches no case: the message offers what was probably meant."""
 
 
-@dataclass(frozen=True, slots=True)
+def digest_of(cases: Sequence[Case]) -> str:
+    """Return a digest of everything that some cases say."""
+    return hashlib.sha256(msgspec.json.encode(cases, order="deterministic")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """Every scenario in the order of the ids, and every case by its id. `problems`: of files that were left out."""
 
     scenarios: tuple[Scenario, ...]
     cases: Mapping[str, Case]
     problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of all cases, by which runs are known to be of the same catalogue."""
+        return digest_of(tuple(self.cases.values()))
 
     def scenario(self, identifier: str) -> Scenario:
         """Return a scenario by its id, `family/name`. Raises `KeyError`."""

@@ -42,7 +42,7 @@ from mta_sts_lab.runs.replaying import (
 )
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
 from mta_sts_lab.runs.selecting import choose_cases
-from mta_sts_lab.runs.sharding import digest_of, take_shard
+from mta_sts_lab.runs.sharding import take_shard
 from mta_sts_lab.runs.short_of_time import cases_short_of_time
 from mta_sts_lab.runs.watching import Watcher, Watching
 from mta_sts_lab.runs.writing import (
@@ -148,8 +148,8 @@ def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     if request.shard is not None:
         cases, shard = take_shard(cases, *request.shard, request.seconds)
     planned = plan_run(cases, catalogue.cases, request.command, request.seed, black_box=request.black_box)
-    digest = digest_of(tuple(catalogue.cases.values()))
-    return replace(planned, stays=PLAYED if request.keep else "", shard=shard, catalogue=digest, captures=request.pcap)
+    stays = PLAYED if request.keep else ""
+    return replace(planned, stays=stays, shard=shard, catalogue=catalogue.digest, captures=request.pcap)
 
 
 def find_target_for(request: RunRequest) -> TargetFolder:

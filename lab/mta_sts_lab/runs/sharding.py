@@ -6,15 +6,12 @@ or a change of its clock. The same cases always give the same shares.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from mta_sts_lab.catalogue import NothingSelected
+from mta_sts_lab.catalogue import NothingSelected, digest_of
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.record import Shard
 from mta_sts_lab.runs.errors import UsageError
@@ -107,11 +104,6 @@ def divide(
         share_of |= {case.id: lightest for case in group}
     shares = (tuple(case for case in cases if share_of[case.id] == part) for part in range(parts))
     return tuple(share for share in shares if share)
-
-
-def digest_of(cases: Sequence[Case]) -> str:
-    """Return a digest of everything that some cases say."""
-    return hashlib.sha256(msgspec.json.encode(cases, order="deterministic")).hexdigest()[:32]
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:

@@ -264,6 +264,7 @@ class Flaws:
 
     # DNSSEC, for a sender that validates by itself
     checks_no_signature: bool = _flaw("TLSA-4.1-02", "that an answer has a signature is enough, whatever that is")
+    takes_signed_answers_for_bogus: bool = _flaw("DANE-2.1.1-01", "an answer with a good signature counts as forged")
     takes_unsigned_answers_for_insecure: bool = _flaw(
         "DANE-2.1.1-01", "an answer without signatures counts as one of an unsigned zone"
     )

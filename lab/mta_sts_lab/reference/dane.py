@@ -211,7 +211,8 @@ def _path_to_anchor(
     """Return the certificates from the leaf up to the anchor, which DNS alone may hold (RFC 7671, section 5.2.2)."""
     path = [chain[0]]
     for issuer in (*chain[1:], *_anchors_in_dns(record, flaws)):
-        if _issued(path[-1], issuer, below=0 if flaws.ignores_path_length_of_anchors else len(path) - 1):
+        below = 0 if flaws.ignores_path_length_of_anchors else len(path) - 1
+        if _issued(path[-1], issuer, below) or (flaws.checks_no_signatures_of_chains and _names(path[-1], issuer)):
             path.append(issuer)
             if _holds(record, issuer):
                 return path
@@ -253,6 +254,11 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int)
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
     return limits.ca and (limits.path_length is None or limits.path_length >= below)
+
+
+def _names(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether a certificate says that it is an issuer's."""
+    return certificate.issuer == issuer.subject
 
 
 def _allows(issuer: x509.Certificate, leaf: x509.Certificate, flaws: Flaws) -> bool:

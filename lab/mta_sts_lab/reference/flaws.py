@@ -343,6 +343,9 @@ class Flaws:
     ignores_path_length_of_anchors: bool = _flaw(
         "OPS-5.2.1-01", "DANE-TA does not look at how long a chain the anchor allows"
     )
+    checks_no_signatures_of_chains: bool = _flaw(
+        "DANE-3.2-02", "under DANE-TA a chain leads to the anchor by the names in it, whoever has signed"
+    )
     refuses_anchors_with_limits: bool = _flaw(
         "DANE-2.2-02", "DANE-TA refuses an anchor that says for which names, or how long a chain, it may sign"
     )

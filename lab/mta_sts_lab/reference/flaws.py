@@ -585,6 +585,9 @@ class Flaws:
     holds_reports_for_unlisted_hosts: bool = _flaw("RPT-5.3.1-01", "report mail goes to no host outside the policy")
     posts_to_another_path: bool = _flaw("RPT-3-05", "reports are posted to the report host, but not to the whole URI")
     mails_to_postmaster: bool = _flaw("RPT-3-07", "reports are mailed to the postmaster of the mailbox's domain")
+    takes_broken_posts_as_delivered: bool = _flaw(
+        "RPT-5.5-01", "a report is delivered when the connection to its host broke before any answer"
+    )
     takes_sent_as_delivered: bool = _flaw("RPT-3-19", "a report is done with once the first address was tried")
     never_retries_reports: bool = _flaw("RPT-5.5-01", "a report that no address took is thrown away")
     retries_reports_at_even_pauses: bool = _flaw("RPT-5.5-02", "a refused report is tried again after equal pauses")

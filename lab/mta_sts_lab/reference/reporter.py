@@ -80,7 +80,7 @@ class ReportSender:
             ) as response:
                 return Receipt(200 <= response.status < 300, f"HTTP status {response.status}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Receipt(False, f"{error or type(error).__name__}")
+            return Receipt(self.flaws.takes_broken_posts_as_delivered, f"{error or type(error).__name__}")
 
     async def _mail(self, report: Report, address: str) -> Receipt:
         if self.flaws.mails_to_postmaster:

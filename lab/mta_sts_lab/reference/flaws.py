@@ -585,6 +585,7 @@ class Flaws:
     holds_reports_for_unlisted_hosts: bool = _flaw("RPT-5.3.1-01", "report mail goes to no host outside the policy")
     posts_to_another_path: bool = _flaw("RPT-3-05", "reports are posted to the report host, but not to the whole URI")
     mails_to_postmaster: bool = _flaw("RPT-3-07", "reports are mailed to the postmaster of the mailbox's domain")
+    sends_again_what_was_taken: bool = _flaw("RPT-5.5-01", "a report is sent all day long, also when it was taken")
     takes_broken_posts_as_delivered: bool = _flaw(
         "RPT-5.5-01", "a report is delivered when the connection to its host broke before any answer"
     )

@@ -181,7 +181,7 @@ class Reporter:
         pending = self._pending[key]
         try:
             receipt = await self._bring(pending)
-            if receipt.taken or receipt.never:
+            if (receipt.taken and not self.flaws.sends_again_what_was_taken) or receipt.never:
                 self._drop(pending)
             else:
                 self._keep(pending)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from mta_sts_lab.events import ReportsAsked, ReportsLeft
+from mta_sts_lab.events import ReportsAsked, ReportsLeft, TargetRestarted
 from mta_sts_lab.judge.arrivals import Arrival, about_the_case, arrivals
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.reports import CAPABILITY, comparable
@@ -93,6 +93,25 @@ def resent_report_keeps_id(view: CaseView) -> Iterator[Judgement]:
                 ", ".join(sorted(again)),
                 same_day,
             )
+
+
+@check(scope=Scope.CASE, obligations=(TRIED_FOR_A_DAY,))
+def taken_report_comes_once(view: CaseView) -> Iterator[Judgement]:
+    """A place that has taken a report does not get it again: only a failed delivery is tried again.
+
+    A target that was ended in the meantime may not have written down that it was taken.
+    """
+    restarts = [event.at for event, _ in view.of_run.of_kind(TargetRestarted)]
+    taken: dict[tuple[str, str], Arrival] = {}
+    for arrival in _all_about(view):
+        key = arrival.place, arrival.report_id
+        first = taken.get(key)
+        if first is not None and not any(first.event.at < at < arrival.event.at for at in restarts):
+            expected, observed = "no further copy of a report that was taken", arrival.described()
+            yield _broken(view, "sent-again-when-taken", TRIED_FOR_A_DAY, expected, observed, [first, arrival])
+            return
+        if arrival.taken and arrival.report_id:
+            taken.setdefault(key, arrival)
 
 
 @check(scope=Scope.CASE, obligations=(GROWING_PAUSES,))

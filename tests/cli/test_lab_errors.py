@@ -79,7 +79,9 @@ def test_a_writer_that_fails_costs_no_verdict(shell: Shell, monkeypatch: pytest.
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
-    "arguments", [["list"], ["lint"], ["run", f"{STRIP}[absent]"], ["run", f"{STRIP}[absent]", "--json"]], ids=" ".join
+    "arguments",
+    [["--help"], ["list"], ["lint"], ["run", f"{STRIP}[absent]"], ["run", f"{STRIP}[absent]", "--json"]],
+    ids=" ".join,
 )
 def test_an_output_that_is_full_is_no_finding(shell: Shell, arguments: list[str]) -> None:
     with FULL.open("wb") as full:

@@ -25,6 +25,7 @@ from mta_sts_lab.cli.output import (
     aside,
     console,
     escape_what_cannot_be_shown,
+    its_help_written,
     leave,
     leave_unread,
     say,
@@ -504,7 +505,8 @@ def main() -> None:
     """Run the command line. Every error is one message and an exit status, never a traceback."""
     escape_what_cannot_be_shown()
     try:
-        app(standalone_mode=True, prog_name="sts-lab")
+        with its_help_written():
+            app(standalone_mode=True, prog_name="sts-lab")
     except OutputClosed:
         leave_unread()
     except Exception as error:  # noqa: BLE001 - becomes a message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -39,6 +40,17 @@ def _written() -> Iterator[None]:
     except BrokenPipeError:
         raise OutputClosed from None
     except OSError as error:
+        raise OutputFull(f"the output cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def its_help_written() -> Iterator[None]:
+    """Raise `OutputFull` where typer could not write its help: it writes to the stream itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
         raise OutputFull(f"the output cannot be written: {error.strerror}") from error
 
 

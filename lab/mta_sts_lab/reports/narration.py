@@ -238,8 +238,10 @@ def _style_of(one: Conclusion) -> str:
 def _side_by_side(outcomes: Sequence[CaseOutcome], labels: Mapping[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True, header_style="bold")
     table.add_column("", width=12, overflow="fold", style="bold")
+    # All of them fit into 80 columns, and two have room for the longest outcome.
+    width = (80 - 12) // len(outcomes) - 2
     for one in outcomes:
-        table.add_column(Text(labels[one.case]), width=15, overflow="fold")
+        table.add_column(Text(labels[one.case]), width=width, overflow="fold")
     rows = {
         "policy": [_policy(one) for one in outcomes],
         "attack": [_attack(one) for one in outcomes],

@@ -41,6 +41,9 @@ _DECISIVE_WITHOUT_QUEUE = (MessageAccepted, BounceReceived, DnsAnswered)
 #: than the deadline: on a busy machine both take longer.
 _ASKS_AFTER = 4
 
+#: A target may look for the policy once more in the pause before the next one; for who looks all the time nobody waits.
+_MOST_PAUSES = 3
+
 
 def fetched_before_delivery(facts: CaseFacts, step: str) -> bool:
     """Whether a step's fetches had all ended before the target connected to the host that took the step's message.
@@ -214,10 +217,16 @@ class Settling:
         """Wait until the target's last look for a policy is a while ago, before the domain publishes another one."""
         if not self.case.mode.has_policy or not self._changes_world(step):
             return
+        for _ in range(_MOST_PAUSES):
+            await self._let_pass(
+                self._last_look() + self.context.timeouts.next_policy.seconds - self.context.recorder.now()
+            )
+
+    def _last_look(self) -> float:
+        """Return when the target last looked for a policy."""
         facts = self._recorded()
         looks = [*facts.policy_asked(), *(event for event, _ in facts.of_kind(PolicyRequested))]
-        last = max((event.at for event in looks), default=-math.inf)
-        await self._let_pass(last + self.context.timeouts.next_policy.seconds - self.context.recorder.now())
+        return max((event.at for event in looks), default=-math.inf)
 
     async def _let_pass(self, seconds: float) -> None:
         """Wait so many seconds, unless nothing more can be proved."""

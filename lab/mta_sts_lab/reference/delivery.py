@@ -149,6 +149,8 @@ class Delivery:
         found = await self._discovered(envelope, domain)
         if found.hold:
             return Deferred("the policy could not be fetched")
+        if found.policy is not None and self.flaws.holds_mail_wherever_there_is_a_policy:
+            return Deferred(f"{domain} has a policy")
         exempt = self.flaws.lets_notices_out and not envelope.sender
         policy = None if exempt else self._as_treated(found.policy)
         if envelope.requires_tls and policy is not None and policy.mode == "testing":

@@ -50,6 +50,7 @@ class Flaws:
         "STS-5-01", "a domain without MX records gets its mail at its own name, listed by its policy or not"
     )
     trusts_unlisted_host: bool = _flaw("STS-5-01", "a host that the policy does not list gets mail for its certificate")
+    holds_mail_wherever_there_is_a_policy: bool = _flaw("STS-4-02", "no host is good enough for a domain with a policy")
     testing_as_enforce: bool = _flaw("STS-5-05", "mode testing holds mail as mode enforce does")
     testing_as_none: bool = _flaw("STS-5-04", "mode testing is neither validated nor reported")
     none_as_enforce: bool = _flaw("STS-5-06", "mode none holds mail as mode enforce does")

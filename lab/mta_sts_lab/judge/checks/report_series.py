@@ -97,16 +97,22 @@ def resent_report_keeps_id(view: CaseView) -> Iterator[Judgement]:
 
 @check(scope=Scope.CASE, obligations=(TRIED_FOR_A_DAY,))
 def taken_report_comes_once(view: CaseView) -> Iterator[Judgement]:
-    """A place that has taken a report does not get it again: only a failed delivery is tried again.
+    """A place that has taken a report does not get it again later: only a failed delivery is tried again.
 
-    A target that was ended in the meantime may not have written down that it was taken.
+    Copies that come at one time are one report. A target that was ended in the meantime may not have written down that
+    the report was taken.
     """
+    calls = [event.at for event, _ in view.of_run.of_kind(ReportsAsked)]
     restarts = [event.at for event, _ in view.of_run.of_kind(TargetRestarted)]
+
+    def between(one: Arrival, other: Arrival, times: list[float]) -> bool:
+        return any(one.event.at < at < other.event.at for at in times)
+
     taken: dict[tuple[str, str], Arrival] = {}
     for arrival in _all_about(view):
         key = arrival.place, arrival.report_id
         first = taken.get(key)
-        if first is not None and not any(first.event.at < at < arrival.event.at for at in restarts):
+        if first is not None and between(first, arrival, calls) and not between(first, arrival, restarts):
             expected, observed = "no further copy of a report that was taken", arrival.described()
             yield _broken(view, "sent-again-when-taken", TRIED_FOR_A_DAY, expected, observed, [first, arrival])
             return

@@ -26,7 +26,7 @@ from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model.case import Mode
 from mta_sts_lab.model.grading import Grade
-from mta_sts_lab.model.world import ADDRESS_TYPES, CERTIFICATES_THAT_VERIFY
+from mta_sts_lab.model.world import ADDRESS_TYPES, CERTIFICATES_THAT_VERIFY, NAMED_OTHERWISE
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, is_within
 from mta_sts_lab.rfc.domain_names import canonical as canonical_name
 from mta_sts_lab.rfc.policy import lists, values_of
@@ -45,25 +45,7 @@ _BAD_CERTIFICATE = {
     "untrusted": "untrusted",
     "missing-intermediate": "untrusted",
     "expired-intermediate": "expired",
-    **dict.fromkeys(
-        (
-            "partial-wildcard",
-            "inner-wildcard",
-            "double-wildcard",
-            "bare-wildcard",
-            "wildcard-below",
-            "wildcard-above",
-            "sibling",
-            "for-alias",
-            "address",
-            "address-as-name",
-            "uri",
-            "mailbox",
-            "cn-beside-other-name",
-            "cn-beside-address",
-        ),
-        "wrong-name",
-    ),
+    **dict.fromkeys(NAMED_OTHERWISE, "wrong-name"),
 }
 
 _RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")

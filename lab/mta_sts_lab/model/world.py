@@ -32,17 +32,8 @@ _UNUSUAL_AND_VALID = (
     "path-at-its-limit",
 )
 
-CERTIFICATE_VARIANTS = (
-    "valid",
-    "expired",
-    "not-yet-valid",
-    "wrong-name",
-    "self-signed",
-    "untrusted",
-    "missing-intermediate",
-    "cn-only",
-    "wildcard",
-    "for-domain",
+#: Those whose alternative names do not fit the host.
+NAMED_OTHERWISE = (
     "partial-wildcard",
     "inner-wildcard",
     "double-wildcard",
@@ -57,6 +48,10 @@ CERTIFICATE_VARIANTS = (
     "mailbox",
     "cn-beside-other-name",
     "cn-beside-address",
+)
+
+#: Those that fit, and that no sound authority would have signed, or signed so.
+ISSUED_UNSOUNDLY = (
     "client-usage",
     "unknown-critical-extension",
     "leaf-as-issuer",
@@ -66,6 +61,21 @@ CERTIFICATE_VARIANTS = (
     "expired-intermediate",
     "sha1-signed",
     "bad-signature",
+)
+
+CERTIFICATE_VARIANTS = (
+    "valid",
+    "expired",
+    "not-yet-valid",
+    "wrong-name",
+    "self-signed",
+    "untrusted",
+    "missing-intermediate",
+    "cn-only",
+    "wildcard",
+    "for-domain",
+    *NAMED_OTHERWISE,
+    *ISSUED_UNSOUNDLY,
     "service-name",
     "nul-in-name",
     *_UNUSUAL_AND_VALID,

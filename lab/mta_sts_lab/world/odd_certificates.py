@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from mta_sts_lab.model.world import ISSUED_UNSOUNDLY
+
 _ORGANISATION = "MTA-STS lab"
 
 #: Whose certificate it is where that is somebody else.
@@ -83,15 +85,7 @@ _NAMES: Mapping[str, Callable[[Host], Sequence[x509.GeneralName]]] = {
 #: Their names, and those of the leaves and chains that are wrong otherwise.
 ODD_CERTIFICATES = (
     *_NAMES,
-    "client-usage",
-    "unknown-critical-extension",
-    "leaf-as-issuer",
-    "path-too-long",
-    "outside-name-constraints",
-    "excluded-by-name-constraints",
-    "expired-intermediate",
-    "sha1-signed",
-    "bad-signature",
+    *ISSUED_UNSOUNDLY,
 )
 
 #: Those that are in order: the authorities in their chains are limited, and have kept to that.

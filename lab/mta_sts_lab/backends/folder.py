@@ -51,7 +51,7 @@ def find_target(name: str) -> TargetFolder:
         folder = read_folder(Path(name))
         return folder if folder.shipped else _ones_own(folder)
     shipped = _without_folders()
-    if name not in shipped:
+    if name not in shipped:  # to read all folders takes longer than many a case in process
         shipped = shipped_targets()
     if name in shipped:
         return shipped[name]

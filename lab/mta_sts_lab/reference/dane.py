@@ -17,7 +17,7 @@ from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
 from mta_sts_lab.reference.policy import matches
 from mta_sts_lab.reference.resolver import Found, LookupFailure, Resolver, TlsaRecord
 from mta_sts_lab.reference.routing import Addresses, is_address
-from mta_sts_lab.reference.tls import EXPIRED, NOT_YET_VALID, WRONG_NAME, Problem, names_of
+from mta_sts_lab.reference.tls import EXPIRED, NOT_YET_VALID, WRONG_NAME, Problem, limits_names, names_of, path_length
 
 #: OpenSSL's X509_V_ERR_DANE_NO_MATCH.
 NO_MATCH = 65
@@ -194,7 +194,8 @@ def _anchor_problem(
         return Problem(NO_MATCH, "no certificate of the chain matches a TLSA record")
     if not flaws.ignores_name_constraints_of_anchors and not all(_allows(one, chain[0], flaws) for one in path[1:]):
         return Problem(NO_MATCH, "an authority of the chain may not sign for such names")
-    if flaws.refuses_anchors_with_limits and _is_limited(path[-1]):
+    anchor = path[-1].public_bytes(Encoding.DER)
+    if flaws.refuses_anchors_with_limits and (limits_names(anchor) or path_length(anchor) is not None):
         return Problem(NO_MATCH, "the anchor may not sign for everybody")
     if not flaws.skips_names_under_dane_ta and (problem := _name_problem(chain[0], names, flaws)):
         return problem
@@ -212,7 +213,8 @@ def _path_to_anchor(
     path = [chain[0]]
     for issuer in (*chain[1:], *_anchors_in_dns(record, flaws)):
         below = 0 if flaws.ignores_path_length_of_anchors else len(path) - 1
-        if _issued(path[-1], issuer, below) or (flaws.checks_no_signatures_of_chains and _names(path[-1], issuer)):
+        named = flaws.checks_no_signatures_of_chains and path[-1].issuer == issuer.subject
+        if named or _issued(path[-1], issuer, below):
             path.append(issuer)
             if _holds(record, issuer):
                 return path
@@ -256,11 +258,6 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate, below: int)
     return limits.ca and (limits.path_length is None or limits.path_length >= below)
 
 
-def _names(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether a certificate says that it is an issuer's."""
-    return certificate.issuer == issuer.subject
-
-
 def _allows(issuer: x509.Certificate, leaf: x509.Certificate, flaws: Flaws) -> bool:
     """Whether the name constraints of an authority leave the names of a leaf to it (RFC 5280, section 4.2.1.10)."""
     try:
@@ -275,12 +272,6 @@ def _allows(issuer: x509.Certificate, leaf: x509.Certificate, flaws: Flaws) -> b
     if any(_is_below(name, tree) for name in shown for tree in excluded):
         return flaws.ignores_excluded_names_of_anchors
     return not permitted or all(any(_is_below(name, tree) for tree in permitted) for name in shown)
-
-
-def _is_limited(anchor: x509.Certificate) -> bool:
-    """Whether an anchor says for which names, or how long a chain, it may sign."""
-    lengths = [one.value.path_length for one in anchor.extensions if isinstance(one.value, x509.BasicConstraints)]
-    return any(lengths) or any(isinstance(one.value, x509.NameConstraints) for one in anchor.extensions)
 
 
 def _is_below(name: str, tree: str) -> bool:

@@ -217,10 +217,12 @@ class Settling:
         """Wait until the target's last look for a policy is a while ago, before the domain publishes another one."""
         if not self.case.mode.has_policy or not self._changes_world(step):
             return
+        pause = self.context.timeouts.next_policy.seconds
         for _ in range(_MOST_PAUSES):
-            await self._let_pass(
-                self._last_look() + self.context.timeouts.next_policy.seconds - self.context.recorder.now()
-            )
+            left = self._last_look() + pause - self.context.recorder.now()
+            if left <= 0:
+                return
+            await self._let_pass(left)
 
     def _last_look(self) -> float:
         """Return when the target last looked for a policy."""

@@ -135,8 +135,7 @@ class PolicyServer(HttpsHost):
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         response, served = self._response_to(request.method, request.path)
         stalls = self.settings.host.stalls if served else None
-        cut = self.settings.host.cut and served
-        by_hand = cut or (self.settings.host.framing != "length" and served)
+        cut = served and self.settings.host.cut
         accepted.recorder.write(
             PolicyRequested(
                 session=accepted.session,
@@ -156,7 +155,7 @@ class PolicyServer(HttpsHost):
         )
         if "Location" in response.headers and accepted.session:
             self._redirects.add(urlsplit(response.headers["Location"]).path)
-        if by_hand:
+        if cut or (served and self.settings.host.framing != "length"):
             return self._answer_by_hand(request)
         return response if stalls is None else await self._never_whole(request, stalls)
 

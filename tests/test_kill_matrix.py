@@ -6,7 +6,7 @@ that the flaw breaks. Every scenario finds a flaw.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,21 +14,18 @@ import pytest
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.registry import register
 from mta_sts_lab.events import DeadlinePassed, DnsAnswered, Event, LabFailed, TargetFailed
-from mta_sts_lab.model.case import Scenario
-from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reference.flaws import FLAWS, Flaw
 from mta_sts_lab.reference.settings import IN_PROCESS
-from mta_sts_lab.requirements import load_requirements
-from mta_sts_lab.runs import RunResult, load_shipped_catalogue
+from mta_sts_lab.runs import RunResult
 from mta_sts_lab.runs.jobs import processors
 from mta_sts_lab.timeouts import LEARN_POLICY_IN_PROCESS
 
+from tests.killing_cases import CATALOGUE, REQUIREMENTS, killers, kills, known_killing_cases
 from tests.playing import play
 from tests.reports.closing_words import untrue_words
-
-CATALOGUE = load_shipped_catalogue()
-REQUIREMENTS = load_requirements()
 
 #: Where nobody may ask for the policy it is waited for in vain: that is the point of these scenarios.
 WAITED_FOR_IN_VAIN = (
@@ -41,27 +38,6 @@ WAITED_FOR_IN_VAIN = (
 )
 
 every_flaw = pytest.mark.parametrize("flaw", FLAWS.values(), ids=lambda flaw: flaw.name)
-
-
-def _killers(flaw: Flaw) -> list[Scenario]:
-    return [scenario for scenario in CATALOGUE.scenarios if flaw.name in scenario.kills]
-
-
-def _kills(verdict: Verdict, flaw: Flaw) -> bool:
-    """Whether a verdict finds a flaw: its own obligation, in the grade of that obligation, and against the target.
-
-    What stayed unproved, or went wrong in the lab, finds nothing.
-    """
-    grades = _finding_grades(REQUIREMENTS[flaw.obligation])
-    return not verdict.control_only and any(
-        judgement.obligation == flaw.obligation and judgement.grade in grades for judgement in verdict.judgements
-    )
-
-
-def _finding_grades(requirement: Requirement) -> set[Grade]:
-    """An expectation may override how much its obligation counts, but nothing turns a mere note into a finding."""
-    noted = requirement.grade_when_broken is Grade.INFO
-    return {Grade.FAIL, Grade.WEAK} | ({Grade.INFO} if noted else set())
 
 
 def _told(verdicts: Iterable[Verdict]) -> str:
@@ -102,15 +78,35 @@ def test_the_words_that_close_a_demonstration_are_true_in_each_case(whole: RunRe
 
 @every_flaw
 def test_a_flaw_is_killed_for_its_own_obligation(flaw: Flaw, tmp_path: Path) -> None:
-    killers = _killers(flaw)
-    assert killers, f"no scenario says that it kills {flaw.name}: it breaks {flaw.obligation}"
-    cases = [case for scenario in killers for case in scenario.cases]
-    played = play(CATALOGUE, cases, tmp_path, [flaw.name])
-    scenario_of = {case.id: case.scenario for case in cases}
-    killed = {scenario_of[verdict.case] for verdict in played.verdicts if _kills(verdict, flaw)}
-    assert {scenario.id for scenario in killers} - killed == set(), _told(played.verdicts)
+    """The cases that are known to find the flaw are played, and all of the scenarios in which they no longer do."""
+    wanted = {scenario.id: scenario for scenario in killers(flaw)}
+    assert wanted, f"no scenario says that it kills {flaw.name}: it breaks {flaw.obligation}"
+    known = known_killing_cases().get(flaw.name, {})
+    killed = _killed([CATALOGUE.cases[case] for case in known.values() if case in CATALOGUE.cases], flaw, tmp_path)
+    rest = [case for scenario in wanted.values() if scenario.id not in killed for case in scenario.cases]
+    assert wanted.keys() - killed - _killed(rest, flaw, tmp_path) == set()
+
+
+@pytest.mark.thorough
+@every_flaw
+def test_all_cases_of_the_scenarios_that_kill_a_flaw_are_judged_truly(flaw: Flaw, tmp_path: Path) -> None:
+    """Beside the known ones: that no other case is troubled by the flaw, or closes with an untrue word."""
+    wanted = {scenario.id: scenario for scenario in killers(flaw)}
+    cases = [case for scenario in wanted.values() for case in scenario.cases]
+    assert wanted.keys() - _killed(cases, flaw, tmp_path) == set()
+
+
+def _killed(cases: Sequence[Case], flaw: Flaw, folder: Path) -> set[str]:
+    """Play cases against a sender with a flaw, and return the scenarios that find it."""
+    if not cases:
+        return set()
+    played = play(CATALOGUE, cases, folder, [flaw.name])
     assert _trouble(played) == []
     assert untrue_words(played.record, played.verdicts) == [], "the closing words of a demonstration"
+    found = {CATALOGUE.cases[verdict.case].scenario for verdict in played.verdicts if kills(verdict, flaw)}
+    if missed := {case.scenario for case in cases} - found:
+        print(f"{', '.join(sorted(missed))} did not find it:\n{_told(played.verdicts)}")
+    return found
 
 
 def _trouble(played: RunResult) -> list[Event]:
@@ -130,7 +126,7 @@ def _trouble(played: RunResult) -> list[Event]:
 def test_a_flaw_breaks_an_obligation_that_a_scenario_which_kills_it_is_about(flaw: Flaw) -> None:
     assert flaw.obligation in REQUIREMENTS
     assert REQUIREMENTS[flaw.obligation].status == "covered"
-    for scenario in _killers(flaw):
+    for scenario in killers(flaw):
         assert flaw.obligation in scenario.requirements, scenario.id
 
 

@@ -101,6 +101,7 @@ def test_a_flaw_is_found_in_a_container_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.xdist_group("whole-postfix")
 @pytest.mark.timeout(520)
 def test_postfix_does_what_is_known_of_it_and_nothing_else(
     engine: docker.DockerClient, postfix_run: FinishedRun

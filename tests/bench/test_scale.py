@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mta_sts_lab.bench.process import Took
-from mta_sts_lab.bench.scale import Baseline, ScaleCost, repeat_scenarios
+from mta_sts_lab.bench.scale import Baseline, ScaleCost, renamed, repeat_scenarios
 from mta_sts_lab.runs import load_shipped_catalogue
 from mta_sts_lab.runs.scenarios import load_scenarios
 from mta_sts_lab.shipped_files import shipped_files
@@ -16,6 +16,7 @@ def test_a_catalogue_that_is_repeated_has_each_case_as_often_with_its_own_contro
     repeated, shipped = load_scenarios(tmp_path), load_shipped_catalogue()
     assert repeated.problems == ()
     assert len(repeated.cases) == 2 * len(shipped.cases)
+    assert repeated.cases.keys() == {renamed(case, number) for case in shipped.cases for number in (1, 2)}
     case = repeated.cases["starttls/strip-2[enforce]"]
     assert case.control == "starttls/strip-2[absent]"
     assert case.steps == shipped.cases["starttls/strip[enforce]"].steps

@@ -20,7 +20,7 @@ from rich.table import Table
 from mta_sts_lab.backends.docker.engine import EngineError, connect
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.bench.process import lab_share, median, timed
-from mta_sts_lab.bench.scale import scale_lines
+from mta_sts_lab.bench.scale import scale_lines, target_lines
 from mta_sts_lab.bench.targets import BenchFailed, TargetCost, costs
 from mta_sts_lab.bench.walk import print_walk
 from mta_sts_lab.catalogue import NothingSelected
@@ -69,10 +69,20 @@ class Measured:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__, epilog="Without options: everything.")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="only what the whole catalogue costs on these")
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="only what the whole catalogue costs on these; with --scale what it costs several times at once",
+    )
     parser.add_argument("--walk", metavar="CASE", help="only which modules of the lab a case goes through")
     parser.add_argument(
-        "--scale", nargs="?", type=int, const=processors(), metavar="JOBS", help="only what thousands of cases cost"
+        "--scale",
+        nargs="?",
+        type=int,
+        const=processors(),
+        metavar="JOBS",
+        help="only what thousands of cases cost, in so many processes",
     )
     return parser.parse_args()
 
@@ -87,10 +97,10 @@ def main() -> None:
             raise SystemExit(str(error)) from error
         return
     console = Console(highlight=False)
-    if options.scale is not None:
-        _scale(console, options.scale)
-        return
     named = frozenset(options.targets)
+    if options.scale is not None:
+        _scale(console, options.scale, named)
+        return
     if not named:
         figures: list[Measured] = []
         for measure in (
@@ -106,29 +116,34 @@ def main() -> None:
             console.print(f"measuring: {(measure.__doc__ or '').splitlines()[0]}", style="dim")
             figures += measure()
         console.print(_table(figures))
-        _scale(console, processors())
+        _scale(console, processors(), frozenset())
     _targets(console, named)
 
 
-def _scale(console: Console, jobs: int) -> None:
-    """Print what thousands of cases cost, a line as soon as it has been measured."""
-    for line in scale_lines(jobs):
-        console.print(line, soft_wrap=True)
+def _scale(console: Console, jobs: int, named: frozenset[str]) -> None:
+    """Print what thousands of cases cost in process or on targets, a line as soon as it has been measured."""
+    _look_for(named)
+    for lines in [target_lines(target, jobs) for target in sorted(named)] or [scale_lines(jobs)]:
+        for line in lines:
+            console.print(line, soft_wrap=True)
 
 
 def _targets(console: Console, named: frozenset[str]) -> None:
     """Print a line a target as soon as it has been measured."""
+    _look_for(named)
     try:
         connect()
-        unknown = named - shipped_targets().keys()
-        if unknown:
-            raise SystemExit(f"no target is called {', '.join(sorted(unknown))}; `sts-lab targets` lists them")
         for cost in costs(named):
             console.print(_cost_line(cost), soft_wrap=True)
     except EngineError as error:
         console.print(f"what each target costs: not measured: {error}")
     except BenchFailed as error:
         raise SystemExit(f"make bench: {error}") from error
+
+
+def _look_for(named: frozenset[str]) -> None:
+    if unknown := named - shipped_targets().keys():
+        raise SystemExit(f"no target is called {', '.join(sorted(unknown))}; `sts-lab targets` lists them")
 
 
 def _cost_line(cost: TargetCost) -> str:

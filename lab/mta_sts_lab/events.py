@@ -436,10 +436,11 @@ class LogRead(Fact, frozen=True):
 
 
 class LabFailed(Fact, frozen=True):
-    """An exception inside the lab. Never a verdict on the target."""
+    """An exception inside the lab. Never a verdict on the target. `session` is the one that it spoiled, if one."""
 
     where: str
     error: str
+    session: str = ""
 
 
 class LabUnhealthy(Fact, frozen=True):

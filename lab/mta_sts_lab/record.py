@@ -186,9 +186,9 @@ class Recorder:
             self._changed[case].set()
         return event
 
-    def lab_failed(self, where: str, error: BaseException, case: str = "") -> None:
+    def lab_failed(self, where: str, error: BaseException, case: str = "", session: str = "") -> None:
         """Record an exception of the lab's own: it makes the case (or the run) a `lab-error`, never a verdict."""
-        self.write(LabFailed(where=where, error=f"{type(error).__name__}: {error}"), case)
+        self.write(LabFailed(where=where, error=f"{type(error).__name__}: {error}", session=session), case)
 
     def has_failed(self, case: str) -> bool:
         """Whether the lab has failed in this case, or in the run as a whole."""

@@ -190,6 +190,37 @@ def _refuses_mail(patch: Patch) -> None:
     patch.setattr(SmtpSession, "handle_RCPT", refuse)
 
 
+def _raises(kind: type, method: str) -> Inject:
+    """Let an exception of the lab's happen in the midst of each session."""
+
+    def inject(patch: Patch) -> None:
+        honest = getattr(kind, method)
+
+        async def broken(part: Any, *arguments: Any) -> Any:
+            if is_played(part.case if isinstance(part, AcceptingHost) else part._host.case):
+                raise LookupError("a mistake in the lab")
+            return await honest(part, *arguments)
+
+        patch.setattr(kind, method, broken)
+
+    return inject
+
+
+def _breaks_off(change: Any) -> Any:
+    """Let an attack raise an exception: on SMTP behind the greeting, on DNS at once."""
+
+    def script(session: Session, _: Parameters) -> Script:
+        yield from session.relay_greeting()
+        raise LookupError("a mistake in the attack")
+
+    def tamper(*_: Any) -> Answer:
+        raise LookupError("a mistake in the attack")
+
+    if isinstance(change, SmtpAttack):
+        return replace(change, play=script)
+    return replace(change, tamper=tamper) if isinstance(change, DnsAttack) else change
+
+
 @pytest.mark.parametrize(
     ("fault", "part"),
     [
@@ -219,6 +250,16 @@ def test_a_part_of_the_lab_that_listens_and_cannot_answer_is_seen(fault: Inject,
         *(pytest.param(_servfail(kind), id=f"SERVFAIL for {kind}") for kind in ("TXT", "MX", "A")),
         pytest.param(_dies(PolicyServer, 0), id="policy hosts die"),
         *(pytest.param(_dies(MxServer, served), id=f"MX hosts die after {served}") for served in (0, 3)),
+        *(
+            pytest.param(_raises(kind, name), id=f"an exception in {name}")
+            for kind, name in (
+                (SmtpSession, "_start_tls"),
+                (SmtpSession, "handle_RCPT"),
+                (SmtpSession, "handle_DATA"),
+                (PolicyServer, "_answer"),
+            )
+        ),
+        pytest.param(_attacks(_breaks_off), id="an exception in the attack"),
     ],
 )
 def test_a_lab_that_fails_is_no_verdict(fault: Inject, tmp_path: Path) -> None:

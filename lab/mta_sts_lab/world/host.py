@@ -260,7 +260,7 @@ class AcceptingHost(ABC):
             else:
                 await self._path.take(accepted, self)
         except Exception as error:  # noqa: BLE001 - recorded
-            recorder.lab_failed(f"session {session} with {self.role} {self.name}", error, self.case)
+            recorder.lab_failed(f"session {session} with {self.role} {self.name}", error, self.case, session)
             _hang_up(sock)
         finally:
             recorder.write(ConnectionClosed(session=session), self.case)
@@ -279,7 +279,7 @@ class HttpsHost(AcceptingHost):
                 return web.Response(status=400)  # the client left, or what it sent is no body
             except Exception as error:  # noqa: BLE001 - recorded
                 where = f"request in session {accepted.session} to {self.name}"
-                accepted.recorder.lab_failed(where, error, self.case)
+                accepted.recorder.lab_failed(where, error, self.case, accepted.session)
                 return web.Response(status=500)
 
         server = web.Server(

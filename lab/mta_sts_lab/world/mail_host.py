@@ -275,7 +275,7 @@ class SmtpSession(SMTP):
         # The client may leave at any time, in the midst of our reply.
         if not isinstance(error, OSError):
             where = f"SMTP session {self._accepted.session} with {self._accepted.host}"
-            self._accepted.recorder.lab_failed(where, error, self._accepted.case)
+            self._accepted.recorder.lab_failed(where, error, self._accepted.case, self._accepted.session)
 
     def _timeout_cb(self) -> None:
         fact = DeadlinePassed(

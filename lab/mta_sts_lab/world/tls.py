@@ -222,7 +222,8 @@ class ServerTls(asyncio.Protocol, asyncio.Transport):
                 return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
             connection.context = self._certificates.context(self.shown, null_ciphers=self._null_ciphers)
         except Exception as error:  # noqa: BLE001 - recorded
-            self._witness.recorder.lab_failed("choosing a certificate", error, self._witness.case)
+            witness = self._witness
+            witness.recorder.lab_failed("choosing a certificate", error, witness.case, witness.session)
             return ssl.AlertDescription.ALERT_DESCRIPTION_INTERNAL_ERROR
         return None
 

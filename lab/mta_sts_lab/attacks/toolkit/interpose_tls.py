@@ -121,7 +121,8 @@ class AttackedConnection:
 
     def failed(self, where: str, error: BaseException) -> None:
         """Record an exception of the lab's own."""
-        self.recorder.lab_failed(f"attack on {self.accepted.host}: {where}", error, self.accepted.case)
+        accepted = self.accepted
+        self.recorder.lab_failed(f"attack on {accepted.host}: {where}", error, accepted.case, accepted.session)
 
 
 class Handshake:

@@ -38,6 +38,9 @@ from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import absolute
 
+#: The reason where an exception in the lab is on record.
+LAB_FAILED = "lab-failed"
+
 #: Why the later steps of a case were not played. If its first step has a finding, that is the whole reason.
 ENDED_WITH_ITS_FIRST_MESSAGE = "ended-with-its-first-message"
 
@@ -67,7 +70,7 @@ def no_lab_error(view: CaseView) -> Iterator[Judgement]:
     """An exception in the lab, in this case or in the run as a whole, is never a verdict on the target."""
     for event, fact in view.facts.of_kind(LabFailed) + view.of_run.of_kind(LabFailed):
         expected, observed = "no exception inside the lab", f"{fact.where}: {fact.error}"
-        yield _from_event(event, Grade.LAB_ERROR, "lab-failed", expected, observed, "lab")
+        yield _from_event(event, Grade.LAB_ERROR, LAB_FAILED, expected, observed, "lab")
 
 
 @check(scope=Scope.CASE)

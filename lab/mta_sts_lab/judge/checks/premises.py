@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mta_sts_lab.check_registry import check_id
@@ -13,12 +13,13 @@ from mta_sts_lab.events import (
     DeadlinePassed,
     DnsAnswered,
     Event,
+    LabFailed,
     LabUnhealthy,
     MessageAccepted,
     SenderLeft,
     SmtpSaid,
 )
-from mta_sts_lab.judge.checks.evidence import must_fire
+from mta_sts_lab.judge.checks.evidence import LAB_FAILED, must_fire
 from mta_sts_lab.judge.checks.monitors import (
     held_message_arrives,
     no_duplicate_delivery,
@@ -73,12 +74,13 @@ class Doubt:
 
 def with_premises(view: CaseView, judgements: Iterable[Judgement]) -> Iterator[Judgement]:
     """Yield the judgements on a case, and instead of a finding that lacks a premise that nothing is proved."""
-    unhealthy, late = _lab_unhealthy(view), _asked_late(view)
+    unhealthy, late, failures = _lab_unhealthy(view), _asked_late(view), _failures_of_the_lab(view)
     for one in judgements:
         if not view.clock_seen_to_move and rests_on_the_clock(view, one):
             yield _unproved(one, Doubt(CLOCK_NOT_SEEN, _CLOCK_NOT_SEEN, blame="target"))
             continue
-        doubt = (unhealthy or late or _doubt(view, one)) if one.grade in (Grade.FAIL, Grade.WEAK) else None
+        found = one.grade in (Grade.FAIL, Grade.WEAK)
+        doubt = (unhealthy or late or _of_a_failure(view, one, failures) or _doubt(view, one)) if found else None
         yield one if doubt is None else _unproved(one, doubt)
         if unhealthy and one.grade is Grade.INCONCLUSIVE:
             # Why nothing is proved may be the lab's doing, too.
@@ -149,6 +151,35 @@ def _lab_unhealthy(view: CaseView) -> Doubt | None:
         return None
     observed = f"the lab was not in order: {found[0][1]}"
     return Doubt(LAB_UNHEALTHY, observed, numbers([event for event, _ in found]), "lab")
+
+
+def _failures_of_the_lab(view: CaseView) -> list[tuple[Event, LabFailed]]:
+    """The exceptions in the lab while the case was played, or before its reports."""
+    last = math.inf if view.case.is_about_reports else view.end
+    return view.facts.of_kind(LabFailed) + [one for one in view.of_run.of_kind(LabFailed) if one[0].at <= last]
+
+
+def _of_a_failure(view: CaseView, found: Judgement, failures: list[tuple[Event, LabFailed]]) -> Doubt | None:
+    """What a target did may be the answer to an exception in the lab.
+
+    That mail was let out, or could be read, is the target's doing all the same, unless it was in the very session that
+    the exception spoiled.
+    """
+    spoiled = {fact.session: event.number for event, fact in failures if fact.session}
+    let_out = found.harm in (Harm.LET_OUT, Harm.READ)
+    if not failures or (let_out and not any(_is_after(event, spoiled) for event in _evidence(view, found))):
+        return None
+    event, fact = failures[0]
+    return Doubt(LAB_FAILED, f"the lab had failed: {fact.where}: {fact.error}", (event.number,), "lab")
+
+
+def _evidence(view: CaseView, found: Judgement) -> list[Event]:
+    return [event for event in view.facts.events if event.number in found.evidence]
+
+
+def _is_after(event: Event, spoiled: Mapping[str, int]) -> bool:
+    """Whether something happened in a session that had been spoiled."""
+    return event.number > spoiled.get(getattr(event.fact, "session", ""), math.inf)
 
 
 def _asked_late(view: CaseView) -> Doubt | None:

@@ -103,7 +103,7 @@ class ConnectionAccepted(Fact, frozen=True):
     """A TCP connection reached a host of the lab.
 
     `role` is mx, attacker-mx, sender-mx, policy-host, report-host or report-mx; plain-policy-host is the policy host's
-    port 80, and parent-policy-host the one of the domain above.
+    port 80, and parent-policy-host the one of the domain above; revocation-host has the lists of revoked certificates.
     """
 
     session: str
@@ -310,6 +310,15 @@ class PolicyRequested(Fact, frozen=True):
     media_type: str = ""
 
 
+class RevocationListRequested(Fact, frozen=True):
+    """A request for a list of revoked certificates (RFC 5280, section 5) arrived. `status` is what it was answered."""
+
+    session: str
+    method: str
+    path: str
+    status: int
+
+
 class ReportReceived(Fact, frozen=True):
     """Something arrived where TLS-RPT reports are received (RFC 8460, section 5). It is kept raw: the judge reads it.
 
@@ -446,7 +455,8 @@ class LabFailed(Fact, frozen=True):
 class LabUnhealthy(Fact, frozen=True):
     """The lab itself was not in order for a while: what a target did meanwhile proves nothing against it.
 
-    `part` is event loop, clock, name server, policy host or mx. A fact about the whole run has no case.
+    `part` is event loop, clock, name server, policy host, revocation host or mx. A fact about the whole run has no
+    case.
     """
 
     part: str
@@ -490,6 +500,7 @@ AnyFact = (
     | MessageAccepted
     | BounceReceived
     | PolicyRequested
+    | RevocationListRequested
     | ReportReceived
     | QueueSeen
     | TargetFlushed

@@ -16,11 +16,13 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import LAB_DOMAIN
 from mta_sts_lab.runner import health
 from mta_sts_lab.runner.health import Health
+from mta_sts_lab.world.host import Document
 from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.mail_host import SmtpSession
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.revocation_host import RevocationHost
 
 CASE = Case("starttls/strip[enforce]", "starttls/strip", Mode.ENFORCE, (Step("prime", World(mx=(MxHost("mx1", 10),))),))
 
@@ -118,6 +120,22 @@ async def test_hosts_that_do_not_answer(internet: Internet, recorder: Recorder) 
     assert await _asked(internet, recorder, world) == [("policy host", SEEN.format(name, "Connection refused"))]
     await Health(internet, recorder).knock(world)
     assert [part for part, _, _ in unhealthy(recorder, world.case)] == ["policy host"] * 2
+
+
+async def test_a_host_of_revoked_certificates_that_is_broken(
+    internet: Internet, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = replace(CASE, steps=(Step("prime", World(mx=(MxHost(certificate="revoked"),))),))
+    world = await internet.add_case(listed)
+    assert await _asked(internet, recorder, world) == []
+    monkeypatch.setattr(RevocationHost, "_document", lambda *_: Document(status=500))
+    name = f"crl.{world.domain}"
+    assert await _asked(internet, recorder, world) == [("revocation host", SEEN.format(name, "status 500"))]
+    assert world.revocation_host is not None
+    (listener,) = world.revocation_host._listeners.values()
+    listener.close()
+    await Health(internet, recorder).knock(world)
+    assert [part for part, _, _ in unhealthy(recorder, world.case)] == ["revocation host"] * 2
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def test_a_client_refuses_it_for_the_reason_in_its_name(authority: Authority, va
 def test_there_is_no_other_variant(authority: Authority) -> None:
     for variant in SOUND:
         assert authority.credentials(variant, HOST).variant == variant
-    with pytest.raises(ValueError, match="no certificate variant 'revoked'"):
-        authority.credentials("revoked", HOST)
+    with pytest.raises(ValueError, match="no certificate variant 'stolen'"):
+        authority.credentials("stolen", HOST)
 
 
 def leaf_of(credentials: Credentials) -> x509.Certificate:

@@ -24,6 +24,7 @@ _SERVERS = {
     "policy-host": "policy",
     "plain-policy-host": "policy",
     "parent-policy-host": "parent",
+    "revocation-host": "authority",
     "report-host": "report",
     "report-mx": "report mx",
     "sender-mx": "own mx",

@@ -22,6 +22,20 @@ class Family(StrEnum):
 ADDRESS_TYPES: Mapping[Family, str] = {Family.IPV4: "A", Family.IPV6: "AAAA"}
 
 
+#: The certificate variants that name a place of their authority's list of revoked certificates (RFC 5280, section
+#: 4.2.1.13) and that a sender may refuse for what it finds there: this certificate is listed, or there is no list.
+#: MTA-STS permits to look (RFC 8461, sections 3.3 and 4.2) and does not demand it, so that they are valid as well.
+REVOKED = "revoked"
+WITHOUT_LIST = "without-list"
+MAY_BE_REFUSED = (REVOKED, WITHOUT_LIST)
+
+#: The others that name such a place: another certificate is listed, or this one is listed by somebody who is not the
+#: authority, and the authority's own list is at a second place.
+NOT_REVOKED = "not-revoked"
+REVOKED_BY_A_STRANGER = "revoked-by-a-stranger"
+
+WITH_REVOCATION_LIST = (*MAY_BE_REFUSED, NOT_REVOKED, REVOKED_BY_A_STRANGER)
+
 #: The certificate variants of a host that are valid for it, in spite of what is unusual in them.
 _UNUSUAL_AND_VALID = (
     "capitals",
@@ -30,6 +44,7 @@ _UNUSUAL_AND_VALID = (
     "below-intermediate",
     "within-name-constraints",
     "path-at-its-limit",
+    *WITH_REVOCATION_LIST,
 )
 
 #: Those whose alternative names do not fit the host.

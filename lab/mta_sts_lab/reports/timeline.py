@@ -169,6 +169,9 @@ class Timeline:
                 return _smtp_line(fact, self._sessions)
             case facts.PolicyRequested():
                 return _policy_requested(fact, session)
+            case facts.RevocationListRequested():
+                text = f"{fact.method} {fact.path}, a list of revoked certificates: answered {fact.status}"
+                return Line(Topic.TLS, actor, text, Emphasis.PLAIN if fact.status == 200 else Emphasis.TROUBLE)
             case _:
                 return None
 

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
+from mta_sts_lab.model.world import NOT_REVOKED
 from mta_sts_lab.rfc.domain_names import POLICY_PATH, policy_record_name
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject, SmtpSession, unverified
@@ -21,6 +22,7 @@ from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.policy_host import PolicyServer
 from mta_sts_lab.world.resource_data import as_answered
+from mta_sts_lab.world.revocation_lists import list_path
 
 #: Octets of an answer of a policy host. The policies of the scenarios have a few hundred.
 _LONGEST_ANSWER = 1 << 17
@@ -31,9 +33,13 @@ Asked = tuple[str, str, Callable[[], Awaitable[str]]]
 
 def knocks(world: CaseWorld) -> Iterator[Asked]:
     """Yield the questions whether each host of a case takes connections where it should take them now."""
-    for host in (*world.mx, world.policy_server):
+    named: list[tuple[str, AcceptingHost]] = [("mx", host) for host in world.mx] + [
+        ("policy host", world.policy_server),
+        *_list_hosts(world),
+    ]
+    for part, host in named:
         for address in host.listens_at:
-            yield "policy host" if host is world.policy_server else "mx", host.name, partial(_knock, host, address)
+            yield part, host.name, partial(_knock, host, address)
 
 
 def questions(world: CaseWorld, dns: DnsServer) -> Iterator[Asked]:
@@ -43,10 +49,18 @@ def questions(world: CaseWorld, dns: DnsServer) -> Iterator[Asked]:
             yield "mx", mx.name, partial(_ask_mx, mx, address)
     for address in world.policy_server.listens_at:
         yield "policy host", world.policy_server.name, partial(_ask_policy_host, world.policy_server, address)
+    for part, host in _list_hosts(world):
+        for address in host.listens_at:
+            yield part, host.name, partial(_ask_list_host, host, address)
     for name, kind in dict.fromkeys((record.name, record.type) for record in world.published):
         if kind in ("A", "AAAA", "MX") or (kind == "TXT" and name == policy_record_name(world.domain)):
             expected = frozenset(as_answered(one) for one in world.published if (one.name, one.type) == (name, kind))
             yield "name server", f"{name} {kind}", partial(_ask_name_server, dns, name, kind, expected)
+
+
+def _list_hosts(world: CaseWorld) -> list[tuple[str, AcceptingHost]]:
+    """Return the host of a case that has lists of revoked certificates, if there is one, and what part it is."""
+    return [("revocation host", world.revocation_host)] if world.revocation_host is not None else []
 
 
 async def within_time(question: Callable[[], Awaitable[str]]) -> str:
@@ -105,6 +119,18 @@ async def _ask_policy_host(host: PolicyServer, address: str) -> str:
     if status != settings.status:
         return f"status {status}"
     return "" if status != 200 or body == host.settings.body else "another body than its policy"
+
+
+async def _ask_list_host(host: AcceptingHost, address: str) -> str:
+    """Ask for a list that every such host has."""
+    async with host.visit(address) as sock:
+        reader, writer = await asyncio.open_connection(sock=sock, limit=_LONGEST_ANSWER)
+        try:
+            writer.write(f"GET {list_path(NOT_REVOKED)} HTTP/1.1\r\nHost: {host.name}\r\n\r\n".encode())
+            status = int((await reader.readuntil(b"\r\n")).split()[1])
+        finally:
+            writer.transport.abort()
+    return "" if status == 200 else f"status {status}"
 
 
 async def _rest(reader: asyncio.StreamReader) -> bytes:

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -29,7 +30,11 @@ from mta_sts_lab.world.path import Accepted, Path, StraightPath
 from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.tls import Certificates, ServerTls, Witness
 
+HTTP_PORT = 80
 HTTPS_PORT = 443
+
+#: Octets of a request over plain HTTP that are read before it is answered.
+_LONGEST_REQUEST = 8192
 
 # A target may send any nonsense: aiohttp answers it with 400 and would print a traceback.
 _silent = logging.getLogger("mta_sts_lab.world.host")
@@ -321,6 +326,41 @@ class HttpsHost(AcceptingHost):
     @abstractmethod
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:
         """Answer a request. Exceptions are recorded as the lab's, except aiohttp's own refusals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a request over plain HTTP is answered with."""
+
+    body: bytes = b""
+    media_type: str = "text/plain"
+    status: int = 200
+
+
+class HttpHost(AcceptingHost):
+    """A host that speaks HTTP/1.1 in clear, and answers one request in a connection."""
+
+    async def _speak(self, accepted: Accepted, via: str) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted.sock, limit=_LONGEST_REQUEST)
+        try:
+            with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, TimeoutError):
+                async with asyncio.timeout(SESSION_IDLE.seconds):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    method, _, rest = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
+                    found = self._document(method, rest.partition(" ")[0], accepted)
+                    line = f"HTTP/1.1 {found.status} {HTTPStatus(found.status).phrase}\r\n"
+                    fields = f"Content-Type: {found.media_type}\r\nContent-Length: {len(found.body)}\r\n"
+                    body = found.body if method != "HEAD" else b""
+                    writer.write(f"{line}{fields}Connection: close\r\n\r\n".encode() + body)
+                    await writer.drain()
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    @abstractmethod
+    def _document(self, method: str, path: str, accepted: Accepted) -> Document:
+        """Return the answer to a request. Both words are as the client wrote them."""
 
 
 def _end_of(sock: socket.socket) -> _End:

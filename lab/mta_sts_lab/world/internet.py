@@ -14,7 +14,7 @@ from typing import Any
 from mta_sts_lab.events import CaseBegan, Event, MessageInjected
 from mta_sts_lab.model.case import Case, Message, Mode
 from mta_sts_lab.model.target import DNSSEC, IPV6
-from mta_sts_lab.model.world import Family, MxHost, Policy, World
+from mta_sts_lab.model.world import WITH_REVOCATION_LIST, Family, MxHost, Policy, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (
@@ -38,6 +38,8 @@ from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import ParentPolicyServer, PolicyServer, PolicySettings, redirect_host
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
+from mta_sts_lab.world.revocation_host import RevocationHost
+from mta_sts_lab.world.revocation_lists import list_host
 from mta_sts_lab.world.signing import SIGNED_ZONE, SignedZone, Signing
 from mta_sts_lab.world.tls import Certificates
 from mta_sts_lab.world.zone import (
@@ -233,6 +235,8 @@ class CaseWorld:
         self._hosts: dict[str, MxServer] = {}
         self._attacker: MxServer | None = None
         self._return: MxServer | None = None
+        #: Has the lists of revoked certificates, once a host's certificate names one.
+        self.revocation_host: RevocationHost | None = None
         self.policy_server = PolicyServer(internet.services, case.id, policy_host_name(domain), self._addresses)
         self.zone.publish(domain, (), case.id)
         self._parent = self._parent_policy_server() if case.steps and case.steps[0].world.parent_policy else None
@@ -269,7 +273,8 @@ class CaseWorld:
 
         A sender may keep a connection for its next message, and would then never meet what the next step is about.
         """
-        hosts = (*self._hosts.values(), self.policy_server, *filter(None, [self._attacker, self._return]))
+        others = filter(None, [self._attacker, self._return, self.revocation_host])
+        hosts = (*self._hosts.values(), self.policy_server, *others)
         await asyncio.gather(*(host.end_sessions() for host in hosts))
 
     def set_tamper(self, tamper: Tamper | None) -> None:
@@ -295,7 +300,8 @@ class CaseWorld:
         self.zone.withdraw(self._places.mail_domain)
         for host in self._hosts.values():
             self.zone.withdraw(host.addresses[0])
-        hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server, *filter(None, [self._return])]
+        others = filter(None, [self._return, self.revocation_host])
+        hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server, *others]
         if self._parent is not None:
             self.zone.withdraw(self.domain.partition(".")[2])
             hosts.append(self._parent)
@@ -356,6 +362,18 @@ class CaseWorld:
             self._return.case_of_bounce = lambda recipient, token: self.case
         self._return.arrange(settings)
 
+    def _list_records(self, world: World) -> Iterator[Record]:
+        """Yield where the lists of revoked certificates are had that those of the hosts name; there they are served."""
+        shown = [(mx.certificate, host.name) for mx, host in zip(world.mx, self.mx, strict=True)]
+        if self.mode.has_policy:
+            shown.append((world.policy_host.certificate, self.policy_server.name))
+        for host in (name for variant, name in shown if variant in WITH_REVOCATION_LIST):
+            if self.revocation_host is None:
+                services, name = self._internet.services, f"crl.{self.domain}"
+                self.revocation_host = RevocationHost(services, self.case, name, self._next_addresses())
+                self.revocation_host.reachable = True
+            yield from address_records(list_host(host), self.revocation_host.addresses)
+
     def _take_own_report(self, delivery: Delivery, accepted: Accepted) -> None:
         self._internet.inbox.take_mail(delivery, accepted, 250)
 
@@ -377,6 +395,7 @@ class CaseWorld:
         if world.dns.alias_of:
             yield Record(self.domain, "CNAME", absolute(world.dns.alias_of, self.domain))
         yield from host_records(world.mx, self.mx, self._hosts.values(), self.domain)
+        yield from self._list_records(world)
         if self._return is not None:
             yield Record(self._return.domain, "MX", f"10 {self._return.name}")
             yield from address_records(self._return.name, published_addresses(self._return))

@@ -1,7 +1,9 @@
 """Certificates that the run's authority signed in spite of a defect: a name that does not fit, a chain that is none, a
-use that is not a server's. And chains of authorities that may not sign everything, and have not done so.
+use that is not a server's. And chains of authorities that may not sign everything, and have not done so, and
+certificates that name a list of revoked ones.
 
-No sound authority issues the former, and trustme knows no such limits, so they are built with `cryptography`.
+No sound authority issues the former, and trustme knows neither such limits nor lists, so they are built with
+`cryptography`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from mta_sts_lab.model.world import ISSUED_UNSOUNDLY
+from mta_sts_lab.model.world import ISSUED_UNSOUNDLY, WITH_REVOCATION_LIST
+from mta_sts_lab.world.revocation_lists import distribution_points
 
 _ORGANISATION = "MTA-STS lab"
 
@@ -92,7 +95,7 @@ ODD_CERTIFICATES = (
 LIMITED_CERTIFICATES = ("within-name-constraints", "path-at-its-limit")
 
 #: All that trustme does not make.
-BUILT_CERTIFICATES = (*ODD_CERTIFICATES, *LIMITED_CERTIFICATES)
+BUILT_CERTIFICATES = (*ODD_CERTIFICATES, *LIMITED_CERTIFICATES, *WITH_REVOCATION_LIST)
 
 
 def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
@@ -112,6 +115,8 @@ def issue_odd(variant: str, host: Host, root: Issuer) -> tuple[bytes, bytes]:
     ]
     if variant == "unknown-critical-extension":
         extensions.append((_UNKNOWN_EXTENSION, True))
+    elif variant in WITH_REVOCATION_LIST:
+        extensions.append((distribution_points(variant, host.name), False))
     common_name = host.name if variant.startswith("cn-") else f"an odd host: {variant}"
     issuer = above[-1] if above else root
     leaf = _signed_by(issuer, common_name, extensions)

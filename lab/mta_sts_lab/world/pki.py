@@ -29,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mta_sts_lab.model.world import CERTIFICATE_VARIANTS
 from mta_sts_lab.world.odd_certificates import BUILT_CERTIFICATES, Host, Issuer, issue_odd
+from mta_sts_lab.world.revocation_lists import revocation_list
 
 #: A certificate of another host than the one that shows it names this one, unless the caller says otherwise.
 WRONG_NAME = "mail.elsewhere.example"
@@ -115,6 +116,17 @@ class Authority:
             else:
                 self._issued[key] = self._issue(variant, host_name, wrong_name)
         return self._issued[key]
+
+    def revocation_list(self, variant: str) -> bytes | None:
+        """Return the list that the certificates of a variant name, in DER; None: there is none.
+
+        trustme's authorities may sign such lists: their key usage has cRLSign (RFC 5280, section 4.2.1.3). Raises
+        `ValueError` for a variant that names no list.
+        """
+        issued = [credentials.chain_pem for (known, *_), credentials in self._issued.items() if known == variant]
+        root = Issuer.load(self.certificate_pem, self.private_key_pem)
+        serial_numbers = [x509.load_pem_x509_certificate(chain).serial_number for chain in issued]
+        return revocation_list(variant, root.certificate, root.key, serial_numbers)
 
     def with_issuer(self, credentials: Credentials) -> Credentials:
         """Return the same credentials with the certificate of their root behind the chain."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -14,8 +13,8 @@ from mta_sts_lab.events import PolicyRequested
 from mta_sts_lab.model.world import PolicyHost, Stall
 from mta_sts_lab.rfc.domain_names import POLICY_PATH, absolute
 from mta_sts_lab.rfc.published import PADDING_LINE
-from mta_sts_lab.timeouts import SESSION_IDLE, STALL
-from mta_sts_lab.world.host import HTTPS_PORT, AcceptingHost, HostServices, HttpsHost
+from mta_sts_lab.timeouts import STALL
+from mta_sts_lab.world.host import HTTP_PORT, HTTPS_PORT, Document, HostServices, HttpHost, HttpsHost
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.tls import ServerTls
@@ -35,19 +34,13 @@ class PolicySettings:
     policy_id: str = ""
 
 
-HTTP_PORT = 80
-
-#: Octets of a request that are read before it is answered.
-_LONGEST_REQUEST = 8192
-
-
 def redirect_host(location: str, domain: str) -> str:
     """Return the name of the other host that a redirect leads to; empty if it stays at the policy host."""
     label = urlsplit(location).netloc
     return absolute(label, domain) if label else ""
 
 
-class PlainPolicyServer(AcceptingHost):
+class PlainPolicyServer(HttpHost):
     """The policy host's port 80, where nobody may ask for a policy: any request is answered with it, and not recorded.
 
     That somebody connected is what the record shows.
@@ -58,19 +51,8 @@ class PlainPolicyServer(AcceptingHost):
         #: The policy.
         self.body = b""
 
-    async def _speak(self, accepted: Accepted, via: str) -> None:
-        reader, writer = await asyncio.open_connection(sock=accepted.sock, limit=_LONGEST_REQUEST)
-        try:
-            with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, TimeoutError):
-                async with asyncio.timeout(SESSION_IDLE.seconds):
-                    await reader.readuntil(b"\r\n\r\n")
-                    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(self.body)}\r\n"
-                    writer.write(head.encode() + b"Connection: close\r\n\r\n" + self.body)
-                    await writer.drain()
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+    def _document(self, method: str, path: str, accepted: Accepted) -> Document:
+        return Document(self.body)
 
 
 class ParentPolicyServer(HttpsHost):

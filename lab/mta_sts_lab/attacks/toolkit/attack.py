@@ -9,7 +9,7 @@ from typing import TypeAlias
 from mta_sts_lab.attacks.toolkit.instructions import Script
 from mta_sts_lab.attacks.toolkit.session import Session
 from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackForm
-from mta_sts_lab.model.world import CERTIFICATE_VARIANTS
+from mta_sts_lab.model.world import CERTIFICATE_VARIANTS, WITH_REVOCATION_LIST
 from mta_sts_lab.world.zone import Answer, Question
 
 __all__ = [
@@ -46,8 +46,10 @@ HOST = "host"
 FAMILY = "family"
 
 #: Certificates that an attacker can show. Of these only the default is sure to be refused by everybody who verifies. A
-#: wildcard is a valid certificate, shown by the wrong host; nobody can refuse it.
-SHOWN_CERTIFICATES = ("untrusted", *(kind for kind in CERTIFICATE_VARIANTS if kind not in ("valid", "untrusted")))
+#: wildcard is a valid certificate, shown by the wrong host; nobody can refuse it. A list of revoked certificates is had
+#: from the case's own hosts alone.
+_NEVER_SHOWN = ("valid", "untrusted", *WITH_REVOCATION_LIST)
+SHOWN_CERTIFICATES = ("untrusted", *(kind for kind in CERTIFICATE_VARIANTS if kind not in _NEVER_SHOWN))
 
 
 class UnknownParameter(ValueError):

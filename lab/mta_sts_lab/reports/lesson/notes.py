@@ -13,6 +13,8 @@ def note_of(fact: AnyFact) -> str:
             return _of_dns(fact)
         case facts.PolicyRequested():
             return _of_policy(fact)
+        case facts.RevocationListRequested(status=200):
+            return "The mail server looks whether the authority has revoked the certificate. RFC 8461 permits that."
         case facts.SmtpSaid():
             return _of_smtp(fact)
         case facts.TlsEstablished(shown_by=shown_by):

@@ -14,6 +14,7 @@ import pytest
 from mta_sts_lab.events import (
     AnyFact,
     ClockAdvanced,
+    ConnectionAccepted,
     ConnectionClosed,
     DnsAnswered,
     LabFailed,
@@ -35,7 +36,7 @@ from mta_sts_lab.judge.served_policies import served_policies
 from mta_sts_lab.model.case import Case, Expectation, Mode
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Harm, Verdict
-from mta_sts_lab.model.world import MxHost, Policy, PolicyHost, Reports, World
+from mta_sts_lab.model.world import MAY_BE_REFUSED, MxHost, Policy, PolicyHost, Reports, World
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.published import MAILBOX, ReportPlaces, served_policy
 from mta_sts_lab.tlsrpt import Range, parse_report
@@ -670,6 +671,21 @@ class TestTheWitness:
     def test_mail_that_went_on_may_be_taken_for_a_success(self) -> None:
         went_on = SmtpSaid(session="attacked-1", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=False)
         assert witness([*resisted(), (ENFORCE, "attack", went_on)])[1].successes == 3
+
+    @pytest.mark.parametrize("certificate", MAY_BE_REFUSED)
+    def test_a_revoked_certificate_may_be_told_as_a_failure_and_need_not(self, certificate: str) -> None:
+        """RFC 8460, section 4.3 has no result type for it: the next of kin is a certificate that is not trusted."""
+        met = [connection(ENFORCE, "revoked"), TlsEstablished("revoked", "TLSv1.3", certificate)]
+        lines = without(resisted(), lambda fact: isinstance(fact, ConnectionAccepted), "attack")
+        sessions, known = witness(
+            [*lines, *((ENFORCE, "attack", fact) for fact in (*met, ConnectionClosed("revoked")))]
+        )
+        assert sessions[-1].failure == "revoked"
+        assert "certificate-not-trusted" in known.result_types
+        assert (known.failed, known.problems) == (Range(0, 1), ())
+        went_on = SmtpSaid(session="revoked", speaker="sender", line="MAIL FROM:<a@sender.example>", secured=True)
+        _, delivered = witness([*lines, *((ENFORCE, "attack", fact) for fact in (*met, went_on))])
+        assert delivered.successes == known.successes + 1
 
     def test_a_policy_that_was_never_fetched_is_none(self) -> None:
         _, known = witness(without(resisted(), lambda fact: isinstance(fact, PolicyRequested)))

@@ -26,7 +26,7 @@ from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model.case import Mode
 from mta_sts_lab.model.grading import Grade
-from mta_sts_lab.model.world import ADDRESS_TYPES, CERTIFICATES_THAT_VERIFY, NAMED_OTHERWISE
+from mta_sts_lab.model.world import ADDRESS_TYPES, CERTIFICATES_THAT_VERIFY, MAY_BE_REFUSED, NAMED_OTHERWISE
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, is_within
 from mta_sts_lab.rfc.domain_names import canonical as canonical_name
 from mta_sts_lab.rfc.policy import lists, values_of
@@ -51,6 +51,9 @@ _BAD_CERTIFICATE = {
 _RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
 
 OUTSIDE = "mx-outside-policy"
+
+#: What a sender reports that asks whether certificates were revoked. To any other the session is a good one.
+REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,8 @@ def _tls_failure(session: Session) -> str | None:
     if session.established is not None:
         if session.established.version in _RETIRED_TLS:
             return "handshake-broken"
+        if session.established.certificate in MAY_BE_REFUSED:
+            return REVOKED
         if session.established.certificate in CERTIFICATES_THAT_VERIFY:
             return "handshake-broken" if session.failed else None
         return _BAD_CERTIFICATE.get(session.established.certificate, "untrusted")
@@ -236,7 +241,7 @@ def _certain_failures(view: CaseView, sessions: list[MetSession], policies: Serv
         has_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING)
         return has_policy and (throughout or under_a_policy(view, policies.certain, one.step_began))
 
-    failed = (one for one in sessions if one.certain and one.failure not in ("", OUTSIDE))
+    failed = (one for one in sessions if one.certain and one.failure not in ("", OUTSIDE, REVOKED))
     return Counter(one.failure for one in failed if is_known(one))
 
 

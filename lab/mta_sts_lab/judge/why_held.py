@@ -13,10 +13,14 @@ from mta_sts_lab.events import (
 )
 from mta_sts_lab.judge.facts import RECEIVING, CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts
+from mta_sts_lab.model.world import REVOKED
 from mta_sts_lab.rfc.domain_names import canonical
 
 #: How the reason begins where DNS itself gave no usable answer.
 LOOKUP_FAILED = "a look-up failed"
+
+#: How it begins where the authority of the host's certificate had revoked it.
+CERTIFICATE_REVOKED = "the certificate had been revoked"
 
 
 def why_held(message: MessageFacts) -> tuple[str, list[Event]]:
@@ -91,8 +95,11 @@ def _why_left(window: list[Event], accepted: Event, session: str) -> tuple[str, 
     evidence = [accepted, *said[-1:]]
     if any(line.startswith("DATA") for line in spoken):
         return "", []
-    if any(isinstance(event.fact, TlsEstablished) and event.fact.session == session for event in window):
-        return "the sender gave up the session after the handshake, before DATA", evidence
+    handshakes = (event.fact for event in window if isinstance(event.fact, TlsEstablished))
+    shown = [one.certificate for one in handshakes if one.session == session]
+    if shown:
+        why = "the sender gave up the session after the handshake, before DATA"
+        return f"{CERTIFICATE_REVOKED}, and {why}" if REVOKED in shown else why, evidence
     if any(line.startswith("STARTTLS") for line in spoken):
         return "STARTTLS did not lead to TLS, and the sender gave up the session", evidence
     if any(line.startswith(("EHLO", "HELO")) for line in spoken):

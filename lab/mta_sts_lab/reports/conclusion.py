@@ -15,6 +15,7 @@ from mta_sts_lab.events import LabFailed, TargetFailed
 from mta_sts_lab.judge.comparison import compare_reports
 from mta_sts_lab.judge.policy_known import PolicyKnown, PolicyState
 from mta_sts_lab.judge.view import CaseView
+from mta_sts_lab.judge.why_held import CERTIFICATE_REVOKED
 from mta_sts_lab.model.case import Mode
 from mta_sts_lab.model.grading import Grade, Outcome, Requirement
 from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
@@ -195,6 +196,8 @@ def _kept(view: CaseView, step: ToldStep, at_fault: bool) -> str:
         why = f"{failed}{kept}, because {_protection(step)} to deliver like that{seen}"
     elif step.known.dane and not step.known.enforced and step.why.startswith(_LOOKUP_FAILED):
         why = f"{kept}, because under DANE (RFC 7672) no mail goes out on a look-up like that{seen}"
+    elif step.known.protected and step.why.startswith(CERTIFICATE_REVOKED):
+        why = f"{kept}, as RFC 8461 permits{seen}. {_peace(view)}"
     elif step.known.protected:
         own = _protection(step).replace("the ", "the domain's own ", 1)
         why = f"{kept}, because {own} to deliver like that{seen}"

@@ -46,6 +46,7 @@ RIGHT_RESULT_TYPES: Mapping[str, Mapping[str, Grade]] = MappingProxyType(
         "self-signed": {"certificate-not-trusted": _PASS, "validation-failure": _WEAK},
         "not-yet-valid": {**_ANY_TRUST, "certificate-expired": _PASS},
         "wrong-usage": _ANY_TRUST,
+        "revoked": _ANY_TRUST,
         "weak-key": _ANY_TRUST,
         "mx-outside-policy": _ANY_IDENTITY,
         "policy-unreachable": {"sts-policy-fetch-error": _PASS},

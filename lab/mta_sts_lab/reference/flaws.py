@@ -112,6 +112,12 @@ class Flaws:
 
     # Certificates of MX hosts
     accepts_untrusted: bool = _flaw("STS-4.2-02", "an MX certificate of any issuer counts, if name and dates are right")
+    ignores_serial_numbers_of_revoked_certificates: bool = _flaw(
+        "PKIX-6.3.3-01", "a certificate counts as revoked if the list that it names has any entry"
+    )
+    trusts_any_revocation_list: bool = _flaw(
+        "PKIX-6.3.3-02", "a list of revoked certificates counts whoever has signed it"
+    )
     accepts_self_signed: bool = _flaw("STS-4.2-02", "a self-signed MX certificate counts, if name and dates are right")
     takes_policy_of_last_recipient: bool = _flaw(
         "STS-5-02", "a message with several recipients goes by the policy of the last one's domain"

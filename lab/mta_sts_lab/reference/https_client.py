@@ -20,6 +20,7 @@ from yarl import URL
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy, PolicyInvalid, parse_policy
 from mta_sts_lab.reference.resolver import Found, Resolver
+from mta_sts_lab.reference.tls import Problem
 from mta_sts_lab.world.network import Network, UnsafeAddress, socket_family
 
 USER_AGENT = "mta-sts-lab-reference"
@@ -62,7 +63,11 @@ class NamedAddresses(AbstractResolver):
 
 
 def open_session(
-    resolver: Resolver, network: Network, context: ssl.SSLContext, seconds: float
+    resolver: Resolver,
+    network: Network,
+    context: ssl.SSLContext,
+    seconds: float,
+    request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
 ) -> aiohttp.ClientSession:
     """Return a session for requests to named hosts; a whole request may take so many seconds."""
     connector = aiohttp.TCPConnector(
@@ -76,12 +81,35 @@ def open_session(
     )
     return aiohttp.ClientSession(
         connector=connector,
+        request_class=request_class,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=seconds),
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         auto_decompress=False,
         trust_env=False,
     )
+
+
+class CertificateRefused(aiohttp.ClientError):
+    """The certificate of a host verifies, and is not accepted all the same. The message says why."""
+
+
+def checked_request(problem: Callable[[bytes], Awaitable[Problem | None]]) -> type[aiohttp.ClientRequest]:
+    """Return a kind of request that is only sent if nothing is wrong with the host's certificate.
+
+    `problem` takes the certificate, in DER, once TLS has verified it. Sending raises `CertificateRefused`.
+    """
+
+    class CheckedRequest(aiohttp.ClientRequest):
+        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            tls = conn.transport.get_extra_info("ssl_object") if conn.transport is not None else None
+            shown = tls.getpeercert(binary_form=True) if tls is not None else None
+            found = await problem(shown) if shown else None
+            if found is not None:
+                raise CertificateRefused(found.text)
+            return await super().send(conn)
+
+    return CheckedRequest
 
 
 def is_named_https(url: URL) -> bool:
@@ -150,6 +178,8 @@ class PolicyFetcher:
         except aiohttp.ClientConnectorCertificateError as error:
             reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
             return PolicyProblem("sts-webpki-invalid", str(reason))
+        except CertificateRefused as error:
+            return PolicyProblem("sts-webpki-invalid", str(error))
         except aiohttp.ClientConnectorSSLError as error:
             return PolicyProblem("sts-policy-fetch-error", f"TLS failed: {error.strerror or error}")
         except TimeoutError:

@@ -16,7 +16,7 @@ from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.discovery import Discovery, PolicyCache
 from mta_sts_lab.reference.dnssec import Validator
 from mta_sts_lab.reference.flaws import NO_FLAWS, Flaws
-from mta_sts_lab.reference.https_client import PolicyFetcher, open_session
+from mta_sts_lab.reference.https_client import PolicyFetcher, checked_request, open_session
 from mta_sts_lab.reference.own_certificate import server_context
 from mta_sts_lab.reference.queue import Entry, Queue, Spool
 from mta_sts_lab.reference.report_counts import ReportCounts
@@ -25,6 +25,7 @@ from mta_sts_lab.reference.report_record import ReportRecords
 from mta_sts_lab.reference.reporter import PendingReport, Reporter, ReportSender
 from mta_sts_lab.reference.resolver import Resolver
 from mta_sts_lab.reference.retry_scheduler import VirtualClock
+from mta_sts_lab.reference.revocation import RevocationChecker
 from mta_sts_lab.reference.routing import alias_target
 from mta_sts_lab.reference.session import Sessions
 from mta_sts_lab.reference.settings import Settings
@@ -170,7 +171,10 @@ class ReferenceSender:
         cache = PolicyCache(self.directory / "policies", self.log)
         if not flaws.forgets_cache_at_restart:
             cache.load()
-        fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds)
+        listing = open_session(resolver, network, self._contexts.verifying(), settings.fetch_seconds)
+        revocation = RevocationChecker(listing, self.ca_pem, settings.revocation, flaws)
+        checked = checked_request(revocation.problem)
+        fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds, checked)
         reporting = open_session(resolver, network, self._contexts.verifying(), settings.report_seconds)
         discovery = Discovery(
             resolver,
@@ -183,7 +187,7 @@ class ReferenceSender:
         zone_seconds = _LOCAL_TIME if flaws.counts_days_in_local_time else 0
         counts = ReportCounts(self.directory / "report-counts", self.clock.now, self.log, zone_seconds=zone_seconds)
         records = ReportRecords(resolver, flaws)
-        sessions = Sessions(settings, network, self._contexts, flaws)
+        sessions = Sessions(settings, network, self._contexts, flaws, revocation)
         dane = Dane(resolver, flaws)
         delivery = Delivery(resolver, discovery, sessions, counts, records, dane, flaws, self.log)
         spool = Spool(self.directory / "spool", self.log)
@@ -192,4 +196,4 @@ class ReferenceSender:
         kept = JsonFolder(self.directory / "reports", PendingReport, "reports", self.log)
         reporter = Reporter(counts, kept, records, report_sender, self.clock, settings, flaws, self.log, self._failed)
         server = SmtpServer(settings.hostname, queue.take, self._own_context, flaws)
-        return _Life(queue, sessions, reporter, server, (fetching, reporting))
+        return _Life(queue, sessions, reporter, server, (listing, fetching, reporting))

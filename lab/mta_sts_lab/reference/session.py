@@ -12,6 +12,7 @@ from mta_sts_lab.reference.certificate_flaws import Met
 from mta_sts_lab.reference.channel import HandshakeFailed, everything, nothing, unfinished
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.odd_hellos import hello_that_resumes, hello_with_two_names, odd_hello
+from mta_sts_lab.reference.revocation import RevocationChecker
 from mta_sts_lab.reference.settings import Settings
 from mta_sts_lab.reference.smtp_client import Envelope, Reply, SmtpBroken, SmtpClient, SmtpRefused, StarttlsRefused
 from mta_sts_lab.reference.tls import (
@@ -107,6 +108,7 @@ class Sessions:
     network: Network
     contexts: TlsContexts
     flaws: Flaws
+    revocation: RevocationChecker
     _leaving: dict[asyncio.Task[None], SmtpClient] = field(default_factory=dict, init=False)
     #: Only for flaws that remember broken handshakes: the hosts that had one.
     _broken: set[str] = field(default_factory=set, init=False)
@@ -315,7 +317,8 @@ class Sessions:
         """Bring up TLS with a certificate that is valid for the host."""
         name = self.contexts.server_name(to.host, to.domain, to.address)
         await self._handshake(client, to, self.contexts.verified, name)
-        problem = self.contexts.problem(client.channel.peer_chain(), to.host, to.domain)
+        chain = client.channel.peer_chain()
+        problem = self.contexts.problem(chain, to.host, to.domain) or await self.revocation.problem(chain[0])
         if problem is not None:
             raise Unprotected(
                 _result_type(problem.code), problem.text, client.channel.local_address, verify_code=problem.code
@@ -422,6 +425,8 @@ def _result_type(verify_code: int | None) -> str:
         case code if code == WRONG_NAME:
             return "certificate-host-mismatch"
         case _:
+            # Also of a revoked certificate: no type is about revocation, and the authority that the sender trusts has
+            # withdrawn what made the certificate trusted.
             return "certificate-not-trusted"
 
 

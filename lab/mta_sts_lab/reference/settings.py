@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mta_sts_lab.model.target import ReportChannel
 from mta_sts_lab.model.world import Family
 
 DAY = 86400.0
+
+#: What is done about revoked certificates. RFC 8461 permits each of these, so that none is a flaw: to ask for the list
+#: of the authority and refuse what stands in it, not to ask, or to refuse a certificate as well whose list is not to be
+#: had.
+Revocation = Literal["checked", "unchecked", "demanded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Settings:
     families: tuple[Family, ...] = (Family.IPV6, Family.IPV4)
     #: How reports travel: `https`, `mailto` or both. Addresses of another kind are passed over.
     report_channels: tuple[ReportChannel, ...] = ("https", "mailto")
+    revocation: Revocation = "checked"
     #: Virtual. The pause after the first failed attempt; it doubles up to `longest_retry_seconds`.
     retry_seconds: float = 300.0
     #: Virtual. Mail is tried at least this often.

@@ -71,6 +71,8 @@ def path_length(der: bytes) -> int | None:
 _NO_CHECK_TIME = 0x200000
 
 # OpenSSL's X509_V_ERR_*: what a verification says went wrong.
+NO_REVOCATION_LIST = 3
+REVOKED = 23
 EXPIRED = 10
 NOT_YET_VALID = 9
 SELF_SIGNED = 18

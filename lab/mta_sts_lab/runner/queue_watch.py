@@ -200,8 +200,10 @@ class QueueWatch:
     def _write(self, watched: _Watched, seen: QueueSeen, events: int) -> None:
         """Record a state when it has changed, or when the case has new events since it was last recorded."""
         if (seen.state, seen.reason) == (watched.state, watched.reason) and not self._moved_on(watched, events):
+            watched.events_then = events  # nothing among them, so that no later look goes through them again
             return
         if seen.state == watched.state == "gone" and not self._met_a_host(watched, events):
+            watched.events_then = events
             return
         watched.state, watched.reason, watched.events_then = seen.state, seen.reason, events
         if seen.state != "active":

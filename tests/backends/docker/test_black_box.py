@@ -20,11 +20,14 @@ SELECTION = (
     "policy/cache-survives-restart[enforce]",
 )
 
+#: What is held with a policy and without one: only the queue would say that the reasons differ, and it is not looked at.
+HELD_EITHER_WAY = {("sendmail", "starttls/handshake-dropped[enforce]")}
+
 
 def cases(place: Path, *arguments: str) -> dict[str, dict[str, Any]]:
     """Return the judged cases of a run by their ids."""
     answer = play(place, "run", *SELECTION, "--json", *arguments, longest=300)
-    assert answer.status in (0, 1), answer.err
+    assert answer.status in (0, 1, 4), answer.err
     return {case["id"]: case for case in json.loads(answer.out)["cases"]}
 
 
@@ -51,6 +54,9 @@ def test_it_fares_as_it_does_when_it_shows_itself(tmp_path: Path, target: str) -
             assert (case["verdict"], reasons) == ("unsupported", {"not-offered"})
             continue
         assert outcomes(case) == outcomes(seen[name]), name
+        if (target, name) in HELD_EITHER_WAY:
+            assert (case["verdict"], reasons) == ("inconclusive", {"held-as-in-control-case"})
+            continue
         if "reports-not-asked-for" in reasons:
             assert case["verdict"] == "info", "never a pass where something was not looked at"
             continue

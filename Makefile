@@ -66,7 +66,7 @@ checks: $(VENV)/.ready ## Run the linters, and compare the documents with what t
 PYTEST = $(BIN)/python -m pytest
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 
-# Tests wait more than they work: with two processes for each processor the machine is still idle half of the time.
+# Tests wait more than they work, those with Docker most of all: two processes for each processor, and one more there.
 test-fast: $(VENV)/.ready ## Run the tests that need no Docker
 	$(PYTEST) --numprocesses $(JOBS) --dist loadgroup -m 'not docker and not alone and not thorough' \
 	  $(ARGS) $(OR_NONE)
@@ -75,11 +75,14 @@ test-fast: $(VENV)/.ready ## Run the tests that need no Docker
 test-images: $(VENV)/.ready ## Build the images that the tests need
 	$(BIN)/python -m tests.build_images
 
+# The longest first: what begins last is waited for. No other file has such tests (tests/test_required_engine.py).
+DOCKER_TESTS = $(if $(findstring tests/,$(ARGS)),,tests/test_wheel.py tests/backends/docker tests/exercises tests/runs/test_several.py)
+
 test-docker: test-images ## Run the tests that need Docker, without those that take minutes for each target
-	$(PYTEST) --numprocesses $$(($(JOBS) / 2 + 1)) --dist loadgroup --maxschedchunk 1 \
-	  -m 'docker and not alone and not thorough' $(ARGS) $(OR_NONE)
+	$(PYTEST) --numprocesses $$(($(JOBS) + 1)) --dist loadgroup --maxschedchunk 1 \
+	  -m 'docker and not alone and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
 	$(PYTEST) --numprocesses 2 --dist loadgroup --maxschedchunk 1 -m 'docker and alone and not thorough' \
-	  $(ARGS) $(OR_NONE)
+	  $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
 
 targets: $(VENV)/.ready ## Play the whole catalogue against every target, and all else that takes minutes of Docker
 	$(BIN)/python -m pytest -m 'docker and (thorough or target_exim or target_chasquid)' tests/backends/docker $(ARGS)

@@ -325,6 +325,7 @@ def a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "runs"
 
 
+@pytest.mark.xdist_group("judged")
 class TestJudge:
     @pytest.fixture
     def place(self, shell: Shell, a_run: Path) -> Path:

@@ -12,6 +12,9 @@ import pytest
 from tests.cli.program import Shell, end, start
 from tests.reports.records import schema
 
+# One process plays the two runs for all tests.
+pytestmark = pytest.mark.xdist_group("cli-matrix")
+
 STRIP = "starttls/strip"
 
 

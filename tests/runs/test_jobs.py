@@ -68,6 +68,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, list[Ev
     return run(request, Watcher(event=events.append, say=said.append), CATALOGUE), events, said
 
 
+@pytest.mark.xdist_group("played-by-two")
 def test_one_run_comes_of_it(played: tuple[RunResult, list[Event], list[str]]) -> None:
     result, _, said = played
     selected = [case.id for case in CATALOGUE.find(SELECTION)]
@@ -82,6 +83,7 @@ def test_one_run_comes_of_it(played: tuple[RunResult, list[Event], list[str]]) -
     assert not [line for line in said if "process" in line]
 
 
+@pytest.mark.xdist_group("played-by-two")
 def test_the_verdicts_are_those_of_the_whole_record(played: tuple[RunResult, list[Event], list[str]]) -> None:
     result = played[0]
     flows = {path.name for path in (result.folder / "flows").iterdir()}
@@ -93,6 +95,7 @@ def test_the_verdicts_are_those_of_the_whole_record(played: tuple[RunResult, lis
     assert len(flows) == len([verdict for verdict in result.verdicts if has_flows(verdict)])
 
 
+@pytest.mark.xdist_group("played-by-two")
 def test_the_watcher_sees_how_far_it_is(played: tuple[RunResult, list[Event], list[str]]) -> None:
     result, events, _ = played
     cases = sorted(verdict.case for verdict in result.verdicts)

@@ -14,7 +14,7 @@ from tests.reports.browser import chromium
 
 from .made import made_lesson
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("lesson-browser")]
 
 LONGEST = 60_000
 PANEL = ".case:not([hidden])"

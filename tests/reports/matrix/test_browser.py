@@ -19,7 +19,7 @@ from tests.reports.matrix.judged import judged, strip_run
 from tests.reports.matrix.test_page import ATTACK, LOG
 from tests.reports.records import REQUIREMENTS, case_id
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("matrix-browser")]
 
 LEAKING = case_id(Mode.ENFORCE)
 

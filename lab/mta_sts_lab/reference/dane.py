@@ -298,6 +298,8 @@ def _name_problem(leaf: x509.Certificate, names: Sequence[str], flaws: Flaws) ->
         return None
     if flaws.accepts_any_host_of_the_domain and any(one.endswith(f".{name}") for one in shown for name in wanted):
         return None
+    if flaws.matches_wildcards_without_label_under_dane and any(f"*.{name}" in shown for name in wanted):
+        return None
     if flaws.accepts_nameless_certificates and not names_of(leaf.public_bytes(Encoding.DER)):
         return None
     return Problem(WRONG_NAME, f"the certificate is not for {' or '.join(wanted)}")

@@ -373,6 +373,9 @@ class Flaws:
         "DANE-3.2.3-01", "DANE-TA refuses a certificate that has its name in the subject alone"
     )
     refuses_wildcards_under_dane: bool = _flaw("DANE-3.2.3-02", "DANE-TA refuses wildcard certificates")
+    matches_wildcards_without_label_under_dane: bool = _flaw(
+        "DANE-3.2.3-02", "under DANE-TA a certificate's wildcard stands for no label as well"
+    )
     wants_anchor_in_handshake: bool = _flaw(
         "OPS-5.2.2-01", "DANE-TA refuses a host that does not send the anchor, although DNS holds it whole"
     )

@@ -167,7 +167,8 @@ class Discovery:
         if self.flaws.drops_cache_on_lookup_failure if failed else self.flaws.drops_cache_without_record:
             self.cache.drop(domain)
             return Discovered(None)
-        return Discovered(cached.policy, PolicyProblem("sts-policy-fetch-error", f"TXT record: {record.reason}"))
+        problem = PolicyProblem("sts-policy-fetch-error", f"TXT record: {record.reason}")
+        return Discovered(cached.policy, problem, hold=self.flaws.holds_mail_without_record)
 
     async def _announced(self, domain: str, record: PolicyRecord, cached: CachedPolicy | None) -> Discovered:
         if cached is not None and not self._wants_fetch(record, cached):

@@ -528,6 +528,9 @@ class Flaws:
 
     # The policy cache
     drops_cache_without_record: bool = _flaw("STS-3.1-13", "a cached policy is dropped when the TXT record is unusable")
+    holds_mail_without_record: bool = _flaw(
+        "STS-3.3-16", "mail is held while the record of a policy that is known cannot be seen"
+    )
     drops_cache_on_lookup_failure: bool = _flaw("STS-3.3-16", "a cached policy is dropped when the TXT lookup fails")
     drops_cache_when_refresh_fails: bool = _flaw("STS-3.3-16", "a cached policy is dropped when a fetch fails")
     drops_policies_after_an_hour: bool = _flaw("STS-3.3-16", "a cached policy is forgotten after an hour")

@@ -133,6 +133,8 @@ class MxHost:
     preference: int = 10
     certificate: str = "valid"
     starttls: bool = True
+    #: Whether it offers no other extension than STARTTLS and REQUIRETLS.
+    offers_tls_alone: bool = False
     #: Show the right certificate only to a client that names this host in SNI; others see one for another name.
     sni_required: bool = False
     #: Whether the host answers on port 25 at all.

@@ -58,6 +58,9 @@ class Flaws:
     # Sessions under mode enforce
     sends_clear_when_starttls_refused: bool = _flaw("STS-5-03", "if STARTTLS is refused, mail goes on in clear text")
     lets_notices_out: bool = _flaw("STS-5-03", "mail without a return path is sent whatever the policy says")
+    overlooks_first_extension: bool = _flaw(
+        "STS-4-02", "the first extension in the answer to EHLO is taken for a part of the greeting"
+    )
     sends_clear_without_starttls: bool = _flaw("STS-5-03", "if STARTTLS is not offered, mail goes on in clear text")
     clears_after_alert: bool = _flaw("STS-5-03", "a host that refuses a handshake by an alert is spoken to in clear")
     retries_in_clear: bool = _flaw("STS-5-03", "after a failed handshake mail goes out in clear on a new connection")

@@ -302,7 +302,7 @@ class Sessions:
     async def _open(self, to: Destination) -> SmtpClient:
         try:
             place, settings = self.network.where(to.address, 25), self.settings
-            return await SmtpClient.open(
+            client = await SmtpClient.open(
                 place,
                 settings.hostname,
                 settings.command_seconds,
@@ -312,6 +312,9 @@ class Sessions:
         except (UnsafeAddress, SmtpBroken, SmtpRefused) as error:
             # Before TLS it is not known who answers, so even a 5xx here does not speak for the domain.
             raise Unreachable(f"{to.host} [{to.address}]: {error}") from error
+        if self.flaws.overlooks_first_extension:
+            client.extensions = dict(list(client.extensions.items())[1:])
+        return client
 
     async def _secure(self, client: SmtpClient, to: Destination) -> None:
         """Bring up TLS with a certificate that is valid for the host."""

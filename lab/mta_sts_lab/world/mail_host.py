@@ -158,14 +158,16 @@ class SmtpSession(SMTP):
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name for the hook
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
-        """Offer size, eight bits and, in clear, STARTTLS."""
+        """Offer size, eight bits and, in clear, STARTTLS; of a bare host STARTTLS alone."""
         session.host_name = hostname
-        offers = [self.hostname, f"SIZE {LARGEST_MESSAGE}", "8BITMIME"]
+        bare = self._settings.offers_tls_alone
+        offers = [self.hostname, *([] if bare else [f"SIZE {LARGEST_MESSAGE}", "8BITMIME"])]
         if self._settings.starttls and not self.secured:
             offers.append("STARTTLS")
         if self._takes_requiretls:
             offers.append(REQUIRETLS)
-        return [f"250-{offer}" for offer in offers] + ["250 HELP"]
+        *others, last = offers if bare else [*offers, "HELP"]
+        return [f"250-{offer}" for offer in others] + [f"250 {last}"]
 
     @property
     def _takes_requiretls(self) -> bool:

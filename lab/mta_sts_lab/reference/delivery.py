@@ -101,6 +101,8 @@ class Delivery:
             domain = next_hop(envelope.recipient)
         except ValueError as error:
             return Failed(str(error), "5.1.2")
+        if self.flaws.takes_capitals_for_another_domain:
+            domain = envelope.recipient.rpartition("@")[2]
         await self.records.mail_goes_to(domain)
         if envelope.waives_tls and not self.flaws.applies_policies_to_marked_mail:
             return await self._in_spite_of_policies(envelope, domain, self.counts)

@@ -536,6 +536,9 @@ class Flaws:
     )
     drops_cache_on_lookup_failure: bool = _flaw("STS-3.3-16", "a cached policy is dropped when the TXT lookup fails")
     drops_cache_when_refresh_fails: bool = _flaw("STS-3.3-16", "a cached policy is dropped when a fetch fails")
+    takes_capitals_for_another_domain: bool = _flaw(
+        "STS-3.3-16", "the policy of a domain does not count for mail that writes its name in capital letters"
+    )
     drops_policies_after_an_hour: bool = _flaw("STS-3.3-16", "a cached policy is forgotten after an hour")
     falls_back_to_older_policy: bool = _flaw("STS-8.3-01", "without a record the policy before mode none comes back")
     refetches_for_later_ids_alone: bool = _flaw("STS-3.1-05", "an id that sorts before the known one is no new one")

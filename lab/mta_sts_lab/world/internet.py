@@ -347,6 +347,8 @@ class CaseWorld:
         if message.to == "address":
             address = self.mx[0].address
             return f"[{address}]" if family_of(address) is Family.IPV4 else f"[IPv6:{address}]"
+        if message.to == "in-capitals":
+            return self.domain.upper()
         return f"behind.{self.domain}" if message.to == "behind-smart-host" else self.domain
 
     def _arrange_return(self, settings: MxHost | None) -> None:

@@ -18,7 +18,7 @@ from mta_sts_lab.events import (
     PolicyRequested,
     ReportReceived,
 )
-from mta_sts_lab.model.case import Case, Expectation, Mode, Step
+from mta_sts_lab.model.case import Case, Expectation, Message, Mode, Step
 from mta_sts_lab.model.world import Dns, Family, MxHost, Policy, PolicyHost, World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
@@ -173,6 +173,14 @@ async def test_names_are_relative_to_the_domain(internet: Internet) -> None:
     assert len(await texts(internet, f"_mta-sts.{domain}", "TXT")) == 2
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*internet.network.where(world.mx[2].address, 25))
+
+
+async def test_the_recipient_is_where_the_message_says(internet: Internet) -> None:
+    world = await internet.add_case(case_of())
+    assert world.recipient_domain(Message()) == world.domain
+    assert world.recipient_domain(Message(to="in-capitals")) == world.domain.upper() != world.domain
+    assert world.recipient_domain(Message(to="behind-smart-host")) == f"behind.{world.domain}"
+    assert world.recipient_domain(Message(to="address")) == f"[{world.mx[0].address}]"
 
 
 async def test_a_step_changes_only_what_differs(internet: Internet) -> None:

@@ -436,6 +436,23 @@ async def test_a_host_that_wants_sni_never_refuses(
     assert facts(recorder, ClientHelloSeen, CASE)[0].sni == (sni or "").lower()
 
 
+async def test_a_host_that_offers_starttls_alone(
+    services: HostServices, server: MxServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(MxHost(offers_tls_alone=True))
+    client = await dial(services)
+    await secure(client, trusting(authority))
+    await deliver(client)
+    await quit_(client)
+    said = [(fact.line, fact.secured) for fact in await said_of(recorder) if fact.speaker == "mx"]
+    assert said[1:5] == [
+        (f"250-{NAME}", False),
+        ("250 STARTTLS", False),
+        ("220 2.0.0 Ready to start TLS", False),
+        (f"250 {NAME}", True),
+    ]
+
+
 async def test_a_host_that_is_slow_to_greet(services: HostServices, server: MxServer, recorder: Recorder) -> None:
     server.arrange(MxHost(greets_after=0.3))
     client = await dial(services)

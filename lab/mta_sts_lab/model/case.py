@@ -45,8 +45,8 @@ class Message:
     #: Whether it has the null reverse-path, as notices have (RFC 5321, section 4.5.5). In an `absent` case, too.
     null_sender: bool = False
     #: Where its recipient is: at the domain; at the domain in capital letters, which is the same one (RFC 4343); at
-    #: `behind.<domain>`, mail for which is relayed to the domain as a smart host; or at the address of the first MX host
-    #: (RFC 5321, section 4.1.3). In an `absent` case, too.
+    #: `behind.<domain>`, mail for which is relayed to the domain as a smart host; or at the address of the first MX
+    #: host (RFC 5321, section 4.1.3). In an `absent` case, too.
     to: Literal["", "in-capitals", "behind-smart-host", "address"] = ""
     #: How many messages to `beside.<domain>` are handed to the target just before it: a domain without a policy that
     #: has the same MX hosts. In an `absent` case, too.

@@ -266,6 +266,24 @@ async def test_an_answer_that_tells_its_end_in_some_way(
     assert asked.status == 200
 
 
+async def test_an_answer_that_comes_in_pieces(
+    services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
+) -> None:
+    server.arrange(PolicySettings(PolicyHost(in_pieces=True), BODY, ID))
+    where = services.network.where(ADDRESS, 443)
+    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert f"Content-Length: {len(BODY)}".encode() in head
+    first = await reader.read(len(BODY))
+    assert first == BODY[: len(BODY) // 2]
+    assert await reader.read() == BODY[len(first) :]
+    writer.close()
+    await seen(recorder, ConnectionClosed, CASE)
+    (asked,) = facts(recorder, PolicyRequested, CASE)
+    assert asked.status == 200
+
+
 @each_framing
 async def test_an_answer_that_breaks_off(
     framing: Framing,

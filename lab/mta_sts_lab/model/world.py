@@ -240,6 +240,8 @@ class PolicyHost:
     stalls: Stall | None = None
     #: How its answer tells where it ends: by its length, by its last chunk, or (`close`) by the end of the connection.
     framing: Literal["length", "chunked", "close"] = "length"
+    #: Whether its answer comes a piece at a time, with pauses between them: the header, and the body in two halves.
+    in_pieces: bool = False
     #: Whether its answer breaks off before the last line of the policy, together with the connection, without
     #: close_notify.
     cut: bool = False

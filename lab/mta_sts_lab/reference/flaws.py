@@ -525,6 +525,9 @@ class Flaws:
     takes_policies_that_were_cut: bool = _flaw(
         "HTTP-8-01", "what came of a policy counts when the connection has ended in the middle of it"
     )
+    takes_first_piece_of_policies: bool = _flaw(
+        "STS-3.3-08", "a policy that comes in pieces is taken for whole when the first one is there"
+    )
     demands_length_of_policies: bool = _flaw("STS-3.3-08", "a policy whose answer does not tell its length is none")
     holds_while_policy_host_stalls: bool = _flaw("STS-3.3-15", "mail waits for a policy host that says nothing")
     holds_without_policy: bool = _flaw("STS-3.3-15", "mail is held when the first fetch of a policy fails")

@@ -243,6 +243,8 @@ class PolicyFetcher:
                 body += chunk
                 if len(body) > LARGEST_BODY:
                     return PolicyProblem("sts-policy-fetch-error", f"more than {LARGEST_BODY} octets")
+                if self.flaws.takes_first_piece_of_policies:
+                    break
         except aiohttp.ClientPayloadError:
             if not self.flaws.takes_policies_that_were_cut:
                 raise

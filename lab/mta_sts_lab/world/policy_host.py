@@ -69,6 +69,9 @@ class ParentPolicyServer(HttpsHost):
 #: Seconds between two octets of an answer that comes slowly.
 _OCTET_EVERY = 1.0
 
+#: Seconds before each piece of an answer that comes in pieces.
+_PIECE_EVERY = 0.2
+
 #: Lines of an answer without an end, and the seconds between them: a quarter of a MiB a second.
 _LINES_AT_ONCE = 1024
 _LINES_EVERY = 0.25
@@ -139,6 +142,8 @@ class PolicyServer(HttpsHost):
             self._redirects.add(urlsplit(response.headers["Location"]).path)
         if cut or (served and self.settings.host.framing != "length"):
             return self._answer_by_hand(request)
+        if served and self.settings.host.in_pieces:
+            return await self._in_pieces(request)
         return response if stalls is None else await self._never_whole(request, stalls)
 
     def _answer_by_hand(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -165,6 +170,20 @@ class PolicyServer(HttpsHost):
             else:
                 transport.close()
         return web.Response(status=settings.status)
+
+    async def _in_pieces(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Send the whole policy with its length, in two halves behind the header."""
+        body, settings = self.settings.body, self.settings.host
+        response = web.StreamResponse(status=settings.status, headers={"Content-Type": settings.content_type})
+        response.content_length = len(body)
+        half = len(body) // 2
+        with contextlib.suppress(ConnectionError):
+            await response.prepare(request)
+            for piece in (body[:half], body[half:]):
+                await asyncio.sleep(_PIECE_EVERY)
+                await response.write(piece)
+            await response.write_eof()
+        return response
 
     async def _never_whole(self, request: web.BaseRequest, stalls: Stall) -> web.StreamResponse:
         """Begin to send the policy and never come to its end, until the client hangs up or the deadline passes.

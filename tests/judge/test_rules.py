@@ -923,6 +923,8 @@ class TestGrades:
         cases = (asking, CASES[ABSENT])
         assert "requested-too-seldom" in reasons(verdict(record(lines, taken_in(), cases=cases)))
         assert "requested-too-seldom" not in reasons(verdict(record(lines, taken_in(), cases=cases, capabilities=())))
+        cut = [line for line in lines if line[1] == "prime"]
+        assert "requested-too-seldom" not in reasons(verdict(record(cut, taken_in(), cases=cases)))
 
     def test_a_permission_is_only_noted(self) -> None:
         bounds = PolicyRequests("STS-3-01", most=0)

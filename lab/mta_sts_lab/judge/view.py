@@ -202,7 +202,8 @@ class CaseView:
         if not self.offered(step):
             played = [one for one in self.case.steps if self.offered(one)]
             return bool(played) and self.forbids_clear(played[-1])
-        message = self.message(step)
+        whole = self.step_times(step.name) is not None
+        message = self.message(step) if whole else self.message_at_the_end(step)
         if message is not None and (self.not_primed(message) or self._kept_a_laxer_policy(message)):
             return False
         if step.expect is not None:

@@ -19,6 +19,9 @@ from mta_sts_lab.events import (
     LabUnhealthy,
     MessageAccepted,
     PolicyRequested,
+    QueueSeen,
+    ReportsAsked,
+    ReportsLeft,
     SenderLeft,
     SmtpSaid,
     StepBegan,
@@ -56,6 +59,7 @@ from tests.judge.stories import (
     verdict,
     without,
 )
+from tests.judge.test_reports import CLAIMS, owing
 
 
 def _attacked(*facts: AnyFact, first: list[Line] | None = None, cases: tuple[Case, ...] = ()) -> Verdict:
@@ -248,7 +252,8 @@ class TestTheReplyWasRead:
         ("shown", "reason"),
         [
             (quits("honest-2"), "arrived-twice"),
-            (SenderLeft(session="honest-2"), "arrived-twice"),
+            # It may have waited for the reply in vain.
+            (SenderLeft(session="honest-2"), "reply-not-read"),
             (ConnectionClosed(session="honest-2"), "reply-not-read"),
             (quits("honest-9"), "reply-not-read"),
         ],
@@ -262,7 +267,57 @@ class TestTheReplyWasRead:
         assert reasons(found) == {reason}
 
 
+class TestTheLabHadFailed:
+    """What a target does after an exception of the lab's may be the answer to it."""
+
+    FAILED = LabFailed(where="SMTP session broken", error="AssertionError: no transport", session="broken")
+    MISREAD = SmtpSaid(session="broken", speaker="sender", line="DATA\\x16\\x03", secured=False)
+    LEAK = SmtpSaid(session="leak", speaker="sender", line=f"MAIL FROM:<{token(ENFORCE, 'attack')}@x>", secured=False)
+
+    def _resisted_with(self, *facts: AnyFact) -> Verdict:
+        lines = resisted()
+        at = next(number for number, line in enumerate(lines) if line[1] == "attack" and isinstance(line[2], QueueSeen))
+        return verdict(record([*lines[:at], *((ENFORCE, "attack", fact) for fact in facts), *lines[at:]], taken_in()))
+
+    def test_what_was_read_in_the_session_that_it_spoiled_is_no_finding(self) -> None:
+        assert self._resisted_with(connection(ENFORCE, "broken"), self.MISREAD).grade is Grade.FAIL
+        for failures in (1, 2):
+            found = self._resisted_with(connection(ENFORCE, "broken"), *[self.FAILED] * failures, self.MISREAD)
+            assert found.grade is Grade.LAB_ERROR
+
+    def test_nor_in_front_of_the_leg_that_it_spoiled(self) -> None:
+        leg = msgspec.structs.replace(self.FAILED, session="leg")
+        front, behind = connection(ENFORCE, "broken"), connection(ENFORCE, "leg", via="broken")
+        assert self._resisted_with(front, behind, leg, self.MISREAD).grade is Grade.LAB_ERROR
+
+    def test_what_was_read_before_it_or_elsewhere_is(self) -> None:
+        broken = connection(ENFORCE, "broken")
+        assert self._resisted_with(broken, self.MISREAD, self.FAILED).grade is Grade.FAIL
+        elsewhere = [connection(ENFORCE, "leak"), self.LEAK]
+        assert self._resisted_with(*elsewhere, broken, self.FAILED, self.MISREAD).grade is Grade.FAIL
+
+    def test_who_never_got_the_policy_may_owe_that_to_it(self) -> None:
+        first = without(prime(ENFORCE), _of_the_fetch)
+        leak = taken_in_attempt(ENFORCE, "bare")
+        assert _attacked(*leak, first=first).grade is Grade.FAIL
+        failed = (ENFORCE, "prime", LabFailed(where="event loop", error="KeyError: 1"))
+        assert _attacked(*leak, first=[*first, failed]).grade is Grade.LAB_ERROR
+
+
 class TestThePolicyWasGot:
+    def test_one_that_was_refused_excuses_a_case_that_was_cut_short_as_well(self) -> None:
+        refused = [
+            (name, step, msgspec.structs.replace(fact, status=503) if isinstance(fact, PolicyRequested) else fact)
+            for name, step, fact in prime(ENFORCE)
+        ]
+        attack = [
+            StepBegan(attacks=("strip_starttls",)),
+            injected(ENFORCE, "attack"),
+            *taken_in_attempt(ENFORCE, "bare"),
+        ]
+        cut = verdict(record([*refused, *((ENFORCE, "attack", fact) for fact in attack)], taken_in()))
+        assert (cut.grade, reasons(cut)) == (Grade.INCONCLUSIVE, {"not-played-to-the-end"})
+
     def test_a_policy_host_that_was_asked_for_and_never_reached(self) -> None:
         gone = (PolicyRequested, ConnectionClosed)
         lines = without(
@@ -310,3 +365,26 @@ class TestTheLabWasInOrder:
     def test_a_pass_stays_one(self) -> None:
         fault: Line = (ENFORCE, "attack", LabUnhealthy(part="mx", observed="mx1 does not answer"))
         assert verdict(record([*resisted(), fault], taken_in())).grade is Grade.PASS
+
+
+class TestTheHostsThatTakeReports:
+    """Reports are asked for when the cases have ended."""
+
+    STOOD_STILL = LabUnhealthy(part="event loop", observed="it stood still for 40 s", seconds=0.02)
+    ANSWER = DnsAnswered(name="reports.lab.example", type="A", transport="udp", rcode="NOERROR")
+
+    @pytest.mark.parametrize(
+        ("fact", "doubted"),
+        [
+            pytest.param(STOOD_STILL, True, id="the lab stood still"),
+            pytest.param(msgspec.structs.replace(ANSWER, rcode="SERVFAIL"), True, id="no answer about them"),
+            pytest.param(msgspec.structs.replace(ANSWER, waited=30.0), True, id="a late answer about them"),
+            pytest.param(ANSWER, False, id="an answer about them"),
+        ],
+    )
+    def test_a_report_that_does_not_come(self, fact: AnyFact, doubted: bool) -> None:
+        run = [("", "", one) for one in (ReportsAsked(), fact, ReportsLeft())]
+        cases = (owing("any", report_obligation="RPT-5-01"), CASES[ABSENT])
+        found = verdict(record(resisted(), taken_in(), run, cases=cases, capabilities=CLAIMS))
+        assert found.grade is (Grade.INCONCLUSIVE if doubted else Grade.FAIL)
+        assert ("lab-not-in-order" in reasons(found)) is doubted

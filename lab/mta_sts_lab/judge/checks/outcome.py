@@ -466,7 +466,7 @@ def _counted(requests: int) -> str:
 def policy_request_count(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Count a step's policy requests against the scenario's bounds."""
     bounds = step.expect.policy_requests if step.expect else None
-    if bounds is None:
+    if bounds is None or view.step_times(step.name) is None:
         return
     requests = [event for event, _ in view.facts.of_kind(PolicyRequested, None if bounds.whole_case else step.name)]
     most = len(requests) if bounds.most is None else bounds.most

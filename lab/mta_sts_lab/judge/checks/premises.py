@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from mta_sts_lab.check_registry import check_id
@@ -16,7 +16,7 @@ from mta_sts_lab.events import (
     LabFailed,
     LabUnhealthy,
     MessageAccepted,
-    SenderLeft,
+    ReportsAsked,
     SmtpSaid,
 )
 from mta_sts_lab.judge.checks.evidence import LAB_FAILED, must_fire
@@ -135,14 +135,12 @@ def _lab_unhealthy(view: CaseView) -> Doubt | None:
     """The lab's own faults while the case was played, and failures of DNS that no attack wanted."""
     if not view.facts.events:
         return None
-    began, ended = view.facts.events[0].at, view.end
+    began, last = view.facts.events[0].at, _last_that_matters(view)
     found = [(event, fact.observed) for event, fact in view.facts.of_kind(LabUnhealthy)]
     for event, fact in view.of_run.of_kind(LabUnhealthy):
-        # The reports of a day come after the case, and are wrong when the clock has moved.
-        last = math.inf if fact.lasting and view.case.is_about_reports else ended
         if event.at - fact.seconds <= last and (fact.lasting or event.at >= began):
             found.append((event, fact.observed))
-    for event, answer in view.facts.of_kind(DnsAnswered):
+    for event, answer in view.facts.of_kind(DnsAnswered) + _answers_about_report_hosts(view):
         if answer.waited > _ANSWERED_IN_TIME:
             found.append((event, f"a query for {answer.name} {answer.type} had waited {answer.waited:.1f} s"))
         if answer.rcode in _NEVER_HONEST and not answer.tampered_by and answer.security not in _FAILS_VALIDATION:
@@ -153,33 +151,53 @@ def _lab_unhealthy(view: CaseView) -> Doubt | None:
     return Doubt(LAB_UNHEALTHY, observed, numbers([event for event, _ in found]), "lab")
 
 
+def _last_that_matters(view: CaseView) -> float:
+    """Return until when what befell the whole run matters for a case: reports come after its end."""
+    return math.inf if view.case.is_about_reports else view.end
+
+
+def _answers_about_report_hosts(view: CaseView) -> list[tuple[Event, DnsAnswered]]:
+    """The answers that belong to no case, since reports were asked for: the hosts that take reports have such names."""
+    asked = [event.at for event, _ in view.of_run.of_kind(ReportsAsked)]
+    if not asked or not view.case.is_about_reports:
+        return []
+    return [one for one in view.of_run.of_kind(DnsAnswered) if one[0].at >= asked[0]]
+
+
 def _failures_of_the_lab(view: CaseView) -> list[tuple[Event, LabFailed]]:
     """The exceptions in the lab while the case was played, or before its reports."""
-    last = math.inf if view.case.is_about_reports else view.end
-    return view.facts.of_kind(LabFailed) + [one for one in view.of_run.of_kind(LabFailed) if one[0].at <= last]
+    of_run, last = view.of_run.of_kind(LabFailed), _last_that_matters(view)
+    return view.facts.of_kind(LabFailed) + [one for one in of_run if one[0].at <= last]
 
 
 def _of_a_failure(view: CaseView, found: Judgement, failures: list[tuple[Event, LabFailed]]) -> Doubt | None:
     """What a target did may be the answer to an exception in the lab.
 
-    That mail was let out, or could be read, is the target's doing all the same, unless it was in the very session that
-    the exception spoiled.
+    That mail was let out, or could be read, is the target's doing all the same if it had got the policy, unless all of
+    that was in sessions that an exception had spoiled.
     """
-    spoiled = {fact.session: event.number for event, fact in failures if fact.session}
-    let_out = found.harm in (Harm.LET_OUT, Harm.READ)
-    if not failures or (let_out and not any(_is_after(event, spoiled) for event in _evidence(view, found))):
+    let_out = found.harm in (Harm.LET_OUT, Harm.READ) and bool(view.facts.policy_fetched(view.end))
+    if not failures or (let_out and not _all_in_spoiled_sessions(view, found, failures)):
         return None
     event, fact = failures[0]
     return Doubt(LAB_FAILED, f"the lab had failed: {fact.where}: {fact.error}", (event.number,), "lab")
 
 
-def _evidence(view: CaseView, found: Judgement) -> list[Event]:
-    return [event for event in view.facts.events if event.number in found.evidence]
+def _all_in_spoiled_sessions(view: CaseView, found: Judgement, failures: list[tuple[Event, LabFailed]]) -> bool:
+    """Whether all that a finding shows of sessions came after an exception in them, or in the leg behind it."""
+
+    def whole(session: str) -> str:
+        return view.facts.session(session).via or session
+
+    spoiled: dict[str, int] = {}
+    for event, fact in failures:
+        spoiled.setdefault(whole(fact.session), event.number)
+    shown = [event for event in view.facts.events if event.number in found.evidence and _session_of(event)]
+    return bool(shown) and all(event.number > spoiled.get(whole(_session_of(event)), math.inf) for event in shown)
 
 
-def _is_after(event: Event, spoiled: Mapping[str, int]) -> bool:
-    """Whether something happened in a session that had been spoiled."""
-    return event.number > spoiled.get(getattr(event.fact, "session", ""), math.inf)
+def _session_of(event: Event) -> str:
+    return getattr(event.fact, "session", "")
 
 
 def _asked_late(view: CaseView) -> Doubt | None:
@@ -266,11 +284,13 @@ def _copies_before_the_last(message: MessageFacts) -> list[Event]:
 
 
 def _reply_read(facts: CaseFacts, accepted: Event) -> bool:
-    """Whether the target went on in the session after the reply to its message, or ended the session itself."""
+    """Whether the target went on in the session after the reply to its message.
+
+    One that hung up without a further command may have waited for the reply in vain.
+    """
     copy = next(fact for event, fact in facts.of_kind(MessageAccepted) if event is accepted)
     session = copy.via or copy.session
-    went_on = any(
+    return any(
         event.number > accepted.number and fact.session == session and fact.speaker == "sender" and fact.line != "."
         for event, fact in facts.of_kind(SmtpSaid)
     )
-    return went_on or any(fact.session == session for _, fact in facts.of_kind(SenderLeft))

@@ -32,6 +32,7 @@ MODULES = (
     "smtp_client",
     "channel",
     "tls",
+    "revocation",
     "queue",
     "retry_scheduler",
     "bounce",

@@ -218,8 +218,7 @@ def main() -> int:
         waiting = [one for one in found if fnmatchcase(one.key, options.again)]
     random.Random(8461).shuffle(waiting)
     import_everything()
-    if options.most is None:
-        _learn_places(kept, catalogue, options.jobs, end)
+    _learn_places(kept, catalogue, options.jobs, end)
     scenarios = identified(catalogue.scenarios)
     met_by = {one.key: len(kept.scenarios_for(one, scenarios)) for one in waiting}
     # What few scenarios run is soon known; what many run is soon found, or takes long.

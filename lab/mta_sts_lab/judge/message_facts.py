@@ -29,6 +29,16 @@ FAILURES = ("failed", "unreadable")
 #: Seconds. A resolver's repeated query within one attempt (timeout 2 s, 2 attempts) must not count as a second attempt.
 SAME_ATTEMPT = 5.0
 
+#: An address in the words of a queue, with the tag that SMTP puts before one of IPv6.
+_ADDRESS = (
+    r"(?<![\w:])(?:IPv6:)?(?:(?:[\da-f]{1,4}:){7}[\da-f]{1,4}|(?:[\da-f]{1,4}(?::[\da-f]{1,4})*)?::"
+    r"(?:[\da-f]{1,4}(?::[\da-f]{1,4})*(?:(?:\.\d+){3})?)?)(?!\w)|\d+(?:\.\d+){3}"
+)
+
+#: What a sender makes up for one message or one thread: an id of Exim's queue, and any long word with a digit in it, as
+#: the ids of other queues and OpenSSL's threads. The codes of SMTP and OpenSSL, which tell errors apart, are shorter.
+_ID = r"\b1[\da-z]{5}-[\da-z]{6}(?:[\da-z]{5})?-[\da-z]{2,4}\b|\b(?=[a-z]*\d)[\da-z]{9,}\b"
+
 
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
@@ -77,7 +87,8 @@ class MessageFacts:
 
     def reasons(self) -> list[str]:
         """Return why the target's queue says that it holds the message, without what differs from case to case."""
-        names = re.compile(rf"(?:[\w-]+\.)*{re.escape(self.facts.domain)}\b|\d+(?:\.\d+){{3}}|{re.escape(self.token)}")
+        own = rf"(?:[\w-]+\.)*{re.escape(self.facts.domain)}\b|{re.escape(self.token)}"
+        names = re.compile(f"{own}|{_ADDRESS}|{_ID}", re.IGNORECASE)
         return [names.sub("*", fact.reason) for _, fact in self.queue() if fact.reason and fact.state == "deferred"]
 
     def kind_of(self, copy: MessageAccepted) -> Outcome:

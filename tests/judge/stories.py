@@ -33,7 +33,7 @@ from mta_sts_lab.model.grading import Grade, least
 from mta_sts_lab.model.target import About
 from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.model.world import World
-from mta_sts_lab.record import Record
+from mta_sts_lab.record import Part, Record
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.tlsrpt.departures import printed_alike
 
@@ -279,6 +279,16 @@ def record(
     )
     about = About("made up", capabilities=capabilities, retry_seconds=retry_seconds)
     return made_record(events, played, about, clock_began="2025-01-06T09:00:00+00:00")
+
+
+def joined(*runs: Record) -> Record:
+    """Merge the records of some runs into one."""
+    events = [event for run in runs for event in run.events]
+    numbered = [msgspec.structs.replace(event, number=number) for number, event in enumerate(events, start=1)]
+    cases = {case.id: case for run in runs for case in run.header.cases}
+    parts = tuple(Part(run.header, len(run.events)) for run in runs)
+    first = runs[0].header
+    return made_record(numbered, cases.values(), first.about, clock_began=first.clock_began, parts=parts)
 
 
 def _dated(fact: AnyFact, at: float) -> AnyFact:

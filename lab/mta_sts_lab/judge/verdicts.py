@@ -95,12 +95,21 @@ def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[Ca
 
 
 def _views_by_run(record: Record, requirements: Mapping[str, Requirement]) -> list[tuple[Record, list[CaseView]]]:
-    """Return the runs of a record, which are about one target, and the input of the checks for the cases of each."""
+    """Return the runs of a record, which are about one target, and the input of the checks for the cases of each.
+
+    What the target is seen to be like in any of the runs counts in all of them.
+    """
     found = [(run, _views_of_run(run, requirements)) for run in record.runs()]
+    views = [view for _, of_run in found for view in of_run]
     moves = any(isinstance(event.fact, ClockAdvanced) for event in record.events)
-    if moves and not clock_seen_to_move(view for _, views in found for view in views):
-        found = [(run, [replace(view, clock_seen_to_move=False) for view in views]) for run, views in found]
-    return found
+    clock_moved = not moves or clock_seen_to_move(views)
+    sends_reports = any(isinstance(event.fact, ReportReceived) for event in record.events)
+    belying = tuple(event for view in views for event in belying_the_queue(view.facts))
+
+    def with_all(view: CaseView) -> CaseView:
+        return replace(view, clock_seen_to_move=clock_moved, sends_reports=sends_reports, belying_the_queue=belying)
+
+    return [(run, [with_all(view) for view in of_run]) for run, of_run in found]
 
 
 def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:
@@ -109,8 +118,6 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
     of_run = CaseFacts("", [event for event in record.events if not event.case], retry)
     for case in record.header.cases:
         facts[case.id].in_force = PoliciesInForce(case, facts[case.id], of_run).for_session
-    sends_reports = any(isinstance(event.fact, ReportReceived) for event in record.events)
-    belying = tuple(event for one in facts.values() for event in belying_the_queue(one))
     return [
         CaseView(
             case=case,
@@ -121,8 +128,6 @@ def _views_of_run(record: Record, requirements: Mapping[str, Requirement]) -> li
             requirements=requirements,
             about=record.header.about,
             clock_began=record.header.clock_began,
-            sends_reports=sends_reports,
-            belying_the_queue=belying,
         )
         for case in record.header.cases
     ]

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
-from mta_sts_lab.events import AnyFact, ConnectionClosed, OtherMessageInjected, SmtpSaid, StepEnded
+from mta_sts_lab.events import (
+    AnyFact,
+    BounceReceived,
+    CaseEnded,
+    ConnectionClosed,
+    MessageAccepted,
+    MessageInjected,
+    OtherMessageInjected,
+    SmtpSaid,
+    StepEnded,
+)
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Verdict
 
@@ -11,12 +22,14 @@ from tests.judge.stories import (
     DOMAIN,
     ENFORCE,
     Line,
+    accepted,
     connection,
     mx_query,
     reasons,
     record,
     resisted,
     taken_in,
+    token,
     verdict,
 )
 
@@ -53,3 +66,47 @@ def test_a_session_that_is_for_the_domain_as_well_is_judged(recipients: tuple[st
 
 def test_where_nothing_was_sent_to_it_there_is_no_other_domain() -> None:
     assert "envelope-in-clear" in reasons(_with_session(OTHER, announced=False))
+
+
+#: Of a message to both domains: the case's own recipient, and the other one.
+BOTH = (f"b@{DOMAIN[ENFORCE]}", f"b@beside.{DOMAIN[ENFORCE]}")
+
+
+def _to_both(step: str, *more: AnyFact, before: type[AnyFact]) -> Verdict:
+    """Judge the story of a held message that went to the other domain as well, with some more facts in one step."""
+    sent = OtherMessageInjected(token=token(ENFORCE, "attack"), recipient=BOTH[1], reply="250 ok")
+    story = resisted()
+    begun = next(n for n, line in enumerate(story) if line[1] == "attack" and isinstance(line[2], MessageInjected))
+    story.insert(begun + 1, (ENFORCE, "attack", sent))
+    at = next(n for n, line in enumerate(story) if line[1] == step and isinstance(line[2], before))
+    return verdict(record([*story[:at], *((ENFORCE, step, fact) for fact in more), *story[at:]], taken_in()))
+
+
+def _transaction(*recipients: str) -> list[AnyFact]:
+    """One transaction in the session in which the held message arrives."""
+    copy = msgspec.structs.replace(accepted(ENFORCE, "attack", "honest-2"), recipients=recipients)
+    said = ["MAIL FROM:<a@sender.example>", *(f"RCPT TO:<{one}>" for one in recipients)]
+    return [*(SmtpSaid(session="honest-2", speaker="sender", line=line, secured=True) for line in said), copy]
+
+
+@pytest.mark.parametrize(
+    ("recipients", "found"),
+    [
+        (BOTH[1:], set()),
+        (BOTH, {"arrived-twice"}),
+        (BOTH[:1], {"arrived-twice"}),
+        (("c@another.example",), {"arrived-twice", "recipient-changed"}),
+    ],
+)
+def test_the_copy_for_the_other_domain_is_none_of_the_cases_own(recipients: tuple[str, ...], found: set[str]) -> None:
+    own = SmtpSaid(session="honest-2", speaker="sender", line=f"RCPT TO:<{BOTH[0]}>", secured=True)
+    judged = _to_both("recover", *_transaction(*recipients), own, before=MessageAccepted)
+    assert reasons(judged) & {"arrived-twice", "recipient-changed"} == found
+
+
+@pytest.mark.parametrize(("about", "grade"), [(BOTH[1], Grade.PASS), (BOTH[0], Grade.FAIL), ("", Grade.FAIL)])
+def test_a_notice_about_the_other_recipient_tells_nothing_of_the_cases_own(about: str, grade: Grade) -> None:
+    notice = BounceReceived(token=token(ENFORCE, "attack"), action="failed", status="5.7.1", about=about)
+    judged = _to_both("recover", notice, before=CaseEnded)
+    assert judged.grade is grade
+    assert ("failure-notice-for-a-delivered-message" in reasons(judged)) is (grade is Grade.FAIL)

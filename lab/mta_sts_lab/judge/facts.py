@@ -309,6 +309,15 @@ class CaseFacts:
         mixed = {session for session, is_other in named if not is_other}
         return frozenset(session for session, is_other in named if is_other and session not in mixed)
 
+    def is_of_other_mail(self, addresses: Collection[str]) -> bool:
+        """Whether some addresses are all at the domain beside the case's own, to which mail was sent as well.
+
+        One session may carry a message to both domains, in a transaction for each.
+        """
+        beside = f"@{BESIDE}.{self.domain}"
+        named = bool(addresses) and all(address.lower().endswith(beside) for address in addresses)
+        return named and bool(self.of_kind(OtherMessageInjected))
+
     def carried_reports(self) -> frozenset[str]:
         """Return the sessions in which the target mailed TLS reports, which no policy may hold up (RFC 8460, 3).
 

@@ -56,15 +56,16 @@ class MessageFacts:
             (event, fact)
             for event, fact in self.facts.of_kind(MessageAccepted)
             if self.token in fact.tokens and fact.role in RECEIVING and event.at <= self.until
-            if fact.session not in others
+            if fact.session not in others and not self.facts.is_of_other_mail(fact.recipients)
         ]
 
     def bounces(self) -> list[Event]:
-        """Return the failure notifications that reached the sender's domain."""
+        """Return the failure notifications that reached the sender's domain; not those about its other recipient."""
         return [
             event
             for event, fact in self.facts.of_kind(BounceReceived)
             if fact.token == self.token and fact.action in FAILURES and event.at <= self.until
+            if not self.facts.is_of_other_mail([fact.about])
         ]
 
     def readings(self, secured: bool) -> list[Event]:

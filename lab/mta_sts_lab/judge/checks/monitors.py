@@ -302,6 +302,8 @@ def message_unchanged(view: CaseView) -> Iterator[Judgement]:
         for token in fact.tokens:
             if token not in sent or fact.role == "sender-mx" or fact.session in others:
                 continue
+            if view.facts.is_of_other_mail(fact.recipients):
+                continue
             if fact.body_digest != sent[token].body_digest:
                 yield inconclusive("body-changed", f"the copy at {fact.host} differs", event.step)
             if not _mailboxes(view, sent[token].recipient.lower()) & set(map(str.lower, fact.recipients)):

@@ -6,12 +6,24 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from mta_sts_lab.events import AnyFact, DnsAnswered, MessageInjected
+from mta_sts_lab.events import AnyFact, DnsAnswered, MessageInjected, PolicyRequested
+from mta_sts_lab.judge.checks.discovery import FOLLOWS_WITHIN
 from mta_sts_lab.model.case import Case, PolicyRequests
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.world import Policy, World
 
-from tests.judge.stories import CASES, ENFORCE, Line, changed, policy_facts, record, resisted, taken_in, verdict
+from tests.judge.stories import (
+    CASES,
+    ENFORCE,
+    Line,
+    changed,
+    policy_facts,
+    reasons,
+    record,
+    resisted,
+    taken_in,
+    verdict,
+)
 
 REASON = "policy-requested-on-invalid-record"
 VALID = ("v=STSv1; id=1;",)
@@ -69,3 +81,34 @@ def test_a_hold_by_a_policy_that_was_fetched_again_proves_no_cache() -> None:
     assert (Grade.PASS, "STS-3.1-13", "deferred") in _attacked(VALID, fetch=False)
     broken = changed(CASES[ENFORCE], "attack", expect=_kept(), world=World(policy=Policy(lines=("version: STSv1",))))
     assert (Grade.PASS, "STS-3.1-13", "deferred") in _attacked(VALID, base=broken), "what was fetched is no policy"
+
+
+def _put_off(status: int, *, later: float = 0.0) -> set[str]:
+    """Judge a sender that got a valid record in the first step, where its fetch gave another status, or none (0).
+
+    It asks for the policy behind a spoiled record in the next step, which begins so many seconds later.
+    """
+    ask, *request = policy_facts(ENFORCE)
+    assert isinstance(ask, DnsAnswered)
+    spoiled = msgspec.structs.replace(ask, answers=("v=STSv1; id=2019-04-29;",))
+    again = [msgspec.structs.replace(fact, session="again") if hasattr(fact, "session") else fact for fact in request]
+    first: list[Line] = [
+        (name, step, msgspec.structs.replace(fact, status=status) if isinstance(fact, PolicyRequested) else fact)
+        for name, step, fact in resisted()
+        if status or not (step == "prime" and fact in request)
+    ]
+    spot = next(n for n, line in enumerate(first) if line[1] == "attack" and isinstance(line[2], MessageInjected))
+    between: list[Line] = [(ENFORCE, "attack", fact) for fact in (spoiled, *again)]
+    made = record([*first[: spot + 1], *between, *first[spot + 1 :]], taken_in())
+    events = tuple(msgspec.structs.replace(one, at=one.at + later * (one.step != "prime")) for one in made.events)
+    return reasons(verdict(replace(made, events=events)))
+
+
+@pytest.mark.parametrize("status", [0, 503])
+def test_a_request_may_follow_from_the_valid_record_of_the_step_before(status: int) -> None:
+    assert REASON not in _put_off(status)
+    assert REASON in _put_off(status, later=FOLLOWS_WITHIN), "by then it is a look at the spoiled one"
+
+
+def test_a_record_that_led_to_a_policy_leads_to_no_second_one() -> None:
+    assert REASON in _put_off(200)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, PolicyRequested
+from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event, PolicyRequested
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.policies_in_force import record_answers
 from mta_sts_lab.judge.view import CaseView
@@ -60,6 +60,8 @@ def no_policy_request_on_invalid_record(view: CaseView, step: Step) -> Iterator[
         before = [(at, records) for at, records in answers if at <= event.at]
         if fact.redirected or not before or any(sts_record(records).valid for _, records in before):
             continue
+        if _follows_from_an_earlier_record(view, event):
+            continue
         at, records = before[-1]
         if event.at - at <= FOLLOWS_WITHIN:
             several = select(records, STS_VERSION) is None
@@ -72,6 +74,18 @@ def no_policy_request_on_invalid_record(view: CaseView, step: Step) -> Iterator[
                 [event],
             )
             return
+
+
+def _follows_from_an_earlier_record(view: CaseView, request: Event) -> bool:
+    """Whether a valid record of any step was got shortly before a policy request, and no policy since.
+
+    On a slow machine a fetch may begin in the next step. A record that has led to a policy leads to no second one.
+    """
+    since = max((event.at for event in view.facts.policy_fetched(request.at)), default=0.0)
+    return any(
+        max(since, request.at - FOLLOWS_WITHIN) < event.at <= request.at and sts_record(records).valid
+        for event, records in record_answers(view.facts)
+    )
 
 
 @check(scope=Scope.CASE, obligations=(HTTPS_ALONE,))

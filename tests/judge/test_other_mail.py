@@ -12,13 +12,17 @@ from mta_sts_lab.events import (
     MessageAccepted,
     MessageInjected,
     OtherMessageInjected,
+    QueueSeen,
     SmtpSaid,
     StepEnded,
 )
+from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Verdict
 
 from tests.judge.stories import (
+    ABSENT,
+    CASES,
     DOMAIN,
     ENFORCE,
     Line,
@@ -32,6 +36,7 @@ from tests.judge.stories import (
     token,
     verdict,
 )
+from tests.judge.test_reports import CLAIMS, owing
 
 OTHER = f"<b@beside.{DOMAIN[ENFORCE]}>"
 OWN = f"<b@{DOMAIN[ENFORCE]}>"
@@ -110,3 +115,47 @@ def test_a_notice_about_the_other_recipient_tells_nothing_of_the_cases_own(about
     judged = _to_both("recover", notice, before=CaseEnded)
     assert judged.grade is grade
     assert ("failure-notice-for-a-delivered-message" in reasons(judged)) is (grade is Grade.FAIL)
+
+
+#: The senders of a report, and of a message to the other domain.
+OTHER_SENDERS = ("<tls@sender.example>", "<other@sender.example>")
+
+
+def _cut_off(sender: str, *more: str, sent: AnyFact | None = None, case: Case = CASES[ENFORCE]) -> Verdict:
+    """Judge the story of a held message, with a session in clear that broke off behind its MAIL, or some lines later."""
+    lines = (f"MAIL FROM:{sender}", *more)
+    said = [SmtpSaid(session="cut", speaker="sender", line=line, secured=False) for line in lines]
+    facts = [*([sent] if sent else []), connection(ENFORCE, "cut"), *said, ConnectionClosed(session="cut")]
+    story = resisted()
+    at = next(n for n, line in enumerate(story) if line[1] == "attack" and isinstance(line[2], QueueSeen))
+    made = [*story[:at], *((ENFORCE, "attack", fact) for fact in facts), *story[at:]]
+    return verdict(record(made, taken_in(), cases=(case, CASES[ABSENT]), capabilities=CLAIMS))
+
+
+def _sent_beside(its_token: str) -> OtherMessageInjected:
+    return OtherMessageInjected(token=its_token, recipient=BOTH[1], reply="250 ok")
+
+
+@pytest.mark.parametrize("sender", OTHER_SENDERS)
+@pytest.mark.parametrize("expected", ["reports", "other mail"])
+def test_a_session_that_broke_off_before_it_told_whose_mail_it_has_is_no_finding(sender: str, expected: str) -> None:
+    sent, case = (None, owing()) if expected == "reports" else (_sent_beside("other"), CASES[ENFORCE])
+    assert "envelope-in-clear" not in reasons(_cut_off(sender, sent=sent, case=case))
+    for told in (f"RCPT TO:{OWN}", "DATA"):
+        assert "envelope-in-clear" in reasons(_cut_off(sender, told, sent=sent, case=case))
+
+
+@pytest.mark.parametrize("sender", ["<a@sender.example>", f"<SRS0=x={token(ENFORCE, 'attack')}@relay.example>"])
+def test_one_that_names_the_cases_own_message_is(sender: str) -> None:
+    assert "envelope-in-clear" in reasons(_cut_off(sender, case=owing()))
+    assert "envelope-in-clear" in reasons(_cut_off(sender, sent=_sent_beside("other")))
+
+
+def test_the_sender_of_a_message_to_both_domains_does_not_tell_which_of_them_it_is_for() -> None:
+    sender = f"<{token(ENFORCE, 'attack')}@sender.example>"
+    assert "envelope-in-clear" not in reasons(_cut_off(sender, sent=_sent_beside(token(ENFORCE, "attack"))))
+
+
+@pytest.mark.parametrize("sender", OTHER_SENDERS)
+def test_where_no_other_mail_is_expected_a_session_is_for_the_domain(sender: str) -> None:
+    assert "envelope-in-clear" in reasons(_cut_off(sender))

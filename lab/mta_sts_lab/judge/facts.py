@@ -330,3 +330,16 @@ class CaseFacts:
         ]
         others = {session for session, is_report in named if not is_report}
         return frozenset(session for session, is_report in named if is_report and session not in others)
+
+    def carried_unknown_mail(self) -> frozenset[str]:
+        """Return the sessions that broke off behind MAIL, which named no message that is the case's alone."""
+        others = {fact.token for _, fact in self.of_kind(OtherMessageInjected)}
+        own = [fact for _, fact in self.of_kind(MessageInjected) if fact.token not in others]
+        names = tuple(name.lower() for fact in own for name in (fact.token, f"<{fact.sender}>"))
+        named = [
+            (fact.session, line.startswith("mail") and not any(name in line for name in names))
+            for _, fact in self.of_kind(SmtpSaid)
+            if fact.speaker == "sender" and (line := fact.line.lower()).startswith(("mail", "rcpt", "data", "bdat"))
+        ]
+        told = {session for session, is_unknown in named if not is_unknown}
+        return frozenset(session for session, is_unknown in named if is_unknown and session not in told)

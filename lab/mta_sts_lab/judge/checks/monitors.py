@@ -12,6 +12,7 @@ from mta_sts_lab.events import (
     MessageAccepted,
     MessageInjected,
     NotSupported,
+    OtherMessageInjected,
     PolicyRequested,
     SmtpSaid,
     TokenRead,
@@ -83,7 +84,7 @@ def _reading_is_a_breach(view: CaseView, reading: Event) -> bool:
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_IN_CLEAR, *OF_DANE))
 def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
     """Under enforce no MAIL, RCPT or DATA outside TLS: the policy protects sender and recipients, too."""
-    excused, forbidden = view.facts.excused_sessions(), view.forbids_clear(step)
+    excused, forbidden = _excused_sessions(view), view.forbids_clear(step)
     said = view.facts.said(step.name, secured=False, verbs=_ENVELOPE)
     said = [
         (event, fact)
@@ -95,6 +96,16 @@ def no_envelope_in_clear(view: CaseView, step: Step) -> Iterator[Judgement]:
         events = [event for event, _ in said]
         row = view.session_breaks(said[0][1].session, False, ENVELOPE_IN_CLEAR)
         yield view.broken(row, "envelope-in-clear", step.name, expected, observed, events, Harm.READ)
+
+
+def _excused_sessions(view: CaseView) -> frozenset[str]:
+    """Return the sessions whose envelope breaks no policy of the domain, or is perhaps another one's.
+
+    Where TLS reports are awaited, or mail goes to the other domain, one that broke off behind MAIL may be theirs.
+    """
+    sessions = view.facts.excused_sessions()
+    expects_others = view.case.is_about_reports or view.facts.of_kind(OtherMessageInjected)
+    return sessions | view.facts.carried_unknown_mail() if expects_others else sessions
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(ENVELOPE_UNAUTHENTICATED,))
@@ -149,7 +160,7 @@ _MESSAGE_EXPECTED = {
 
 def _envelopes_to_wrong_hosts(view: CaseView, step: Step) -> list[tuple[WrongSession, list[tuple[Event, SmtpSaid]]]]:
     """Return the MAIL and RCPT said inside TLS where no mail may go, by what is wrong there."""
-    excused, forbidden = view.facts.excused_sessions(), view.forbids_clear(step)
+    excused, forbidden = _excused_sessions(view), view.forbids_clear(step)
     found: dict[Wrong, tuple[WrongSession, list[tuple[Event, SmtpSaid]]]] = {}
     for event, fact in view.facts.said(step.name, secured=True, verbs=("MAIL", "RCPT")):
         certificate, leg = view.facts.certificate_of(fact.session), view.facts.session(fact.session)

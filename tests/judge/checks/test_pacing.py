@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.events import AnyFact, ConnectionClosed, StepEnded, TargetFlushed
+from mta_sts_lab.events import AnyFact, ConnectionClosed, OtherMessageInjected, StepEnded, TargetFlushed
 from mta_sts_lab.model.verdict import Verdict
 
-from tests.judge.stories import ENFORCE, Line, connection, record, resisted, taken_in, verdict
+from tests.judge.stories import DOMAIN, ENFORCE, Line, connection, record, resisted, taken_in, verdict
 
 
 def _attempts(count: int) -> list[Line]:
@@ -34,3 +34,8 @@ def test_a_series_without_pauses_is_found(attempts: int, found: set[str]) -> Non
 def test_attempts_that_were_asked_for_are_no_series() -> None:
     asked: list[Line] = [("", "", TargetFlushed())]
     assert _found(_judged([*_attempts(6), *asked, *_attempts(6)])) == set()
+
+
+def test_connections_for_messages_to_the_other_domain_are_no_series() -> None:
+    other = OtherMessageInjected(token="other", recipient=f"b@beside.{DOMAIN[ENFORCE]}", reply="250 ok")
+    assert _found(_judged([(ENFORCE, "attack", other), *_attempts(11)])) == set()

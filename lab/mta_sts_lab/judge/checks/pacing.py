@@ -11,6 +11,7 @@ from mta_sts_lab.events import (
     ConnectionDenied,
     Event,
     MessageInjected,
+    OtherMessageInjected,
     TargetFlushed,
     TargetRestarted,
 )
@@ -34,7 +35,10 @@ def pause_between_attempts(view: CaseView) -> Iterator[Judgement]:
     """A sender that failed at a host lets some time pass before it comes back: attempt upon attempt is no queue.
 
     What the lab asked for does not count: a request to try again, a restart, a leap of the clock, another message.
+    Where messages to the other domain wait for the same host, nobody can tell which of them a connection was for.
     """
+    if view.facts.of_kind(OtherMessageInjected):
+        return
     asked = _asked(view)
     for met in _by_host(view).values():
         series = met[:1]
@@ -55,9 +59,8 @@ def pause_between_attempts(view: CaseView) -> Iterator[Judgement]:
 def _by_host(view: CaseView) -> dict[str, list[Event]]:
     """Return the connections of the target to each receiving host, in order."""
     found: dict[str, list[Event]] = {}
-    others = view.facts.carried_other_mail()
     for event in view.facts.contacts():
-        if isinstance(event.fact, ConnectionAccepted | ConnectionDenied) and event.fact.session not in others:
+        if isinstance(event.fact, ConnectionAccepted | ConnectionDenied):
             found.setdefault(event.fact.host, []).append(event)
     return found
 

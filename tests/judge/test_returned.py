@@ -142,3 +142,12 @@ def test_a_return_is_told_in_the_words_of_its_notice(notice: BounceReceived, sai
     found = _returned(BEGUN, MESSAGE, *ATTEMPT, LOOK, notice)
     (judged,) = [one for one in found.judgements if one.reason == "bounced-after-policy-check"]
     assert judged.observed.startswith(said)
+
+
+@pytest.mark.parametrize(("action", "grade"), [("unreadable", Grade.PASS), ("failed", Grade.FAIL)])
+def test_a_notice_in_plain_words_may_be_about_a_delay(action: str, grade: Grade) -> None:
+    """The queue holds the message still when it has come."""
+    notice = (ENFORCE, "attack", msgspec.structs.replace(NOTICE, action=action))
+    lines = resisted()
+    at = next(number for number, line in enumerate(lines) if line[2] == held(ENFORCE))
+    assert verdict(record([*lines[: at + 1], notice, *lines[at + 1 :]], taken_in())).grade is grade

@@ -22,9 +22,12 @@ from mta_sts_lab.judge.facts import RECEIVING, CaseFacts
 from mta_sts_lab.judge.protection import Breach
 from mta_sts_lab.model.grading import Outcome
 
-#: What a notification says of a message that its sender gave up. One that is no delivery status notification at all
-#: ("unreadable") comes from the null reverse-path all the same, and nobody writes such mail to say that all is well.
-FAILURES = ("failed", "unreadable")
+#: A notification that is no delivery status notification at all. It comes from the null reverse-path all the same, and
+#: nobody writes such mail to say that all is well.
+UNREADABLE = "unreadable"
+
+#: What a notification says of a message that its sender gave up.
+FAILURES = ("failed", UNREADABLE)
 
 #: Seconds. A resolver's repeated query within one attempt (timeout 2 s, 2 attempts) must not count as a second attempt.
 SAME_ATTEMPT = 5.0
@@ -65,8 +68,17 @@ class MessageFacts:
             event
             for event, fact in self.facts.of_kind(BounceReceived)
             if fact.token == self.token and fact.action in FAILURES and event.at <= self.until
-            if not self.facts.is_of_other_mail([fact.about])
+            if not self.facts.is_of_other_mail([fact.about]) and not self._is_perhaps_a_warning(event, fact)
         ]
+
+    def _is_perhaps_a_warning(self, notice: Event, fact: BounceReceived) -> bool:
+        """Whether a notice in plain words, of a failure or of a delay, came while the queue held the message still.
+
+        A message that is returned may be in the queue for another moment.
+        """
+        later = [seen.state for _, seen in self.queue() if seen.looked > notice.at]
+        stayed = bool(later) and (later[-1] != "gone" or (later[0] != "gone" and bool(self.copies())))
+        return fact.action == UNREADABLE and stayed
 
     def readings(self, secured: bool) -> list[Event]:
         """Return the events by which an outsider could read the message, on its way to the domain itself."""

@@ -455,8 +455,8 @@ class LabFailed(Fact, frozen=True):
 class LabUnhealthy(Fact, frozen=True):
     """The lab itself was not in order for a while: what a target did meanwhile proves nothing against it.
 
-    `part` is event loop, clock, name server, policy host, revocation host or mx. A fact about the whole run has no
-    case.
+    `part` is event loop, clock, name server, policy host, revocation host, mx, report host or report mx. A fact about
+    the whole run has no case.
     """
 
     part: str

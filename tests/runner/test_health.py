@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from mta_sts_lab.events import DnsAnswered, LabUnhealthy
 from mta_sts_lab.model.case import Case, Mode, Step
-from mta_sts_lab.model.world import Dns, MxHost, PolicyHost, World
+from mta_sts_lab.model.world import Dns, Family, MxHost, PolicyHost, Reports, World
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.rfc.published import LAB_DOMAIN
+from mta_sts_lab.rfc.published import LAB_DOMAIN, REPORT_HOST, REPORT_MX
 from mta_sts_lab.runner import health
 from mta_sts_lab.runner.health import Health
 from mta_sts_lab.world.host import Document
@@ -22,7 +22,9 @@ from mta_sts_lab.world.mail_host import SmtpSession
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.revocation_host import RevocationHost
+from mta_sts_lab.world.zone import address_records
 
 CASE = Case("starttls/strip[enforce]", "starttls/strip", Mode.ENFORCE, (Step("prime", World(mx=(MxHost("mx1", 10),))),))
 
@@ -220,6 +222,66 @@ async def test_a_host_that_listens_and_is_broken(
     internet.zone.publish(world.domain, world.published[:1], world.case)
     assert {part for part, _ in await _asked(internet, recorder, world)} == {"name server"}
     assert await _asked(internet, recorder, await internet.add_case(replace(CASE, id="starttls/strip[testing]"))) == []
+
+
+async def _asked_of_report_hosts(internet: Internet, recorder: Recorder) -> list[tuple[str, str]]:
+    before = len(recorder.of_case(""))
+    await Health(internet, recorder).ask_report_hosts()
+    facts = [event.fact for event in recorder.of_case("")[before:]]
+    assert {(type(fact), getattr(fact, "lasting", None)) for fact in facts} <= {(LabUnhealthy, True)}, "no report"
+    return [(fact.part, fact.observed) for fact in facts if isinstance(fact, LabUnhealthy)]
+
+
+@pytest.mark.parametrize("families", [(Family.IPV4,), (Family.IPV6,), tuple(Family)], ids=str)
+@pytest.mark.parametrize(
+    "reports",
+    [Reports(), Reports(status=503), Reports(status=0), Reports(certificate="expired"), Reports(mail_reply=550)],
+    ids=str,
+)
+async def test_a_case_that_wants_its_reports_refused(
+    reports: Reports, families: tuple[Family, ...], recorder: Recorder
+) -> None:
+    internet = await Internet.open(LoopbackNetwork(), Authority.create(), recorder, families=families)
+    try:
+        await internet.add_case(replace(CASE, steps=(Step("prime", World(reports=reports)),)))
+        assert await _asked_of_report_hosts(internet, recorder) == []
+        await internet.reports.close()
+        await internet.report_mx.close()
+        parts = [part for part, _ in await _asked_of_report_hosts(internet, recorder)]
+        assert parts == ["report host"] * len(families) + ["report mx"] * len(families)
+    finally:
+        await internet.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "part", "found"),
+    [
+        (ReportServer, "_choose_credentials", "report host", "UNRECOGNIZED_NAME"),
+        (ReportInbox, "status_for", "report host", "status 503"),
+        (ReportMx, "choose_credentials", "report mx", "no TLS came about after STARTTLS"),
+        (ReportMx, "takes_mail_for", "report mx", "RCPT TO was answered 550"),
+    ],
+)
+async def test_a_host_that_takes_no_reports(
+    kind: type,
+    method: str,
+    part: str,
+    found: str,
+    internet: Internet,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kind, method, lambda *_: 503 if kind is ReportInbox else None)
+    ((seen, observed),) = await _asked_of_report_hosts(internet, recorder)
+    assert (seen, found in observed) == (part, True), observed
+
+
+async def test_the_names_of_the_hosts_for_reports(internet: Internet, recorder: Recorder) -> None:
+    internet.zone.publish(LAB_DOMAIN, address_records(REPORT_HOST, ["198.18.64.99"]))
+    assert await _asked_of_report_hosts(internet, recorder) == [
+        ("report host", SEEN.format(f"{REPORT_HOST} A", "the answer 198.18.64.99")),
+        ("report mx", SEEN.format(f"{REPORT_MX} A", "rcode NXDOMAIN")),
+    ]
 
 
 async def test_the_name_server(internet: Internet, recorder: Recorder) -> None:

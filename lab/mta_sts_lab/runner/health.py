@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from mta_sts_lab.events import LabUnhealthy
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import LAB_DOMAIN
-from mta_sts_lab.runner.witness import Asked, knocks, questions, within_time
+from mta_sts_lab.runner.witness import Asked, knocks, questions, report_questions, within_time
 from mta_sts_lab.timeouts import WITNESS
 from mta_sts_lab.world.internet import CaseWorld, Internet
 
@@ -91,23 +91,30 @@ class Health:
 
     async def knock(self, world: CaseWorld) -> None:
         """Connect to each host of a case that should take connections now, and put on record which do not."""
-        await self._ask(world, knocks(world))
+        await self._ask(knocks(world), world.case)
 
     async def ask(self, world: CaseWorld) -> None:
         """Ask the hosts and names of a case, and put on record what does not answer as it should now.
 
         That takes two handshakes, as many as the target has with a case.
         """
-        await self._ask(world, questions(world, self._internet.dns))
+        await self._ask(questions(world, self._internet.dns), world.case)
 
-    async def _ask(self, world: CaseWorld, asked: Iterable[Asked]) -> None:
+    async def ask_report_hosts(self) -> None:
+        """Ask the hosts that take reports, and their names, and put on record what does not answer as it should.
+
+        All cases share them. A report that does not come to one of them now may be missing in any case.
+        """
+        await self._ask(report_questions(self._internet), lasting=True)
+
+    async def _ask(self, asked: Iterable[Asked], case: str = "", *, lasting: bool = False) -> None:
         asked_now = tuple(asked)
         # All at once: where nothing answers, one deadline passes and not one for each question.
         answers = await asyncio.gather(*(within_time(question) for _, _, question in asked_now))
         for (part, name, _), wrong in zip(asked_now, answers, strict=True):
             if wrong:
                 observed = f"the lab's own look at {name} found: {wrong}"
-                self._recorder.write(LabUnhealthy(part=part, observed=observed), world.case)
+                self._recorder.write(LabUnhealthy(part=part, observed=observed, lasting=lasting), case)
 
     async def _beat(self) -> None:
         while True:

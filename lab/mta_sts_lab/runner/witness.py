@@ -1,4 +1,4 @@
-"""The lab's own clients, which ask the hosts and the names of a case as a sender would.
+"""The lab's own clients, which ask the hosts and the names of a case, and those for reports, as a sender would.
 
 A host that takes connections may still be broken. The clients say what is wrong, in a few words, or nothing. What they
 do is not on record.
@@ -18,11 +18,13 @@ from mta_sts_lab.targets.injection import Inject, SmtpSession, unverified
 from mta_sts_lab.timeouts import WITNESS
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost
-from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.report_sink import ReportServer
 from mta_sts_lab.world.resource_data import as_answered
 from mta_sts_lab.world.revocation_lists import list_path
+from mta_sts_lab.world.zone import address_records
 
 #: Octets of an answer of a policy host. The policies of the scenarios have a few hundred.
 _LONGEST_ANSWER = 1 << 17
@@ -56,6 +58,23 @@ def questions(world: CaseWorld, dns: DnsServer) -> Iterator[Asked]:
         if kind in ("A", "AAAA", "MX") or (kind == "TXT" and name == policy_record_name(world.domain)):
             expected = frozenset(as_answered(one) for one in world.published if (one.name, one.type) == (name, kind))
             yield "name server", f"{name} {kind}", partial(_ask_name_server, dns, name, kind, expected)
+
+
+def report_questions(internet: Internet) -> Iterator[Asked]:
+    """Yield the questions whether the hosts that take the reports of all cases answer, and whether their names do.
+
+    No case takes them down. One that wants its own reports refused has that done at its own place or name alone.
+    """
+    for address in internet.reports.addresses:
+        yield "report host", internet.reports.name, partial(_ask_report_host, internet.reports, address)
+    for address in internet.report_mx.addresses:
+        yield "report mx", internet.report_mx.name, partial(_ask_mx, internet.report_mx, address)
+    hosts: list[tuple[str, AcceptingHost]] = [("report host", internet.reports), ("report mx", internet.report_mx)]
+    for part, host in hosts:
+        records = address_records(host.name, host.addresses)
+        for kind in dict.fromkeys(record.type for record in records):
+            expected = frozenset(as_answered(one) for one in records if one.type == kind)
+            yield part, f"{host.name} {kind}", partial(_ask_name_server, internet.dns, host.name, kind, expected)
 
 
 def _list_hosts(world: CaseWorld) -> list[tuple[str, AcceptingHost]]:
@@ -131,6 +150,21 @@ async def _ask_list_host(host: AcceptingHost, address: str) -> str:
         finally:
             writer.transport.abort()
     return "" if status == 200 else f"status {status}"
+
+
+async def _ask_report_host(host: ReportServer, address: str) -> str:
+    """Post something to a place that no case has. It is answered like a report, and does not count as one."""
+    async with host.visit(address) as sock:
+        reader, writer = await asyncio.open_connection(
+            sock=sock, ssl=unverified(), server_hostname=host.name, limit=_LONGEST_ANSWER
+        )
+        try:
+            head = f"POST / HTTP/1.1\r\nHost: {host.name}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + b"{}")
+            status = int((await reader.readuntil(b"\r\n")).split()[1])
+        finally:
+            writer.transport.abort()
+    return "" if 200 <= status < 300 else f"status {status}"
 
 
 async def _rest(reader: asyncio.StreamReader) -> bytes:

@@ -174,7 +174,8 @@ class ReportServer(HttpsHost):
             method=request.method,
             media_type=request.headers.get("Content-Type", ""),
         )
-        self._inbox.take(fact, case)
+        if accepted.session:  # a report of the lab's own is none of a sender's
+            self._inbox.take(fact, case)
         if status == 0:
             await self._inbox.stall(case)
             return web.Response(status=_UNAVAILABLE)

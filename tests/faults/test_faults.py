@@ -18,13 +18,15 @@ from mta_sts_lab.events import AnyFact, Event, LabUnhealthy, MessageInjected
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.reference.target import InProcessTarget
+from mta_sts_lab.rfc.published import REPORT_HOST, REPORT_MX
 from mta_sts_lab.runs import RunRequest, Watcher, run
 from mta_sts_lab.targets.contract import Held
-from mta_sts_lab.world.host import AcceptingHost
+from mta_sts_lab.world.host import AcceptingHost, HttpsHost
 from mta_sts_lab.world.mail_host import MxServer, SmtpSession
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.zone import Answer, Question, Zone
 
 from tests.faults.rig import CASES, EXCUSED, Played, is_played, play_with, shorten_waits, unfair
@@ -124,17 +126,22 @@ def _no_such_records(kind: str) -> Inject:
     return inject
 
 
-def _no_tls(kind: type[MxServer] | type[PolicyServer], after: int) -> Inject:
+def _is_hit(host: AcceptingHost) -> bool:
+    """Whether a fault hits a host: those of the cases that are played, and those that take the reports of all."""
+    return is_played(host.case) or host.role in ("report-host", "report-mx")
+
+
+def _no_tls(kind: type[MxServer] | type[HttpsHost], after: int) -> Inject:
     """Let hosts listen, and break off each handshake after so many."""
 
     def inject(patch: Patch) -> None:
-        name = "choose_credentials" if kind is MxServer else "_choose_credentials"
+        name = "choose_credentials" if issubclass(kind, MxServer) else "_choose_credentials"
         honest = getattr(kind, name)
         chosen: dict[AcceptingHost, int] = {}
 
         def choose(host: AcceptingHost, *told: Any) -> Credentials | None:
             chosen[host] = chosen.get(host, 0) + 1
-            breaks = is_played(host.case) and chosen[host] > after
+            breaks = _is_hit(host) and chosen[host] > after
             return None if breaks else honest(host, *told)
 
         patch.setattr(kind, name, choose)
@@ -151,7 +158,7 @@ def _mute(kind: type[AcceptingHost], after: int) -> Inject:
 
         async def speak(host: AcceptingHost, accepted: Accepted, via: str) -> None:
             served[host] = served.get(host, 0) + 1
-            if not is_played(host.case) or served[host] <= after:
+            if not _is_hit(host) or served[host] <= after:
                 await honest(host, accepted, via)
                 return
             try:
@@ -242,6 +249,58 @@ def test_a_part_of_the_lab_that_listens_and_cannot_answer_is_seen(fault: Inject,
     assert set(cases) <= seen
     assert {played.grades[case] for case in cases} <= set(EXCUSED)
     assert all("lab-not-in-order" in played.reasons(case) for case in cases)
+
+
+def _not_found(name: str) -> Inject:
+    """Let a host's name have no address."""
+
+    def inject(patch: Patch) -> None:
+        honest = Zone.lookup
+
+        def lookup(zone: Zone, question: Question) -> Answer:
+            lost = question.name == name and question.type == "A"
+            return Answer("NOERROR") if lost else honest(zone, question)
+
+        patch.setattr(Zone, "lookup", lookup)
+
+    return inject
+
+
+def _takes_no_report(patch: Patch) -> None:
+    """Let the report host answer every report with an error that no scenario wants."""
+    patch.setattr(ReportInbox, "status_for", lambda *_: 500)
+
+
+def _has_no_mailbox(patch: Patch) -> None:
+    """Let the report MX refuse every mailbox."""
+    patch.setattr(ReportMx, "takes_mail_for", lambda *_: False)
+
+
+@pytest.mark.parametrize(
+    ("fault", "part"),
+    [
+        # A report MX without TLS is no such host: report mail goes there in clear.
+        *(
+            pytest.param(fault(kind, after), part, id=f"{part}: {what} after {after}")
+            for fault, what, kind, part in (
+                (_no_tls, "no TLS", ReportServer, "report host"),
+                (_mute, "nothing said", ReportServer, "report host"),
+                (_mute, "nothing said", ReportMx, "report mx"),
+            )
+            for after in (0, 1)
+        ),
+        pytest.param(_not_found(REPORT_HOST), "report host", id="report host: no address"),
+        pytest.param(_not_found(REPORT_MX), "report mx", id="report mx: no address"),
+        pytest.param(_takes_no_report, "report host", id="report host: an error for every report"),
+        pytest.param(_has_no_mailbox, "report mx", id="report mx: no mailbox"),
+    ],
+)
+def test_a_host_that_cannot_take_reports_is_no_verdict(fault: Inject, part: str, tmp_path: Path) -> None:
+    case = "rpt-https/posted[enforce,201]" if part == "report host" else "rpt-mail/structure[enforce]"
+    played = play_with((case,), fault, tmp_path)
+    assert (played.grades[case], "lab-not-in-order" in played.reasons(case)) == (Grade.INCONCLUSIVE, True)
+    facts = [event.fact for event in played.result.record.events if isinstance(event.fact, LabUnhealthy)]
+    assert {(fact.part, fact.lasting) for fact in facts if fact.part != "event loop"} == {(part, True)}
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,17 @@ class Reporter:
             raise self.trouble
 
 
+async def _sees_nothing() -> None:
+    """A look at hosts that are in order."""
+
+
 def case(name: str, *, asks: bool = False, expects: bool = True) -> Case:
     expect = Expectation(("deferred",), "STS-5-03", report=("success",)) if expects else None
     return Case(name, "a/b", Mode.ENFORCE, (Step("attack", World(), expect=expect, reports=asks),))
 
 
 def call_for(target: Reporter, recorder: Recorder, *cases: Case, claimed: bool = True) -> ReportCall:
-    return ReportCall(target, recorder, cases, claimed)  # type: ignore[arg-type]
+    return ReportCall(target, recorder, _sees_nothing, cases, claimed)  # type: ignore[arg-type]
 
 
 def kinds(recorder: Recorder, case_id: str = "") -> list[str]:
@@ -131,7 +135,7 @@ def later(seconds: int) -> Step:
 
 
 def change_for(clock: Clock, recorder: Recorder, *cases: str) -> TargetChange:
-    return TargetChange(clock, Watch(), recorder, cases)  # type: ignore[arg-type]
+    return TargetChange(clock, Watch(), recorder, _sees_nothing, cases)  # type: ignore[arg-type]
 
 
 async def test_an_advance_serves_every_case_that_waits_for_at_least_that_much_and_none_sees_more() -> None:

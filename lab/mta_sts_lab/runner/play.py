@@ -44,7 +44,8 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
         context.health.on_lag(gate.measured)
         playable = [case for case in cases if set(case.needs) <= set(context.about.capabilities)]
         ordinary = [case for case in playable if not case.changes_target]
-        call = ReportCall(context.target, context.recorder, ordinary, TLS_RPT in context.about.capabilities)
+        look, claimed = context.health.ask_report_hosts, TLS_RPT in context.about.capabilities
+        call = ReportCall(context.target, context.recorder, look, ordinary, claimed)
         try:
             async with asyncio.TaskGroup() as group:
                 for case in ordinary:
@@ -57,7 +58,8 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
         if not context.watch.broken:
             await call.finish()
         for together in cases_by_change(playable):
-            change = TargetChange(context.target, context.watch, context.recorder, [case.id for case in together])
+            names = [case.id for case in together]
+            change = TargetChange(context.target, context.watch, context.recorder, look, names)
             try:
                 async with asyncio.TaskGroup() as group:
                     for case in together:

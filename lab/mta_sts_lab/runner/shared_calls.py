@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, ReportsAsked, ReportsLeft, TargetFailed, TargetRestarted
@@ -16,6 +16,9 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.queue_watch import QueueWatch
 from mta_sts_lab.targets.contract import MailSession, NotOffered, Target, TargetError
+
+#: Puts on record what is wrong with the hosts that take reports.
+LookAtReportHosts = Callable[[], Awaitable[None]]
 
 
 def cases_by_change(cases: Sequence[Case]) -> list[list[Case]]:
@@ -51,10 +54,13 @@ class TargetChange:
     advance serves every case that waits for at least that much, and none sees more of it than it asked for.
     """
 
-    def __init__(self, target: Target, watch: QueueWatch, recorder: Recorder, cases: Sequence[str]) -> None:
+    def __init__(
+        self, target: Target, watch: QueueWatch, recorder: Recorder, look: LookAtReportHosts, cases: Sequence[str]
+    ) -> None:
         self._target = target
         self._watch = watch
         self._recorder = recorder
+        self._look = look
         self._cases = tuple(cases)
         self._playing = set(cases)
         self._waiting: dict[str, _Waiting] = {}
@@ -108,7 +114,7 @@ class TargetChange:
         all_waiting = list(self._waiting.values())
         first = all_waiting[0]
         if first.reports:
-            await ask_for_reports(self._target, self._recorder, self._cases)
+            await ask_for_reports(self._target, self._recorder, self._look, self._cases)
             return
         seconds = min(waiting.advance for waiting in all_waiting)
         await self._change(first.restart, seconds)
@@ -175,11 +181,13 @@ async def _alive(session: MailSession) -> bool:
     return True
 
 
-async def ask_for_reports(target: Target, recorder: Recorder, owed: Sequence[str]) -> None:
+async def ask_for_reports(target: Target, recorder: Recorder, look: LookAtReportHosts, owed: Sequence[str]) -> None:
     """Ask for all reports that are due. The target returns when they have left.
 
-    A target that does not offer this call proves nothing about the cases that expect a report.
+    A target that does not offer this call proves nothing about the cases that expect a report. Nor does a report that
+    is missing where the lab's own hosts could not take it: they are looked at before and after.
     """
+    await look()
     recorder.write(ReportsAsked())
     try:
         await target.reports()
@@ -188,6 +196,7 @@ async def ask_for_reports(target: Target, recorder: Recorder, owed: Sequence[str
             recorder.write(TargetFailed(what=f"reports were asked for: {error}"), case)
     else:
         recorder.write(ReportsLeft())
+    await look()
 
 
 class ReportCall:
@@ -196,9 +205,12 @@ class ReportCall:
     The world and the attacks of a waiting case are active while the reports are sent.
     """
 
-    def __init__(self, target: Target, recorder: Recorder, cases: Sequence[Case], claimed: bool) -> None:
+    def __init__(
+        self, target: Target, recorder: Recorder, look: LookAtReportHosts, cases: Sequence[Case], claimed: bool
+    ) -> None:
         self._target = target
         self._recorder = recorder
+        self._look = look
         self._claimed = claimed
         self._owed = [case.id for case in cases if case.is_about_reports]
         self._playing = {case.id for case in cases}
@@ -231,7 +243,7 @@ class ReportCall:
         if self._call is not None:
             await self._call
         if self._claimed and self._owed and not self._made:
-            await ask_for_reports(self._target, self._recorder, self._owed)
+            await ask_for_reports(self._target, self._recorder, self._look, self._owed)
 
     async def abandon(self) -> None:
         """Cancel a call that is under way when the run is interrupted."""
@@ -247,7 +259,7 @@ class ReportCall:
         self._made = True
         asking = list(self._waiting)
         try:
-            await ask_for_reports(self._target, self._recorder, self._owed)
+            await ask_for_reports(self._target, self._recorder, self._look, self._owed)
         except Exception as error:  # noqa: BLE001 - on record as a lab error, which no verdict survives as a pass
             self._recorder.lab_failed("asking for reports", error)
         finally:

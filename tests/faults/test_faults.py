@@ -266,6 +266,16 @@ def _not_found(name: str) -> Inject:
     return inject
 
 
+def _hides_report_records(patch: Patch) -> None:
+    """Let no domain say that it wants reports."""
+    honest = Zone.lookup
+
+    def lookup(zone: Zone, question: Question) -> Answer:
+        return Answer("NXDOMAIN") if question.name.startswith("_smtp._tls.") else honest(zone, question)
+
+    patch.setattr(Zone, "lookup", lookup)
+
+
 def _takes_no_report(patch: Patch) -> None:
     """Let the report host answer every report with an error that no scenario wants."""
     patch.setattr(ReportInbox, "status_for", lambda *_: 500)
@@ -301,6 +311,12 @@ def test_a_host_that_cannot_take_reports_is_no_verdict(fault: Inject, part: str,
     assert (played.grades[case], "lab-not-in-order" in played.reasons(case)) == (Grade.INCONCLUSIVE, True)
     facts = [event.fact for event in played.result.record.events if isinstance(event.fact, LabUnhealthy)]
     assert {(fact.part, fact.lasting) for fact in facts if fact.part != "event loop"} == {(part, True)}
+
+
+def test_a_wish_for_reports_that_the_lab_hides_is_no_verdict(tmp_path: Path) -> None:
+    case = "rpt-https/posted[enforce,201]"
+    played = play_with((case,), _hides_report_records, tmp_path)
+    assert (played.grades[case], "lab-not-in-order" in played.reasons(case)) == (Grade.INCONCLUSIVE, True)
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,25 @@ async def test_the_names_of_the_hosts_for_reports(internet: Internet, recorder: 
     ]
 
 
+@pytest.mark.parametrize("records", [("v=TLSRPTv1; rua={https}",), ("v=TLSRPTv1; rua={mailto}", "of no use" * 60), ()])
+@pytest.mark.parametrize("alias", [False, True])
+async def test_the_names_by_which_a_case_gets_its_reports(
+    records: tuple[str, ...], alias: bool, internet: Internet, recorder: Recorder
+) -> None:
+    reports = World(mx=CASE.steps[0].world.mx, reports=Reports(records, alias=alias, string_length=20))
+    case = replace(CASE, steps=(Step("prime", reports, reports=True),))
+    world = await internet.add_case(case)
+    assert await _asked(internet, recorder, world) == []
+    kept = [one for one in world.published if "_tls" not in one.name]
+    internet.zone.publish(world.domain, kept, world.case)
+    lost = [SEEN.format(f"_smtp._tls.{world.domain} TXT", "rcode NXDOMAIN")] if records and not alias else []
+    assert await _asked(internet, recorder, world) == [("name server", one) for one in lost]
+    name = f"{world.domain.partition('.')[0]}.{REPORT_HOST}"
+    internet.zone.publish(name, world.places[1:], world.case)
+    lost.append(SEEN.format(f"{name} A", "the answer that there is none"))
+    assert await _asked(internet, recorder, world) == [("name server", one) for one in lost]
+
+
 async def test_the_name_server(internet: Internet, recorder: Recorder) -> None:
     name = f"ns.{LAB_DOMAIN}"
     assert await internet.dns.ask(name, "A") == {internet.dns_address}

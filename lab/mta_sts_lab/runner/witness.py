@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from mta_sts_lab.model.world import NOT_REVOKED
-from mta_sts_lab.rfc.domain_names import POLICY_PATH, policy_record_name
+from mta_sts_lab.rfc.domain_names import POLICY_PATH, policy_record_name, report_record_name
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject, SmtpSession, unverified
 from mta_sts_lab.timeouts import WITNESS
@@ -54,9 +54,11 @@ def questions(world: CaseWorld, dns: DnsServer) -> Iterator[Asked]:
     for part, host in _list_hosts(world):
         for address in host.listens_at:
             yield part, host.name, partial(_ask_list_host, host, address)
-    for name, kind in dict.fromkeys((record.name, record.type) for record in world.published):
-        if kind in ("A", "AAAA", "MX") or (kind == "TXT" and name == policy_record_name(world.domain)):
-            expected = frozenset(as_answered(one) for one in world.published if (one.name, one.type) == (name, kind))
+    records = (*world.published, *(world.places if world.wants_reports else ()))
+    texts = (policy_record_name(world.domain), report_record_name(world.domain))
+    for name, kind in dict.fromkeys((record.name, record.type) for record in records):
+        if kind in ("A", "AAAA", "MX") or (kind == "TXT" and name in texts):
+            expected = frozenset(as_answered(one) for one in records if (one.name, one.type) == (name, kind))
             yield "name server", f"{name} {kind}", partial(_ask_name_server, dns, name, kind, expected)
 
 

@@ -220,7 +220,8 @@ class CaseWorld:
         #: The id of the case.
         self.case = case.id
         self.mode = case.mode
-        self._wants_reports = case.is_about_reports
+        #: Whether reports are wanted in the case at all.
+        self.wants_reports = case.is_about_reports
         self.domain = domain
         self._has_neighbour = any(step.message.beside or step.message.also_beside for step in case.steps)
         self.zone = internet.zone
@@ -241,7 +242,9 @@ class CaseWorld:
         self.zone.publish(domain, (), case.id)
         self._parent = self._parent_policy_server() if case.steps and case.steps[0].world.parent_policy else None
         self._places = ReportPlaces(domain)
-        self.zone.publish(self._places.mail_domain, place_records(self._places, internet.reports.addresses), case.id)
+        #: What the domain of its places for reports publishes.
+        self.places = place_records(self._places, internet.reports.addresses)
+        self.zone.publish(self._places.mail_domain, self.places, case.id)
 
     async def arrange(self, world: World) -> None:
         """Move on to a step's world. Hosts keep their addresses, and what does not differ stays as it is.
@@ -401,7 +404,7 @@ class CaseWorld:
         if self._return is not None:
             yield Record(self._return.domain, "MX", f"10 {self._return.name}")
             yield from address_records(self._return.name, published_addresses(self._return))
-        if self._wants_reports:
+        if self.wants_reports:
             # Of the others nobody reads one, and a reporter takes its time for each: Postfix's was seen to take 0.1 s.
             yield from report_records(self.domain, world.reports, [host.name for host in self.mx])
         if self.mode is not Mode.ABSENT:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
@@ -16,6 +17,7 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import LAB_DOMAIN, REPORT_HOST, REPORT_MX
 from mta_sts_lab.runner import health
 from mta_sts_lab.runner.health import Health
+from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import Document
 from mta_sts_lab.world.internet import CaseWorld, Internet
 from mta_sts_lab.world.mail_host import SmtpSession
@@ -282,6 +284,33 @@ async def test_the_names_of_the_hosts_for_reports(internet: Internet, recorder: 
         ("report host", SEEN.format(f"{REPORT_HOST} A", "the answer 198.18.64.99")),
         ("report mx", SEEN.format(f"{REPORT_MX} A", "rcode NXDOMAIN")),
     ]
+
+
+async def test_what_is_broken_to_the_end_of_the_run_is_on_record_once(internet: Internet, recorder: Recorder) -> None:
+    watched = Health(internet, recorder)
+    await watched.ask_report_hosts()
+    await internet.reports.close()
+    await watched.ask_report_hosts()
+    assert unhealthy(recorder) == [("report host", 0.0, True)]
+    await internet.report_mx.close()
+    await watched.ask_report_hosts()
+    assert unhealthy(recorder)[1:] == [("report mx", 0.0, True)]
+
+
+async def test_a_name_server_that_is_silent_is_not_waited_for_again(
+    internet: Internet, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_QUESTION", 0.01)
+    monkeypatch.setattr(DnsServer, "ask", silent := AsyncMock(side_effect=TimeoutError))
+    watched = Health(internet, recorder)
+    watched.start()
+    await recorder.changed("", 5)
+    await watched.stop()
+    silent.reset_mock()
+    for _ in range(2):
+        await watched.ask_report_hosts()
+    assert [lasting for part, _, lasting in unhealthy(recorder) if part == "name server" and lasting] == [True]
+    silent.assert_not_called()
 
 
 @pytest.mark.parametrize("records", [("v=TLSRPTv1; rua={https}",), ("v=TLSRPTv1; rua={mailto}", "of no use" * 60), ()])

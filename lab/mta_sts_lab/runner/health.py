@@ -43,6 +43,10 @@ class Health:
         #: When the loop was late lately, and by how many seconds.
         self._late: deque[tuple[float, float]] = deque()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
+        #: Whether the name server answered when it was last asked.
+        self._names_answered = True
+        #: The parts, and names for what of them, that are on record as broken until the end of the run.
+        self._broken: set[tuple[str, str]] = set()
         self._told: Callable[[float], None] = lambda _: None
 
     def on_lag(self, told: Callable[[float], None]) -> None:
@@ -103,9 +107,15 @@ class Health:
     async def ask_report_hosts(self) -> None:
         """Ask the hosts that take reports, and their names, and put on record what does not answer as it should.
 
-        All cases share them. A report that does not come to one of them now may be missing in any case.
+        All cases share them. A report that does not come to one of them now may be missing in any case. What is on
+        record is not asked again: where nothing answers, each look would cost the run a whole deadline.
         """
-        await self._ask(report_questions(self._internet), lasting=True)
+        if self._names_answered:
+            asked = report_questions(self._internet)
+        else:
+            # The name server was waited for just now, and without it no report finds its way.
+            asked = iter([("name server", f"ns.{LAB_DOMAIN}", _no_answer)])
+        await self._ask([one for one in asked if one[:2] not in self._broken], lasting=True)
 
     async def _ask(self, asked: Iterable[Asked], case: str = "", *, lasting: bool = False) -> None:
         asked_now = tuple(asked)
@@ -113,6 +123,8 @@ class Health:
         answers = await asyncio.gather(*(within_time(question) for _, _, question in asked_now))
         for (part, name, _), wrong in zip(asked_now, answers, strict=True):
             if wrong:
+                if lasting:
+                    self._broken.add((part, name))
                 observed = f"the lab's own look at {name} found: {wrong}"
                 self._recorder.write(LabUnhealthy(part=part, observed=observed, lasting=lasting), case)
 
@@ -124,10 +136,17 @@ class Health:
     async def _ask_name_server(self) -> None:
         while True:
             await asyncio.sleep(_QUESTION)
-            if await within_time(self._ask_own_name):
+            wrong = await within_time(self._ask_own_name)
+            self._names_answered = not wrong
+            if wrong:
                 observed = "the lab's name server does not answer"
                 self._recorder.write(LabUnhealthy(part="name server", observed=observed, seconds=WITNESS.seconds))
 
     async def _ask_own_name(self) -> str:
         await self._internet.dns.ask(f"ns.{LAB_DOMAIN}", "A")
         return ""
+
+
+async def _no_answer() -> str:
+    """What is known to be wrong with a name server that is silent."""
+    return f"no answer within {WITNESS.seconds:g} s"

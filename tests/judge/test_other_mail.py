@@ -16,9 +16,14 @@ from mta_sts_lab.events import (
     SmtpSaid,
     StepEnded,
 )
+from mta_sts_lab.judge.ground_truth import sessions_in
+from mta_sts_lab.judge.report_window import Window
+from mta_sts_lab.judge.verdicts import views_of
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.record import Record
+from mta_sts_lab.requirements import load_requirements
 
 from tests.judge.stories import (
     ABSENT,
@@ -122,14 +127,18 @@ OTHER_SENDERS = ("<tls@sender.example>", "<other@sender.example>")
 
 
 def _cut_off(sender: str, *more: str, sent: AnyFact | None = None, case: Case = CASES[ENFORCE]) -> Verdict:
-    """Judge the story of a held message, with a session in clear that broke off behind its MAIL, or some lines later."""
+    return verdict(_with_one_cut_off(sender, *more, sent=sent, case=case))
+
+
+def _with_one_cut_off(sender: str, *more: str, sent: AnyFact | None = None, case: Case = CASES[ENFORCE]) -> Record:
+    """The story of a held message, with a session in clear that broke off behind its MAIL, or some lines later."""
     lines = (f"MAIL FROM:{sender}", *more)
     said = [SmtpSaid(session="cut", speaker="sender", line=line, secured=False) for line in lines]
     facts = [*([sent] if sent else []), connection(ENFORCE, "cut"), *said, ConnectionClosed(session="cut")]
     story = resisted()
     at = next(n for n, line in enumerate(story) if line[1] == "attack" and isinstance(line[2], QueueSeen))
     made = [*story[:at], *((ENFORCE, "attack", fact) for fact in facts), *story[at:]]
-    return verdict(record(made, taken_in(), cases=(case, CASES[ABSENT]), capabilities=CLAIMS))
+    return record(made, taken_in(), cases=(case, CASES[ABSENT]), capabilities=CLAIMS)
 
 
 def _sent_beside(its_token: str) -> OtherMessageInjected:
@@ -159,3 +168,12 @@ def test_the_sender_of_a_message_to_both_domains_does_not_tell_which_of_them_it_
 @pytest.mark.parametrize("sender", OTHER_SENDERS)
 def test_where_no_other_mail_is_expected_a_session_is_for_the_domain(sender: str) -> None:
     assert "envelope-in-clear" in reasons(_cut_off(sender))
+
+
+@pytest.mark.parametrize(
+    ("sender", "certain"), [*((one, False) for one in OTHER_SENDERS), ("<a@sender.example>", True)]
+)
+def test_nor_has_it_to_stand_in_a_report(sender: str, certain: bool) -> None:
+    view = views_of(_with_one_cut_off(sender, case=owing()), load_requirements())[0]
+    (cut,) = [one for one in sessions_in(view, Window(-1.0, 1e9)) if one.accepted.session == "cut"]
+    assert cut.certain is certain

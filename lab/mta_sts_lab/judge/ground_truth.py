@@ -138,9 +138,10 @@ def before_any_connection(view: CaseView, window: Window) -> bool:
 def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
     """Return the sessions of a case that may count in some time, but for those that carried a report.
 
-    One that was under way when reports were asked for may stand in either report.
+    One that was under way when reports were asked for may stand in either report. One that broke off behind MAIL may
+    have been meant for a report itself.
     """
-    carried = view.facts.carried_reports()
+    carried, unknown = view.facts.carried_reports(), view.facts.carried_unknown_mail()
     begun = [event.at for event, _ in view.facts.of_kind(StepBegan)]
     found: list[MetSession] = []
     for event, fact in view.facts.of_kind(ConnectionAccepted):
@@ -154,7 +155,7 @@ def sessions_in(view: CaseView, window: Window) -> list[MetSession]:
                 failure = OUTSIDE
             # Be it inside TLS that an attacker only passed on.
             went_on = any(one.sender_said("MAIL") for one in (session, *session.legs))
-            certain = window.counts(event.at, ended)
+            certain = fact.session not in unknown and window.counts(event.at, ended)
             under_dane = has_usable_tlsa(view, fact)
             began = max((at for at in begun if at <= event.at), default=0.0)
             found.append(MetSession(fact, failure is None, failure or "", went_on, certain, under_dane, began))

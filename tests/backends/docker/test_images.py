@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.backends.docker.images import _hint, _made_of
+from mta_sts_lab.backends.docker.images import _hint, _made_of, without_colours
 
 
 @pytest.mark.parametrize("printed", ["SSLError(... CERTIFICATE_VERIFY_FAILED ...)", "Certificate verification failed"])
 def test_a_certificate_that_a_build_does_not_trust_has_a_remedy(printed: str) -> None:
     assert "LAB_EXTRA_CA" in _hint(printed)
+
+
+def test_what_a_build_prints_is_shown_without_the_codes_of_a_terminal() -> None:
+    assert (
+        without_colours("\x1b[0m\x1b[91mWARNING: Retrying\n\x1b[0mERROR: none\n") == "WARNING: Retrying\nERROR: none\n"
+    )
 
 
 def test_any_other_failure_speaks_for_itself() -> None:

@@ -147,9 +147,16 @@ def _build(client: docker.DockerClient, image: str, context: BuildContext, say: 
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"{BUILD_IMAGE.name}: {image} was not built in {BUILD_IMAGE.seconds:g} s") from error
     if done.returncode:
-        printed = (done.stdout + done.stderr).decode(errors="replace")
+        printed = without_colours((done.stdout + done.stderr).decode(errors="replace"))
         tail = "\n".join(printed.strip().splitlines()[-12:])
         raise EngineError(f"building {image} failed:\n{tail}{_hint(printed, context.foreign)}")
+
+
+def without_colours(printed: str) -> str:
+    """Return what a program printed without the codes of colours, which Docker prints to files as well."""
+    from rich.text import Text
+
+    return Text.from_ansi(printed).plain
 
 
 def _hint(printed: str, foreign: bool = False) -> str:

@@ -102,6 +102,9 @@ TARGET_READY = Deadline("target-ready", 60)
 #: From the first greeting of a mail server that may have no hooks to an answer of its hooks. Seen: 3 s.
 HOOKS_READY = Deadline("hooks-ready", 15)
 
+#: A container that somebody else is removing. Seen: less than a second, on a busy machine as well.
+CONTAINER_GONE = Deadline("container-gone", 30)
+
 #: Building the images, from nothing. Seen: 47 s for Postfix; package mirrors can be slow.
 BUILD_IMAGE = Deadline("build-image", 1800)
 

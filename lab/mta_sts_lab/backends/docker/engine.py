@@ -19,6 +19,7 @@ import requests
 
 import docker
 from mta_sts_lab.backends.registry import BackendError
+from mta_sts_lab.timeouts import CONTAINER_GONE
 
 RUN_LABEL = "mta-sts-lab.run"
 OWNER_LABEL = "mta-sts-lab.owner"
@@ -140,10 +141,17 @@ def remove(client: docker.DockerClient, leftover: Leftover) -> None:
     except docker.errors.APIError as error:
         if error.status_code != _ALREADY_GOING:
             raise EngineError(f"cannot remove {leftover.kind} {leftover.name}: {_first_line(error)}") from error
+        _wait_until_gone(client, leftover.name)
 
 
 #: HTTP status of the engine for a container that somebody else is removing at this moment.
 _ALREADY_GOING = 409
+
+
+def _wait_until_gone(client: docker.DockerClient, container: str) -> None:
+    """Wait for a container that somebody else is removing: its network cannot go before it."""
+    with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+        client.containers.get(container).wait(condition="removed", timeout=CONTAINER_GONE.seconds)
 
 
 def _containers_first(leftovers: list[Leftover]) -> list[Leftover]:

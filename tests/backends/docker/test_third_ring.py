@@ -366,7 +366,9 @@ def test_containers_that_somebody_removes_in_mid_run(engine: docker.DockerClient
     parts = [one for one in _containers(engine) if one.labels[RUN_LABEL] == run_of(tmp_path)]
     # The lab's first: one that sees its target go plays to the end.
     for one in sorted(parts, key=lambda part: not str(part.name).endswith("-lab")):
-        one.remove(force=True)
+        # The run takes down what is left, and may be there first.
+        with contextlib.suppress(docker.errors.APIError):
+            one.remove(force=True)
     answer = end(process)
     assert answer.status == 3, answer
     assert answer.err.count("sts-lab: ") == 1

@@ -81,8 +81,7 @@ DOCKER_TESTS = $(if $(findstring tests/,$(ARGS)),,tests/test_wheel.py tests/back
 test-docker: test-images ## Run the tests that need Docker, without those that take minutes for each target
 	$(PYTEST) --numprocesses $$(($(JOBS) + 1)) --dist loadgroup --maxschedchunk 1 \
 	  -m 'docker and not alone and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
-	$(PYTEST) --numprocesses 2 --dist loadgroup --maxschedchunk 1 -m 'docker and alone and not thorough' \
-	  $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
+	$(PYTEST) --numprocesses 2 --dist loadfile -m 'docker and alone and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
 
 targets: $(VENV)/.ready ## Play the whole catalogue against every target, and all else that takes minutes of Docker
 	$(BIN)/python -m pytest -m 'docker and (thorough or target_exim or target_chasquid)' tests/backends/docker $(ARGS)

@@ -1,4 +1,4 @@
-"""The third ring: the Postfix image counts, reports and signs, and one domain's record stops nobody else's reports."""
+"""The third ring: Postfix does what is known of it. Its image counts, reports and signs, and one domain's record stops nobody else's reports."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mta_sts_lab.events import ReportReceived
 from mta_sts_lab.record_reading import read_record
 
 import docker
-from tests.backends.docker.test_third_ring import Looking, container, plan_of
-from tests.backends.docker.throw_away import FinishedRun
+from tests.backends.docker.test_third_ring import Looking, container, ours, plan_of
+from tests.backends.docker.throw_away import FinishedRun, nothing_but_what_is_known
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -33,7 +33,15 @@ def findings(run: FinishedRun, name: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.alone
-@pytest.mark.xdist_group("whole-postfix")
+@pytest.mark.timeout(520)
+def test_postfix_does_what_is_known_of_it_and_nothing_else(
+    engine: docker.DockerClient, postfix_run: FinishedRun
+) -> None:
+    nothing_but_what_is_known(postfix_run)
+    assert ours(engine, postfix_run.folder.name) == []
+
+
+@pytest.mark.alone
 @pytest.mark.timeout(520)
 def test_reports_leave_signed_and_about_a_whole_day(postfix_run: FinishedRun) -> None:
     assert postfix_run.case("rpt-https/tried-again[enforce,busy]")["verdict"] == "pass"
@@ -57,7 +65,6 @@ def test_reports_leave_signed_and_about_a_whole_day(postfix_run: FinishedRun) ->
 
 
 @pytest.mark.alone
-@pytest.mark.xdist_group("whole-postfix")
 @pytest.mark.timeout(520)
 def test_one_domains_record_does_not_stop_the_reports_to_others(postfix_run: FinishedRun) -> None:
     twice = findings(postfix_run, "rpt-dns/several-addresses[enforce,twice-the-same]")

@@ -27,7 +27,7 @@ from mta_sts_lab.runner.plan import Plan, plan_run
 from mta_sts_lab.runs import load_shipped_catalogue as catalogue
 
 import docker
-from tests.backends.docker.throw_away import FinishedRun, ThrowAway, nothing_but_what_is_known, play
+from tests.backends.docker.throw_away import ThrowAway, play
 from tests.cli.program import Answer, end, record_in, start, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -98,16 +98,6 @@ def test_a_flaw_is_found_in_a_container_too(tmp_path: Path) -> None:
     assert answer.status == 1, answer.err
     assert verdicts(answer)["starttls/strip[enforce]"][0] == "fail"
     assert json.loads(answer.out)["target"]["name"] == "reference (ignores_policy)"
-
-
-@pytest.mark.alone
-@pytest.mark.xdist_group("whole-postfix")
-@pytest.mark.timeout(520)
-def test_postfix_does_what_is_known_of_it_and_nothing_else(
-    engine: docker.DockerClient, postfix_run: FinishedRun
-) -> None:
-    nothing_but_what_is_known(postfix_run)
-    assert ours(engine, postfix_run.folder.name) == []
 
 
 # -- safety

@@ -79,17 +79,24 @@ def test_an_attack_that_does_nothing_proves_nothing(says_so: bool, tmp_path: Pat
 # -- a lab that is broken
 
 
-def _servfail(kind: str) -> Inject:
+def _answers_instead(answer: Answer, is_hit: Callable[[Zone, Question], bool]) -> Inject:
+    """Let the name server give another answer than the honest one to some questions."""
+
     def inject(patch: Patch) -> None:
         honest = Zone.lookup
-
-        def lookup(zone: Zone, question: Question) -> Answer:
-            fails = question.type == kind and is_played(zone.case_of(question.name))
-            return Answer("SERVFAIL") if fails else honest(zone, question)
-
-        patch.setattr(Zone, "lookup", lookup)
+        patch.setattr(
+            Zone, "lookup", lambda zone, question: answer if is_hit(zone, question) else honest(zone, question)
+        )
 
     return inject
+
+
+def _about_cases(kind: str) -> Callable[[Zone, Question], bool]:
+    return lambda zone, question: question.type == kind and is_played(zone.case_of(question.name))
+
+
+def _servfail(kind: str) -> Inject:
+    return _answers_instead(Answer("SERVFAIL"), _about_cases(kind))
 
 
 def _dies(kind: type[AcceptingHost], connections: int) -> Inject:
@@ -114,16 +121,7 @@ def _dies(kind: type[AcceptingHost], connections: int) -> Inject:
 
 
 def _no_such_records(kind: str) -> Inject:
-    def inject(patch: Patch) -> None:
-        honest = Zone.lookup
-
-        def lookup(zone: Zone, question: Question) -> Answer:
-            lost = question.type == kind and is_played(zone.case_of(question.name))
-            return Answer("NOERROR") if lost else honest(zone, question)
-
-        patch.setattr(Zone, "lookup", lookup)
-
-    return inject
+    return _answers_instead(Answer("NOERROR"), _about_cases(kind))
 
 
 def _is_hit(host: AcceptingHost) -> bool:
@@ -253,27 +251,13 @@ def test_a_part_of_the_lab_that_listens_and_cannot_answer_is_seen(fault: Inject,
 
 def _not_found(name: str) -> Inject:
     """Let a host's name have no address."""
-
-    def inject(patch: Patch) -> None:
-        honest = Zone.lookup
-
-        def lookup(zone: Zone, question: Question) -> Answer:
-            lost = question.name == name and question.type == "A"
-            return Answer("NOERROR") if lost else honest(zone, question)
-
-        patch.setattr(Zone, "lookup", lookup)
-
-    return inject
+    return _answers_instead(Answer("NOERROR"), lambda _, question: question.name == name and question.type == "A")
 
 
-def _hides_report_records(patch: Patch) -> None:
-    """Let no domain say that it wants reports."""
-    honest = Zone.lookup
-
-    def lookup(zone: Zone, question: Question) -> Answer:
-        return Answer("NXDOMAIN") if question.name.startswith("_smtp._tls.") else honest(zone, question)
-
-    patch.setattr(Zone, "lookup", lookup)
+#: No domain says that it wants reports.
+_hides_report_records = _answers_instead(
+    Answer("NXDOMAIN"), lambda _, question: question.name.startswith("_smtp._tls.")
+)
 
 
 def _takes_no_report(patch: Patch) -> None:

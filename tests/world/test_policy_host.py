@@ -217,14 +217,21 @@ async def test_header_fields_of_the_answer(services: HostServices, server: Polic
     assert (headers["cache-control"], headers["age"], body) == ("public, max-age=60", "30", BODY)
 
 
+async def _asked_for_the_policy(
+    services: HostServices, authority: Authority, fields: str = ""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    where = services.network.where(ADDRESS, 443)
+    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
+    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\n{fields}\r\n".encode())
+    return reader, writer
+
+
 @pytest.mark.parametrize("stalls", [Stall.HALF, Stall.DRIP])
 async def test_an_answer_that_never_ends(
     stalls: Stall, services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(stalls=stalls), BODY, ID))
-    where = services.network.where(ADDRESS, 443)
-    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
-    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    reader, writer = await _asked_for_the_policy(services, authority)
     head = await reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert f"Content-Length: {len(BODY)}".encode() in head
@@ -251,9 +258,7 @@ async def test_an_answer_that_tells_its_end_in_some_way(
     framing: Framing, field: str, services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(framing=framing), BODY, ID))
-    where = services.network.where(ADDRESS, 443)
-    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
-    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+    reader, writer = await _asked_for_the_policy(services, authority, "Connection: close\r\n")
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     assert [one for one in head.split("\r\n") if one.startswith(("Content-Length", "Transfer-Encoding"))] == [
         *filter(None, [field])
@@ -270,9 +275,7 @@ async def test_an_answer_that_comes_in_pieces(
     services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(in_pieces=True), BODY, ID))
-    where = services.network.where(ADDRESS, 443)
-    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
-    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+    reader, writer = await _asked_for_the_policy(services, authority, "Connection: close\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
     assert f"Content-Length: {len(BODY)}".encode() in head
     first = await reader.read(len(BODY))
@@ -319,9 +322,7 @@ async def test_an_answer_that_goes_on_and_on(
     services: HostServices, server: PolicyServer, recorder: Recorder, authority: Authority
 ) -> None:
     server.arrange(PolicySettings(PolicyHost(stalls=Stall.ENDLESS), BODY, ID))
-    where = services.network.where(ADDRESS, 443)
-    reader, writer = await asyncio.open_connection(*where, ssl=trusting(authority), server_hostname=NAME)
-    writer.write(f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    reader, writer = await _asked_for_the_policy(services, authority)
     head = await reader.readuntil(b"\r\n\r\n")
     assert b"Content-Length" not in head
     begun = await reader.readexactly(3 * 64 * 1024)

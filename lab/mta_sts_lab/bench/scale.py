@@ -52,7 +52,7 @@ class ScaleCost:
     def line(self, baseline: Baseline) -> str:
         """Return the figures in words."""
         each = self.took.cpu / self.cases
-        grades = ", ".join(f"{count} {grade}" for grade, count in sorted(self.grades.items()))
+        grades = _in_words(self.grades)
         return (
             f"{self.cases} cases in process: {self.took.wall:.0f} s, {self.took.cpu:.0f} s of processor time, "
             f"{self.took.memory / 1024:.0f} MiB; a case {each * 1000:.0f} ms "
@@ -107,9 +107,14 @@ def target_lines(target: str, jobs: int) -> Iterator[str]:
 
 
 def _target_line(target: str, took: Took, grades: Mapping[str, str]) -> str:
-    counted = ", ".join(f"{count} {grade}" for grade, count in sorted(Counter(grades.values()).items()))
     each = took.wall / len(grades) * 1000
+    counted = _in_words(Counter(grades.values()))
     return f"{len(grades)} cases on {target}: {took.wall:.0f} s, {each:.0f} ms a case; {counted}"
+
+
+def _in_words(grades: Mapping[str, int]) -> str:
+    """Say how often each verdict came."""
+    return ", ".join(f"{count} {grade}" for grade, count in sorted(grades.items()))
 
 
 def _times(size: int) -> int:

@@ -314,9 +314,10 @@ class CaseFacts:
 
         One session may carry a message to both domains, in a transaction for each.
         """
+        if not self.of_kind(OtherMessageInjected):
+            return False
         beside = f"@{BESIDE}.{self.domain}"
-        named = bool(addresses) and all(address.lower().endswith(beside) for address in addresses)
-        return named and bool(self.of_kind(OtherMessageInjected))
+        return bool(addresses) and all(address.lower().endswith(beside) for address in addresses)
 
     def carried_reports(self) -> frozenset[str]:
         """Return the sessions in which the target mailed TLS reports, which no policy may hold up (RFC 8460, 3).

@@ -76,9 +76,10 @@ class MessageFacts:
 
         A message that is returned may be in the queue for another moment.
         """
+        if fact.action != UNREADABLE:
+            return False
         later = [seen.state for _, seen in self.queue() if seen.looked > notice.at]
-        stayed = bool(later) and (later[-1] != "gone" or (later[0] != "gone" and bool(self.copies())))
-        return fact.action == UNREADABLE and stayed
+        return bool(later) and (later[-1] != "gone" or (later[0] != "gone" and bool(self.copies())))
 
     def readings(self, secured: bool) -> list[Event]:
         """Return the events by which an outsider could read the message, on its way to the domain itself."""

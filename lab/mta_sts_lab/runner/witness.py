@@ -7,8 +7,10 @@ do is not on record.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 
 from mta_sts_lab.model.world import NOT_REVOKED
@@ -121,19 +123,11 @@ async def _ask_mx(host: MxServer, address: str) -> str:
 
 async def _ask_policy_host(host: PolicyServer, address: str) -> str:
     """Fetch the policy, and compare it with what the host is to serve."""
-    async with host.visit(address) as sock:
-        reader, writer = await asyncio.open_connection(
-            sock=sock, ssl=unverified(), server_hostname=host.name, limit=_LONGEST_ANSWER
-        )
-        try:
-            request = f"GET {POLICY_PATH} HTTP/1.1\r\nHost: {host.name}\r\nConnection: close\r\n\r\n"
-            writer.write(request.encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            # A body that is to stall, or to break off, is not waited for.
-            is_whole = not (host.settings.host.stalls or host.settings.host.cut)
-            read = await _beginning(reader) if is_whole else b""
-        finally:
-            writer.transport.abort()
+    async with _http(host, address, f"GET {POLICY_PATH}", tls=unverified()) as reader:
+        head = await reader.readuntil(b"\r\n\r\n")
+        # A body that is to stall, or to break off, is not waited for.
+        is_whole = not (host.settings.host.stalls or host.settings.host.cut)
+        read = await _beginning(reader) if is_whole else b""
     status = int(head.split()[1])
     if status != host.settings.host.status:
         return f"status {status}"
@@ -148,29 +142,34 @@ async def _ask_policy_host(host: PolicyServer, address: str) -> str:
 
 async def _ask_list_host(host: AcceptingHost, address: str) -> str:
     """Ask for a list that every such host has."""
-    async with host.visit(address) as sock:
-        reader, writer = await asyncio.open_connection(sock=sock, limit=_LONGEST_ANSWER)
-        try:
-            writer.write(f"GET {list_path(NOT_REVOKED)} HTTP/1.1\r\nHost: {host.name}\r\n\r\n".encode())
-            status = int((await reader.readuntil(b"\r\n")).split()[1])
-        finally:
-            writer.transport.abort()
+    async with _http(host, address, f"GET {list_path(NOT_REVOKED)}") as reader:
+        status = int((await reader.readuntil(b"\r\n")).split()[1])
     return "" if status == 200 else f"status {status}"
 
 
 async def _ask_report_host(host: ReportServer, address: str) -> str:
     """Post something to a place that no case has. It is answered like a report, and does not count as one."""
+    async with _http(host, address, "POST /", b"{}", tls=unverified()) as reader:
+        status = int((await reader.readuntil(b"\r\n")).split()[1])
+    return "" if 200 <= status < 300 else f"status {status}"
+
+
+@contextlib.asynccontextmanager
+async def _http(
+    host: AcceptingHost, address: str, asked: str, body: bytes = b"", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[asyncio.StreamReader]:
+    """Send one HTTP request that is not put on record, and give what reads the answer."""
     async with host.visit(address) as sock:
         reader, writer = await asyncio.open_connection(
-            sock=sock, ssl=unverified(), server_hostname=host.name, limit=_LONGEST_ANSWER
+            sock=sock, ssl=tls, server_hostname=host.name if tls else None, limit=_LONGEST_ANSWER
         )
         try:
-            head = f"POST / HTTP/1.1\r\nHost: {host.name}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode() + b"{}")
-            status = int((await reader.readuntil(b"\r\n")).split()[1])
+            length = f"Content-Length: {len(body)}\r\n" if body else ""
+            head = f"{asked} HTTP/1.1\r\nHost: {host.name}\r\n{length}Connection: close\r\n\r\n"
+            writer.write(head.encode() + body)
+            yield reader
         finally:
             writer.transport.abort()
-    return "" if 200 <= status < 300 else f"status {status}"
 
 
 async def _beginning(reader: asyncio.StreamReader) -> bytes:

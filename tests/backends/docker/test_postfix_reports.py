@@ -1,4 +1,4 @@
-"""The third ring: Postfix does what is known of it. Its image counts, reports and signs, and one domain's record stops nobody else's reports."""
+"""The third ring: Postfix does what is known of it, and its image counts, reports and signs for each domain."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.program import Shell, end, start
 from tests.reports.records import schema
 
-# One process is to play the two runs for all tests. Under pytest 9.2 groups have no effect: docs/contributor.md.
+# One process plays the two runs for all tests.
 pytestmark = pytest.mark.xdist_group("cli-matrix")
 
 STRIP = "starttls/strip"

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from mta_sts_lab.events import (
     AnyFact,
+    AttackFired,
     ClockAdvanced,
     ConnectionAccepted,
     ConnectionClosed,
@@ -253,6 +254,26 @@ class TestOwed:
             capabilities=CLAIMS,
         )
         assert verdict(made).grade is Grade.LAB_ERROR
+
+    @pytest.mark.parametrize("named", [None, "certificate-expired"])
+    def test_without_the_attack_there_was_nothing_of_its_kind_to_tell(self, named: str | None) -> None:
+        report = content()
+        if named is None:
+            report["policies"][0].pop("failure-details")
+        else:
+            report["policies"][0]["failure-details"][0]["result-type"] = named
+        told = [(ENFORCE, "recover", posted(report)), ("", "", ReportsLeft())]
+        unmet = without(resisted(), lambda fact: isinstance(fact, AttackFired))
+        for lines, doubted in ((resisted(), False), (unmet, True)):
+            made = record(
+                [*lines, ("", "", ReportsAsked()), *told],
+                taken_in(),
+                cases=(owing(), CASES[ABSENT]),
+                capabilities=CLAIMS,
+            )
+            arrives = [one for one in verdict(made).judgements if one.check == "report-arrives"]
+            assert [one.grade for one in arrives] == [Grade.INCONCLUSIVE if doubted else Grade.WEAK]
+            assert ("attack-not-in-force" in {one.reason for one in arrives}) is doubted
 
 
 # -- well made, and true

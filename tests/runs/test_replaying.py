@@ -14,9 +14,9 @@ from mta_sts_lab.attacks.toolkit import controller
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.catalogue import Catalogue
+from mta_sts_lab.judge.all_plays import PLAYS_DIFFER
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
-from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
 from mta_sts_lab.model.case import AttackUse
 from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import EarlierPlay, Judgement, StepResult, Verdict

@@ -19,6 +19,7 @@ from mta_sts_lab.events import (
     StepBegan,
     TokenRead,
 )
+from mta_sts_lab.judge.all_plays import Play, verdict_on_all
 from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.premises import with_premises
@@ -26,23 +27,18 @@ from mta_sts_lab.judge.clock_effect import clock_seen_to_move
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import belying_the_queue
 from mta_sts_lab.judge.policies_in_force import PoliciesInForce
-from mta_sts_lab.judge.run_findings import FINDINGS
-from mta_sts_lab.judge.view import CaseView, inconclusive
+from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.judge.why_held import why_held
 from mta_sts_lab.model.case import Case, Step
 from mta_sts_lab.model.grading import Grade, Outcome, Requirement, merge
-from mta_sts_lab.model.verdict import EarlierPlay, Judgement, StepResult, Verdict
+from mta_sts_lab.model.verdict import Judgement, StepResult, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.tlsrpt import checks_of_the_run
-
-#: Why a case proves nothing that was played more than once, with different results.
-PLAYS_DIFFER = "plays-differ"
 
 
 def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdict]:
     """Return a verdict on every case of a record, in the record's order of cases."""
-    found: dict[str, Verdict] = {}
-    played: dict[str, str] = defaultdict(str)
+    plays: dict[str, list[Play]] = defaultdict(list)
     for run, views in _views_by_run(record, requirements):
         verdicts: dict[str, Verdict] = {}
         # The control cases first: the others are compared with them.
@@ -50,37 +46,9 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
             verdicts[view.case.id] = _judged(replace(view, control_verdict=verdicts.get(view.case.control)))
         # A control case may be in several runs: the verdict is of the one in which it was selected, or of the last.
         for case, verdict in verdicts.items():
-            if case not in found or found[case].control_only or not verdict.control_only:
-                found[case] = replace(verdict, earlier=_earlier(found.get(case), played[case]))
-                played[case] = run.header.run
-    return [_of_all_plays(found[case.id]) for case in record.header.cases]
-
-
-def _of_all_plays(last: Verdict) -> Verdict:
-    """Return the verdict on all plays of a case: that of the last one, unless an earlier one was found worse.
-
-    What was found once and not again is neither held against the target nor forgotten.
-    """
-    worse = [play for play in last.earlier if play.grade in FINDINGS and last.grade not in _as_bad_as(play.grade)]
-    if not worse:
-        return last
-    before = " and ".join(f"{play.grade.value} ({', '.join(play.reasons)})" for play in worse)
-    reasons = dict.fromkeys(one.reason for one in last.judgements if one.grade is last.grade)
-    observed = f"{before} among the others, and {last.grade.value} ({', '.join(reasons)}) alone"
-    grade = last.grade if last.grade is Grade.LAB_ERROR else Grade.INCONCLUSIVE
-    return replace(last, grade=grade, judgements=(inconclusive(PLAYS_DIFFER, observed), *last.judgements))
-
-
-def _as_bad_as(found: Grade) -> tuple[Grade, ...]:
-    return FINDINGS[: FINDINGS.index(found) + 1]
-
-
-def _earlier(before: Verdict | None, run: str) -> tuple[EarlierPlay, ...]:
-    """Return the plays of a case before its last one. `before` is the verdict on the one before it, in that run."""
-    if before is None or before.control_only:
-        return ()
-    reasons = tuple(dict.fromkeys(one.reason for one in before.judgements if one.grade is before.grade))
-    return (*before.earlier, EarlierPlay(run, before.grade, reasons))
+            if not verdict.control_only or all(play.verdict.control_only for play in plays[case]):
+                plays[case].append(Play(run.header.run, verdict))
+    return [verdict_on_all(plays[case.id]) for case in record.header.cases]
 
 
 def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:

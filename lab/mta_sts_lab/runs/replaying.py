@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
+from mta_sts_lab.judge.all_plays import PLAYS_DIFFER
 from mta_sts_lab.judge.checks.premises import ASKED_LATE, LAB_UNHEALTHY
 from mta_sts_lab.judge.known_failures import KnownComparison
 from mta_sts_lab.judge.run_findings import FINDINGS
-from mta_sts_lab.judge.verdicts import PLAYS_DIFFER
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import Verdict

@@ -26,6 +26,7 @@ from mta_sts_lab.judge.checks.monitors import (
     no_message_lost_between_steps,
 )
 from mta_sts_lab.judge.checks.outcome import message_outcome
+from mta_sts_lab.judge.checks.reports import FILED_ELSEWHERE, OTHER_FAILURE
 from mta_sts_lab.judge.clock_effect import rests_on_the_clock
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts
@@ -108,6 +109,9 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
         return doubt
     if step is not None and found.check == check_id(message_outcome):
         return _attack_not_in_force(view, step) or _control_spoiled(view, step, found)
+    if step is not None and found.reason in (FILED_ELSEWHERE, OTHER_FAILURE):
+        steps = view.case.steps[: view.case.steps.index(step) + 1]
+        return next((doubt for one in steps if (doubt := _never_took_effect(view, one))), None)
     return None
 
 
@@ -224,15 +228,20 @@ def _attack_not_in_force(view: CaseView, step: Step) -> Doubt | None:
     message = view.message(step)
     if message is None or message.outcome() in (Outcome.DELIVERED_CLEAR, Outcome.DELIVERED_UNAUTHENTICATED):
         return None
+    if doubt := _never_took_effect(view, step):
+        return doubt
     for attack in step.attacks:
-        if not must_fire(view, attack):
-            continue
         fired = view.facts.fired(attack.name, step.name)
-        if not fired:
-            return Doubt("attack-not-in-force", f"{attack.name} never took effect in this step")
-        if attack.channel == "smtp" and (spared := _spared(view.facts, step, message, fired)):
+        if attack.channel == "smtp" and fired and (spared := _spared(view.facts, step, message, fired)):
             observed = f"{attack.name} did not take effect in the session that decided this"
             return Doubt("attack-not-in-force", observed, numbers(spared))
+    return None
+
+
+def _never_took_effect(view: CaseView, step: Step) -> Doubt | None:
+    for attack in step.attacks:
+        if must_fire(view, attack) and not view.facts.fired(attack.name, step.name):
+            return Doubt("attack-not-in-force", f"{attack.name} never took effect in this step")
     return None
 
 

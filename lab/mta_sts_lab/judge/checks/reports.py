@@ -35,6 +35,9 @@ CAPABILITY = "tls-rpt"
 #: The reason where no failure that the report names is one under the domain's policy.
 FILED_ELSEWHERE = "failure-not-reported"
 
+#: The reason where the failures that a report names are none of those that the attack makes.
+OTHER_FAILURE = "reported-as-something-else"
+
 #: The obligation of a report whose date range does not include its sessions.
 TRUE_DAY = "RPT-4.4-03"
 
@@ -141,7 +144,7 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return _judged(view, step, expect, "reported", right, bad=False)
     if not named and (passed := _no_fetch_failed(view, step, expect, right)):
         return passed
-    reason = "reported-as-something-else" if named else FILED_ELSEWHERE
+    reason = OTHER_FAILURE if named else FILED_ELSEWHERE
     return replace(_judged(view, step, expect, reason, right, bad=True), harm=Harm.UNTRUE_REPORT)
 
 

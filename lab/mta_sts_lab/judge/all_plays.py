@@ -1,0 +1,61 @@
+"""The verdict on a case that was played more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mta_sts_lab.judge.run_findings import FINDINGS
+from mta_sts_lab.judge.view import inconclusive
+from mta_sts_lab.model.grading import Grade, merge
+from mta_sts_lab.model.verdict import EarlierPlay, Verdict
+
+#: Why a case proves nothing that was played more than once, with different results.
+PLAYS_DIFFER = "plays-differ"
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One play of a case: the run, or the part of a run, whose events it is, and the verdict on it alone."""
+
+    run: str
+    verdict: Verdict
+
+
+def verdict_on_all(plays: Sequence[Play]) -> Verdict:
+    """Return the verdict on all plays of a case, the last one last: that one's, unless an earlier one found worse.
+
+    What was found once and not again is neither held against the target nor forgotten.
+    """
+    last = plays[-1].verdict
+    before = [play for play in plays[:-1] if not play.verdict.control_only]
+    last = replace(last, earlier=tuple(_as_earlier(play) for play in before))
+    worse = [one for one in (play.verdict for play in before) if _found_worse(one, last)]
+    if not worse:
+        return last
+    found = " and ".join(_in_words(one, _worst_finding(one)) for one in worse)
+    observed = f"{found} among the others, and {_in_words(last, last.grade)} alone"
+    grade = last.grade if last.grade is Grade.LAB_ERROR else Grade.INCONCLUSIVE
+    return replace(last, grade=grade, judgements=(inconclusive(PLAYS_DIFFER, observed), *last.judgements))
+
+
+def _found_worse(one: Verdict, other: Verdict) -> bool:
+    ours, theirs = _worst_finding(one), _worst_finding(other)
+    return ours in FINDINGS and ours is not theirs and merge([ours, theirs]) is ours
+
+
+def _worst_finding(verdict: Verdict) -> Grade:
+    """Return the worst that a play was found to show of the target, whatever else it left open; `pass` for nothing."""
+    return merge([Grade.PASS, *(one.grade for one in verdict.judgements if one.grade in FINDINGS)])
+
+
+def _as_earlier(play: Play) -> EarlierPlay:
+    return EarlierPlay(play.run, play.verdict.grade, _reasons(play.verdict, play.verdict.grade))
+
+
+def _in_words(verdict: Verdict, grade: Grade) -> str:
+    return f"{grade.value} ({', '.join(_reasons(verdict, grade))})"
+
+
+def _reasons(verdict: Verdict, grade: Grade) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.reason for one in verdict.judgements if one.grade is grade))

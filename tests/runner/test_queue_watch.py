@@ -357,6 +357,39 @@ async def test_a_message_whose_attempts_are_slow_is_seen_at_rest_although_others
     assert listing.flushes > 1
 
 
+class HeldForAMomentBetweenAttempts(RetriesWhatWasFlushedMeanwhile):
+    """Such a queue that shows the message as deferred once before it tries it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests = 0
+        self._shown = True
+
+    async def queue(self) -> tuple[Held, ...]:
+        over = asyncio.get_running_loop().time() >= self._ends
+        if over and not self._shown:
+            self._shown = True
+            self.rests += not self._again
+            again, self._again = self._again, False
+            held_now = await super().queue()
+            self._again = again
+            return held_now
+        self._shown = over
+        return await super().queue()
+
+
+async def test_a_moment_between_two_attempts_is_no_rest() -> None:
+    listing = HeldForAMomentBetweenAttempts()
+    async with Watching(listing, while_active=0.06) as watching:
+        watching.watch.follow(TOKEN, CASE, RECIPIENT)
+        watching.watch.follow("another", "another/case[enforce]", "other@domain.example")
+        async with asyncio.timeout(5):
+            while listing.rests < 3:
+                watching.watch.retry("another")
+                watching.recorder.write(ConnectionClosed(session="s1"), CASE)
+                await listing.looked(listing.looks + 1)
+
+
 async def test_one_that_shows_no_queue_is_not_asked_again_at_once_either() -> None:
     listing = Listing(NotOffered("no queue"))
     async with Watching(listing, flush_pause=0.05) as watching:

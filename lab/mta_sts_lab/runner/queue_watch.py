@@ -42,7 +42,7 @@ class _Watched:
     #: How many events the case had at the beginning of the listing that was last recorded.
     events_then: int = 0
     wants_retry: bool = False
-    #: How many requests to try again came since the target began its attempt at it.
+    #: How many requests to try again came while the target was at work on it, since it was last seen at rest.
     flushed_at_work: int = 0
 
 
@@ -191,6 +191,10 @@ class QueueWatch:
                 continue
             entry = by_recipient.get(watched.recipient)
             watched.misses = 0 if entry else watched.misses + 1
+            state = entry.state if entry else "gone"
+            # One look is no rest: a target that was asked meanwhile begins its next attempt a moment later.
+            if "active" not in (state, watched.state):
+                watched.flushed_at_work = 0
             if entry is not None:
                 seen = QueueSeen(token=token, state=entry.state, looked=began, reason=entry.reason[:400])
                 self._write(watched, seen, events)
@@ -206,8 +210,6 @@ class QueueWatch:
             watched.events_then = events
             return
         watched.state, watched.reason, watched.events_then = seen.state, seen.reason, events
-        if seen.state != "active":
-            watched.flushed_at_work = 0
         self._recorder.write(seen, watched.case)
 
     def _moved_on(self, watched: _Watched, events: int) -> bool:

@@ -146,7 +146,8 @@ class Queue:
 
     def start(self) -> None:
         """Read the spool and begin."""
-        self._entries = {entry.id: entry for entry in self.spool.load()}
+        left = () if self.flaws.forgets_queue_at_restart else self.spool.load()
+        self._entries = {entry.id: entry for entry in left}
         self._scheduler.start()
 
     async def stop(self, *, gently: bool) -> None:

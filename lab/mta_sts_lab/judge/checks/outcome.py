@@ -22,8 +22,9 @@ from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.rfc.require_tls import goes_without_tls
 
-#: What a message that is lost breaks in every case.
+#: What a message that is lost breaks in every case, and where it had waited until the sender was killed.
 LOST = "SMTP-4.5.4.1-01"
+LOST_IN_A_CRASH = "SMTP-6.1-04"
 
 #: What a message that is let out against an enforced policy breaks (RFC 8461, section 5), by how it was delivered.
 LEAKS = {Outcome.DELIVERED_CLEAR: "STS-5-03", Outcome.DELIVERED_UNAUTHENTICATED: "STS-5-02"}
@@ -75,7 +76,7 @@ _MISSING = {
 @check(
     scope=Scope.STEP,
     obligations=(
-        *(LOST, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", "STS-4-01", *LEAKS.values()),
+        *(LOST, LOST_IN_A_CRASH, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", "STS-4-01", *LEAKS.values()),
         *(*OF_REQUIRETLS, BOUNCE_DISCARDED, OLD_TLS_UNDER_REQUIRETLS, NOTICE_OWED),
     ),
 )
@@ -309,6 +310,10 @@ def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
     return ""
 
 
+def _row_of_a_loss(step: Step) -> str:
+    return LOST_IN_A_CRASH if step.restart and not step.send else LOST
+
+
 def _otherwise(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     outcome = message.outcome()
     to_be_delivered = any(word.startswith("delivered") for word in expect.outcome)
@@ -321,7 +326,8 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
             view, step, "given-up-without-a-notice", expect, message, NOTICE_OWED, view.grade_of(NOTICE_OWED)
         )
     if outcome is Outcome.LOST and not step.message.requiretls:
-        return _broken(view, step, "lost", expect, message, LOST, view.grade_of(LOST))
+        row = _row_of_a_loss(step)
+        return _broken(view, step, "lost", expect, message, row, view.grade_of(row))
     if outcome is Outcome.DEFERRED and (there := _kept_back_there_too(view, step, outcome)):
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
         return _broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
@@ -440,7 +446,7 @@ def _not_worse_than_without_a_policy(
         return inconclusive("control-not-settled", "there is no control case to compare with", step.name)
     outcome = message.outcome()
     if outcome is Outcome.LOST or _LOSS[outcome] > _LOSS[control]:
-        obligation = LOST if outcome is Outcome.LOST else ""
+        obligation = _row_of_a_loss(step) if outcome is Outcome.LOST else ""
         return _broken(view, step, "worse-than-without-policy", expect, message, obligation)
     with_tls = (Outcome.DELIVERED_AUTHENTICATED, Outcome.DELIVERED_UNAUTHENTICATED)
     if outcome is Outcome.DELIVERED_CLEAR and control in with_tls:

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import ClockAdvanced, MessageAccepted
-from mta_sts_lab.judge.checks.outcome import TOO_SELDOM, message_outcome, policy_request_count
+from mta_sts_lab.judge.checks.outcome import message_outcome
+from mta_sts_lab.judge.checks.policy_requests import TOO_SELDOM, policy_request_count
 from mta_sts_lab.judge.checks.report_series import report_retry_ends, report_retry_pauses_grow
 from mta_sts_lab.judge.checks.reports import report_arrives, report_names_right_day
 from mta_sts_lab.judge.view import CaseView

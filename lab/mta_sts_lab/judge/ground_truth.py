@@ -53,7 +53,7 @@ _RETIRED_TLS = ("SSLv3", "TLSv1", "TLSv1.1")
 OUTSIDE = "mx-outside-policy"
 
 #: What a sender reports that asks whether certificates were revoked. To any other the session is a good one.
-REVOKED = "revoked"
+REFUSED_AS_REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _tls_failure(session: Session) -> str | None:
         if session.established.version in _RETIRED_TLS:
             return "handshake-broken"
         if session.established.certificate in MAY_BE_REFUSED:
-            return REVOKED
+            return REFUSED_AS_REVOKED
         if session.established.certificate in CERTIFICATES_THAT_VERIFY:
             return "handshake-broken" if session.failed else None
         return _BAD_CERTIFICATE.get(session.established.certificate, "untrusted")
@@ -242,7 +242,7 @@ def _certain_failures(view: CaseView, sessions: list[MetSession], policies: Serv
         has_policy = view.case.mode in (Mode.ENFORCE, Mode.TESTING)
         return has_policy and (throughout or under_a_policy(view, policies.certain, one.step_began))
 
-    failed = (one for one in sessions if one.certain and one.failure not in ("", OUTSIDE, REVOKED))
+    failed = (one for one in sessions if one.certain and one.failure not in ("", OUTSIDE, REFUSED_AS_REVOKED))
     return Counter(one.failure for one in failed if is_known(one))
 
 

@@ -18,7 +18,7 @@ from mta_sts_lab.events import (
     TokenRead,
 )
 from mta_sts_lab.judge.checks import Scope, check
-from mta_sts_lab.judge.checks.outcome import LEAKS, LOST, leak_of
+from mta_sts_lab.judge.checks.outcome_findings import LEAKS, LOST, leak_of
 from mta_sts_lab.judge.message_facts import FAILURES, MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
 from mta_sts_lab.judge.protection import NOT_ANNOUNCED, OF_DANE, UNLISTED_UNDER_REQUIRETLS, UNPROVEN_NAME

@@ -13,8 +13,9 @@ from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import ClockAdvanced, MessageAccepted
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.policy_requests import TOO_SELDOM, policy_request_count
+from mta_sts_lab.judge.checks.report_content import report_names_right_day
 from mta_sts_lab.judge.checks.report_series import report_retry_ends, report_retry_pauses_grow
-from mta_sts_lab.judge.checks.reports import report_arrives, report_names_right_day
+from mta_sts_lab.judge.checks.reports import report_arrives
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model.case import Case, Mode, Step
 from mta_sts_lab.model.grading import Grade, Outcome

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mta_sts_lab.judge.arrivals import Arrival, about_the_case
-from mta_sts_lab.judge.checks.reports import expected_types
+from mta_sts_lab.judge.checks.report_content import expected_types
 from mta_sts_lab.judge.ground_truth import known_sessions
 from mta_sts_lab.judge.report_window import clock_of
 from mta_sts_lab.judge.view import CaseView

@@ -178,6 +178,8 @@ def test_a_certificate_without_the_extension_names_no_place() -> None:
         ("404 Not Found", list_of(SERIAL).public_bytes(Encoding.DER), False),
         ("302 Found", list_of(SERIAL).public_bytes(Encoding.DER), False),
     ],
+    # Signatures are never the same, and each process of a run has to know a test by the same name.
+    ids=["a list", "in PEM", "empty", "no list", "missing", "moved"],
 )
 async def test_what_is_no_list_is_passed_over(
     internet: Internet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, body: bytes, readable: bool

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mta_sts_lab import __version__
-from mta_sts_lab.cli.ci import Annotations, ForCi, Junit, JunitKnown, Known, KnownAs, Sarif, WriteKnown
+from mta_sts_lab.cli.ci import Annotations, ForCi, Junit, JunitKnown, KnownAs, Sarif, WriteKnown
 from mta_sts_lab.cli.course import course
 from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.diff import diff
-from mta_sts_lab.cli.exercise import ForSender, exercise_app, flaws, with_exercise
-from mta_sts_lab.cli.families import FamilyWord
+from mta_sts_lab.cli.exercise import exercise_app, flaws
 from mta_sts_lab.cli.init import init
 from mta_sts_lab.cli.matrix import matrix
+from mta_sts_lab.cli.options import Flaws, Json, Levels, Modes, Out, Seed, Selection, refuse, request_of
 from mta_sts_lab.cli.output import (
     OutputClosed,
     OutputFull,
@@ -33,26 +31,20 @@ from mta_sts_lab.cli.output import (
 )
 from mta_sts_lab.cli.policy_check import EXAMPLES as POLICY_EXAMPLES
 from mta_sts_lab.cli.policy_check import policy_check
+from mta_sts_lab.cli.run import run
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
 from mta_sts_lab.cli.serve import serve
-from mta_sts_lab.cli.shards import Jobs, Shards, Times, merge, with_shard
+from mta_sts_lab.cli.shards import merge
 from mta_sts_lab.cli.telling import (
-    MOST_REPORTS,
-    in_short,
-    lines_of_cases,
     tell_changes,
-    tell_each,
     tell_findings,
-    tell_reports,
-    watched,
 )
-from mta_sts_lab.cli.up import Keep, Pcap, check_keep, up
+from mta_sts_lab.cli.up import up
 from mta_sts_lab.cli.what_if import EXAMPLES as WHAT_IF_EXAMPLES
 from mta_sts_lab.cli.what_if import what_if
 
 if TYPE_CHECKING:
-    from mta_sts_lab.runs import RunRequest
-    from mta_sts_lab.runs.several import TargetEnded
+    pass
 
 app = typer.Typer(
     name="sts-lab",
@@ -64,65 +56,6 @@ app = typer.Typer(
     # Without rich's markup: it would take the mode in `starttls/strip[enforce]` for a tag and leave it out.
     rich_markup_mode=None,
 )
-
-Selection = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="Cases, scenarios, families or obligations; * and ? are wild: 'starttls/strip[enforce]', 'certificate/*', "
-        "STS-5-03."
-    ),
-]
-TargetName = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
-TargetNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target",
-        help="Which sender (`sts-lab targets` lists them); several are played one after the other. `all` means the "
-        "reference sender and every target that comes with the lab.",
-        show_default="reference",
-    ),
-]
-Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
-Levels = Annotated[
-    list[str] | None,
-    typer.Option("--level", help="Only cases about obligations of this level: MUST, SHOULD ... (may be repeated)."),
-]
-Since = Annotated[
-    str,
-    typer.Option(
-        "--since", metavar="RUN", help="Only cases that this run did not have, or had otherwise, or did not prove."
-    ),
-]
-FlawNames = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
-Config = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--config",
-        metavar="PATH",
-        help="Lay your configuration over the target's: /etc/postfix, mta-sts-daemon.yml, or FILE=/place/in/container "
-        "(repeatable). Prints what was kept and what was overridden.",
-    ),
-]
-Install = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--install",
-        metavar="FILE",
-        help="Install a package of yours (x.deb) or a program (FILE=/usr/sbin/x) into the target's image (repeatable).",
-    ),
-]
-Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
-Seed = Annotated[
-    int | None, typer.Option("--seed", help="Repeat the random names of an earlier run (with as many --jobs).")
-]
-
-
-#: What `--json` says where there would be more than one document.
-_NOT_ONE_DOCUMENT = (
-    "--json prints the verdicts of one target. With several, each run's folder has its verdicts.json, and "
-    "`sts-lab matrix RUN... --json` prints them as one document"
-)
-
 
 _REPORT_EXAMPLES = """Examples:
 
@@ -143,107 +76,8 @@ def _version(
         raise typer.Exit
 
 
-@app.command(epilog="Example: sts-lab run --target postfix 'starttls/*' --mode enforce")
-def run(
-    selection: Selection = None,
-    target: TargetNames = None,
-    mode: Modes = None,
-    level: Levels = None,
-    since: Since = "",
-    flaw: FlawNames = None,
-    out: Out = Path("runs"),
-    seed: Seed = None,
-    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
-    black_box: Annotated[
-        bool, typer.Option("--black-box", help="Use none of the target's hooks: slower, and nothing is restarted.")
-    ] = False,
-    command: Annotated[
-        str | None,
-        typer.Option("--command", help="Instead of --target: a program of this machine, run in namespaces of its own."),
-    ] = None,
-    smtp: Annotated[
-        int | None, typer.Option("--smtp", help="The port on which --command takes mail.", show_default="25")
-    ] = None,
-    ready: Annotated[
-        float | None, typer.Option("--ready", help="Seconds that --command has until it takes mail.", min=0.1)
-    ] = None,
-    claims: Annotated[
-        list[str] | None, typer.Option("--claims", help="What --command claims to do: mta-sts, dane ... (repeatable).")
-    ] = None,
-    retry_inconclusive: Annotated[
-        int | None,
-        typer.Option(
-            "--retry-inconclusive",
-            min=0,
-            help="Play cases that prove nothing again, one at a time, at most so often. Without it that is done twice, "
-            "and only where the lab itself was not in order; 0: never.",
-        ),
-    ] = None,
-    shard: Shards = None,
-    times: Times = None,
-    scenarios: Scenarios = None,
-    exercise: ForSender = None,
-    config: Config = None,
-    install: Install = None,
-    known: Known = None,
-    write_known: WriteKnown = None,
-    junit: Junit = None,
-    junit_known: JunitKnown = KnownAs.SKIPPED,
-    sarif: Sarif = None,
-    annotations: Annotations = None,
-    jobs: Jobs = None,
-    keep: Keep = False,
-    family: FamilyWord = "",
-    pcap: Pcap = False,
-) -> None:
-    """Play cases against a target and judge what it did."""
-    from mta_sts_lab import runs
-    from mta_sts_lab.runs.several import named_targets
-
-    if command is not None and (target or flaw):
-        _refuse("--command is a target of its own; leave out --target and --flaw")
-    if command is None and (smtp is not None or ready is not None or claims):
-        _refuse("--smtp, --ready and --claims describe the program of --command, which is missing: --command './mymta'")
-    names = named_targets(target or ["reference"])
-    request = replace(_request(selection, mode, names[0], flaw, out, seed), black_box=black_box)
-    request = replace(request, levels=tuple(level or ()), since=since, family=family)
-    request = replace(request, scenarios=scenarios, retry_inconclusive=retry_inconclusive)
-    if command is not None:
-        from mta_sts_lab.backends.process import target_of_command
-
-        request = replace(
-            request, unnamed_target=target_of_command(command, 25 if smtp is None else smtp, ready, claims or ())
-        )
-    request = replace(with_shard(request, shard, times), jobs=jobs, keep=keep, pcap=pcap)
-    check_keep(keep, selection or (), len(names))
-    if pcap and jobs is not None and jobs != 1:
-        _refuse("--pcap captures the network of one process; leave out --jobs")
-    request = replace(request, known_failures=known, config=tuple(config or ()), install=tuple(install or ()))
-    if (config or install) and (command is not None or len(names) > 1):
-        _refuse("--config and --install are for one shipped target: --target postfix --config /etc/postfix")
-    for_ci = ForCi(junit, junit_known, sarif, annotations, write_known)
-    for_ci.check(len(names))
-    request = with_exercise(request, exercise, other_sender=bool(command is not None or target))
-    if len(names) > 1 and json:
-        _refuse(_NOT_ONE_DOCUMENT)
-    catalogue = open_scenarios(scenarios)
-    if len(names) > 1:
-        raise typer.Exit(status_with(catalogue, _run_each(request, names)))
-    lines = lines_of_cases(screen := console(stderr=True), json=json)
-    with watched(screen, lines=lines) as watcher:
-        result = runs.run(request, watcher, catalogue)
-    if json:
-        say_document(result.document.decode())
-    else:
-        tell_reports(console(), result, MOST_REPORTS)
-        tell_findings(console(), result, lines)
-    for_ci.write(result)
-    raise typer.Exit(status_with(catalogue, result.summary.exit_code))
-
-
+app.command(epilog="Example: sts-lab run --target postfix 'starttls/*' --mode enforce")(run)
 app.command(epilog="Example: sts-lab demo strip --target postfix")(demo)
-
-
 app.command(epilog="Example: sts-lab course --html course/")(course)
 
 
@@ -284,7 +118,7 @@ def show(
 def judge(
     run_: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its id.")],
     out: Out = Path("runs"),
-    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+    json: Json = False,
     flows: Annotated[
         bool, typer.Option("--flows", help="Write flows/*.mitm (for mitmweb) of every case: a run leaves out passes.")
     ] = False,
@@ -360,7 +194,7 @@ def requirements(
         return
     if identifier not in rows:
         near = near_misses(identifier, rows)
-        _refuse(f"there is no requirement {identifier}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        refuse(f"there is no requirement {identifier}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
     console().print(requirement_page(rows[identifier], catalogue.scenarios))
 
 
@@ -390,7 +224,7 @@ def targets(
 @app.command("target-check", epilog="Example: sts-lab target-check ./my-mta/")
 def target_check(
     target: Annotated[str, typer.Argument(help="A folder of your own (./my-mta), or a target that is shipped.")],
-    flaw: FlawNames = None,
+    flaw: Flaws = None,
     out: Out = Path("runs"),
     seed: Seed = None,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
@@ -407,7 +241,7 @@ def target_check(
     screen = console(stderr=True)
     with Progress(screen) as progress:
         watcher = Watcher(event=progress.on_event, say=lambda text: aside(screen, text))
-        checked = check_adapter(_request(None, None, target, flaw, out, seed), watcher)
+        checked = check_adapter(request_of(None, None, target, flaw, out, seed), watcher)
     if json:
         say_document(checked.document)
     else:
@@ -486,7 +320,7 @@ def play_served_plan() -> None:
     from mta_sts_lab.backends.served import play_served_plan as play
 
     if not PLAN.is_file():
-        _refuse(f"there is no {PLAN}: this is what runs in the lab's own container, and nowhere else")
+        refuse(f"there is no {PLAN}: this is what runs in the lab's own container, and nowhere else")
     play()
 
 
@@ -516,43 +350,6 @@ def main() -> None:
         if status is None:
             leave(fault_of_the_lab(error), LAB_ERROR)
         leave(str(error), status)
-
-
-def _refuse(message: str) -> NoReturn:
-    """Raise `UsageError` with a message that says what would be right."""
-    from mta_sts_lab.runs.errors import UsageError
-
-    raise UsageError(message)
-
-
-def _request(
-    selection: Sequence[str] | None,
-    modes: Sequence[str] | None,
-    target: str,
-    flaws: Sequence[str] | None,
-    out: Path,
-    seed: int | None,
-) -> RunRequest:
-    from mta_sts_lab.runs import RunRequest
-
-    command = ("sts-lab", *sys.argv[1:])
-    return RunRequest(tuple(selection or ()), tuple(modes or ()), target, tuple(flaws or ()), out, seed, command)
-
-
-def _run_each(request: RunRequest, targets: Sequence[str]) -> int:
-    """Play a request against several targets, print how each ended, and return the worst exit status."""
-    from mta_sts_lab.reports.summary import worst_exit
-    from mta_sts_lab.runs.several import run_each
-
-    screen = console(stderr=True)
-    ended: list[TargetEnded] = []
-    try:
-        for one in run_each(request, targets, lambda target, number: watched(screen, target, number)):
-            ended.append(one)
-            aside(screen, f"{one.target}: {in_short(one)} ({len(ended)} of {len(targets)})")
-    finally:
-        tell_each(console(), ended)
-    return worst_exit(one.status for one in ended)
 
 
 def _build_all() -> None:

@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
+from mta_sts_lab.cli.options import Out, Target
 from mta_sts_lab.cli.output import aside, console
 from mta_sts_lab.cli.telling import watched
 
 Html = Annotated[Path, typer.Option("--html", metavar="DIR", help="The folder for the pages; it is made if need be.")]
-Target = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
-Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
 
 
 def course(html: Html, target: Target = "reference", out: Out = Path("runs")) -> None:

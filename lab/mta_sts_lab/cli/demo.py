@@ -11,6 +11,7 @@ import typer
 
 from mta_sts_lab.cli.exercise import ForSender, with_exercise
 from mta_sts_lab.cli.families import FamilyWord
+from mta_sts_lab.cli.options import Flaws, Modes, Out, Target
 from mta_sts_lab.cli.output import aside, console
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
 from mta_sts_lab.cli.telling import tell_reports
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
     from mta_sts_lab.reports.narration import Pace
 
 Name = Annotated[str, typer.Argument(help="A scenario, or just its name: strip.")]
-Target = Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")]
-Modes = Annotated[list[str] | None, typer.Option("--mode", help="Only this policy mode (may be repeated).")]
-Flaws = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
 Vector = Annotated[str, typer.Option(help="Which vector to show; the first if not said.")]
-Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
 Reports = Annotated[bool, typer.Option("--reports", help="Also compare each TLS report with what the lab saw.")]
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write one page that plays it in a browser.")

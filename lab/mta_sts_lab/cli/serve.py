@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mta_sts_lab.cli.families import FamilyWord
+from mta_sts_lab.cli.options import Json, Out
 from mta_sts_lab.cli.output import console, say_document
 from mta_sts_lab.cli.telling import tell_findings, watched
 from mta_sts_lab.cli.up import Pcap
@@ -35,9 +36,9 @@ def serve(
         typer.Option("--ca", metavar="FILE", help="Write the run's CA here, too, where it is mounted from."),
     ] = None,
     family: FamilyWord = "",
-    out: Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")] = Path("runs"),
+    out: Out = Path("runs"),
     pcap: Pcap = False,
-    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Play against a container of your own, in its network.
 

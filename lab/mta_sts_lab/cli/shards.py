@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mta_sts_lab.cli.options import Json, Out
 from mta_sts_lab.cli.output import console, say_document
 from mta_sts_lab.cli.telling import tell_findings
 
@@ -61,11 +62,11 @@ def with_shard(request: RunRequest, shard: str | None, times: str | None) -> Run
 
 def merge(
     runs_: Annotated[list[str], typer.Argument(metavar="RUN", help="The folders of runs, or their ids.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")] = Path("runs"),
+    out: Out = Path("runs"),
     partial: Annotated[
         bool, typer.Option("--partial", help="Merge although a shard is missing; the result is inconclusive at best.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")] = False,
+    json: Json = False,
 ) -> None:
     """Join runs of one target, such as its shards, into one.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mta_sts_lab.cli.families import FamilyWord
+from mta_sts_lab.cli.options import Flaws, Out, Target
 from mta_sts_lab.cli.output import aside, console, say_document
 from mta_sts_lab.cli.telling import watched
 
@@ -56,13 +57,11 @@ def what_if(
     then: Then = None,
     record: Records = None,
     then_record: ThenRecords = None,
-    target: Annotated[str, typer.Option("--target", help="Which sender: `sts-lab targets` lists them.")] = "reference",
+    target: Target = "reference",
     family: FamilyWord = "",
-    out: Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")] = Path("runs"),
+    out: Out = Path("runs"),
     seed: Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")] = None,
-    flaw: Annotated[
-        list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")
-    ] = None,
+    flaw: Flaws = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON, and nothing else.")] = False,
 ) -> None:
     """Play what becomes of mail if you publish a policy.

@@ -16,13 +16,8 @@ from mta_sts_lab.backends.docker.engine import EngineError, connect, engine_erro
 from mta_sts_lab.backends.docker.files import fetch_captures, lab_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
-from mta_sts_lab.backends.docker.run import (
-    LAB_MEMORY_MIB,
-    TARGET_FAILED,
-    capabilities_of_the_lab,
-    follow_record,
-    labels_of,
-)
+from mta_sts_lab.backends.docker.run import TARGET_FAILED, follow_record
+from mta_sts_lab.backends.docker.site import LAB_MEMORY_MIB, capabilities_of_the_lab, labels_of
 from mta_sts_lab.backends.joined import WORLD_PREFIX
 from mta_sts_lab.backends.joined.asked import authority_of, needs, served_plan, show_ca
 from mta_sts_lab.backends.local import signals_held_back

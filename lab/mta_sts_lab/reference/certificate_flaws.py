@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy
-from mta_sts_lab.reference.tls import names_of
+from mta_sts_lab.reference.tls import expired, names_of
 
 # OpenSSL's X509_V_ERR_*: what a verification says went wrong.
 _INVALID_AUTHORITY = (24, 25, 32, 79)
@@ -49,6 +49,17 @@ def takes(flaws: Flaws, policy: Policy) -> Callable[[bytes, Met], bool] | None:
     if flaws.compares_certificate_with_policy:
         return lambda der, met: any(map(policy.allows, names_of(der)))
     return next((fits for name, fits in _NAMES.items() if getattr(flaws, name)), None)
+
+
+def refused_policy_host(flaws: Flaws, host: str, der: bytes) -> str:
+    """Say what is wrong with a policy host's certificate for a flaw that OpenSSL checks less for; empty: nothing."""
+    if flaws.accepts_policy_host_not_yet_valid and expired(der):
+        return "certificate has expired"
+    if flaws.accepts_policy_host_parent_domain:
+        above = host.partition(".")[2]
+        if not any(name in (host, above, f"*.{above}") for name in names_of(der)):
+            return f"the certificate is neither for {host} nor for {above}"
+    return ""
 
 
 def _first_label(der: bytes, met: Met) -> bool:

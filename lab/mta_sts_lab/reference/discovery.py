@@ -149,11 +149,18 @@ class Discovery:
 
     def _unexpired(self, domain: str) -> CachedPolicy | None:
         cached = self.cache.get(domain)
-        if cached and self.flaws.drops_policies_after_an_hour and self.clock.now() >= cached.fetched_at + 3600:
+        if cached and self._is_forgotten(cached):
             return None
         if cached is None or self.clock.now() < cached.expires_at or self.flaws.ignores_max_age:
             return cached
         return None
+
+    def _is_forgotten(self, cached: CachedPolicy) -> bool:
+        """Flaws: whether a policy is not kept for so long, whatever its max_age says."""
+        flaws, age = self.flaws, self.clock.now() - cached.fetched_at
+        return (flaws.drops_policies_after_an_hour and age >= 3600) or (
+            flaws.drops_policies_after_two_days and age >= 2 * 86400
+        )
 
     def _unannounced(
         self, domain: str, record: NoPolicyRecord | LookupFailure, cached: CachedPolicy | None
@@ -189,7 +196,8 @@ class Discovery:
         if cached is None:
             stalled = fresh.reason == TIMED_OUT and self.flaws.holds_while_policy_host_stalls
             return Discovered(None, fresh, hold=stalled or self.flaws.holds_without_policy)
-        if self.flaws.drops_cache_when_refresh_fails:
+        stalled = self.flaws.drops_cache_when_refresh_stalls and fresh.reason == TIMED_OUT
+        if stalled or self.flaws.drops_cache_when_refresh_fails:
             self.cache.drop(domain)
             return Discovered(None, fresh)
         return Discovered(cached.policy, fresh)

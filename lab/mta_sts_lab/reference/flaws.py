@@ -41,6 +41,12 @@ class Flaws:
     )
     matches_no_wildcards: bool = _flaw("STS-4.1-02", "a pattern with a wildcard matches no host")
     matches_suffix_without_dot: bool = _flaw("STS-4.1-03", "a wildcard matches any name that ends like it, dot or not")
+    matches_names_below_listed_hosts: bool = _flaw(
+        "STS-4.1-03", "a name below one that the policy lists is listed, too"
+    )
+    matches_endings_of_listed_hosts: bool = _flaw(
+        "STS-4.1-03", "a name that ends like one that the policy lists is listed"
+    )
     compares_hosts_by_case: bool = _flaw("STS-4.1-03", "an mx pattern in capitals does not fit a name in small letters")
     reads_first_mx_line_alone: bool = _flaw("STS-4.1-01", "of several mx lines the first one counts alone")
     takes_last_host_as_it_is: bool = _flaw(
@@ -469,6 +475,9 @@ class Flaws:
     )
     looks_up_policies_of_literals: bool = _flaw("STS-3.4-02", "a policy is looked up for an address like [198.18.0.1]")
     fetches_over_http: bool = _flaw("STS-3.3-19", "a policy that cannot be had by HTTPS is fetched by plain HTTP")
+    fetches_over_http_after_bad_certificate: bool = _flaw(
+        "STS-3.3-19", "a policy whose host shows a bad certificate is fetched by plain HTTP"
+    )
     accepts_name_of_policy_hoster: bool = _flaw(
         "STS-8.2-02", "the policy host may show a certificate for what its name is an alias of"
     )
@@ -512,7 +521,13 @@ class Flaws:
     )
     keeps_blanks_of_values: bool = _flaw("STS-3.2-05", "a policy needs one blank behind a colon and none at the end")
     loses_unended_line: bool = _flaw("STS-3.2-05", "the last line of a policy is lost if it has no line end")
+    discards_invalid_records_before_counting: bool = _flaw(
+        "STS-3.1-11", "of two policy records the one that is valid counts, instead of none"
+    )
     accepts_any_policy_version: bool = _flaw("STS-3.2-06", "a policy counts whatever its version is, also without one")
+    takes_policies_without_a_mode_for_none: bool = _flaw(
+        "STS-3.3-16", "a policy without a mode, or with an unknown one, replaces a cached one by mode none"
+    )
     accepts_policy_without_mx: bool = _flaw("STS-3.2-10", "a policy of mode enforce is valid without any mx")
     refuses_none_without_mx: bool = _flaw("STS-3.2-10", "a policy of mode none is not valid without any mx")
     demands_order_of_fields: bool = _flaw("STS-3.2-18", "a policy counts only if it begins with its version")
@@ -521,6 +536,13 @@ class Flaws:
     accepts_bad_policy_host: bool = _flaw("STS-3.3-02", "the policy host may show any certificate")
     accepts_policy_host_expired: bool = _flaw("STS-3.3-03", "the policy host may show an expired certificate")
     accepts_policy_host_wrong_name: bool = _flaw("STS-3.3-01", "the policy host's certificate may be for another name")
+    accepts_policy_host_parent_domain: bool = _flaw(
+        "STS-3.3-01", "the policy host's certificate may be for the domain above the host's name"
+    )
+    accepts_policy_host_self_signed: bool = _flaw("STS-3.3-02", "the policy host may show a self-signed certificate")
+    accepts_policy_host_not_yet_valid: bool = _flaw(
+        "PKIX-6.1.3-01", "the policy host's certificate is accepted before its first day"
+    )
     accepts_policy_host_common_name: bool = _flaw("STS-3.3-04", "the policy host's common name counts without a SAN")
     holds_when_lookup_fails: bool = _flaw("STS-3.3-15", "mail is held when the first look-up of the record fails")
     takes_policies_that_were_cut: bool = _flaw(
@@ -542,6 +564,12 @@ class Flaws:
     drops_cache_when_refresh_fails: bool = _flaw("STS-3.3-16", "a cached policy is dropped when a fetch fails")
     takes_capitals_for_another_domain: bool = _flaw(
         "STS-3.3-16", "the policy of a domain does not count for mail that writes its name in capital letters"
+    )
+    drops_cache_when_refresh_stalls: bool = _flaw(
+        "STS-3.3-16", "a cached policy is dropped when the policy host does not answer in time"
+    )
+    drops_policies_after_two_days: bool = _flaw(
+        "STS-3.3-16", "a cached policy is forgotten after two days, whatever its max_age"
     )
     drops_policies_after_an_hour: bool = _flaw("STS-3.3-16", "a cached policy is forgotten after an hour")
     falls_back_to_older_policy: bool = _flaw("STS-8.3-01", "without a record the policy before mode none comes back")

@@ -17,10 +17,11 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from mta_sts_lab.reference.certificate_flaws import refused_policy_host
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.policy import Policy, PolicyInvalid, parse_policy
 from mta_sts_lab.reference.resolver import Found, Resolver
-from mta_sts_lab.reference.tls import Problem
+from mta_sts_lab.reference.tls import SELF_SIGNED, Problem, unverified_context
 from mta_sts_lab.world.network import Network, UnsafeAddress, socket_family
 
 USER_AGENT = "mta-sts-lab-reference"
@@ -94,7 +95,7 @@ class CertificateRefused(aiohttp.ClientError):
     """The certificate of a host verifies, and is not accepted all the same. The message says why."""
 
 
-def checked_request(problem: Callable[[bytes], Awaitable[Problem | None]]) -> type[aiohttp.ClientRequest]:
+def checked_request(problem: Callable[[bytes], Awaitable[Problem | None]], flaws: Flaws) -> type[aiohttp.ClientRequest]:
     """Return a kind of request that is only sent if nothing is wrong with the host's certificate.
 
     `problem` takes the certificate, in DER, once TLS has verified it. Sending raises `CertificateRefused`.
@@ -104,6 +105,8 @@ def checked_request(problem: Callable[[bytes], Awaitable[Problem | None]]) -> ty
         async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
             tls = conn.transport.get_extra_info("ssl_object") if conn.transport is not None else None
             shown = tls.getpeercert(binary_form=True) if tls is not None else None
+            if shown and (refused := refused_policy_host(flaws, self.url.host or "", shown)):
+                raise CertificateRefused(refused)
             found = await problem(shown) if shown else None
             if found is not None:
                 raise CertificateRefused(found.text)
@@ -163,7 +166,8 @@ class PolicyFetcher:
         problem = await self._fetched(url)
         if isinstance(problem, Policy):
             return problem
-        if self.flaws.fetches_over_http:
+        refused = problem.result_type == "sts-webpki-invalid"
+        if self.flaws.fetches_over_http or (self.flaws.fetches_over_http_after_bad_certificate and refused):
             again = await self._fetched(url.with_scheme("http"))
             return again if isinstance(again, Policy) else problem
         if self.flaws.accepts_name_of_policy_hoster and self.alias_target is not None:
@@ -171,11 +175,16 @@ class PolicyFetcher:
             return again if isinstance(again, Policy) else problem
         return problem
 
-    async def _fetched(self, url: URL, server_name: str | None = None) -> Policy | PolicyProblem:
-        """GET a policy. The server name is that of the URL, unless a flaw knows another one."""
+    async def _fetched(
+        self, url: URL, server_name: str | None = None, context: ssl.SSLContext | None = None
+    ) -> Policy | PolicyProblem:
+        """GET a policy. Server name and verification are the usual ones, unless a flaw knows others."""
         try:
-            body = await self._body(url, server_name)
+            body = await self._body(url, server_name, context)
         except aiohttp.ClientConnectorCertificateError as error:
+            own = getattr(error.certificate_error, "verify_code", None) == SELF_SIGNED
+            if own and self.flaws.accepts_policy_host_self_signed:
+                return await self._fetched(url, server_name, unverified_context())
             reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
             return PolicyProblem("sts-webpki-invalid", str(reason))
         except CertificateRefused as error:
@@ -198,7 +207,7 @@ class PolicyFetcher:
         found = re.search(r"max-age=(\d+)", self._cache_control) if self.flaws.heeds_cache_control else None
         return replace(policy, max_age=min(policy.max_age, int(found[1]))) if found else policy
 
-    async def _body(self, url: URL, server_name: str | None) -> bytes | PolicyProblem:
+    async def _body(self, url: URL, server_name: str | None, context: ssl.SSLContext | None) -> bytes | PolicyProblem:
         flaws = self.flaws
         headers = {"If-None-Match": '"known"'} if flaws.asks_conditionally else {}
         if flaws.asks_with_head_first:
@@ -206,7 +215,9 @@ class PolicyFetcher:
                 pass
         for _ in range(_MOST_REDIRECTS):
             named = server_name or self._other_server_name(url)
-            async with self.session.get(url, allow_redirects=False, headers=headers, server_hostname=named) as response:
+            async with self.session.get(
+                url, allow_redirects=False, headers=headers, server_hostname=named, ssl=context or True
+            ) as response:
                 location = response.headers.get("Location", "")
                 if self.flaws.follows_redirects and 300 <= response.status < 400 and location:
                     url = url.join(URL(location))

@@ -46,8 +46,11 @@ class Policy:
             return False
         any_depth, any_name = flaws.matches_wildcards_at_any_depth, flaws.matches_suffix_without_dot
         alike = any_name and any(one.startswith("*.") and host.endswith(one[2:]) for one in self.mx)
+        hosts = [one.lower() for one in self.mx if not one.startswith("*.")]
+        below = flaws.matches_names_below_listed_hosts and any(host.lower().endswith(f".{one}") for one in hosts)
+        ending = flaws.matches_endings_of_listed_hosts and any(host.lower().endswith(one) for one in hosts)
         patterns = [one for one in self.mx if not (flaws.matches_no_wildcards and one.startswith("*."))]
-        return alike or any(matches(pattern, host, any_depth=any_depth) for pattern in patterns)
+        return alike or below or ending or any(matches(pattern, host, any_depth=any_depth) for pattern in patterns)
 
 
 def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
@@ -111,6 +114,8 @@ def _field(line: str, number: int) -> tuple[str, str]:
 
 
 def _policy(known: dict[str, str], patterns: list[str], lines: list[str], flaws: Flaws) -> Policy:
+    if flaws.takes_policies_without_a_mode_for_none and known.get("mode") not in MODES:
+        known = known | {"mode": "none"}
     for name in _FIELDS:
         if name not in known:
             raise PolicyInvalid(f"there is no {name}")
@@ -170,6 +175,8 @@ def select_record(records: Sequence[bytes], flaws: Flaws = NO_FLAWS) -> PolicyRe
     if flaws.looks_for_version_anywhere:
         records = [_version_first(record) for record in records]
     candidates = [record for record in records if flaws.counts_other_records or record.startswith(prefix)]
+    if flaws.discards_invalid_records_before_counting:
+        candidates = [one for one in candidates if isinstance(parse_record(one, flaws), PolicyRecord)] or candidates
     if not candidates:
         return NoPolicyRecord("no TXT record begins with v=STSv1;")
     if len(candidates) > 1 and not flaws.accepts_two_records:

@@ -173,7 +173,7 @@ class ReferenceSender:
             cache.load()
         listing = open_session(resolver, network, self._contexts.verifying(), settings.fetch_seconds)
         revocation = RevocationChecker(listing, self.ca_pem, settings.revocation, flaws)
-        checked = checked_request(revocation.problem)
+        checked = checked_request(revocation.problem, flaws)
         fetching = open_session(resolver, network, self._contexts.https, settings.fetch_seconds, checked)
         reporting = open_session(resolver, network, self._contexts.verifying(), settings.report_seconds)
         discovery = Discovery(

@@ -196,9 +196,13 @@ class TlsContexts:
     def _for_policy_hosts(self) -> ssl.SSLContext:
         """As for MX hosts (RFC 8461, section 3.3)."""
         context = self.verifying()
-        if self.flaws.accepts_policy_host_expired:
+        flaws = self.flaws
+        if flaws.accepts_policy_host_expired or flaws.accepts_policy_host_not_yet_valid:
             context.verify_flags |= _NO_CHECK_TIME
-        if self.flaws.accepts_policy_host_wrong_name or self.flaws.accepts_bad_policy_host:
+        if flaws.accepts_policy_host_wrong_name or flaws.accepts_bad_policy_host:
+            context.check_hostname = False
+        if flaws.accepts_policy_host_parent_domain:
+            # What is left of the check is in `certificate_flaws.refused_policy_host`.
             context.check_hostname = False
         if self.flaws.accepts_policy_host_common_name:
             context.hostname_checks_common_name = True

@@ -283,6 +283,8 @@ class BounceReceived(Fact, frozen=True):
     diagnostic: str = ""
     #: Whether the notification has the body of the message in it.
     quotes_body: bool = False
+    #: The same of the message's header section.
+    quotes_header: bool = False
     #: The recipient that it is about.
     about: str = ""
     #: Whether the host refused it, so that it did not arrive.

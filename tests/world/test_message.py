@@ -14,6 +14,8 @@ from mta_sts_lab.world.message import (
     body_digest,
     bounces_in,
     probe_message,
+    quotes_body,
+    quotes_header,
     stamped,
     token_of_address,
     tokens_in,
@@ -71,6 +73,15 @@ def test_tokens_are_found_in_header_body_and_envelope() -> None:
         other,
         "a" * 16,
     )
+
+
+def test_what_a_notice_quotes_of_a_message() -> None:
+    sent = probe_message(TOKEN, "sender.example", "c0ffee.example", "Lab message").content
+    header, _, body = sent.partition(b"\r\n\r\n")
+    assert [quotes_header(BOUNCE), quotes_body(BOUNCE)] == [False, False]
+    assert [quotes_header(BOUNCE + header), quotes_body(BOUNCE + header)] == [True, False]
+    assert [quotes_header(BOUNCE + header.upper()), quotes_header(BOUNCE + body)] == [True, False]
+    assert [quotes_header(BOUNCE + sent), quotes_body(BOUNCE + sent)] == [True, True]
 
 
 @pytest.mark.parametrize(

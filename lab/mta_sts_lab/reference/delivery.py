@@ -285,7 +285,8 @@ class Delivery:
             return await self._without_tlsa_answer(to, found, found.tlsa, tally)
         tlsa = found.tlsa
         under_dane = tlsa is not None and bool(tlsa.usable)
-        if envelope.requires_tls and not self._is_proven(policy, host, secure=secure):
+        anywhere = not envelope.sender and self.flaws.returns_requiretls_mail_under_any_name
+        if envelope.requires_tls and not anywhere and not self._is_proven(policy, host, secure=secure):
             reason = f"neither DNSSEC nor a policy vouches for the name {host}"
             return await self._to_unproven_host(envelope, Destination(host, "", domain), reason)
         if policy is not None and not under_dane and not await self._lists(policy, host):
@@ -487,7 +488,9 @@ class Delivery:
         raise failure
 
     async def _without_policy(self, envelope: Envelope, to: Destination, tally: SessionTally) -> Accepted:
-        required = envelope.requires_tls and not self.flaws.verifies_requiretls_hosts_under_policies_alone
+        unchecked = self.flaws.verifies_requiretls_hosts_under_policies_alone
+        unchecked = unchecked or (self.flaws.returns_requiretls_mail_under_any_certificate and not envelope.sender)
+        required = envelope.requires_tls and not unchecked
         demands = self.flaws.demands_tls_of_everybody or required
         deliver = self.sessions.verified if demands else self.sessions.opportunistic
         try:

@@ -756,6 +756,12 @@ class Flaws:
         "RTLS-8.4-01", "mail with TLS-Required: No is held if the look-up of TLSA records fails"
     )
     sends_bounces_in_clear: bool = _flaw("RTLS-5-01", "the bounce of mail that requires TLS goes in clear")
+    returns_requiretls_mail_under_any_certificate: bool = _flaw(
+        "RTLS-5-01", "the bounce of mail that requires TLS goes out as it is under any certificate"
+    )
+    returns_requiretls_mail_under_any_name: bool = _flaw(
+        "RTLS-2-03", "REQUIRETLS is said for a bounce to a host whose name neither DNSSEC nor a policy vouches for"
+    )
     bounces_bare: bool = _flaw("RTLS-5-02", "the bounce of mail that requires TLS goes without REQUIRETLS")
     returns_body_of_requiretls_mail: bool = _flaw("RTLS-5-03", "the bounce of mail that requires TLS has its body")
     heeds_ret_full: bool = _flaw("RTLS-5-04", "RET=FULL counts for mail that requires TLS")

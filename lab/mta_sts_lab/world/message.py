@@ -19,6 +19,8 @@ from mta_sts_lab.rfc.require_tls import header_fields
 
 #: A token as the lab writes it: in the header `X-Lab-Token: <token>` and in the body as `lab-token:<token>`.
 _TOKEN = re.compile(rb"lab-token:[ \t]*([0-9a-f]{16})(?![0-9a-f])", re.IGNORECASE)
+#: The field of the header in which it stands.
+_MARKING_FIELD = "X-Lab-Token"
 #: The first line of the body of each of the lab's messages.
 _FIRST_LINE = "For your eyes only."
 
@@ -76,7 +78,7 @@ def probe_message(
         f"Subject: {subject}",
         f"Date: {date}",
         f"Message-ID: <{token}@{sender_domain}>",
-        f"X-Lab-Token: {token}",
+        f"{_MARKING_FIELD}: {token}",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=us-ascii",
         *asks.header,
@@ -122,6 +124,11 @@ def stamped(content: bytes) -> float:
 def quotes_body(content: bytes) -> bool:
     """Whether a message has the body of one of the lab's in it."""
     return _FIRST_LINE.encode() in content
+
+
+def quotes_header(content: bytes) -> bool:
+    """Whether a notification has the header section of one of the lab's messages in it."""
+    return _MARKING_FIELD.lower().encode() in content.lower()
 
 
 def body_digest(content: bytes) -> str:

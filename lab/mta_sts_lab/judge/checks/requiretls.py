@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mta_sts_lab.events import BounceReceived, ConnectionAccepted, Event, MessageAccepted, MessageInjected, SmtpSaid
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.routing import first_by_preference
 from mta_sts_lab.judge.facts import RECEIVING
+from mta_sts_lab.judge.protection import Breach, Protection
+from mta_sts_lab.judge.sessions import Session
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model.case import Mode, Step
 from mta_sts_lab.model.verdict import Harm, Judgement
+from mta_sts_lab.model.world import World
 from mta_sts_lab.rfc.domain_names import absolute
-from mta_sts_lab.rfc.require_tls import REQUIRETLS, tls_required_values
+from mta_sts_lab.rfc.require_tls import REQUIRETLS, requiretls_demand, tls_required_values
 
 BARE_WORD = "RTLS-2-01"
 ON_MAIL_FROM = "RTLS-4.2.1-12"
@@ -35,6 +39,10 @@ _MISUSES = {
     "not-announced": "RTLS-2-05",
 }
 
+#: What a host for bounces has not proven, by the same reason codes: then the bounce has to say nothing there that needs
+#: protection. A bounce is not thrown away for want of an announcement alone.
+_NOT_PROVEN = ("name-not-proven", "not-authenticated")
+
 _HELLOS = ("EHLO", "HELO")
 
 #: The status codes that are advised where no host announces REQUIRETLS, and where no TLS is to be had.
@@ -47,7 +55,7 @@ def option_used_where_it_may_be(view: CaseView, step: Step) -> Iterator[Judgemen
     for event, fact in view.facts.of_kind(SmtpSaid, step.name):
         options = _options(fact.line) if fact.speaker == "sender" else ()
         leg = view.facts.session(fact.session)
-        if not any(one.startswith(REQUIRETLS) for one in options) or leg.behind or leg.role not in RECEIVING:
+        if not any(one.startswith(REQUIRETLS) for one in options) or leg.behind or not _may_be_told(step, leg):
             continue
         if REQUIRETLS not in options:
             expected = f"{REQUIRETLS} without a value"
@@ -57,12 +65,34 @@ def option_used_where_it_may_be(view: CaseView, step: Step) -> Iterator[Judgemen
             expected = "EHLO before the option"
             yield view.broken(AFTER_EHLO, "option-after-helo", step.name, expected, f'"{hellos[-1]}"', [event])
             continue
-        breach = view.facts.breach_in(fact.session, fact.secured)
+        if leg.role in RECEIVING:
+            breach = view.facts.breach_in(fact.session, fact.secured)
+        else:
+            shown = leg.established.certificate if leg.established is not None else ""
+            breach = _breach_on_the_way_back(view, step, leg.host, secured=fact.secured, certificate=shown)
         if breach is not None and breach.reason in _MISUSES:
             expected, observed = "no REQUIRETLS there", f'"{fact.line}" to {breach.observed}'
             yield view.broken(
                 _MISUSES[breach.reason], f"option-{breach.reason}", step.name, expected, observed, [event]
             )
+
+
+def _may_be_told(step: Step, leg: Session) -> bool:
+    """Whether a session's host is one of the domain's, or the host for bounces that the step has of its own."""
+    return leg.role in RECEIVING or (leg.role == "sender-mx" and step.world.return_host is not None)
+
+
+def _breach_on_the_way_back(view: CaseView, step: Step, host: str, *, secured: bool, certificate: str) -> Breach | None:
+    """Say how a session with a step's own host for bounces breaks what REQUIRETLS demands of it.
+
+    Its domain has no policy, so that DNSSEC alone can vouch for its name.
+    """
+    settings = step.world.return_host
+    if settings is None or view.case.mode is Mode.ABSENT:
+        return None
+    world = World(mx=(replace(settings, name=""),), dns=replace(step.world.dns, mx_security=""))
+    demand = requiretls_demand(world, view.case.mode, host, None)
+    return Protection(requiretls=demand).breach(host, secured, certificate)
 
 
 @check(scope=Scope.EVERY_STEP, obligations=(ON_MAIL_FROM, KEPT_IN_THE_QUEUE))
@@ -158,9 +188,31 @@ def _of_bounce(view: CaseView, step: Step, event: Event, bounce: MessageAccepted
     if not bounce.secured and (host is None or host.starttls):
         expected, observed = "a bounce inside TLS, which the host offers", "a bounce in clear"
         yield view.broken(BOUNCE_PROTECTED, "bounce-in-clear", step.name, expected, observed, [event], Harm.READ)
-    elif host is not None and host.requiretls == "inside-tls" and not _has_option(bounce):
+    elif host is not None and _quotes_header(view, event, bounce):
+        yield from _of_unredacted_bounce(view, step, event, bounce)
+
+
+def _of_unredacted_bounce(view: CaseView, step: Step, event: Event, bounce: MessageAccepted) -> Iterator[Judgement]:
+    """What quotes the message goes where its protection goes on: to a host that is in order, and with the option."""
+    breach = _breach_on_the_way_back(view, step, bounce.host, secured=bounce.secured, certificate=bounce.certificate)
+    if breach is None and not _has_option(bounce):
         expected, observed = f"a bounce with {REQUIRETLS} on MAIL FROM, which the host announces", "a bounce without it"
         yield view.broken(BOUNCE_WITH_OPTION, "bounce-without-option", step.name, expected, observed, [event])
+    if breach is not None and breach.reason in _NOT_PROVEN:
+        expected = "a bounce without the header of the message, or none"
+        observed = f"a bounce with it to {breach.observed}"
+        reason = f"bounce-{breach.reason}"
+        yield view.broken(BOUNCE_PROTECTED, reason, step.name, expected, observed, [event], Harm.LET_OUT)
+
+
+def _quotes_header(view: CaseView, event: Event, bounce: MessageAccepted) -> bool:
+    """Whether a bounce that was accepted has the header of its message: its host says so right behind that."""
+    notices = [
+        fact
+        for later, fact in view.facts.of_kind(BounceReceived)
+        if later.number > event.number and fact.token in bounce.tokens
+    ]
+    return bool(notices) and notices[0].quotes_header
 
 
 def _options(line: str) -> tuple[str, ...]:

@@ -102,6 +102,7 @@ class Flaws:
     accepts_null_ciphers: bool = _flaw("BCP-4.1-01", "a cipher suite that encrypts nothing counts as TLS")
     accepts_sha1_signatures: bool = _flaw("BCP-4.5-01", "an MX certificate that is signed with SHA-1 counts")
     accepts_legacy_tls: bool = _flaw("BCP-3.1.1-01", "TLS 1.0 and 1.1 count as TLS")
+    accepts_tls_1_1: bool = _flaw("BCP-3.1.1-01", "TLS 1.1 counts as TLS, and 1.0 does not")
     names_domain_as_server: bool = _flaw(
         "STS-7.1-03", "the TLS client hello names the recipient's domain, not the host"
     )

@@ -186,6 +186,8 @@ class TlsContexts:
             context.verify_mode = ssl.CERT_NONE
         if flaws.accepts_legacy_tls or flaws.lacks_modern_tls:
             _allow_legacy(context)
+        if flaws.accepts_tls_1_1:
+            _allow_legacy(context, ssl.TLSVersion.TLSv1_1)
         if flaws.accepts_null_ciphers:
             context.set_ciphers("ALL:eNULL:@SECLEVEL=0")
         if flaws.accepts_sha1_signatures:
@@ -251,8 +253,8 @@ def _limit_to_old_versions(context: ssl.SSLContext) -> None:
         context.maximum_version = ssl.TLSVersion.TLSv1_1
 
 
-def _allow_legacy(context: ssl.SSLContext) -> None:
+def _allow_legacy(context: ssl.SSLContext, oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.minimum_version = oldest
     context.set_ciphers("DEFAULT:@SECLEVEL=0")

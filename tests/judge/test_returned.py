@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from mta_sts_lab.events import (
@@ -13,17 +15,22 @@ from mta_sts_lab.events import (
     InjectionBegan,
     MessageAccepted,
     MessageInjected,
+    PolicyRequested,
     StepBegan,
     StepEnded,
     TlsEstablished,
 )
+from mta_sts_lab.model.case import Expectation, Mode, Step
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Verdict
 
 from tests.judge.stories import (
+    ABSENT,
+    CASES,
     DOMAIN,
     ENFORCE,
     accepted,
+    case,
     connection,
     gone,
     held,
@@ -151,3 +158,54 @@ def test_a_notice_in_plain_words_may_be_about_a_delay(action: str, grade: Grade)
     lines = resisted()
     at = next(number for number, line in enumerate(lines) if line[2] == held(ENFORCE))
     assert verdict(record([*lines[: at + 1], notice, *lines[at + 1 :]], taken_in())).grade is grade
+
+
+def _given_up(
+    *in_time: AnyFact, later: tuple[AnyFact, ...] = (), obligation: str = "STS-5.1-05", fetched: bool = True
+) -> Verdict:
+    """Judge a message that is held for days, and returned in a step that admits it."""
+    days = Step("days", CASES[ENFORCE].steps[1].world, send=False)
+    watched = replace(days, attacks=CASES[ENFORCE].steps[1].attacks, expect=Expectation(("bounced",), obligation))
+    prime_step, attack_step, recover = case(Mode.ENFORCE, ("deferred",)).steps
+    played = replace(CASES[ENFORCE], steps=(prime_step, attack_step, watched, recover))
+    first = prime(ENFORCE) if fetched else without(prime(ENFORCE), lambda fact: isinstance(fact, PolicyRequested))
+    attempts = [resisted_attempt(ENFORCE, f"attacked-{number}") for number in range(3)]
+    attack = [
+        StepBegan(),
+        BEGUN,
+        MESSAGE,
+        *in_time,
+        *attempts[0],
+        held(ENFORCE),
+        *attempts[1],
+        held(ENFORCE),
+        StepEnded(),
+    ]
+    after = [StepBegan(), *attempts[2], *later, NOTICE, gone(ENFORCE), StepEnded()]
+    story = first + [(ENFORCE, "attack", fact) for fact in attack] + [(ENFORCE, "days", fact) for fact in after]
+    story += [(ENFORCE, "recover", fact) for fact in (StepBegan(), StepEnded(), CaseEnded())]
+    return verdict(record(story, taken_in(), cases=(played, CASES[ABSENT])))
+
+
+def _of_the_return(found: Verdict) -> list[tuple[Grade, str, str]]:
+    return [
+        (one.grade, one.obligation, one.reason)
+        for one in found.judgements
+        if one.step == "days" and one.check == "message-outcome"
+    ]
+
+
+def test_mail_is_not_given_up_after_days_without_any_look() -> None:
+    assert _of_the_return(_given_up()) == [(Grade.FAIL, "STS-5-07", "bounced-before-policy-check")]
+
+
+@pytest.mark.parametrize(
+    ("in_time", "later"), [([LOOK], ()), ([], (LOOK,))], ids=["in the first attempt, days before", "before the return"]
+)
+def test_one_look_since_the_hand_over_is_enough(in_time: list[AnyFact], later: tuple[AnyFact, ...]) -> None:
+    assert _of_the_return(_given_up(*in_time, later=later)) == [(Grade.PASS, "STS-5.1-05", "bounced")]
+
+
+def test_no_look_is_owed_where_no_policy_holds_the_mail_back() -> None:
+    assert _of_the_return(_given_up(obligation="SMTP-4.5.4.1-04")) == [(Grade.PASS, "SMTP-4.5.4.1-04", "bounced")]
+    assert _of_the_return(_given_up(fetched=False)) == [(Grade.PASS, "STS-5.1-05", "bounced")]

@@ -250,8 +250,9 @@ class MessageFacts:
 
     def handed_over_since(self) -> float:
         """Return when the lab began to hand the message over: chasquid's first query came before its reply was read."""
-        begun = (event.at for event, fact in self.facts.of_kind(InjectionBegan) if fact.token == self.token)
-        return next(begun, self.injected)
+        begun = [event.at for event, fact in self.facts.of_kind(InjectionBegan) if fact.token == self.token]
+        begun += [event.at for event, fact in self.facts.of_kind(MessageInjected) if fact.token == self.token]
+        return min(begun, default=self.injected)
 
     def contacts(self) -> list[Event]:
         """Return the events by which the target tried to deliver since the message's step began."""

@@ -120,7 +120,7 @@ def _waits_of_older_messages(message: MessageFacts) -> list[tuple[float, float]]
     facts = message.facts
     waits = []
     for event, fact in facts.of_kind(MessageInjected):
-        if event.at < message.injected:
+        if event.at < message.injected and fact.token != message.token:
             other = MessageFacts(facts, fact.token, event.at, message.until)
             ends = [*(one.at for one, _ in other.copies()), *(one.at for one in other.bounces())]
             waits.append((event.at, min(ends, default=message.until)))

@@ -127,7 +127,8 @@ class Discovery:
             cached = self._unexpired(domain)
             if self.flaws.bounces_instead_of_deferring and cached is not None:
                 return Discovered(cached.policy)
-            if self.flaws.looks_for_updates_after_the_end and cached is not None:
+            unasked = self.flaws.looks_for_updates_after_the_end or self.flaws.gives_up_without_a_look
+            if unasked and cached is not None:
                 return Discovered(cached.policy)
             record = await self._record(domain)
             parent = domain.partition(".")[2]

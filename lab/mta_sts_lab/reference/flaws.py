@@ -457,6 +457,9 @@ class Flaws:
     )
     bounces_after_looking: bool = _flaw("STS-5-08", "mail that the policy blocks is returned after a look into DNS")
     bounces_instead_of_deferring: bool = _flaw("STS-5-07", "mail that the policy blocks is returned at once")
+    gives_up_without_a_look: bool = _flaw(
+        "STS-5-07", "mail that the policy blocks is given up after days without a look for a newer policy"
+    )
     forgets_queue_at_restart: bool = _flaw("SMTP-6.1-04", "mail that waits does not survive a restart")
     loses_message: bool = _flaw("SMTP-4.5.4.1-01", "mail that should be kept for a retry is thrown away")
     delivers_twice: bool = _flaw("SMTP-4.5.4.1-01", "a delivered message stays in the queue and is delivered once more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import ConnectionAccepted
@@ -21,7 +22,7 @@ from mta_sts_lab.judge.checks.outcome_findings import (
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies, plainly_published, served_texts
-from mta_sts_lab.judge.policy_lookups import LOOKS_IN_TIME, older_policy, policy_checks
+from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, LOOKS_IN_TIME, older_policy, policy_checks
 from mta_sts_lab.judge.protection import OF_REQUIRETLS
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.why_held import LOOKUP_FAILED, why_held
@@ -69,7 +70,7 @@ _MISSING = {
 @check(
     scope=Scope.STEP,
     obligations=(
-        *(LOST, LOST_IN_A_CRASH, LOOKS_IN_TIME, "STS-5-07", "STS-5-08", "STS-4-01", *LEAKS.values()),
+        *(LOST, LOST_IN_A_CRASH, LOOKS_IN_TIME, BEFORE_POLICY_CHECK, "STS-5-08", "STS-4-01", *LEAKS.values()),
         *(*OF_REQUIRETLS, BOUNCE_DISCARDED, OLD_TLS_UNDER_REQUIRETLS, NOTICE_OWED),
     ),
 )
@@ -145,7 +146,9 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
         elif _never_got_the_policy(view, step, message):
             observed = f"{outcome.value}; the target had asked for the policy, and never got it"
             yield inconclusive("not-primed", observed, step.name)
-    if expect.should and not is_admitted(expect.should, outcome):
+    if outcome is Outcome.BOUNCED and (unlooked := _given_up_without_a_look(view, step, expect, message)):
+        yield unlooked
+    elif expect.should and not is_admitted(expect.should, outcome):
         yield judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
     elif expect.obligation.startswith(_WITHOUT_REGARD_TO_POLICIES):
         yield judged(step, Grade.PASS, outcome.value, expect, message)
@@ -160,6 +163,25 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
         yield _held_for_the_right_reason(view, step, expect, message)
     else:
         yield judged(step, Grade.PASS, outcome.value, expect, message)
+
+
+def _given_up_without_a_look(
+    view: CaseView, step: Step, expect: Expectation, message: MessageFacts
+) -> Judgement | None:
+    """Return the finding that mail which a policy held back was returned, and nobody had looked for a newer one.
+
+    Any look since the mail was handed over is enough, however long before its return. Who never had the policy was
+    not held back by it.
+    """
+    held_back = view.case.mode is Mode.ENFORCE and not step.message.requiretls and expect.obligation.startswith("STS-")
+    if not held_back or not view.facts.policy_fetched(message.until):
+        return None
+    checks = policy_checks(message)
+    if checks.obligation != BEFORE_POLICY_CHECK:
+        return None
+    grade = view.grade_of(BEFORE_POLICY_CHECK)
+    found = broken(view, step, checks.reason, expect, message, BEFORE_POLICY_CHECK, grade)
+    return replace(found, expected="a look for a newer policy since the mail was handed over, and then a return")
 
 
 def _never_got_the_policy(view: CaseView, step: Step, message: MessageFacts) -> bool:

@@ -103,7 +103,8 @@ class ConnectionAccepted(Fact, frozen=True):
     """A TCP connection reached a host of the lab.
 
     `role` is mx, attacker-mx, sender-mx, policy-host, report-host or report-mx; plain-policy-host is the policy host's
-    port 80, and parent-policy-host the one of the domain above; revocation-host has the lists of revoked certificates.
+    port 80, and parent-policy-host the one of the domain above, and recipient-policy-host that
+    of the recipient's domain where mail goes to a smart host; revocation-host has the lists of revoked certificates.
     """
 
     session: str

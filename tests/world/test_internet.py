@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
+from typing import Any
 
 import dnslib
 import pytest
@@ -55,7 +57,11 @@ async def texts(internet: Internet, name: str, kind: str) -> list[str]:
 
 
 async def policy_of(internet: Internet, world: CaseWorld) -> list[str]:
-    name = f"mta-sts.{world.domain}"
+    return await policy_at(internet, world.domain)
+
+
+async def policy_at(internet: Internet, domain: str) -> list[str]:
+    name = f"mta-sts.{domain}"
     (address,) = await texts(internet, name, "A")
     where = internet.network.where(address, 443)
     status, _, body = await request(where, name, trusting(internet.authority), POLICY_PATH)
@@ -181,6 +187,29 @@ async def test_the_recipient_is_where_the_message_says(internet: Internet) -> No
     assert world.recipient_domain(Message(to="in-capitals")) == world.domain.upper() != world.domain
     assert world.recipient_domain(Message(to="behind-smart-host")) == f"behind.{world.domain}"
     assert world.recipient_domain(Message(to="address")) == f"[{world.mx[0].address}]"
+
+
+@pytest.mark.parametrize(
+    ("changed", "domain_of", "mode"),
+    [
+        ({"parent_policy": True}, lambda domain: domain.partition(".")[2], "enforce"),
+        ({"recipient_policy": "none"}, lambda domain: f"behind.{domain}", "none"),
+    ],
+    ids=["of the domain above", "of the recipient behind a smart host"],
+)
+async def test_a_policy_of_another_domain(
+    internet: Internet, changed: dict[str, Any], domain_of: Callable[[str], str], mode: str
+) -> None:
+    """It is published beside the case's own, and goes with the case. An absent case has none."""
+    absent = await internet.add_case(case_of(World(**changed), Mode.ABSENT))
+    assert await texts(internet, f"_mta-sts.{domain_of(absent.domain)}", "TXT") == []
+    world = await internet.add_case(case_of(World(**changed)))
+    other = domain_of(world.domain)
+    assert len(await texts(internet, f"_mta-sts.{other}", "TXT")) == 1
+    assert len(await texts(internet, f"_mta-sts.{world.domain}", "TXT")) == 1
+    assert (await policy_at(internet, other))[1:3] == [f"mode: {mode}", f"mx: mx.{other}"]
+    await internet.remove_case(world)
+    assert await texts(internet, f"_mta-sts.{other}", "TXT") == []
 
 
 async def test_a_step_changes_only_what_differs(internet: Internet) -> None:

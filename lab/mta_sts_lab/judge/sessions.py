@@ -24,6 +24,7 @@ _SERVERS = {
     "policy-host": "policy",
     "plain-policy-host": "policy",
     "parent-policy-host": "parent",
+    "recipient-policy-host": "recipient",
     "revocation-host": "authority",
     "report-host": "report",
     "report-mx": "report mx",

@@ -330,3 +330,6 @@ class World:
     #: Whether the domain is a part of another one that has a policy of mode enforce, which lists none of these hosts.
     #: What the first step says holds.
     parent_policy: bool = False
+    #: The mode of a policy that `behind.<domain>` has, mail for which is relayed to the domain as a smart host. That
+    #: policy lists none of these hosts. Empty: there is none. What the first step says holds.
+    recipient_policy: Literal["", "enforce", "testing", "none"] = ""

@@ -187,7 +187,12 @@ class Delivery:
             exchangers = await self.resolver.mx(domain)
             target = exchangers.owner.removesuffix(".") if isinstance(exchangers, Found) else ""
             return await self.discovery.discover(target or domain)
-        return await self.discovery.discover(envelope.policy_of or domain)
+        found = await self.discovery.discover(envelope.policy_of or domain)
+        recipients = recipient_domain(envelope.recipient)
+        if self.flaws.lets_policy_of_recipient_win_behind_smart_host and recipients != domain:
+            own = await self.discovery.discover(recipients)
+            return found if own.policy is None else own
+        return found
 
     def _leaves_out_problem(self, found: Discovered) -> bool:
         flaws = self.flaws

@@ -477,6 +477,9 @@ class Flaws:
     applies_policy_of_recipient_behind_smart_host: bool = _flaw(
         "STS-3.4-01", "mail that is relayed through a smart host goes by the policy of its recipient's domain"
     )
+    lets_policy_of_recipient_win_behind_smart_host: bool = _flaw(
+        "STS-3.4-01", "if the recipient's domain has a policy, it counts more than that of the smart host"
+    )
     looks_up_policies_of_literals: bool = _flaw("STS-3.4-02", "a policy is looked up for an address like [198.18.0.1]")
     fetches_over_http: bool = _flaw("STS-3.3-19", "a policy that cannot be had by HTTPS is fetched by plain HTTP")
     fetches_over_http_after_bad_certificate: bool = _flaw(

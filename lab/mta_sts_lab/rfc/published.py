@@ -29,6 +29,9 @@ MAILBOX = "tls-reports"
 #: In front of a case's domain: the domain without a policy that has the same MX hosts; see `model.case.Message.beside`.
 BESIDE = "beside"
 
+#: In front of a case's domain: the domain whose mail is relayed to it as a smart host; see `model.case.Message.to`.
+BEHIND = "behind"
+
 _PATH = "/v1/"
 _PLACE = re.compile(r"\{(\w*)\}")
 

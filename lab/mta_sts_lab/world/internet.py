@@ -18,6 +18,7 @@ from mta_sts_lab.model.world import WITH_REVOCATION_LIST, Family, MxHost, Policy
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import a_labels, absolute, canonical, is_within, policy_host_name, policy_record_name
 from mta_sts_lab.rfc.published import (
+    BEHIND,
     BESIDE,
     LAB_DOMAIN,
     REPORT_HOST,
@@ -36,7 +37,7 @@ from mta_sts_lab.world.mail_host import Delivery, MxServer
 from mta_sts_lab.world.network import SENDER_DOMAIN, Network, family_of
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Authority
-from mta_sts_lab.world.policy_host import ParentPolicyServer, PolicyServer, PolicySettings, redirect_host
+from mta_sts_lab.world.policy_host import OtherPolicyServer, PolicyServer, PolicySettings, redirect_host
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.revocation_host import RevocationHost
 from mta_sts_lab.world.revocation_lists import list_host
@@ -240,7 +241,10 @@ class CaseWorld:
         self.revocation_host: RevocationHost | None = None
         self.policy_server = PolicyServer(internet.services, case.id, policy_host_name(domain), self._addresses)
         self.zone.publish(domain, (), case.id)
-        self._parent = self._parent_policy_server() if case.steps and case.steps[0].world.parent_policy else None
+        #: The policy hosts of domains whose policies are none of the case's, by domain.
+        self._others: dict[str, OtherPolicyServer] = {}
+        if case.steps and self.mode.has_policy:
+            self._publish_other_policies(case.steps[0].world)
         self._places = ReportPlaces(domain)
         #: What the domain of its places for reports publishes.
         self.places = place_records(self._places, internet.reports.addresses)
@@ -305,26 +309,29 @@ class CaseWorld:
             self.zone.withdraw(host.addresses[0])
         others = filter(None, [self._return, self.revocation_host])
         hosts: list[AcceptingHost] = [*self._hosts.values(), self.policy_server, *others]
-        if self._parent is not None:
-            self.zone.withdraw(self.domain.partition(".")[2])
-            hosts.append(self._parent)
+        for domain, server in self._others.items():
+            self.zone.withdraw(domain)
+            hosts.append(server)
         if self._attacker is not None:
             self.zone.withdraw(self._attacker.name.partition(".")[2])
             hosts.append(self._attacker)
         await asyncio.gather(*(host.close() for host in hosts))
 
-    def _parent_policy_server(self) -> ParentPolicyServer | None:
-        """Publish the domain above with a policy of its own, unless nothing has a policy in this case."""
-        if not self.mode.has_policy:
-            return None
-        parent = self.domain.partition(".")[2]
-        name, addresses = policy_host_name(parent), self._next_addresses()
-        body = policy_body(Policy(), Mode.ENFORCE.value, [f"mx.{parent}"])
-        server = ParentPolicyServer(self._internet.services, self.case, name, addresses, body)
-        record = Record(policy_record_name(parent), "TXT", f"v=STSv1; id={policy_id(Policy(), parent)};")
-        self.zone.publish(parent, [record, *address_records(name, addresses)], self.case)
+    def _publish_other_policies(self, world: World) -> None:
+        if world.parent_policy:
+            self._publish_other_policy("parent-policy-host", self.domain.partition(".")[2], Mode.ENFORCE.value)
+        if world.recipient_policy:
+            self._publish_other_policy("recipient-policy-host", f"{BEHIND}.{self.domain}", world.recipient_policy)
+
+    def _publish_other_policy(self, role: str, domain: str, mode: str) -> None:
+        """Publish a domain with a policy of its own, which lists none of the case's hosts."""
+        name, addresses = policy_host_name(domain), self._next_addresses()
+        body = policy_body(Policy(), mode, [f"mx.{domain}"])
+        server = OtherPolicyServer(self._internet.services, self.case, role, name, addresses, body)
+        record = Record(policy_record_name(domain), "TXT", f"v=STSv1; id={policy_id(Policy(), domain)};")
+        self.zone.publish(domain, [record, *address_records(name, addresses)], self.case)
         server.reachable = True
-        return server
+        self._others[domain] = server
 
     def _next_addresses(self) -> tuple[str, ...]:
         return self._internet.next_addresses(both=self._in_both)
@@ -352,7 +359,7 @@ class CaseWorld:
             return f"[{address}]" if family_of(address) is Family.IPV4 else f"[IPv6:{address}]"
         if message.to == "in-capitals":
             return self.domain.upper()
-        return f"behind.{self.domain}" if message.to == "behind-smart-host" else self.domain
+        return f"{BEHIND}.{self.domain}" if message.to == "behind-smart-host" else self.domain
 
     def _arrange_return(self, settings: MxHost | None) -> None:
         """Have a host for the bounces of the case's messages, if it wants one of its own."""

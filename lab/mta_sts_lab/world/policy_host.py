@@ -56,11 +56,16 @@ class PlainPolicyServer(HttpHost):
         return Document(self.body)
 
 
-class ParentPolicyServer(HttpsHost):
-    """The policy host of the domain above, whose policy is none of the case's: that somebody connected is on record."""
+class OtherPolicyServer(HttpsHost):
+    """The policy host of another domain, whose policy is none of the case's: that somebody connected is on record.
 
-    def __init__(self, services: HostServices, case: str, name: str, addresses: Sequence[str], body: bytes) -> None:
-        super().__init__(services, case, "parent-policy-host", name, addresses, HTTPS_PORT)
+    `role` is parent-policy-host or recipient-policy-host.
+    """
+
+    def __init__(
+        self, services: HostServices, case: str, role: str, name: str, addresses: Sequence[str], body: bytes
+    ) -> None:
+        super().__init__(services, case, role, name, addresses, HTTPS_PORT)
         self._body = body
 
     async def _answer(self, request: web.BaseRequest, accepted: Accepted, sni: str) -> web.StreamResponse:

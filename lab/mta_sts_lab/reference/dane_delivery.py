@@ -87,6 +87,8 @@ class Dane:
         flaws, certificate = self.flaws, failure.verify_code is not None
         if flaws.sends_clear_under_dane and not failure.handshake:
             return await sessions.clear(envelope, to)
+        if flaws.retries_in_clear_under_dane and failure.handshake and not certificate:
+            return await sessions.clear(envelope, to)
         if flaws.says_envelope_in_clear_under_dane and not failure.handshake:
             await sessions.say_envelope_in_clear(envelope, to)
         if flaws.takes_valid_certificate_for_match and certificate:

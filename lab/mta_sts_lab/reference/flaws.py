@@ -327,6 +327,9 @@ class Flaws:
     holds_if_no_record_is_usable: bool = _flaw(
         "OPS-10.3-02", "if no TLSA record can be used, mail is held, though TLS is to be had"
     )
+    retries_in_clear_under_dane: bool = _flaw(
+        "DANE-2.2.3-05", "after a broken handshake mail goes out in clear on a new connection in spite of DANE"
+    )
     says_envelope_in_clear_under_dane: bool = _flaw(
         "DANE-2.2.3-05", "the envelope is said in clear before the missing STARTTLS counts under DANE"
     )

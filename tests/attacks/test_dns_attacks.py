@@ -1,4 +1,5 @@
-"""The attacks on DNS answers: fail_address_lookup, fail_mx_lookup, forge_mx, hide_policy_record, forge_policy_id.
+"""The attacks on DNS answers: fail_address_lookup, fail_mx_lookup, fail_tlsa_lookup, forge_mx, hide_policy_record,
+forge_policy_id.
 
 Those on what DNSSEC says are in `test_signature_attacks`.
 """
@@ -11,6 +12,7 @@ import pytest
 from mta_sts_lab.attacks import (
     fail_address_lookup,
     fail_mx_lookup,
+    fail_tlsa_lookup,
     forge_mx,
     forge_policy_id,
     hide_policy_record,
@@ -28,13 +30,17 @@ def context(attack: DnsAttack, **parameters: str) -> DnsContext:
     return DnsContext(DOMAIN, complete(attack.form, parameters), "mx.attacker.example")
 
 
-@pytest.mark.parametrize("how", ["SERVFAIL", "REFUSED", "NXDOMAIN"])
+def _said_of(how: str) -> str:
+    return "did not answer" if how == "TIMEOUT" else f"answered {how} to"
+
+
+@pytest.mark.parametrize("how", ["SERVFAIL", "REFUSED", "NXDOMAIN", "TIMEOUT"])
 @pytest.mark.parametrize("kind", ["MX", "A"])
 def test_fail_mx_lookup_answers_nothing_about_the_domain_itself(how: str, kind: str) -> None:
     attack = fail_mx_lookup.fail_mx_lookup
     assert attack.tamper(context(attack, how=how), Question(DOMAIN, kind), MX) == Answer(how, (), "fail_mx_lookup")
     assert attack.tamper(context(attack, how=how), Question(POLICY_NAME, "TXT"), TXT) is TXT
-    assert how in attack.detail(context(attack, how=how))
+    assert _said_of(how) in attack.detail(context(attack, how=how))
 
 
 def test_forge_mx_leaves_only_the_attacker() -> None:
@@ -100,3 +106,15 @@ def test_fail_address_lookup_fails_in_one_family(kind: str, other: str, how: str
     assert attack.tamper(attacked, Question(name, other), honest) is honest
     assert attack.tamper(attacked, Question(DOMAIN, "MX"), MX) is MX
     assert f"the {kind} records" in attack.detail(attacked)
+
+
+@pytest.mark.parametrize("how", ["TIMEOUT", "REFUSED", "SERVFAIL"])
+def test_fail_tlsa_lookup_answers_nothing_about_tlsa_records(how: str) -> None:
+    attack, name = fail_tlsa_lookup.fail_tlsa_lookup, f"_25._tcp.mx1.{DOMAIN}"
+    attacked, records = context(attack, how=how), Answer("NOERROR", (Record(name, "TLSA", f"3 1 1 {'ab' * 32}"),))
+    for honest in (records, Answer("NXDOMAIN")):
+        assert attack.tamper(attacked, Question(name, "TLSA"), honest) == Answer(how, (), "fail_tlsa_lookup")
+    assert attack.tamper(attacked, Question(name, "CNAME"), records) is records
+    assert attack.tamper(attacked, Question(DOMAIN, "MX"), MX) is MX
+    assert _said_of(how) in attack.detail(attacked)
+    assert "TLSA" in attack.detail(attacked)

@@ -1,7 +1,7 @@
 """fail_mx_lookup: nobody learns from DNS where the domain's mail goes.
 
 On the wire: every query for the domain's own name, its MX and address records among them, is answered with SERVFAIL,
-REFUSED or NXDOMAIN. The names below it are left alone.
+REFUSED or NXDOMAIN, or (TIMEOUT) not at all. The names below it are left alone.
 
 What it proves: whether the sender tells a look-up that failed from a domain that does not exist (RFC 5321, section
 5.1), and whether it guesses at a host.
@@ -18,13 +18,19 @@ from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
 from mta_sts_lab.world.zone import Answer, Question
 
 
+def _detail(attacked: DnsContext) -> str:
+    how = attacked.parameters["how"]
+    done = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
+    return f"{done} a query for {attacked.domain}"
+
+
 @dns_attack(
     "answers no query for the domain's own name",
-    lambda attacked: f"answered {attacked.parameters['how']} to a query for {attacked.domain}",
-    {"how": ("SERVFAIL", "REFUSED", "NXDOMAIN")},
+    _detail,
+    {"how": ("SERVFAIL", "REFUSED", "NXDOMAIN", "TIMEOUT")},
 )
 def fail_mx_lookup(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
-    """Answer with an error whatever is asked about the domain's own name."""
+    """Let the look-up fail, whatever is asked about the domain's own name."""
     if question.name != attacked.domain:
         return answer
     return replace(answer, rcode=str(attacked.parameters["how"]), records=(), tampered_by="fail_mx_lookup")

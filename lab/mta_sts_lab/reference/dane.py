@@ -152,6 +152,8 @@ async def _at(resolver: Resolver, base: str, flaws: Flaws) -> Tlsa | LookupFailu
 def _takes_for_none(failure: LookupFailure, flaws: Flaws) -> bool:
     if failure.indeterminate and flaws.takes_indeterminate_for_insecure:
         return True
+    if failure.unanswered and flaws.takes_unanswered_tlsa_lookup_for_none:
+        return True
     return flaws.takes_failed_tlsa_lookup_for_none
 
 

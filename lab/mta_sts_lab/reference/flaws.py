@@ -186,6 +186,9 @@ class Flaws:
     takes_failed_tlsa_lookup_for_none: bool = _flaw(
         "DANE-2.1.2-04", "a TLSA look-up that fails counts as one without records"
     )
+    takes_unanswered_tlsa_lookup_for_none: bool = _flaw(
+        "DANE-2.1.2-04", "a TLSA look-up that is never answered counts as one without records"
+    )
     encrypts_after_failed_tlsa_lookup: bool = _flaw(
         "DANE-2.1.2-05", "after a TLSA look-up that fails mail goes out inside TLS, under any certificate"
     )

@@ -77,11 +77,13 @@ class NoData:
 class LookupFailure:
     """It is not known whether there are records: no answer, an error, or an answer that makes no sense.
 
-    `indeterminate` says that the resolver could not find out whether the answer ought to be signed (RFC 8914, 4.6).
+    `indeterminate` says that the resolver could not find out whether the answer ought to be signed (RFC 8914, 4.6),
+    `unanswered` that no answer came in time.
     """
 
     reason: str
     indeterminate: bool = False
+    unanswered: bool = False
 
 
 Answer = Found[T] | NoSuchName | NoData | LookupFailure
@@ -265,7 +267,7 @@ class Resolver:
             try:
                 response = await self._over_wire(query)
             except dns.exception.Timeout:
-                failure = LookupFailure(f"{what}: timed out")
+                failure = LookupFailure(f"{what}: timed out", unanswered=True)
             except (dns.exception.DNSException, OSError, EOFError, UnsafeAddress) as error:
                 failure = LookupFailure(f"{what}: {error}")
             else:

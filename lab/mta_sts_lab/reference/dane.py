@@ -291,8 +291,9 @@ def _holds(record: TlsaRecord, certificate: x509.Certificate) -> bool:
 def _name_problem(leaf: x509.Certificate, names: Sequence[str], flaws: Flaws) -> Problem | None:
     """The subjectAltName counts, and the common name only where it has no DNS-ID (RFC 7672, section 3.2.3)."""
     shown = names_of(leaf.public_bytes(Encoding.DER))
-    if not shown and not flaws.refuses_common_name_under_dane:
-        shown = [str(one.value) for one in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    common = [str(one.value) for one in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if flaws.reads_common_name_beside_others_under_dane or not (shown or flaws.refuses_common_name_under_dane):
+        shown = [*shown, *common]
     if flaws.refuses_wildcards_under_dane:
         shown = [one for one in shown if not one.startswith("*.")]
     wanted = names[:1] if flaws.knows_base_domain_alone else names[1:] if flaws.knows_next_hop_alone else names

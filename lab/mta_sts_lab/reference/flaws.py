@@ -388,6 +388,9 @@ class Flaws:
     refuses_common_name_under_dane: bool = _flaw(
         "DANE-3.2.3-01", "DANE-TA refuses a certificate that has its name in the subject alone"
     )
+    reads_common_name_beside_others_under_dane: bool = _flaw(
+        "DANE-3.2.3-01", "DANE-TA finds the name in the subject of a certificate that has alternative names"
+    )
     refuses_wildcards_under_dane: bool = _flaw("DANE-3.2.3-02", "DANE-TA refuses wildcard certificates")
     matches_wildcards_without_label_under_dane: bool = _flaw(
         "DANE-3.2.3-02", "under DANE-TA a certificate's wildcard stands for no label as well"

@@ -842,8 +842,9 @@ class TestGrades:
         found = verdict(record(_bounced(checked=True), taken_in(), cases=(probe, CASES[ABSENT])))
         assert (found.grade, reasons(found)) == (Grade.WEAK, {"bounced-after-policy-check"})
 
-    def test_mail_let_out_breaks_a_must_where_the_scenario_is_about_advice(self) -> None:
-        advice = Expectation(("delivered-authenticated", "deferred"), "STS-5.1-03", grade=Grade.FAIL)
+    @pytest.mark.parametrize("obligation", ["STS-5.1-03", "SMTP-5.1-06"])
+    def test_mail_let_out_breaks_a_must_where_the_scenario_is_about_advice(self, obligation: str) -> None:
+        advice = Expectation(("delivered-authenticated", "deferred"), obligation, grade=Grade.FAIL)
         probe = changed(CASES[ENFORCE], "attack", expect=advice)
         found = verdict(record(taken_in(ENFORCE), taken_in(), cases=(probe, CASES[ABSENT])))
         assert {one.obligation for one in found.judgements if one.grade is Grade.FAIL} == {"STS-5-03"}

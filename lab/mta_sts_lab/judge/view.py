@@ -28,6 +28,9 @@ _DISCOVERY = "STS-3."
 #: How the obligations begin that are about notices alone (RFC 5321, section 6.1).
 _NOTICES = "SMTP-6.1-"
 
+#: To go on to the next address forbids no leak either (RFC 5321, section 5.1).
+_NEXT_ADDRESS = "SMTP-5.1-06"
+
 #: How the field is written that waives what a policy demands (RFC 8689): whoever follows no policy has misread nothing.
 _WAIVER = "RTLS-3-04"
 
@@ -167,7 +170,7 @@ class CaseView:
         own = step.expect.obligation if step.expect else ""
         if otherwise in OF_REQUIRETLS:
             return otherwise
-        if not own or self.grade_of(own) is not Grade.FAIL or own.startswith(_NOTICES):
+        if not own or self.grade_of(own) is not Grade.FAIL or own.startswith((_NOTICES, _NEXT_ADDRESS)):
             return otherwise
         without = "mta-sts" not in self.about.capabilities and not self.facts.policy_fetched(self.end)
         return otherwise if without and own.startswith((_DISCOVERY, _WAIVER)) else own

@@ -344,7 +344,7 @@ class Flaws:
         "DANE-9.1-01", "the attempt after a mismatch of DANE accepts any certificate"
     )
     returns_mail_on_mismatch: bool = _flaw("DANE-2.2-03", "mail is returned at once if no TLSA record matches")
-    tries_no_other_host_under_dane: bool = _flaw("DANE-2.2-03", "when an MX host fails DANE, the next one is not tried")
+    tries_no_other_host_under_dane: bool = _flaw("SMTP-5.1-06", "when an MX host fails DANE, the next one is not tried")
     checks_names_under_dane_ee: bool = _flaw("DANE-3.1.1-01", "DANE-EE wants the host's name in the certificate")
     checks_dates_under_dane_ee: bool = _flaw("DANE-3.1.1-02", "DANE-EE wants a certificate that has not expired")
     skips_names_under_dane_ta: bool = _flaw("DANE-3.2.2-01", "DANE-TA accepts a certificate for any name")

@@ -59,7 +59,7 @@ class Dane:
                 return await sessions.verified(envelope, to)
             if self.flaws.sends_clear_if_no_record_is_usable:
                 return await sessions.opportunistic(envelope, to)
-            return await sessions.under_dane(envelope, to, None, tlsa.base)
+            return await self._without_usable_record(sessions, envelope, to, tlsa.base)
         names = self._names(to, tlsa.base)
 
         def check(chain: list[bytes]) -> Problem | None:
@@ -67,6 +67,17 @@ class Dane:
 
         name = to.host if self.flaws.names_alias_as_server_under_dane else tlsa.base
         return await sessions.under_dane(envelope, to, check, name)
+
+    async def _without_usable_record(
+        self, sessions: Sessions, envelope: Envelope, to: Destination, base: str
+    ) -> Accepted:
+        """TLS under any certificate, and nothing in clear, unless a flaw knows better."""
+        try:
+            return await sessions.under_dane(envelope, to, None, base)
+        except Unprotected as failure:
+            if self.flaws.retries_in_clear_if_no_record_is_usable and failure.handshake:
+                return await sessions.clear(envelope, to)
+            raise
 
     def _names(self, to: Destination, base: str) -> tuple[str, ...]:
         """Return the names that a certificate of DANE-TA may be for (RFC 7672, section 3.2.2).

@@ -324,8 +324,11 @@ class Flaws:
     sends_clear_if_no_record_is_usable: bool = _flaw(
         "OPS-10.3-01", "if no TLSA record can be used, mail goes out in clear where there is no TLS"
     )
+    retries_in_clear_if_no_record_is_usable: bool = _flaw(
+        "DANE-2.2-04", "if no TLSA record can be used, mail goes out in clear after a broken handshake"
+    )
     demands_valid_certificate_if_no_record_is_usable: bool = _flaw(
-        "DANE-2.2-04", "if no TLSA record can be used, the certificate has to be a valid one"
+        "OPS-10.3-02", "if no TLSA record can be used, the certificate has to be a valid one"
     )
     holds_if_no_record_is_usable: bool = _flaw(
         "OPS-10.3-02", "if no TLSA record can be used, mail is held, though TLS is to be had"

@@ -41,9 +41,9 @@ def _zip(**entries: bytes) -> bytes:
     return packed.getvalue()
 
 
-def _tar(**entries: bytes) -> bytes:
+def _tar(kind: int = tarfile.DEFAULT_FORMAT, /, **entries: bytes) -> bytes:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
+    with tarfile.open(fileobj=packed, mode="w", format=kind) as archive:
         for name, octets in entries.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(octets)
@@ -129,6 +129,41 @@ class TestArchives:
     )
     def test_a_damaged_archive_is_named(self, octets: bytes) -> None:
         assert "damaged" in " ".join(_named(octets))
+
+    #: Where the second member of an archive of a small report begins, and where that archive ends.
+    SECOND, END = 512 + len(REPORT) + -len(REPORT) % 512, 2 * (512 + len(REPORT) + -len(REPORT) % 512)
+
+    @pytest.mark.parametrize(
+        ("octets", "word"),
+        [
+            (
+                _tar(a=REPORT, b=REPORT).replace(b"b\0", b"c\0", 1),
+                f"no header can be read at octet {SECOND}",
+            ),
+            (_tar(a=REPORT, b=REPORT)[: SECOND + 200], "cut off"),
+            (_tar(a=REPORT, b=REPORT)[:SECOND], "cut off"),
+            (_tar(a=REPORT, b=REPORT)[:END], "cut off"),
+            (_tar(a=REPORT) + _tar(b=REPORT), f"it ends at octet {SECOND}; what follows"),
+            (_tar(a=REPORT)[: SECOND + 1024] + b"noise", f"it ends at octet {SECOND}; what follows"),
+        ],
+        ids=["damaged header", "cut in a header", "cut before a header", "cut before its end", "joined", "noise"],
+    )
+    @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+    def test_a_tar_archive_that_does_not_end_as_it_has_to_is_named(
+        self, octets: bytes, word: str, packed: bool
+    ) -> None:
+        *reports, end = _named(gzip.compress(octets) if packed else octets)
+        assert set(reports) == {"a report"}
+        assert end.startswith("a damaged tar archive (")
+        assert word in end
+
+    @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+    @pytest.mark.parametrize("blocks", [1, 2, 20, 128])
+    def test_a_tar_archive_ends_in_as_many_blocks_as_its_writer_likes(self, kind: int, blocks: int) -> None:
+        octets = _tar(kind, **{"a": REPORT, "b" * 300 if kind != tarfile.USTAR_FORMAT else "b": REPORT})
+        octets = octets.rstrip(b"\0")
+        octets += bytes(-len(octets) % 512) + bytes(512 * blocks)
+        assert [found for _, found in _found(octets)] == [REPORT, REPORT]
 
 
 class TestMail:

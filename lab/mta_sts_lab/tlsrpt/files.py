@@ -31,6 +31,8 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 #: A bracket, or a string to its end or to that of the text: one without end is looked at once.
 _JSON_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
+_TAR_BLOCK = 512
+
 #: What reading a damaged archive may raise beside the errors of its format.
 _DAMAGE = (zlib.error, struct.error, EOFError, ValueError, OSError, RuntimeError, KeyError, OverflowError)
 #: What only a TLS report has in it: in its mail, and at the beginning of its JSON.
@@ -186,6 +188,9 @@ class _Reader:
                     if file is not None:
                         content = self._limited(file)
                         yield from self.read(content, place.inner(entry.name, entry.name.rpartition("/")[2]))
+                wrong = _wrong_end(octets, archive.offset)
+            if wrong:
+                yield Piece(place.text, unreadable=f"a damaged tar archive ({wrong})")
         except (tarfile.TarError, *_DAMAGE) as error:
             yield Piece(place.text, unreadable=f"a damaged tar archive ({error})")
 
@@ -253,6 +258,21 @@ def _without_mark(octets: bytes, place: _Place) -> tuple[bytes, _Place]:
             note = f"the file was saved as {name[:6].upper()} with a byte order mark and was read as if it were not"
             return text, _Place(place.text, place.file_name, place.depth, note)
     return octets, place
+
+
+def _wrong_end(octets: bytes, end: int) -> str:
+    """Say what is wrong with a tar archive behind its last member that was read; empty where it ends as it has to.
+
+    The library takes a header that is damaged, cut or missing for the end of the archive.
+    """
+    block = octets[end : end + _TAR_BLOCK]
+    if len(block) < _TAR_BLOCK:
+        return "it has no end: it was cut off"
+    if block.strip(b"\0"):
+        return f"no header can be read at octet {end}, and nothing from there on"
+    if octets[end:].strip(b"\0"):
+        return f"it ends at octet {end}; what follows, as in archives joined into one file, was not read"
+    return ""
 
 
 def _head(packed: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,12 +37,17 @@ class _Dated(dkim.DKIM):  # type: ignore[misc]
         return super().gen_header([*self.more, *(one for one in fields if one[0] not in names)], *rest, **more)
 
 
-def signed(message: bytes = UNSIGNED, canonicalize: str = "relaxed/relaxed", **tags: str) -> bytes:
+def signed(
+    message: bytes = UNSIGNED,
+    canonicalize: str = "relaxed/relaxed",
+    covered: Sequence[bytes] = COVERED,
+    **tags: str,
+) -> bytes:
     signer = _Dated(message)
     signer.more = tuple((name.encode(), value.encode()) for name, value in tags.items())
     algorithm = tags.get("a", "rsa-sha256").encode()
     kinds = tuple(canonicalize.encode().split(b"/"))
-    options = {"canonicalize": kinds, "include_headers": COVERED, "signature_algorithm": algorithm}
+    options = {"canonicalize": kinds, "include_headers": list(covered), "signature_algorithm": algorithm}
     header: bytes = signer.sign(b"reports", b"sender.example", private_key(), **options)
     return header + message
 
@@ -51,6 +57,12 @@ def forged(**tags: str) -> bytes:
     given = {"v": "1", "a": "rsa-sha256", "c": "relaxed/relaxed", "d": "sender.example", "s": "reports"}
     given |= {"h": "from:tls-report-domain:tls-report-submitter", "bh": "AAAA", "b": "AAAA"} | tags
     return b"DKIM-Signature: " + "; ".join(f"{name}={value}" for name, value in given.items()).encode() + b"\r\n"
+
+
+def _only_the_key_of_reports(name: str) -> bytes:
+    if name != KEY_NAME:
+        raise KeyUnavailable(name)
+    return key_record()
 
 
 @pytest.mark.parametrize("kinds", ["simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"])
@@ -124,6 +136,36 @@ class TestWhatCannotBeTold:
         octets = forged(z="a" * 9000) + forged() + signed()
         assert found(octets, keys()) == ()
         assert unverified(parse_report(octets), keys()) == ""
+
+
+class TestReportFields:
+    UNCOVERED = {("RPT-5.3-08", "report-fields-not-signed", Grade.WEAK)}
+    BARE = signed(covered=[b"From", b"Date"])
+    FIELD, WHOLE, OBSOLETE = (one.removesuffix(UNSIGNED) for one in (BARE, signed(), signed(a="rsa-sha1")))
+
+    def test_a_signature_that_does_not_verify_covers_nothing(self) -> None:
+        (one,) = found(forged() + self.BARE, keys())
+        assert short((one,)) == self.UNCOVERED
+        assert "DKIM-Signature 2" in one.where
+        assert short(found(self.OBSOLETE + self.BARE, keys())) == self.UNCOVERED
+
+    def test_one_that_may_verify_is_enough(self) -> None:
+        assert found(forged(z="a" * 9000) + self.BARE, keys()) == ()
+        assert found(forged(s="other") + self.BARE, _only_the_key_of_reports) == ()
+        assert found(self.FIELD * MOST_SIGNATURES + forged() + UNSIGNED, keys()) == ()
+        assert found(forged() + self.WHOLE + self.BARE, keys()) == ()
+
+    def test_without_a_key_any_is_taken_for_valid_and_that_is_said(self) -> None:
+        octets = forged() + self.BARE
+        assert found(octets) == ()
+        (row,) = [one for one in not_judged(parse_report(octets), REQUIREMENTS) if one.obligation == "RPT-5.3-08"]
+        assert row.in_part
+        assert "was not verified" in row.reason
+
+    def test_it_is_said_once(self) -> None:
+        assert short(found(self.BARE, keys())) == self.UNCOVERED
+        assert len(found(self.BARE, keys())) == 1
+        assert short(found(forged() + UNSIGNED, keys())) == INVALID
 
 
 class TestExpiry:

@@ -6,7 +6,7 @@ Keys are asked for through a callable, so that nothing here reaches for the netw
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mta_sts_lab.model.grading import Grade
@@ -145,11 +145,8 @@ def signature_covers_from(parsed: ParsedReport) -> Iterator[Departure]:
 def signature_covers_report_fields(parsed: ParsedReport) -> Iterator[Departure]:
     """TLS-Report-Domain and TLS-Report-Submitter are in h=."""
     judged = _judged(parsed)
-    if not judged or any(_lacking(one) == () for one in judged):
-        return
-    one = judged[0]
-    expected = f"{' and '.join(_lacking(one))} in h="
-    yield Departure("RPT-5.3-08", "report-fields-not-signed", one.where, expected, _listed(one))
+    if not any(_lacking(one) == () for one in judged):
+        yield from _fields_not_signed(judged)
 
 
 @key_check(scope=(Scope.MAIL,), obligations=("RPT-3-11",), of_the_run=True)
@@ -163,6 +160,23 @@ def signature_is_valid(parsed: ParsedReport, find_key: KeyLookup, arrived: float
     if results and all(validity is Validity.INVALID for validity, _ in results) and not _only_obsolete(parsed):
         where, (_, why) = _judged(parsed)[0].where, results[0]
         yield Departure("RPT-3-11", "invalid-signature", where, "a signature that verifies", why)
+
+
+@key_check(scope=(Scope.MAIL,), obligations=("RPT-5.3-08",), of_the_run=True)
+def valid_signature_covers_report_fields(
+    parsed: ParsedReport, find_key: KeyLookup, arrived: float | None
+) -> Iterator[Departure]:
+    """TLS-Report-Domain and TLS-Report-Submitter are in h= of a signature that verifies, or that may do so.
+
+    One that does not verify is as good as none (RFC 6376, section 6.1): what it lists protects nothing. Where no
+    signature lists them, `signature_covers_report_fields` says so.
+    """
+    judged = _judged(parsed)
+    results = verified(parsed, find_key, arrived)
+    invalid = {number for number, (validity, _) in enumerate(results) if validity is Validity.INVALID}
+    standing = [one for number, one in enumerate(judged) if number not in invalid]
+    if any(_lacking(one) == () for one in judged) and not any(_lacking(one) == () for one in standing):
+        yield from _fields_not_signed(standing)
 
 
 @key_check(scope=(Scope.MAIL,), obligations=("RPT-3-13", "DKIM-3.6.1-01"), of_the_run=True)
@@ -261,6 +275,12 @@ def _submitter(parsed: ParsedReport) -> str:
 
 def _lacking(signature: Signature) -> tuple[str, ...]:
     return tuple(name for name in REPORT_FIELDS if name.lower() not in signature.covered)
+
+
+def _fields_not_signed(judged: Sequence[Signature]) -> Iterator[Departure]:
+    for one in judged[:1]:
+        expected = f"{' and '.join(_lacking(one))} in h="
+        yield Departure("RPT-5.3-08", "report-fields-not-signed", one.where, expected, _listed(one))
 
 
 def _listed(signature: Signature) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -56,6 +57,14 @@ def _attached(octets: bytes, kind: str = "application/octet-stream", name: str =
     head += b'Content-Type: multipart/mixed; boundary="forwarded"\n\n--forwarded\n\nlook\n--forwarded\n'
     head += f'Content-Type: {kind}\nContent-Disposition: attachment; filename="{name}"\n'.encode()
     return head + b"Content-Transfer-Encoding: binary\n\n" + octets + b"\n--forwarded--\n"
+
+
+def _several(*attachments: tuple[str, bytes]) -> bytes:
+    head = _attached(b"").partition(b"\n--forwarded\nContent-Type")[0]
+    for name, octets in attachments:
+        head += f'\n--forwarded\nContent-Disposition: attachment; filename="{name}"\n'.encode()
+        head += b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(octets)
+    return head + b"\n--forwarded--\n"
 
 
 def _found(octets: bytes) -> list[tuple[str, bytes]]:
@@ -205,6 +214,37 @@ class TestMail:
     def test_a_report_as_any_other_attachment_is_graded_with_its_mail(self) -> None:
         octets = _attached(REPORT, "application/json", "report.json")
         assert _found(octets) == [("", octets)]
+
+    def test_reports_beside_an_archive_are_found(self) -> None:
+        packed = gzip.compress(OTHER, mtime=0)
+        octets = _several(("march.zip", _zip(a=REPORT)), ("b.json.gz", packed), ("c.json", OTHER))
+        assert _found(octets) == [
+            ("attached march.zip, a", REPORT),
+            ("attached b.json.gz", packed),
+            ("attached c.json", OTHER),
+        ]
+
+    def test_a_report_beside_one_of_dmarc_is_found(self) -> None:
+        for kind in (_zip(a=DMARC_XML), gzip.compress(DMARC_XML), DMARC_XML):
+            found = list(pieces(_several(("dmarc", kind), ("b.json", REPORT), ("c.json", b'{"name": "a package"}'))))
+            assert [(one.other, one.octets) for one in found] == [(DMARC, b""), ("", REPORT)]
+
+    @pytest.mark.parametrize(
+        "octets",
+        [
+            _attached(_zip(a=b"x")[:-30], name="tls-reports.zip"),
+            _attached(_zip(a=b"x")[:-30]).replace(b"Fwd: a report", b"TLSRPT of March"),
+            _attached(_zip(tlsrpt=b"x")[:-30]),
+            _attached(_tar(a=REPORT, b=REPORT)[:700]),
+            _attached(_tar(a=REPORT, b=b"x")[:1700]),
+            _attached(_attached(_zip(a=b"x")[:-30], name="tls-reports.zip"), "message/rfc822"),
+        ],
+        ids=["its name", "subject", "a member's name", "what is in it", "a report before the damage", "forwarded"],
+    )
+    def test_a_damaged_archive_of_reports_is_named(self, octets: bytes) -> None:
+        *reports, end = _named(octets)
+        assert set(reports) <= {"a report"}
+        assert end.startswith("a damaged ")
 
 
 class TestJson:

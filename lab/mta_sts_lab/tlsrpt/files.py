@@ -217,22 +217,37 @@ class _Reader:
         elif report_type in _OTHER_REPORTS:
             yield Piece(place.text, other=_OTHER_REPORTS[report_type])
         else:
-            inside = [piece for leaf in leaves for piece in self._attachment(message, leaf, place)]
-            # Some reporters send the report as any other attachment: then the mail is graded as a report as well.
-            if not inside and any(_carries_a_report(message, leaf) for leaf in leaves):
-                yield _whole(octets, place)
-            elif not inside:
-                yield Piece(place.text, other=NOT_A_REPORT)
-            yield from inside
+            yield from self._attachments(message, leaves, place)
+
+    def _attachments(self, message: Message, leaves: list[Part], place: _Place) -> Iterator[Piece]:
+        """Yield the reports in other mail, and what may have been one but cannot be read."""
+        inside = [list(self._attachment(message, leaf, place)) for leaf in leaves]
+        plain = [_carries_a_report(message, leaf) for leaf in leaves]
+        # Some reporters send the report as any other attachment: then the mail is graded as a report as well.
+        if not any(inside):
+            yield _whole(message.octets, place) if any(plain) else Piece(place.text, other=NOT_A_REPORT)
+            return
+        for leaf, found, carries in zip(leaves, inside, plain, strict=True):
+            yield from found
+            if carries and not found:
+                yield from self.read(decoded(message.octets, leaf)[0], _attached(leaf, place))
 
     def _attachment(self, message: Message, leaf: Part, place: _Place) -> Iterator[Piece]:
-        """Yield the reports in an attachment. Of other mail nobody wants to read what else is attached to it."""
+        """Yield the reports in a forwarded mail or an archive, and what is damaged if it is about reports.
+
+        Of other mail nobody wants to read what else is attached to it.
+        """
         body, _ = decoded(message.octets, leaf)
-        where = place.inner(f"attached {leaf.file_name or leaf.place}", leaf.file_name)
-        if leaf.media_type in ("message/rfc822", "message/global") or _is_archive(body):
-            for piece in self.read(body, where):
-                if piece.other == DMARC or looks_like_mail(piece.octets) or _MEMBER.search(_text_head(piece.octets)):
-                    yield piece
+        forwarded = leaf.media_type in ("message/rfc822", "message/global")
+        if not forwarded and not _is_archive(body):
+            return
+        found = list(self.read(body, _attached(leaf, place)))
+        # What is forwarded was asked already whether it is about reports.
+        about = forwarded or any(map(_holds_a_report, found))
+        about = about or (any(piece.unreadable for piece in found) and _is_about_reports(message, leaf, body))
+        for piece in found:
+            if piece.other == DMARC or _holds_a_report(piece) or (piece.unreadable and about):
+                yield piece
 
     def _limited(self, file: IO[bytes]) -> bytes:
         # Past the bound the room is negative, and a negative number would have all be read.
@@ -301,6 +316,20 @@ def _text_head(octets: bytes) -> bytes:
 def _carries_a_report(message: Message, leaf: Part) -> bool:
     body, _ = decoded(message.octets, leaf)
     return not _is_archive(body) and rank_of(message, leaf) > 0 and _MEMBER.search(_text_head(body)) is not None
+
+
+def _attached(leaf: Part, place: _Place) -> _Place:
+    return place.inner(f"attached {leaf.file_name or leaf.place}", leaf.file_name)
+
+
+def _holds_a_report(piece: Piece) -> bool:
+    return looks_like_mail(piece.octets) or _MEMBER.search(_text_head(piece.octets)) is not None
+
+
+def _is_about_reports(message: Message, leaf: Part, body: bytes) -> bool:
+    """Whether the header of a mail, or the name or the octets of an archive attached to it, speak of TLS reports."""
+    header, name = message.octets[: message.top.begin], leaf.file_name.encode("utf-8", "replace")
+    return any(map(_CLAIM.search, (header, name, body))) or _MEMBER.search(body) is not None
 
 
 def _is_archive(octets: bytes) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def folder(tmp_path: Path) -> Path:
         "noise": b"\x00\x01\x02",
         "letter.eml": b"From: a@b.example\nSubject: lunch?\n\nAt noon.\n",
         "deep.json": b'{"a":' + b"[" * 99,
+        "dmarc.xml": b"<?xml version='1.0'?><feedback></feedback>",
+        "other.json": b'{"Organization-Name": "a"}',
     }
     for name, octets in files.items():
         (tmp_path / name).write_bytes(octets)
@@ -56,6 +59,10 @@ def folder(tmp_path: Path) -> Path:
         (["good.eml", "empty"], 2),
         (["good.eml", "empty", "noise"], 2),
         (["noise", "empty", "bad.json"], 1),
+        (["good.eml", "noise"], 2),
+        (["good.eml", "other.json"], 2),
+        (["good.eml", "dmarc.xml"], 0),
+        (["noise", "bad.json"], 1),
     ],
 )
 def test_exit_status(folder: Path, names: list[str], status: int) -> None:
@@ -65,7 +72,32 @@ def test_exit_status(folder: Path, names: list[str], status: int) -> None:
     assert "Traceback" not in shown.output
     document = json.loads(_check("--json", *arguments).stdout)
     assert document["exit_code"] == status
-    assert len(document["reports"]) == (7 if names == ["."] else len(names))
+    assert len(document["reports"]) == (9 if names == ["."] else len(names))
+
+
+def _zip(path: Path, **members: bytes) -> str:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, octets in members.items():
+            archive.writestr(name, octets)
+        archive.mkdir("folder")
+    return str(path)
+
+
+def test_a_named_archive_has_to_hold_a_report_or_mail(folder: Path) -> None:
+    report = str(folder / "good.eml")
+    assert _check(report, _zip(folder / "a.zip", readme=b"read me", report=GOOD)).exit_code == 0
+    assert _check(report, _zip(folder / "b.zip", letter=(folder / "letter.eml").read_bytes())).exit_code == 0
+    for none in (_zip(folder / "c.zip", readme=b"read me"), _zip(folder / "d.zip")):
+        shown = _check(report, none)
+        assert shown.exit_code == 2
+        assert "Not every file that was named holds reports or mail." in " ".join(shown.output.split())
+
+
+def test_in_a_folder_other_files_are_passed_over(tmp_path: Path) -> None:
+    for name, octets in {"good.eml": GOOD, "noise": b"\x00\x01\x02", "other.json": b'{"a": 1}'}.items():
+        (tmp_path / name).write_bytes(octets)
+    _zip(tmp_path / "empty.zip")
+    assert _check(str(tmp_path)).exit_code == 0
 
 
 def test_a_block_says_which_rule_where_and_how_bad(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import gzip
 import io
 import json
@@ -11,6 +12,7 @@ import random
 import tarfile
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -364,6 +366,51 @@ class TestInputs:
         os.mkfifo(folder / "pipe")
         (folder / "link").symlink_to(folder / "nowhere")
         assert self._names(folder, ".") == ["a.json", "b.json", ".Sent/cur/4", "cur/1:2,S", "new/2"]
+
+    def test_of_a_folder_links_to_files_are_followed(
+        self, folder: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        elsewhere = tmp_path_factory.mktemp("elsewhere")
+        (elsewhere / "c.json").write_bytes(b"c.json")
+        (folder / "c.json").symlink_to(elsewhere / "c.json")
+        (folder / "d").symlink_to(elsewhere)
+        (folder / "e.json").symlink_to(folder / "a.json")
+        assert self._names(folder, ".") == ["a.json", "b.json", "c.json", ".Sent/cur/4", "cur/1:2,S", "new/2"]
+
+    def test_a_folder_that_cannot_be_entered_is_named(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        shut, scandir = str(folder / "cur"), os.scandir
+
+        def refused(path: str) -> object:
+            if path == shut:
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refused)
+        found = [(Path(one.name).name, one.problem) for one in read_inputs([str(folder)])]
+        assert [name for name, problem in found if not problem] == ["a.json", "b.json", "4", "2"]
+        assert found[-1] == ("cur", "cannot be read: Permission denied")
+        assert [one.problem for one in read_inputs([shut])] == ["cannot be read: Permission denied"]
+
+    def test_a_file_that_cannot_be_looked_at_is_no_reason_to_pass_it_over(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shut, moved = str(folder / "cur" / "1:2,S"), str(folder / "a.json")
+
+        def looking(look: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+            def refused(path: str, **options: object) -> os.stat_result:
+                if path == moved:
+                    Path(moved).unlink(missing_ok=True)
+                if path == shut:
+                    raise PermissionError(errno.EACCES, "Permission denied", path)
+                return look(path, **options)
+
+            return refused
+
+        for name in ("stat", "lstat"):
+            monkeypatch.setattr(os, name, looking(getattr(os, name)))
+        found = {one.name: one.problem for one in read_inputs([str(folder)])}
+        assert found[shut] == ""
+        assert found[moved] == "cannot be read: No such file or directory"
 
     def test_each_file_is_read_once(self, folder: Path) -> None:
         assert self._names(folder, "a.json", "*.json", "a.json") == ["a.json", "b.json"]

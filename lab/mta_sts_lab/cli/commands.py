@@ -274,7 +274,8 @@ def report_check(
 
     Takes JSON, gzip, whole mails, mailboxes (mbox, Maildir), zip and tar archives, also inside one another.
 
-    Exit status: 0 clean, 1 findings, 2 something could not be read or there is no report.
+    Exit status: 0 clean, 1 findings, 2 something could not be read, a file that you name holds neither reports nor
+    mail, or there is no TLS report.
     """
     from mta_sts_lab.cli.report_check import check_files, exit_status, show, write_page
     from mta_sts_lab.reports.tls_reports.document import document

@@ -16,13 +16,13 @@ from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.runs.errors import USAGE, UsageError
 from mta_sts_lab.tlsrpt import KeyLookup, KeyUnavailable
 from mta_sts_lab.tlsrpt.checking import Checked, Options, check_inputs
+from mta_sts_lab.tlsrpt.files import KNOWN_OTHERS
 
 #: A report was read, and it has findings that count.
 FINDINGS = 1
 
 _MEANINGS = {
     FINDINGS: "At least one rule is not kept.",
-    USAGE: "Not everything could be read.",
     0: "Nothing wrong with what could be checked.",
 }
 
@@ -34,22 +34,17 @@ def check_files(names: Sequence[str], media_type: str | None, keys: Sequence[str
 
 
 def exit_status(checked: Sequence[Checked]) -> int:
-    """Return 1 for findings; else 2 where something could not be read or there is no report at all; else 0."""
+    """Return 1 for findings; else 2 where `_lacks` says what is missing; else 0."""
     if any(one.bad for one in checked):
         return FINDINGS
-    unread = any(
-        one.unreadable or any(finding.grade is Grade.INCONCLUSIVE for finding in one.findings) for one in checked
-    )
-    return USAGE if unread or not any(one.is_report for one in checked) else 0
+    return USAGE if _lacks(checked) else 0
 
 
 def show(screen: Console, checked: Sequence[Checked], verbose: bool) -> None:
     """Print the failures, the findings, and the line that counts."""
     for part in pages(checked, verbose):
         screen.print(part)
-    status = exit_status(checked)
-    nothing = not any(one.is_report for one in checked) and not any(one.unreadable for one in checked)
-    screen.print(last_line(checked, "There is no TLS report in it." if nothing else _MEANINGS[status]))
+    screen.print(last_line(checked, _MEANINGS.get(exit_status(checked)) or _lacks(checked)))
 
 
 def write_page(path: Path, checked: Sequence[Checked]) -> None:
@@ -58,6 +53,21 @@ def write_page(path: Path, checked: Sequence[Checked]) -> None:
         path.write_text(page(checked), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UsageError(f"--html {path}: cannot be written: {error.strerror or error}") from error
+
+
+def _lacks(checked: Sequence[Checked]) -> str:
+    """Say what keeps a call without findings from being clean; empty where nothing does."""
+    unread = any(
+        one.unreadable or any(finding.grade is Grade.INCONCLUSIVE for finding in one.findings) for one in checked
+    )
+    if unread:
+        return "Not everything could be read."
+    if not any(one.is_report for one in checked):
+        return "There is no TLS report in it."
+    useful = {one.file for one in checked if one.is_report or one.other in KNOWN_OTHERS}
+    if any(one.named and one.file not in useful for one in checked):
+        return "Not every file that was named holds reports or mail."
+    return ""
 
 
 def _lookup(keys: Sequence[str]) -> KeyLookup | None:

@@ -49,6 +49,8 @@ _OTHER_REPORTS = {
     "disposition-notification": "a read receipt, not a TLS report",
     "feedback-report": "an abuse or DMARC failure report, not a TLS report",
 }
+#: What comes by mail beside TLS reports, and is none for certain.
+KNOWN_OTHERS = frozenset({DMARC, NOT_A_REPORT, *_OTHER_REPORTS.values()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,14 @@ class Piece:
 
 def pieces(octets: bytes, file_name: str = "") -> Iterator[Piece]:
     """Yield the reports in a file, and whatever else is in it. Never raises for what the file holds."""
-    for number, piece in enumerate(_Reader().read(octets, _Place("", file_name))):
-        if number == MOST_PIECES:
+    number = 0
+    for number, piece in enumerate(_Reader().read(octets, _Place("", file_name)), start=1):
+        if number > MOST_PIECES:
             yield Piece("", unreadable=f"more than {MOST_PIECES} reports and messages are in it; the rest was not read")
             return
         yield piece
+    if number == 0:
+        yield Piece("", other="an archive without a file in it")
 
 
 def describe(octets: bytes) -> str:

@@ -353,6 +353,16 @@ async def test_a_clock_that_stands_still(tmp_path: Path) -> None:
     await only(Adapter(tmp_path, answers={"/clock": says({"offset": 90000})}), "clock-without-effect")
 
 
+async def test_a_clock_is_not_proved_by_a_policy_that_is_lost_without_it(tmp_path: Path) -> None:
+    about = says({"contract": 1, "name": "mine", "capabilities": ["mta-sts"], "policy_cache": "volatile"})
+    answers = {"/about": about, "/clock": says({"offset": 90000}), "/reports": None}
+    adapter = Adapter(tmp_path, flaws=("drops_cache_without_record",), answers=answers)
+    result = await checked(adapter, timeouts=UNHURRIED)
+    (clock,) = [finding for finding in result.findings if finding.part == "POST /clock"]
+    assert clock.status is Status.NOT_PROVABLE
+    assert "whatever its age" in clock.observed
+
+
 @pytest.mark.parametrize(("text", "code"), [("", "logs-empty"), ("nothing of interest\n", "logs-silent")])
 async def test_a_log_that_says_nothing(tmp_path: Path, text: str, code: str) -> None:
     await only(Adapter(tmp_path, answers={"/logs": says(text)}), code)

@@ -237,9 +237,17 @@ def _lost(view: AdapterView, message: MessageFacts) -> bool:
 def _clock(view: AdapterView) -> Iterator[Finding]:
     part = name_of("clock")
     enforced = view.claims(MTA_STS) and view.outcome(STRANGER, "held") is Outcome.DEFERRED
-    became = view.outcome(CLOCK, "lapsed")
+    counted, became = view.outcome(CLOCK, "counts"), view.outcome(CLOCK, "lapsed")
     if not enforced or not view.of_run.of_kind(ClockAdvanced):
         yield Finding(part, Status.NOT_PROVABLE, "answers; without policies that are enforced nothing shows its effect")
+        return
+    if counted is not None and counted.delivered:
+        observed = "answers; a policy that cannot be looked up is dropped whatever its age: nothing shows its effect"
+        yield Finding(part, Status.NOT_PROVABLE, observed)
+        return
+    if counted is not Outcome.DEFERRED:
+        observed = f"before the clock was moved, the message was {counted.value if counted else 'never sent'}"
+        yield Finding(part, Status.INCONCLUSIVE, observed)
         return
     if became is not None and became.delivered:
         yield Finding(part, Status.OK, "a policy whose age had passed no longer counts")

@@ -140,6 +140,47 @@ def test_records(records: tuple[bytes, ...], words: str) -> None:
     assert words in said(checked)
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        b"https://",
+        b"https:///x",
+        b"https:foo",
+        b"https://user@",
+        b"https://[::1",
+        b"https://reports.example.com:70000/",
+        b"mailto:tls-reports",
+        b"mailto:a@",
+        b"mailto://a@example.com",
+        b"mailto:<a@example.com>",
+        b"mailto:a@example.com%zz",
+        b"MAILTO:a%20b@example.com",
+    ],
+)
+def test_an_address_that_no_report_gets_to(uri: bytes) -> None:
+    checked = check_given(given(records=(STS, b"v=TLSRPTv1; rua=" + uri)))
+    assert len(checked.problems) == 1
+    assert "no report can get to" in said(checked)
+    assert "Nobody sends TLS reports" in said(checked)
+    beside = check_given(given(records=(STS, REPORTS + b"," + uri)))
+    assert beside.problems == ()
+    assert "Reports go to the others" in said(beside)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        b"https://reports.example.com",
+        b"HTTPS://[2001:db8::1]:8443/v1?a=b",
+        b"mailto:a@example.com?subject=x",
+        b"mailto:a%2Bb@example.com",
+        b"mailto:a@b%C3%BCro.example",
+    ],
+)
+def test_an_address_that_reports_get_to(uri: bytes) -> None:
+    assert check_given(given(records=(STS, b"v=TLSRPTv1; rua=" + uri))).findings == ()
+
+
 def test_advice_to_ask_for_reports() -> None:
     checked = check_given(given(records=(STS,)))
     assert checked.problems == ()

@@ -12,8 +12,6 @@ from mta_sts_lab.tlsrpt.names import (
     address_fault,
     canonical,
     domain_of,
-    is_addr_spec,
-    is_uri,
     read_file_name,
     read_moment,
     read_subject,
@@ -120,47 +118,9 @@ def test_within() -> None:
     assert not within("a.example", "mail.a.example")
 
 
-@pytest.mark.parametrize("text", ["a@b", "a.b+c@d.example", '"a b"@c.example', '"a\\"b"@c.example', "a@[192.0.2.1]"])
-def test_addr_specs(text: str) -> None:
-    assert is_addr_spec(text)
-    assert domain_of(text) == text.rpartition("@")[2]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "a",
-        "@b",
-        "a@",
-        "a b@c",
-        "<a@b>",
-        "A <a@b>",
-        "a@b, c@d",
-        "a.@b",
-        "ä@b.example",
-        "a@bücher.example",
-        "mailto:a@b\n",
-    ],
-)
-def test_no_addr_specs(text: str) -> None:
-    assert not is_addr_spec(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("https://a/b?c=d#e", True),
-        ("urn:a:b", True),
-        ("a/b", False),
-        ("https://a/b c", False),
-        ("https://a/%zz", False),
-        ("", False),
-        ("https://ä", False),
-    ],
-)
-def test_uris(text: str, expected: bool) -> None:
-    assert is_uri(text) is expected
+@pytest.mark.parametrize("text", ["a.b+c@d.example", "<a@d.example>", "A <a@d.example>"])
+def test_the_domain_of_an_address(text: str) -> None:
+    assert domain_of(text) == "d.example"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How a report has to write names, addresses, URIs, dates, file names and Subjects."""
+"""How a report has to write names, IP addresses, dates, file names and Subjects."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
+from mta_sts_lab.rfc.addresses import DOT_ATOM
 from mta_sts_lab.rfc.domain_names import a_labels, is_within, without_brackets
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_DOT_ATOM = rf"{_ATOM}(?:\.{_ATOM})*"
-_ADDR_SPEC = re.compile(rf'(?:{_DOT_ATOM}|"(?:[ !#-\[\]-~]|\\[ -~])*")@(?:{_DOT_ATOM}|\[[!-Z^-~]*\])', re.ASCII)
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _TLSA_RECORD = re.compile(r"\d{1,3} \d{1,3} \d{1,3} (?:[0-9A-Fa-f]{2})+", re.ASCII)
 _PADDED_QUAD = re.compile(r"\d{1,9}(?:\.\d{1,9}){3}", re.ASCII)
 
@@ -38,20 +35,10 @@ def tlsa_fields(line: str) -> tuple[int, int, int, str] | None:
     return (*numbers, data) if max(numbers) <= 255 else None
 
 
-def is_addr_spec(text: str) -> bool:
-    """Whether it is a bare mailbox address (RFC 5322, section 3.4.1)."""
-    return len(text) <= 512 and _ADDR_SPEC.fullmatch(text) is not None
-
-
 def domain_of(address: str | None) -> str:
     """Return the domain of an address, however it is wrapped; empty if it has none."""
     _, at, domain = (address or "").strip().rstrip(">").rpartition("@")
     return domain if at else ""
-
-
-def is_uri(text: str) -> bool:
-    """Whether it is a URI with a scheme and only characters that a URI may have (RFC 3986)."""
-    return _URI.fullmatch(text) is not None
 
 
 def address_fault(text: str) -> str:
@@ -177,7 +164,7 @@ _SUBJECT = re.compile(
     r"Report-ID:[ \t]*(?P<id><[^<>\s]+>)(?P<rest>.*)",
     re.DOTALL,
 )
-_MESSAGE_ID = re.compile(rf"<{_DOT_ATOM}@(?:{_DOT_ATOM}|\[[!-Z^-~]*\])>", re.ASCII)
+_MESSAGE_ID = re.compile(rf"<{DOT_ATOM}@(?:{DOT_ATOM}|\[[!-Z^-~]*\])>", re.ASCII)
 _LOOSE_SUBJECT = re.compile(
     r"domain:\s*+(?P<domain>[^\s<>]+)\s*+submitter:\s*+(?P<submitter>[^\s<>]+)(?:\s*+report-id:\s*+(?P<id>\S+))?",
     re.IGNORECASE,

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.rfc.addresses import is_addr_spec
 from mta_sts_lab.rfc.domain_names import a_labels, is_domain
 from mta_sts_lab.rfc.result_types import DANE_DISCOVERY_FAILURES, POLICY_TYPES, STS_DISCOVERY_FAILURES
 from mta_sts_lab.tlsrpt import names
 from mta_sts_lab.tlsrpt.departures import Departure, listed_apart, quoted, quoted_apart
-from mta_sts_lab.tlsrpt.names import Moment, is_addr_spec, tlsa_fields
+from mta_sts_lab.tlsrpt.names import Moment, tlsa_fields
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
 

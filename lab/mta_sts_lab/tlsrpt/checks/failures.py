@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.rfc.addresses import is_uri
 from mta_sts_lab.rfc.domain_names import is_domain
 from mta_sts_lab.rfc.result_types import (
     CONNECTED_FAILURES,
@@ -135,7 +136,7 @@ def additional_information_is_a_uri(parsed: ParsedReport) -> Iterator[Departure]
     """additional-information, where it is given, is a URI."""
     for _, failure in _entries(parsed):
         uri = failure.additional_information
-        if uri and not names.is_uri(uri):
+        if uri and not is_uri(uri):
             where = f"{failure.where}.additional-information"
             yield Departure("RPT-4.4-20", "not-a-uri", where, "a URI", quoted(uri))
 

@@ -92,6 +92,12 @@ def test_what_the_lab_cannot_serve_as_it_is(body: bytes, hosts: tuple[str, ...],
         questions(Publication(body), hosts)
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\r\n\r"])
+def test_a_cr_alone_at_the_end_is_served(end: bytes) -> None:
+    (first, *_) = questions(Publication(ENFORCE.removesuffix(b"\r\n") + end), HOSTS)
+    assert served_policy(first.case.steps[0].world, "enforce", "x.example").endswith(b"max_age: 604800" + end)
+
+
 @given(
     st.lists(
         st.sampled_from(
@@ -106,6 +112,7 @@ def test_what_the_lab_cannot_serve_as_it_is(body: bytes, hosts: tuple[str, ...],
                 b"\xef\xbb\xbf",
                 b"\n",
                 b"\r\n",
+                b"\r",
                 b"x: \x01",
             ]
         )

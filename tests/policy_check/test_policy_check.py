@@ -10,6 +10,7 @@ from mta_sts_lab.policy_check import Checked, GivenCertificate, check_given
 from mta_sts_lab.policy_check.checks.policy_text import MOST_FAULTS
 from mta_sts_lab.policy_check.given import Level
 from mta_sts_lab.policy_check.outlook import Fate
+from mta_sts_lab.rfc.policy import body_lines
 
 from tests.policy_check.given import GOOD, NOW, REPORTS, STS, given, shows
 
@@ -40,13 +41,15 @@ def test_a_good_policy_has_no_finding() -> None:
         (GOOD + b"\n", 6, "no blank lines"),
         (b"\xef\xbb\xbf" + GOOD, 1, "byte order mark"),
         (GOOD.replace(b"\n", b"\r"), 1, "a CR alone ends none"),
+        (GOOD.removesuffix(b"\n") + b"\r", 5, "a CR alone ends none"),
+        (GOOD + b"\r", 6, "a CR alone ends none"),
         (GOOD.replace(b"mode: enforce", b"enforce"), 2, "a name, a colon and a value"),
     ],
 )
 def test_the_line_and_the_remedy_are_named(policy: bytes, line: int, words: str) -> None:
     problems = check_given(given(policy)).problems
     assert any(one.line == line and words in one.effect for one in problems), problems
-    assert all(one.text == policy.decode().split("\n")[one.line - 1].removesuffix("\r") for one in problems if one.line)
+    assert all(one.text == body_lines(policy)[one.line - 1] for one in problems if one.line)
 
 
 def test_an_unusable_policy_protects_nobody() -> None:

@@ -116,6 +116,8 @@ def test_valid(body: bytes) -> None:
         BODY.replace(b"mode:", b"mode :"),
         BODY + b"note: a\x00b\n",
         BODY + b"\nnote: a\n",
+        BODY + b"\r",
+        BODY.rstrip(b"\n") + b"\r",
         b"\xef\xbb\xbf" + BODY,
         b"\xff\xfe" + BODY,
     ],

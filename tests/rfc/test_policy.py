@@ -50,6 +50,13 @@ def test_lines_end_in_lf_or_crlf() -> None:
     assert body_lines(b"") == ()
 
 
+@pytest.mark.parametrize(("end", "line"), [(b"\r", 4), (b"\n\r", 5)])
+def test_a_cr_alone_ends_no_line(end: bytes, line: int) -> None:
+    body = BODY.removesuffix(b"\n") + end
+    assert body_lines(body)[-1].endswith("\r")
+    assert [fault.line for fault in read_policy(body).faults if fault.line] == [line]
+
+
 def test_the_values_of_a_field() -> None:
     assert values_of(["mx: a", " mx :\tb ", "mx", "MX: c", "mode: none"], "mx") == ("a", "b")
     assert lists(["a.example", "*.b.example"], "X.b.example.")

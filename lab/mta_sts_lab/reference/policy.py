@@ -66,10 +66,11 @@ def parse_policy(body: bytes, flaws: Flaws = NO_FLAWS) -> Policy:
         raise PolicyInvalid(f"not {encoding}") from error
     if flaws.demands_crlf and text.count("\n") != text.count("\r\n"):
         raise PolicyInvalid("a line ends in LF alone")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    if lines[-1] == "" or flaws.loses_unended_line:
-        lines.pop()
-    if flaws.demands_order_of_fields and not lines[0].startswith("version:"):
+    *ended, last = text.split("\n")
+    lines = [line.removesuffix("\r") for line in ended]
+    if last and not flaws.loses_unended_line:
+        lines.append(last)
+    if flaws.demands_order_of_fields and not next(iter(lines), "").startswith("version:"):
         raise PolicyInvalid("the version is not in the first line")
     known: dict[str, str] = {}
     patterns: list[str] = []

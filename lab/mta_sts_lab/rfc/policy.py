@@ -97,9 +97,9 @@ def read_policy(body: bytes) -> Policy:
 
 
 def body_lines(body: bytes) -> tuple[str, ...]:
-    """Return the lines of a body without their ends (CRLF or LF)."""
-    lines = [line.removesuffix("\r") for line in body.decode("utf-8", "replace").split("\n")]
-    return tuple(lines if lines[-1] else lines[:-1])
+    """Return the lines of a body without their ends (CRLF or LF). A CR alone ends no line, not the last one either."""
+    *ended, last = body.decode("utf-8", "replace").split("\n")
+    return (*(line.removesuffix("\r") for line in ended), *([last] if last else []))
 
 
 def values_of(lines: Iterable[str], name: str) -> tuple[str, ...]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from mta_sts_lab.policy_check import Checked, GivenCertificate, check_given
 from mta_sts_lab.policy_check.checks.policy_text import MOST_FAULTS
 from mta_sts_lab.policy_check.given import Level
 from mta_sts_lab.policy_check.outlook import Fate
 from mta_sts_lab.rfc.policy import body_lines
 
-from tests.policy_check.given import GOOD, NOW, REPORTS, STS, given, shows
+from tests.policy_check.given import GOOD, NOW, REPORTS, STS, given, key_usage, shows, signed_chain
 
 
 def said(checked: Checked) -> str:
@@ -236,6 +239,40 @@ class TestCertificates:
         assert self.told(whole).problems == ()
         alone = GivenCertificate(whole.source, whole.host, whole.leaf)
         assert "unable to get local issuer certificate" in said(self.told(alone))
+
+    @pytest.mark.parametrize(
+        ("usage", "fits"),
+        [({"crl_sign"}, False), ({"digital_signature"}, True), ({"key_encipherment"}, True), ({"key_agreement"}, True)],
+    )
+    @pytest.mark.parametrize("trusted", [True, False])
+    def test_a_key_that_is_for_something_else(self, usage: set[str], fits: bool, trusted: bool) -> None:
+        leaf, root = signed_chain(key_usage(*usage))
+        shown = GivenCertificate("mail.pem", "mail.example.com", leaf)
+        checked = check_given(replace(given(certificates=(shown,)), roots=(root,) if trusted else ()))
+        assert (checked.problems == ()) is fits
+        assert ("the certificate's key is not for TLS (keyUsage)" in said(checked)) is not fits
+
+    @pytest.mark.parametrize(
+        ("purpose", "fits"),
+        [
+            (ExtendedKeyUsageOID.EMAIL_PROTECTION, False),
+            (ExtendedKeyUsageOID.SERVER_AUTH, True),
+            (ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE, True),
+        ],
+    )
+    def test_an_authority_that_is_for_something_else(self, purpose: x509.ObjectIdentifier, fits: bool) -> None:
+        leaf, above, root = signed_chain(authority=x509.ExtendedKeyUsage([purpose]))
+        shown = GivenCertificate("mail.pem", "mail.example.com", leaf, (above,))
+        checked = check_given(replace(given(mx=("mail.example.com",), certificates=(shown,)), roots=(root,)))
+        assert (checked.problems == ()) is fits
+        assert ("CN=above above the certificate is not for servers" in said(checked)) is not fits
+        assert checked.outlook.hosts[0].fate is (Fate.DELIVERED if fits else Fate.WAITS)
+
+    def test_an_authority_that_is_sent_and_not_needed(self) -> None:
+        leaf, root = signed_chain()
+        _, other, _ = signed_chain(authority=x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]))
+        shown = GivenCertificate("mail.pem", "mail.example.com", leaf, (other,))
+        assert check_given(replace(given(certificates=(shown,)), roots=(root,))).problems == ()
 
     def test_one_that_ends_soon_is_advice(self) -> None:
         checked = self.told(shows("mail.example.com", self.authority, "mail.example.com"), days=85)

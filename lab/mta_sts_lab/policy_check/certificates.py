@@ -59,12 +59,22 @@ def faults_of(
         yield "the certificate has no DNS name in its subjectAltName; the common name does not count"
     elif not any(matches(name, host) for name in names):
         yield f"the certificate is for {', '.join(names[:5])}"
+    if not _may_do_tls(leaf):
+        yield "the certificate's key is not for TLS (keyUsage)"
     if not _serves(leaf):
         yield "the certificate is not for servers (extendedKeyUsage)"
     if leaf.issuer == leaf.subject:
         yield "the certificate is self-signed"
-    elif roots and (problem := _untrusted(shown, now, roots)):
-        yield f"the certificate leads to none of the trusted authorities: {problem}"
+    elif roots:
+        try:
+            chain = _chain_to_a_root(shown, now, roots)
+        except crypto.X509StoreContextError as error:
+            yield f"the certificate leads to none of the trusted authorities: {error}"
+        else:
+            for one in chain[1:]:
+                if not _serves(one):
+                    name = one.subject.rfc4514_string()
+                    yield f"the authority {name} above the certificate is not for servers (extendedKeyUsage)"
 
 
 def dns_names(certificate: Certificate) -> tuple[str, ...]:
@@ -76,7 +86,17 @@ def dns_names(certificate: Certificate) -> tuple[str, ...]:
     return tuple(extension.value.get_values_for_type(x509.DNSName))
 
 
+def _may_do_tls(certificate: Certificate) -> bool:
+    """Whether the key may be used in a handshake, by signing or by agreeing on a key (RFC 5280, section 4.2.1.3)."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.digital_signature or usage.key_encipherment or usage.key_agreement
+
+
 def _serves(certificate: Certificate) -> bool:
+    """Whether it may be used for servers; that of an authority, whether those below it may (section 4.2.1.12)."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
@@ -84,8 +104,13 @@ def _serves(certificate: Certificate) -> bool:
     return ExtendedKeyUsageOID.SERVER_AUTH in usage or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
 
 
-def _untrusted(shown: GivenCertificate, now: datetime.datetime, roots: Sequence[Certificate]) -> str:
-    """Return OpenSSL's reason why a chain does not end at a root; empty if it does. Dates are told elsewhere."""
+def _chain_to_a_root(
+    shown: GivenCertificate, now: datetime.datetime, roots: Sequence[Certificate]
+) -> tuple[Certificate, ...]:
+    """Return the certificates from the host's own up to a root. The dates of the first are told elsewhere.
+
+    Raises `X509StoreContextError` with OpenSSL's reason if there is no such chain.
+    """
     store = crypto.X509Store()
     for root in roots:
         store.add_cert(crypto.X509.from_cryptography(root))
@@ -93,8 +118,4 @@ def _untrusted(shown: GivenCertificate, now: datetime.datetime, roots: Sequence[
     store.set_time(inside)
     chain = [crypto.X509.from_cryptography(one) for one in shown.chain]
     context = crypto.X509StoreContext(store, crypto.X509.from_cryptography(shown.leaf), chain)
-    try:
-        context.verify_certificate()
-    except crypto.X509StoreContextError as error:
-        return str(error)
-    return ""
+    return tuple(one.to_cryptography() for one in context.get_verified_chain())

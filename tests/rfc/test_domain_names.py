@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mta_sts_lab.rfc.domain_names import (
     a_labels,
     absolute,
@@ -59,6 +61,18 @@ def test_spellings_of_one_name_are_equal() -> None:
     assert a_labels("B\u00fcro.example.") == "xn--bro-hoa.example"
     assert canonical("b\u00fcro.example") == "b\u00fcro.example", "DNS has no U-labels: it is another name"
     assert a_labels("a" * 64 + "\u00fc.example") == "a" * 64 + "\u00fc.example", "it has no A-label"
+
+
+def test_a_labels_are_those_of_idna_2008() -> None:
+    assert a_labels("mx.Stra\u00dfe.example") == "mx.xn--strae-oqa.example"
+    assert a_labels("\u03bf\u03b4\u03cc\u03c2.example") == "xn--pxavk3b.example", "a final sigma stays one"
+    assert a_labels("*._a.b\uff35\u0308ro.example") == "*._a.xn--bro-hoa.example", "letters are mapped and composed"
+    assert a_labels("\u2603.b\u00fcro.example") == "\u2603.xn--bro-hoa.example", "a snowman has no A-label"
+
+
+@given(st.text())
+def test_any_text_has_a_form_with_a_labels(text: str) -> None:
+    assert a_labels(a_labels(text)) == a_labels(text)
 
 
 def test_names_below_a_domain() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 
+import idna
+
 #: Octets of a domain name in text form (RFC 1035, section 2.3.4).
 LONGEST_DOMAIN = 253
 
@@ -26,7 +28,10 @@ def canonical(name: str) -> str:
 
 
 def a_labels(name: str) -> str:
-    """Return a name in canonical form with its U-labels as A-labels; a label without such a form stays as it is."""
+    """Return a name in canonical form with its U-labels as A-labels (RFC 5891, mapped as UTS 46 says).
+
+    A label without such a form stays as it is.
+    """
     text = canonical(name)
     if text.isascii() or len(text) > LONGEST_DOMAIN:
         return text
@@ -113,7 +118,9 @@ def report_record_name(domain: str) -> str:
 
 
 def _a_label(label: str) -> str:
+    if label.isascii():
+        return label
     try:
-        return label.encode("idna").decode("ascii")
-    except UnicodeError:
+        return idna.encode(label, uts46=True).decode("ascii")
+    except idna.IDNAError:
         return label

@@ -62,9 +62,16 @@ def test_a_new_policy_counts_only_if_it_can_be_used() -> None:
 def test_nobody_notices_a_policy_under_the_same_id() -> None:
     record = ("v=STSv1; id=1",)
     moved = ENFORCE.replace(b"mail.example.com", b"b.example.net")
-    asked = questions(Publication(ENFORCE, record), HOSTS, Publication(moved, record))
-    kept = {one.kept.body for one in asked if one.question is Question.UPDATE}
-    assert kept == {ENFORCE}
+
+    def kept(*records: str) -> set[bytes]:
+        asked = questions(Publication(ENFORCE, record), HOSTS, Publication(moved, records))
+        return {one.kept.body for one in asked if one.question is Question.UPDATE}
+
+    assert kept(*record) == {ENFORCE}
+    assert kept("v=STSv1; id=1;") == {ENFORCE}, "another text, and the same id"
+    assert kept("v=spf1 -all", "v=STSv1;id=1; note=a") == {ENFORCE}
+    assert kept("v=STSv1; id=2") == {moved}
+    assert kept() == {moved}
 
 
 def test_each_attack_has_its_control_case() -> None:

@@ -62,6 +62,11 @@ class Publication:
         return "" if self.fault else self.policy.mode
 
     @property
+    def id(self) -> str:
+        """What the record calls the policy; empty where the lab makes the record."""
+        return sts_record([text.encode() for text in self.records]).id if self.records else ""
+
+    @property
     def fault(self) -> str:
         """Why senders cannot use it; empty if they can."""
         record = sts_record([text.encode() for text in self.records]) if self.records else None
@@ -180,7 +185,7 @@ def _updating(now: Publication, then: Publication, host: str) -> Asked:
 
     One that cannot be used leaves the former in force (RFC 8461, section 3.3), and so does a record whose id stays.
     """
-    noticed = then.in_force and (not then.records or then.records != now.records)
+    noticed = _noticed(now, then)
     kept = then if noticed or not now.in_force else now
     steps = (
         _step("prime", _world(now, [_any_host(now, host)]), learns=True),
@@ -189,6 +194,11 @@ def _updating(now: Publication, then: Publication, host: str) -> Asked:
         replace(_recovery(kept, host), world=_world(then, [_any_host(kept, host)], 2)),
     )
     return Asked(_case(Question.UPDATE, host, _mode(now, then), steps), Question.UPDATE, kept, host)
+
+
+def _noticed(now: Publication, then: Publication) -> bool:
+    """Whether a sender that knows the policy of now takes the next one: it is usable, and its id is another."""
+    return bool(then.in_force) and (not then.records or then.id != now.id)
 
 
 def _attacked(now: Publication, hosts: Sequence[str], attack: _Attack) -> Iterator[Asked]:

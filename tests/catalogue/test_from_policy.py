@@ -74,6 +74,21 @@ def test_nobody_notices_a_policy_under_the_same_id() -> None:
     assert kept() == {moved}
 
 
+def asked_about(body: bytes, then: Publication | None = None) -> set[str]:
+    return {one.attack or one.question.value for one in questions(Publication(body, ("v=STSv1; id=1",)), HOSTS, then)}
+
+
+@pytest.mark.parametrize("age", [b"0", b"60"])
+def test_nothing_rests_on_a_policy_that_ends_in_a_play(age: bytes) -> None:
+    short = ENFORCE.replace(b"604800", age)
+    assert asked_about(ENFORCE) - asked_about(short) == {"rollover"}
+    assert "update" in asked_about(short, Publication(ENFORCE, ("v=STSv1; id=2",)))
+    assert "update" not in asked_about(short, Publication(ENFORCE, ("v=STSv1; id=1",)))
+    assert "update" not in asked_about(short, Publication(b"no policy"))
+    assert "update" in asked_about(ENFORCE, Publication(b"no policy"))
+    assert "update" in asked_about(b"no policy", Publication(short))
+
+
 def test_each_attack_has_its_control_case() -> None:
     cases = catalogue_of(questions(Publication(ENFORCE), HOSTS)).cases
     attacked = [

@@ -74,6 +74,18 @@ def test_a_policy_that_cannot_be_used(shell: Shell, policy: Path) -> None:
     assert "the attacker reads the mail" in told
 
 
+def test_a_policy_that_senders_forget_at_once(shell: Shell, policy: Path) -> None:
+    policy.write_text(POLICY.replace("604800", "0"), encoding="utf-8")
+    same = ("--record", "v=STSv1; id=1", "--then", "new.txt")
+    answer = shell("what-if", "--policy", "mta-sts.txt", "--mx", "mx1.example.org", *same)
+    told = " ".join(answer.out.split())
+    assert answer.status == 0
+    assert "is wrong of this mail server" not in told
+    assert "Senders forget this policy 0 s after they fetched it." in told
+    assert "The update is not played" in told
+    assert "announces a new policy" not in told
+
+
 def test_what_cannot_be_played(shell: Shell, policy: Path) -> None:
     assert "no MX hosts" in shell("what-if", "--policy", "mta-sts.txt", "--mx", ",").message(2)
     assert "cannot be read" in shell("what-if", "--policy", "gone.txt", "--mx", "a.example").message(2)

@@ -23,6 +23,9 @@ from mta_sts_lab.rfc.txt_records import sts_record
 #: Characters. A longer name would leave no room for the domain of a case behind it.
 LONGEST_NAME = 200
 
+#: Seconds. A play lasts minutes with some mail servers: a policy that ends sooner may end in it, or may not.
+SHORTEST_AGE = 3600
+
 #: What the lab fills in when it serves a policy: a policy with one of these could not be served as it is.
 _FILLED_IN = ("{mode}", "{max_age}", "{mx}", "{id}")
 
@@ -62,6 +65,11 @@ class Publication:
         return "" if self.fault else self.policy.mode
 
     @property
+    def ends_in_a_play(self) -> bool:
+        """Whether senders that know it may forget it while a case is played."""
+        return bool(self.in_force) and self.policy.max_age < SHORTEST_AGE
+
+    @property
     def id(self) -> str:
         """What the record calls the policy; empty where the lab makes the record."""
         return sts_record([text.encode() for text in self.records]).id if self.records else ""
@@ -97,6 +105,7 @@ class _Attack:
     uses: tuple[AttackUse, ...]
 
 
+ROLLOVER = "rollover"
 _STRIP = AttackUse("strip_starttls", "smtp")
 ATTACKS = (
     _Attack("strip", "removes the offer of STARTTLS", (_STRIP,)),
@@ -107,7 +116,7 @@ ATTACKS = (
     ),
     _Attack("forge", "forges the MX record, to a server of the attacker's own", (AttackUse("forge_mx", "dns"),)),
     _Attack(
-        "rollover",
+        ROLLOVER,
         "announces a new policy that nobody can fetch, and removes the offer of STARTTLS",
         (
             _STRIP,
@@ -122,6 +131,8 @@ ATTACK_WORDS = {attack.name: attack.says for attack in ATTACKS}
 def questions(now: Publication, hosts: Sequence[str], then: Publication | None = None) -> tuple[Asked, ...]:
     """Return the cases: mail to each host under the policy, and after the update, and under each attack.
 
+    Of a policy that ends in a play there are none in which a sender has to know it although it cannot fetch it.
+
     Raises `CannotPublish`.
     """
     for publication in filter(None, (now, then)):
@@ -130,11 +141,12 @@ def questions(now: Publication, hosts: Sequence[str], then: Publication | None =
         if not is_mx_pattern(host) or host.startswith("*.") or len(host) > LONGEST_NAME:
             raise CannotPublish(f"{host[:80]}: it is no name of a host")
     asked = [_publishing(now, host) for host in hosts]
-    asked += [_updating(now, then, host) for host in hosts if then is not None]
+    if then is not None and (noticed(now, then) or not now.ends_in_a_play):
+        asked += [_updating(now, then, host) for host in hosts]
     asked += [
         one
         for attack in ATTACKS
-        if _listed(now, hosts) and (now.in_force or attack.name != "rollover")
+        if _listed(now, hosts) and (attack.name != ROLLOVER or (now.in_force and not now.ends_in_a_play))
         for one in _attacked(now, hosts, attack)
     ]
     return tuple(asked)
@@ -156,6 +168,11 @@ def catalogue_of(asked: Sequence[Asked]) -> Catalogue:
         for name in names
     )
     return Catalogue(scenarios, cases)
+
+
+def noticed(now: Publication, then: Publication) -> bool:
+    """Whether a sender that knows the policy of now takes the next one: it is usable, and its id is another."""
+    return bool(then.in_force) and (not then.records or then.id != now.id)
 
 
 def _check(publication: Publication) -> None:
@@ -185,8 +202,7 @@ def _updating(now: Publication, then: Publication, host: str) -> Asked:
 
     One that cannot be used leaves the former in force (RFC 8461, section 3.3), and so does a record whose id stays.
     """
-    noticed = _noticed(now, then)
-    kept = then if noticed or not now.in_force else now
+    kept = then if noticed(now, then) or not now.in_force else now
     steps = (
         _step("prime", _world(now, [_any_host(now, host)]), learns=True),
         _step("update", _world(then, [_any_host(kept, host)], 2), learns=True),
@@ -194,11 +210,6 @@ def _updating(now: Publication, then: Publication, host: str) -> Asked:
         replace(_recovery(kept, host), world=_world(then, [_any_host(kept, host)], 2)),
     )
     return Asked(_case(Question.UPDATE, host, _mode(now, then), steps), Question.UPDATE, kept, host)
-
-
-def _noticed(now: Publication, then: Publication) -> bool:
-    """Whether a sender that knows the policy of now takes the next one: it is usable, and its id is another."""
-    return bool(then.in_force) and (not then.records or then.id != now.id)
 
 
 def _attacked(now: Publication, hosts: Sequence[str], attack: _Attack) -> Iterator[Asked]:

@@ -12,6 +12,7 @@ from mta_sts_lab.catalogue.from_policy import (
     Publication,
     Question,
     catalogue_of,
+    noticed,
     questions,
 )
 from mta_sts_lab.model.case import Mode
@@ -100,6 +101,13 @@ def _remarks(now: Publication, then: Publication | None) -> Iterator[str]:
     if then is not None and not then.in_force:
         kept = "senders that know the old one keep to it until its max_age is over"
         yield f"Senders cannot use the new policy ({then.fault}): {kept if now.in_force else 'it protects nobody'}."
+    if now.ends_in_a_play:
+        yield (
+            f"Senders forget this policy {now.policy.max_age} s after they fetched it. An attack by somebody who keeps "
+            "them from fetching it again for so long is not played: it does not protect against that."
+        )
+        if then is not None and not noticed(now, then):
+            yield "The update is not played: senders do not notice it, and may have forgotten this policy or not."
     if now.in_force == Mode.ENFORCE.value:
         yield "A sender that an attacker has kept from ever fetching the policy knows of none, and is not protected."
 

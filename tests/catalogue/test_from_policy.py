@@ -104,6 +104,8 @@ def test_each_attack_has_its_control_case() -> None:
         (b" \n", HOSTS, "empty"),
         (b"\xff\xfe", HOSTS, "not UTF-8"),
         (b"mode: {mode}", HOSTS, "{mode}"),
+        (ENFORCE + b"note: a\n" * 8192, HOSTS, "more than 64 KiB"),
+        (ENFORCE + b"mx: a\n" * 4096, HOSTS, "as the lab serves it"),
         (ENFORCE, ("a b",), "no name of a host"),
         (ENFORCE, ("*.example.com",), "no name of a host"),
         (ENFORCE, ("a" * 250,), "no name of a host"),
@@ -112,6 +114,10 @@ def test_each_attack_has_its_control_case() -> None:
 def test_what_the_lab_cannot_serve_as_it_is(body: bytes, hosts: tuple[str, ...], words: str) -> None:
     with pytest.raises(CannotPublish, match=words):
         questions(Publication(body), hosts)
+
+
+def test_a_policy_that_senders_have_to_read_is_served() -> None:
+    assert questions(Publication(ENFORCE + b"note: a\n" * 7000), HOSTS)
 
 
 @pytest.mark.parametrize("end", [b"\r", b"\r\n\r"])

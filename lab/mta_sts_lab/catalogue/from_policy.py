@@ -17,7 +17,8 @@ from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.world import Dns, MxHost, World
 from mta_sts_lab.model.world import Policy as PublishedPolicy
 from mta_sts_lab.rfc.domain_names import is_mx_pattern
-from mta_sts_lab.rfc.policy import Policy, lists, read_policy, values_of
+from mta_sts_lab.rfc.policy import LONGEST_BODY, Policy, lists, read_policy, values_of
+from mta_sts_lab.rfc.published import served_policy
 from mta_sts_lab.rfc.txt_records import sts_record
 
 #: Characters. A longer name would leave no room for the domain of a case behind it.
@@ -25,6 +26,9 @@ LONGEST_NAME = 200
 
 #: Seconds. A play lasts minutes with some mail servers: a policy that ends sooner may end in it, or may not.
 SHORTEST_AGE = 3600
+
+#: As long as the domain of a case at least.
+_ANY_DOMAIN = "x" * 32
 
 #: What the lab fills in when it serves a policy: a policy with one of these could not be served as it is.
 _FILLED_IN = ("{mode}", "{max_age}", "{mx}", "{id}")
@@ -185,6 +189,12 @@ def _check(publication: Publication) -> None:
     for place in _FILLED_IN:
         if place in text:
             raise CannotPublish(f"the policy has {place} in it, which the lab would fill in: leave it out")
+    served = served_policy(_world(publication, ()), "", _ANY_DOMAIN)
+    if max(len(served), len(publication.body)) > LONGEST_BODY:
+        raise CannotPublish(
+            f"the policy has {len(publication.body)} octets, and {len(served)} as the lab serves it: senders may "
+            "refuse one of more than 64 KiB (RFC 8461, section 3.3), so nothing can be said about them"
+        )
 
 
 def _publishing(now: Publication, host: str) -> Asked:

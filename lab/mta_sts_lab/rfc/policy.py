@@ -11,6 +11,9 @@ from mta_sts_lab.rfc.domain_names import is_mx_pattern, matches
 
 MODES = ("enforce", "testing", "none")
 
+#: Octets. Senders may refuse a longer body (RFC 8461, section 3.3).
+LONGEST_BODY = 64 << 10
+
 #: Seconds, just over a year. The grammar has room for more (erratum 7282); a greater age counts as this one.
 LONGEST_MAX_AGE = 31557600
 

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 
 from mta_sts_lab.policy_check.given import Finding, Given, Level
 from mta_sts_lab.policy_check.registry import Scope, check
-from mta_sts_lab.rfc.policy import LONGEST_MAX_AGE, MODES, Fault, Policy, values_of
-
-#: Octets. Senders may refuse a longer body (RFC 8461, section 3.3).
-LONGEST_BODY = 64 << 10
+from mta_sts_lab.rfc.policy import LONGEST_BODY, LONGEST_MAX_AGE, MODES, Fault, Policy, values_of
 
 #: Seconds. "It is expected that this value typically be in the range of weeks or greater" (RFC 8461, section 3.2).
 SHORT_MAX_AGE = 7 * 86400

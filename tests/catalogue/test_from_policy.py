@@ -107,6 +107,8 @@ def test_each_attack_has_its_control_case() -> None:
         (ENFORCE + b"note: a\n" * 8192, HOSTS, "more than 64 KiB"),
         (ENFORCE + b"mx: a\n" * 4096, HOSTS, "as the lab serves it"),
         (ENFORCE, ("a b",), "no name of a host"),
+        (ENFORCE, ("192.0.2.1",), "an address is no name of a host"),
+        (ENFORCE, ("[2001:db8::1]",), "an address is no name of a host"),
         (ENFORCE, ("*.example.com",), "no name of a host"),
         (ENFORCE, ("a" * 250,), "no name of a host"),
     ],

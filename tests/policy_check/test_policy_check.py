@@ -113,6 +113,16 @@ def test_advice_is_no_problem(old: bytes, new: bytes, words: str) -> None:
     assert all(one.level is Level.ADVICE for one in checked.findings)
 
 
+def test_an_address_in_the_place_of_a_name() -> None:
+    policy = GOOD.replace(b"mail.example.com", b"192.0.2.1")
+    checked = check_given(given(policy))
+    (problem,) = checked.problems
+    assert (problem.line, problem.check) == (3, "mx-is-an-address")
+    (host,) = check_given(given(policy, mx=("192.0.2.1",))).outlook.hosts
+    assert host.fate is Fate.WAITS
+    assert "no certificate can be valid for it" in host.says
+
+
 def test_a_lifetime_beyond_the_limit() -> None:
     checked = check_given(given(GOOD.replace(b"604800", b"99999999")))
     assert [one.line for one in checked.problems] == [5]

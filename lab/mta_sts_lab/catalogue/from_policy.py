@@ -16,7 +16,7 @@ from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackUse, Case, Expectatio
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.world import Dns, MxHost, World
 from mta_sts_lab.model.world import Policy as PublishedPolicy
-from mta_sts_lab.rfc.domain_names import is_mx_pattern
+from mta_sts_lab.rfc.domain_names import is_address, is_mx_pattern
 from mta_sts_lab.rfc.policy import LONGEST_BODY, Policy, lists, read_policy, values_of
 from mta_sts_lab.rfc.published import served_policy
 from mta_sts_lab.rfc.txt_records import sts_record
@@ -142,6 +142,8 @@ def questions(now: Publication, hosts: Sequence[str], then: Publication | None =
     for publication in filter(None, (now, then)):
         _check(publication)
     for host in hosts:
+        if is_address(host.strip("[]")):
+            raise CannotPublish(f"{host[:80]}: an address is no name of a host, and no certificate can be valid for it")
         if not is_mx_pattern(host) or host.startswith("*.") or len(host) > LONGEST_NAME:
             raise CannotPublish(f"{host[:80]}: it is no name of a host")
     asked = [_publishing(now, host) for host in hosts]

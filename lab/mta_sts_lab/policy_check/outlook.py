@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mta_sts_lab.policy_check.certificates import faults_of
 from mta_sts_lab.policy_check.given import Given
-from mta_sts_lab.rfc.domain_names import matches
+from mta_sts_lab.rfc.domain_names import is_address, matches
 from mta_sts_lab.rfc.policy import Policy
 
 
@@ -87,6 +87,8 @@ def _host(given: Given, policy: Policy, host: str) -> HostOutlook:
         if name == host
         for fault in faults_of(host, shown, given.now, given.roots)
     ]
+    if is_address(host.strip("[]")):
+        refused.insert(0, "it is an address, and no certificate can be valid for it")
     if not policy.valid or policy.mode == "none":
         return HostOutlook(host, Fate.UNPROTECTED, pattern, f"Mail to {host} is delivered as without a policy.")
     if pattern and not refused:

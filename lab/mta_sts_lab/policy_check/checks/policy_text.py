@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from mta_sts_lab.policy_check.given import Finding, Given, Level
 from mta_sts_lab.policy_check.registry import Scope, check
+from mta_sts_lab.rfc.domain_names import is_address
 from mta_sts_lab.rfc.policy import LONGEST_BODY, LONGEST_MAX_AGE, MODES, Fault, Policy, values_of
 
 #: Seconds. "It is expected that this value typically be in the range of weeks or greater" (RFC 8461, section 3.2).
@@ -77,6 +78,18 @@ def lifetime(given: Given) -> Iterator[Finding]:
             "The RFC expects weeks or more (section 3.2)."
         )
         yield Finding(Level.ADVICE, source, f"max_age is {said} seconds, less than a week", effect, line, text)
+
+
+@check(scope=Scope.POLICY)
+def mx_is_an_address(given: Given) -> Iterator[Finding]:
+    """No mx line has an address in the place of a name."""
+    policy, source = _policy(given)
+    for number, line in enumerate(policy.lines, start=1):
+        pattern = line.partition(":")[2].strip(" \t")
+        if _name(line) == "mx" and pattern in policy.mx and is_address(pattern):
+            what = f"mx is an address and no name: {pattern}"
+            effect = "MX hosts have names, and certificates are checked for those: the line lists no host."
+            yield Finding(Level.PROBLEM, source, what, effect, number, line)
 
 
 @check(scope=Scope.POLICY)

@@ -35,6 +35,7 @@ WAITED_FOR_IN_VAIN = (
     "discovery/record-invalid",
     "discovery/record-malformed",
     "discovery/two-records",
+    "discovery/two-records-one-invalid",
 )
 
 every_flaw = pytest.mark.parametrize("flaw", FLAWS.values(), ids=lambda flaw: flaw.name)

@@ -219,6 +219,9 @@ def private_places(settings: dict[str, Any]) -> None:
         socket.sethostname(settings["hostname"])
 
 
+#: Octets of a line that are kept back until it ends.
+LONGEST_LINE = 65536
+
 #: The last line of a log that is cut.
 CUT = f"\n--- the rest is left out: no more than {LARGEST_LOG} octets of what the target printed are kept\n".encode()
 
@@ -259,8 +262,15 @@ class Log:
         threading.Thread(target=self._receive, args=(receiver,), daemon=True).start()
 
     def _copy(self, reading: int) -> None:
-        while octets := os.read(reading, 65536):
-            self.write(octets)
+        """Copy whole lines, as long as they are of a size: a line of syslog must not come into the middle of one."""
+        pending = b""
+        while octets := os.read(reading, LONGEST_LINE):
+            lines, end, pending = (pending + octets).rpartition(b"\n")
+            whole = lines + end
+            if len(pending) > LONGEST_LINE:
+                whole, pending = whole + pending, b""
+            self.write(whole)
+        self.write(pending)
 
     def _receive(self, receiver: socket.socket) -> None:
         while True:

@@ -18,9 +18,8 @@ from mta_sts_lab.world.zone import Answer, Question
 
 
 def _detail(attacked: DnsContext) -> str:
-    how, kind = attacked.parameters["how"], attacked.parameters["type"]
-    done = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
-    return f"{done} a query for the {kind} records of a host of {attacked.domain}"
+    kind = attacked.parameters["type"]
+    return f"{attacked.did} a query for the {kind} records of a host of {attacked.domain}"
 
 
 @dns_attack(

@@ -20,9 +20,7 @@ from mta_sts_lab.world.zone import Answer, Question
 
 
 def _detail(attacked: DnsContext) -> str:
-    how = attacked.parameters["how"]
-    done = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
-    return f"{done} a query for the TLSA records of a host of {attacked.domain}"
+    return f"{attacked.did} a query for the TLSA records of a host of {attacked.domain}"
 
 
 @dns_attack(

@@ -29,9 +29,7 @@ _RCODES = {
 
 
 def _detail(attacked: DnsContext) -> str:
-    how = attacked.parameters["how"]
-    done = "did not answer" if how == "TIMEOUT" else f"answered {how} to"
-    return f"{done} the query for {policy_record_name(attacked.domain)}"
+    return f"{attacked.did} the query for {policy_record_name(attacked.domain)}"
 
 
 @dns_attack(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -35,16 +35,10 @@ from mta_sts_lab.cli.run import run
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
 from mta_sts_lab.cli.serve import serve
 from mta_sts_lab.cli.shards import merge
-from mta_sts_lab.cli.telling import (
-    tell_changes,
-    tell_findings,
-)
+from mta_sts_lab.cli.telling import tell_changes, tell_findings
 from mta_sts_lab.cli.up import up
 from mta_sts_lab.cli.what_if import EXAMPLES as WHAT_IF_EXAMPLES
 from mta_sts_lab.cli.what_if import what_if
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="sts-lab",

@@ -201,14 +201,13 @@ class TlsContexts:
         flaws = self.flaws
         if flaws.accepts_policy_host_expired or flaws.accepts_policy_host_not_yet_valid:
             context.verify_flags |= _NO_CHECK_TIME
-        if flaws.accepts_policy_host_wrong_name or flaws.accepts_bad_policy_host:
+        # What is left of two of these checks is in `certificate_flaws.refused_policy_host`.
+        any_name = flaws.accepts_policy_host_wrong_name or flaws.accepts_bad_policy_host
+        if any_name or flaws.accepts_policy_host_parent_domain:
             context.check_hostname = False
-        if flaws.accepts_policy_host_parent_domain:
-            # What is left of the check is in `certificate_flaws.refused_policy_host`.
-            context.check_hostname = False
-        if self.flaws.accepts_policy_host_common_name:
+        if flaws.accepts_policy_host_common_name:
             context.hostname_checks_common_name = True
-        if self.flaws.accepts_bad_policy_host:
+        if flaws.accepts_bad_policy_host:
             context.verify_mode = ssl.CERT_NONE
         return context
 

@@ -76,6 +76,12 @@ class DnsContext:
     attacker_mx: str = ""
     overheard: Callable[[Question, int], Answer] = lambda question, days_ago: Answer("SERVFAIL")
 
+    @property
+    def did(self) -> str:
+        """What became of a query, by the parameter `how`: "answered SERVFAIL to", or "did not answer" for TIMEOUT."""
+        how = self.parameters["how"]
+        return "did not answer" if how == "TIMEOUT" else f"answered {how} to"
+
 
 @dataclass(frozen=True, slots=True)
 class DnsAttack:

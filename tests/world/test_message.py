@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import math
+import quopri
 import re
 
 import pytest
@@ -82,6 +84,33 @@ def test_what_a_notice_quotes_of_a_message() -> None:
     assert [quotes_header(BOUNCE + header), quotes_body(BOUNCE + header)] == [True, False]
     assert [quotes_header(BOUNCE + header.upper()), quotes_header(BOUNCE + body)] == [True, False]
     assert [quotes_header(BOUNCE + sent), quotes_body(BOUNCE + sent)] == [True, True]
+
+
+@pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
+@pytest.mark.parametrize("kind", ["message/rfc822", "text/rfc822-headers", "text/plain"])
+def test_what_a_notice_quotes_in_an_encoding(kind: str, encoding: str) -> None:
+    sent = probe_message(TOKEN, "sender.example", "c0ffee.example", "Lab message").content
+    header = sent.partition(b"\r\n\r\n")[0]
+    encode = base64.encodebytes if encoding == "base64" else quopri.encodestring
+
+    def notice(quoted: bytes) -> bytes:
+        head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n".encode()
+        part = head + encode(quoted)
+        return b'Content-Type: multipart/report; boundary="="\r\n\r\n--=\r\n' + part + b"\r\n--=--\r\n"
+
+    assert [quotes_header(notice(header)), quotes_body(notice(header))] == [True, False]
+    assert [quotes_header(notice(sent)), quotes_body(notice(sent))] == [True, True]
+    assert [quotes_header(notice(b"given up\r\n")), quotes_body(notice(b"given up\r\n"))] == [False, False]
+
+
+def test_two_fields_of_a_message_are_its_header() -> None:
+    sent = probe_message(TOKEN, "sender.example", "c0ffee.example", "Lab message").content
+    author, recipient, *others = sent.split(b"\r\n")
+    identifier = next(line for line in others if line.startswith(b"Message-ID"))
+    notice = b"To: <" + TOKEN.encode() + b"@sender.example>\r\n\r\nGiven up:\r\n"
+    assert quotes_header(notice + author + b"\r\n" + recipient + b"\r\n")
+    assert quotes_header(notice + recipient + b"\r\n" + identifier + b"\r\n")
+    assert not quotes_header(notice + identifier + b"\r\n")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ from mta_sts_lab.rfc.require_tls import header_fields
 _TOKEN = re.compile(rb"lab-token:[ \t]*([0-9a-f]{16})(?![0-9a-f])", re.IGNORECASE)
 #: The field of the header in which it stands.
 _MARKING_FIELD = "X-Lab-Token"
+#: Fields of one of the lab's messages in what a notice says.
+_FIELD_OF_OURS = re.compile(
+    rb"^(X-Lab-Token|From(?=:[ \t]*<[0-9a-f]{16}@)|To(?=:[ \t]*<[0-9a-f]{16}@)|Message-ID(?=:[ \t]*<[0-9a-f]{16}@)):",
+    re.IGNORECASE | re.MULTILINE,
+)
 #: The first line of the body of each of the lab's messages.
 _FIRST_LINE = "For your eyes only."
 
@@ -122,13 +127,54 @@ def stamped(content: bytes) -> float:
 
 
 def quotes_body(content: bytes) -> bool:
-    """Whether a message has the body of one of the lab's in it."""
-    return _FIRST_LINE.encode() in content
+    """Whether a message has the body of one of the lab's in it, in whatever encoding."""
+    return any(_FIRST_LINE.encode() in text for text in _as_read(content))
 
 
 def quotes_header(content: bytes) -> bool:
-    """Whether a notification has the header section of one of the lab's messages in it."""
-    return _MARKING_FIELD.lower().encode() in content.lower()
+    """Whether a notification has the header section of one of the lab's messages in it, in whatever encoding.
+
+    A notice may name the author, the recipient or the Message-ID; one with two of these fields quotes the header.
+    """
+    for text in _as_read(content):
+        names = {found.lower() for found in _FIELD_OF_OURS.findall(text)}
+        if _MARKING_FIELD.lower().encode() in names or len(names) > 1:
+            return True
+    return False
+
+
+def _as_read(content: bytes) -> Iterator[bytes]:
+    """Yield what follows a message's own header, as it came, and the content of each of its encoded parts.
+
+    The author is the recipient of the notice, so his address stands in its own header.
+    """
+    end = _END_OF_HEADER.search(content)
+    yield content[end.end() :] if end else content
+    try:
+        parts = [*email.message_from_bytes(content).walk()]
+        yield from [text for part in parts if (text := _decoded(part))]
+    except Exception:  # noqa: BLE001 - see `bounces_in`
+        return
+
+
+def _decoded(part: Mail) -> bytes:
+    """Return what an encoded part says; empty for any other.
+
+    Python's parser takes an enclosed message for one before it decodes it: then the encoded lines are its body.
+    """
+    payload = part.get_payload()
+    if isinstance(payload, list) and payload and part.get_content_maintype() == "message":
+        part = _with_encoding_of(part, payload[0])
+    octets = part.get_payload(decode=True)
+    encoded = str(part.get("Content-Transfer-Encoding", "")).strip().lower() in ("base64", "quoted-printable")
+    return octets if encoded and isinstance(octets, bytes) else b""
+
+
+def _with_encoding_of(part: Mail, enclosed: object) -> Mail:
+    again = Mail()
+    again["Content-Transfer-Encoding"] = str(part.get("Content-Transfer-Encoding", ""))
+    again.set_payload(enclosed.get_payload() if isinstance(enclosed, Mail) else "")
+    return again
 
 
 def body_digest(content: bytes) -> str:

@@ -23,12 +23,14 @@ from mta_sts_lab.events import (
 from mta_sts_lab.model.case import Expectation, Mode, Step
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.world import World
 
 from tests.judge.stories import (
     ABSENT,
     CASES,
     DOMAIN,
     ENFORCE,
+    Line,
     accepted,
     case,
     connection,
@@ -54,13 +56,16 @@ NOTICE = BounceReceived(token=token(ENFORCE, "attack"), action="failed", status=
 
 def _returned(*facts: AnyFact, afterwards: tuple[AnyFact, ...] = (), older_waits: bool = False) -> Verdict:
     """Judge a case in which the message was returned; `facts` are the step's, behind its beginning."""
+    return verdict(record(_story_of_return(*facts, afterwards=afterwards, older_waits=older_waits), taken_in()))
+
+
+def _story_of_return(*facts: AnyFact, afterwards: tuple[AnyFact, ...] = (), older_waits: bool = False) -> list[Line]:
     first = prime(ENFORCE)
     if older_waits:
         first = without(first, lambda fact: isinstance(fact, MessageAccepted))
     attack = [StepBegan(attacks=("strip_starttls",)), *facts, StepEnded()]
     after = [StepBegan(), *afterwards, StepEnded(), CaseEnded()]
-    story = first + [(ENFORCE, "attack", fact) for fact in attack] + [(ENFORCE, "recover", fact) for fact in after]
-    return verdict(record(story, taken_in()))
+    return first + [(ENFORCE, "attack", fact) for fact in attack] + [(ENFORCE, "recover", fact) for fact in after]
 
 
 MESSAGE: MessageInjected = injected(ENFORCE, "attack")
@@ -209,3 +214,33 @@ def test_one_look_since_the_hand_over_is_enough(in_time: list[AnyFact], later: t
 def test_no_look_is_owed_where_no_policy_holds_the_mail_back() -> None:
     assert _of_the_return(_given_up(obligation="SMTP-4.5.4.1-04")) == [(Grade.PASS, "SMTP-4.5.4.1-04", "bounced")]
     assert _of_the_return(_given_up(fetched=False)) == [(Grade.PASS, "STS-5.1-05", "bounced")]
+
+
+def test_mail_that_may_be_delivered_is_not_held_back_by_a_policy_that_was_never_fetched() -> None:
+    """Its return breaks what the case is about, whether DNS was asked before or not."""
+    either = case(Mode.ENFORCE, ("delivered", "deferred"), should=("delivered",))
+    story = [
+        line
+        for line in _story_of_return(BEGUN, LOOK, MESSAGE, *ATTEMPT, NOTICE)
+        if not isinstance(line[2], PolicyRequested)
+    ]
+    found = verdict(record(story, taken_in(), cases=(either, CASES[ABSENT])))
+    assert {(one.reason, one.obligation) for one in found.judgements if one.grade is Grade.FAIL} == {
+        ("bounced", "STS-5-03")
+    }
+
+
+def test_mail_that_is_returned_without_a_visit_to_any_host_needs_no_session_to_prove_it() -> None:
+    """Whoever waits may have been kept from a host by a slow lab; whoever returns the mail has not waited."""
+    step = Step("attack", World(), expect=Expectation(("delivered",), "SMTP-5.1-03"))
+    healthy = replace(CASES[ABSENT], steps=(CASES[ABSENT].steps[0], step), degrades=False)
+    asked = DnsAnswered(name=DOMAIN[ABSENT], type="MX", transport="udp", rcode="NOERROR")
+    notice = msgspec.structs.replace(NOTICE, token=token(ABSENT, "attack"))
+
+    def judged(*facts: AnyFact) -> Verdict:
+        played = [StepBegan(), injected(ABSENT, "attack"), *facts, notice, StepEnded(), CaseEnded()]
+        story = prime(ABSENT) + [(ABSENT, "attack", fact) for fact in played]
+        return verdict(record(story, cases=(healthy,)), ABSENT)
+
+    assert reasons(judged(asked)) == {"returned-without-a-policy"}
+    assert "no-reason-on-record" in reasons(judged())

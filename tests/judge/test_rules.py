@@ -911,6 +911,13 @@ class TestGrades:
         assert found.grade is Grade.WEAK
         assert reasons(found) == {"allowed-but-not-advised"}
 
+    def test_or_worth_a_note_where_the_rfc_is_open(self) -> None:
+        open_question = case(
+            Mode.ENFORCE, ("deferred", "delivered"), should=("delivered-authenticated",), should_grade=Grade.INFO
+        )
+        found = verdict(record(resisted(), taken_in(), cases=(open_question, CASES[ABSENT])))
+        assert (found.grade, reasons(found)) == (Grade.INFO, {"allowed-but-not-advised"})
+
     def test_any_is_info(self) -> None:
         open_question = case(Mode.ENFORCE, ("any",))
         assert verdict(record(resisted(), taken_in(), cases=(open_question, CASES[ABSENT]))).grade is Grade.INFO

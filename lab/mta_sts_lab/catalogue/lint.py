@@ -10,7 +10,7 @@ from dataclasses import replace
 from mta_sts_lab.catalogue.expand import MAIN_STEP
 from mta_sts_lab.catalogue.problems import KeyPath, Problem, unknown
 from mta_sts_lab.model.case import AttackForm, AttackUse, Case, Expectation, Mode, Scenario, Step
-from mta_sts_lab.model.grading import Outcome, Requirement
+from mta_sts_lab.model.grading import Grade, Outcome, Requirement
 from mta_sts_lab.model.target import CAPABILITIES, IPV6
 from mta_sts_lab.model.world import CERTIFICATE_VARIANTS, REPORT_PLACES, SECURITY_STATES, TLSA_SUBJECTS, Family
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
@@ -226,6 +226,8 @@ def _can_fail(expect: Expectation, case: Case, at: KeyPath) -> Iterator[Problem]
         yield Problem("delivered or held, it is all the same: only the control case may say so", (*at, "outcome"))
     if expect.should and not _admitted(expect.should) < _admitted(expect.outcome):
         yield Problem("`should` must narrow `outcome`: name a part of what is allowed", (*at, "should"))
+    if expect.should_grade not in (Grade.WEAK, Grade.INFO) or (expect.should_grade is Grade.INFO and not expect.should):
+        yield Problem("`should_grade` is `weak` or `info`, and goes with `should`", (*at, "should_grade"))
     bounds = expect.policy_requests
     if bounds and bounds.most is None and bounds.least == 0:
         yield Problem("these bounds cannot fail: any number of requests is right", (*at, "policy_requests"))

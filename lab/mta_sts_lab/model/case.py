@@ -107,14 +107,15 @@ class Expectation:
     """What must happen to the message that a step sends.
 
     `outcome` lists what is allowed: outcome words, `delivered` for any kind of delivery, `as-absent` for "not worse
-    than without a policy", `any` for "recorded, not judged". `should` narrows it: allowed but outside it is `weak`.
-    `obligation` is what another outcome breaks; its level says how bad that is unless `grade` overrides it (open
-    ambiguities), and `note` says why.
+    than without a policy", `any` for "recorded, not judged". `should` narrows it: what is allowed but outside it
+    has the grade `should_grade`. `obligation` is what another outcome breaks; its level says how bad that is unless
+    `grade` overrides it (open ambiguities), and `note` says why.
     """
 
     outcome: tuple[str, ...] = ()
     obligation: str = ""
     should: tuple[str, ...] = ()
+    should_grade: Grade = Grade.WEAK
     grade: Grade | None = None
     note: str = ""
     policy_requests: PolicyRequests | None = None

@@ -149,6 +149,8 @@ class Delivery:
 
     async def _under_policy(self, envelope: Envelope, domain: str, counts: ReportCounts | None) -> Result:
         found = await self._discovered(envelope, domain)
+        if found.gives_up:
+            return Failed("the policy record could not be looked up", "4.7.0")
         if found.hold:
             return Deferred("the policy could not be fetched")
         if found.policy is not None and self.flaws.holds_mail_wherever_there_is_a_policy:

@@ -95,6 +95,8 @@ class Discovered:
     problem: PolicyProblem | None = None
     #: A flaw asks to keep the mail although there is no policy.
     hold: bool = False
+    #: A flaw asks to return it.
+    gives_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class Discovery:
         """No usable record: a cached policy goes on to hold (RFC 8461, sections 3.1 and 3.3)."""
         failed = isinstance(record, LookupFailure)
         if cached is None:
-            return Discovered(None, hold=failed and self.flaws.holds_when_lookup_fails)
+            return Discovered(None, gives_up=failed and self.flaws.returns_mail_when_lookup_fails)
         if self.flaws.falls_back_to_older_policy and cached.policy.mode == "none":
             return Discovered(self._older.get(domain))
         if self.flaws.drops_cache_on_lookup_failure if failed else self.flaws.drops_cache_without_record:

@@ -563,7 +563,9 @@ class Flaws:
         "PKIX-6.1.3-01", "the policy host's certificate is accepted before its first day"
     )
     accepts_policy_host_common_name: bool = _flaw("STS-3.3-04", "the policy host's common name counts without a SAN")
-    holds_when_lookup_fails: bool = _flaw("STS-3.3-15", "mail is held when the first look-up of the record fails")
+    returns_mail_when_lookup_fails: bool = _flaw(
+        "STS-3.3-15", "mail is returned when the first look-up of the record fails"
+    )
     takes_policies_that_were_cut: bool = _flaw(
         "HTTP-8-01", "what came of a policy counts when the connection has ended in the middle of it"
     )

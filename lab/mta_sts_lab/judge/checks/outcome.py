@@ -149,7 +149,7 @@ def _as_demanded(view: CaseView, step: Step, expect: Expectation, message: Messa
     if outcome is Outcome.BOUNCED and (unlooked := _given_up_without_a_look(view, step, expect, message)):
         yield unlooked
     elif expect.should and not is_admitted(expect.should, outcome):
-        yield judged(step, Grade.WEAK, "allowed-but-not-advised", expect, message)
+        yield judged(step, expect.should_grade, "allowed-but-not-advised", expect, message)
     elif expect.obligation.startswith(_WITHOUT_REGARD_TO_POLICIES):
         yield judged(step, Grade.PASS, outcome.value, expect, message)
     elif outcome is Outcome.BOUNCED:
@@ -261,11 +261,13 @@ def _kept_back_without_a_policy(view: CaseView, step: Step, expect: Expectation,
     """A sender that holds mail, or returns it, where nobody asked for that, and is seen to do it because of the attack.
 
     That is its own doing, and no doubt about the attacker: the attack took effect, and the record shows what the sender
-    would not accept. A hold that nothing on record explains may as well be the lab's.
+    would not accept. A hold that nothing on record explains may as well be the lab's. One that returns mail and went to
+    no host at all has given up by itself: a lab that is slow or broken gives it cause to wait, and no more.
     """
     why, evidence = why_held(message)
     sessions = view.facts.receiving_sessions(message.step_began(), message.until)
-    if not why or not view.facts.target_left(sessions, message.until):
+    unvisited = not sessions and message.outcome() is Outcome.BOUNCED
+    if not why or not (unvisited or view.facts.target_left(sessions, message.until)):
         return _no_reason_on_record(step)
     grade = view.grade_of(expect.obligation)
     found = broken(view, step, _WITHOUT_A_POLICY[message.outcome()], expect, message, grade=grade)
@@ -275,7 +277,9 @@ def _kept_back_without_a_policy(view: CaseView, step: Step, expect: Expectation,
 def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     """No permanent failure before DNS was asked for a newer policy; see `mta_sts_lab.judge.policy_lookups`."""
     # What a policy asks for breaks a row of RFC 8461 where it is not done.
-    forbidden = "deferred" in expect.outcome and expect.obligation.startswith("STS-")
+    may_deliver = any(word.startswith("delivered") for word in expect.outcome)
+    policy_had_no_part = may_deliver and not view.facts.policy_fetched(message.until)
+    forbidden = "deferred" in expect.outcome and expect.obligation.startswith("STS-") and not policy_had_no_part
     older = older_policy(view.case, view.facts, message, view.of_run, view.about)
     kept_the_older = older is not None and older.mode in ("", Mode.ENFORCE.value)
     if view.case.mode is not Mode.ENFORCE or not (forbidden or kept_the_older):

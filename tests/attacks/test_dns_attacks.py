@@ -38,7 +38,7 @@ def _said_of(how: str) -> str:
 @pytest.mark.parametrize("kind", ["MX", "A"])
 def test_fail_mx_lookup_answers_nothing_about_the_domain_itself(how: str, kind: str) -> None:
     attack = fail_mx_lookup.fail_mx_lookup
-    assert attack.tamper(context(attack, how=how), Question(DOMAIN, kind), MX) == Answer(how, (), "fail_mx_lookup")
+    assert attack.tamper(context(attack, how=how), Question(DOMAIN, kind), MX) == Answer(how)
     assert attack.tamper(context(attack, how=how), Question(POLICY_NAME, "TXT"), TXT) is TXT
     assert _said_of(how) in attack.detail(context(attack, how=how))
 
@@ -47,7 +47,6 @@ def test_forge_mx_leaves_only_the_attacker() -> None:
     attack = forge_mx.forge_mx
     forged = attack.tamper(context(attack), Question(DOMAIN, "MX"), MX)
     assert [record.data for record in forged.records] == ["10 mx.attacker.example"]
-    assert forged.tampered_by == "forge_mx"
     assert attack.needs_attacker_mx
     assert "mx.attacker.example" in attack.detail(context(attack))
 
@@ -64,7 +63,7 @@ def test_forge_mx_touches_nothing_else(question: Question) -> None:
 def test_hide_policy_record(how: str) -> None:
     attack = hide_policy_record.hide_policy_record
     hidden = attack.tamper(context(attack, how=how), Question(POLICY_NAME, "TXT"), TXT)
-    assert hidden == Answer("NOERROR" if how == "NODATA" else how, (), "hide_policy_record")
+    assert hidden == Answer("NOERROR" if how == "NODATA" else how)
     assert POLICY_NAME in attack.detail(context(attack, how=how))
     assert attack.tamper(context(attack, how=how), Question(DOMAIN, "MX"), MX) is MX
 
@@ -80,7 +79,6 @@ def test_forge_policy_id_changes_the_id_and_nothing_else() -> None:
     forged = attack.tamper(context(attack), Question(POLICY_NAME, "TXT"), TXT)
     assert forged.records[0].data == f"v=STSv1; id={forge_policy_id.FORGED_ID};"
     assert re.fullmatch("[A-Za-z0-9]{1,32}", forge_policy_id.FORGED_ID)
-    assert forged.tampered_by == "forge_policy_id"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,7 @@ def test_fail_address_lookup_fails_in_one_family(kind: str, other: str, how: str
     attack, name = fail_address_lookup.fail_address_lookup, f"mx1.{DOMAIN}"
     attacked = context(attack, type=kind, how=how)
     honest = Answer("NOERROR", (Record(name, kind, "2001:db8::1"),))
-    assert attack.tamper(attacked, Question(name, kind), honest) == Answer(how, (), "fail_address_lookup")
+    assert attack.tamper(attacked, Question(name, kind), honest) == Answer(how)
     assert attack.tamper(attacked, Question(name, other), honest) is honest
     assert attack.tamper(attacked, Question(DOMAIN, "MX"), MX) is MX
     assert f"the {kind} records" in attack.detail(attacked)
@@ -113,7 +111,7 @@ def test_fail_tlsa_lookup_answers_nothing_about_tlsa_records(how: str) -> None:
     attack, name = fail_tlsa_lookup.fail_tlsa_lookup, f"_25._tcp.mx1.{DOMAIN}"
     attacked, records = context(attack, how=how), Answer("NOERROR", (Record(name, "TLSA", f"3 1 1 {'ab' * 32}"),))
     for honest in (records, Answer("NXDOMAIN")):
-        assert attack.tamper(attacked, Question(name, "TLSA"), honest) == Answer(how, (), "fail_tlsa_lookup")
+        assert attack.tamper(attacked, Question(name, "TLSA"), honest) == Answer(how)
     assert attack.tamper(attacked, Question(name, "CNAME"), records) is records
     assert attack.tamper(attacked, Question(DOMAIN, "MX"), MX) is MX
     assert _said_of(how) in attack.detail(attacked)

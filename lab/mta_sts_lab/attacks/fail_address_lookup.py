@@ -31,4 +31,4 @@ def fail_address_lookup(attacked: DnsContext, question: Question, answer: Answer
     """Let the look-up fail."""
     if question.type != attacked.parameters["type"]:
         return answer
-    return replace(answer, rcode=str(attacked.parameters["how"]), records=(), tampered_by="fail_address_lookup")
+    return replace(answer, rcode=str(attacked.parameters["how"]), records=())

@@ -31,4 +31,4 @@ def fail_mx_lookup(attacked: DnsContext, question: Question, answer: Answer) -> 
     """Let the look-up fail, whatever is asked about the domain's own name."""
     if question.name != attacked.domain:
         return answer
-    return replace(answer, rcode=str(attacked.parameters["how"]), records=(), tampered_by="fail_mx_lookup")
+    return replace(answer, rcode=str(attacked.parameters["how"]), records=())

@@ -33,4 +33,4 @@ def fail_tlsa_lookup(attacked: DnsContext, question: Question, answer: Answer) -
     """Let the look-up fail."""
     if question.type != "TLSA":
         return answer
-    return replace(answer, rcode=str(attacked.parameters["how"]), records=(), tampered_by="fail_tlsa_lookup")
+    return replace(answer, rcode=str(attacked.parameters["how"]), records=())

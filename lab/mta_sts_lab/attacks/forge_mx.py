@@ -25,4 +25,4 @@ def forge_mx(attacked: DnsContext, question: Question, answer: Answer) -> Answer
     """Answer the domain's MX query with the attacker's host."""
     if (question.name, question.type) != (attacked.domain, "MX"):
         return answer
-    return Answer("NOERROR", (Record(attacked.domain, "MX", f"10 {attacked.attacker_mx}"),), tampered_by="forge_mx")
+    return Answer("NOERROR", (Record(attacked.domain, "MX", f"10 {attacked.attacker_mx}"),))

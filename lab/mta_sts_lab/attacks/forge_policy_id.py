@@ -38,4 +38,4 @@ def forge_policy_id(attacked: DnsContext, question: Question, answer: Answer) ->
         replace(record, data=_ID.sub(f"id={FORGED_ID}", record.data)) if record.type == "TXT" else record
         for record in answer.records
     )
-    return answer if records == answer.records else replace(answer, records=records, tampered_by="forge_policy_id")
+    return answer if records == answer.records else replace(answer, records=records)

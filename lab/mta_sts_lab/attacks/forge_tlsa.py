@@ -32,4 +32,4 @@ def forge_tlsa(attacked: DnsContext, question: Question, answer: Answer) -> Answ
     if question.type != "TLSA":
         return answer
     forged = (replace(record, data=_UNUSABLE) if record.type == "TLSA" else record for record in answer.records)
-    return replace(answer, records=tuple(dict.fromkeys(forged)), tampered_by="forge_tlsa")
+    return replace(answer, records=tuple(dict.fromkeys(forged)))

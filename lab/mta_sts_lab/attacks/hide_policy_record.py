@@ -44,4 +44,4 @@ def hide_policy_record(attacked: DnsContext, question: Question, answer: Answer)
     hidden = (rcode, ()) == (answer.rcode, answer.records)
     if question.name != policy_record_name(attacked.domain) or hidden:
         return answer
-    return replace(answer, rcode=rcode, records=(), tampered_by="hide_policy_record")
+    return replace(answer, rcode=rcode, records=())

@@ -10,8 +10,6 @@ A careful sender, or its resolver, finds the answer bogus, and the mail waits.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mta_sts_lab.attacks.toolkit.attack import DnsContext, dns_attack
 from mta_sts_lab.model.case import SIGNED_RECORDS
 from mta_sts_lab.world.zone import Answer, Question
@@ -30,4 +28,4 @@ def replay_signatures(attacked: DnsContext, question: Question, answer: Answer) 
     """Give the answer of last month."""
     if question.type != attacked.parameters["type"]:
         return answer
-    return replace(attacked.overheard(question, _DAYS_AGO), tampered_by="replay_signatures")
+    return attacked.overheard(question, _DAYS_AGO)

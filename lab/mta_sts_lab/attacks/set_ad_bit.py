@@ -24,4 +24,4 @@ from mta_sts_lab.world.zone import Answer, Question
 )
 def set_ad_bit(attacked: DnsContext, question: Question, answer: Answer) -> Answer:
     """Claim that an answer has been validated."""
-    return replace(answer, claims_ad=True, tampered_by="set_ad_bit")
+    return replace(answer, claims_ad=True)

@@ -35,4 +35,4 @@ def strip_signatures(attacked: DnsContext, question: Question, answer: Answer) -
     records, authority = (
         tuple(one for one in section if one.type not in OF_DNSSEC) for section in (answer.records, answer.authority)
     )
-    return replace(answer, records=records, authority=authority, tampered_by="strip_signatures")
+    return replace(answer, records=records, authority=authority)

@@ -234,3 +234,11 @@ async def test_a_forger_that_changes_nothing_does_not_fire(monkeypatch: pytest.M
         await field.attack_controller.begin(field.world, (AttackUse("forge_mx", "dns"),))
         assert field.ask(field.world.domain, "MX") == honest
         assert field.fired() == []
+
+
+async def test_a_forged_answer_bears_the_name_of_the_attack_that_forged_it_last() -> None:
+    async with attacked_case() as field:
+        uses = (AttackUse("forge_mx", "dns"), AttackUse("fail_mx_lookup", "dns"))
+        await field.attack_controller.begin(field.world, uses)
+        assert field.ask(field.world.domain, "MX").tampered_by == "fail_mx_lookup"
+        assert field.fired() == [("forge_mx", "dns"), ("fail_mx_lookup", "dns")]

@@ -246,7 +246,7 @@ class AttackController:
             if forged.content == answer.content:
                 return answer
             fire(attack.detail(attacked))
-            return forged if forged.tampered_by else replace(forged, tampered_by=attack.form.name)
+            return replace(forged, tampered_by=attack.form.name)
 
         return tamper
 

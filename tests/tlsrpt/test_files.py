@@ -168,6 +168,15 @@ class TestArchives:
         assert end.startswith("a damaged tar archive (")
         assert word in end
 
+    def test_a_tar_archive_of_the_oldest_kind_has_no_mark(self) -> None:
+        octets = bytearray(_tar(tarfile.USTAR_FORMAT, a=REPORT))
+        octets[257:512] = bytes(255)
+        octets[148:156] = b" " * 8
+        octets[148:156] = b"%06o\0 " % sum(octets[:512])
+        assert _found(bytes(octets)) == [("a", REPORT)]
+        octets[148:156] = b"000000\0 "
+        assert [place for place, _ in _found(bytes(octets))] == [""]
+
     @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
     @pytest.mark.parametrize("blocks", [1, 2, 20, 128])
     def test_a_tar_archive_ends_in_as_many_blocks_as_its_writer_likes(self, kind: int, blocks: int) -> None:

@@ -20,6 +20,7 @@ from mta_sts_lab.tlsrpt.json_text import look_like_json
 from mta_sts_lab.tlsrpt.limits import DEEPEST_FILE, DEEPEST_JSON, LARGEST_FILE, LARGEST_TEXT, MOST_PIECES, BeyondLimit
 from mta_sts_lab.tlsrpt.mail import Message, Part, decoded, looks_like_mail, read_message
 from mta_sts_lab.tlsrpt.parser import REPORT_TYPES, rank_of
+from mta_sts_lab.tlsrpt.tar_blocks import is_tar, wrong_end
 from mta_sts_lab.tlsrpt.unpacking import GZIP_MAGIC, unpack
 
 _ZIP_MAGIC, _ZIP_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
@@ -31,7 +32,6 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 #: A bracket, or a string to its end or to that of the text: one without end is looked at once.
 _JSON_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
-_TAR_BLOCK = 512
 
 #: What reading a damaged archive may raise beside the errors of its format.
 _DAMAGE = (zlib.error, struct.error, EOFError, ValueError, OSError, RuntimeError, KeyError, OverflowError)
@@ -128,7 +128,7 @@ class _Reader:
             yield from self._gzip(octets, place)
         elif octets.startswith(_ZIP_MAGIC):
             yield from self._zip(octets, place)
-        elif octets[257:262] == b"ustar":
+        elif is_tar(octets):
             yield from self._tar(octets, place)
         elif octets.startswith(b"From "):
             yield from self._mbox(octets, place)
@@ -193,7 +193,7 @@ class _Reader:
                     if file is not None:
                         content = self._limited(file)
                         yield from self.read(content, place.inner(entry.name, entry.name.rpartition("/")[2]))
-                wrong = _wrong_end(octets, archive.offset)
+                wrong = wrong_end(octets, archive.offset)
             if wrong:
                 yield Piece(place.text, unreadable=f"a damaged tar archive ({wrong})")
         except (tarfile.TarError, *_DAMAGE) as error:
@@ -280,21 +280,6 @@ def _without_mark(octets: bytes, place: _Place) -> tuple[bytes, _Place]:
     return octets, place
 
 
-def _wrong_end(octets: bytes, end: int) -> str:
-    """Say what is wrong with a tar archive behind its last member that was read; empty where it ends as it has to.
-
-    The library takes a header that is damaged, cut or missing for the end of the archive.
-    """
-    block = octets[end : end + _TAR_BLOCK]
-    if len(block) < _TAR_BLOCK:
-        return "it has no end: it was cut off"
-    if block.strip(b"\0"):
-        return f"no header can be read at octet {end}, and nothing from there on"
-    if octets[end:].strip(b"\0"):
-        return f"it ends at octet {end}; what follows, as in archives joined into one file, was not read"
-    return ""
-
-
 def _head(packed: bytes) -> bytes:
     try:
         return zlib.decompressobj(31).decompress(packed[:65536], 4096)
@@ -310,7 +295,7 @@ def _is_dmarc(octets: bytes) -> bool:
 def _is_known(head: bytes) -> bool:
     """Whether unpacked data is something that holds reports, or that has a name of its own."""
     archive = head.startswith((_ZIP_MAGIC, b"From ", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"))
-    return archive or head[257:262] == b"ustar" or _is_dmarc(head) or looks_like_mail(head)
+    return archive or is_tar(head) or _is_dmarc(head) or looks_like_mail(head)
 
 
 def _text_head(octets: bytes) -> bytes:
@@ -340,7 +325,7 @@ def _is_about_reports(message: Message, leaf: Part, body: bytes) -> bool:
 def _is_archive(octets: bytes) -> bool:
     """Whether it is data of which each member has to be looked at, or a DMARC report."""
     head = _head(octets) if octets.startswith(GZIP_MAGIC) else octets
-    return head.startswith((_ZIP_MAGIC, b"From ")) or head[257:262] == b"ustar" or _is_dmarc(head)
+    return head.startswith((_ZIP_MAGIC, b"From ")) or is_tar(head) or _is_dmarc(head)
 
 
 def _claims_to_be_a_report(message: Message, leaves: list[Part]) -> bool:

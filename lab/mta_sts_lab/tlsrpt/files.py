@@ -32,7 +32,6 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 #: A bracket, or a string to its end or to that of the text: one without end is looked at once.
 _JSON_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 
-
 #: What reading a damaged archive may raise beside the errors of its format.
 _DAMAGE = (zlib.error, struct.error, EOFError, ValueError, OSError, RuntimeError, KeyError, OverflowError)
 #: What only a TLS report has in it: in its mail, and at the beginning of its JSON.

@@ -208,3 +208,58 @@ def test_a_finding_of_the_run_fails_one_case_unless_it_is_known(tmp_path: Path) 
         result = RunResult(strip_record(), tuple(verdicts), compared, None, tmp_path, b"")  # type: ignore[arg-type]
         blamed = [case for case in (first, second) if PlayedCase.of(result, case).of_the_run]
         assert blamed == failing
+
+
+#: A case that is known to fail, and a finding of the run that is known, too.
+BOTH_KNOWN = """
+[[known-failure]]
+case = "rpt-content/heartbeat[enforce]"
+obligation = "RPT-4.4-06"
+result = "fail"
+codes = ["policy-type-untrue"]
+step = "recover"
+reason = "policies are not looked at yet"
+evidence = "a ticket"
+
+[[known-failure]]
+case = "rpt-content/heartbeat[enforce]"
+of-the-run = true
+obligation = "RPT-3-11"
+result = "fail"
+codes = ["no-signature"]
+reason = "reports are not signed yet"
+evidence = "a ticket"
+"""
+
+OF_A_CASE = BOTH_KNOWN.rpartition("[[")[0]
+
+
+@pytest.mark.parametrize(
+    ("flaws", "known", "said"),
+    [
+        (("ignores_policy", "sends_unsigned_reports"), OF_A_CASE, "FAIL  of the run: seen in 1 case"),
+        (("ignores_policy",), BOTH_KNOWN, "no longer occurs, and is on the list: RPT-3-11 (no-signature)"),
+        (("ignores_policy", "sends_unsigned_reports"), BOTH_KNOWN, ""),
+    ],
+    ids=["new", "gone", "known"],
+)
+def test_a_known_case_hides_no_news_of_the_run(
+    pytester: pytest.Pytester, flaws: tuple[str, ...], known: str, said: str
+) -> None:
+    """`sts-lab run` ends with 1 where something is said here."""
+    (pytester.path / "known.toml").write_text(known)
+    options = [word for flaw in flaws for word in ("--sts-flaw", flaw)]
+    case = "sts-lab::rpt-content/heartbeat[enforce]"
+    result = run(pytester, "--sts-target", "reference", *options, "--sts-known", "known.toml", case)
+    result.assert_outcomes(failed=1) if said else result.assert_outcomes(xfailed=1)
+    assert said in result.stdout.str()
+
+
+def test_a_finding_of_the_run_that_no_longer_occurs_is_news(tmp_path: Path) -> None:
+    (tmp_path / "known.toml").write_text(OF_THE_RUN)
+    verdicts = [replace(one, grade=Grade.PASS, judgements=()) for one in strip_verdicts(strip_record())]
+    cases = [verdict.case for verdict in verdicts]
+    compared = compare_with_known(verdicts, read_known_failures(tmp_path / "known.toml"), cases)
+    result = RunResult(strip_record(), tuple(verdicts), compared, None, tmp_path, b"")  # type: ignore[arg-type]
+    told = {case: news for case in cases if (news := PlayedCase.of(result, case).news)}
+    assert told == {"starttls/strip[none]": "no longer occurs, and is on the list: RPT-5.3-09 (subject-form)"}

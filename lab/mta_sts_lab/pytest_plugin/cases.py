@@ -108,18 +108,12 @@ class CaseItem(pytest.Item):
         """Pass or fail as `sts-lab run` decides its exit status."""
         played = self._played
         assert played is not None
-        reasons = played.result.known.known.get(self.case.id)
-        vanished = [one for one in played.result.known.vanished if one.case == self.case.id]
-        findings = findings_of(played.verdict)
-        if vanished and findings:
-            raise Finding(f"{played.text}\nno longer occurs, and is on the list: {_named(vanished)}")
-        if reasons:
+        # Before what is known of the case: an expected failure would hide it.
+        if news := played.news:
+            raise Finding(news)
+        if self.case.id in played.result.known.known:
             raise KnownFinding(played.text)
-        if findings:
-            raise Finding(played.text)
-        if of_the_run := played.of_the_run:
-            raise Finding(of_the_run)
-        if played.verdict.grade is Grade.UNSUPPORTED and not vanished:
+        if played.verdict.grade is Grade.UNSUPPORTED and not played.vanished:
             pytest.skip("unsupported: the target does not claim to do it")
         if played.verdict.grade is Grade.INFO:
             self.add_report_section("call", CASES, played.text)
@@ -133,10 +127,6 @@ class CaseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return where the case stands."""
         return self.path, None, f"{CASES}: {self.case.id}"
-
-
-def _named(failures: Iterable[KnownFailure]) -> str:
-    return ", ".join(f"{one.obligation} ({', '.join(one.codes)})" for one in failures)
 
 
 def _played(item: CaseItem) -> PlayedCase:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.console import Console, RenderableType
 
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import CaseEnded, Event
+from mta_sts_lab.judge.known_failures import KnownFailure, findings_of
 from mta_sts_lab.judge.run_findings import findings_of_the_run
 from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.pytest_plugin.settings import CASES, Settings, run_folder, settings_of
@@ -61,11 +63,35 @@ class PlayedCase:
         return "\n".join(_printed(run_finding_block(one, load_requirements())) for one in news)
 
     @property
+    def vanished(self) -> tuple[KnownFailure, ...]:
+        """The known failures of this case that no longer occur in it."""
+        return tuple(one for one in self.result.known.vanished if one.case == self.verdict.case)
+
+    @property
+    def news(self) -> str:
+        """What is not as it is known of the target, in words; empty for nothing.
+
+        A case without a finding that is known to have one is left out: it passes, which its strict xfail takes for a
+        failure. A known finding of the run makes no xfail.
+        """
+        findings = findings_of(self.verdict)
+        missed = [one for one in self.vanished if findings or one.of_the_run]
+        is_news = bool(findings) and (bool(missed) or self.verdict.case not in self.result.known.known)
+        said = [self.text] if is_news else []
+        said += [self.of_the_run] if self.of_the_run else []
+        said += [f"no longer occurs, and is on the list: {_named(missed)}"] if missed else []
+        return "\n".join(said)
+
+    @property
     def text(self) -> str:
         """The block that `sts-lab run` prints: obligation, expected, observed, evidence, and how to repeat it."""
         known = self.result.known.known.get(self.verdict.case, ())
         evidence = Evidence.of(self.result.record, self.result.folder, self.result.log)
         return f"{self.headline}\n{_printed(finding_block(self.verdict, evidence, load_requirements(), known))}"
+
+
+def _named(failures: Iterable[KnownFailure]) -> str:
+    return ", ".join(f"{one.obligation} ({', '.join(one.codes)})" for one in failures)
 
 
 def _printed(block: RenderableType) -> str:

@@ -117,6 +117,26 @@ def test_a_verdict_is_the_outcome_of_its_item(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.parametrize(
+    ("selection", "workers", "status"),
+    [
+        (("rpt-mail/file-name",), "0", 5),
+        (("rpt-mail/file-name",), "2", 5),
+        (("rpt-mail/file-name", "starttls/strip[absent]"), "0", 0),
+    ],
+)
+def test_where_all_is_unsupported_nothing_was_judged(
+    pytester: pytest.Pytester, selection: tuple[str, ...], workers: str, status: int
+) -> None:
+    """A black box is not asked for its reports. `sts-lab run` has the same exit status."""
+    pytester.makepyfile("def test_own(): pass")
+    chosen = [word for pattern in selection for word in ("--sts-case", pattern)]
+    result = run(pytester, "--sts-target", "reference", "--sts-black-box", *chosen, "-n", workers)
+    assert result.ret == status
+    assert result.parseoutcomes()["skipped"] > 0
+    assert ("nothing was judged: all that was selected is unsupported" in result.stdout.str()) is (status == 5)
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--sts-target", "refrence"), "did you mean reference"),

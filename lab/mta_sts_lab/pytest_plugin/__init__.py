@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mta_sts_lab.pytest_plugin.last_word import LastWord
 from mta_sts_lab.pytest_plugin.settings import CASES, Settings, run_folder, settings_of
 from mta_sts_lab.shipped_files import shipped_files
 
@@ -68,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for mode in ("enforce", "testing", "none", "absent"):
         config.addinivalue_line("markers", f"{mode}: a case of mta-sts-lab under this policy mode")
     if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(LastWord())
         named = [argument for argument in config.args if argument.startswith(f"{CASES}::")]
         config.option.sts_named = named
         config.option.sts_nothing_else = len(named) == len(config.args)

@@ -12,6 +12,7 @@ from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge.known_failures import KnownFailure, findings_of, matches, read_known_failures
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.pytest_plugin.last_word import VERDICT
 from mta_sts_lab.pytest_plugin.playing import NotPlayed, PlayedCase, other_peoples_warnings, play
 from mta_sts_lab.pytest_plugin.settings import CASES, settings_of
 from mta_sts_lab.pytest_plugin.shards import shard_of_each
@@ -98,7 +99,7 @@ class CaseItem(pytest.Item):
         self._played = played = _played(self)
         verdict = played.verdict
         self.case_seconds = max(verdict.ended - verdict.began, 0.0)
-        self.user_properties += [("sts-lab verdict", verdict.grade.value), ("sts-lab run", str(played.result.folder))]
+        self.user_properties += [(VERDICT, verdict.grade.value), ("sts-lab run", str(played.result.folder))]
         obligations = dict.fromkeys(one.obligation for one in findings_of(verdict) if one.obligation)
         self.user_properties += [("sts-lab obligation", obligation) for obligation in obligations]
         if verdict.grade in (Grade.INCONCLUSIVE, Grade.LAB_ERROR):

@@ -12,6 +12,7 @@ from mta_sts_lab.model.world import MxHost, World
 from mta_sts_lab.pytest_plugin.own_tests import Lab
 from mta_sts_lab.pytest_plugin.settings import Settings
 from mta_sts_lab.runs.errors import UsageError
+from mta_sts_lab.world.mail_host import MxServer
 
 pytest_plugins = ["pytester"]
 
@@ -43,6 +44,15 @@ def test_an_attack_that_did_not_take_effect_proves_nothing(tmp_path: Path) -> No
     played = lab(tmp_path).attack("strip_starttls", mode="absent", world=no_tls)
     with pytest.raises(AssertionError, match="the attack did not take effect: strip_starttls"):
         played.assert_outcome("delivered-clear")
+
+
+def test_what_the_lab_has_spoiled_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mail waits for a host that breaks off each handshake, also with a sender that accepts every certificate."""
+    monkeypatch.setattr(MxServer, "choose_credentials", lambda *_: None)
+    played = lab(tmp_path, "accepts_expired").attack(world=World(mx=(MxHost(certificate="expired"),)))
+    assert played.outcome("prime") == "deferred"
+    with pytest.raises(AssertionError, match=r"nothing is proved: .*the lab was not in order"):
+        played.assert_outcome("deferred", step="prime")
 
 
 def test_an_asynchronous_test_may_play_too(tmp_path: Path) -> None:

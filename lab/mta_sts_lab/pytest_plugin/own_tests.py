@@ -13,7 +13,7 @@ from mta_sts_lab.attacks.toolkit.registry import ATTACK_FORMS
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.events import AttackFired, Event
 from mta_sts_lab.model.case import AttackUse, Case, Expectation, Mode, Step
-from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.model.world import World
 from mta_sts_lab.pytest_plugin.playing import PlayedCase, play_quietly
@@ -66,10 +66,14 @@ class Played:
         return next((result.outcome for result in self.verdict.steps if result.step == step), None)
 
     def assert_outcome(self, *allowed: str, step: str = "attack") -> None:
-        """Fail unless the message of a step had one of some outcomes ("deferred"), and every attack took effect."""
+        """Fail unless the message of a step had one of some outcomes ("deferred"), and every attack took effect.
+
+        Where the lab was not in order the outcome may be its doing, and proves nothing.
+        """
         __tracebackhide__ = True
         for word in allowed:
             Outcome(word)
+        assert not self._doubt, f"{self.case.id}: nothing is proved: {self._doubt}; {self._where}"
         missing = {use.name for one in self.case.steps for use in one.attacks if not use.optional}
         missing -= set(self.attacks_fired)
         assert not missing, (
@@ -82,6 +86,13 @@ class Played:
         """Fail unless the judge says pass or info, with the block that `sts-lab run` prints."""
         __tracebackhide__ = True
         assert self.verdict.grade.value in ("pass", "info"), self._played.text
+
+    @property
+    def _doubt(self) -> str:
+        """What was wrong with the lab, where the judge could decide nothing for that; empty for nothing."""
+        if self.verdict.grade not in (Grade.INCONCLUSIVE, Grade.LAB_ERROR):
+            return ""
+        return next((one.observed for one in self.verdict.judgements if one.blame == "lab"), "")
 
     @property
     def _where(self) -> str:

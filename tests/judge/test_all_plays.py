@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 from mta_sts_lab.judge.all_plays import PLAYS_DIFFER, Play, verdict_on_all
+from mta_sts_lab.judge.known_failures import KnownFailure, compare_with_known
 from mta_sts_lab.model.grading import Grade, merge
 from mta_sts_lab.model.verdict import EarlierPlay, Judgement, Verdict
 
 _GRADES = {
     "pass": Grade.PASS,
     "weak": Grade.WEAK,
+    "untidy": Grade.WEAK,
     "fail": Grade.FAIL,
+    "leak": Grade.FAIL,
     "unknown": Grade.INCONCLUSIVE,
     "broken": Grade.LAB_ERROR,
 }
@@ -37,9 +40,13 @@ def _all(*found: str) -> Verdict:
         (("weak unknown", "weak"), Grade.WEAK),
         (("weak", "fail"), Grade.FAIL),
         (("weak unknown", "weak unknown"), Grade.INCONCLUSIVE),
+        (("fail", "fail leak"), Grade.FAIL),
+        (("fail weak", "fail untidy"), Grade.FAIL),
     ],
 )
-def test_the_last_play_counts_where_no_earlier_one_found_worse(plays: tuple[str, ...], grade: Grade) -> None:
+def test_the_last_play_counts_where_no_earlier_one_found_worse_or_other_things(
+    plays: tuple[str, ...], grade: Grade
+) -> None:
     found = _all(*plays)
     assert found.grade is grade
     assert PLAYS_DIFFER not in {one.reason for one in found.judgements}
@@ -59,12 +66,21 @@ def test_the_last_play_counts_where_no_earlier_one_found_worse(plays: tuple[str,
             Grade.INCONCLUSIVE,
             "fail (fail) and weak (weak) among the others, and pass (pass) alone",
         ),
+        (("leak", "fail"), Grade.FAIL, "fail (leak) among the others, and fail (fail) alone"),
+        (("fail leak", "fail"), Grade.FAIL, "fail (fail, leak) among the others, and fail (fail) alone"),
+        (("weak unknown", "untidy"), Grade.INCONCLUSIVE, "weak (weak) among the others, and weak (untidy) alone"),
     ],
 )
 def test_what_was_found_once_and_not_again_proves_nothing(plays: tuple[str, ...], grade: Grade, observed: str) -> None:
     found = _all(*plays)
     assert found.grade is grade
     assert (found.judgements[0].reason, found.judgements[0].observed) == (PLAYS_DIFFER, observed)
+
+
+def test_what_is_known_of_a_target_covers_no_other_failure_of_an_earlier_play() -> None:
+    known = KnownFailure("a/b[enforce]", "", "fail", ("fail",), "it holds such mail", "a ticket")
+    assert compare_with_known([_verdict("fail")], [known], ["a/b[enforce]"]).known
+    assert not compare_with_known([_all("leak", "fail")], [known], ["a/b[enforce]"]).known
 
 
 def test_an_earlier_play_is_told_with_its_verdict() -> None:

@@ -23,25 +23,34 @@ class Play:
 
 
 def verdict_on_all(plays: Sequence[Play]) -> Verdict:
-    """Return the verdict on all plays of a case, the last one last: that one's, unless an earlier one found worse.
+    """Return the verdict on all plays of a case, the last one last: that one's, with what an earlier one found beside.
 
-    What was found once and not again is neither held against the target nor forgotten.
+    What was found once and not again is neither held against the target nor forgotten, be it graver than what the last
+    play found, or as grave and something else, which need not be known of the target. A failure of the last play stays
+    one.
     """
     last = plays[-1].verdict
     before = [play for play in plays[:-1] if not play.verdict.control_only]
     last = replace(last, earlier=tuple(_as_earlier(play) for play in before))
-    worse = [one for one in (play.verdict for play in before) if _found_worse(one, last)]
-    if not worse:
+    others = [one for one in (play.verdict for play in before) if _found_otherwise(one, last)]
+    if not others:
         return last
-    found = " and ".join(_in_words(one, _worst_finding(one)) for one in worse)
+    found = " and ".join(_in_words(one, _worst_finding(one)) for one in others)
     observed = f"{found} among the others, and {_in_words(last, last.grade)} alone"
-    grade = last.grade if last.grade is Grade.LAB_ERROR else Grade.INCONCLUSIVE
+    grade = merge([last.grade, Grade.INCONCLUSIVE])
     return replace(last, grade=grade, judgements=(inconclusive(PLAYS_DIFFER, observed), *last.judgements))
 
 
-def _found_worse(one: Verdict, other: Verdict) -> bool:
-    ours, theirs = _worst_finding(one), _worst_finding(other)
-    return ours in FINDINGS and ours is not theirs and merge([ours, theirs]) is ours
+def _found_otherwise(one: Verdict, last: Verdict) -> bool:
+    """Whether a play has a finding that is graver than those of the last one, or as grave and not among them."""
+    ours, theirs = _worst_finding(one), _worst_finding(last)
+    if ours not in FINDINGS or merge([ours, theirs]) is not ours:
+        return False
+    return ours is not theirs or not _codes(one, ours) <= _codes(last, ours)
+
+
+def _codes(verdict: Verdict, grade: Grade) -> set[tuple[str, str]]:
+    return {(one.obligation, one.reason) for one in verdict.judgements if one.grade is grade}
 
 
 def _worst_finding(verdict: Verdict) -> Grade:

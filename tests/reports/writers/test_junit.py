@@ -6,9 +6,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from mta_sts_lab.events import CaseBegan
-from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
+from mta_sts_lab.judge.checks.evidence import ENDED_WITH_ITS_FIRST_MESSAGE
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure, compare_with_known
 from mta_sts_lab.model.grading import Grade
-from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.summary import (
     AS_EXPECTED,
     FINDING,
@@ -162,6 +163,20 @@ def test_a_known_failure_is_skipped_or_passes_with_its_reason(known_as: str) -> 
             "verdict": "fail",
         }
         assert document.get("skipped") == "0"
+
+
+@pytest.mark.parametrize("known_as", KNOWN_AS)
+def test_a_case_that_ended_early_is_an_error_also_if_its_finding_is_known(known_as: str) -> None:
+    """As the exit status has it: what the case was about was never played."""
+    weak = Judgement(Grade.WEAK, "bounced", "STS-5-03", "prime")
+    ended = Judgement(Grade.INCONCLUSIVE, ENDED_WITH_ITS_FIRST_MESSAGE, step="prime")
+    verdicts = [replace(_VERDICTS[0], grade=Grade.INCONCLUSIVE, judgements=(ended, weak)), *_VERDICTS[1:]]
+    entry = KnownFailure(verdicts[0].case, "STS-5-03", "weak", ("bounced",), "known", "a ticket", "prime")
+    known = compare_with_known(verdicts, [entry], [verdict.case for verdict in verdicts])
+    assert known.known
+    assert summarise(_RECORD, verdicts, known).exit_code == INCONCLUSIVE
+    root = ET.fromstring(junit_xml(_RECORD, verdicts, REQUIREMENTS, known, known_as))
+    assert [error.get("type") for error in root.iter("error")] == ["inconclusive"]
 
 
 def test_hostile_text_leaves_the_file_well_formed() -> None:

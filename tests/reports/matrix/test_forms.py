@@ -134,6 +134,18 @@ def test_every_form_says_that_a_run_was_a_black_box() -> None:
     assert [column["black_box"] for column in matrix_document(matrix)["columns"]] == [True, False]
 
 
+def test_a_case_that_a_column_did_not_run_passes_there_in_no_form() -> None:
+    whole = judged([verdict(QUIET, Grade.PASS), verdict(FAILING, Grade.PASS), verdict(HELD, Grade.PASS)], run="1")
+    part = judged([verdict(FAILING, Grade.PASS)], "exim", run="2")
+    matrix = matrix_of([whole, part])
+    for text in (rendered(matrix_page(matrix)), matrix_markdown(matrix)):
+        assert "2 cases: pass in every column that ran them" in text
+        assert "1 case: pass in every column that ran it" in text
+    brief = matrix_markdown(matrix, brief=True)
+    assert "| `starttls` | 🟩 1 of 2 | 🟩 |" in brief
+    assert "| `mx` |  | 🟩 |" in brief
+
+
 class TestMarkdown:
     def test_a_table_a_family_with_squares_letters_and_reasons(self) -> None:
         text = matrix_markdown(_matrix())

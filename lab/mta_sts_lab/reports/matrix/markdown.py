@@ -118,7 +118,8 @@ def _counts(totals: Totals) -> str:
 def _worst(totals: Totals) -> str:
     """Return the square of the worst verdict, and in how many cases it is.
 
-    A pass comes behind a case without a verdict, and what is not claimed comes last.
+    A pass comes behind a case without a verdict, and what is not claimed comes last. A green square alone stands for
+    all cases: where some were not run it says how many were.
     """
     last = (None, Grade.PASS, Grade.UNSUPPORTED)
     shown = sorted(totals.counted, key=lambda one: last.index(one[1]) if one[1] in last else -1)
@@ -126,7 +127,9 @@ def _worst(totals: Totals) -> str:
         return ""
     letter, grade, count = shown[0]
     square = SQUARES[grade] if grade else letter
-    return square if grade in (Grade.PASS, Grade.UNSUPPORTED) else f"{square} {count}"
+    if grade not in (Grade.PASS, Grade.UNSUPPORTED):
+        return f"{square} {count}"
+    return f"{square} {totals.run} of {totals.cells}" if totals.not_run else square
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

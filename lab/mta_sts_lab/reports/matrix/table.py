@@ -339,7 +339,10 @@ def folder_of(command: Sequence[str]) -> str:
 
 
 def folded(rows: Sequence[Row]) -> tuple[tuple[Row, ...], str]:
-    """Return the rows that have something to say, and a sentence on the rest; empty where there is no rest."""
+    """Return the rows that have something to say, and a sentence on the rest; empty where there is no rest.
+
+    A column that did not run a case says nothing of it, and does not pass it either.
+    """
     shown = tuple(row for row in rows if not row.silent)
     rest = [row for row in rows if row.silent]
     if not rest:
@@ -348,4 +351,6 @@ def folded(rows: Sequence[Row]) -> tuple[tuple[Row, ...], str]:
         word.value for word in GRADES if any(cell.grade is word for row in rest for cell in row.cells)
     )
     which = f"{len(rest)} {'more ' if shown else ''}case{'' if len(rest) == 1 else 's'}"
-    return shown, f"{which}: {' or '.join(words)} in every column"
+    gaps = any(cell.state is State.NOT_RUN for row in rest for cell in row.cells)
+    where = f"in every column that ran {'it' if len(rest) == 1 else 'them'}" if gaps else "in every column"
+    return shown, f"{which}: {' or '.join(words)} {where}"

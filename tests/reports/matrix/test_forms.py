@@ -127,6 +127,16 @@ def test_a_target_from_somebodys_own_folder_is_told_from_the_shipped_one_whose_n
     assert [text.count("the folder ./my_mta/") for text in _readable(matrix)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--family", "ipv6"], "IPv6 addresses alone"), (["--family=both"], "addresses of both families")],
+)
+def test_every_form_says_that_a_run_had_another_world_than_others(words: list[str], said: str) -> None:
+    other, usual = judged([verdict(FAILING, Grade.PASS)], run="1"), judged([verdict(FAILING, Grade.PASS)], run="2")
+    matrix = matrix_of([replace(other, command=("sts-lab", "run", *words)), usual])
+    assert [text.count(f"all hosts had {said}") for text in _readable(matrix)] == [1, 1, 1]
+
+
 def test_every_form_says_that_a_run_was_a_black_box() -> None:
     hidden, seen = judged([verdict(FAILING, Grade.FAIL)], run="1"), judged([verdict(FAILING, Grade.FAIL)], run="2")
     matrix = matrix_of([replace(hidden, black_box=True), seen])

@@ -45,6 +45,10 @@ HARM = f"Let out: delivered, or read on the way, against an enforced policy. Kep
 REASONS = "Behind a case: the judge's reason for each finding, and in brackets the columns that have it."
 
 
+#: What has to be known of a run by its `--family`; by default hosts have IPv4 addresses.
+_WORLDS = {"ipv6": "all hosts had IPv6 addresses alone", "both": "all hosts had addresses of both families"}
+
+
 class State(StrEnum):
     """Whether there is a verdict in a cell."""
 
@@ -179,6 +183,7 @@ class Column:
         """What has to be known of a run before its verdicts are read; empty for a whole one."""
         folder = folder_of(self.run.command)
         said = [f"the folder {escape_unprintable(folder)}"] if folder else []
+        said += [_WORLDS[word] for word in _typed(self.run.command, "--family") if word in _WORLDS]
         said += [] if self.run.complete else ["interrupted: not every case was played"]
         said += ["black box: no hook of the target was used"] if self.run.black_box else []
         if missing := self.totals.not_run:
@@ -332,10 +337,15 @@ def folder_of(command: Sequence[str]) -> str:
 
     The matrix calls a target by what it says itself, and somebody's own folder may say anything.
     """
-    options = list(deciding_options(command))
-    typed = [word.partition("=")[2] for word in options if word.startswith("--target=")]
-    typed += [name for option, name in pairwise(options) if option == "--target"]
+    typed = _typed(command, "--target")
     return next((name for name in typed if "/" in name or name.startswith(".")), "")
+
+
+def _typed(command: Sequence[str], option: str) -> list[str]:
+    """Return the values with which an option was typed."""
+    options = list(deciding_options(command))
+    typed = [word.partition("=")[2] for word in options if word.startswith(f"{option}=")]
+    return typed + [value for name, value in pairwise(options) if name == option]
 
 
 def folded(rows: Sequence[Row]) -> tuple[tuple[Row, ...], str]:

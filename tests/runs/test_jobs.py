@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.target_folder import TargetFolder
-from mta_sts_lab.events import CaseBegan, CaseEnded, Event
+from mta_sts_lab.events import CaseBegan, CaseEnded, Event, ReportReceived
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.writers.mitm import has_flows
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, judge_run, load_shipped_catalogue, plan, run
@@ -22,6 +22,8 @@ from tests.cli.program import LONGEST, Shell, end, start, until
 
 CATALOGUE = load_shipped_catalogue()
 SELECTION = ("starttls/strip", "mx/forged-mx", "policy/max-age-lapses")
+#: Two groups of cases, one for each process, in both of which each report is a finding of the run.
+REPORTS = ("rpt-content/heartbeat[enforce]", "rpt-content/starttls-failures")
 
 
 class TestPlans:
@@ -93,6 +95,16 @@ def test_the_verdicts_are_those_of_the_whole_record(played: tuple[RunResult, lis
     assert again.document == document
     assert {path.name for path in (result.folder / "flows").iterdir()} == flows
     assert len(flows) == len([verdict for verdict in result.verdicts if has_flows(verdict)])
+
+
+def test_the_evidence_of_findings_of_the_run_is_numbered_as_in_the_whole_record(tmp_path: Path) -> None:
+    request = RunRequest(REPORTS, modes=("enforce",), out=tmp_path, jobs=2, flaws=("sends_unsigned_reports",))
+    result = run(request, catalogue=CATALOGUE)
+    first, *_ = result.record.runs()
+    cited = {number for verdict in result.verdicts for one in verdict.of_the_run for number in one.evidence}
+    assert max(cited) > len(first.events), "some of it is in the second part"
+    assert {type(result.record.events[number - 1].fact) for number in cited} == {ReportReceived}
+    assert judge_run(result.folder, CATALOGUE).verdicts == result.verdicts
 
 
 @pytest.mark.xdist_group("played-by-two")

@@ -27,7 +27,7 @@ import msgspec
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
 from mta_sts_lab.model.case import Case
-from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.record import RecordError, RecordFile
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runner.plan import Plan, with_needed_cases
@@ -122,13 +122,16 @@ def _in_order(plan: Plan, parts: Sequence[_Part], before: Sequence[int]) -> tupl
     found: dict[str, Verdict] = {}
     for part, offset in zip(parts, before, strict=True):
         for verdict in part.verdicts:
-            judgements = tuple(
-                replace(one, evidence=tuple(number + offset for number in one.evidence)) for one in verdict.judgements
-            )
             # A case that others need may be in several parts.
             if verdict.case not in found or not verdict.control_only:
-                found[verdict.case] = replace(verdict, judgements=judgements)
+                judgements, of_the_run = _behind(offset, verdict.judgements), _behind(offset, verdict.of_the_run)
+                found[verdict.case] = replace(verdict, judgements=judgements, of_the_run=of_the_run)
     return tuple(found[case.id] for case in plan.cases)
+
+
+def _behind(offset: int, judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
+    """Return judgements whose evidence stands behind so many other events."""
+    return tuple(replace(one, evidence=tuple(number + offset for number in one.evidence)) for one in judgements)
 
 
 @dataclass(slots=True)

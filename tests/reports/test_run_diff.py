@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from mta_sts_lab.model.grading import Grade
-from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.run_diff import diff_document, diff_page, differences
 from mta_sts_lab.reports.verdicts_reading import JudgedRun, parse_verdicts
 from mta_sts_lab.reports.writers.verdicts_json import encode, verdicts_document
@@ -52,3 +52,17 @@ def test_each_kind_of_difference() -> None:
     assert back[none.case] == "only in the second"
     document = json.loads(diff_document(_BEFORE, after))
     assert [case["id"] for case in document["cases"] if case["kind"] == "worse"] == [testing.case]
+
+
+def test_findings_of_the_run_are_different_too() -> None:
+    side = Judgement(Grade.WEAK, "subject-form", "RPT-5.3-09", check="subject-is-well-formed")
+    enforce, *others = _VERDICTS
+    after = _run([replace(enforce, of_the_run=(side,)), *others])
+    (change,) = differences(_BEFORE, after)
+    assert (change.case, change.kind, change.new) == ("run", "worse", ("RPT-5.3-09 subject-form",))
+    (back,) = differences(after, _BEFORE)
+    assert (back.kind, back.gone) == ("better", ("RPT-5.3-09 subject-form",))
+    assert "run: was pass, is weak; new: RPT-5.3-09 subject-form" in rendered(diff_page(_BEFORE, after))
+    assert not differences(after, after)
+    # A case that only one run has is named, and what was seen in it alone is no difference of the run.
+    assert {one.case for one in differences(_run(others), after)} == {enforce.case}

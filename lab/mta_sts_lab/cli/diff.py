@@ -18,9 +18,9 @@ def diff(
 ) -> None:
     """Say what is different between two runs.
 
-    That is verdicts, the findings behind them, cases that only one has, and versions.
+    That is verdicts, the findings behind them and those of the run, cases that only one has, and versions.
 
-    Exit status: 0 no case is different, 1 some are.
+    Exit status: 0 no case is different, and no finding of the run, 1 some are.
     """
     from mta_sts_lab.reports.run_diff import diff_document, diff_page, differences
     from mta_sts_lab.reports.verdicts_reading import read_verdicts

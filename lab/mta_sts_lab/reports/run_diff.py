@@ -1,20 +1,24 @@
-"""What is different between two runs: the verdicts of cases, and the findings behind verdicts that are the same."""
+"""What is different between two runs: verdicts, the findings behind those that are the same, and those of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from mta_sts_lab.judge.known_failures import findings_of
-from mta_sts_lab.model.grading import MERGE_ORDER, Grade
+from mta_sts_lab.judge.run_findings import findings_of_the_run
+from mta_sts_lab.model.grading import MERGE_ORDER, Grade, merge
 from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable, legal_json
 from mta_sts_lab.reports.layout import Hanging
 from mta_sts_lab.reports.terminal import STYLES
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
+
+#: What stands in the place of a case for the findings of the run.
+THE_RUN = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,21 @@ KINDS = ("better", "otherwise", "only in the first", "only in the second", "wors
 
 
 def differences(before: JudgedRun, after: JudgedRun) -> tuple[CaseChange, ...]:
-    """Return the cases that are different, in the order of their ids, without control cases that nobody selected."""
+    """Return the cases that are different, in the order of their ids, without control cases that nobody selected.
+
+    Findings of the run, in the cases that both runs have, come behind them as those of a case `THE_RUN`.
+    """
     first, second = _selected(before), _selected(after)
-    changes = (_change(case, first.get(case), second.get(case)) for case in sorted({*first, *second}))
+    changes = [_change(case, first.get(case), second.get(case)) for case in sorted({*first, *second})]
+    shared = sorted(first.keys() & second.keys())
+    changes.append(_change(THE_RUN, *(_of_the_run([run[case] for case in shared]) for run in (first, second))))
     return tuple(one for one in changes if one.before is not one.after or one.gone or one.new)
+
+
+def _of_the_run(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the findings of the run in some cases, as if they were those of a case."""
+    found = tuple(one.judgement for one in findings_of_the_run(verdicts))
+    return Verdict(THE_RUN, merge([Grade.PASS, *(one.grade for one in found)]), (), found, 0.0, 0.0)
 
 
 def _selected(run: JudgedRun) -> dict[str, Verdict]:

@@ -62,6 +62,14 @@ def test_since_a_run_selects_what_is_new_changed_or_unproved(catalogue: Catalogu
     assert ids(choose_cases(catalogue, ["starttls/strip"], [], (), run)) == [STRIP[0], STRIP[2], STRIP[3]]
 
 
+def test_since_a_run_selects_what_its_target_did_not_claim(catalogue: Catalogue, tmp_path: Path) -> None:
+    """A target that claims it by now would never be judged by it."""
+    run = _run(
+        tmp_path, [catalogue.cases[name] for name in STRIP], dict.fromkeys(STRIP, "pass") | {STRIP[1]: "unsupported"}
+    )
+    assert ids(choose_cases(catalogue, ["starttls/strip"], [], (), run)) == [STRIP[1]]
+
+
 def test_nothing_changed_is_said(catalogue: Catalogue, tmp_path: Path) -> None:
     cases = [catalogue.cases[name] for name in STRIP]
     run = _run(tmp_path, cases, dict.fromkeys(STRIP, "fail"))

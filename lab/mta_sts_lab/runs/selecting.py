@@ -20,8 +20,8 @@ from mta_sts_lab.runs.errors import UsageError
 #: An obligation's id, or a pattern of some: STS-5-03, RPT-4.*.
 _OBLIGATION = re.compile(r"[A-Z]+-[0-9A-Z.*?-]*")
 
-#: What a run did not prove is played again.
-_UNPROVED = (Grade.INCONCLUSIVE.value, Grade.LAB_ERROR.value)
+#: What a run did not prove is played again. What its target did not claim may be claimed by now.
+_UNPROVED = (Grade.INCONCLUSIVE.value, Grade.LAB_ERROR.value, Grade.UNSUPPORTED.value)
 
 
 def choose_cases(

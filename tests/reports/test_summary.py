@@ -6,7 +6,7 @@ import pytest
 from mta_sts_lab.events import Event, TargetDiagnosed
 from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model.grading import Grade
-from mta_sts_lab.model.verdict import Verdict
+from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports import summary
 from mta_sts_lab.reports.summary import summarise
 
@@ -87,6 +87,15 @@ def test_a_list_of_known_failures_that_is_wrong_is_a_finding(kind: str) -> None:
     assert told.exit_code == summary.FINDING
     what = "1 no longer occur" if kind == "vanished" else "1 fit no case"
     assert told.meaning == f"findings: the list of known failures is not right: {what}"
+
+
+@pytest.mark.parametrize("listed", [(), (_KNOWN,)])
+def test_a_new_finding_of_the_run_is_not_laid_to_the_list_of_known_failures(listed: tuple[KnownFailure, ...]) -> None:
+    side = Judgement(Grade.WEAK, "subject-form", "RPT-5.3-09", check="subject-is-well-formed")
+    passed = _with(Grade.PASS, Grade.PASS, Grade.PASS, Grade.PASS)
+    verdicts = [replace(passed[0], of_the_run=(side,)), *passed[1:]]
+    told = summarise(_RECORD, verdicts, KnownComparison(known={}, vanished=listed, unmatched=()))
+    assert (told.exit_code, told.meaning) == (summary.FINDING, summary.EXIT_MEANINGS[summary.FINDING])
 
 
 def test_a_diagnosis_is_told_once_also_where_a_run_was_played_in_parts() -> None:

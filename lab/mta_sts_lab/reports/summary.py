@@ -68,14 +68,15 @@ class Summary:
     #: The findings of the run, and those of them that are known failures.
     of_the_run: tuple[RunFinding, ...] = ()
     known_of_the_run: tuple[RunFinding, ...] = ()
+    #: Whether anything was found, in a case or of the run, that is not known of the target.
+    news: bool = False
 
     @property
     def meaning(self) -> str:
         """What the exit code says."""
         if self.exit_code == NOTHING_SELECTED and self.cases:
             return NOTHING_JUDGED
-        found = sum(self.counts.get(grade, 0) for grade in (Grade.FAIL, Grade.WEAK))
-        if self.exit_code == FINDING and found <= len(self.known):
+        if self.exit_code == FINDING and not self.news:
             wrong = [f"{self.vanished} no longer occur"] if self.vanished else []
             wrong += [f"{self.unmatched} fit no case"] if self.unmatched else []
             return f"findings: the list of known failures is not right: {', '.join(wrong)}"
@@ -93,14 +94,14 @@ def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: Known
     of_the_run = findings_of_the_run(verdicts)
     listed = known_failures.known_of_the_run if known_failures else {}
     known_of_the_run = tuple(one for one in of_the_run if one.key in listed)
-    news = [one.grade for one in of_the_run if one not in known_of_the_run]
+    news_of_the_run = [one.grade for one in of_the_run if one not in known_of_the_run]
     return Summary(
         counts={word: counted[word] for word in GRADES},
         cases=len(selected) + len(unjudged),
         control_only=len(verdicts) - len(selected),
         unjudged=unjudged,
         complete=complete,
-        exit_code=_exit_code(selected, known_failures, news, complete and not unjudged),
+        exit_code=_exit_code(selected, known_failures, news_of_the_run, complete and not unjudged),
         known=tuple(verdict.case for verdict in selected if verdict.case in known),
         vanished=len(known_failures.vanished) if known_failures else 0,
         unmatched=len(known_failures.unmatched) if known_failures else 0,
@@ -112,6 +113,8 @@ def summarise(record: Record, verdicts: Sequence[Verdict], known_failures: Known
         ),
         of_the_run=of_the_run,
         known_of_the_run=known_of_the_run,
+        news=bool(news_of_the_run)
+        or any(one.grade in (Grade.FAIL, Grade.WEAK) for one in selected if one.case not in known),
     )
 
 

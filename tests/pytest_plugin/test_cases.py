@@ -230,6 +230,29 @@ def test_a_finding_of_the_run_fails_one_case_unless_it_is_known(tmp_path: Path) 
         assert blamed == failing
 
 
+SHOW_XFAILS = """
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for mark in item.iter_markers("xfail"):
+            print("marked", item.name, mark.kwargs["strict"])
+"""
+
+
+def test_what_the_shipped_target_fails_at_may_fail_and_need_not(pytester: pytest.Pytester) -> None:
+    """`sts-lab run` has it so for a configuration of one's own."""
+    mine, base = pytester.path / "mine", read_known_failures(shipped_files() / "docker/postfix/known-failures.toml")
+    first, second = list(dict.fromkeys(one.case for one in base if not one.of_the_run))[:2]
+    mine.mkdir()
+    (mine / "target.toml").write_text(
+        'name = "mine"\ntitle = "Mine"\ndescription = "My own."\nbased_on = "postfix"\n', encoding="utf-8"
+    )
+    (mine / "known-failures.toml").write_text(KNOWN.replace("starttls/strip[enforce]", first))
+    pytester.makeconftest(SHOW_XFAILS)
+    cases = ("--sts-case", first, "--sts-case", second)
+    shown = run(pytester, "--sts-target", "./mine", *cases, "--collect-only", "-q").outlines
+    assert {line for line in shown if line.startswith("marked")} == {f"marked {first} True", f"marked {second} False"}
+
+
 #: A case that is known to fail, and a finding of the run that is known, too.
 BOTH_KNOWN = """
 [[known-failure]]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mta_sts_lab.catalogue import Catalogue
-from mta_sts_lab.judge.known_failures import KnownFailure, findings_of, matches, read_known_failures
+from mta_sts_lab.judge.known_failures import KnownFailure, findings_of, matches
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.pytest_plugin.last_word import VERDICT
@@ -20,7 +20,7 @@ from mta_sts_lab.runs import RunResult, load_shipped_catalogue
 from mta_sts_lab.runs.errors import status_of
 from mta_sts_lab.runs.scenarios import whole_catalogue
 from mta_sts_lab.runs.selecting import choose_cases
-from mta_sts_lab.runs.service import find_target_for
+from mta_sts_lab.runs.service import find_target_for, known_failures_for
 
 _CATALOGUE = pytest.StashKey[Catalogue]()
 _RESULTS = pytest.StashKey[dict[str, "RunResult"]]()
@@ -49,7 +49,7 @@ class CaseCollector(pytest.Collector):
                 catalogue = whole_catalogue(settings.scenarios)
             request = settings.request((), Path())
             target = find_target_for(request)
-            known = read_known_failures(request.known_failures_of(target))
+            known = known_failures_for(request, target)
             chosen = choose_cases(catalogue, settings.selection, ())
         except Exception as error:
             if status_of(error) is None:
@@ -67,7 +67,8 @@ class CaseCollector(pytest.Collector):
 
 
 def _refuse_unmatched(known: Sequence[KnownFailure], cases: Collection[str]) -> None:
-    unmatched = {one.case for one in known if not any(matches(one.case, case) for case in cases)}
+    own = [one for one in known if not one.inherited_from]
+    unmatched = {one.case for one in own if not any(matches(one.case, case) for case in cases)}
     if unmatched:
         raise pytest.Collector.CollectError(
             f"the list of known failures names what no case is called: {', '.join(sorted(unmatched))}"
@@ -88,10 +89,12 @@ class CaseItem(pytest.Item):
             # The first case waits for all of them, and the lab has deadlines of its own.
             self.add_marker(pytest.mark.timeout(0))
         # A finding of the run is no part of the verdict on a case, which may pass.
-        reasons = dict.fromkeys(one.reason for one in known if not one.of_the_run and matches(one.case, case.id))
-        if reasons:
-            # Without hooks the target shows less: what does not occur then has not vanished.
-            strict = not settings_of(self.config).black_box
+        mine = [one for one in known if not one.of_the_run and matches(one.case, case.id)]
+        if mine:
+            reasons = dict.fromkeys(one.reason for one in mine)
+            # What the shipped target does that this one is based on may occur, and need not. Without hooks the target
+            # shows less: what does not occur then has not vanished.
+            strict = not (all(one.inherited_from for one in mine) or settings_of(self.config).black_box)
             self.add_marker(pytest.mark.xfail(reason="; ".join(reasons), raises=KnownFinding, strict=strict))
 
     def setup(self) -> None:

@@ -115,7 +115,6 @@ class Expectation:
     outcome: tuple[str, ...] = ()
     obligation: str = ""
     should: tuple[str, ...] = ()
-    should_grade: Grade = Grade.WEAK
     grade: Grade | None = None
     note: str = ""
     policy_requests: PolicyRequests | None = None
@@ -126,6 +125,8 @@ class Expectation:
     report_obligation: str = ""
     #: Whether no obligation asks for that report: its absence is then only noted.
     report_optional: bool = False
+    #: How bad it is to do what is allowed and not advised.
+    should_grade: Grade = Grade.WEAK
 
 
 @dataclass(frozen=True, slots=True)

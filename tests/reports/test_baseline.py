@@ -7,8 +7,9 @@ import pytest
 from mta_sts_lab.judge.known_failures import compare_with_known, read_known_failures
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Judgement, Verdict
-from mta_sts_lab.reports.annotations import github_annotations
+from mta_sts_lab.reports.annotations import github_annotations, run_annotations
 from mta_sts_lab.reports.baseline import baseline
+from mta_sts_lab.reports.summary import AS_EXPECTED, INCONCLUSIVE, NOTHING_SELECTED, Summary
 
 from .records import REQUIREMENTS
 
@@ -71,3 +72,13 @@ def test_a_finding_of_the_run_is_listed_and_annotated_once(tmp_path: Path) -> No
     assert len(known.known_of_the_run) == 1
     assert (known.vanished, known.unmatched) == ((), ())
     assert not list(github_annotations(verdicts, known, REQUIREMENTS))
+
+
+def test_a_run_that_ended_badly_without_a_finding_says_so() -> None:
+    nothing_known = compare_with_known([], (), [])
+    for complete, exit_code in ((True, NOTHING_SELECTED), (False, INCONCLUSIVE)):
+        summary = Summary({}, 0, 0, (), complete, exit_code)
+        assert [*run_annotations([], nothing_known, {}, summary)] == [f"::error title=mta-sts-lab::{summary.meaning}"]
+    (line,) = run_annotations([], nothing_known, {}, Summary({}, 1, 0, ("a/one[x]",), False, INCONCLUSIVE))
+    assert line == "::error title=a/one[x]::the case has no verdict"
+    assert not list(run_annotations([], nothing_known, {}, Summary({}, 0, 0, (), True, AS_EXPECTED)))

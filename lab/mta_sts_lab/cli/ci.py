@@ -119,11 +119,11 @@ class ForCi:
         return baseline(header.run, header.about.name, result.verdicts, requirements).encode()
 
     def _annotate(self, result: RunResult) -> None:
-        from mta_sts_lab.reports.annotations import github_annotations
+        from mta_sts_lab.reports.annotations import run_annotations
         from mta_sts_lab.requirements import load_requirements
 
         inside = Annotate.GITHUB if os.environ.get("GITHUB_ACTIONS") == "true" else Annotate.NONE
         if (self.annotations or inside) is Annotate.GITHUB:
             screen = console(stderr=True)
-            for line in github_annotations(result.verdicts, result.known, load_requirements()):
+            for line in run_annotations(result.verdicts, result.known, load_requirements(), result.summary):
                 screen.print(line, markup=False, soft_wrap=True)

@@ -135,6 +135,12 @@ class KnownComparison:
     #: Findings of the run that are known in each case in which they were seen, with the reasons.
     known_of_the_run: dict[RunKey, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def wrong_entries(self) -> tuple[tuple[str, KnownFailure], ...]:
+        """The entries that have to be corrected, each behind what is wrong with it."""
+        gone = (("no longer occurs", one) for one in self.vanished)
+        return (*gone, *(("fits no case of the catalogue", one) for one in self.unmatched))
+
 
 def matches(pattern: str, case: str) -> bool:
     """Whether a pattern fits a case id. `*` and `?` are wildcards; brackets are literal."""

@@ -9,16 +9,35 @@ from mta_sts_lab.judge.run_findings import findings_of_the_run
 from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable
+from mta_sts_lab.reports.summary import Summary
 
 #: The worst first: GitHub shows ten of a kind for each step.
 _COMMANDS = {Grade.FAIL: "error", Grade.LAB_ERROR: "error", Grade.INCONCLUSIVE: "error", Grade.WEAK: "warning"}
 
 
+def run_annotations(
+    verdicts: Sequence[Verdict], known: KnownComparison, requirements: Mapping[str, Requirement], summary: Summary
+) -> Iterator[str]:
+    """Yield the lines of a run. One that ends with an error and has no finding to show says why it ended so."""
+    lines = list(github_annotations(verdicts, known, requirements))
+    yield from lines
+    for case in summary.unjudged:
+        yield _line("error", case, "the case has no verdict")
+    if not lines and not summary.unjudged and summary.exit_code:
+        yield _line("error", "mta-sts-lab", summary.meaning)
+
+
 def github_annotations(
     verdicts: Sequence[Verdict], known: KnownComparison, requirements: Mapping[str, Requirement]
 ) -> Iterator[str]:
-    """Yield the lines. A known failure has none; one that no longer occurs, or fits no case, has an error."""
-    found = [one for one in verdicts if not one.control_only and one.case not in known.known]
+    """Yield the lines. A known failure has none; one that no longer occurs, or fits no case, has an error.
+
+    What proves nothing is never known.
+    """
+    accepted = (Grade.FAIL, Grade.WEAK)
+    found = [
+        one for one in verdicts if not one.control_only and not (one.case in known.known and one.grade in accepted)
+    ]
     for grade, command in _COMMANDS.items():
         for verdict in (one for one in found if one.grade is grade):
             yield _line(command, f"{grade.value}: {verdict.case}", _message(verdict, requirements))
@@ -27,10 +46,9 @@ def github_annotations(
             many = f"in {len(finding.cases)} case{'' if len(finding.cases) == 1 else 's'}"
             title = f"{finding.grade.value}: {finding.name}, {many}"
             yield _line(_COMMANDS[finding.grade], title, _said(finding.judgement, requirements))
-    for what, failures in (("no longer occurs", known.vanished), ("fits no case", known.unmatched)):
-        for failure in failures:
-            message = f"{failure.obligation} ({', '.join(failure.codes)}): correct the list of known failures"
-            yield _line("error", f"a known failure {what}: {failure.case}", message)
+    for what, failure in known.wrong_entries:
+        message = f"{failure.obligation} ({', '.join(failure.codes)}): correct the list of known failures"
+        yield _line("error", f"a known failure {what}: {failure.case}", message)
 
 
 def _message(verdict: Verdict, requirements: Mapping[str, Requirement]) -> str:

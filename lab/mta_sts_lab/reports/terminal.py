@@ -118,8 +118,7 @@ def findings(
     ]
     blocks += [_cause_block(cause, evidence, requirements, known) for cause in causes_of(verdicts)]
     if known_failures:
-        blocks += [_known_failure(failure, "no longer occurs") for failure in known_failures.vanished]
-        blocks += [_known_failure(failure, "fits no case of the catalogue") for failure in known_failures.unmatched]
+        blocks += [_known_failure(failure, what) for what, failure in known_failures.wrong_entries]
         blocks += _cured(known_failures.cured)
     return Group(*(part for block in blocks for part in (block, Text())))
 

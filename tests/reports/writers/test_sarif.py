@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from mta_sts_lab.judge.known_failures import KnownComparison
+from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.reports.writers import JudgedRecord
 from mta_sts_lab.reports.writers.sarif import sarif, sarif_document, section_link
@@ -57,6 +57,15 @@ def test_what_proves_nothing_is_a_notification_and_no_result() -> None:
     (invocation,) = run["invocations"]
     assert not invocation["executionSuccessful"]
     assert "starttls/strip[enforce]" in invocation["toolExecutionNotifications"][0]["message"]["text"]
+
+
+def test_an_entry_of_the_list_that_is_wrong_is_a_notification() -> None:
+    entry = KnownFailure("starttls/strip[testing]", "STS-5-05", "bounced", ("bounced",), "a reason", "seen")
+    run = _run(replace(_JUDGED, known=KnownComparison({_VERDICTS[0].case: ("known",)}, (entry,), ())))
+    (invocation,) = run["invocations"]
+    assert invocation["exitCode"] == 1
+    (note,) = invocation["toolExecutionNotifications"]
+    assert note["message"]["text"] == "starttls/strip[testing]: a known failure no longer occurs: correct the list"
 
 
 @pytest.mark.parametrize(

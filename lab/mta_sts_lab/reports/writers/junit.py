@@ -70,8 +70,7 @@ def junit_xml(
         test = _of_the_run(finding, requirements or {})
         reasons = known.known_of_the_run.get(finding.key)
         suites["run"].append(_as_known(test, reasons, known_as) if reasons else test)
-    for what, failures in (("no longer occurs", known.vanished), ("fits no case", known.unmatched)):
-        suites[_KNOWN_SUITE] += [_wrong_entry(failure, what) for failure in failures]
+    suites[_KNOWN_SUITE] += [_wrong_entry(failure, what) for what, failure in known.wrong_entries]
     judged = {verdict.case for verdict in verdicts}
     for case, scenario in scenarios.items():
         if case not in judged:

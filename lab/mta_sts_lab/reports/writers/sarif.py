@@ -136,6 +136,9 @@ def _invocation(judged: JudgedRecord, selected: Sequence[Verdict]) -> dict[str, 
     notes += [
         {"level": "warning", "message": {"text": f"{case}: the case has no verdict"}} for case in summary.unjudged
     ]
+    for what, failure in judged.known.wrong_entries if judged.known else ():
+        text = escape_unprintable(f"{failure.case}: a known failure {what}: correct the list")
+        notes.append({"level": "error", "message": {"text": text}})
     return {
         "commandLine": " ".join(escape_unprintable(word) for word in judged.record.header.command),
         "exitCode": summary.exit_code,

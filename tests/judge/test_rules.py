@@ -825,6 +825,11 @@ class TestRightReason:
         assert reasons(never) == {"policy-never-asked"}
         kept = verdict(record(lines, taken_in(), capabilities=()))
         assert kept.grade is Grade.FAIL, "where the policy is to be kept it has no such excuse"
+        either = changed(
+            case(Mode.ENFORCE, ("delivered", "deferred"), should=("delivered",)), "prime", world=probe.steps[0].world
+        )
+        advised = verdict(record(lines, taken_in(), cases=(either, CASES[ABSENT]), capabilities=()))
+        assert (advised.grade, reasons(advised)) == (Grade.INFO, {"policy-never-asked"}), "it did what is advised"
 
 
 class TestGrades:

@@ -473,3 +473,11 @@ async def test_what_about_says_and_nobody_knows_is_named(tmp_path: Path) -> None
     assert "'retry_second' (is 'retry_seconds' meant?)" in found.observed
     assert "'policycache' (is 'policy_cache' meant?)" in found.observed
     assert found.observed.startswith("says what the contract does not know: 'colour', ")
+
+
+async def test_a_misspelt_capability_is_named(tmp_path: Path) -> None:
+    """It would leave its cases out, and a run without them would look like one that passed."""
+    about = says({**ABOUT, "capabilities": ["mta-sts", "tls-rpt", "tls_required"]})
+    result = await only(Adapter(tmp_path, answers={"/about": about}), "about-unknown-member")
+    assert "'tls_required' (is 'tls-required' meant?)" in result.of("about-unknown-member").observed
+    assert "claims tls_required" not in result.statuses()

@@ -20,6 +20,7 @@ from mta_sts_lab.events import NotSupported, ReportReceived, ReportsLeft
 from mta_sts_lab.judge.arrivals import Arrival, arrival_of
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.grading import Outcome
+from mta_sts_lab.model.target import CAPABILITIES
 from mta_sts_lab.targets.contract import MTA_STS, TLS_RPT
 
 #: The capabilities that the lab has cases for.
@@ -48,7 +49,7 @@ def the_claims(view: AdapterView) -> Iterator[Finding]:
             'Add "tls-rpt" to "capabilities" of GET /about, or leave the hook `reports` out.',
             at([event for event, _ in view.tries("reports")]),
         )
-    for capability in sorted(set(view.about.capabilities) - set(PROBED)):
+    for capability in sorted(set(view.about.capabilities) & set(CAPABILITIES) - set(PROBED)):
         yield Finding(
             f"claims {capability}",
             Status.NOT_PROVABLE,

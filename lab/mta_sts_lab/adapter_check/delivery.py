@@ -45,7 +45,7 @@ def honest_delivery(view: AdapterView) -> Iterator[Finding]:
             Status.FAULT,
             f"says what the contract does not know: {name_unknown(view.about.unknown)}",
             "about-unknown-member",
-            "A member that is not known counts as left out. docs/adding-an-mta.md lists those that are.",
+            "What is not known counts as left out. docs/adding-an-mta.md lists the members and the capabilities.",
         )
     port = _mail_port(view)
     yield port

@@ -70,7 +70,7 @@ class About:
     own_retry_seconds: float = 0.0
     #: Capabilities that it claims, too, and that nobody can look at in this run.
     set_aside: tuple[str, ...] = ()
-    #: Members of its answer that the contract does not know.
+    #: Members of its answer, and capabilities in it, that the contract does not know.
     unknown: tuple[str, ...] = ()
     #: In words: where it is configured better than what its users install, by its folder's own account.
     better_than_packaged: tuple[str, ...] = ()

@@ -6,12 +6,12 @@ for what it does not offer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated, Literal
 
 import msgspec
 
-from mta_sts_lab.model.target import ReportChannel
+from mta_sts_lab.model.target import CAPABILITIES, ReportChannel
 from mta_sts_lab.requirements import near_misses
 
 #: Raised when the contract changes so that older targets cannot be used any more.
@@ -21,7 +21,7 @@ PORT = 8025
 
 
 class AboutBody(msgspec.Struct, frozen=True):
-    """The answer of `GET /about`. A run ignores members that it does not know, and warns of them."""
+    """The answer of `GET /about`. A run ignores members and capabilities that it does not know, and warns of them."""
 
     contract: int
     name: str
@@ -36,19 +36,23 @@ class AboutBody(msgspec.Struct, frozen=True):
     own_retry_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
-#: The most unknown members of `GET /about` that are shown, and characters of each.
+#: The most unknown members and capabilities of `GET /about` that are shown, and characters of each.
 _MOST_UNKNOWN, _LONGEST_UNKNOWN = 10, 60
 
 
-def unknown_in_about(members: Iterable[str]) -> tuple[str, ...]:
-    """Return which of these are no members of `GET /about`. Otherwise a misspelt one would count as missing."""
-    unknown = sorted(set(members) - set(AboutBody.__struct_fields__))
+def unknown_in_about(members: Iterable[str], capabilities: Collection[str]) -> tuple[str, ...]:
+    """Return what is no member of `GET /about`, or no capability. Otherwise a misspelt one would count as missing.
+
+    A capability that counts as missing leaves its cases out, and a run without them looks as good as one that passed.
+    """
+    unknown = sorted({*members} - {*AboutBody.__struct_fields__} | {*capabilities} - {*CAPABILITIES})
     return tuple(name[:_LONGEST_UNKNOWN] for name in unknown[:_MOST_UNKNOWN])
 
 
 def name_unknown(unknown: Iterable[str]) -> str:
-    """Name unknown members of `GET /about`, each with the one that was perhaps meant."""
-    meant = {name: near_misses(name, AboutBody.__struct_fields__)[:1] for name in unknown}
+    """Name unknown members and capabilities of `GET /about`, each with the one that was perhaps meant."""
+    known = (*AboutBody.__struct_fields__, *CAPABILITIES)
+    meant = {name: near_misses(name, known)[:1] for name in unknown}
     return ", ".join(f"{name!r}" + "".join(f" (is {near!r} meant?)" for near in found) for name, found in meant.items())
 
 

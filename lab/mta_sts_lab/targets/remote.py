@@ -92,7 +92,7 @@ class RemoteTarget:
             said.reports_end_the_day,
             said.report_channels,
             said.own_retry_seconds,
-            unknown=unknown_in_about(self._decode("/about", answer, dict[str, msgspec.Raw])),
+            unknown=unknown_in_about(self._decode("/about", answer, dict[str, msgspec.Raw]), said.capabilities),
         )
 
     async def greet(self) -> None:

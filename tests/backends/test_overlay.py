@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
+from mta_sts_lab.backends.docker.files import laid_archive
 from mta_sts_lab.backends.folder import FolderError, find_target, read_folder, shipped_targets, with_config
-from mta_sts_lab.backends.overlay import MOST_FILES, laid_files, unreadable
+from mta_sts_lab.backends.overlay import MOST_FILES, laid_files, left_out, unreadable
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFolder
 
@@ -154,7 +157,7 @@ class TestConfig:
         monkeypatch.setattr("mta_sts_lab.backends.overlay.MOST_FILES", 1)
         folder = configured(tmp_path)
         (folder / "transport").touch()
-        with pytest.raises(TargetRefused, match="2 files of 0 MiB are no configuration; at most 1 files"):
+        with pytest.raises(TargetRefused, match="more than 1 files of 0 MiB are no configuration; at most 1 files"):
             with_config(find_target("postfix"), [str(folder)], [])
         assert MOST_FILES > 100
 
@@ -162,8 +165,37 @@ class TestConfig:
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
 def test_what_this_user_may_not_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "secret").touch(0o000)
+    (tmp_path / "sasl").mkdir(0o000)
     files = laid_files("/etc/postfix", tmp_path, "--config")
-    assert [file.at for file in unreadable(files)] == ["/etc/postfix/secret"]
+    assert list(unreadable(files)) == ["/etc/postfix/sasl", "/etc/postfix/secret"]
+    assert left_out(files)[0].endswith(f"({tmp_path / 'sasl'} may only be read by others; give it with sudo)")
+
+
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    """Where they are not, the mail server runs with the image's files, and nobody knows."""
+    for name in ("elsewhere", "exim4/conf.d/router"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "elsewhere" / "100_mine").touch()
+    (tmp_path / "exim4" / "conf.d" / "transport").symlink_to("../../elsewhere")
+    (tmp_path / "exim4" / "conf.d" / "again").symlink_to("..")
+    files = laid_files("/etc/exim4", tmp_path / "exim4", "--config")
+    assert [file.at for file in files] == ["/etc/exim4/conf.d/transport/100_mine"]
+
+
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+    """Nothing would be laid over the image, and it would be judged as it is."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TargetRefused, match=r"there is no file in .* that could be laid over /etc/postfix"):
+        laid_files("/etc/postfix", tmp_path, "--config")
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "main.cf").symlink_to("/no/such/main.cf")
+    files = laid_files("/etc/postfix", tmp_path, "--config")
+    where = f"{tmp_path / 'main.cf'} cannot be read: No such file or directory"
+    assert left_out(files) == [f"left out    /etc/postfix/main.cf  ({where})"]
+    with tarfile.open(fileobj=io.BytesIO(laid_archive(files))) as archive:
+        assert archive.getnames() == ["lab/laid-over.txt"]
 
 
 def test_the_shipped_ones_say_where_they_are_better() -> None:

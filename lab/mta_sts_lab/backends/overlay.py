@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import os
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,12 +99,36 @@ def laid_files(at: str, source: Path, where: str, leave_out: Sequence[str] = ())
         return bounded((LaidFile(at, source),), where)
     if not source.is_dir():
         raise TargetRefused(f"{where}: {source} is neither a file nor a folder")
-    files = (
+    every = (
         LaidFile(str(PurePosixPath(at, path.relative_to(source))), path)
-        for path in sorted(source.rglob("*"))
-        if path.is_file() and not _left_out(path.relative_to(source), leave_out)
+        for path in _below(source)
+        if not _left_out(path.relative_to(source), leave_out)
     )
-    return bounded(tuple(files), where)
+    files = tuple(itertools.islice(every, MOST_FILES + 1))
+    if not files:
+        raise TargetRefused(f"{where}: there is no file in {source} that could be laid over {at}")
+    return bounded(files, where)
+
+
+def _below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Yield the files below a folder, in a fixed order, and what cannot be read: links that lead nowhere, folders.
+
+    Links to folders are followed, as the mail server follows them; otherwise it would run with the image's files there.
+    `above` are the folders that it is in: a link back to one of them has no end.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        paths = [(path, path.is_dir()) for path in sorted(folder.iterdir())]
+    except OSError:
+        yield folder
+        return
+    for path, is_folder in paths:
+        if is_folder:
+            yield from _below(path, above | {real})
+        elif path.is_file() or path.is_symlink():
+            yield path
 
 
 def installed_by(arguments: Sequence[str]) -> tuple[LaidFile, ...]:
@@ -129,22 +155,32 @@ def installed_by(arguments: Sequence[str]) -> tuple[LaidFile, ...]:
 
 def bounded(files: tuple[LaidFile, ...], where: str) -> tuple[LaidFile, ...]:
     """Return the files. Raises `TargetRefused` if they are too many or too large for a configuration."""
-    octets = sum(file.source.stat().st_size for file in files)
+    octets = sum(file.source.stat().st_size for file in files if file.source.is_file())
     if len(files) > MOST_FILES or octets > MOST_OCTETS:
+        some = f"more than {MOST_FILES}" if len(files) > MOST_FILES else f"{len(files)}"
         raise TargetRefused(
-            f"{where}: {len(files)} files of {octets >> 20} MiB are no configuration; at most {MOST_FILES} files "
+            f"{where}: {some} files of {octets >> 20} MiB are no configuration; at most {MOST_FILES} files "
             f"of {MOST_OCTETS >> 20} MiB are laid over a container"
         )
     return files
 
 
-def unreadable(files: Sequence[LaidFile]) -> Iterator[LaidFile]:
-    """Yield the files that this user may not read. They are left out, and the run says so."""
+def unreadable(files: Sequence[LaidFile]) -> dict[str, str]:
+    """Return the files that cannot be read, by their path in the container, and what to do about each."""
+    found = {}
     for file in files:
         try:
             file.source.open("rb").close()
-        except OSError:
-            yield file
+        except PermissionError:
+            found[file.at] = f"{file.source} may only be read by others; give it with sudo"
+        except OSError as error:
+            found[file.at] = f"{file.source} cannot be read: {error.strerror}"
+    return found
+
+
+def left_out(files: Sequence[LaidFile]) -> list[str]:
+    """Say which files are not laid over the image, a line each: what the image has there is used in their place."""
+    return [f"{'left out':<11} {at}  ({why})" for at, why in unreadable(files).items()]
 
 
 def _check_place(at: str, where: str) -> None:

@@ -44,8 +44,8 @@ def lab_archive(files: Mapping[str, bytes]) -> bytes:
 
 def laid_archive(files: Sequence[LaidFile]) -> bytes:
     """Return a tar archive of the files that are laid over an image, with their modes, and the list of them."""
-    left_out = {file.at for file in unreadable(files)}
-    laid = [file for file in files if file.at not in left_out]
+    missing = unreadable(files)
+    laid = [file for file in files if file.at not in missing]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for file in laid:

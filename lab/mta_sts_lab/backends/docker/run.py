@@ -30,6 +30,7 @@ from mta_sts_lab.backends.docker.files import (
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.docker.site import Site, give_route, lab_container, make_site, target_container
+from mta_sts_lab.backends.overlay import left_out
 from mta_sts_lab.backends.registry import BackendError, Job, TargetRefused
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG
 from mta_sts_lab.backends.served_plan import pass_on
@@ -136,7 +137,7 @@ def _play(site: Site, lab: Any, target: Any, image: str, job: Job) -> ContainerR
         target_seconds=_processor_seconds(target),
         target_ended="\n".join(ended).strip(),
         target_status=int(target.attrs.get("State", {}).get("ExitCode") or 0),
-        laid_over=text_file(target, KEPT_AND_OVERRIDDEN) if site.folder.laid else "",
+        laid_over=_laid_over(site, target),
     )
 
 
@@ -179,8 +180,15 @@ def _tell_laid_over(site: Site, target: Any, job: Job) -> None:
     """Print what was kept and overridden of the files laid over the image. Of several parts the first prints it."""
     if job.plan.at_once > 1 and job.plan.run.rpartition("-")[2] != "1":
         return
-    for line in text_file(target, KEPT_AND_OVERRIDDEN).splitlines() if site.folder.laid else ():
+    for line in _laid_over(site, target).splitlines():
         job.say(line)
+
+
+def _laid_over(site: Site, target: Any) -> str:
+    """Return what became of the files laid over the image, line by line; empty if there are none."""
+    if not site.folder.laid:
+        return ""
+    return "".join(f"{line}\n" for line in left_out(site.folder.laid)) + text_file(target, KEPT_AND_OVERRIDDEN)
 
 
 def _end_with_the_target(lab: Any, target: Any, begun: threading.Event) -> None:

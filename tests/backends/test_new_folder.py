@@ -9,6 +9,9 @@ from mta_sts_lab.backends.registry import TargetRefused, find_backend
 
 FOLDER_OF = {"postfix": "postfix", "exim4": "exim", "opensmtpd": "opensmtpd"}
 
+#: Where the mail server of each package has its configuration.
+PLACE_OF = {"postfix": "/etc/postfix", "exim4": "/etc/exim4", "opensmtpd": "/etc/mail", "postfix-no-policy": "/etc"}
+
 
 def test_a_process(tmp_path: Path) -> None:
     written = new_folder(tmp_path / "My MTA")
@@ -23,6 +26,17 @@ def test_a_package(tmp_path: Path, package: str) -> None:
     new_folder(tmp_path / "mine", package)
     target = find_target(f"{tmp_path}/mine")
     assert (target.name, target.file.based_on, target.file.backend) == ("mine", FOLDER_OF[package], "docker")
+
+
+@pytest.mark.parametrize("package", PLACE_OF)
+def test_the_lines_that_are_commented_out_are_right(tmp_path: Path, package: str) -> None:
+    (file,) = new_folder(tmp_path / "mine", package)
+    text = file.read_text()
+    file.write_text(text.replace("# [files]", "[files]").replace('# "/', '"/'))
+    (tmp_path / "mine" / "etc").mkdir()
+    (tmp_path / "mine" / "etc" / "some-table").touch()
+    (laid,) = [one for one in find_target(f"{tmp_path}/mine").laid if one.source.name == "some-table"]
+    assert laid.at.startswith(PLACE_OF[package])
 
 
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:

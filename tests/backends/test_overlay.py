@@ -60,6 +60,16 @@ class TestBasedOn:
             "/etc/postfix/tables/one": tmp_path / "tables" / "one",
         }
 
+    def test_a_slash_behind_a_folder_is_no_mistake(self, tmp_path: Path) -> None:
+        configured(tmp_path)
+        found = mine(tmp_path, MINE + '[files]\n"/etc/postfix/" = "postfix/"\n')
+        assert placed(found) == {"/etc/postfix/main.cf": tmp_path / "postfix" / "main.cf"}
+
+    def test_a_folder_of_a_known_kind_has_one_place(self, tmp_path: Path) -> None:
+        configured(tmp_path)
+        with pytest.raises(TargetRefused, match=r"nothing in the image reads /etc/postfx; did you mean /etc/postfix\?"):
+            mine(tmp_path, MINE + '[files]\n"/etc/postfx" = "postfix"\n')
+
     def test_one_may_be_based_on_one_that_is_based_on_another(self, tmp_path: Path) -> None:
         (tmp_path / "mine.yml").touch()
         text = MINE.replace('"postfix"', '"postfix-as-installed"')
@@ -84,6 +94,8 @@ class TestBasedOn:
             ),
             (MINE + 'base_image = "--privileged"\n', r"legal keys are"),
             (MINE + '[files]\n"/etc/x" = "x"\n', r"\[files\]: .*x is neither a file nor a folder"),
+            (MINE + '[files]\n"/etc/postfix" = "target.toml"\n', r"/etc/postfix is a folder"),
+            (MINE + '[files]\n"/etc/postfi/main.cf" = "target.toml"\n', r"did you mean /etc/postfix/main.cf\?"),
             (MINE + '[files]\n"etc/x" = "target.toml"\n', r"'etc/x' is no absolute path in a container"),
             (MINE + '[files]\n"/etc/../x" = "target.toml"\n', r"is no absolute path in a container"),
             (MINE + '[files]\n"/lab/ca.pem" = "target.toml"\n', r"nothing can be laid over /lab/ca.pem"),
@@ -136,6 +148,8 @@ class TestConfig:
             ("strange", "", r"it is not known where strange belongs; .*--config .*strange=/etc/"),
             ("strange=/lab/plan.json", "", r"nothing can be laid over /lab/plan.json"),
             ("nowhere=/etc/x", "", r"nowhere is neither a file nor a folder"),
+            ("strange=/etc/postfix", "", r"/etc/postfix is a folder; name the file in it: /etc/postfix/strange"),
+            ("strange=/etc/postfx/main.cf", "", r"nothing in the image reads .*; did you mean /etc/postfix/main.cf\?"),
             ("", "nowhere.deb", r"--install .*nowhere.deb: there is no file"),
             ("", "strange", r"this is no Debian package \(\*.deb\); .*strange=/usr/sbin/strange"),
         ],

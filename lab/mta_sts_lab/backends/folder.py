@@ -11,7 +11,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from mta_sts_lab.backends.overlay import OverlayRules, bounded, installed_by, laid_by, laid_files, read_rules
+from mta_sts_lab.backends.overlay import (
+    OverlayRules,
+    bounded,
+    installed_by,
+    laid_at,
+    laid_by,
+    read_rules,
+    rules_if_any,
+)
 from mta_sts_lab.backends.registry import Built, TargetRefused, backend_names, find_backend
 from mta_sts_lab.backends.target_folder import Contract, Process, TargetFile, TargetFolder
 from mta_sts_lab.shipped_files import shipped_files
@@ -107,7 +115,8 @@ def _based_on(path: Path, document: dict[str, Any]) -> TargetFolder:
     for table in ("environment", "sysctls"):
         merged[table] = defaults[table] | document.get(table, {})
     target = msgspec.convert(merged, TargetFile)
-    own = (laid_files(at, path / source, f"{file}: [files]") for at, source in target.files.items())
+    rules = rules_if_any(base.origin.path)
+    own = (laid_at(at, path / source, f"{file}: [files]", rules) for at, source in target.files.items())
     laid = {one.at: one for one in (*base.laid, *(one for some in own for one in some))}
     return TargetFolder(path, target, base, tuple(laid.values()), called=target.name)
 

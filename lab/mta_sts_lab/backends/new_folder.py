@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mta_sts_lab.backends.folder import shipped_targets
+from mta_sts_lab.backends.overlay import rules_if_any
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.shipped_files import shipped_files
 
@@ -50,7 +51,7 @@ based_on = "{base}"
 
 # Files and folders of this folder, by their path in the image. The lab says what it keeps and what it must change.
 # [files]
-# "/etc/{base}/" = "etc/"
+# "{place}" = "etc"
 """
 
 
@@ -90,4 +91,5 @@ def _based_on(package: str, words: Mapping[str, str]) -> dict[str, str]:
         near = difflib.get_close_matches(package, [*there, *_PACKAGES], n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(there)}"
         raise TargetRefused(f"--package {package}: the lab has no image of it; {hint}")
-    return {"target.toml": _BASED.format(base=base, **words)}
+    known = rules_if_any(shipped_targets()[base].origin.path).folder
+    return {"target.toml": _BASED.format(base=base, place=known[0].at if known else f"/etc/{base}", **words)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import itertools
 import os
@@ -19,6 +20,9 @@ RULES = "overlay.toml"
 
 #: The most files that are laid over a container, and octets of all of them. A configuration has some dozens.
 MOST_FILES, MOST_OCTETS = 5000, 64 << 20
+
+#: How alike a place is to one that the mail server reads (1: the same) if it is that place with a typing mistake.
+_ALIKE = 0.9
 
 #: Where nothing may be laid: what the lab itself writes, and what is no disk.
 _NOT_THERE = ("/lab", "/proc", "/sys", "/dev")
@@ -65,11 +69,16 @@ def read_rules(folder: Path) -> OverlayRules:
         raise TargetRefused(f"{file}: {error}") from error
 
 
+def rules_if_any(folder: Path) -> OverlayRules:
+    """Read what is known of the files of a shipped target; nothing, if it has no rules. Raises `TargetRefused`."""
+    return read_rules(folder) if (folder / RULES).is_file() else OverlayRules()
+
+
 def laid_by(argument: str, rules: OverlayRules) -> tuple[LaidFile, ...]:
     """Return the files of one `--config`: a folder, a file, or SOURCE=/path/in/container. Raises `TargetRefused`."""
     named, _, place = argument.rpartition("=/")
     if named:
-        return laid_files(f"/{place}", Path(named), f"--config {argument}")
+        return laid_at(f"/{place}", Path(named), f"--config {argument}", rules)
     source = Path(argument)
     if source.is_dir():
         for rule in rules.folder:
@@ -89,11 +98,28 @@ def laid_by(argument: str, rules: OverlayRules) -> tuple[LaidFile, ...]:
     )
 
 
+def laid_at(at: str, source: Path, where: str, rules: OverlayRules) -> tuple[LaidFile, ...]:
+    """Return what is laid over a place that was named. Raises `TargetRefused` where nothing would read it there."""
+    if source.is_file():
+        folders = {rule.at for rule in rules.folder} | {str(PurePosixPath(one.at).parent) for one in rules.file}
+        if at.rstrip("/") in folders:
+            raise TargetRefused(f"{where}: {at} is a folder; name the file in it: {at.rstrip('/')}/{source.name}")
+        known = [single.at for single in rules.file if single.name == PurePosixPath(at).name]
+    else:
+        known = [rule.at for rule in rules.folder if (source / rule.contains).is_file()]
+    near = difflib.get_close_matches(at.rstrip("/"), known, n=1, cutoff=_ALIKE)
+    if near and at.rstrip("/") not in known:
+        raise TargetRefused(f"{where}: nothing in the image reads {at}; did you mean {near[0]}?")
+    return laid_files(at, source, where)
+
+
 def laid_files(at: str, source: Path, where: str, leave_out: Sequence[str] = ()) -> tuple[LaidFile, ...]:
     """Return what is laid over a path of the container: a file, or all files of a folder. Raises `TargetRefused`.
 
     `where` begins the message of an error.
     """
+    if source.is_dir():
+        at = at.rstrip("/") or at
     _check_place(at, where)
     if source.is_file():
         return bounded((LaidFile(at, source),), where)

@@ -36,6 +36,45 @@ def test_an_image_is_named_after_what_it_is_made_of(tmp_path: Path) -> None:
     assert digest() not in (before, runnable)
 
 
+def test_modes_and_links_of_a_folder_of_ones_own_are_part_of_its_image(tmp_path: Path) -> None:
+    """They are part of the archive: who mends a file that the mail server may not read gets another image."""
+
+    def digest() -> str:
+        return foreign_context(tmp_path, (), "Dockerfile").digest()
+
+    (tmp_path / "mta.conf").touch(0o600)
+    (tmp_path / "current").symlink_to("/opt/mta-1")
+    before = digest()
+    (tmp_path / "mta.conf").chmod(0o644)
+    readable = digest()
+    assert readable != before
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to("/opt/mta-2")
+    assert digest() not in (before, readable)
+
+
+def test_a_dockerfile_of_ones_own_names_the_images_that_it_is_made_of(tmp_path: Path) -> None:
+    lines = (
+        *(
+            "ARG BASE=debian",
+            "FROM --platform=linux/amd64 golang:1.24 AS build",
+            "FROM $BASE",
+            "from example.org/mta:dev",
+        ),
+        *(
+            "COPY --from=build /x /x",
+            "COPY --chown=1:1 --from=example.org/tools /y /y",
+            "# FROM old",
+            "RUN echo FROM new",
+        ),
+    )
+    (tmp_path / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
+    context = foreign_context(tmp_path, (), "Dockerfile")
+    assert context.images() == ["build", "example.org/mta:dev", "example.org/tools", "golang:1.24"]
+    assert context.digest("sha256:1") != context.digest("sha256:2")
+    assert context_of(("docker/exim",), "docker/exim/Dockerfile").images() == []
+
+
 def test_an_image_on_another_base_is_another_image() -> None:
     plain = context_of(("docker/exim",), "docker/exim/Dockerfile")
     other = context_of(("docker/exim",), "docker/exim/Dockerfile", base="debian:bookworm-slim")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
+import docker.errors
 import pytest
-from mta_sts_lab.backends.docker.images import _hint, _made_of, without_colours
+from mta_sts_lab.backends.docker.build_context import foreign_context
+from mta_sts_lab.backends.docker.images import _called, _hint, _made_of, without_colours
 
 
 @pytest.mark.parametrize("printed", ["SSLError(... CERTIFICATE_VERIFY_FAILED ...)", "Certificate verification failed"])
@@ -39,3 +44,23 @@ def test_targets_may_share_an_image() -> None:
     own = _made_of("docker/my-mta", "")
     assert own == ("my-mta", "docker/my-mta/Dockerfile", ("docker/my-mta", "docker/common"))
     assert _made_of("docker/my-mta-stricter", "docker/my-mta/Dockerfile") == own
+
+
+def test_an_image_whose_base_was_built_anew_is_another_one(tmp_path: Path) -> None:
+    """Its program may be in the base alone, and the one that was built before would be tested."""
+    (tmp_path / "Dockerfile").write_text("FROM example.org/mta:dev\nCOPY --from=0 /x /x\n", encoding="utf-8")
+    ids = {"example.org/mta:dev": "sha256:1"}
+
+    def get(name: str) -> SimpleNamespace:
+        if name not in ids:
+            raise docker.errors.ImageNotFound(name)
+        return SimpleNamespace(id=ids[name])
+
+    def called() -> str:
+        client = SimpleNamespace(images=SimpleNamespace(get=get))
+        return _called(client, "mine", foreign_context(tmp_path, (), "Dockerfile"))  # type: ignore[arg-type]
+
+    before = called()
+    assert called() == before
+    ids["example.org/mta:dev"] = "sha256:2"
+    assert called() != before

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ _EXTRA_CA = "docker/extra-ca"
 _NAMES_ITS_BASE = "FROM $BASE"
 
 
+#: Where a Dockerfile names an image; it may be the name of one of its own stages, or a number.
+_NAMES_AN_IMAGE = re.compile(
+    r"^\s*(?:FROM|COPY\s.*?--from=)\s*(?:--\S+\s+)*([^\s$]+)(?=\s|$)", re.IGNORECASE | re.MULTILINE
+)
+
+
 @dataclass(frozen=True, slots=True)
 class BuildContext:
     """The files and folders of a build: the path of each in the context, and where it is on disk.
@@ -43,15 +50,20 @@ class BuildContext:
     foreign: bool = False
     base: str = ""
 
-    def digest(self) -> str:
+    def digest(self, built_on: str = "") -> str:
         """Return a digest of paths, contents and executable bits: the image's tag.
 
         It is the same in a checkout and in an installed package. The extra certificates are not part of it, because
-        they leave nothing in an image.
+        they leave nothing in an image. A folder of one's own goes into the archive with its modes and links, so these
+        are part of it, too. `built_on` says which images it begins with, where others make them.
         """
-        digest = hashlib.sha256((self.written + self.base).encode())
+        digest = hashlib.sha256((self.written + self.base + built_on).encode())
         for name, path in self.members:
-            if path.is_file():
+            if self.foreign:
+                digest.update(f"{name}\0{path.lstat().st_mode:o}\0".encode())
+            if self.foreign and path.is_symlink():
+                digest.update(os.fsencode(path.readlink()))
+            elif path.is_file():
                 digest.update(f"{name}\0{0o111 if _is_executable(path) else 0}\0".encode())
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:12]
@@ -74,6 +86,12 @@ class BuildContext:
             for name, path in (*_extra_certificates(), *self.members):
                 archive.add(path, name, recursive=False, filter=self._plain)
         return buffer.getvalue()
+
+    def images(self) -> list[str]:
+        """Return the names of the images that a Dockerfile of one's own is built on, or copies from."""
+        path = dict(self.members).get(self.dockerfile) if self.foreign else None
+        text = path.read_text(encoding="utf-8", errors="replace") if path and path.is_file() else ""
+        return sorted(set(_NAMES_AN_IMAGE.findall(text)))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

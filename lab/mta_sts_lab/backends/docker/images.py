@@ -96,12 +96,28 @@ def _made_of(folder: str, dockerfile: str) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _image(client: docker.DockerClient, name: str, context: BuildContext, say: Callable[[str], None]) -> str:
-    image = f"mta-sts-lab/{name}:{context.digest()}"
+    image = _called(client, name, context)
     if not _exists(client, image):
         with context.locked():
             if not _exists(client, image):
                 _build(client, image, context, say)
+                # The build may have pulled an image that was not here to be asked for its id.
+                client.images.get(image).tag(_called(client, name, context))
     return image
+
+
+def _called(client: docker.DockerClient, name: str, context: BuildContext) -> str:
+    """Return the name of an image. It is another one when an image that it is built on was made anew."""
+    ids = (_id_of(client, one) for one in context.images())
+    return f"mta-sts-lab/{name}:{context.digest(' '.join(filter(None, ids)))}"
+
+
+def _id_of(client: docker.DockerClient, image: str) -> str:
+    """Return the id of an image; empty if it is not here, or the name is none, such as a stage's."""
+    try:
+        return str(client.images.get(image).id)
+    except docker.errors.DockerException:
+        return ""
 
 
 def _exists(client: docker.DockerClient, image: str) -> bool:

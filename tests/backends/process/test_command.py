@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from mta_sts_lab.backends.folder import FolderError, find_target, read_folder
-from mta_sts_lab.backends.process import Process, hooks_of, target_of_command
+from mta_sts_lab.backends.process import Process, hooks_of, program_of, target_of_command
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.model.target import CAPABILITIES
@@ -91,6 +92,29 @@ def test_a_program_that_cannot_be_run(folder: Path) -> None:
     assert refused(read_folder(folder)) == "the program 'no-such-mta' is not there in any folder of PATH"
 
 
+def test_a_program_of_the_folder_and_one_of_path(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever has just compiled it would otherwise test the one that is installed, and not know."""
+    (folder / "target.toml").write_text(DESCRIPTION.replace("./mymta", "mymta"))
+    meant = f"the program 'mymta' is not there in any folder of PATH; the one in {folder} is './mymta'"
+    assert refused(read_folder(folder)) == meant
+
+    installed = tmp_path / "installed" / "mymta"
+    installed.parent.mkdir()
+    installed.write_text("#!/bin/sh\n")
+    installed.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{installed.parent}:/usr/bin:/bin")
+    assert f"write './mymta' or {installed}" in refused(read_folder(folder))
+    (folder / "mymta").unlink()
+    assert program_of(read_folder(folder)) == installed
+
+
+def test_a_program_is_looked_for_in_the_path_of_the_target(folder: Path) -> None:
+    (folder / "target.toml").write_text(
+        DESCRIPTION.replace("[process]", f'[environment]\nPATH = "{folder}"\n[process]').replace("./mymta", "mymta")
+    )
+    assert program_of(read_folder(folder)) == folder / "mymta"
+
+
 def test_hooks_without_the_one_that_is_needed(folder: Path) -> None:
     (folder / "hooks").mkdir()
     assert "there is no `about`" in refused(read_folder(folder))
@@ -128,7 +152,9 @@ def test_the_log_of_a_run_that_did_not_begin_is_kept(shell: Shell, namespaces: N
     )
     (place,) = shell.runs()
     assert {path.name for path in place.rglob("*") if path.is_file()} == {"log.txt", "configuration.txt"}
-    assert "command: sh -c 'echo no such option; exit 3'\n" in (place / "target" / "configuration.txt").read_text()
+    configuration = (place / "target" / "configuration.txt").read_text()
+    assert "command: sh -c 'echo no such option; exit 3'\n" in configuration
+    assert f"program: {shutil.which('sh')}\n" in configuration
     assert (place / "target" / "log.txt").read_text() == "no such option\n"
 
 

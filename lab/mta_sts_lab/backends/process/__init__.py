@@ -45,19 +45,43 @@ class Process(Backend):
             super().check(target, flaws)
         assert target.file.process is not None
         refuse_unknown_claims(target.file.process.capabilities)
-        program = target.file.process.command[0]
-        path = str(target.path / program) if "/" in program else program
-        if not shutil.which(path):
-            there = "is not executable (chmod +x)" if "/" in program and Path(path).is_file() else "is not there"
-            where = f"in {target.path.resolve()}" if "/" in program else "in any folder of PATH"
-            raise TargetRefused(f"the program {program!r} {there} {where}")
-        hooks = hooks_of(target)
-        if hooks and not (hooks / "about").is_file():
-            raise TargetRefused(f"{hooks}: there is no `about`, the one hook that is needed where there are any")
-        if hooks and target.file.inject.port == target.file.contract.port:
-            raise TargetRefused(
-                f"port {target.file.contract.port} is the contract's: mail needs another one, or [contract] port does"
-            )
+        program_of(target)
+        _check_hooks(target)
+
+
+def program_of(target: TargetFolder) -> Path:
+    """Return the file that a target's command runs. Raises `TargetRefused` if there is none, or perhaps another."""
+    assert target.file.process is not None
+    program, folder = target.file.process.command[0], target.path.resolve()
+    if "/" in program:
+        if found := shutil.which(folder / program):
+            return Path(found)
+        there = "is not executable (chmod +x)" if (folder / program).is_file() else "is not there"
+        raise TargetRefused(f"the program {program!r} {there} in {folder}")
+    found = shutil.which(program, path=target.file.environment.get("PATH"))
+    here = shutil.which(folder / program)
+    if not found:
+        meant = f"; the one in {folder} is './{program}'" if here else ""
+        raise TargetRefused(f"the program {program!r} is not there in any folder of PATH{meant}")
+    if here and not Path(here).samefile(found):
+        # Whoever has just compiled it means that one, and would test the one that is installed.
+        raise TargetRefused(
+            f"the program {program!r} is {found} by PATH, and there is one in {folder}, too: "
+            f"write './{program}' or {found}"
+        )
+    return Path(found)
+
+
+def _check_hooks(target: TargetFolder) -> None:
+    hooks = hooks_of(target)
+    if hooks is None:
+        return
+    if not (hooks / "about").is_file():
+        raise TargetRefused(f"{hooks}: there is no `about`, the one hook that is needed where there are any")
+    if target.file.inject.port == target.file.contract.port:
+        raise TargetRefused(
+            f"port {target.file.contract.port} is the contract's: mail needs another one, or [contract] port does"
+        )
 
 
 def hooks_of(target: TargetFolder) -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from mta_sts_lab.backends.process import hooks_of
+from mta_sts_lab.backends.process import hooks_of, program_of
 from mta_sts_lab.backends.process.entering import doors
 from mta_sts_lab.backends.process.inside import NEVER_UP, TARGET_FAILED, Sent
 from mta_sts_lab.backends.process.network import TARGET_ADDRESS, WORLD_PREFIXES
@@ -84,6 +84,7 @@ def _configuration(job: Job) -> str:
     process, hooks, user = job.target.file.process, hooks_of(job.target), ordinary_user()
     lines = [
         f"command: {shlex.join(process.command if process else ())}",
+        f"program: {program_of(job.target)}",
         f"folder:  {job.target.path.resolve()}",
         f"as:      {'root' if user is None else f'user {user[0]}, group {user[1]}'}",
     ]

@@ -25,7 +25,8 @@ description = "As it is started by the file start."
 
 [process]
 command = ["./start"]
-# What it does, of "mta-sts", "tls-rpt" and "requiretls"; what is not listed is not judged.
+# What it does, of "mta-sts", "tls-rpt" and "requiretls"; what is not listed is not judged. Where there are hooks, the
+# hook `about` says it instead.
 capabilities = []
 # Seconds between its attempts at a message.
 retry_seconds = 2

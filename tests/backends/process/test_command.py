@@ -115,6 +115,29 @@ def test_a_program_is_looked_for_in_the_path_of_the_target(folder: Path) -> None
     assert program_of(read_folder(folder)) == folder / "mymta"
 
 
+def test_a_folder_of_hooks_that_is_not_there(folder: Path) -> None:
+    """Where the default is not there, none are offered; one that is named is meant."""
+    (folder / "target.toml").write_text(f'{DESCRIPTION}hooks = "hoks"\n')
+    assert refused(read_folder(folder)) == f"{folder}/target.toml: hooks = 'hoks' is no folder in {folder}"
+
+
+def test_a_hook_with_the_ending_of_a_script(folder: Path) -> None:
+    (folder / "hooks").mkdir()
+    (folder / "hooks" / "about").touch()
+    (folder / "hooks" / "queue.py").touch()
+    assert refused(read_folder(folder)).endswith("queue.py: nobody would call it; a hook's name has no ending: queue")
+    (folder / "hooks" / "queue").touch()
+    Process().check(read_folder(folder), ())
+
+
+def test_claims_beside_hooks(folder: Path) -> None:
+    """The hook `about` says them, so what is written in the file would silently not be claimed."""
+    (folder / "hooks").mkdir()
+    (folder / "hooks" / "about").touch()
+    (folder / "target.toml").write_text(f'{DESCRIPTION}capabilities = ["mta-sts"]\n')
+    assert "capabilities in [process] are for a command without hooks" in refused(read_folder(folder))
+
+
 def test_hooks_without_the_one_that_is_needed(folder: Path) -> None:
     (folder / "hooks").mkdir()
     assert "there is no `about`" in refused(read_folder(folder))

@@ -15,6 +15,10 @@ from mta_sts_lab.model.world import Family
 from mta_sts_lab.targets.injection import Inject
 from mta_sts_lab.timeouts import TARGET_READY
 
+#: The hooks of the contract, and how the names of scripts end that somebody may give them.
+_HOOKS = ("about", "queue", "logs", "flush", "restart", "clock", "reports")
+_OF_SCRIPTS = (".sh", ".bash", ".py", ".pl", ".rb")
+
 
 class Process(Backend):
     """The backend of every target that has a `[process]` table, and of `--command`."""
@@ -46,7 +50,7 @@ class Process(Backend):
         assert target.file.process is not None
         refuse_unknown_claims(target.file.process.capabilities)
         program_of(target)
-        _check_hooks(target)
+        _check_hooks(target, target.file.process)
 
 
 def program_of(target: TargetFolder) -> Path:
@@ -72,12 +76,21 @@ def program_of(target: TargetFolder) -> Path:
     return Path(found)
 
 
-def _check_hooks(target: TargetFolder) -> None:
-    hooks = hooks_of(target)
+def _check_hooks(target: TargetFolder, process: ProcessTable) -> None:
+    hooks, file = hooks_of(target), target.path / "target.toml"
+    if process.hooks not in ("", "hooks") and not (target.path / process.hooks).is_dir():
+        raise TargetRefused(f"{file}: hooks = {process.hooks!r} is no folder in {target.path.resolve()}")
     if hooks is None:
         return
+    for path in sorted(hooks.iterdir()):
+        if path.suffix in _OF_SCRIPTS and path.stem in _HOOKS and not (hooks / path.stem).exists():
+            raise TargetRefused(f"{path}: nobody would call it; a hook's name has no ending: {path.stem}")
     if not (hooks / "about").is_file():
         raise TargetRefused(f"{hooks}: there is no `about`, the one hook that is needed where there are any")
+    if process.capabilities:
+        raise TargetRefused(
+            f"{file}: capabilities in [process] are for a command without hooks; here {hooks / 'about'} says them"
+        )
     if target.file.inject.port == target.file.contract.port:
         raise TargetRefused(
             f"port {target.file.contract.port} is the contract's: mail needs another one, or [contract] port does"

@@ -70,6 +70,8 @@ class Adapter:
     network: Callable[[Network], Any] = lambda network: network
     contract_port: int = 0
     smtp_port: int = 0
+    #: How it has ended, as who started it would say.
+    ended: str = ""
     prepare: Callable[[ReferenceSender], None] = lambda sender: None
     sender: ReferenceSender = field(init=False)
     _runner: web.AppRunner | None = None
@@ -91,7 +93,7 @@ class Adapter:
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         port = self.contract_port or self._runner.addresses[0][1]
         inject = Inject(port=self.smtp_port or self.sender.address[1])
-        return RemoteTarget("127.0.0.1", inject=inject, contract_port=port, call_seconds=5)
+        return RemoteTarget("127.0.0.1", inject=inject, contract_port=port, ended=lambda: self.ended, call_seconds=5)
 
     async def stop(self) -> None:
         if self._runner is not None:

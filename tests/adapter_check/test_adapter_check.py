@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import replace
@@ -14,11 +15,16 @@ from aiosmtpd.smtp import SMTP
 from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.adapter_check.delivery import _no_connection
 from mta_sts_lab.adapter_check.page import exit_code
+from mta_sts_lab.adapter_check.probes import HONEST
+from mta_sts_lab.adapter_check.run import play_plan
 from mta_sts_lab.model.target import ReportChannel
 from mta_sts_lab.reference.report import Report
 from mta_sts_lab.reference.sender import ReferenceSender
 from mta_sts_lab.reference.smtp_server import _Intake
 from mta_sts_lab.reference.tls import TlsContexts
+from mta_sts_lab.runner.plan import plan_run
+from mta_sts_lab.runner.run import RunSetup
+from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world.pki import Authority
 
@@ -36,7 +42,7 @@ from tests.adapter_check.adapters import (
     checked,
     says,
 )
-from tests.runner.arena import QUICK
+from tests.runner.arena import AUTHORITY, QUICK, Kept
 
 ABOUT = {"contract": 1, "name": "mine", "capabilities": ["mta-sts", "tls-rpt"]}
 
@@ -160,6 +166,36 @@ async def test_no_connection_comes(tmp_path: Path) -> None:
     result = await only(adapter, "no-connection")
     assert "198.18." in result.of("no-connection").observed
     assert "198.18.0.0/15" not in result.of("no-connection").remedy
+
+
+async def test_a_hook_that_fails_is_told_as_such_before_a_run(tmp_path: Path) -> None:
+    """The lab cannot see the queue and stops waiting. That no connection has come by then is not the reason."""
+    answers = {"/queue": says({"error": "hook 'queue' did not print a JSON object: 'x'"}, 500)}
+    adapter = Adapter(tmp_path, answers=answers, network=lambda network: Elsewhere(network, 25))
+    plan = plan_run((HONEST,), {HONEST.id: HONEST}, ("pytest",), 7)
+    setup = RunSetup(authority=AUTHORITY, timeouts=PATIENT)
+    try:
+        with pytest.raises(TargetError, match=r"\(contract-broken\): .*queue cannot be seen: .*did not print a JSON"):
+            await play_plan(plan, setup, adapter.start, Kept().outlet())
+    finally:
+        await adapter.stop()
+
+
+async def test_a_message_that_nobody_waited_for_is_no_fault_of_the_retry_time(tmp_path: Path) -> None:
+    """The queue that shows nothing is the fault, and ends the wait."""
+    missing = dict.fromkeys(("/flush", "/restart", "/clock", "/reports"))
+    about = says({"contract": 1, "name": "mine"})
+    result = await checked(Adapter(tmp_path, answers={**missing, "/about": about, "/queue": says({"messages": []})}))
+    assert result.codes() == ["queue-belied", "there-and-not-claimed"], result.findings
+    assert result.statuses()["tries again by itself after 0 s"] is Status.INCONCLUSIVE
+
+
+async def test_a_target_that_has_ended_is_not_waited_for(tmp_path: Path) -> None:
+    """A command that ends at once would cost a minute of silence."""
+    adapter = Adapter(tmp_path, contract_port=NOBODY, ended="the command ended with status 3")
+    async with asyncio.timeout(30):
+        result = await checked(adapter, ready_seconds=600)
+    assert result.of("contract-unreachable").observed == "the command ended with status 3"
 
 
 @pytest.mark.parametrize(

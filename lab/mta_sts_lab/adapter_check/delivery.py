@@ -68,6 +68,8 @@ def why_not_ready(view: AdapterView, with_policy: bool = False) -> Finding | Non
     )
     # The cases find a sender that sends in clear although TLS is offered.
     found = next((one for one in honest if one.part != TLS), None)
+    if found is not None and found.part != RELAY and (broken := _broken_contract(view)):
+        return broken
     if found is not None or not (view.claims(MTA_STS) and view.played(POLICY)):
         return found
     unfetched = policy_fetch(view, POLICY)
@@ -75,6 +77,21 @@ def why_not_ready(view: AdapterView, with_policy: bool = False) -> Finding | Non
         return unfetched
     late = _way_of_the_message(view, POLICY) if with_policy else ()
     return next((one for one in late if one.status is Status.FAULT), None)
+
+
+def _broken_contract(view: AdapterView) -> Finding | None:
+    """Return what the target broke of the contract, if it did: then nothing is known of how the mail fared."""
+    broke = view.of_run.of_kind(TargetFailed)
+    if not broke:
+        return None
+    return Finding(
+        CONTRACT,
+        Status.FAULT,
+        broke[0][1].what,
+        "contract-broken",
+        "A hook that is there has to work; one that is not there at all is no fault, and the lab does without it.",
+        at([event for event, _ in broke]),
+    )
 
 
 def _skipped(parts: tuple[str, ...], because: str) -> Iterator[Finding]:

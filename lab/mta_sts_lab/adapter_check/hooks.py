@@ -179,10 +179,14 @@ def _retry_seconds(view: AdapterView) -> Iterator[Finding]:
         yield Finding(part, Status.OK, seen)
         return
     waited = [fact.seconds for _, fact in facts.of_kind(DeadlinePassed)]
+    if not waited:
+        # The queue said that the message had gone, so nobody waited for an attempt.
+        yield Finding(part, Status.INCONCLUSIVE, "no message was waited for: what the queue said of it ended that")
+        return
     yield Finding(
         part,
         Status.FAULT,
-        f"no attempt of its own at a message that waits within {max(waited, default=0):g} s, and none can be asked for",
+        f"no attempt of its own at a message that waits within {max(waited):g} s, and none can be asked for",
         "retry-seconds-belied",
         "No hold can be proved like this. Set the retry time of the mail server to a few seconds, say what it is in "
         "GET /about (retry_seconds, or own_retry_seconds where that is longer), or offer the hook `flush`.",

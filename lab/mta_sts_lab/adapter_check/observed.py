@@ -106,6 +106,8 @@ class ObservedTarget(BlackBox):
                 return answer
             if isinstance(error, NotOffered):
                 give_up = min(give_up, began + _MISSING)
+            if ended := self.inside.ended():
+                error, give_up = NotAnswering(ended), -math.inf
             if time.monotonic() + _PAUSE > give_up:
                 self._write(part, began, error)
                 return None

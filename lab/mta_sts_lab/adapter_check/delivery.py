@@ -110,8 +110,9 @@ def _contract(view: AdapterView) -> Finding:
             Status.FAULT,
             last.error,
             "contract-unreachable",
-            "Nobody answers HTTP there. Start a contract server in the container (contract_server.py, see "
-            "docs/adding-an-mta.md), on 0.0.0.0 and the port that [contract] in target.toml names.",
+            "Nobody answers HTTP there. A container starts a contract server (contract_server.py, see "
+            "docs/adding-an-mta.md), on 0.0.0.0 and the port that [contract] in target.toml names. A program without a "
+            "container has one where it has hooks, for as long as it runs.",
             at([event]),
         )
     if not last.offered or last.error:
@@ -121,7 +122,7 @@ def _contract(view: AdapterView) -> Finding:
             last.error or "GET /about answers 404",
             "about-broken",
             'The hook `about` must be an executable (chmod +x) that prints one JSON object with "contract": 1 and a '
-            '"name". A script begins with #! and a program that is in the image, and its lines end in LF, not CR LF.',
+            '"name". A script begins with #! and a program that is there, and its lines end in LF, not CR LF.',
             at([event]),
         )
     return Finding(CONTRACT, Status.OK, f"GET /about answers: {view.about.name}", evidence=at([event]))

@@ -72,9 +72,10 @@ def _not_there(view: AdapterView, part: str) -> Finding | None:
         Status.FAULT,
         f"{fact.error}{asked}",
         f"{part}-broken",
-        f"The hook `{part}` must be executable (chmod +x; #! and a program of the image; lines that end in LF), "
-        "print what the table in docs/adding-an-mta.md says, and end with status 0. Try it by "
-        f"hand: docker exec -i CONTAINER /hooks/{part} </dev/null. A hook that is not there at all is no fault.",
+        f"The hook `{part}` must be executable (chmod +x; #! and a program that is there; lines that end in LF), "
+        "print what the table in docs/adding-an-mta.md says, and end with status 0. Try it by hand, in a container "
+        f"with docker exec -i CONTAINER /hooks/{part} </dev/null, of a program without one with hooks/{part} "
+        "</dev/null. A hook that is not there at all is no fault.",
         at([event]),
     )
 

@@ -90,6 +90,17 @@ def test_executables_in_the_folder_answer_the_contract(sandbox: Sandbox, ordinar
     assert ": sent" in (sandbox.kept / "output.txt").read_text()
 
 
+def test_what_is_printed_is_the_log_where_no_hook_shows_one(sandbox: Sandbox, ordinary: None) -> None:
+    hooks = sandbox.folder / "hooks"
+    hooks.mkdir()
+    (hooks / "about").write_text('#!/bin/sh\necho \'{"contract": 1, "name": "hooked", "retry_seconds": 2}\'\n')
+    (hooks / "about").chmod(0o755)
+
+    assert sandbox.play(sandbox.target(toy_sender()), CONTROL)[CONTROL].grade is Grade.PASS
+    assert ": sent" in sandbox.log
+    assert not (sandbox.kept / "output.txt").exists()
+
+
 def of_this_machine() -> tuple[object, ...]:
     """Return what no run may change. Container engines make and remove mounts of their own meanwhile."""
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if "docker" not in line]

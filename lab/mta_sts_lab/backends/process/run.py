@@ -53,7 +53,7 @@ def play(job: Job) -> str | None:
             status = _played(sent, job, {**os.environ, "PATH": path}, errors.fileno())
         finally:
             # What the hook `logs` shows is the log, if there is one; else what the target printed.
-            if not _answers(job) or not (job.directory / "log.txt").exists():
+            if not _shows_a_log(job) or not (job.directory / "log.txt").exists():
                 output.replace(job.directory / "log.txt")
         errors.seek(0)
         problem = errors.read().decode(errors="replace").strip()
@@ -200,3 +200,9 @@ def _answers(job: Job) -> bool:
     """Whether the target answers the contract, by itself or by hooks."""
     process = job.target.file.process
     return hooks_of(job.target) is not None or (process is not None and process.serves_contract)
+
+
+def _shows_a_log(job: Job) -> bool:
+    """Whether the target shows a log by itself, or by a hook."""
+    process, hooks = job.target.file.process, hooks_of(job.target)
+    return (hooks / "logs").is_file() if hooks else process is not None and process.serves_contract

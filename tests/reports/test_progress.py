@@ -1,5 +1,6 @@
 """Progress is a live line on a terminal and silence elsewhere."""
 
+import pytest
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import Event
 from mta_sts_lab.model.case import Mode
@@ -21,6 +22,17 @@ def test_cases_are_counted_as_they_begin_and_end() -> None:
         progress.on_event(event)
     assert (progress.begun, progress.ended, progress.phases) == (5, 4, {})
     assert progress.line().plain.startswith("4 of 4 cases  2.")
+
+
+def test_the_clock_goes_on_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = Progress(console())
+    now = 107.5
+    assert progress.line().plain == "waiting until the target is up  7.5 s"
+    progress.on_event(Event(number=1, at=8.0, fact=facts.StepBegan()))
+    now = 110.0
+    assert progress.line().plain.endswith("  10.5 s")
 
 
 def test_a_pipe_stays_quiet() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Collection
 
@@ -22,7 +23,8 @@ class Progress(Live):
         self._cases = cases
         self._title = f"{title}: " if title else ""
         self._steps: dict[str, str] = {}
-        self._at = 0.0
+        #: The time of the last event on the record's clock, and on this machine's.
+        self._at, self._seen = 0.0, time.monotonic()
         self.begun = 0
         self.ended = 0
         self.trouble = ""
@@ -49,7 +51,7 @@ class Progress(Live):
 
     def on_event(self, event: Event) -> None:
         """Take the next event of the run in."""
-        self._at = event.at
+        self._at, self._seen = event.at, time.monotonic()
         if event.case and self._cases is not None and event.case not in self._cases:
             return
         match event.fact:
@@ -76,7 +78,8 @@ class Progress(Live):
             text = f"{self.ended} of {self.begun} probes" if self.begun else "waiting until the target is up"
         if phases := self.phases:
             text += " (" + ", ".join(f"{step} {count}" for step, count in Counter(phases).most_common(4)) + ")"
-        text += f"  {self._at:.1f} s"
+        # Also while nothing happens, as when a target comes up: a clock that stands looks like a program that hangs.
+        text += f"  {self._at + time.monotonic() - self._seen:.1f} s"
         room = page_width(self.console.width) - 1
         line = Text(shortened(text, room), no_wrap=True, overflow="ignore")
         if self.trouble:

@@ -119,6 +119,15 @@ def answering(path: str, method: str, **answer: Any) -> web.Application:
     return application
 
 
+async def test_the_end_of_a_long_error_is_kept() -> None:
+    """The last line of a traceback says what was wrong with a hook; its first lines say nothing."""
+    error = f"hook 'queue' failed with exit status 1: Traceback {'x' * 900} KeyError: 'state'"
+    body = json.dumps({"error": error}).encode()
+    async with serving(answering("/queue", "GET", body=body, status=500)) as port, remote(port) as target:
+        with pytest.raises(TargetError, match=r"hook 'queue' failed with .* \.\.\. .*KeyError: 'state'$"):
+            await target.queue()
+
+
 GARBAGE = [
     b"",
     b"not json",

@@ -43,6 +43,9 @@ LARGEST_ANSWER = 8 * 1024 * 1024
 #: Octets of log that are read; the log of a whole catalogue on Postfix has 2 MiB.
 LARGEST_LOG = 64 * 1024 * 1024
 
+#: Characters that are kept of the beginning and of the end of a long error.
+_ERROR_BEGINS, _ERROR_ENDS = 100, 300
+
 
 class RemoteTarget:
     """A `Target` at a host: HTTP contract and SMTP. Make it inside a running event loop.
@@ -205,7 +208,11 @@ async def _bounded(response: aiohttp.ClientResponse, largest: int) -> bytes | No
 
 
 def _error_text(answer: bytes) -> str:
+    """Return the error that an answer names. Of a long one the end counts: there a traceback says what was wrong."""
     try:
-        return msgspec.json.decode(answer, type=ErrorBody).error[:300]
+        error = msgspec.json.decode(answer, type=ErrorBody).error
     except msgspec.MsgspecError:
         return repr(answer[:200])
+    if len(error) <= _ERROR_BEGINS + _ERROR_ENDS:
+        return error
+    return f"{error[:_ERROR_BEGINS]} ... {error[-_ERROR_ENDS:]}"

@@ -66,6 +66,8 @@ def test_a_mistake_says_what_would_be_right(tmp_path: Path) -> None:
     mine = lab(tmp_path)
     with pytest.raises(UsageError, match="did you mean strip_starttls"):
         mine.attack("strip_startls")
+    with pytest.raises(UsageError, match=r"'enforced' is none of .*enforce"):
+        mine.attack("strip_starttls", mode="enforced")
     with pytest.raises(UsageError, match="strip_starttls has no how='badly'"):
         mine.attack("strip_starttls", how="badly")
     with pytest.raises(NothingSelected, match="did you mean"):

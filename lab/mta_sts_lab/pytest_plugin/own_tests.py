@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.scenarios import whole_catalogue
 
 _Result = TypeVar("_Result")
+_Word = TypeVar("_Word", bound=StrEnum)
 
 #: What a message breaks that leaves under an enforced policy; an outcome that a test asserts itself breaks nothing.
 _OBLIGATION = "STS-5-03"
@@ -72,7 +74,7 @@ class Played:
         """
         __tracebackhide__ = True
         for word in allowed:
-            Outcome(word)
+            _one_of(Outcome, word)
         assert not self._doubt, f"{self.case.id}: nothing is proved: {self._doubt}; {self._where}"
         missing = {use.name for one in self.case.steps for use in one.attacks if not use.optional}
         missing -= set(self.attacks_fired)
@@ -122,7 +124,7 @@ class Lab:
         The target learns the policy from a first message, gets another one while the attack is in force, and a third
         step waits for what it held. `world` is what the recipient's domain runs and publishes.
         """
-        world, mode_ = world or World(), Mode(mode)
+        world, mode_ = world or World(), _one_of(Mode, mode)
         published = mode_ is not Mode.ABSENT
         case = Case(
             id=f"own/{(name or 'no_attack').replace('_', '-')}[{mode_.value}]",
@@ -139,6 +141,13 @@ class Lab:
     def _play(self, case: Case, catalogue: Catalogue) -> Played:
         result = _outside_of_any_loop(lambda: play_quietly(self._settings, catalogue, (case.id,), self._out))
         return Played(case, PlayedCase.of(result, case.id))
+
+
+def _one_of(kind: type[_Word], word: str) -> _Word:
+    """Return a word as one of its kind. Raises `UsageError`, with all that there are."""
+    if word not in [one.value for one in kind]:
+        raise UsageError(f"{word!r} is none of {', '.join(one.value for one in kind)}")
+    return kind(word)
 
 
 def _uses(name: str, parameters: dict[str, str | int]) -> tuple[AttackUse, ...]:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from mta_sts_lab.events import AnyFact, ConnectionAccepted, ConnectionClosed, SmtpSaid, TlsEstablished, TokenRead
+from mta_sts_lab.events import (
+    AnyFact,
+    ConnectionAccepted,
+    ConnectionClosed,
+    SmtpSaid,
+    StepBegan,
+    StepEnded,
+    TlsEstablished,
+    TokenRead,
+)
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.wrong_sessions import Wrong, wrong_session
 from mta_sts_lab.model.grading import Grade
@@ -101,3 +110,19 @@ def test_what_the_attacker_read_was_read_whatever_else_is_on_record() -> None:
     found = _judged(*SAID, READ)
     (read,) = [one for one in found.judgements if one.grade is Grade.FAIL]
     assert (read.obligation, read.reason) == ("STS-5-03", "read-in-a-session-not-on-record")
+
+
+def test_what_is_said_in_a_session_belongs_to_the_step_in_whose_world_it_was_opened() -> None:
+    """sendmail tried again when a step had ended, and met the certificate of that step: the next one had not begun."""
+
+    def session(name: str) -> list[AnyFact]:
+        mail = SmtpSaid(session=name, speaker="sender", line="MAIL From:<a@sender.example>", secured=True)
+        return [connection(ENFORCE, name), mail]
+
+    lines: list[Line] = [
+        *((ENFORCE, "attack", fact) for fact in (StepBegan(), *session("first"), StepEnded())),
+        *((ENFORCE, "recover", fact) for fact in (*session("between"), StepBegan(), *session("last"), StepEnded())),
+    ]
+    facts = CaseFacts(ENFORCE, record(lines).events)
+    said = {step: [fact.session for _, fact in facts.said(step, True, ["MAIL"])] for step in ("attack", "recover")}
+    assert said == {"attack": ["first", "between"], "recover": ["last"]}

@@ -281,11 +281,12 @@ class CaseFacts:
         return [event for event, fact in self.of_kind(PolicyRequested) if fact.status == 200 and event.at < before]
 
     def said(self, step: str, secured: bool, verbs: Iterable[str]) -> list[tuple[Event, SmtpSaid]]:
-        """Return what the target said in a step (not what an attacker passed on), by the verbs of SMTP."""
+        """Return what the target itself said in the sessions of a step, by the verbs of SMTP."""
         return [
             (event, fact)
-            for event, fact in self.of_kind(SmtpSaid, step)
-            if fact.speaker == "sender"
+            for event, fact in self.of_kind(SmtpSaid)
+            if (self.session(fact.session).step or event.step) == step
+            and fact.speaker == "sender"
             and fact.secured is secured
             and fact.line.upper().startswith(tuple(verbs))
             and not self.session(fact.session).behind

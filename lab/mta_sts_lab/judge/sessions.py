@@ -12,6 +12,7 @@ from mta_sts_lab.events import (
     ConnectionDenied,
     Event,
     SmtpSaid,
+    StepBegan,
     TlsEstablished,
     TlsFailed,
 )
@@ -38,6 +39,9 @@ class Session:
 
     name: str = ""
     accepted: ConnectionAccepted | None = None
+    #: The step in whose world it was opened. Between two steps that is the earlier one, although its events count to
+    #: the later: the world is changed when nothing of the earlier step is cached any more.
+    step: str = ""
     role: str = ""
     host: str = ""
     address: str = ""
@@ -87,6 +91,8 @@ class Sessions:
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self._sessions: dict[str, Session] = {}
+        #: The step that began last, of each case.
+        self._begun: dict[str, str] = {}
         for event in events:
             self.follow(event)
 
@@ -99,8 +105,11 @@ class Sessions:
     def follow(self, event: Event) -> None:
         """Take the next event in."""
         match event.fact:
+            case StepBegan():
+                self._begun[event.case] = event.step
             case ConnectionAccepted() as fact:
                 session = self.of(fact.session)
+                session.step = self._begun.get(event.case, event.step)
                 session.accepted, session.role, session.host, session.via = fact, fact.role, fact.host, fact.via
                 session.address, session.port = fact.address, fact.port
                 if fact.via:

@@ -136,7 +136,7 @@ def no_message_to_wrong_host(view: CaseView, step: Step) -> Iterator[Judgement]:
         sessions = {fact.session for _, fact in said}
         content = [
             event
-            for event, fact in view.facts.of_kind(SmtpSaid, step.name)
+            for event, fact in view.facts.of_kind(SmtpSaid)
             if fact.session in sessions and fact.secured and fact.speaker != "sender" and fact.line.startswith("354")
         ]
         # Of a session that is not on record the envelope has said all that there is to say.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from mta_sts_lab.events import AnyFact, DnsAnswered, MessageInjected, PolicyRequested
+from mta_sts_lab.events import AnyFact, ClockAdvanced, DnsAnswered, MessageInjected, PolicyRequested
 from mta_sts_lab.judge.checks.discovery import FOLLOWS_WITHIN
 from mta_sts_lab.model.case import Case, PolicyRequests
 from mta_sts_lab.model.grading import Grade
@@ -83,10 +83,11 @@ def test_a_hold_by_a_policy_that_was_fetched_again_proves_no_cache() -> None:
     assert (Grade.PASS, "STS-3.1-13", "deferred") in _attacked(VALID, base=broken), "what was fetched is no policy"
 
 
-def _put_off(status: int, *, later: float = 0.0) -> set[str]:
+def _put_off(status: int, *, later: float = 0.0, looks_again: bool = False, advance: int = 0) -> set[str]:
     """Judge a sender that got a valid record in the first step, where its fetch gave another status, or none (0).
 
-    It asks for the policy behind a spoiled record in the next step, which begins so many seconds later.
+    It asks for the policy behind a spoiled record in the next step, which begins so many seconds later. It may have
+    looked at the record once more in the first step, or the target's clock may have been moved.
     """
     ask, *request = policy_facts(ENFORCE)
     assert isinstance(ask, DnsAnswered)
@@ -99,6 +100,10 @@ def _put_off(status: int, *, later: float = 0.0) -> set[str]:
     ]
     spot = next(n for n, line in enumerate(first) if line[1] == "attack" and isinstance(line[2], MessageInjected))
     between: list[Line] = [(ENFORCE, "attack", fact) for fact in (spoiled, *again)]
+    if looks_again:
+        between.insert(0, (ENFORCE, "prime", ask))
+    if advance:
+        between.insert(0, ("", "", ClockAdvanced(seconds=advance)))
     made = record([*first[: spot + 1], *between, *first[spot + 1 :]], taken_in())
     events = tuple(msgspec.structs.replace(one, at=one.at + later * (one.step != "prime")) for one in made.events)
     return reasons(verdict(replace(made, events=events)))
@@ -112,3 +117,5 @@ def test_a_request_may_follow_from_the_valid_record_of_the_step_before(status: i
 
 def test_a_record_that_led_to_a_policy_leads_to_no_second_one() -> None:
     assert REASON in _put_off(200)
+    assert REASON in _put_off(200, looks_again=True), "it is the same record"
+    assert REASON not in _put_off(200, looks_again=True, advance=86400), "the policy may have expired"

@@ -6,7 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event, PolicyRequested
+from mta_sts_lab.events import (
+    ClientHelloSeen,
+    ClockAdvanced,
+    ConnectionAccepted,
+    DnsAnswered,
+    Event,
+    PolicyRequested,
+)
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.policies_in_force import record_answers
 from mta_sts_lab.judge.view import CaseView
@@ -79,12 +86,15 @@ def no_policy_request_on_invalid_record(view: CaseView, step: Step) -> Iterator[
 def _follows_from_an_earlier_record(view: CaseView, request: Event) -> bool:
     """Whether a valid record of any step was got shortly before a policy request, and no policy since.
 
-    On a slow machine a fetch may begin in the next step. A record that has led to a policy leads to no second one.
+    On a slow machine a fetch may begin in the next step. A record that has led to a policy leads to no second one, and
+    neither does a later answer with the same record while the clock stays as it is.
     """
     since = max((event.at for event in view.facts.policy_fetched(request.at)), default=0.0)
+    valid = [(event.at, records) for event, records in record_answers(view.facts) if sts_record(records).valid]
+    moved = any(since < event.at <= request.at for event, _ in view.of_run.of_kind(ClockAdvanced))
+    had_led = [] if moved else [records for at, records in valid if at <= since]
     return any(
-        max(since, request.at - FOLLOWS_WITHIN) < event.at <= request.at and sts_record(records).valid
-        for event, records in record_answers(view.facts)
+        max(since, request.at - FOLLOWS_WITHIN) < at <= request.at and records not in had_led for at, records in valid
     )
 
 

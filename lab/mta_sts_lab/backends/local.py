@@ -25,7 +25,7 @@ ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "
 _FEW_COLLECTIONS = 20_000
 
 #: So many are taken before the taking down is broken off.
-_MOST_SIGNALS = 2
+MOST_SIGNALS = 2
 
 
 class LocalBackend(Backend):
@@ -59,7 +59,7 @@ class LocalBackend(Backend):
 def signals_held_back() -> Iterator[list[int]]:
     """Delay Ctrl-C, SIGTERM and SIGHUP; yield the list of those that came.
 
-    Raises `KeyboardInterrupt` at the end if one came.
+    At the end each gets the handler that it would have had, or raises `KeyboardInterrupt` where it had none.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -74,8 +74,11 @@ def signals_held_back() -> Iterator[list[int]]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt(came[0])
+    for number in came:
+        handler = handlers[number]
+        if not callable(handler):
+            raise KeyboardInterrupt(number)
+        handler(number, None)
 
 
 @contextlib.contextmanager
@@ -108,7 +111,7 @@ def run_interruptibly(work: Coroutine[Any, Any, None]) -> None:
             came.append(number)
             if len(came) == 1:
                 task.cancel()
-            elif len(came) > _MOST_SIGNALS:
+            elif len(came) > MOST_SIGNALS:
                 raise KeyboardInterrupt(number)
 
         for number, handler in before.items():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from mta_sts_lab.backends.local import ENDING_SIGNALS
+from mta_sts_lab.backends.local import ENDING_SIGNALS, MOST_SIGNALS
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event
 from mta_sts_lab.judge.known_failures import known_failures_file, with_inherited
@@ -146,10 +146,16 @@ def _written(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible(folder: Path) -> Iterator[None]:
-    """Raise `Interrupted` on Ctrl-C, SIGTERM (from a cancelled CI job) and SIGHUP (from a terminal that is closed)."""
+    """Raise `Interrupted` on Ctrl-C, SIGTERM (from a cancelled CI job) and SIGHUP (from a terminal that is closed).
+
+    A second signal is ignored: it would break into what the first one has begun to take down. A third is meant to.
+    """
+    came: list[int] = []
 
     def terminate(number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(number)
+        came.append(number)
+        if len(came) == 1 or len(came) > MOST_SIGNALS:
+            raise KeyboardInterrupt(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # signals go to the main thread, whoever runs there
@@ -157,7 +163,7 @@ def interruptible(folder: Path) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     for number, handler in before.items():
         # What is ignored (by `nohup`, or by a shell for its background jobs) stays ignored.
-        if number != signal.SIGINT and handler != signal.SIG_IGN:
+        if handler != signal.SIG_IGN:
             signal.signal(number, terminate)
     try:
         yield

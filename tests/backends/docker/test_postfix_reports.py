@@ -14,7 +14,7 @@ from mta_sts_lab.record_reading import read_record
 
 import docker
 from tests.backends.docker.test_third_ring import Looking, container, ours, plan_of
-from tests.backends.docker.throw_away import FinishedRun, nothing_but_what_is_known
+from tests.backends.docker.throw_away import WITH_THE_IMAGE, FinishedRun, nothing_but_what_is_known
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -33,7 +33,7 @@ def findings(run: FinishedRun, name: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(520)
+@pytest.mark.timeout(WITH_THE_IMAGE)
 def test_postfix_does_what_is_known_of_it_and_nothing_else(
     engine: docker.DockerClient, postfix_run: FinishedRun
 ) -> None:
@@ -42,7 +42,7 @@ def test_postfix_does_what_is_known_of_it_and_nothing_else(
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(520)
+@pytest.mark.timeout(WITH_THE_IMAGE)
 def test_reports_leave_signed_and_about_a_whole_day(postfix_run: FinishedRun) -> None:
     assert postfix_run.case("rpt-https/tried-again[enforce,busy]")["verdict"] == "pass"
     # Dates and signature are in order. The form of the identifier in the Subject is a finding of the whole run.
@@ -65,7 +65,7 @@ def test_reports_leave_signed_and_about_a_whole_day(postfix_run: FinishedRun) ->
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(520)
+@pytest.mark.timeout(WITH_THE_IMAGE)
 def test_one_domains_record_does_not_stop_the_reports_to_others(postfix_run: FinishedRun) -> None:
     twice = findings(postfix_run, "rpt-dns/several-addresses[enforce,twice-the-same]")
     assert twice == {("RPT-3-03", "no-report")}

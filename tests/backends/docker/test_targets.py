@@ -16,10 +16,16 @@ from mta_sts_lab.runs import load_shipped_catalogue
 
 import docker
 from tests.backends.docker.test_third_ring import ours
-from tests.backends.docker.throw_away import WHOLE_CATALOGUE, FinishedRun, nothing_but_what_is_known, play
+from tests.backends.docker.throw_away import (
+    WHOLE_CATALOGUE,
+    WITH_THE_IMAGE,
+    FinishedRun,
+    nothing_but_what_is_known,
+    play,
+)
 
 # Three times what the slowest run of these took on two busy cores (OpenSMTPD with TLS required, 124 s).
-pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(520)]
+pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(WITH_THE_IMAGE)]
 
 _THOROUGH = pytest.mark.thorough
 

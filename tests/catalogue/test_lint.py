@@ -34,6 +34,8 @@ REFUSED = [
     (_enforce('outcome = "deferred"\npolicy_requests = {}'), "policy_requests", "these bounds cannot fail"),
     (_enforce('outcome = "deferred"\npolicy_requests = { least = 2, most = 1 }'), "policy_requests", "cannot be met"),
     (_enforce('outcome = "deferred"\nshould = "delivered"'), "should", "`should` must narrow `outcome`"),
+    (_enforce('outcome = "deferred"\nshould_grade = "info"'), "should_grade", "goes with `should`"),
+    (_enforce('outcome = ["delivered", "deferred"]\nshould = "deferred"\nshould_grade = "fail"'), "should_grade", "is `weak` or `info`"),
     (GOOD.replace('outcome = "delivered"', 'outcome = "as-absent" # here'), "# here", "compared with itself"),
     # what cannot fire
     (GOOD.replace('"strip_starttls"', '{ name = "strip_starttls", host = "mx9" }'), "smtp =", "unknown MX host `mx9`"),

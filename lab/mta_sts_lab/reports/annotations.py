@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from mta_sts_lab.judge.known_failures import KnownComparison
-from mta_sts_lab.judge.run_findings import findings_of_the_run
+from mta_sts_lab.judge.run_findings import FINDINGS, findings_of_the_run
 from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable
@@ -34,9 +34,8 @@ def github_annotations(
 
     What proves nothing is never known.
     """
-    accepted = (Grade.FAIL, Grade.WEAK)
     found = [
-        one for one in verdicts if not one.control_only and not (one.case in known.known and one.grade in accepted)
+        one for one in verdicts if not one.control_only and not (one.case in known.known and one.grade in FINDINGS)
     ]
     for grade, command in _COMMANDS.items():
         for verdict in (one for one in found if one.grade is grade):

@@ -23,8 +23,7 @@ _TOKEN = re.compile(rb"lab-token:[ \t]*([0-9a-f]{16})(?![0-9a-f])", re.IGNORECAS
 _MARKING_FIELD = "X-Lab-Token"
 #: Fields of one of the lab's messages in what a notice says.
 _FIELD_OF_OURS = re.compile(
-    rb"^(X-Lab-Token|From(?=:[ \t]*<[0-9a-f]{16}@)|To(?=:[ \t]*<[0-9a-f]{16}@)|Message-ID(?=:[ \t]*<[0-9a-f]{16}@)):",
-    re.IGNORECASE | re.MULTILINE,
+    rb"^(X-Lab-Token|(?:From|To|Message-ID)(?=:[ \t]*<[0-9a-f]{16}@)):", re.IGNORECASE | re.MULTILINE
 )
 #: The first line of the body of each of the lab's messages.
 _FIRST_LINE = "For your eyes only."
@@ -151,8 +150,8 @@ def _as_read(content: bytes) -> Iterator[bytes]:
     end = _END_OF_HEADER.search(content)
     yield content[end.end() :] if end else content
     try:
-        parts = [*email.message_from_bytes(content).walk()]
-        yield from [text for part in parts if (text := _decoded(part))]
+        for part in email.message_from_bytes(content).walk():
+            yield _decoded(part)
     except Exception:  # noqa: BLE001 - see `bounces_in`
         return
 

@@ -226,14 +226,17 @@ def _policy_contact_missing(view: CaseView, expect: Expectation) -> str:
     return ""
 
 
+def _admits_delivery(expect: Expectation) -> bool:
+    return any(word.startswith("delivered") for word in expect.outcome)
+
+
 def _row_of_a_loss(step: Step) -> str:
     return LOST_IN_A_CRASH if step.restart and not step.send else LOST
 
 
 def _otherwise(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     outcome = message.outcome()
-    to_be_delivered = any(word.startswith("delivered") for word in expect.outcome)
-    if outcome in _WITHOUT_A_POLICY and view.case.mode is Mode.ABSENT and to_be_delivered:
+    if outcome in _WITHOUT_A_POLICY and view.case.mode is Mode.ABSENT and _admits_delivery(expect):
         return _kept_back_without_a_policy(view, step, expect, message)
     if outcome is Outcome.BOUNCED:
         return _bounced(view, step, expect, message)
@@ -278,8 +281,7 @@ def _kept_back_without_a_policy(view: CaseView, step: Step, expect: Expectation,
 def _bounced(view: CaseView, step: Step, expect: Expectation, message: MessageFacts) -> Judgement:
     """No permanent failure before DNS was asked for a newer policy; see `mta_sts_lab.judge.policy_lookups`."""
     # What a policy asks for breaks a row of RFC 8461 where it is not done.
-    may_deliver = any(word.startswith("delivered") for word in expect.outcome)
-    policy_had_no_part = may_deliver and not view.facts.policy_fetched(message.until)
+    policy_had_no_part = _admits_delivery(expect) and not view.facts.policy_fetched(message.until)
     forbidden = "deferred" in expect.outcome and expect.obligation.startswith("STS-") and not policy_had_no_part
     older = older_policy(view.case, view.facts, message, view.of_run, view.about)
     kept_the_older = older is not None and older.mode in ("", Mode.ENFORCE.value)

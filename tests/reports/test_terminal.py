@@ -13,10 +13,8 @@ from mta_sts_lab.reports.causes import causes_of
 from mta_sts_lab.reports.summary import Summary, summarise
 from mta_sts_lab.reports.terminal import (
     Evidence,
-    deciding_options,
     finding_block,
     findings,
-    repeat_command,
     report_page,
     summary_line,
     summary_page,
@@ -136,13 +134,6 @@ def test_hostile_words_do_nothing() -> None:
     assert_fits(in_pipe)
     assert "[bold red]x[/bold red]" in in_pipe
     assert without_colour(on_terminal) == in_pipe
-
-
-def test_the_command_is_safe_to_paste() -> None:
-    assert repeat_command("a/b[enforce]") == "sts-lab run 'a/b[enforce]'"
-    served = deciding_options(("sts-lab", "serve", "--network", "mail", "--container", "mta", "--ca", "ca.pem", "a/*"))
-    assert repeat_command("a/b", served) == "sts-lab serve a/b --network mail --container mta --ca ca.pem"
-    assert repeat_command("a'; rm -rf ~ #", ("--target", "x y")) == "sts-lab run 'a'\"'\"'; rm -rf ~ #' --target 'x y'"
 
 
 def test_the_flows_are_where_they_are_said_to_be() -> None:

@@ -143,6 +143,12 @@ class TestRefused:
         with pytest.raises(UsageError, match=r"changed: the catalogue is not the same as in .* \(0123 and "):
             merge([shards[0].folder, changed], tmp_path / "merged")
 
+    def test_another_configuration_of_the_target(self, shards: tuple[RunResult, RunResult], tmp_path: Path) -> None:
+        typed = ["sts-lab", "run", "--config", "./mine"]
+        other = with_header(shards[1].folder, tmp_path / "other", command=typed)
+        with pytest.raises(UsageError, match=r"other: what is tested is not the same .*--config ./mine and the ref"):
+            merge([shards[0].folder, other], tmp_path / "merged")
+
     def test_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no runs were given"):
             merge([], tmp_path / "merged")

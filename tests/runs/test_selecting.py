@@ -10,8 +10,11 @@ import pytest
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.record import encoded
+from mta_sts_lab.record_reading import read_record
+from mta_sts_lab.reports.command_line import what_is_tested
 from mta_sts_lab.runs import load_shipped_catalogue
-from mta_sts_lab.runs.selecting import choose_cases, obligations_of
+from mta_sts_lab.runs.errors import UsageError
+from mta_sts_lab.runs.selecting import check_same_target, choose_cases, obligations_of
 
 from ..reports.records import record_of
 
@@ -68,6 +71,14 @@ def test_since_a_run_selects_what_its_target_did_not_claim(catalogue: Catalogue,
         tmp_path, [catalogue.cases[name] for name in STRIP], dict.fromkeys(STRIP, "pass") | {STRIP[1]: "unsupported"}
     )
     assert ids(choose_cases(catalogue, ["starttls/strip"], [], (), run)) == [STRIP[1]]
+
+
+def test_what_another_target_proved_is_not_proved(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder = _run(tmp_path, [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"})
+    assert what_is_tested(read_record(folder / "record.jsonl").header.command) == ("--target postfix",)
+    check_same_target(folder, ["sts-lab", "run", "--target=postfix", "--mode", "enforce"])
+    with pytest.raises(UsageError, match=r"that run was of --target postfix, and this one is of the reference sender"):
+        check_same_target(folder, ["sts-lab", "run"])
 
 
 def test_nothing_changed_is_said(catalogue: Catalogue, tmp_path: Path) -> None:

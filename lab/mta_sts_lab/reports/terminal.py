@@ -6,7 +6,6 @@ how to repeat just this case. Nothing is printed of a case that passed.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.causes import Cause, causes_of, reported
+from mta_sts_lab.reports.command_line import deciding_options, repeat_command
 from mta_sts_lab.reports.escaping import escape_unprintable, shortened
 from mta_sts_lab.reports.glossary import GRADES, HARMS, level_phrase
 from mta_sts_lab.reports.layout import Hanging, Rule, escaped, explained, gutter_line, labelled, paragraph
@@ -225,49 +225,6 @@ def diagnoses_page(record: Record) -> RenderableType:
 
 def _rows(rows: Iterable[tuple[str, str]]) -> list[Hanging]:
     return [labelled(label, shortened(text, _LONGEST), width=_LABEL) for label, text in rows if text]
-
-
-def repeat_command(case: str, options: Sequence[str] = ()) -> str:
-    """Return the command that plays just this case again."""
-    return repeat_command_of((case,), options)
-
-
-def repeat_command_of(cases: Sequence[str], options: Sequence[str]) -> str:
-    """Return the command that plays just these cases again. `options` decide what they are played against."""
-    command = "serve" if any(word.partition("=")[0] in _OF_SERVE for word in options) else "run"
-    return " ".join(shlex.quote(escape_unprintable(word)) for word in ("sts-lab", command, *cases, *options))
-
-
-def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
-    """Return the options of a command line that decide what is played against what."""
-    kept: list[str] = []
-    for position, word in enumerate(command):
-        if word in _DECIDING:
-            kept += command[position : position + 2]
-        elif word == "--black-box" or word.startswith(tuple(f"{option}=" for option in _DECIDING)):
-            kept.append(word)
-    return tuple(kept)
-
-
-#: Where `sts-lab serve` finds the mail server.
-_OF_SERVE = ("--network", "--container", "--at")
-
-_DECIDING = (
-    *_OF_SERVE,
-    "--ca",
-    "--retry",
-    "--claims",
-    "--target",
-    "--flaw",
-    "--command",
-    "--smtp",
-    "--ready",
-    "--scenarios",
-    "--exercise",
-    "--config",
-    "--install",
-    "--family",
-)
 
 
 def summary_page(summary: Summary) -> RenderableType:

@@ -12,6 +12,7 @@ from mta_sts_lab.events import CaseBegan
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.record import Header, Record, RecordFile, Shard
 from mta_sts_lab.record_reading import read_record
+from mta_sts_lab.reports.command_line import what_is_tested
 from mta_sts_lab.runs.captures import join_captures
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.joining import join_target_files, write_joined
@@ -54,6 +55,7 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
             "the families of the world": (record.header.families, records[0].header.families),
             "the catalogue": (record.header.catalogue[:12], records[0].header.catalogue[:12]),
             "the target": (_target(record.header), _target(records[0].header)),
+            "what is tested": (_tested(record), _tested(records[0])),
         }
         for what, (here, there) in pairs.items():
             if here != there:
@@ -66,6 +68,11 @@ def _target(header: Header) -> str:
     versions = " ".join(f"{part} {version}" for part, version in sorted(header.about.versions.items()))
     asked = " as a black box" if header.black_box else ""
     return f"{header.about.name} {versions} {','.join(header.about.capabilities)}{asked}"
+
+
+def _tested(record: Record) -> str:
+    """Return the options that say what is tested: the name of a target does not tell a configuration laid over it."""
+    return " ".join(what_is_tested(record.header.command)) or "the reference sender"
 
 
 def _known(folder: Path) -> bytes:

@@ -13,6 +13,7 @@ from mta_sts_lab.judge.known_failures import matches
 from mta_sts_lab.model.case import Case, Mode
 from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.record_reading import read_record
+from mta_sts_lab.reports.command_line import what_is_tested
 from mta_sts_lab.reports.glossary import LEVELS
 from mta_sts_lab.requirements import load_requirements, near_misses
 from mta_sts_lab.runs.errors import UsageError
@@ -63,6 +64,19 @@ def changed_since(catalogue: Catalogue, folder: Path) -> set[str]:
         for case in catalogue.cases.values()
         if played.get(case.id) != case or verdicts.get(case.id, _UNPROVED[0]) in _UNPROVED
     }
+
+
+def check_same_target(since: Path, command: Sequence[str]) -> None:
+    """Refuse the folder of a run that tested something else than this command line: what was proved there is not here.
+
+    Raises `UsageError` and `RecordError`.
+    """
+    there, here = what_is_tested(read_record(since / "record.jsonl").header.command), what_is_tested(command)
+    if there != here:
+        raise UsageError(
+            f"--since {since}: that run was of {' '.join(there) or 'the reference sender'}, and this one is of "
+            f"{' '.join(here) or 'the reference sender'}: what was proved of the one is not proved of the other"
+        )
 
 
 def verdicts_before(folder: Path) -> dict[str, str]:

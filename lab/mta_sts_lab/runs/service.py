@@ -22,8 +22,8 @@ from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Header, Record, RecordError, RecordFile
 from mta_sts_lab.record_reading import read_record
+from mta_sts_lab.reports.command_line import deciding_options, repeat_command_of
 from mta_sts_lab.reports.summary import Summary, summarise
-from mta_sts_lab.reports.terminal import deciding_options, repeat_command_of
 from mta_sts_lab.reports.verdicts_reading import read_verdicts
 from mta_sts_lab.reports.writers import JudgedRecord, write_all, write_files
 from mta_sts_lab.reports.writers.mitm import flow_files, mitm
@@ -43,7 +43,7 @@ from mta_sts_lab.runs.replaying import (
     worth_another_play,
 )
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
-from mta_sts_lab.runs.selecting import choose_cases
+from mta_sts_lab.runs.selecting import check_same_target, choose_cases
 from mta_sts_lab.runs.sharding import take_shard
 from mta_sts_lab.runs.short_of_time import cases_short_of_time
 from mta_sts_lab.runs.watching import Watcher, Watching
@@ -151,6 +151,8 @@ def known_failures_for(request: RunRequest, target: TargetFolder) -> tuple[Known
 def cases_of(request: RunRequest, catalogue: Catalogue) -> tuple[Case, ...]:
     """Return the cases that a request selects. Raises `NothingSelected`, `UsageError` and `RecordError`."""
     since = find_run(request.since, request.out) if request.since else None
+    if since is not None:
+        check_same_target(since, request.command)
     return choose_cases(catalogue, request.selection, request.modes, request.levels, since)
 
 

@@ -11,7 +11,7 @@ from mta_sts_lab.backends.process import Process, hooks_of, program_of, target_o
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.model.target import CAPABILITIES
-from mta_sts_lab.reports.terminal import deciding_options
+from mta_sts_lab.reports.command_line import deciding_options
 
 from tests.backends.process.sandbox import TOY_SENDER
 from tests.cli.program import Shell

@@ -19,12 +19,13 @@ from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.record import Record
 from mta_sts_lab.reports.case_outcome import case_outcome
+from mta_sts_lab.reports.command_line import deciding_options, repeat_command
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import HARMS
 from mta_sts_lab.reports.matrix.table import rank
 from mta_sts_lab.reports.tables import step_rows
 from mta_sts_lab.reports.target_log import TargetLog
-from mta_sts_lab.reports.terminal import BLAMED, RECORD_FILE, deciding_options, repeat_command
+from mta_sts_lab.reports.terminal import BLAMED, RECORD_FILE
 from mta_sts_lab.reports.timeline import Line, timeline
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 from mta_sts_lab.reports.writers.mitm import FLOWS_FOLDER, has_flows, mitm_name

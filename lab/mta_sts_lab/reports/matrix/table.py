@@ -17,9 +17,9 @@ from itertools import pairwise
 from mta_sts_lab.model.grading import MERGE_ORDER, Grade
 from mta_sts_lab.model.verdict import Harm, Verdict
 from mta_sts_lab.reports.causes import CauseLine, cause_lines
+from mta_sts_lab.reports.command_line import deciding_options
 from mta_sts_lab.reports.escaping import escape_unprintable
 from mta_sts_lab.reports.glossary import GRADES, HARMS
-from mta_sts_lab.reports.terminal import deciding_options
 from mta_sts_lab.reports.verdicts_reading import JudgedRun
 
 #: The grades by which rows, columns and families are sorted, worst first.

@@ -1,4 +1,4 @@
-"""The record of the lab's container, as the engine gives it out: also when it loses a part of a line."""
+"""The record of the lab's container, as the engine gives it out: in pieces that do not end with lines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from mta_sts_lab.backends.docker.output import Output
 from mta_sts_lab.backends.docker.run import follow_record
 from mta_sts_lab.backends.registry import BackendError
 from mta_sts_lab.events import CaseEnded, Event
@@ -15,49 +16,56 @@ from tests.runner.arena import Kept
 
 EVENTS = [Event(number, float(number), CaseEnded(), f"case {number}", "") for number in range(1, 5)]
 WHOLE = b"".join(encoded(event) for event in EVENTS)
+Piece = tuple[bytes | None, bytes | None]
+
+
+class Stream:
+    """What the client of the engine makes of an attachment."""
+
+    def __init__(self, pieces: list[Piece]) -> None:
+        self._pieces = pieces
+        self.closed = threading.Event()
+
+    def __iter__(self) -> Iterator[Piece]:
+        yield from self._pieces
+
+    def close(self) -> None:
+        self.closed.set()
 
 
 class Container:
-    """A container that has printed `followed`, as an engine says that follows, and `whole`."""
+    """A container that prints a text, and says something on standard error in the midst of it."""
 
-    def __init__(self, followed: bytes, whole: bytes) -> None:
-        self._texts = {True: followed, False: whole}
-        self.waited = False
+    def __init__(self, text: bytes, size: int) -> None:
+        pieces: list[Piece] = [(text[start : start + size], None) for start in range(0, len(text), size)]
+        pieces[1:1] = [(None, b"sts-lab: some"), (None, b"thing is wrong\n")]
+        self.stream = Stream(pieces)
 
-    def logs(self, *, stream: bool, follow: bool, stdout: bool, stderr: bool) -> Iterator[bytes]:
-        text = self._texts[follow]
-        assert (stream, stdout, stderr) == (True, True, False)
-        assert follow or self.waited, "read when it may not be whole yet"
-        # In pieces that do not end with lines.
-        return (text[start : start + 50] for start in range(0, len(text), 50))
-
-    def wait(self) -> None:
-        self.waited = True
+    def attach(self, *, stdout: bool, stderr: bool, stream: bool, demux: bool) -> Stream:
+        assert (stdout, stderr, stream, demux) == (True, True, True, True)
+        return self.stream
 
 
-def _followed(container: Container) -> tuple[list[Event], int]:
+def _followed(output: Output) -> tuple[list[Event], int]:
     kept, begun, calls = Kept(), threading.Event(), [0]
 
     def begin() -> None:
         calls[0] += 1
 
-    follow_record(container, kept.outlet(), begun, begin)
+    follow_record(output, kept.outlet(), begun, begin)
     return kept.events, calls[0]
 
 
-@pytest.mark.parametrize(
-    "followed",
-    [
-        pytest.param(WHOLE, id="whole"),
-        pytest.param(WHOLE.replace(b'"case":"case 3"', b'"ca', 1), id="a part of a line is missing"),
-        pytest.param(WHOLE.replace(b"\n", b"", 1), id="two lines in one"),
-    ],
-)
-def test_each_line_is_passed_on_once(followed: bytes) -> None:
-    assert _followed(Container(followed, WHOLE)) == (EVENTS, 1)
+@pytest.mark.parametrize("size", [1, 50, len(WHOLE)])
+def test_each_line_is_passed_on_once(size: int) -> None:
+    container = Container(WHOLE, size)
+    output = Output(container)
+    assert _followed(output) == (EVENTS, 1)
+    assert output.said() == "sts-lab: something is wrong"
+    assert container.stream.closed.is_set()
 
 
-def test_what_is_no_record_is_none_when_it_is_read_again() -> None:
+def test_what_is_no_record_is_an_error_of_the_lab() -> None:
     broken = WHOLE.replace(b'"case":"case 3"', b'"ca', 1)
     with pytest.raises(BackendError, match="no part of a record"):
-        _followed(Container(broken, broken))
+        _followed(Output(Container(broken, 50)))

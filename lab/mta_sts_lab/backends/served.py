@@ -43,6 +43,10 @@ TARGET_LOG = PLACE / "target-log.txt"
 #: Seconds between two checks whether a target is up.
 _READY_POLL = 0.1
 
+#: Seconds for which a line of the record may wait for others. Who looks on does not see it, and each time something is
+#: printed, the engine and two processes work.
+_GATHERED = 0.05
+
 #: The file in which the host finds the processor time that the lab used, in seconds.
 PROCESSOR_TIME = PLACE / "processor-time.txt"
 
@@ -164,13 +168,27 @@ async def wait_until_ready(
 
 
 def standard_output(keep: Callable[[str, str], None]) -> Outlet:
-    """Return an outlet that prints the record; `keep` takes the name and the text of the target's files."""
+    """Return an outlet that prints the record; `keep` takes the name and the text of the target's files.
+
+    Lines that follow each other within `_GATHERED` seconds are printed together.
+    """
+    printed = sys.stdout.buffer
+    due: list[asyncio.TimerHandle] = []
+
+    def flush() -> None:
+        due.clear()
+        printed.flush()
 
     def line(thing: Header | Event | Footer) -> None:
-        sys.stdout.buffer.write(encoded(thing))
-        sys.stdout.buffer.flush()
+        printed.write(encoded(thing))
+        if not due:
+            due.append(asyncio.get_running_loop().call_later(_GATHERED, flush))
 
-    return Outlet(header=line, event=line, footer=line, target_file=keep)
+    def last(footer: Footer) -> None:
+        line(footer)
+        printed.flush()
+
+    return Outlet(header=line, event=line, footer=last, target_file=keep)
 
 
 async def _keep_log(target: RemoteTarget, outlet: Outlet) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,9 +28,10 @@ from mta_sts_lab.backends.docker.files import (
 )
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
+from mta_sts_lab.backends.docker.output import Output
 from mta_sts_lab.backends.docker.site import Site, give_route, lab_container, make_site, target_container
 from mta_sts_lab.backends.overlay import left_out
-from mta_sts_lab.backends.registry import BackendError, Job, TargetRefused
+from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG
 from mta_sts_lab.backends.served_plan import pass_on
 from mta_sts_lab.backends.staying import Doors, staying
@@ -109,6 +109,7 @@ def images_of(target: TargetFolder, say: Callable[[str], None]) -> tuple[str, st
 def _play(site: Site, lab: Any, target: Any, image: str, job: Job) -> ContainerRun:
     """Start both containers and follow the record to its end."""
     begun = threading.Event()
+    output = Output(lab)
     start_with_input(lab, site.authority.private_key_pem)
     target.start()
     _end_with_the_target(lab, target, begun)
@@ -117,11 +118,11 @@ def _play(site: Site, lab: Any, target: Any, image: str, job: Job) -> ContainerR
     if job.plan.stays:
         job.outlet.target_file("ca.pem", site.authority.certificate_pem.decode())
     with staying(job, lambda: _doors(site, lab, target, job), lambda: lab.kill("SIGTERM")) as shown:
-        follow_record(lab, shown.outlet, begun, lambda: _tell_laid_over(site, target, job))
+        follow_record(output, shown.outlet, begun, lambda: _tell_laid_over(site, target, job))
     status = int(lab.wait()["StatusCode"])
     if job.plan.stays and status == 128 + signal.SIGTERM:
         status = 0
-    problem = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip()
+    problem = output.said()
     if not status:
         fetch_captures(lab, job)
     target.reload()
@@ -213,32 +214,13 @@ def _how_it_ended(site: Site, target: Any) -> tuple[str, str]:
     return f"{site.folder.file.title}: its container ended with status {status}", said
 
 
-def follow_record(lab: Any, outlet: Outlet, begun: threading.Event, at_its_beginning: Callable[[], None]) -> None:
-    """Read the record from the lab container's standard output until it ends.
-
-    An engine that follows a log under load may give out a part of a line (moby/moby, issue 41820). The log is whole, so
-    it is read again from there when the container has ended. Raises `BackendError` if that is no record either.
-    """
-    passed = 0
-    try:
-        for line in _lines_of(lab, follow=True):
-            if not begun.is_set():
-                begun.set()
-                at_its_beginning()
-            pass_on(line, outlet)
-            passed += 1
-    except BackendError:
-        lab.wait()
-        for line in itertools.islice(_lines_of(lab, follow=False), passed, None):
-            pass_on(line, outlet)
-
-
-def _lines_of(container: Any, *, follow: bool) -> Iterator[bytes]:
-    """Yield the lines of a container's standard output."""
-    pending = b""
-    for chunk in container.logs(stream=True, follow=follow, stdout=True, stderr=False):
-        *lines, pending = (pending + chunk).split(b"\n")
-        yield from lines
+def follow_record(output: Output, outlet: Outlet, begun: threading.Event, at_its_beginning: Callable[[], None]) -> None:
+    """Read the record from the lab container's standard output until it ends. Raises `BackendError`."""
+    for line in output.lines():
+        if not begun.is_set():
+            begun.set()
+            at_its_beginning()
+        pass_on(line, outlet)
 
 
 def _own_log(target: Any) -> str:

@@ -15,6 +15,7 @@ import docker
 from mta_sts_lab.adapter_check.diagnosis import read_diagnoses
 from mta_sts_lab.backends.docker.engine import OWNER_LABEL, RUN_LABEL, EngineError, owner
 from mta_sts_lab.backends.docker.files import lab_archive, laid_archive
+from mta_sts_lab.backends.docker.output import NO_LOG
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.served import JOIN_IPV6
 from mta_sts_lab.backends.served_plan import Ipv6Link, ServedPlan
@@ -176,6 +177,7 @@ def lab_container(site: Site, image: str) -> Any:
         "stdin_open": True,
         "sysctls": _IPV6_ON | _BIND_ANY if site.has_ipv6 else {},
         "mem_limit": f"{LAB_MEMORY_MIB}m",
+        "log_config": NO_LOG,
     }
     container = _container(site, "lab", _LAB, **options)
     container.put_archive("/", lab_archive(files))

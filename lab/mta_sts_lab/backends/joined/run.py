@@ -16,6 +16,7 @@ from mta_sts_lab.backends.docker.engine import EngineError, connect, engine_erro
 from mta_sts_lab.backends.docker.files import fetch_captures, lab_archive, text_file
 from mta_sts_lab.backends.docker.images import lab_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
+from mta_sts_lab.backends.docker.output import NO_LOG, Output
 from mta_sts_lab.backends.docker.run import TARGET_FAILED, follow_record
 from mta_sts_lab.backends.docker.site import LAB_MEMORY_MIB, capabilities_of_the_lab, labels_of
 from mta_sts_lab.backends.joined import WORLD_PREFIX
@@ -101,12 +102,13 @@ def _running(site: _Site) -> Any:
 
 def _play(site: _Site, target: Any) -> str:
     lab = _lab_container(site, _address(site, target))
+    output = Output(lab)
     start_with_input(lab, site.authority.private_key_pem)
     lab.reload()
     begun = threading.Event()
     _in_network_of(site, target, _ADD_ROUTE, WORLD_PREFIX, _address(site, lab))
     try:
-        follow_record(lab, site.job.outlet, begun, lambda: None)
+        follow_record(output, site.job.outlet, begun, lambda: None)
     finally:
         with signals_held_back(), contextlib.suppress(docker.errors.DockerException):
             _in_network_of(site, target, _DELETE_ROUTE, WORLD_PREFIX)
@@ -114,7 +116,7 @@ def _play(site: _Site, target: Any) -> str:
     log = target.logs(stdout=True, stderr=True, tail=2000).decode(errors="replace")
     site.job.outlet.target_file("log.txt", text_file(lab, str(TARGET_LOG)) or log)
     if status:
-        said = lab.logs(stdout=False, stderr=True).decode(errors="replace").strip().removeprefix("sts-lab: ")
+        said = output.said().removeprefix("sts-lab: ")
         raise (TargetError if status == TARGET_FAILED else EngineError)(
             said or f"the lab's container ended with {status}"
         )
@@ -141,6 +143,7 @@ def _lab_container(site: _Site, target_address: str) -> Any:
             pids_limit=2048,
             stdin_open=True,
             mem_limit=f"{LAB_MEMORY_MIB}m",
+            log_config=NO_LOG,
         )
     files = {
         "plan.json": msgspec.json.encode(served),

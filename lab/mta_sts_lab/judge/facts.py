@@ -24,6 +24,7 @@ from mta_sts_lab.events import (
     MessageInjected,
     OtherMessageInjected,
     PolicyRequested,
+    QueueSeen,
     SenderLeft,
     SmtpSaid,
     TargetRestarted,
@@ -68,6 +69,8 @@ class CaseFacts:
         self._taken = 0
         #: The events of a kind; of all steps (None), and of each.
         self._by_kind: dict[tuple[type[Fact], str | None], list[tuple[Event, Any]]] = {}
+        #: The states in the target's queue of each message, by its token.
+        self._queue: dict[str, list[tuple[Event, QueueSeen]]] = {}
         #: What was worked out since there were new events: every check asks for it again.
         self._outcomes: dict[tuple[str, float, float], Outcome] = {}
         self._protections: dict[str, tuple[Protection, ...]] = {}
@@ -86,6 +89,8 @@ class CaseFacts:
             for step in (None, event.step):
                 self._by_kind.setdefault((type(event.fact), step), []).append((event, event.fact))
             self._sessions.follow(event)
+            if isinstance(event.fact, QueueSeen):
+                self._queue.setdefault(event.fact.token, []).append((event, event.fact))
             if isinstance(event.fact, CaseBegan):
                 self._domain = self._domain or event.fact.domain
             if self._is_contact(event.fact):
@@ -93,8 +98,15 @@ class CaseFacts:
 
     def of_kind(self, kind: type[_Fact], step: str | None = None) -> list[tuple[Event, _Fact]]:
         """Return the events of one kind, in order, optionally of one step only. Do not change the list."""
-        self._take()
+        # The checks ask more than a million times a run.
+        if self._taken != len(self.events):
+            self._take()
         return self._by_kind.get((kind, step), [])
+
+    def queue_of(self, token: str) -> list[tuple[Event, QueueSeen]]:
+        """Return the states of a message in the target's queue, in order. Do not change the list."""
+        self._take()
+        return self._queue.get(token, [])
 
     def worked_out(self, message: tuple[str, float, float], find: Callable[[], Outcome]) -> Outcome:
         """Return the outcome of a message, which is found once until there are new events."""
@@ -285,10 +297,10 @@ class CaseFacts:
         return [
             (event, fact)
             for event, fact in self.of_kind(SmtpSaid)
-            if (self.session(fact.session).step or event.step) == step
-            and fact.speaker == "sender"
+            if fact.speaker == "sender"
             and fact.secured is secured
             and fact.line.upper().startswith(tuple(verbs))
+            and (self.session(fact.session).step or event.step) == step
             and not self.session(fact.session).behind
             and self.session(fact.session).role != "sender-mx"
         ]

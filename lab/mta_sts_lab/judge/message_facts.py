@@ -93,11 +93,7 @@ class MessageFacts:
 
     def queue(self) -> list[tuple[Event, QueueSeen]]:
         """Return the states of the message in the target's queue."""
-        return [
-            (event, fact)
-            for event, fact in self.facts.of_kind(QueueSeen)
-            if fact.token == self.token and event.at <= self.until
-        ]
+        return [(event, fact) for event, fact in self.facts.queue_of(self.token) if event.at <= self.until]
 
     def reasons(self) -> list[str]:
         """Return why the target's queue says that it holds the message, without what differs from case to case."""

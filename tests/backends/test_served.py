@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -92,3 +94,15 @@ def test_the_plan_survives_the_way_into_the_container() -> None:
         ready_seconds=60,
     )
     assert msgspec.json.decode(msgspec.json.encode(served), type=ServedPlan).plan == plan
+
+
+def test_who_starts_a_container_loads_nothing_of_the_runner() -> None:
+    """It would take half a second of each run in Docker."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, mta_sts_lab.backends.docker.run; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert "mta_sts_lab.backends.served_plan" in loaded
+    assert not {"mta_sts_lab.runner.run", "mta_sts_lab.attacks", "aiohttp", "mitmproxy"} & set(loaded)

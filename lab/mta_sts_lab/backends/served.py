@@ -21,7 +21,7 @@ from mta_sts_lab.adapter_check.run import OwnWords, play_plan
 from mta_sts_lab.backends.capturing import capturing
 from mta_sts_lab.backends.own_answers import BareTarget
 from mta_sts_lab.backends.registry import BackendError
-from mta_sts_lab.backends.served_plan import OwnAnswers, ServedPlan
+from mta_sts_lab.backends.served_plan import JOIN_IPV6, PLACE, PLAN, PROCESSOR_TIME, OwnAnswers, ServedPlan
 from mta_sts_lab.events import Event
 from mta_sts_lab.record import Footer, Header, encoded
 from mta_sts_lab.runner.context import OVER_THE_NETWORK
@@ -33,35 +33,12 @@ from mta_sts_lab.timeouts import HOOKS_READY, TARGET_READY, Deadline
 from mta_sts_lab.world.network import PrefixNetwork
 from mta_sts_lab.world.pki import Authority
 
-#: Where the host puts the plan, and the CA of the run, before it starts the container.
-PLACE = Path("/lab")
-PLAN = PLACE / "plan.json"
-
-#: Where the host finds the target's log when the container has ended.
-TARGET_LOG = PLACE / "target-log.txt"
-
 #: Seconds between two checks whether a target is up.
 _READY_POLL = 0.1
 
 #: Seconds for which a line of the record may wait for others. Who looks on does not see it, and each time something is
 #: printed, the engine and two processes work.
 _GATHERED = 0.05
-
-#: The file in which the host finds the processor time that the lab used, in seconds.
-PROCESSOR_TIME = PLACE / "processor-time.txt"
-
-
-#: What gives a container an IPv6 address beside its IPv4 one, and one neighbour. The engine has no part in it: it would
-#: give this host an address in the network, by which a container could reach whatever listens here. For the same reason
-#: the link gets neither an address of its own (fe80::/10) nor multicast.
-JOIN_IPV6 = """set -e
-ip -6 address flush dev eth0 scope link
-ip -6 route flush fe80::/64
-ip -6 address add "$1/128" dev eth0 nodad
-ip -6 neighbour replace "$2" lladdr "$3" dev eth0 nud permanent
-ip -6 route replace "$2/128" dev eth0
-ip -6 route delete ff00::/8 dev eth0 table local
-"""
 
 
 def play_served_plan() -> None:

@@ -5,6 +5,8 @@ Nothing here needs the runner itself: the process that starts it imports none of
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from mta_sts_lab.adapter_check.diagnosis import Diagnosis
@@ -15,6 +17,28 @@ from mta_sts_lab.record import Footer, Header
 from mta_sts_lab.runner.outlet import Outlet
 from mta_sts_lab.runner.plan import Plan
 from mta_sts_lab.targets.injection import Inject
+
+#: Where the host puts the plan, and the CA of the run, before it starts the container.
+PLACE = Path("/lab")
+PLAN = PLACE / "plan.json"
+
+#: Where the host finds the target's log when the container has ended.
+TARGET_LOG = PLACE / "target-log.txt"
+
+#: The file in which the host finds the processor time that the lab used, in seconds.
+PROCESSOR_TIME = PLACE / "processor-time.txt"
+
+#: What gives a container an IPv6 address beside its IPv4 one, and one neighbour. The engine has no part in it: it would
+#: give this host an address in the network, by which a container could reach whatever listens here. For the same reason
+#: the link gets neither an address of its own (fe80::/10) nor multicast.
+JOIN_IPV6 = """set -e
+ip -6 address flush dev eth0 scope link
+ip -6 route flush fe80::/64
+ip -6 address add "$1/128" dev eth0 nodad
+ip -6 neighbour replace "$2" lladdr "$3" dev eth0 nud permanent
+ip -6 route replace "$2/128" dev eth0
+ip -6 route delete ff00::/8 dev eth0 table local
+"""
 
 
 class OwnAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

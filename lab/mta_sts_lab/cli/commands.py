@@ -311,8 +311,8 @@ def clean(
 @app.command(hidden=True)
 def play_served_plan() -> None:
     """Play the plan in /lab: what the lab's own container runs."""
-    from mta_sts_lab.backends.served import PLAN
     from mta_sts_lab.backends.served import play_served_plan as play
+    from mta_sts_lab.backends.served_plan import PLAN
 
     if not PLAN.is_file():
         refuse(f"there is no {PLAN}: this is what runs in the lab's own container, and nowhere else")

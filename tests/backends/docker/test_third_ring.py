@@ -20,7 +20,7 @@ from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.run import run_in_containers
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.backends.registry import Job
-from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG
+from mta_sts_lab.backends.served_plan import PROCESSOR_TIME, TARGET_LOG
 from mta_sts_lab.events import Event, StepBegan
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runner.outlet import Outlet

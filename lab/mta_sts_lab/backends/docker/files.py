@@ -15,7 +15,7 @@ import docker.errors
 from mta_sts_lab.backends.capturing import KEY_LOG, PACKETS
 from mta_sts_lab.backends.overlay import LaidFile, unreadable
 from mta_sts_lab.backends.registry import Job
-from mta_sts_lab.backends.served import PLACE
+from mta_sts_lab.backends.served_plan import PLACE
 
 #: In a container: lists what was laid over its image, a path a line, for its entry point.
 LAID_OVER = "laid-over.txt"

@@ -32,8 +32,7 @@ from mta_sts_lab.backends.docker.output import Output
 from mta_sts_lab.backends.docker.site import Site, give_route, lab_container, make_site, target_container
 from mta_sts_lab.backends.overlay import left_out
 from mta_sts_lab.backends.registry import Job, TargetRefused
-from mta_sts_lab.backends.served import PROCESSOR_TIME, TARGET_LOG
-from mta_sts_lab.backends.served_plan import pass_on
+from mta_sts_lab.backends.served_plan import PROCESSOR_TIME, TARGET_LOG, pass_on
 from mta_sts_lab.backends.staying import Doors, staying
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import Event, TargetDiagnosed

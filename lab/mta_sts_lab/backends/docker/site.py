@@ -17,8 +17,7 @@ from mta_sts_lab.backends.docker.engine import OWNER_LABEL, RUN_LABEL, EngineErr
 from mta_sts_lab.backends.docker.files import lab_archive, laid_archive
 from mta_sts_lab.backends.docker.output import NO_LOG
 from mta_sts_lab.backends.local import signals_held_back
-from mta_sts_lab.backends.served import JOIN_IPV6
-from mta_sts_lab.backends.served_plan import Ipv6Link, ServedPlan
+from mta_sts_lab.backends.served_plan import JOIN_IPV6, Ipv6Link, ServedPlan
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.model.world import Family
 from mta_sts_lab.runner.plan import Plan

@@ -23,7 +23,7 @@ from mta_sts_lab.backends.joined import WORLD_PREFIX
 from mta_sts_lab.backends.joined.asked import authority_of, needs, served_plan, show_ca
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.backends.registry import Job
-from mta_sts_lab.backends.served import TARGET_LOG
+from mta_sts_lab.backends.served_plan import TARGET_LOG
 from mta_sts_lab.backends.target_folder import Joined
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.world.pki import Authority

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mta_sts_lab.backends.local import signals_held_back
 from mta_sts_lab.runs.errors import Interrupted
 from mta_sts_lab.runs.writing import interruptible
+
+
+@pytest.fixture(autouse=True)
+def _hears_ctrl_c() -> Iterator[None]:
+    """Undo what a shell does to its background jobs: they ignore it, and so would the run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _interrupted(folder: Path, number: int, later: int, *, held_back: bool = False) -> list[str]:

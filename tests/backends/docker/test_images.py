@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import docker.errors
 import pytest
 from mta_sts_lab.backends.docker.build_context import foreign_context
-from mta_sts_lab.backends.docker.images import _called, _hint, _made_of, without_colours
+from mta_sts_lab.backends.docker.images import BASE_IMAGE, _base_of, _called, _hint, _made_of, without_colours
 
 
 @pytest.mark.parametrize("printed", ["SSLError(... CERTIFICATE_VERIFY_FAILED ...)", "Certificate verification failed"])
@@ -64,3 +64,17 @@ def test_an_image_whose_base_was_built_anew_is_another_one(tmp_path: Path) -> No
     assert called() == before
     ids["example.org/mta:dev"] = "sha256:2"
     assert called() != before
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "needed"),
+    [
+        (f"FROM {BASE_IMAGE}\nCOPY hooks/ /hooks/\n", BASE_IMAGE),
+        (f"FROM golang:1 AS made\nFROM {BASE_IMAGE}\nCOPY --from=made /x /x\n", BASE_IMAGE),
+        ("FROM alpine:3\n", ""),
+        ("ARG BASE\nFROM $BASE\n", BASE_IMAGE),
+    ],
+)
+def test_the_labs_base_is_asked_for_where_it_is_used(tmp_path: Path, dockerfile: str, needed: str) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    assert _base_of(foreign_context(tmp_path, (), "Dockerfile")) == needed

@@ -130,7 +130,8 @@ def _exists(client: docker.DockerClient, image: str) -> bool:
 
 def _build(client: docker.DockerClient, image: str, context: BuildContext, say: Callable[[str], None]) -> None:
     """Build with the `docker` command."""
-    _have_base(client, context.base or BASE_IMAGE)
+    if base := _base_of(context):
+        _have_base(client, base)
     say(f"building {image} (once; later runs reuse it)")
     arguments = [f"--build-arg={name}={os.environ[name]}" for name in _BUILD_ARGUMENTS if os.environ.get(name)]
     arguments += [f"--build-arg=BASE={context.base}"] if context.base else []
@@ -189,6 +190,12 @@ def _hint(printed: str, foreign: bool = False) -> str:
             "here (COPY hooks/ /hooks/)."
         )
     return ""
+
+
+def _base_of(context: BuildContext) -> str:
+    """Return the base image that a build needs and that `make-base.sh` makes; empty: the builder finds its own."""
+    named = context.images()
+    return "" if named and BASE_IMAGE not in named else context.base or BASE_IMAGE
 
 
 def _have_base(client: docker.DockerClient, base: str) -> None:

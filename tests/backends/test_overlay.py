@@ -132,6 +132,12 @@ class TestConfig:
         found = with_config(find_target("postfix"), given, [])
         assert set(placed(found)) == {"/etc/mta-sts-daemon.yml", "/etc/aliases"}
 
+    def test_a_target_that_shares_an_image_takes_what_the_owner_of_it_takes(self, tmp_path: Path) -> None:
+        (tmp_path / "smtpd.conf").touch()
+        found = with_config(find_target("opensmtpd-tls"), [str(tmp_path / "smtpd.conf")], [])
+        assert placed(found) == {"/etc/smtpd.conf": tmp_path / "smtpd.conf"}
+        assert found.made_in == find_target("opensmtpd").path
+
     def test_a_package_and_a_program_are_installed(self, tmp_path: Path) -> None:
         (tmp_path / "postfix.deb").touch()
         (tmp_path / "smtp").touch()

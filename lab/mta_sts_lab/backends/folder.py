@@ -115,7 +115,7 @@ def _based_on(path: Path, document: dict[str, Any]) -> TargetFolder:
     for table in ("environment", "sysctls"):
         merged[table] = defaults[table] | document.get(table, {})
     target = msgspec.convert(merged, TargetFile)
-    rules = rules_if_any(base.origin.path)
+    rules = rules_if_any(base.made_in)
     own = (laid_at(at, path / source, f"{file}: [files]", rules) for at, source in target.files.items())
     laid = {one.at: one for one in (*base.laid, *(one for some in own for one in some))}
     return TargetFolder(path, target, base, tuple(laid.values()), called=target.name)
@@ -128,7 +128,7 @@ def with_config(target: TargetFolder, configs: Sequence[str], installs: Sequence
     """
     if target.file.backend != "docker" or not target.origin.shipped:
         raise TargetRefused(f"--config and --install are for shipped targets with an image; {target.name} is not one")
-    rules = read_rules(target.origin.path) if configs else OverlayRules()
+    rules = read_rules(target.made_in) if configs else OverlayRules()
     laid = [one for argument in configs for one in laid_by(argument, rules)]
     everything = bounded(tuple({one.at: one for one in (*target.laid, *laid)}.values()), "--config")
     first = next((Path(config) for config in configs if Path(config).is_dir()), target.path / "nowhere")

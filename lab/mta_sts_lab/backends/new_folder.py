@@ -92,5 +92,5 @@ def _based_on(package: str, words: Mapping[str, str]) -> dict[str, str]:
         near = difflib.get_close_matches(package, [*there, *_PACKAGES], n=2, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(there)}"
         raise TargetRefused(f"--package {package}: the lab has no image of it; {hint}")
-    known = rules_if_any(shipped_targets()[base].origin.path).folder
+    known = rules_if_any(shipped_targets()[base].made_in).folder
     return {"target.toml": _BASED.format(base=base, place=known[0].at if known else f"/etc/{base}", **words)}

@@ -140,6 +140,13 @@ class TargetFolder:
         return self.base.origin if self.base else self
 
     @property
+    def made_in(self) -> Path:
+        """The folder whose Dockerfile makes the image, with the rules for configurations and the meaning of logs."""
+        origin = self.origin
+        elsewhere = origin.shipped and origin.file.dockerfile
+        return shipped_files() / Path(elsewhere).parent if elsewhere else origin.path
+
+    @property
     def shipped(self) -> bool:
         """Whether it came with the lab: it is below `docker/` of the repository."""
         return self.path.resolve().is_relative_to(shipped_files() / "docker")

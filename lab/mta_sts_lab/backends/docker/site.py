@@ -162,7 +162,7 @@ def lab_container(site: Site, image: str) -> Any:
         inject=file.inject,
         contract_port=file.contract.port,
         ready_seconds=file.ready_seconds,
-        diagnoses=read_diagnoses(site.folder.origin.path),
+        diagnoses=read_diagnoses(site.folder.made_in),
         judged_as_it_is=site.folder.base is not None and not site.folder.shipped,
     )
     files = {

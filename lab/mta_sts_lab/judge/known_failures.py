@@ -166,8 +166,16 @@ def read_known_failures(path: Path) -> tuple[KnownFailure, ...]:
     if not path.exists():
         return ()
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        return known_failures_in(path.read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise KnownFailuresError(f"{path}: {error}") from error
+
+
+def known_failures_in(text: str, path: Path) -> tuple[KnownFailure, ...]:
+    """Read the text of a list, which is that of a file. Raises `KnownFailuresError`."""
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise KnownFailuresError(f"{path}: {error}") from error
     own = (one for entry in (*file.known_failure, *file.deviation) for one in entry.each())
     inherited = (one for entry in file.inherited for one in entry.each())

@@ -24,7 +24,7 @@ from typing import IO
 
 import msgspec
 
-from mta_sts_lab.backends.local import signals_held_back
+from mta_sts_lab.backends.local import MOST_SIGNALS, signals_held_back
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.verdict import Judgement, Verdict
@@ -46,9 +46,6 @@ LEAST_CASES = 48
 _ERRORS = {
     kind.__name__: kind for kind in (TargetError, TargetRefused, RunBroken, UsageError, AddressInUse, UnsafeAddress)
 }
-
-#: After so many signals the processes are killed without waiting for what they take down.
-_MOST_SIGNALS = 2
 
 #: Seconds after which it is looked whether they came.
 _LOOK_FOR_SIGNALS = 0.5
@@ -235,7 +232,8 @@ def _end(parts: Sequence[_Part], signals: Sequence[int]) -> None:
             for key, _ in selector.select(_LOOK_FOR_SIGNALS):
                 if not key.data.read():
                     selector.unregister(key.fileobj)
-            if len(signals) >= _MOST_SIGNALS:
+            # The first one, which ended the run, is not among them.
+            if len(signals) >= MOST_SIGNALS:
                 for one in parts:
                     one.process.kill()
     for part in parts:

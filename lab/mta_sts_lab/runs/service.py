@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
-
 from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.backends.folder import find_target, with_config
 from mta_sts_lab.backends.in_process import check_flaws
@@ -17,7 +15,13 @@ from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.checks.premises import LAB_UNHEALTHY
-from mta_sts_lab.judge.known_failures import KnownComparison, KnownFailure, compare_with_known, read_known_failures
+from mta_sts_lab.judge.known_failures import (
+    KnownComparison,
+    KnownFailure,
+    compare_with_known,
+    known_failures_in,
+    read_known_failures,
+)
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.record import Header, Record, RecordError, RecordFile
@@ -52,6 +56,7 @@ from mta_sts_lab.runs.writing import (
     interruptible,
     keep_known_failures,
     kept_known_failures,
+    known_failures_text,
     make_folder,
     record_in,
     target_log,
@@ -141,11 +146,8 @@ def known_failures_for(request: RunRequest, target: TargetFolder) -> tuple[Known
 
     Raises `UsageError` and `KnownFailuresError`.
     """
-    own, inherited = read_known_failures(request.known_failures_of(target)), target.inherited_failures
-    if inherited is None or request.known_failures is not None:
-        return own
-    origin = target.origin.name
-    return (*own, *(msgspec.structs.replace(one, inherited_from=origin) for one in read_known_failures(inherited)))
+    known = request.known_failures_of(target)
+    return known_failures_in(known_failures_text(known, None if request.known_failures else target), known)
 
 
 def cases_of(request: RunRequest, catalogue: Catalogue) -> tuple[Case, ...]:

@@ -37,19 +37,29 @@ def make_folder(out: Path, run: str) -> Path:
 def keep_known_failures(known: Path, folder: Path, target: TargetFolder | None = None) -> None:
     """Copy a list of known failures into the folder of the run. Raises `UsageError`.
 
-    Those of the shipped target that `target` is based on stand behind them.
-
     A run that is judged again is compared with this copy. It could not be found by the target's name, because a mail
     server from elsewhere may have the name of a shipped one.
+    """
+    content = known_failures_text(known, target).encode()
+    try:
+        write_whole(kept_known_failures(folder), content)
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder}: the known failures cannot be kept: {error.strerror}") from error
+
+
+def known_failures_text(known: Path, target: TargetFolder | None) -> str:
+    """Return a list of known failures, and behind it that of the shipped target that `target` is based on.
+
+    Raises `UsageError`.
     """
     inherited = target.inherited_failures if target else None
     try:
         own = known.read_text(encoding="utf-8") if known.exists() else ""
         if target and inherited and inherited.exists():
-            own = with_inherited(own, inherited.read_text(encoding="utf-8"), target.origin.name)
-        write_whole(kept_known_failures(folder), own.encode())
-    except OSError as error:
-        raise UsageError(f"{error.filename or folder}: the known failures cannot be kept: {error.strerror}") from error
+            return with_inherited(own, inherited.read_text(encoding="utf-8"), target.origin.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{known}: the known failures cannot be read: {error}") from error
+    return own
 
 
 def kept_known_failures(folder: Path) -> Path:

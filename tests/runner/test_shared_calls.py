@@ -10,11 +10,14 @@ from unittest import mock
 import pytest
 from mta_sts_lab.events import ClockAdvanced, LabFailed, ReportsAsked, ReportsLeft, TargetFailed
 from mta_sts_lab.model.case import Case, Expectation, Mode, Step
+from mta_sts_lab.model.target import About
 from mta_sts_lab.model.world import World
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.runner.pacing import Gate
-from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change
+from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change, end_day_near_midnight
 from mta_sts_lab.targets.contract import NotOffered, TargetError
+
+BY_DAYS = About("postfix", reports_end_the_day=True)
 
 
 class Reporter:
@@ -102,6 +105,26 @@ async def test_trouble_is_on_record_and_nobody_waits_for_ever(trouble: Exception
         await call.wait("a", gate)
     assert kind.__name__ in kinds(recorder, of)
     assert ReportsLeft.__name__ not in kinds(recorder)
+
+
+@pytest.mark.parametrize(
+    ("now", "about", "expects", "calls"),
+    [
+        pytest.param(86400.0 * 20000 - 60, BY_DAYS, True, 1, id="a minute before midnight"),
+        pytest.param(86400.0 * 20000 - 1799, BY_DAYS, True, 1, id="half an hour before midnight"),
+        pytest.param(86400.0 * 20000 - 1801, BY_DAYS, True, 0, id="earlier"),
+        pytest.param(86400.0 * 20000 + 1, BY_DAYS, True, 0, id="a second after midnight"),
+        pytest.param(86400.0 * 20000 - 60, BY_DAYS, False, 0, id="no case is about reports"),
+        pytest.param(86400.0 * 20000 - 60, About("other"), True, 0, id="a reporter without a calendar"),
+    ],
+)
+async def test_a_day_that_would_end_during_the_run_is_ended_before_it(
+    now: float, about: About, expects: bool, calls: int
+) -> None:
+    target, recorder = Reporter(), Recorder()
+    await end_day_near_midnight(target, about, recorder, _sees_nothing, [case("a", expects=expects)], now)  # type: ignore[arg-type]
+    assert target.calls == calls
+    assert kinds(recorder) == [ReportsAsked.__name__, ReportsLeft.__name__] * calls
 
 
 class Clock:

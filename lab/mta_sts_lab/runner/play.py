@@ -30,7 +30,7 @@ from mta_sts_lab.rfc.require_tls import REQUIRETLS
 from mta_sts_lab.runner.context import LabBroken, RunContext
 from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.settling import Sent, Settling
-from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change
+from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change, end_day_near_midnight
 from mta_sts_lab.targets.contract import TLS_RPT, InjectionRefusedError, NotOffered, TargetError
 from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.message import ProbeMessage, probe_message
@@ -45,6 +45,7 @@ async def play(context: RunContext, cases: Sequence[Case], control_only: frozens
         playable = [case for case in cases if set(case.needs) <= set(context.about.capabilities)]
         ordinary = [case for case in playable if not case.changes_target]
         look, claimed = context.health.ask_report_hosts, TLS_RPT in context.about.capabilities
+        await end_day_near_midnight(context.target, context.about, context.recorder, look, playable, time.time())
         call = ReportCall(context.target, context.recorder, look, ordinary, claimed)
         try:
             async with asyncio.TaskGroup() as group:

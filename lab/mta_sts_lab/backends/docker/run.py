@@ -29,7 +29,14 @@ from mta_sts_lab.backends.docker.files import (
 from mta_sts_lab.backends.docker.images import lab_image, target_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.docker.output import Output
-from mta_sts_lab.backends.docker.site import Site, give_route, lab_container, make_site, target_container
+from mta_sts_lab.backends.docker.site import (
+    LAB_MEMORY_MIB,
+    Site,
+    give_route,
+    lab_container,
+    make_site,
+    target_container,
+)
 from mta_sts_lab.backends.overlay import left_out
 from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.backends.served_plan import PROCESSOR_TIME, TARGET_LOG, pass_on
@@ -79,10 +86,20 @@ def play(job: Job) -> str | None:
     if done.target_status == REFUSED:
         raise TargetRefused(done.target_ended.rpartition("entrypoint: ")[2] or done.target_ended)
     if done.status and not (job.plan.checks_adapter and target_failed and done.target_ended):
-        said = done.problem.removeprefix("sts-lab: ") or f"the lab's container ended with status {done.status}"
+        said = done.problem.removeprefix("sts-lab: ") or ended_without_a_word(done.status)
         # An adapter is checked whatever its target does, so there the lab is at fault.
         raise (TargetError if target_failed and not job.plan.checks_adapter else EngineError)(said)
     return done.target_ended
+
+
+def ended_without_a_word(status: int) -> str:
+    """Return what to say of the lab's container when it ended with a status, and said nothing itself."""
+    if status == 128 + signal.SIGKILL:
+        return (
+            "the lab's container was killed: the engine, or somebody who used it meanwhile, ended the run, or it took "
+            f"more than its {LAB_MEMORY_MIB} MiB of memory"
+        )
+    return f"the lab's container ended with status {status}"
 
 
 def run_in_containers(job: Job) -> ContainerRun:

@@ -17,7 +17,7 @@ from mta_sts_lab.backends.docker.files import fetch_captures, lab_archive, text_
 from mta_sts_lab.backends.docker.images import lab_image
 from mta_sts_lab.backends.docker.life import start_with_input, swept
 from mta_sts_lab.backends.docker.output import NO_LOG, Output
-from mta_sts_lab.backends.docker.run import TARGET_FAILED, follow_record
+from mta_sts_lab.backends.docker.run import TARGET_FAILED, ended_without_a_word, follow_record
 from mta_sts_lab.backends.docker.site import LAB_MEMORY_MIB, capabilities_of_the_lab, labels_of
 from mta_sts_lab.backends.joined import WORLD_PREFIX
 from mta_sts_lab.backends.joined.asked import authority_of, needs, served_plan, show_ca
@@ -117,9 +117,7 @@ def _play(site: _Site, target: Any) -> str:
     site.job.outlet.target_file("log.txt", text_file(lab, str(TARGET_LOG)) or log)
     if status:
         said = output.said().removeprefix("sts-lab: ")
-        raise (TargetError if status == TARGET_FAILED else EngineError)(
-            said or f"the lab's container ended with {status}"
-        )
+        raise (TargetError if status == TARGET_FAILED else EngineError)(said or ended_without_a_word(status))
     fetch_captures(lab, site.job)
     return ""
 

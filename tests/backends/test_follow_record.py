@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
+import docker.errors
 import pytest
 from mta_sts_lab.backends.docker.output import Output
 from mta_sts_lab.backends.docker.run import follow_record
@@ -33,13 +34,21 @@ class Stream:
         self.closed.set()
 
 
+class Broken(Stream):
+    """One that the engine breaks off."""
+
+    def __iter__(self) -> Iterator[Piece]:
+        yield from self._pieces
+        raise docker.errors.APIError("gone")
+
+
 class Container:
     """A container that prints a text, and says something on standard error in the midst of it."""
 
     def __init__(self, text: bytes, size: int) -> None:
         pieces: list[Piece] = [(text[start : start + size], None) for start in range(0, len(text), size)]
         pieces[1:1] = [(None, b"sts-lab: some"), (None, b"thing is wrong\n")]
-        self.stream = Stream(pieces)
+        self.stream: Stream = Stream(pieces)
 
     def attach(self, *, stdout: bool, stderr: bool, stream: bool, demux: bool) -> Stream:
         assert (stdout, stderr, stream, demux) == (True, True, True, True)
@@ -62,6 +71,14 @@ def test_each_line_is_passed_on_once(size: int) -> None:
     output = Output(container)
     assert _followed(output) == (EVENTS, 1)
     assert output.said() == "sts-lab: something is wrong"
+    assert container.stream.closed.is_set()
+
+
+def test_what_breaks_the_reading_off_is_raised_where_the_lines_are_read() -> None:
+    container = Container(WHOLE, 50)
+    container.stream = Broken([(WHOLE, None)])
+    with pytest.raises(docker.errors.APIError, match="gone"):
+        _followed(Output(container))
     assert container.stream.closed.is_set()
 
 

@@ -1,7 +1,7 @@
 """What the lab's container prints: its record, and what it has to say when it cannot play.
 
 The container is attached to instead of asking the engine for its log. A log has each line written as JSON to a file,
-read again and decoded by the engine: for a whole run on Postfix that took as much processor time as the lab itself.
+read again and decoded by the engine: for 200 cases on chasquid that took as much processor time as the lab itself.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ class Output:
     def __init__(self, container: Any) -> None:
         self._chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._said = bytearray()
+        self._problem: Exception | None = None
         self._stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
         threading.Thread(target=self._read, name="lab's output", daemon=True).start()
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines of standard output, until the container ends."""
+        """Yield the lines of standard output, until the container ends. Raises what reading them raised."""
         pending = b""
         while chunk := self._chunks.get():
             *lines, pending = (pending + chunk).split(b"\n")
             yield from lines
+        if self._problem is not None:
+            raise self._problem
 
     def said(self) -> str:
         """Return what came on standard error; `lines` has come to its end."""
@@ -47,6 +50,8 @@ class Output:
                 self._said += said or b""
                 if printed:
                     self._chunks.put(printed)
+        except Exception as error:  # noqa: BLE001 - raised where the lines are read
+            self._problem = error
         finally:
             self._stream.close()
             self._chunks.put(None)

@@ -24,7 +24,12 @@ COUNTED_WITHIN = 1.0
 #: Seconds by which two clocks that are set by the same time service may differ, with room to spare.
 _CLOCKS_DIFFER = 60.0
 
-_DAY = 86400.0
+DAY = 86400.0
+
+
+def to_midnight(now: float) -> float:
+    """Return the seconds until the next midnight in UTC; `now` is in seconds since 1970."""
+    return DAY - now % DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,8 @@ def clock_of(view: CaseView) -> TargetClock | None:
         return TargetClock(began, tuple(moves))
     pages: list[tuple[float, float, float]] = []
     for event, _ in view.of_run.of_kind(ReportsAsked):
-        to_midnight = _DAY - (began + event.at + sum(seconds for _, seconds, _ in pages)) % _DAY
-        pages.append((event.at, to_midnight, answered(view, event.at)))
+        turned = to_midnight(began + event.at + sum(seconds for _, seconds, _ in pages))
+        pages.append((event.at, turned, answered(view, event.at)))
     return TargetClock(began, tuple(pages), is_calendar=True)
 
 

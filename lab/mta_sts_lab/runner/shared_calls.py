@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, ReportsAsked, ReportsLeft, TargetFailed, TargetRestarted
+from mta_sts_lab.judge.report_window import to_midnight
 from mta_sts_lab.model.case import Case, Step
 from mta_sts_lab.model.target import About
 from mta_sts_lab.record import Recorder
@@ -20,8 +21,6 @@ from mta_sts_lab.targets.contract import MailSession, NotOffered, Target, Target
 
 #: Puts on record what is wrong with the hosts that take reports.
 LookAtReportHosts = Callable[[], Awaitable[None]]
-
-_DAY = 86400.0
 
 #: Seconds: three times what the whole catalogue took at most on a target that reports by days (Postfix, on a machine
 #: that did other work).
@@ -215,7 +214,7 @@ async def end_day_near_midnight(
     Postfix over midnight lost the findings of twelve cases. A reporter with a calendar of its own is past midnight when
     it has answered, and stays a day away from the next one. `now` is in seconds since 1970.
     """
-    near = -now % _DAY < _LONGEST_RUN
+    near = to_midnight(now) < _LONGEST_RUN
     if near and about.reports_end_the_day and any(case.is_about_reports for case in cases):
         await ask_for_reports(target, recorder, look, ())
 

@@ -24,7 +24,6 @@ from tests.backends.docker.throw_away import (
     play,
 )
 
-# Three times what the slowest run of these took on two busy cores (OpenSMTPD with TLS required, 124 s).
 pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(WITH_THE_IMAGE)]
 
 _THOROUGH = pytest.mark.thorough

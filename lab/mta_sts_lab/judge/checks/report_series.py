@@ -11,7 +11,7 @@ from mta_sts_lab.events import ReportsAsked, ReportsLeft, TargetRestarted
 from mta_sts_lab.judge.arrivals import Arrival, about_the_case, arrivals
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.reports import CAPABILITY, comparable
-from mta_sts_lab.judge.report_window import clock_of
+from mta_sts_lab.judge.report_window import DAY, clock_of
 from mta_sts_lab.judge.view import CaseView, numbers
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.verdict import Judgement
@@ -31,9 +31,6 @@ _FEWEST_PAUSES = 3
 
 #: The clock runs on while the lab moves it: an even pause is seen to be longer by some tenths of a second.
 _HARDLY_LONGER = 1.05
-
-#: Seconds from its first attempt on in which a report is tried again (RFC 8460, section 5.5).
-_DAY = 86400.0
 
 
 @check(scope=Scope.CASE, obligations=(ONE_REPORT_A_DAY,))
@@ -169,7 +166,7 @@ def report_retry_ends(view: CaseView) -> Iterator[Judgement]:
     answered = [event.at for event, _ in view.of_run.of_kind(ReportsLeft)]
     for first, *later in reports.values():
         began = clock.passed(first.event.at)
-        over = next((at for at in answered if clock.passed(at) > began + _DAY), math.inf)
+        over = next((at for at in answered if clock.passed(at) > began + DAY), math.inf)
         late = [arrival for arrival in later if arrival.event.at > over]
         if late and not first.taken:
             after = (clock.passed(late[-1].event.at) - began) / 3600

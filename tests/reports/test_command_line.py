@@ -20,6 +20,8 @@ def test_a_pair_of_command_lines_tests_the_same_thing_or_another() -> None:
     )
     assert what_is_tested((*typed, "--black-box")) != what_is_tested(typed)
     assert what_is_tested(("sts-lab", "run", "--target", "reference")) == what_is_tested(("sts-lab", "run"))
+    one_over_another = ("--config", "a", "--config", "b"), ("--config", "b", "--config", "a")
+    assert what_is_tested(one_over_another[0]) != what_is_tested(one_over_another[1])
     # A program may be built elsewhere the next time.
     assert what_is_tested(("sts-lab", "run", "--command", "./a")) == what_is_tested(
         ("sts-lab", "run", "--command", "./b")

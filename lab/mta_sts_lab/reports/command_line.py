@@ -41,9 +41,12 @@ def deciding_options(command: Sequence[str]) -> tuple[str, ...]:
 
 
 def what_is_tested(command: Sequence[str]) -> tuple[str, ...]:
-    """Return what two command lines have in common that test the same thing (`--target postfix`), in order."""
-    said = {" ".join(option).replace("=", " ", 1) for option in _options(command, _OF_THE_TARGET)}
-    return tuple(sorted(said - {_REFERENCE}))
+    """Return the options that two command lines share if they test the same thing (`--target postfix`).
+
+    They are sorted by name. Those of one name stay as typed, for a configuration is laid over the one before it.
+    """
+    said = [" ".join(option).replace("=", " ", 1) for option in _options(command, _OF_THE_TARGET)]
+    return tuple(sorted((one for one in said if one != _REFERENCE), key=lambda one: one.partition(" ")[0]))
 
 
 def _options(command: Sequence[str], wanted: Sequence[str]) -> Iterator[Sequence[str]]:

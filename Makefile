@@ -16,7 +16,7 @@ MINUTES ?= 10
 # each of its own files: collecting the tests took 12 s of processor time without them, 5 s with them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test checks test-fast test-images test-docker targets images base-image documents soak bench \
+.PHONY: help setup test checks test-fast test-images test-docker test-nightly targets images base-image documents soak bench \
         mutants clean
 
 help: ## Show what make can do
@@ -39,7 +39,7 @@ scenario-%: $(VENV)/.ready ## Show an attack: make scenario-strip [TARGET=postfi
 lesson-%: $(VENV)/.ready ## Make a page that plays an attack in a browser: make lesson-strip [TARGET=postfix]
 	@$(BIN)/sts-lab demo '$*' --target '$(TARGET)' --html 'lesson-$*.html' $(ARGS)
 
-test: $(VENV)/.ready ## Run the checks and all tests (Docker ones are skipped, and say so, without an engine)
+test: $(VENV)/.ready ## Run the checks and the tests of ten minutes (Docker ones are skipped, and say so, without an engine)
 	@echo "checks; what building the images of the tests prints comes behind them"
 	@$(MAKE) --no-print-directory --jobs 2 timed-checks beside-test-images
 	@$(MAKE) --no-print-directory timed-test-fast
@@ -60,17 +60,13 @@ checks: $(VENV)/.ready ## Run the linters, and compare the documents with what t
 	$(BIN)/sts-lab lint
 	$(BIN)/python docs/print_outputs.py --check
 
-# Tests marked `alone` play the whole catalogue, which uses all processors in process: they come last, one by one. A real
-# mail server waits for half of that time: two whole catalogues in Docker are played at once. Where ARGS select tests of
-# one kind only, the other parts have none (status 5).
+# Where ARGS select tests of one kind only, the other parts have none (status 5).
 PYTEST = $(BIN)/python -m pytest
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 
 # Tests wait more than they work, those with Docker most of all: two processes for each processor, and one more there.
-test-fast: $(VENV)/.ready ## Run the tests that need no Docker
-	$(PYTEST) --numprocesses $(JOBS) --dist loadgroup -m 'not docker and not alone and not thorough' \
-	  $(ARGS) $(OR_NONE)
-	$(PYTEST) -m 'alone and not docker and not thorough' $(ARGS) $(OR_NONE)
+test-fast: $(VENV)/.ready ## Run the tests of `make test` that need no Docker
+	$(PYTEST) --numprocesses $(JOBS) --dist loadgroup -m 'not docker and not nightly and not thorough' $(ARGS) $(OR_NONE)
 
 test-images: $(VENV)/.ready ## Build the images that the tests need
 	$(BIN)/python -m tests.build_images
@@ -78,9 +74,15 @@ test-images: $(VENV)/.ready ## Build the images that the tests need
 # The longest first: what begins last is waited for. No other file has such tests (tests/test_required_engine.py).
 DOCKER_TESTS = $(if $(findstring tests/,$(ARGS)),,tests/test_wheel.py tests/backends/docker tests/exercises tests/runs/test_several.py)
 
-test-docker: test-images ## Run the tests that need Docker, without those that take minutes for each target
-	$(PYTEST) --numprocesses $$(($(JOBS) + 1)) --dist loadgroup --maxschedchunk 1 \
-	  -m 'docker and not alone and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
+DOCKER_PYTEST = $(PYTEST) --numprocesses $$(($(JOBS) + 1)) --dist loadgroup --maxschedchunk 1
+
+test-docker: test-images ## Run the tests of `make test` that need Docker
+	$(DOCKER_PYTEST) -m 'docker and not alone and not nightly and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
+
+# Tests marked `alone` play the whole catalogue against a mail server, which waits for half of that time: two at once.
+test-nightly: test-images ## Run what `make test` leaves: what takes longest of each kind, and three mail servers whole
+	$(PYTEST) --numprocesses $(JOBS) --dist loadgroup -m 'nightly and not docker and not thorough' $(ARGS) $(OR_NONE)
+	$(DOCKER_PYTEST) -m 'nightly and docker and not alone and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
 	$(PYTEST) --numprocesses 2 --dist loadfile -m 'docker and alone and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
 
 targets: $(VENV)/.ready ## Play the whole catalogue against every target, and all else that takes minutes of Docker

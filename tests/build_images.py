@@ -9,7 +9,7 @@ from mta_sts_lab.backends.docker.images import build_all
 from mta_sts_lab.backends.folder import find_target
 
 #: The lab's own image serves the reference sender, too.
-TARGETS = ("reference-docker", "postfix", "chasquid", "exim")
+TARGETS = ("reference-docker", "postfix", "chasquid")
 
 
 def main() -> int:

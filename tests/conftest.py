@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.nightly import mark_nightly, nightly_tests
+
 if TYPE_CHECKING:
     import docker
 
@@ -33,6 +35,16 @@ def engine() -> Iterator[docker.DockerClient]:
         pytest.skip("no Docker engine answers: the third ring was not run")
     yield client
     client.close()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects by markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that are left to the nightly run. A name on their list that is no test is an error."""
+    gone = mark_nightly(items, nightly_tests())
+    # Where single tests are asked for, the others of their file are not collected.
+    if gone and not any("::" in str(argument) for argument in config.args):
+        told = "; ".join(f"{file}: {', '.join(sorted(names))}" for file, names in gone.items())
+        raise pytest.UsageError(f"tests/nightly.toml names what is no test: {told}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,7 +20,7 @@ from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.reference.flaws import FLAWS, Flaw
 from mta_sts_lab.reference.settings import IN_PROCESS
 from mta_sts_lab.runs import RunResult
-from mta_sts_lab.runs.jobs import processors
+from mta_sts_lab.runs.sharding import divide
 from mta_sts_lab.timeouts import LEARN_POLICY_IN_PROCESS
 
 from tests.killing_cases import CATALOGUE, REQUIREMENTS, killers, kills, known_killing_cases
@@ -51,30 +51,40 @@ def _told(verdicts: Iterable[Verdict]) -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    """The whole catalogue, played once against the correct sender, with as many processes as there are processors."""
-    return play(CATALOGUE, tuple(CATALOGUE.cases.values()), tmp_path_factory.mktemp("whole"), jobs=processors())
+#: The whole catalogue is played in so many parts, beside other tests: a part takes a dozen seconds of two processors.
+PARTS = 8
 
 
-@pytest.mark.alone
-@pytest.mark.timeout(400)  # a busy machine needs more than the two minutes of any other test
-def test_the_correct_sender_passes_everything(whole: RunResult) -> None:
-    played = whole
-    assert {verdict.case for verdict in played.verdicts} == set(CATALOGUE.cases)
-    not_passed = [verdict for verdict in played.verdicts if verdict.grade is not Grade.PASS]
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(number, marks=pytest.mark.xdist_group(f"part {number + 1}")) for number in range(PARTS)],
+    ids=lambda number: f"part {number + 1} of {PARTS}",
+)
+def part(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A part of the whole catalogue, played once against the correct sender."""
+    cases = divide(tuple(CATALOGUE.cases.values()), PARTS)[request.param]
+    played = play(CATALOGUE, cases, tmp_path_factory.mktemp("part"))
+    assert {case.id for case in cases} <= {verdict.case for verdict in played.verdicts}
+    return played
+
+
+def test_the_parts_are_the_whole_catalogue() -> None:
+    parts = divide(tuple(CATALOGUE.cases.values()), PARTS)
+    assert sorted(case.id for cases in parts for case in cases) == sorted(CATALOGUE.cases)
+
+
+def test_the_correct_sender_passes_everything(part: RunResult) -> None:
+    not_passed = [verdict for verdict in part.verdicts if verdict.grade is not Grade.PASS]
     assert [verdict.case for verdict in not_passed] == [], _told(not_passed)
-    assert [(verdict.case, verdict.of_the_run) for verdict in played.verdicts if verdict.of_the_run] == []
+    assert [(verdict.case, verdict.of_the_run) for verdict in part.verdicts if verdict.of_the_run] == []
     trouble = DeadlinePassed | LabFailed | TargetFailed
-    waits = [event for event in played.record.events if isinstance(event.fact, trouble)]
+    waits = [event for event in part.record.events if isinstance(event.fact, trouble)]
     assert [event for event in waits if event.case.partition("[")[0] not in WAITED_FOR_IN_VAIN] == []
-    assert played.record.footer.complete
+    assert part.record.footer.complete
 
 
-@pytest.mark.alone
-@pytest.mark.timeout(400)
-def test_the_words_that_close_a_demonstration_are_true_in_each_case(whole: RunResult) -> None:
-    assert untrue_words(whole.record, whole.verdicts) == []
+def test_the_words_that_close_a_demonstration_are_true_in_each_case(part: RunResult) -> None:
+    assert untrue_words(part.record, part.verdicts) == []
 
 
 @every_flaw

@@ -18,13 +18,13 @@ __all__ = ["shell"]
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
-RUN = ("run", "starttls/strip", "mx/forged-mx", "--target", "sendmail", "--jobs", "2")
+RUN = ("run", "starttls/strip", "mx/forged-mx", "--target", "chasquid", "--jobs", "2")
 
 
 @pytest.fixture
 def images(engine: docker.DockerClient) -> None:
     lab_image(engine, print)
-    target_image(engine, find_target("sendmail"), print)
+    target_image(engine, find_target("chasquid"), print)
 
 
 def things(engine: docker.DockerClient, run: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_one_run_comes_of_it(shell: Shell, engine: docker.DockerClient, images: 
     document = json.loads(answer.out)
     assert len(document["cases"]) == 8
     assert document["complete"] is True
-    assert {case["verdict"] for case in document["cases"] if not case["known"]} == {"pass"}
+    assert {case["verdict"] for case in document["cases"] if not case["known"]} <= {"pass", "info"}
     (folder,) = shell.runs()
     assert "1 of 2: " in answer.err
     assert (folder / "target" / "configuration.txt").read_text().count("--- ") >= 2

@@ -33,7 +33,7 @@ from tests.cli.program import Answer, end, record_in, start, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
-SELECTION = ("starttls/*", "certificate/swapped-untrusted", "policy/cache-survives-restart", "policy/max-age-lapses")
+OVER_TIME = ("certificate/swapped-untrusted", "policy/cache-survives-restart", "policy/max-age-lapses")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,11 +80,12 @@ def verdicts(answer: Answer) -> dict[str, tuple[str, list[str]]]:
 # -- verdicts
 
 
+@pytest.mark.parametrize("attacks", ["starttls/strip*", "starttls/*"])
 def test_the_reference_sender_fares_in_a_container_as_it_does_in_process(
-    engine: docker.DockerClient, tmp_path: Path
+    engine: docker.DockerClient, tmp_path: Path, attacks: str
 ) -> None:
-    inside = play(tmp_path / "inside", "run", *SELECTION, "--json")
-    docked = play(tmp_path / "docked", "run", *SELECTION, "--json", "--target", "reference-docker")
+    inside = play(tmp_path / "inside", "run", attacks, *OVER_TIME, "--json")
+    docked = play(tmp_path / "docked", "run", attacks, *OVER_TIME, "--json", "--target", "reference-docker")
     assert (inside.status, docked.status) == (0, 0), docked.err
     assert verdicts(docked) == verdicts(inside)
     place = tmp_path / "docked" / "runs" / run_of(tmp_path / "docked")

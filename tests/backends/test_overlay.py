@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.backends.docker.files import laid_archive
 from mta_sts_lab.backends.folder import FolderError, find_target, read_folder, shipped_targets, with_config
-from mta_sts_lab.backends.overlay import MOST_FILES, laid_files, left_out, unreadable
+from mta_sts_lab.backends.overlay import MOST_FILES, digest_of_files, laid_files, left_out, unreadable
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFolder
 
@@ -189,6 +189,18 @@ def test_what_this_user_may_not_read_is_named(tmp_path: Path) -> None:
     files = laid_files("/etc/postfix", tmp_path, "--config")
     assert list(unreadable(files)) == ["/etc/postfix/sasl", "/etc/postfix/secret"]
     assert left_out(files)[0].endswith(f"({tmp_path / 'sasl'} may only be read by others; give it with sudo)")
+
+
+def test_a_digest_changes_with_what_a_file_says_and_where_it_is_laid(tmp_path: Path) -> None:
+    (tmp_path / "main.cf").write_text("relayhost =\n")
+    (tmp_path / "gone").symlink_to("/no/such/file")
+    before = digest_of_files(laid_files("/etc/postfix", tmp_path, "--config"))
+    assert before == digest_of_files(laid_files("/etc/postfix", tmp_path, "--config")) != ""
+    elsewhere = digest_of_files(laid_files("/etc/other", tmp_path, "--config"))
+    (tmp_path / "main.cf").write_text("relayhost = [mx]\n")
+    after = digest_of_files(laid_files("/etc/postfix", tmp_path, "--config"))
+    assert len({before, elsewhere, after}) == 3
+    assert digest_of_files(()) == ""
 
 
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:

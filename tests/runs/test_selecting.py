@@ -14,7 +14,7 @@ from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.command_line import what_is_tested
 from mta_sts_lab.runs import load_shipped_catalogue
 from mta_sts_lab.runs.errors import UsageError
-from mta_sts_lab.runs.selecting import check_same_target, choose_cases, obligations_of
+from mta_sts_lab.runs.selecting import check_same_configuration, check_same_target, choose_cases, obligations_of
 
 from ..reports.records import record_of
 
@@ -79,6 +79,15 @@ def test_what_another_target_proved_is_not_proved(catalogue: Catalogue, tmp_path
     check_same_target(folder, ["sts-lab", "run", "--target=postfix", "--mode", "enforce"])
     with pytest.raises(UsageError, match=r"that run was of --target postfix, and this one is of the reference sender"):
         check_same_target(folder, ["sts-lab", "run"])
+
+
+def test_what_was_proved_under_a_configuration_is_not_proved_when_it_says_something_else(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    folder = _run(tmp_path, [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"})
+    check_same_configuration(folder, "")
+    with pytest.raises(UsageError, match=r"the files of --config are not what they were in that run"):
+        check_same_configuration(folder, "0123")
 
 
 def test_nothing_changed_is_said(catalogue: Catalogue, tmp_path: Path) -> None:

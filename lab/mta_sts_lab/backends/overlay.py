@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import hashlib
 import itertools
 import os
 import tomllib
@@ -189,6 +190,18 @@ def bounded(files: tuple[LaidFile, ...], where: str) -> tuple[LaidFile, ...]:
             f"of {MOST_OCTETS >> 20} MiB are laid over a container"
         )
     return files
+
+
+def digest_of_files(files: Sequence[LaidFile]) -> str:
+    """Return a digest of what is laid over a container: each place, and what the file there says. Empty: nothing is."""
+    if not files:
+        return ""
+    digest = hashlib.sha256()
+    missing = unreadable(files)
+    for file in sorted(files, key=lambda one: one.at):
+        content = b"" if file.at in missing else file.source.read_bytes()
+        digest.update(f"{file.at}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
+    return digest.hexdigest()[:32]
 
 
 def unreadable(files: Sequence[LaidFile]) -> dict[str, str]:

@@ -53,6 +53,8 @@ class Plan:
     alone: bool = False
     #: Whether the packets are captured, with the secrets of TLS.
     captures: bool = False
+    #: A digest of the configuration that is laid over the target; empty if none is.
+    laid_over: str = ""
 
 
 def plan_check(command: Sequence[str], seed: int | None) -> Plan:
@@ -129,6 +131,7 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         shard=plan.shard,
         catalogue=plan.catalogue,
         families=plan.families,
+        laid_over=plan.laid_over,
     )
 
 

@@ -56,6 +56,7 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
             "the catalogue": (record.header.catalogue[:12], records[0].header.catalogue[:12]),
             "the target": (_target(record.header), _target(records[0].header)),
             "what is tested": (_tested(record), _tested(records[0])),
+            "the content of --config": (record.header.laid_over[:12], records[0].header.laid_over[:12]),
         }
         for what, (here, there) in pairs.items():
             if here != there:

@@ -79,6 +79,15 @@ def check_same_target(since: Path, command: Sequence[str]) -> None:
         )
 
 
+def check_same_configuration(since: Path, laid_over: str) -> None:
+    """Refuse the folder of a run under a configuration that said something else. Raises `UsageError`, `RecordError`."""
+    if read_record(since / "record.jsonl").header.laid_over != laid_over:
+        raise UsageError(
+            f"--since {since}: the files of --config are not what they were in that run: what was proved under the one "
+            "configuration is not proved under the other"
+        )
+
+
 def verdicts_before(folder: Path) -> dict[str, str]:
     """Return the grades of a run as they were written last, by case; none if it was never judged."""
     try:

@@ -10,6 +10,7 @@ from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.backends.folder import find_target, with_config
 from mta_sts_lab.backends.in_process import check_flaws
 from mta_sts_lab.backends.local import LocalBackend
+from mta_sts_lab.backends.overlay import digest_of_files
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue
@@ -47,7 +48,7 @@ from mta_sts_lab.runs.replaying import (
     worth_another_play,
 )
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
-from mta_sts_lab.runs.selecting import check_same_target, choose_cases
+from mta_sts_lab.runs.selecting import check_same_configuration, check_same_target, choose_cases
 from mta_sts_lab.runs.sharding import take_shard
 from mta_sts_lab.runs.short_of_time import cases_short_of_time
 from mta_sts_lab.runs.watching import Watcher, Watching
@@ -151,10 +152,14 @@ def known_failures_for(request: RunRequest, target: TargetFolder) -> tuple[Known
 
 
 def cases_of(request: RunRequest, catalogue: Catalogue) -> tuple[Case, ...]:
-    """Return the cases that a request selects. Raises `NothingSelected`, `UsageError` and `RecordError`."""
+    """Return the cases that a request selects.
+
+    Raises `NothingSelected`, `UsageError` and `RecordError`, and with `since` the errors of `find_target_for`.
+    """
     since = find_run(request.since, request.out) if request.since else None
     if since is not None:
         check_same_target(since, request.command)
+        check_same_configuration(since, digest_of_files(find_target_for(request).laid))
     return choose_cases(catalogue, request.selection, request.modes, request.levels, since)
 
 
@@ -194,7 +199,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     catalogue = catalogue or load_scenarios(request.scenarios)
     planned = plan(request, catalogue)
     target = find_target_for(request)
-    planned = in_families(planned, request.family, target)
+    planned = replace(in_families(planned, request.family, target), laid_over=digest_of_files(target.laid))
     if request.keep:
         check_stays_up(target)
     if request.pcap:

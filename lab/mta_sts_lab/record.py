@@ -53,8 +53,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     catalogue: str = ""
     #: The families in which every host of the world had an address.
     families: tuple[Family, ...] = (Family.IPV4,)
-    #: A digest of the configuration that was laid over the target; empty if none was.
-    laid_over: str = ""
+    #: A digest of the files that were laid over the target or installed into it; empty if there were none.
+    own_files: str = ""
 
 
 class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

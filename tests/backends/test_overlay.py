@@ -191,16 +191,34 @@ def test_what_this_user_may_not_read_is_named(tmp_path: Path) -> None:
     assert left_out(files)[0].endswith(f"({tmp_path / 'sasl'} may only be read by others; give it with sudo)")
 
 
-def test_a_digest_changes_with_what_a_file_says_and_where_it_is_laid(tmp_path: Path) -> None:
-    (tmp_path / "main.cf").write_text("relayhost =\n")
-    (tmp_path / "gone").symlink_to("/no/such/file")
-    before = digest_of_files(laid_files("/etc/postfix", tmp_path, "--config"))
-    assert before == digest_of_files(laid_files("/etc/postfix", tmp_path, "--config")) != ""
-    elsewhere = digest_of_files(laid_files("/etc/other", tmp_path, "--config"))
-    (tmp_path / "main.cf").write_text("relayhost = [mx]\n")
-    after = digest_of_files(laid_files("/etc/postfix", tmp_path, "--config"))
-    assert len({before, elsewhere, after}) == 3
+def test_a_digest_changes_with_what_a_file_says_its_mode_and_its_place(tmp_path: Path) -> None:
+    main_cf, gone = tmp_path / "main.cf", tmp_path / "gone"
+    main_cf.write_text("relayhost =\n")
+    gone.symlink_to("/no/such/file")
+
+    def digest(at: str = "/etc/postfix") -> str:
+        return digest_of_files(laid_files(at, tmp_path, "--config"))
+
+    before = digest()
+    assert before == digest()
+    found = [before, digest("/etc/other")]
+    main_cf.chmod(0o600)
+    found.append(digest())
+    main_cf.write_text("relayhost = [mx]\n")
+    found.append(digest())
+    gone.unlink()
+    gone.touch()  # an empty file is laid over the image's, one that cannot be read is not
+    found.append(digest())
+    assert len(set(found)) == len(found) == 5
     assert digest_of_files(()) == ""
+
+
+def test_what_lies_beside_a_configuration_is_none_of_it(tmp_path: Path) -> None:
+    """A checkout that `--config .` names has both, and they change while the configuration does not."""
+    for name in ("main.cf", ".git/index", "runs/one/record.jsonl", "runs/one/target/log.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [file.at for file in laid_files("/etc/postfix", tmp_path, "--config")] == ["/etc/postfix/main.cf"]
 
 
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:

@@ -65,10 +65,10 @@ class TestPlan:
         plan = plan_of("starttls/strip")
         began = datetime(2026, 3, 1, 9, tzinfo=UTC)
         about = About("some-mta", {"openssl": "3.5"}, ("mta-sts",), 2.0, reports_end_the_day=True)
-        header = header_of(plan, about, began)
+        header = header_of(replace(plan, own_files="0123"), about, began)
         assert (header.clock_began, header.about) == ("2026-03-01T09:00:00.000+00:00", about)
         assert {"mta-sts-lab", "python", "mitmproxy", "aiosmtpd"} <= header.versions.keys()
-        assert (header.seed, header.cases) == (7, plan.cases)
+        assert (header.seed, header.cases, header.own_files) == (7, plan.cases, "0123")
 
 
 async def test_a_whole_run(tmp_path: Path) -> None:

@@ -149,11 +149,11 @@ class TestRefused:
         with pytest.raises(UsageError, match=r"other: what is tested is not the same .*--config ./mine and the ref"):
             merge([shards[0].folder, other], tmp_path / "merged")
 
-    def test_a_configuration_that_was_changed_meanwhile(
+    def test_files_of_the_target_that_were_changed_meanwhile(
         self, shards: tuple[RunResult, RunResult], tmp_path: Path
     ) -> None:
-        other = with_header(shards[1].folder, tmp_path / "other", laid_over="0123")
-        with pytest.raises(UsageError, match=r"other: the content of --config is not the same as in"):
+        other = with_header(shards[1].folder, tmp_path / "other", own_files="0123")
+        with pytest.raises(UsageError, match=r"other: the files that were laid over the target .* are not the same as"):
             merge([shards[0].folder, other], tmp_path / "merged")
 
     def test_nothing(self, tmp_path: Path) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.record import encoded
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.command_line import what_is_tested
-from mta_sts_lab.runs import load_shipped_catalogue
+from mta_sts_lab.runs import RunRequest, load_shipped_catalogue
 from mta_sts_lab.runs.errors import UsageError
-from mta_sts_lab.runs.selecting import check_same_configuration, check_same_target, choose_cases, obligations_of
+from mta_sts_lab.runs.selecting import check_same_target, choose_cases, obligations_of
+from mta_sts_lab.runs.service import cases_of, find_target_for
 
 from ..reports.records import record_of
 
@@ -48,9 +51,10 @@ def test_a_level_narrows_a_selection(catalogue: Catalogue) -> None:
     assert len(choose_cases(catalogue, [], [], ["SHOULD"])) < len(catalogue.cases)
 
 
-def _run(folder: Path, cases: list[Case], verdicts: dict[str, str]) -> Path:
+def _run(folder: Path, cases: list[Case], verdicts: dict[str, str], **header: Any) -> Path:
     record = record_of([], cases)
-    lines = (record.header, *record.events, record.footer)
+    lines = (msgspec.structs.replace(record.header, **header), *record.events, record.footer)
+    folder.mkdir(exist_ok=True)
     (folder / "record.jsonl").write_bytes(b"".join(map(encoded, lines)))
     document = {"cases": [{"id": case, "verdict": verdict} for case, verdict in verdicts.items()]}
     (folder / "verdicts.json").write_text(json.dumps(document))
@@ -81,13 +85,21 @@ def test_what_another_target_proved_is_not_proved(catalogue: Catalogue, tmp_path
         check_same_target(folder, ["sts-lab", "run"])
 
 
-def test_what_was_proved_under_a_configuration_is_not_proved_when_it_says_something_else(
-    catalogue: Catalogue, tmp_path: Path
-) -> None:
-    folder = _run(tmp_path, [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"})
-    check_same_configuration(folder, "")
-    with pytest.raises(UsageError, match=r"the files of --config are not what they were in that run"):
-        check_same_configuration(folder, "0123")
+def test_what_was_proved_with_other_files_is_not_proved(catalogue: Catalogue, tmp_path: Path) -> None:
+    main_cf = tmp_path / "main.cf"
+    main_cf.write_text("relayhost =\n")
+    command = ("sts-lab", "run", "--target", "postfix", "--config", str(main_cf))
+    request = RunRequest((STRIP[0], STRIP[1]), target="postfix", config=(str(main_cf),), command=command)
+    before = find_target_for(request).own_files
+    folder = _run(tmp_path, [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"}, command=command, own_files=before)
+    since = replace(request, since=str(folder))
+    assert ids(cases_of(since, catalogue)) == [STRIP[1]]
+    main_cf.write_text("relayhost = [mx]\n")
+    with pytest.raises(UsageError, match=r"\[files\] of target.toml\) are not what they were in that run"):
+        cases_of(since, catalogue)
+    older = _run(tmp_path / "older", [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"}, command=command)
+    with pytest.raises(UsageError, match=r"that run does not say what the files .* were; play it again"):
+        cases_of(replace(request, since=str(older)), catalogue)
 
 
 def test_nothing_changed_is_said(catalogue: Catalogue, tmp_path: Path) -> None:

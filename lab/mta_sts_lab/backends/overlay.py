@@ -25,6 +25,9 @@ MOST_FILES, MOST_OCTETS = 5000, 64 << 20
 #: How alike a place is to one that the mail server reads (1: the same) if it is that place with a typing mistake.
 _ALIKE = 0.9
 
+#: A configuration may be a checkout. What is in these folders changes with each look, and no mail server reads it.
+_VERSION_CONTROL = (".git", ".hg", ".svn")
+
 #: Where nothing may be laid: what the lab itself writes, and what is no disk.
 _NOT_THERE = ("/lab", "/proc", "/sys", "/dev")
 
@@ -137,6 +140,11 @@ def laid_files(at: str, source: Path, where: str, leave_out: Sequence[str] = ())
     return bounded(files, where)
 
 
+def _is_beside_the_configuration(folder: Path) -> bool:
+    """Whether a folder inside a configuration is none of it: what version control keeps, and runs of the lab."""
+    return folder.name in _VERSION_CONTROL or any(folder.glob("*/record.jsonl"))
+
+
 def _below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Yield the files below a folder, in a fixed order, and what cannot be read: links that lead nowhere, folders.
 
@@ -153,7 +161,8 @@ def _below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
         return
     for path, is_folder in paths:
         if is_folder:
-            yield from _below(path, above | {real})
+            if not _is_beside_the_configuration(path):
+                yield from _below(path, above | {real})
         elif path.is_file() or path.is_symlink():
             yield path
 
@@ -193,14 +202,19 @@ def bounded(files: tuple[LaidFile, ...], where: str) -> tuple[LaidFile, ...]:
 
 
 def digest_of_files(files: Sequence[LaidFile]) -> str:
-    """Return a digest of what is laid over a container: each place, and what the file there says. Empty: nothing is."""
+    """Return a digest of files for a container: where each is put, its mode, and its octets. Empty: there are none.
+
+    One that cannot be read is not put there, and counts as such.
+    """
     if not files:
         return ""
     digest = hashlib.sha256()
-    missing = unreadable(files)
-    for file in sorted(files, key=lambda one: one.at):
-        content = b"" if file.at in missing else file.source.read_bytes()
-        digest.update(f"{file.at}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
+    for file in sorted(files, key=lambda one: (one.at, str(one.source))):
+        try:
+            content, said = file.source.read_bytes(), f"{file.source.stat().st_mode & 0o777:o}"
+        except OSError:
+            content, said = b"", "left out"
+        digest.update(f"{file.at}\0{said}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
     return digest.hexdigest()[:32]
 
 

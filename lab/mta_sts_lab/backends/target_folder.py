@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from mta_sts_lab.backends.overlay import LaidFile
+from mta_sts_lab.backends.overlay import LaidFile, digest_of_files
 from mta_sts_lab.judge.known_failures import known_failures_file
 from mta_sts_lab.model.world import Family
 from mta_sts_lab.shipped_files import shipped_files
@@ -118,6 +118,11 @@ class TargetFolder:
     installs: tuple[LaidFile, ...] = ()
     #: What the record calls it; empty: what it says itself.
     called: str = ""
+
+    @property
+    def own_files(self) -> str:
+        """A digest of what is laid over the image and installed into it; empty if nothing is."""
+        return digest_of_files((*self.laid, *self.installs))
 
     @property
     def name(self) -> str:

@@ -53,8 +53,8 @@ class Plan:
     alone: bool = False
     #: Whether the packets are captured, with the secrets of TLS.
     captures: bool = False
-    #: A digest of the configuration that is laid over the target; empty if none is.
-    laid_over: str = ""
+    #: A digest of the files that are laid over the target or installed into it; empty if there are none.
+    own_files: str = ""
 
 
 def plan_check(command: Sequence[str], seed: int | None) -> Plan:
@@ -131,7 +131,7 @@ def header_of(plan: Plan, about: About, clock_began: datetime.datetime) -> Heade
         shard=plan.shard,
         catalogue=plan.catalogue,
         families=plan.families,
-        laid_over=plan.laid_over,
+        own_files=plan.own_files,
     )
 
 

@@ -28,8 +28,9 @@ def merge(
     """Join the folders of runs into a new one: one record, judged again, with everything that a run leaves.
 
     A control case may be in several runs; each run is judged with its own. With `partial` a shard may be missing, and
-    the run is then marked as incomplete. Raises `UsageError` where the runs are not of the same target, lab version,
-    catalogue and known failures, where a case was selected in two of them, or where a shard is missing; `RecordError`.
+    the run is then marked as incomplete. Raises `UsageError` where the runs are not of the same target with the
+    same files, lab version, catalogue and known failures, where a case was selected in two of them, or where a shard is
+    missing; `RecordError`.
     """
     records = [read_record(folder / "record.jsonl") for folder in folders]
     _refuse_what_differs(folders, records)
@@ -56,11 +57,13 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
             "the catalogue": (record.header.catalogue[:12], records[0].header.catalogue[:12]),
             "the target": (_target(record.header), _target(records[0].header)),
             "what is tested": (_tested(record), _tested(records[0])),
-            "the content of --config": (record.header.laid_over[:12], records[0].header.laid_over[:12]),
         }
         for what, (here, there) in pairs.items():
             if here != there:
                 raise UsageError(f"{folder}: {what} is not the same as in {folders[0]} ({here} and {there})")
+        if record.header.own_files != records[0].header.own_files:
+            what = "the files that were laid over the target or installed into it"
+            raise UsageError(f"{folder}: {what} are not the same as in {folders[0]}")
         if _known(folder) != _known(folders[0]):
             raise UsageError(f"{folder}: the known failures are not the same as in {folders[0]}")
 

@@ -146,7 +146,8 @@ class Replay:
         plan = plan_run(self.cases, self.all_cases, first.command, dice.getrandbits(32), black_box=first.black_box)
         run = name_of_play(first.run, self.number)
         families, both = first.families, first.dual_stack
-        return replace(plan, run=run, alone=True, captures=first.captures, families=families, dual_stack=both)
+        again = replace(plan, run=run, alone=True, captures=first.captures, families=families, dual_stack=both)
+        return replace(again, own_files=first.own_files)
 
     def play(self, folder: Path) -> str:
         """Play the cases and add the play to the record in a run's folder.

@@ -79,13 +79,21 @@ def check_same_target(since: Path, command: Sequence[str]) -> None:
         )
 
 
-def check_same_configuration(since: Path, laid_over: str) -> None:
-    """Refuse the folder of a run under a configuration that said something else. Raises `UsageError`, `RecordError`."""
-    if read_record(since / "record.jsonl").header.laid_over != laid_over:
-        raise UsageError(
-            f"--since {since}: the files of --config are not what they were in that run: what was proved under the one "
-            "configuration is not proved under the other"
-        )
+def check_same_files(since: Path, own_files: str) -> None:
+    """Refuse the folder of a run whose configuration, or installed programs, said something else.
+
+    Raises `UsageError` and `RecordError`.
+    """
+    before = read_record(since / "record.jsonl").header.own_files
+    if before == own_files:
+        return
+    what = "the files that are laid over the target or installed into it (--config, --install, [files] of target.toml)"
+    if not before:
+        raise UsageError(f"--since {since}: that run does not say what {what} were; play it again")
+    raise UsageError(
+        f"--since {since}: {what} are not what they were in that run: what was proved with the ones is not proved with "
+        "the others"
+    )
 
 
 def verdicts_before(folder: Path) -> dict[str, str]:

@@ -10,7 +10,6 @@ from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.backends.folder import find_target, with_config
 from mta_sts_lab.backends.in_process import check_flaws
 from mta_sts_lab.backends.local import LocalBackend
-from mta_sts_lab.backends.overlay import digest_of_files
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue
@@ -48,7 +47,7 @@ from mta_sts_lab.runs.replaying import (
     worth_another_play,
 )
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
-from mta_sts_lab.runs.selecting import check_same_configuration, check_same_target, choose_cases
+from mta_sts_lab.runs.selecting import check_same_files, check_same_target, choose_cases
 from mta_sts_lab.runs.sharding import take_shard
 from mta_sts_lab.runs.short_of_time import cases_short_of_time
 from mta_sts_lab.runs.watching import Watcher, Watching
@@ -159,12 +158,12 @@ def cases_of(request: RunRequest, catalogue: Catalogue) -> tuple[Case, ...]:
     since = find_run(request.since, request.out) if request.since else None
     if since is not None:
         check_same_target(since, request.command)
-        check_same_configuration(since, digest_of_files(find_target_for(request).laid))
+        check_same_files(since, find_target_for(request).own_files)
     return choose_cases(catalogue, request.selection, request.modes, request.levels, since)
 
 
 def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
-    """Return the plan of a request: the cases, with their control cases. Raises `NothingSelected`, `UsageError`."""
+    """Return the plan of a request: the cases, with their control cases. Raises the errors of `cases_of`."""
     catalogue = catalogue or load_scenarios(request.scenarios)
     cases = cases_of(request, catalogue)
     shard = None
@@ -199,7 +198,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     catalogue = catalogue or load_scenarios(request.scenarios)
     planned = plan(request, catalogue)
     target = find_target_for(request)
-    planned = replace(in_families(planned, request.family, target), laid_over=digest_of_files(target.laid))
+    planned = replace(in_families(planned, request.family, target), own_files=target.own_files)
     if request.keep:
         check_stays_up(target)
     if request.pcap:

@@ -17,6 +17,7 @@ from mta_sts_lab.backends.docker.engine import OWNER_LABEL, RUN_LABEL, EngineErr
 from mta_sts_lab.backends.docker.files import lab_archive, laid_archive
 from mta_sts_lab.backends.docker.output import NO_LOG
 from mta_sts_lab.backends.local import signals_held_back
+from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.served_plan import JOIN_IPV6, Ipv6Link, ServedPlan
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.model.world import Family
@@ -209,6 +210,8 @@ def target_container(site: Site, image: str, flaws: frozenset[str]) -> Any:
     container = _container(site, f"target-{site.folder.name}", _TARGET, **options)
     certificate = site.authority.certificate_pem
     container.put_archive("/", lab_archive({"ca.pem": certificate, "trust-anchor": trust_anchor(certificate).encode()}))
+    if site.plan.own_files not in ("", site.folder.own_files):
+        raise TargetRefused(f"{site.folder.name}: its own files were changed while the run was on: play it again")
     if site.folder.laid:
         container.put_archive("/", laid_archive(site.folder.laid))
     return container

@@ -2,9 +2,9 @@
 
 `python -m tests.mutants --minutes 10` goes on where the last call stopped, lists the survivors, and ends with status 1 if
 there is one that `mutants_explained.toml` does not explain. `mutants_played.json` keeps what became of each mutant, by
-the text of the lines: only what has changed is played again. `.mutants.json` keeps which scenarios run which lines; that
-is learned where many mutants wait. A mutant is played against the scenarios that run its line, or may, those first that
-found something near it; one that survives has met all of them.
+the text of the lines: only what has changed is played again. `.mutants.json` keeps which scenarios run which lines. A
+mutant is played against the scenarios that run its line, those first that found something near it; one that survives
+has met all of them.
 """
 
 from __future__ import annotations
@@ -40,10 +40,6 @@ EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 
 #: So many scenarios are played against a mutant that is explained, to see whether the explanation is needed.
 ENOUGH_FOR_EXPLAINED = 4
-
-#: To learn which places the scenarios run takes as long as to play some dozens of mutants: for fewer it does not pay.
-#: Without it a mutant is played against all scenarios, those first that found something near it.
-MAPPED_FOR = 40
 
 #: What no scenario has found, for whatever reason.
 ALIVE = ("survived", "unproved")
@@ -222,8 +218,7 @@ def main() -> int:
         waiting = [one for one in found if fnmatchcase(one.key, options.again)]
     random.Random(8461).shuffle(waiting)
     import_everything()
-    if len(waiting) >= MAPPED_FOR:
-        _learn_places(kept, catalogue, options.jobs, end)
+    _learn_places(kept, catalogue, options.jobs, end)
     scenarios = identified(catalogue.scenarios)
     met_by = {one.key: len(kept.scenarios_for(one, scenarios)) for one in waiting}
     # What few scenarios run is soon known; what many run is soon found, or takes long.

@@ -38,13 +38,9 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by markers
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that are left to the nightly run. A name on their list that is no test is an error."""
-    gone = mark_nightly(items, nightly_tests())
-    # Where single tests are asked for, the others of their file are not collected.
-    if gone and not any("::" in str(argument) for argument in config.args):
-        told = "; ".join(f"{file}: {', '.join(sorted(names))}" for file, names in gone.items())
-        raise pytest.UsageError(f"tests/nightly.toml names what is no test: {told}")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that are left to the nightly run."""
+    mark_nightly(items, nightly_tests())
 
 
 @pytest.hookimpl(wrapper=True)

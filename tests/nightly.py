@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 _LIST = Path(__file__).with_name("nightly.toml")
-_ROOT = _LIST.parent.parent
+#: The root of the project, from which the paths of the list begin.
+ROOT = _LIST.parent.parent
 
 
 @cache
@@ -20,18 +21,15 @@ def nightly_tests() -> Mapping[str, Sequence[str]]:
     return names
 
 
-def mark_nightly(
-    items: Iterable[pytest.Item], listed: Mapping[str, Sequence[str]], root: Path = _ROOT
-) -> dict[str, set[str]]:
-    """Mark the items that are on the list, and return the names that are none, by the files of these items."""
-    left: dict[str, set[str]] = {}
+def mark_nightly(items: Iterable[pytest.Item], listed: Mapping[str, Sequence[str]], root: Path = ROOT) -> None:
+    """Mark the items that are on the list."""
     for item in items:
         file = item.path.relative_to(root).as_posix() if item.path.is_relative_to(root) else ""
-        if file in listed:
-            unseen = left.setdefault(file, set(listed[file]))
-            # xdist adds the group of a test to its node id, so that is not asked.
-            name = "::".join(node.name for node in item.listchain() if isinstance(node, pytest.Class | pytest.Item))
-            for known in {name, name.partition("[")[0]} & set(listed[file]):
-                item.add_marker(pytest.mark.nightly)
-                unseen.discard(known)
-    return {file: names for file, names in left.items() if names}
+        name = name_of(item)
+        if {name, name.partition("[")[0]} & set(listed.get(file, ())):
+            item.add_marker(pytest.mark.nightly)
+
+
+def name_of(item: pytest.Item) -> str:
+    """Return what the list calls a test. Its node id would not do: xdist adds the test's group to that."""
+    return "::".join(node.name for node in item.listchain() if isinstance(node, pytest.Class | pytest.Item))

@@ -19,10 +19,9 @@ def play(
     out: Path,
     flaws: Iterable[str] = (),
     again: int | None = None,
-    jobs: int = 1,
 ) -> RunResult:
     """Play some cases, and the control cases that they need, against a sender with some flaws."""
     request = RunRequest(
-        tuple(case.id for case in cases), flaws=tuple(flaws), out=out, seed=SEED, retry_inconclusive=again, jobs=jobs
+        tuple(case.id for case in cases), flaws=tuple(flaws), out=out, seed=SEED, retry_inconclusive=again
     )
     return run(request, catalogue=catalogue)

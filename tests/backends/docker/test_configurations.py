@@ -108,7 +108,7 @@ def test_a_known_failure_that_a_configuration_cures_is_praised(tmp_path: Path) -
     assert "DIAGNOSIS" not in answer.out
 
 
-#: What is wrong, how main.cf says so, and the code. The first is played in continuous integration, `make targets` plays all.
+#: What is wrong, how main.cf says so, and the code. `make test-nightly` plays the first, `make targets` all.
 WRONG = {
     "a dead policy socket": (GOOD.replace("8461", "8462"), "policy-plug-in-unreachable"),
     "a policy plug-in that answers nothing": (

@@ -33,6 +33,7 @@ def findings(run: FinishedRun, name: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.alone
+@pytest.mark.target_postfix
 @pytest.mark.timeout(WITH_THE_IMAGE)
 def test_postfix_does_what_is_known_of_it_and_nothing_else(
     engine: docker.DockerClient, postfix_run: FinishedRun
@@ -42,6 +43,7 @@ def test_postfix_does_what_is_known_of_it_and_nothing_else(
 
 
 @pytest.mark.alone
+@pytest.mark.target_postfix
 @pytest.mark.timeout(WITH_THE_IMAGE)
 def test_reports_leave_signed_and_about_a_whole_day(postfix_run: FinishedRun) -> None:
     assert postfix_run.case("rpt-https/tried-again[enforce,busy]")["verdict"] == "pass"
@@ -65,6 +67,7 @@ def test_reports_leave_signed_and_about_a_whole_day(postfix_run: FinishedRun) ->
 
 
 @pytest.mark.alone
+@pytest.mark.target_postfix
 @pytest.mark.timeout(WITH_THE_IMAGE)
 def test_one_domains_record_does_not_stop_the_reports_to_others(postfix_run: FinishedRun) -> None:
     twice = findings(postfix_run, "rpt-dns/several-addresses[enforce,twice-the-same]")

@@ -91,7 +91,7 @@ MISTAKES = {
 }
 
 
-#: The mistakes that are made most often: continuous integration makes these, `make targets` all of them.
+#: The mistakes that are made most often: `make test` and `make test-nightly` make these, `make targets` all of them.
 COMMON = ("container-ended", "relay-refused", "resolver-not-used", "ca-not-trusted")
 
 

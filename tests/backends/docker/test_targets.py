@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(WITH_TH
 
 _THOROUGH = pytest.mark.thorough
 
-#: Continuous integration plays Postfix, which has a test of its own, chasquid and one control; `make targets` all.
+#: `make test-nightly` plays Postfix, which has a test of its own, chasquid and one control; `make targets` all.
 TARGETS = (
     pytest.param("chasquid", marks=pytest.mark.target_chasquid),
     pytest.param("chasquid-debian12", marks=[pytest.mark.target_chasquid_debian12, _THOROUGH]),

@@ -137,7 +137,8 @@ _TROUBLE = re.compile(
 
 def _trouble(target: Path) -> list[str]:
     """Return the last lines in which a target's log speaks of trouble, which some scenarios are about."""
-    log = (target / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    file = target / "log.txt"
+    log = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
     return ["what the log says of trouble:", *[line[:300] for line in log if _TROUBLE.search(line)][-40:]]
 
 

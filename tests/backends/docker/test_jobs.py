@@ -40,7 +40,7 @@ def test_one_run_comes_of_it(shell: Shell, engine: docker.DockerClient, images: 
     assert len(document["cases"]) == 8
     assert document["complete"] is True
     verdicts = {case["id"]: case["verdict"] for case in document["cases"]}
-    assert (verdicts["starttls/strip[enforce]"], verdicts["mx/forged-mx[enforce]"]) == ("pass", "pass")
+    assert verdicts["mx/forged-mx[enforce]"] == "pass"
     assert {case["verdict"] for case in document["cases"] if not case["known"]} <= {"pass", "info"}
     (folder,) = shell.runs()
     assert "1 of 2: " in answer.err

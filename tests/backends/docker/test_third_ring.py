@@ -153,7 +153,8 @@ else:
 
 
 def test_a_target_has_no_way_out_no_privileges_and_no_key(engine: docker.DockerClient, tmp_path: Path) -> None:
-    plan, folder = plan_of("starttls/strip"), find_target("reference-docker")
+    # So many cases that the run is not over before a busy machine comes to look.
+    plan, folder = plan_of("starttls/*", "certificate/*"), find_target("reference-docker")
     found: dict[str, Any] = {}
 
     def look() -> None:

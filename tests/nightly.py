@@ -25,11 +25,11 @@ def mark_nightly(items: Iterable[pytest.Item], listed: Mapping[str, Sequence[str
     """Mark the items that are on the list."""
     for item in items:
         file = item.path.relative_to(root).as_posix() if item.path.is_relative_to(root) else ""
-        name = name_of(item)
+        name = _name_of(item)
         if {name, name.partition("[")[0]} & set(listed.get(file, ())):
             item.add_marker(pytest.mark.nightly)
 
 
-def name_of(item: pytest.Item) -> str:
+def _name_of(item: pytest.Item) -> str:
     """Return what the list calls a test. Its node id would not do: xdist adds the test's group to that."""
     return "::".join(node.name for node in item.listchain() if isinstance(node, pytest.Class | pytest.Item))

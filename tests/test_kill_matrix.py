@@ -51,7 +51,7 @@ def _told(verdicts: Iterable[Verdict]) -> str:
     )
 
 
-#: The whole catalogue is played in so many parts, beside other tests: a part takes a dozen seconds of two processors.
+#: The whole catalogue is played in so many parts, beside other tests: a part takes eleven seconds of processor time.
 PARTS = 8
 
 

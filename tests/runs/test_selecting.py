@@ -80,9 +80,9 @@ def test_since_a_run_selects_what_its_target_did_not_claim(catalogue: Catalogue,
 def test_what_another_target_proved_is_not_proved(catalogue: Catalogue, tmp_path: Path) -> None:
     folder = _run(tmp_path, [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"})
     assert what_is_tested(read_record(folder / "record.jsonl").header.command) == ("--target postfix",)
-    check_same_target(folder, ["sts-lab", "run", "--target=postfix", "--mode", "enforce"])
+    check_same_target(folder, ["sts-lab", "run", "--target=postfix", "--mode", "enforce"], "")
     with pytest.raises(UsageError, match=r"that run was of --target postfix, and this one is of the reference sender"):
-        check_same_target(folder, ["sts-lab", "run"])
+        check_same_target(folder, ["sts-lab", "run"], "")
 
 
 def test_what_was_proved_with_other_files_is_not_proved(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -66,29 +66,23 @@ def changed_since(catalogue: Catalogue, folder: Path) -> set[str]:
     }
 
 
-def check_same_target(since: Path, command: Sequence[str]) -> None:
-    """Refuse the folder of a run that tested something else than this command line: what was proved there is not here.
+def check_same_target(since: Path, command: Sequence[str], own_files: str) -> None:
+    """Refuse the folder of a run that tested something else: what was proved there is not proved here.
 
-    Raises `UsageError` and `RecordError`.
+    Something else is another command line, or other content of the target's own files, of which `own_files` is the
+    digest. Raises `UsageError` and `RecordError`.
     """
-    there, here = what_is_tested(read_record(since / "record.jsonl").header.command), what_is_tested(command)
+    header = read_record(since / "record.jsonl").header
+    there, here = what_is_tested(header.command), what_is_tested(command)
     if there != here:
         raise UsageError(
             f"--since {since}: that run was of {' '.join(there) or 'the reference sender'}, and this one is of "
             f"{' '.join(here) or 'the reference sender'}: what was proved of the one is not proved of the other"
         )
-
-
-def check_same_files(since: Path, own_files: str) -> None:
-    """Refuse the folder of a run whose configuration, or installed programs, said something else.
-
-    Raises `UsageError` and `RecordError`.
-    """
-    before = read_record(since / "record.jsonl").header.own_files
-    if before == own_files:
+    if header.own_files == own_files:
         return
     what = "the files that are laid over the target or installed into it (--config, --install, [files] of target.toml)"
-    if not before:
+    if not header.own_files:
         raise UsageError(f"--since {since}: that run does not say what {what} were; play it again")
     raise UsageError(
         f"--since {since}: {what} are not what they were in that run: what was proved with the ones is not proved with "

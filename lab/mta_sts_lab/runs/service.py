@@ -47,7 +47,7 @@ from mta_sts_lab.runs.replaying import (
     worth_another_play,
 )
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
-from mta_sts_lab.runs.selecting import check_same_files, check_same_target, choose_cases
+from mta_sts_lab.runs.selecting import check_same_target, choose_cases
 from mta_sts_lab.runs.sharding import take_shard
 from mta_sts_lab.runs.short_of_time import cases_short_of_time
 from mta_sts_lab.runs.watching import Watcher, Watching
@@ -157,8 +157,7 @@ def cases_of(request: RunRequest, catalogue: Catalogue) -> tuple[Case, ...]:
     """
     since = find_run(request.since, request.out) if request.since else None
     if since is not None:
-        check_same_target(since, request.command)
-        check_same_files(since, find_target_for(request).own_files)
+        check_same_target(since, request.command, find_target_for(request).own_files)
     return choose_cases(catalogue, request.selection, request.modes, request.levels, since)
 
 

@@ -211,7 +211,8 @@ def target_container(site: Site, image: str, flaws: frozenset[str]) -> Any:
     certificate = site.authority.certificate_pem
     container.put_archive("/", lab_archive({"ca.pem": certificate, "trust-anchor": trust_anchor(certificate).encode()}))
     if site.plan.own_files not in ("", site.folder.own_files):
-        raise TargetRefused(f"{site.folder.name}: its own files were changed while the run was on: play it again")
+        changed = "the files of --config or --install were changed during the run"
+        raise TargetRefused(f"{site.folder.name}: {changed}; play it again")
     if site.folder.laid:
         container.put_archive("/", laid_archive(site.folder.laid))
     return container

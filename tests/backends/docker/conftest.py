@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.backends.docker.images import lab_image, target_image
-from mta_sts_lab.backends.folder import find_target
 
 import docker
-from tests.backends.docker.throw_away import WHOLE_CATALOGUE, FinishedRun, ThrowAway, play
+from tests.backends.docker.throw_away import FinishedRun, ThrowAway, run_on
 
 
 @pytest.fixture
@@ -23,7 +21,4 @@ def throw_away(engine: docker.DockerClient, tmp_path: Path) -> Iterator[ThrowAwa
 @pytest.fixture(scope="session")
 def postfix_run(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """The whole catalogue against Postfix, played once for all tests that look at it. They are marked `alone`."""
-    lab_image(engine, print)
-    target_image(engine, find_target("postfix"), print)
-    place = tmp_path_factory.mktemp("postfix")
-    return FinishedRun(play(place, "run", "--json", "--target", "postfix", longest=WHOLE_CATALOGUE), place)
+    return run_on(engine, tmp_path_factory.mktemp("postfix"), "postfix")

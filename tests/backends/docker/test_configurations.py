@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mta_sts_lab.backends.docker.images import lab_image, target_image
-from mta_sts_lab.backends.folder import find_target
+from mta_sts_lab.backends.docker.run import run_in_containers
+from mta_sts_lab.backends.folder import find_target, with_config
+from mta_sts_lab.backends.registry import Job, TargetRefused
 from mta_sts_lab.world.pki import Authority
 
 import docker
+from tests.backends.docker.test_third_ring import Looking, plan_of
 from tests.backends.docker.throw_away import FinishedRun, play
 from tests.cli.program import Answer
 
@@ -87,6 +91,16 @@ def test_a_good_one_is_judged_and_says_what_was_changed(tmp_path: Path) -> None:
     ):
         assert line in said
         assert " ".join(line.split()) in " ".join(answer.err.split())
+
+
+def test_files_that_were_changed_since_the_run_was_planned_are_refused(tmp_path: Path) -> None:
+    main_cf = tmp_path / "main.cf"
+    main_cf.write_text(GOOD)
+    target = with_config(find_target("postfix"), [str(main_cf)], [])
+    plan = replace(plan_of("starttls/strip"), own_files=target.own_files)
+    main_cf.write_text(f"{GOOD}\n# edited\n")
+    with pytest.raises(TargetRefused, match="the files of --config or --install were changed during the run"):
+        run_in_containers(Job(plan, target, Looking(lambda: None).outlet(), tmp_path, say=print))
 
 
 def test_one_that_postfix_refuses_is_a_wrong_file(tmp_path: Path) -> None:

@@ -6,18 +6,14 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from mta_sts_lab.backends.docker.images import lab_image, target_image
-from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.model.case import Mode, Scenario
 from mta_sts_lab.runs import load_shipped_catalogue
 
 import docker
 from tests.backends.docker.throw_away import (
-    WHOLE_CATALOGUE,
     WITH_THE_IMAGE,
-    FinishedRun,
     no_finding_but_known_ones,
-    play,
+    run_on,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(WITH_THE_IMAGE)]
@@ -39,9 +35,7 @@ def _one_case(scenario: Scenario) -> str:
 def test_a_few_cases_of_each_family_show_what_is_known_of_the_target(
     engine: docker.DockerClient, tmp_path: Path, name: str
 ) -> None:
-    lab_image(engine, print)
-    target_image(engine, find_target(name), print)
     cases = _few_cases()
-    run = FinishedRun(play(tmp_path, "run", *cases, "--json", "--target", name, longest=WHOLE_CATALOGUE), tmp_path)
+    run = run_on(engine, tmp_path, name, *cases)
     assert set(cases) <= {case["id"] for case in run.document["cases"]}
     no_finding_but_known_ones(run)

@@ -39,9 +39,11 @@ def test_one_run_comes_of_it(shell: Shell, engine: docker.DockerClient, images: 
     document = json.loads(answer.out)
     assert len(document["cases"]) == 8
     assert document["complete"] is True
-    verdicts = {case["id"]: case["verdict"] for case in document["cases"]}
-    assert verdicts["mx/forged-mx[enforce]"] == "pass"
-    assert {case["verdict"] for case in document["cases"] if not case["known"]} <= {"pass", "info"}
+    verdicts = {case["id"]: case["verdict"] for case in document["cases"] if not case["known"]}
+    # It is held by the memory of levels, and not because of the policy.
+    assert verdicts.pop("starttls/strip[enforce]") == "info"
+    assert "mx/forged-mx[enforce]" in verdicts
+    assert set(verdicts.values()) == {"pass"}
     (folder,) = shell.runs()
     assert "1 of 2: " in answer.err
     assert (folder / "target" / "configuration.txt").read_text().count("--- ") >= 2

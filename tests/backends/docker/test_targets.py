@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.backends.docker.images import lab_image, target_image
+from mta_sts_lab.backends.docker.images import target_image
 from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.runs import load_shipped_catalogue
 
 import docker
 from tests.backends.docker.test_third_ring import ours
 from tests.backends.docker.throw_away import (
-    WHOLE_CATALOGUE,
     WITH_THE_IMAGE,
-    FinishedRun,
     nothing_but_what_is_known,
     play,
+    run_on,
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(WITH_THE_IMAGE)]
@@ -82,9 +81,7 @@ ABOUT_NO_POLICY = {
 def test_a_target_does_what_is_known_of_it_and_nothing_else(
     engine: docker.DockerClient, tmp_path: Path, name: str
 ) -> None:
-    lab_image(engine, print)
-    target_image(engine, find_target(name), print)
-    run = FinishedRun(play(tmp_path, "run", "--json", "--target", name, longest=WHOLE_CATALOGUE), tmp_path)
+    run = run_on(engine, tmp_path, name)
     nothing_but_what_is_known(run)
     if name in CONTROLS:
         _keeps_no_policy(run.document["cases"])

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mta_sts_lab.backends.docker.images import BASE_IMAGE
+from mta_sts_lab.backends.docker.images import BASE_IMAGE, lab_image, target_image
+from mta_sts_lab.backends.folder import find_target
 from mta_sts_lab.judge.known_failures import read_known_failures
 from mta_sts_lab.runs import load_shipped_catalogue as catalogue
 
@@ -58,6 +59,13 @@ class FinishedRun:
         """Return one case of what it printed."""
         (found,) = [case for case in self.document["cases"] if case["id"] == name]
         return dict(found)
+
+
+def run_on(engine: docker.DockerClient, place: Path, target: str, *cases: str) -> FinishedRun:
+    """Play some cases, or the whole catalogue, against a mail server, whose image is built before anything is timed."""
+    lab_image(engine, print)
+    target_image(engine, find_target(target), print)
+    return FinishedRun(play(place, "run", *cases, "--json", "--target", target, longest=WHOLE_CATALOGUE), place)
 
 
 @dataclass

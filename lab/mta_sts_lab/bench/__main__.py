@@ -75,6 +75,7 @@ def _options() -> argparse.Namespace:
         metavar="TARGET",
         help="only what the whole catalogue costs on these; with --scale what it costs several times at once",
     )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep the runs against targets in this folder")
     parser.add_argument("--walk", metavar="CASE", help="only which modules of the lab a case goes through")
     parser.add_argument(
         "--scale",
@@ -117,7 +118,7 @@ def main() -> None:
             figures += measure()
         console.print(_table(figures))
         _scale(console, processors(), frozenset())
-    _targets(console, named)
+    _targets(console, named, options.out)
 
 
 def _scale(console: Console, jobs: int, named: frozenset[str]) -> None:
@@ -128,12 +129,12 @@ def _scale(console: Console, jobs: int, named: frozenset[str]) -> None:
             console.print(line, soft_wrap=True)
 
 
-def _targets(console: Console, named: frozenset[str]) -> None:
+def _targets(console: Console, named: frozenset[str], out: Path | None) -> None:
     """Print a line a target as soon as it has been measured."""
     _look_for(named)
     try:
         connect()
-        for cost in costs(named):
+        for cost in costs(named, out):
             console.print(_cost_line(cost), soft_wrap=True)
     except EngineError as error:
         console.print(f"what each target costs: not measured: {error}")

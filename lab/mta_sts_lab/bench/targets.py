@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,20 +39,22 @@ class TargetCost:
     plain: float
 
 
-def costs(names: frozenset[str] = frozenset()) -> Iterator[TargetCost]:
-    """Measure each target that comes with the lab, or those that are named. Raises `BenchFailed`."""
+def costs(names: frozenset[str] = frozenset(), out: Path | None = None) -> Iterator[TargetCost]:
+    """Measure each target that comes with the lab, or those that are named. Raises `BenchFailed`.
+
+    The runs are kept in the folder `out`, one folder for each target, or thrown away.
+    """
     for name, folder in shipped_targets().items():
         if folder.file.backend != "in_process" and (not names or name in names):
-            yield _cost(folder)
+            with tempfile.TemporaryDirectory() if out is None else nullcontext(out / name) as place:
+                yield _cost(folder, Path(place))
 
 
-def _cost(folder: TargetFolder) -> TargetCost:
+def _cost(folder: TargetFolder, out: Path) -> TargetCost:
     messages = sum(step.send for case in load_shipped_catalogue().cases.values() for step in case.steps)
     plain = plain_deliveries(folder, messages)  # first: it builds the images, which is no part of the other figure
-    with tempfile.TemporaryDirectory() as out:
-        wall = timed(["run", "--target", folder.name, "--out", out]).wall
-        share = lab_share(Path(out))
-    return TargetCost(folder.name, wall, share, messages, plain)
+    wall = timed(["run", "--target", folder.name, "--out", str(out)]).wall
+    return TargetCost(folder.name, wall, lab_share(out), messages, plain)
 
 
 def plain_deliveries(folder: TargetFolder, messages: int) -> float:

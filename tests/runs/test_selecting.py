@@ -17,7 +17,8 @@ from mta_sts_lab.reports.command_line import what_is_tested
 from mta_sts_lab.runs import RunRequest, load_shipped_catalogue
 from mta_sts_lab.runs.errors import UsageError
 from mta_sts_lab.runs.selecting import check_same_target, choose_cases, obligations_of
-from mta_sts_lab.runs.service import cases_of, find_target_for
+from mta_sts_lab.runs.service import cases_of, find_target_for, run
+from mta_sts_lab.runs.watching import Watcher
 
 from ..reports.records import record_of
 
@@ -100,6 +101,17 @@ def test_what_was_proved_with_other_files_is_not_proved(catalogue: Catalogue, tm
     older = _run(tmp_path / "older", [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"}, command=command)
     with pytest.raises(UsageError, match=r"that run does not say what the files .* were; play it again"):
         cases_of(replace(request, since=str(older)), catalogue)
+
+
+def test_a_run_says_what_it_leaves_out_since_another_one(tmp_path: Path) -> None:
+    said: list[str] = []
+    first = run(RunRequest((STRIP[0],), out=tmp_path))  # and its control, the last
+    again = run(RunRequest(("starttls/strip",), out=tmp_path, since=str(first.folder)), Watcher(say=said.append))
+    assert ids(again.record.header.cases) == STRIP[1:]  # the last as their control
+    assert said == [
+        f"left out: 2 of 4 selected cases, which {first.folder} proved (2 pass). "
+        "They do not test what was compiled or changed since then"
+    ]
 
 
 def test_nothing_changed_is_said(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -87,6 +88,17 @@ def check_same_target(since: Path, command: Sequence[str], own_files: str) -> No
     raise UsageError(
         f"--since {since}: {what} are not what they were in that run: what was proved with the ones is not proved with "
         "the others"
+    )
+
+
+def left_out_since(since: Path, selected: Sequence[Case], played: Collection[str]) -> str:
+    """Say how many of the selected cases are not played, since an earlier run proved them, and what that run said."""
+    there = verdicts_before(since)
+    verdicts = Counter(there[case.id] for case in selected if case.id not in played)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    return (
+        f"left out: {verdicts.total()} of {len(selected)} selected cases, which {since} proved ({counted or 'none'}). "
+        "They do not test what was compiled or changed since then"
     )
 
 

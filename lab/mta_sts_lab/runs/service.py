@@ -47,7 +47,7 @@ from mta_sts_lab.runs.replaying import (
     worth_another_play,
 )
 from mta_sts_lab.runs.scenarios import load_scenarios, load_shipped_catalogue
-from mta_sts_lab.runs.selecting import check_same_target, choose_cases
+from mta_sts_lab.runs.selecting import check_same_target, choose_cases, left_out_since
 from mta_sts_lab.runs.sharding import take_shard
 from mta_sts_lab.runs.short_of_time import cases_short_of_time
 from mta_sts_lab.runs.watching import Watcher, Watching
@@ -173,6 +173,13 @@ def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     return replace(planned, stays=stays, shard=shard, catalogue=catalogue.digest, captures=request.pcap)
 
 
+def _left_out(request: RunRequest, catalogue: Catalogue) -> str:
+    """Say what `since` leaves out of the selection, all shards of it. Raises the errors of `cases_of`."""
+    selected = cases_of(replace(request, since=""), catalogue)
+    played = {case.id for case in cases_of(request, catalogue)}
+    return left_out_since(find_run(request.since, request.out), selected, played)
+
+
 def find_target_for(request: RunRequest) -> TargetFolder:
     """Return the target of a request, if it can be played.
 
@@ -202,6 +209,8 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
         check_stays_up(target)
     if request.pcap:
         check_captures(target)
+    if request.since:
+        watching.watcher.say(_left_out(request, catalogue))
     folder = make_folder(request.out, planned.run)
     with interruptible(folder):
         with record_in(folder) as file:

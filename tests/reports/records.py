@@ -374,7 +374,7 @@ HOSTILE = "\x1b]0;owned\x07\x1b[31m[bold red]x[/bold red][/]\r\n\u202e\x9b2J :sm
 
 #: The same made visible.
 HOSTILE_VISIBLE = (
-    "\\x1b]0;owned\\x07\\x1b[31m[bold red]x[/bold red][/]\\x0d\\x0a\\u202e\\x9b2J :smile: <b>&amp;]]>\\x00\\ud800"
+    "\\x1b]0;owned\\x07\\x1b[31m[bold red]x[/bold red][/]\\r\\n\\u202e\\x9b2J :smile: <b>&amp;]]>\\x00\\ud800"
 )
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -107,5 +107,5 @@ def test_what_is_worth_knowing_comes_behind_what_happened_and_is_cut() -> None:
     ]
     text = conclusions(record, noted)[case_id(Mode.ENFORCE)].text
     assert text.startswith("The mail server broke no rule; the attack failed; the message waited")
-    assert text.endswith("Worth knowing: " + "x" * 157 + "...")
+    assert text.endswith("Worth knowing: " + "x" * 277 + "...")
     assert untrue_words(record, noted) == []

@@ -109,8 +109,8 @@ _BROKE_NOTHING = {
     Grade.WEAK: "The mail server broke no MUST.",
 }
 
-#: Characters of what was expected or seen. A report quotes whole replies.
-_LONGEST = 160
+#: Characters of what was expected or seen: a finding quotes up to 160 of a report, and its note has up to 120.
+_LONGEST = 280
 
 
 def _behaviour(verdict: Verdict, requirements: Mapping[str, Requirement]) -> str:

@@ -13,7 +13,7 @@ TOKEN_SHOWN = 8
 
 
 def escape_unprintable(text: str) -> str:
-    """Return the text with everything that is not printable written out, such as `\\x1b` or `\\u202e`.
+    """Return the text with everything that is not printable written out, such as `\\n`, `\\x1b` or `\\u202e`.
 
     That takes control characters, line ends, bidirectional overrides, lone surrogates and unassigned characters out of
     a line of foreign text. It cannot be reversed: the octets themselves are in the record.
@@ -37,7 +37,13 @@ def short_token(token: str) -> str:
     return shown if len(shown) <= TOKEN_SHOWN else shown[:TOKEN_SHOWN] + "..."
 
 
+#: Controls that readers know better by these than by their numbers.
+_NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+
+
 def _written_out(character: str) -> str:
+    if character in _NAMED:
+        return _NAMED[character]
     code = ord(character)
     if code < 0x100:
         return f"\\x{code:02x}"

@@ -230,7 +230,7 @@ class TestPage:
         assert len([tag for tag, _ in seen.elements if tag == "script"]) == 3, "the data, one block, the program"
         assert seen.scripts[-1][1] == plain.scripts[-1][1]
         assert "\x1b" not in html
-        assert HOSTILE_VISIBLE.split("\\x0d")[0] in "".join(seen.text)
+        assert HOSTILE_VISIBLE.split("\\r")[0] in "".join(seen.text)
         assert "</script" not in seen.script("data")
         assert json.loads(seen.script("data"))["cases"] == [hostile_case.id]
         (told,) = _unpacked(seen, "e0-0")

@@ -215,10 +215,22 @@ def test_a_digest_changes_with_what_a_file_says_its_mode_and_its_place(tmp_path:
 
 def test_what_lies_beside_a_configuration_is_none_of_it(tmp_path: Path) -> None:
     """A checkout that `--config .` names has both, and they change while the configuration does not."""
-    for name in ("main.cf", ".git/index", "runs/one/record.jsonl", "runs/one/target/log.txt"):
+    (tmp_path / "main.cf").touch()
+    without = digest_of_files(laid_files("/etc/postfix", tmp_path, "--config"))
+    for name in (".git/index", "runs/one/record.jsonl", "runs/one/target/log.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [file.at for file in laid_files("/etc/postfix", tmp_path, "--config")] == ["/etc/postfix/main.cf"]
+    files = laid_files("/etc/postfix", tmp_path, "--config")
+    assert digest_of_files(files) == without
+    with tarfile.open(fileobj=io.BytesIO(laid_archive(files))) as archive:
+        assert archive.getnames() == ["etc/postfix/main.cf", "lab/laid-over.txt"]
+    why = "has version control, or runs of the lab, and no configuration"
+    assert left_out(files) == [
+        f"left out    /etc/postfix/{name}  ({tmp_path / name} {why})" for name in (".git", "runs")
+    ]
+    (tmp_path / "main.cf").unlink()
+    with pytest.raises(TargetRefused, match="there is no file in"):
+        laid_files("/etc/postfix", tmp_path, "--config")
 
 
 def test_links_to_folders_are_followed(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def laid_files(at: str, source: Path, where: str, leave_out: Sequence[str] = ())
         if not _left_out(path.relative_to(source), leave_out)
     )
     files = tuple(itertools.islice(every, MOST_FILES + 1))
-    if not files:
+    if all(_is_beside_the_configuration(file.source) for file in files):
         raise TargetRefused(f"{where}: there is no file in {source} that could be laid over {at}")
     return bounded(files, where)
 
@@ -146,7 +146,8 @@ def _is_beside_the_configuration(folder: Path) -> bool:
 
 
 def _below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Yield the files below a folder, in a fixed order, and what cannot be read: links that lead nowhere, folders.
+    """Yield the files below a folder, in a fixed order, and what is left out: a folder that is none of it or that
+    cannot be read, a link that leads nowhere.
 
     Links to folders are followed, as the mail server follows them; otherwise it would run with the image's files there.
     `above` are the folders that it is in: a link back to one of them has no end.
@@ -160,10 +161,9 @@ def _below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
         yield folder
         return
     for path, is_folder in paths:
-        if is_folder:
-            if not _is_beside_the_configuration(path):
-                yield from _below(path, above | {real})
-        elif path.is_file() or path.is_symlink():
+        if is_folder and not _is_beside_the_configuration(path):
+            yield from _below(path, above | {real})
+        elif is_folder or path.is_file() or path.is_symlink():
             yield path
 
 
@@ -204,12 +204,13 @@ def bounded(files: tuple[LaidFile, ...], where: str) -> tuple[LaidFile, ...]:
 def digest_of_files(files: Sequence[LaidFile]) -> str:
     """Return a digest of files for a container: where each is put, its mode, and its octets. Empty: there are none.
 
-    One that cannot be read is not put there, and counts as such.
+    One that cannot be read is not put there, and counts as such. What is none of a configuration does not count.
     """
-    if not files:
+    counted = [file for file in files if not _is_beside_the_configuration(file.source)]
+    if not counted:
         return ""
     digest = hashlib.sha256()
-    for file in sorted(files, key=lambda one: (one.at, str(one.source))):
+    for file in sorted(counted, key=lambda one: (one.at, str(one.source))):
         try:
             content, said = file.source.read_bytes(), f"{file.source.stat().st_mode & 0o777:o}"
         except OSError:
@@ -219,9 +220,15 @@ def digest_of_files(files: Sequence[LaidFile]) -> str:
 
 
 def unreadable(files: Sequence[LaidFile]) -> dict[str, str]:
-    """Return the files that cannot be read, by their path in the container, and what to do about each."""
+    """Return what is left out, by its path in the container: what cannot be read, and what to do about it.
+
+    Folders that are none of a configuration are left out, too.
+    """
     found = {}
     for file in files:
+        if _is_beside_the_configuration(file.source):
+            found[file.at] = f"{file.source} has version control, or runs of the lab, and no configuration"
+            continue
         try:
             file.source.open("rb").close()
         except PermissionError:

@@ -17,7 +17,7 @@ MINUTES ?= 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test checks test-fast test-images test-docker test-nightly \
-        nightly-process nightly-docker nightly-whole targets images base-image documents soak bench mutants clean
+        nightly-process nightly-docker nightly-whole test-thorough targets images base-image documents soak bench mutants clean
 
 help: ## Show what make can do
 	@grep -hE '^[a-z%.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 26
@@ -93,8 +93,11 @@ nightly-docker:
 nightly-whole:
 	$(PYTEST) --numprocesses 2 --dist loadfile -m 'docker and alone and not thorough' $(DOCKER_TESTS) $(ARGS) $(OR_NONE)
 
-targets: $(VENV)/.ready ## Play the whole catalogue against every target, and all else that takes minutes of Docker
-	$(PYTEST) -m 'docker and (thorough or target_postfix or target_exim or target_chasquid)' $(DOCKER_TESTS) $(ARGS)
+test-thorough: $(VENV)/.ready ## Run what takes long of the tests without Docker: all cases of each flaw, kills at more moments
+	$(PYTEST) --numprocesses $(JOBS) --dist loadgroup -m 'thorough and not docker' $(ARGS)
+
+targets: test-images ## Play the whole catalogue against every target, and all else that takes minutes of Docker
+	$(PYTEST) --numprocesses 2 --maxschedchunk 1 -m 'docker and (thorough or target_postfix or target_exim or target_chasquid)' $(DOCKER_TESTS) $(ARGS)
 
 images: $(VENV)/.ready ## Build the Docker images
 	$(BIN)/sts-lab targets --build

@@ -28,6 +28,8 @@ MODULES = (
     "dane",
     "dane_delivery",
     "delivery",
+    "address_delivery",
+    "result",
     "session",
     "smtp_client",
     "channel",

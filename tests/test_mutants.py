@@ -110,10 +110,10 @@ def test_a_mutant_that_no_case_finds_has_survived() -> None:
 
 def test_an_exception_in_a_mutant_is_judged_by_what_it_does_to_mail() -> None:
     goes_on = 'if policy.mode == "testing" and not self.flaws.demands_tls_of_everybody:\n'
-    text = text_of("delivery")
+    text = text_of("address_delivery")
     assert goes_on in text
     raises = text.replace(goes_on, f"{goes_on}                raise KeyError\n")
-    played = _played(replace(_mutant(ANY_HOST), module="delivery", source=raises), "starttls/mask")
+    played = _played(replace(_mutant(ANY_HOST), module="address_delivery", source=raises), "starttls/mask")
     assert played.result == "killed"
     assert played.why.startswith("starttls/mask[testing] weak")
 

@@ -12,8 +12,10 @@ import pytest
 from mta_sts_lab.events import AnyFact, DeadlinePassed, PolicyRequested, StepBegan
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import SAME_ATTEMPT
-from mta_sts_lab.reference.delivery import Delivery, _Unused
+from mta_sts_lab.reference.address_delivery import AddressDelivery
+from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.policy import Policy
+from mta_sts_lab.reference.result import Unused
 from mta_sts_lab.reference.session import Accepted, Destination, Unprotected
 from mta_sts_lab.reference.smtp_client import Envelope
 from mta_sts_lab.runner.settling import fetched_before_delivery
@@ -41,12 +43,12 @@ class SlowToShow(Around):
         asyncio.get_running_loop().call_later(LOOK / 4, lambda: asyncio.ensure_future(self.inside.flush()))
 
 
-def _giving_in() -> Callable[[Delivery, Envelope, Destination, Policy, Unprotected], object]:
+def _giving_in() -> Callable[[AddressDelivery, Envelope, Destination, Policy, Unprotected], object]:
     """Return what a sender does that refuses a certificate twice, and takes it on another connection after a pause."""
     refused: set[str] = set()
 
     async def after_violation(
-        sender: Delivery, envelope: Envelope, to: Destination, _policy: Policy, failure: Unprotected
+        sender: AddressDelivery, envelope: Envelope, to: Destination, _policy: Policy, failure: Unprotected
     ) -> Accepted:
         if envelope.recipient not in refused:
             refused.add(envelope.recipient)
@@ -60,7 +62,7 @@ def _giving_in() -> Callable[[Delivery, Envelope, Destination, Policy, Unprotect
 async def test_a_listing_from_before_the_attempt_is_no_proof_that_the_attempt_changed_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Delivery, "_after_violation", _giving_in())
+    monkeypatch.setattr(AddressDelivery, "_after_violation", _giving_in())
     timeouts = replace(IMPATIENT, settle=Deadline("settle", 6.0))
     played = await Arena(tmp_path, wrap=SlowToShow, timeouts=timeouts).play(cases_of(UNTRUSTED))
     assert played.grade(UNTRUSTED) == "fail"
@@ -118,7 +120,7 @@ def _failing_once_before_the_host() -> Callable[..., Awaitable[object]]:
     async def to_host(sender: Delivery, envelope: Envelope, *more: object) -> object:
         attempts[envelope.recipient] += 1
         if attempts[envelope.recipient] == 2:
-            return _Unused("A: timed out")
+            return Unused("A: timed out")
         return await as_ever(sender, envelope, *more)  # type: ignore[arg-type]
 
     return to_host

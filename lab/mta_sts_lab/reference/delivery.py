@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from mta_sts_lab.reference import certificate_flaws
+from mta_sts_lab.reference.address_delivery import AddressDelivery
 from mta_sts_lab.reference.bounce import redacted
 from mta_sts_lab.reference.dane import Tlsa
 from mta_sts_lab.reference.dane_delivery import Dane, FoundDane
@@ -16,6 +15,7 @@ from mta_sts_lab.reference.policy import Policy
 from mta_sts_lab.reference.report_counts import NO_POLICY, AppliedPolicy, ReportCounts, SessionTally, applied
 from mta_sts_lab.reference.report_record import ReportRecords
 from mta_sts_lab.reference.resolver import Found, LookupFailure, Resolver
+from mta_sts_lab.reference.result import Deferred, Delivered, Failed, Result, Unused
 from mta_sts_lab.reference.routing import (
     NO_ADDRESS,
     Addresses,
@@ -29,53 +29,11 @@ from mta_sts_lab.reference.routing import (
 )
 from mta_sts_lab.reference.session import (
     REQUIRETLS,
-    Accepted,
     Destination,
-    NotAnnounced,
-    Rejected,
     Sessions,
-    Unprotected,
     Unreachable,
-    is_self_signed,
 )
 from mta_sts_lab.reference.smtp_client import Envelope
-from mta_sts_lab.reference.tls import WRONG_NAME
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """A host took the message."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """It did not work this time."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """It will never work. `status` is an enhanced status code (RFC 3463)."""
-
-    reason: str
-    status: str = "5.0.0"
-
-
-Result = Delivered | Deferred | Failed
-
-
-@dataclass(frozen=True, slots=True)
-class _Unused:
-    """A host did not get the message. `blocked` tells whether the policy was the reason."""
-
-    reason: str
-    blocked: bool = False
-    #: Flaws: whether no other host is tried, and whether the message is returned.
-    last: bool = False
-    gives_up: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -88,12 +46,8 @@ class Delivery:
     counts: ReportCounts
     records: ReportRecords
     dane: Dane
+    at_addresses: AddressDelivery
     flaws: Flaws
-    log: Callable[[str], None]
-    #: Only for the flaw that gives in at a retry: whose mail was held for the sake of a certificate.
-    _refused_before: set[str] = field(default_factory=set, init=False)
-    #: Only for the flaw that remembers broken handshakes: the hosts that had one.
-    _broken_before: set[str] = field(default_factory=set, init=False)
 
     async def deliver(self, envelope: Envelope) -> Result:
         """Try everything once. The policy's TXT record is asked for each time, so also before mail is returned."""
@@ -238,7 +192,7 @@ class Delivery:
         for host in hosts:
             secure = route.secure and not (self.flaws.asks_for_tlsa_of_first_host_alone and host != hosts[0])
             result = await self._to_host(envelope, domain, host, policy, tally, replace(route, secure=secure))
-            if not isinstance(result, _Unused):
+            if not isinstance(result, Unused):
                 return result
             if result.gives_up:
                 return Failed(result.reason, "5.4.3")
@@ -250,7 +204,7 @@ class Delivery:
                 break
         if blocked and len(hosts) > 1 and self.flaws.takes_last_host_as_it_is:
             taken = await self._to_host(envelope, domain, hosts[-1], None, tally, route)
-            return Deferred(taken.reason) if isinstance(taken, _Unused) else taken
+            return Deferred(taken.reason) if isinstance(taken, Unused) else taken
         if blocked and envelope.requires_tls and not self.flaws.holds_requiretls_mail:
             return Failed("; ".join(problems), self._status(problems))
         if blocked and (self.flaws.bounces_instead_of_deferring or self.flaws.bounces_after_looking):
@@ -265,7 +219,7 @@ class Delivery:
             return "5.7.1"
         return "5.7.30" if any(REQUIRETLS in problem for problem in problems) else "5.7.10"
 
-    def _stops_at(self, unused: _Unused) -> bool:
+    def _stops_at(self, unused: Unused) -> bool:
         """Flaws: whether a host that was out of order is the last one that is tried."""
         flaws = self.flaws
         if unused.last or unused.blocked:
@@ -280,7 +234,7 @@ class Delivery:
         policy: Policy | None,
         tally: SessionTally,
         route: Route,
-    ) -> Delivered | Failed | _Unused:
+    ) -> Delivered | Failed | Unused:
         """Try the addresses of a host of a route. If DNSSEC vouches for its name, it may have DANE."""
         secure = route.secure
         found = await self.dane.look_up(host, secure=secure)
@@ -303,11 +257,11 @@ class Delivery:
             proven = envelope.requires_tls and self.flaws.takes_unlisted_hosts_for_proven
             excused = self.flaws.trusts_unlisted_host or (self.flaws.excuses_domains_without_mx and host == domain)
             if policy.mode == "enforce" and not excused and not proven:
-                return _Unused(reason, blocked=True)
+                return Unused(reason, blocked=True)
         addresses = found.addresses or await find_addresses(self.resolver, host)
         if isinstance(addresses, str):
             failed = self.flaws.stops_at_failed_address_lookup and not addresses.endswith(NO_ADDRESS)
-            return _Unused(addresses, last=failed)
+            return Unused(addresses, last=failed)
         if self.flaws.demands_tls_of_insecure_hosts and secure and tlsa is None:
             tlsa = Tlsa(host, (), ())
         destinations = [
@@ -315,43 +269,7 @@ class Delivery:
         ]
         if self.flaws.tries_first_address_only:
             del destinations[1:]
-        return await self._to_addresses(envelope, destinations, policy, tally, tlsa)
-
-    async def _to_addresses(
-        self,
-        envelope: Envelope,
-        destinations: list[Destination],
-        policy: Policy | None,
-        tally: SessionTally,
-        tlsa: Tlsa | None,
-    ) -> Delivered | Failed | _Unused:
-        problems: list[str] = []
-        blocked = False
-        for to in destinations:
-            try:
-                accepted = (
-                    await self._to_address(envelope, to, self._policy_at(to, destinations[0], policy), tally)
-                    if tlsa is None
-                    else await self._under_dane(envelope, to, policy, tally, tlsa)
-                )
-            except Rejected as rejected:
-                if rejected.permanent and not (envelope.waives_tls and self.flaws.keeps_refused_marked_mail):
-                    return Failed(str(rejected))
-                problems.append(str(rejected))
-            except Unreachable as unreachable:
-                problems.append(str(unreachable))
-                if self.flaws.reports_unreachable_as_no_starttls:
-                    failure = Unprotected("starttls-not-supported", str(unreachable), local_address="")
-                    tally.unprotected(Destination(to.host, to.address), failure)
-            except NotAnnounced as lacking:
-                problems.append(f"{to.host}: {lacking}")
-                blocked = True
-            except Unprotected as unprotected:
-                problems.append(f"{to.host}: {unprotected}")
-                blocked = True
-            else:
-                return Delivered(f"{to.host} [{to.address}] {accepted.tls or 'clear'}: {accepted.reply.text}")
-        return _Unused("; ".join(problems), blocked)
+        return await self.at_addresses.to_addresses(envelope, destinations, policy, tally, tlsa)
 
     def _is_proven(self, policy: Policy | None, host: str, *, secure: bool) -> bool:
         """Whether the name of a host is validated, as REQUIRETLS wants it (RFC 8689, section 2)."""
@@ -359,159 +277,28 @@ class Delivery:
             return True
         return secure or (policy is not None and policy.allows(host))
 
-    async def _to_unproven_host(self, envelope: Envelope, to: Destination, reason: str) -> _Unused:
+    async def _to_unproven_host(self, envelope: Envelope, to: Destination, reason: str) -> Unused:
         """Such a host is told nothing of a message that requires TLS, unless a flaw knows better."""
         if self.flaws.says_requiretls_to_unproven_hosts and envelope.sender:
             addresses = await find_addresses(self.resolver, to.host)
             if isinstance(addresses, Addresses):
                 with contextlib.suppress(Unreachable):
                     await self.sessions.leak_envelope(envelope, replace(to, address=addresses.values[0]))
-        return _Unused(reason, blocked=True)
-
-    def _policy_at(self, to: Destination, first: Destination, policy: Policy | None) -> Policy | None:
-        """Return the policy that counts at an address of a host: the same at each, unless a flaw knows better."""
-        return None if self.flaws.verifies_first_address_alone and to != first else policy
+        return Unused(reason, blocked=True)
 
     async def _without_tlsa_answer(
         self, to: Destination, found: FoundDane, failure: LookupFailure, tally: SessionTally
-    ) -> _Unused:
+    ) -> Unused:
         """A host about whose TLSA records nothing is known gets nothing, not even a connection (RFC 7672, 2.1.2)."""
         tally.under(AppliedPolicy("tlsa", domain=to.host)).failed("dnssec-invalid", to.host, reason=failure.reason)
         if self.flaws.visits_hosts_without_tlsa_answer and isinstance(found.addresses, Addresses):
             await self.sessions.visit(replace(to, address=found.addresses.values[0]))
         flaws = self.flaws
         last, gives_up = flaws.stops_at_failed_tlsa_lookup, flaws.returns_mail_after_failed_lookup
-        return _Unused(f"{to.host}: {failure.reason}", blocked=True, last=last, gives_up=gives_up)
-
-    async def _under_dane(
-        self, envelope: Envelope, to: Destination, policy: Policy | None, tally: SessionTally, tlsa: Tlsa
-    ) -> Accepted:
-        """Deliver as the TLSA records say, whatever a policy says (RFC 8461, section 2).
-
-        If none of them can be used, TLS is still a must (RFC 7672, section 2.2), and a policy that is enforced stands.
-        """
-        mine = tally.under(AppliedPolicy("tlsa", tuple(map(str, tlsa.records)), domain=tlsa.base))
-        if not tlsa.usable:
-            mine.failed("tlsa-invalid", to.host, reason="none of the TLSA records can be used")
-            if envelope.requires_tls or (policy is not None and policy.mode == "enforce"):
-                return await self._to_address(envelope, to, policy, tally)
-        try:
-            accepted = await self.dane.session(self.sessions, envelope, to, tlsa)
-        except Unprotected as failure:
-            mine.unprotected(to, failure)
-            self.log(f"{to.host} [{to.address}]: {failure} (DANE)")
-            if envelope.requires_tls:
-                return await self._after_requiretls_violation(envelope, to, failure)
-            if self.flaws.lets_policy_override_dane and policy is not None:
-                return await self._to_address(envelope, to, policy, tally)
-            return await self.dane.after_violation(self.sessions, envelope, to, failure)
-        except (Rejected, Unreachable) as trouble:
-            if trouble.secured:
-                mine.succeeded()
-            raise
-        if tlsa.usable:
-            mine.succeeded()
-        return accepted
+        return Unused(f"{to.host}: {failure.reason}", blocked=True, last=last, gives_up=gives_up)
 
     async def _lists(self, policy: Policy, host: str) -> bool:
-        if self._matches(policy, host) or not self.flaws.matches_alias_targets:
-            return self._matches(policy, host)
+        if policy.allows(host, self.flaws) or not self.flaws.matches_alias_targets:
+            return policy.allows(host, self.flaws)
         found = await find_addresses(self.resolver, host)
         return not isinstance(found, str) and policy.allows(found.target)
-
-    def _matches(self, policy: Policy, host: str) -> bool:
-        if self.flaws.skips_mx_match:
-            return True
-        return policy.allows(host, self.flaws)
-
-    async def _to_address(
-        self, envelope: Envelope, to: Destination, policy: Policy | None, tally: SessionTally
-    ) -> Accepted:
-        if policy is None:
-            return await self._without_policy(envelope, to, tally)
-        if policy.mode == "testing" and not self._matches(policy, to.host):
-            return await self.sessions.opportunistic(envelope, to)
-        try:
-            accepted = await self.sessions.verified(envelope, to)
-        except Unprotected as failure:
-            tally.unprotected(to, failure)
-            self.log(f"{to.host} [{to.address}]: {failure} (policy mode {policy.mode})")
-            if policy.mode == "testing" and not self.flaws.demands_tls_of_everybody:
-                return await self.sessions.opportunistic(envelope, to)
-            return await self._after_violation(envelope, to, policy, failure)
-        except (Rejected, Unreachable) as trouble:
-            if trouble.secured:
-                tally.succeeded()
-            raise
-        if accepted.weakness is not None:  # only a flawed sender's message was accepted all the same
-            tally.unprotected(to, accepted.weakness)
-        else:
-            tally.succeeded()
-        return accepted
-
-    async def _after_violation(
-        self, envelope: Envelope, to: Destination, policy: Policy, failure: Unprotected
-    ) -> Accepted:
-        """Under enforce nothing more is said to this host: always raises, unless a flaw knows better."""
-        if envelope.requires_tls:
-            return await self._after_requiretls_violation(envelope, to, failure)
-        if envelope.waives_tls and not failure.handshake:  # only with a flaw it comes here
-            return await self.sessions.opportunistic(envelope, to)
-        if certificate_flaws.forgives(self.flaws, failure.verify_code):
-            return await self.sessions.opportunistic(envelope, to)
-        fits = certificate_flaws.takes(self.flaws, policy)
-        if fits is not None and failure.verify_code == WRONG_NAME:
-            return await self.sessions.to_met(envelope, to, fits)
-        if self.flaws.clears_after_broken_handshake and failure.handshake:
-            if to.host in self._broken_before:
-                return await self.sessions.clear(envelope, to)
-            self._broken_before.add(to.host)
-        if failure.handshake and failure.verify_code is None:
-            await self.sessions.after_broken_handshake(to)
-        alerted = self.flaws.clears_after_alert and "alert" in str(failure).lower()
-        if (self.flaws.retries_in_clear or alerted) and failure.handshake:
-            return await self.sessions.clear(envelope, to)
-        if self.flaws.accepts_self_signed and is_self_signed(failure):
-            return await self.sessions.to_self_signed(envelope, to)
-        if self.flaws.accepts_refused_on_retry and failure.verify_code is not None:
-            if envelope.recipient in self._refused_before:
-                return await self.sessions.opportunistic(envelope, to)
-            self._refused_before.add(envelope.recipient)
-        if self.flaws.sends_envelope_before_check and failure.verify_code is not None:
-            await self.sessions.leak_envelope(envelope, to)
-        raise failure
-
-    async def _after_requiretls_violation(self, envelope: Envelope, to: Destination, failure: Unprotected) -> Accepted:
-        """A message that requires TLS goes no further here: always raises, unless a flaw knows better."""
-        flaws, certificate = self.flaws, failure.verify_code is not None
-        if flaws.sends_requiretls_mail_in_clear and not failure.handshake:
-            return await self.sessions.clear(envelope, to)
-        if flaws.sends_requiretls_mail_under_any_certificate and certificate:
-            return await self.sessions.opportunistic(envelope, to)
-        if flaws.sends_requiretls_mail_inside_old_tls and failure.handshake and not certificate:
-            return await self.sessions.opportunistic(envelope, to)
-        if flaws.says_requiretls_before_check and certificate:
-            await self.sessions.leak_envelope(envelope, to)
-        raise failure
-
-    async def _without_policy(self, envelope: Envelope, to: Destination, tally: SessionTally) -> Accepted:
-        unchecked = self.flaws.verifies_requiretls_hosts_under_policies_alone
-        unchecked = unchecked or (self.flaws.returns_requiretls_mail_under_any_certificate and not envelope.sender)
-        required = envelope.requires_tls and not unchecked
-        demands = self.flaws.demands_tls_of_everybody or required
-        deliver = self.sessions.verified if demands else self.sessions.opportunistic
-        try:
-            accepted = await deliver(envelope, to)
-        except Unprotected as failure:
-            if envelope.requires_tls:
-                return await self._after_requiretls_violation(envelope, to, failure)
-            raise
-        except (Rejected, Unreachable) as trouble:
-            if trouble.secured:
-                tally.succeeded()
-            raise
-        if accepted.weakness is not None:
-            tally.unprotected(to, accepted.weakness)
-        elif accepted.tls:
-            tally.succeeded()
-        return accepted

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from mta_sts_lab.reference.bounce import build_bounce
-from mta_sts_lab.reference.delivery import Deferred, Delivered, Failed, Result
 from mta_sts_lab.reference.flaws import Flaws
+from mta_sts_lab.reference.result import Deferred, Delivered, Failed, Result
 from mta_sts_lab.reference.retry_scheduler import RetryScheduler, VirtualClock
 from mta_sts_lab.reference.settings import DAY, Settings
 from mta_sts_lab.reference.smtp_client import Envelope

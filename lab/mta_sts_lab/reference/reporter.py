@@ -11,13 +11,14 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from mta_sts_lab.reference.delivery import Deferred, Delivered, Delivery, Failed
+from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.flaws import Flaws
 from mta_sts_lab.reference.report import Report, build_report, contact, emptied, renewed
 from mta_sts_lab.reference.report_counts import CountedDay, ReportCounts
 from mta_sts_lab.reference.report_mail import ReportSigner, build_report_mail
 from mta_sts_lab.reference.report_record import Mailbox, ReportAddress, ReportRecords, WebPlace
 from mta_sts_lab.reference.resolver import LookupFailure
+from mta_sts_lab.reference.result import Deferred, Delivered, Failed
 from mta_sts_lab.reference.retry_scheduler import RetryScheduler, VirtualClock
 from mta_sts_lab.reference.settings import DAY, Settings
 from mta_sts_lab.reference.smtp_client import Envelope

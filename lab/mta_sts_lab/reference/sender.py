@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
+from mta_sts_lab.reference.address_delivery import AddressDelivery
 from mta_sts_lab.reference.dane_delivery import Dane
 from mta_sts_lab.reference.delivery import Delivery
 from mta_sts_lab.reference.discovery import Discovery, PolicyCache
@@ -189,7 +190,8 @@ class ReferenceSender:
         records = ReportRecords(resolver, flaws)
         sessions = Sessions(settings, network, self._contexts, flaws, revocation)
         dane = Dane(resolver, flaws)
-        delivery = Delivery(resolver, discovery, sessions, counts, records, dane, flaws, self.log)
+        at_addresses = AddressDelivery(sessions, dane, flaws, self.log)
+        delivery = Delivery(resolver, discovery, sessions, counts, records, dane, at_addresses, flaws)
         spool = Spool(self.directory / "spool", self.log)
         queue = Queue(spool, delivery.deliver, self.clock, settings, flaws, self.log, self._failed)
         report_sender = ReportSender(reporting, delivery, self.signer, self.clock, settings.hostname, flaws)

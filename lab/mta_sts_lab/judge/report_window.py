@@ -95,6 +95,10 @@ class Day:
         earliest, latest = self.clock.shows(at)
         return latest >= self.begins and earliest < self.ends, self.begins <= earliest and latest < self.ends
 
+    def touches(self, began: float, ended: float) -> bool:
+        """Return whether the time between two points of the record may be in it, or a part of that time."""
+        return self.clock.shows(ended)[1] >= self.begins and self.clock.shows(began)[0] < self.ends
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -122,6 +126,12 @@ class Window:
         if began > self.until or ended <= self.after - COUNTED_WITHIN:
             return False
         return self.day is None or self.day.holds(began)[0] or self.day.holds(ended + COUNTED_WITHIN)[0]
+
+    def may_be_about(self, began: float, ended: float) -> bool:
+        """Whether a report may be about a time: it may come late, so the day that it names decides, if it names one."""
+        if self.day is None:
+            return self.may_count(began, ended)
+        return began <= self.until and self.day.touches(began, ended)
 
     def counts(self, began: float, ended: float) -> bool:
         """Whether it must be in this report, and in no other."""

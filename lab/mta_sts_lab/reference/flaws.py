@@ -639,6 +639,7 @@ class Flaws:
 
     # TLS reports: whether they are sent, and where to
     sends_no_reports: bool = _flaw("RPT-5-01", "no TLS report is ever sent")
+    reports_one_day_alone: bool = _flaw("RPT-5-01", "a domain gets a report about its first day, and no other")
     reports_twice: bool = _flaw("RPT-4.1-01", "a domain gets two reports about one day, under two ids")
     reports_without_record: bool = _flaw("RPT-3-15", "a report still goes to where a withdrawn record used to say")
     reports_to_two_records: bool = _flaw("RPT-3-15", "of two TLS-RPT records the first counts, instead of none")

@@ -119,6 +119,8 @@ class Reporter:
     on_error: Callable[[str, BaseException], None]
     _pending: dict[str, PendingReport] = field(default_factory=dict, init=False)
     _counted: dict[str, CountedDay] = field(default_factory=dict, init=False)
+    #: Only for the flaw that reports one day alone: the domains that had a report.
+    _reported: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self._scheduler = RetryScheduler(
@@ -163,9 +165,10 @@ class Reporter:
 
     def _report_on(self, day: CountedDay) -> None:
         """Turn a day's counters into a report. They stay on disk until the report's own first attempt is over."""
-        if self.flaws.sends_no_reports:
+        if self.flaws.sends_no_reports or (self.flaws.reports_one_day_alone and day.domain in self._reported):
             self.counts.forget(day)
             return
+        self._reported.add(day.domain)
         now = self.clock.now()
         if self.flaws.dates_report_by_sending:
             day = replace(day, begins=int(now // DAY * DAY))

@@ -49,6 +49,24 @@ TARGETS = (
     pytest.param("sendmail-dane", marks=[pytest.mark.target_sendmail_dane, _THOROUGH]),
 )
 
+#: The look-ups of Courier and OpenSMTPD go on for longer than the lab waits where DNS gives no answer about a domain.
+_LOOKS_UP_FOR_LONG = frozenset({"mx/lookup-fails[enforce,timeout]", "mx/lookup-fails[absent,timeout]"})
+
+#: Courier asks for no policy of a domain whose name has letters outside of ASCII, or whose record has two ids.
+_OF_COURIER = _LOOKS_UP_FOR_LONG | {
+    "discovery/two-ids[enforce]",
+    "mx/internationalised[enforce,listed]",
+    "mx/internationalised[enforce,wildcard-certificate]",
+}
+
+#: The cases that prove nothing of a target, in every run.
+PROVES_NOTHING = {
+    "courier": _OF_COURIER,
+    "courier-sts-cache": _OF_COURIER,
+    "opensmtpd": _LOOKS_UP_FOR_LONG,
+    "opensmtpd-tls": _LOOKS_UP_FOR_LONG,
+}
+
 #: Those without MTA-STS.
 CONTROLS = (
     "exim",
@@ -82,7 +100,7 @@ def test_a_target_does_what_is_known_of_it_and_nothing_else(
     engine: docker.DockerClient, tmp_path: Path, name: str
 ) -> None:
     run = run_on(engine, tmp_path, name)
-    nothing_but_what_is_known(run)
+    nothing_but_what_is_known(run, PROVES_NOTHING.get(name, frozenset()))
     if name in CONTROLS:
         _keeps_no_policy(run.document["cases"])
     assert ours(engine, run.folder.name) == []

@@ -108,6 +108,9 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return replace(_judged(view, step, expect, "asked-over-another-channel", found, bad=False), grade=Grade.INFO)
     if not right:
         return _judged(view, step, expect, _why_none(view, found), found, bad=True)
+    if not (right := _about_the_step(view, step, right)):
+        missing = _judged(view, step, expect, "no-report", (), bad=True)
+        return replace(missing, observed=f"{_observed(found)}; none is about the time of this step")
     if any(arrival.fact.size > len(arrival.fact.octets) for arrival in right):
         return inconclusive("report-too-large", "the report was too large to be kept", step.name)
     if expect.report[0] in WORDS:
@@ -119,6 +122,16 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
         return passed
     reason = OTHER_FAILURE if named else FILED_ELSEWHERE
     return replace(_judged(view, step, expect, reason, right, bad=True), harm=Harm.UNTRUE_REPORT)
+
+
+def _about_the_step(view: CaseView, step: Step, found: Sequence[Arrival]) -> list[Arrival]:
+    """Return the reports that may be about the time of a step: in a case of several days, another day's says nothing.
+
+    That of a step which lasts until after the call for its reports may be in either of two.
+    """
+    times = view.step_times(step.name)
+    assert times is not None
+    return [arrival for arrival in found if arrival.window.may_be_about(*times)]
 
 
 def _no_fetch_failed(view: CaseView, step: Step, expect: Expectation, found: Sequence[Arrival]) -> Judgement | None:

@@ -128,8 +128,8 @@ class Window:
         return self.day is None or self.day.holds(began)[0] or self.day.holds(ended + COUNTED_WITHIN)[0]
 
     def may_be_about(self, began: float, ended: float) -> bool:
-        """Whether a report may be about a time: it may come late, so the day that it names decides, if it names one."""
-        if self.day is None:
+        """Whether a report may be about a time. One that comes a day late answers a call, and is about its own day."""
+        if self.day is None or self.day.touches(self.after, self.until):
             return self.may_count(began, ended)
         return began <= self.until and self.day.touches(began, ended)
 

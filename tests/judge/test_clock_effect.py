@@ -149,6 +149,40 @@ def test_mail_that_nothing_ever_held_shows_nothing_of_the_clock() -> None:
     assert not any(view.clock_seen_to_move for view in views_of(made, load_requirements()))
 
 
+def _let_go_at_once(*, stamped: float = 0.0) -> Verdict:
+    """Return the verdict on a policy of an hour's life that no longer counts two hours later, for a new message."""
+    expect = Expectation(("delivered",), "STS-3.2-09")
+    attack = replace(LAPSES.steps[1], advance=7200, expect=expect)
+    case = replace(LAPSES, steps=(LAPSES.steps[0], attack))
+    facts: list[AnyFact] = [
+        StepBegan(attacks=("strip_starttls",)),
+        injected(ENFORCE, "attack"),
+        *taken_in_attempt(ENFORCE, "late"),
+        StepEnded(),
+        CaseEnded(),
+    ]
+    dated = [
+        msgspec.structs.replace(fact, stamped=stamped) if isinstance(fact, MessageAccepted) else fact for fact in facts
+    ]
+    (began, *rest) = [(ENFORCE, "attack", fact) for fact in dated]
+    return _judged([*prime(ENFORCE), began, ("", "", ClockAdvanced(seconds=7200)), *rest], case)
+
+
+def test_mail_that_leaves_because_the_policy_has_ended_rests_on_the_clock() -> None:
+    """By a clock that stood still the policy would forbid it: the same delivery would be a leak."""
+    unseen = _let_go_at_once()
+    assert (unseen.grade, reasons(unseen)) == (Grade.INCONCLUSIVE, {"clock-not-seen-to-move"})
+    assert _let_go_at_once(stamped=BEGAN + 7201).grade is Grade.PASS
+
+
+def test_mail_that_a_sender_lets_go_before_the_policy_has_ended_shows_nothing_of_the_clock() -> None:
+    """It may as well have relaxed at a late attempt."""
+    week = World(policy=Policy(max_age=604800))
+    case = replace(LAPSES, steps=tuple(replace(step, world=week) for step in LAPSES.steps))
+    made = record(_lapses(*LET_GO), taken_in(), cases=(case, CASES[ABSENT]))
+    assert not any(view.clock_seen_to_move for view in views_of(made, load_requirements()))
+
+
 @pytest.mark.parametrize(
     ("bounds", "fetches", "doubted"),
     [

@@ -32,6 +32,7 @@ from tests.judge.stories import (
     CASES,
     DOMAIN,
     ENFORCE,
+    TESTING,
     Line,
     accepted,
     changed,
@@ -244,3 +245,20 @@ def test_who_finds_no_address_of_a_host_has_not_refused_it(
     judged = verdict(record(story, control, cases=cases))
     assert judged.grade is grade
     assert ("no-reason-on-record" in reasons(judged)) is (grade is not Grade.PASS)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "grade"), [(("mta-sts",), Grade.INCONCLUSIVE), ((), Grade.PASS)], ids=["claims", "claims nothing"]
+)
+def test_who_never_looks_for_policies_was_not_put_to_the_test_under_testing(
+    capabilities: tuple[str, ...], grade: Grade
+) -> None:
+    def about_the_policy(fact: AnyFact) -> bool:
+        asked = isinstance(fact, DnsAnswered) and fact.type == "TXT"
+        reached = isinstance(fact, ConnectionAccepted) and fact.role == "policy-host"
+        return asked or reached or isinstance(fact, PolicyRequested)
+
+    lines = without(taken_in(TESTING), about_the_policy)
+    judged = verdict(record(lines, taken_in(ABSENT), capabilities=capabilities), TESTING)
+    assert judged.grade is grade
+    assert ("policy-never-asked" in reasons(judged)) is (grade is Grade.INCONCLUSIVE)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 from mta_sts_lab.events import AnyFact, ClockAdvanced, DnsAnswered, MessageInjected, TargetRestarted
-from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.case import AttackUse, Case
 from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.model.world import Policy, World
 
@@ -87,3 +87,36 @@ def test_what_had_expired_or_was_forgotten_excuses_nothing(case: Case, story: li
     about = replace(made.header.about, policy_cache="volatile")
     made = replace(made, header=msgspec.structs.replace(made.header, about=about))
     assert "followed-an-older-policy" not in reasons(verdict(made))
+
+
+def _hidden(max_age: int, attacks: tuple[AttackUse, ...]) -> Case:
+    """The strip scenario with a policy of a limited life, and something in the way to it in the step of the attack."""
+    prime, attack, recover = CASES[ENFORCE].steps
+    world = World(policy=Policy(max_age=max_age))
+    steps = (
+        replace(prime, world=world),
+        replace(attack, world=world, attacks=(*attack.attacks, *attacks)),
+        recover,
+    )
+    return replace(CASES[ENFORCE], steps=steps)
+
+
+HIDES = AttackUse("hide_policy_record", "dns", {"how": "NXDOMAIN"}, optional=True)
+
+
+@pytest.mark.parametrize(
+    ("max_age", "attacks", "grade"),
+    [(3600, (HIDES,), Grade.INFO), (3600, (), Grade.FAIL), (604800, (HIDES,), Grade.FAIL)],
+    ids=["ended and hidden", "ended, and there to be fetched", "not ended"],
+)
+def test_who_had_nothing_left_to_keep_left_out_advice_only(
+    max_age: int, attacks: tuple[AttackUse, ...], grade: Grade
+) -> None:
+    """It had a day to look for a newer policy, and RFC 8461, section 5.1, leaves that to the sender."""
+    case = _hidden(max_age, attacks)
+    story = _after(ClockAdvanced(seconds=86400), taken_in(ENFORCE))
+    found = verdict(record(story, taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
+    assert found.grade is grade
+    ended = [(one.obligation, one.step) for one in found.judgements if one.reason == "policy-had-ended"]
+    assert ended == ([("STS-10.2-01", "attack")] if grade is Grade.INFO else [])
+    assert bool(reasons(found) & LEAKS) is (grade is Grade.FAIL)

@@ -5,6 +5,7 @@ verdict.
 from __future__ import annotations
 
 import pytest
+from mta_sts_lab.judge import rests_on_other_cases
 from mta_sts_lab.model.grading import Grade
 
 from tests.judge.stories import (
@@ -42,6 +43,11 @@ def test_a_queue_that_was_right_in_every_run_is_believed() -> None:
     assert verdict(joined(record(vanished(), taken_in()), record(resisted(TESTING), taken_in()))).grade is Grade.FAIL
 
 
+def test_a_loss_rests_on_the_other_cases_and_a_hold_does_not() -> None:
+    assert rests_on_other_cases(verdict(record(vanished(), taken_in())))
+    assert not rests_on_other_cases(verdict(record(resisted(), taken_in())))
+
+
 @pytest.mark.parametrize("reports", [False, True])
 def test_who_sent_a_report_in_another_run_sends_reports(reports: bool) -> None:
     cases = (owing("none", report_obligation="RPT-3-15"), CASES[ABSENT])
@@ -49,3 +55,4 @@ def test_who_sent_a_report_in_another_run_sends_reports(reports: bool) -> None:
     sent: list[Line] = [("", "", posted(content(), place="https://reports.example/elsewhere"))] if reports else []
     found = verdict(joined(silent, record(resisted(TESTING), sent, taken_in(), capabilities=CLAIMS)))
     assert ("no-report-to-anybody" in reasons(found)) is not reports
+    assert rests_on_other_cases(verdict(silent))

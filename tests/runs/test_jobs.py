@@ -13,6 +13,7 @@ import pytest
 from mta_sts_lab.backends.in_process import InProcess
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import CaseBegan, CaseEnded, Event, ReportReceived
+from mta_sts_lab.model.grading import Grade
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.writers.mitm import has_flows
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, judge_run, load_shipped_catalogue, plan, run
@@ -95,6 +96,17 @@ def test_the_verdicts_are_those_of_the_whole_record(played: tuple[RunResult, lis
     assert again.document == document
     assert {path.name for path in (result.folder / "flows").iterdir()} == flows
     assert len(flows) == len([verdict for verdict in result.verdicts if has_flows(verdict)])
+
+
+def test_what_rests_on_the_cases_of_another_process_is_judged_with_them(tmp_path: Path) -> None:
+    """Alone, the part that gets no report cannot tell whether this sender sends any."""
+    names = ("rpt-dns/not-wanted[enforce,never]", "rpt-dns/alias[enforce]")
+    result = run(RunRequest(names, out=tmp_path, jobs=2), catalogue=CATALOGUE)
+    assert len(result.record.runs()) >= 2
+    assert {verdict.case: verdict.grade for verdict in result.verdicts if verdict.case in names} == dict.fromkeys(
+        names, Grade.PASS
+    )
+    assert judge_run(result.folder, CATALOGUE).verdicts == result.verdicts
 
 
 def test_the_evidence_of_findings_of_the_run_is_numbered_as_in_the_whole_record(tmp_path: Path) -> None:

@@ -64,10 +64,19 @@ def _run(folder: Path, cases: list[Case], verdicts: dict[str, str], **header: An
 
 def test_since_a_run_selects_what_is_new_changed_or_unproved(catalogue: Catalogue, tmp_path: Path) -> None:
     cases = [catalogue.cases[name] for name in STRIP]
-    altered = [replace(cases[0], degrades=not cases[0].degrades), *cases[1:3]]
-    verdicts = {STRIP[0]: "pass", STRIP[1]: "fail", STRIP[2]: "inconclusive"}
+    altered = [replace(cases[0], degrades=not cases[0].degrades), *cases[1:]]
+    verdicts = {STRIP[0]: "pass", STRIP[1]: "fail", STRIP[2]: "inconclusive", STRIP[3]: "pass"}
     run = _run(tmp_path, altered, verdicts)
-    assert ids(choose_cases(catalogue, ["starttls/strip"], [], (), run)) == [STRIP[0], STRIP[2], STRIP[3]]
+    new = ids(choose_cases(catalogue, ["starttls/mask"], []))
+    found = ids(choose_cases(catalogue, ["starttls/strip", "starttls/mask"], [], (), run))
+    assert sorted(found) == sorted([STRIP[0], STRIP[2], *new])
+
+
+def test_since_a_run_selects_what_is_compared_with_another_control_case(catalogue: Catalogue, tmp_path: Path) -> None:
+    cases = [catalogue.cases[name] for name in STRIP]
+    altered = [*cases[:3], replace(cases[3], degrades=not cases[3].degrades)]
+    run = _run(tmp_path, altered, dict.fromkeys(STRIP, "pass"))
+    assert ids(choose_cases(catalogue, ["starttls/strip"], [], (), run)) == STRIP
 
 
 def test_since_a_run_selects_what_its_target_did_not_claim(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -92,7 +101,8 @@ def test_what_was_proved_with_other_files_is_not_proved(catalogue: Catalogue, tm
     command = ("sts-lab", "run", "--target", "postfix", "--config", str(main_cf))
     request = RunRequest((STRIP[0], STRIP[1]), target="postfix", config=(str(main_cf),), command=command)
     before = find_target_for(request).own_files
-    folder = _run(tmp_path, [catalogue.cases[STRIP[0]]], {STRIP[0]: "pass"}, command=command, own_files=before)
+    cases = [catalogue.cases[STRIP[0]], catalogue.cases[STRIP[3]]]
+    folder = _run(tmp_path, cases, {STRIP[0]: "pass", STRIP[3]: "pass"}, command=command, own_files=before)
     since = replace(request, since=str(folder))
     assert ids(cases_of(since, catalogue)) == [STRIP[1]]
     main_cf.write_text("relayhost = [mx]\n")

@@ -26,7 +26,7 @@ class Took:
 
 
 def timed(arguments: Sequence[str], accepted: Collection[int] = (0, 1)) -> Took:
-    """Run the program once. Ends the benchmark when its exit status is none of the `accepted`: with findings, or without."""
+    """Run the program once. Ends the benchmark when its exit status is none of those `accepted`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     script = (

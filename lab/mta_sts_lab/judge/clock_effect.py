@@ -38,7 +38,8 @@ def clock_seen_to_move(views: Iterable[CaseView]) -> bool:
 def rests_on_the_clock(view: CaseView, found: Judgement) -> bool:
     """Whether a judgement would be another one if the target's clock had stood still.
 
-    Mail that leaves against the policy is no such case: the policy would count all the more.
+    Mail that leaves against the policy is no such case: the policy would count all the more. Mail that may leave
+    because the policy has ended is one: by a clock that stood still, the policy would forbid it.
     """
     moved = steps_after_a_move(view.case)
     if not moved or found.harm in (Harm.LET_OUT, Harm.READ):
@@ -54,7 +55,11 @@ def rests_on_the_clock(view: CaseView, found: Judgement) -> bool:
         few_enough = found.grade is Grade.PASS and bounds is not None and bounds.most is not None
         return few_enough or found.reason == TOO_SELDOM
     message = view.message(step)
-    return view.case.mode is Mode.ENFORCE and message is not None and message.outcome() is Outcome.DEFERRED
+    if view.case.mode is not Mode.ENFORCE or message is None:
+        return False
+    outcome = message.outcome()
+    let_go = outcome.delivered and outcome is not Outcome.DELIVERED_AUTHENTICATED and found.grade is Grade.PASS
+    return outcome is Outcome.DEFERRED or let_go
 
 
 def steps_after_a_move(case: Case) -> tuple[Step, ...]:
@@ -78,7 +83,7 @@ def _stamped_later(view: CaseView) -> bool:
 
 
 def _lapsed(view: CaseView) -> bool:
-    """Whether a policy that had held mail under an attack no longer did after the clock was moved, attack or not."""
+    """Whether a policy that had held mail under an attack no longer did when its max_age had passed, attack or not."""
     moved = {step.name for step in steps_after_a_move(view.case) if step.attacks}
     if not moved or view.case.mode is not Mode.ENFORCE:
         return False
@@ -92,6 +97,6 @@ def _lapsed(view: CaseView) -> bool:
         for _, _, now in messages
         if now is not None
         for event, copy in now.copies()
-        if event.step in moved
+        if event.step in moved and view.policies_have_ended(event.at)
     )
     return held and any(left)

@@ -22,7 +22,8 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.all_plays import Play, verdict_on_all
 from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
-from mta_sts_lab.judge.checks.premises import with_premises
+from mta_sts_lab.judge.checks.premises import ABOUT_LOSS, CLOCK_NOT_SEEN, with_premises
+from mta_sts_lab.judge.checks.reports import NO_REPORT_TO_ANYBODY
 from mta_sts_lab.judge.clock_effect import clock_seen_to_move
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import belying_the_queue
@@ -49,6 +50,17 @@ def judge(record: Record, requirements: Mapping[str, Requirement]) -> list[Verdi
             if not verdict.control_only or all(play.verdict.control_only for play in plays[case]):
                 plays[case].append(Play(run.header.run, verdict))
     return [verdict_on_all(plays[case.id]) for case in record.header.cases]
+
+
+def rests_on_other_cases(verdict: Verdict) -> bool:
+    """Whether a verdict may be another one once more cases of the same target are judged with it.
+
+    What the target is seen to be like in any case counts in all: that its clock moves, that it sends reports, that its
+    queue does not tell the truth.
+    """
+    found = verdict.judgements
+    lost = any(one.check in ABOUT_LOSS and one.grade in (Grade.FAIL, Grade.WEAK) for one in found)
+    return lost or any(one.reason in (CLOCK_NOT_SEEN, NO_REPORT_TO_ANYBODY) for one in found)
 
 
 def views_of(record: Record, requirements: Mapping[str, Requirement]) -> list[CaseView]:

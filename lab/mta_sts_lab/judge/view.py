@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from mta_sts_lab.events import Event, MessageInjected, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
-from mta_sts_lab.judge.policy_lookups import older_policy
+from mta_sts_lab.judge.policies_in_force import fetched_policies, plainly_published, served_texts
+from mta_sts_lab.judge.policy_lookups import older_policy, still_lasts
 from mta_sts_lab.judge.protection import CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, OF_DANE, OF_REQUIRETLS
 from mta_sts_lab.model.case import Case, Expectation, Mode, Step
 from mta_sts_lab.model.grading import Grade, Outcome, Requirement, least
@@ -192,6 +193,24 @@ class CaseView:
         set_out = [event for event in self.facts.set_out_for_the_policy() if event.at < message.until]
         return bool(set_out) and not self.facts.policy_fetched(message.until)
 
+    def policies_have_ended(self, at: float) -> bool:
+        """Whether the target had fetched a policy, and max_age of each that it had fetched by then had passed."""
+        fetched = fetched_policies(self.case, self.facts, at)
+        lasting = (still_lasts(one.at, one.policy.max_age, at, self.of_run, forgets=False) for one in fetched)
+        return bool(fetched) and not any(lasting)
+
+    def has_nothing_to_keep(self, step: Step, message: MessageFacts) -> bool:
+        """Whether the policy had ended when a step's message came, and no other one was to be had in that step.
+
+        A sender that had not looked for a newer one in time left out advice, and no more (RFC 8461, section 10.2).
+        """
+        served = served_texts(self.case, self.facts.domain)[step.name]
+        out_of_reach = self.case.mode is Mode.ENFORCE and not plainly_published(step, served)
+        return out_of_reach and not self._fetched_after(message) and self.policies_have_ended(message.injected)
+
+    def _fetched_after(self, message: MessageFacts) -> bool:
+        return any(event.at > message.injected for event in self.facts.policy_fetched(message.until))
+
     def forbids_clear(self, step: Step) -> bool:
         """Whether a message of this step, or one still held in it, may not be seen by an outsider.
 
@@ -208,6 +227,8 @@ class CaseView:
         whole = self.step_times(step.name) is not None
         message = self.message(step) if whole else self.message_at_the_end(step)
         if message is not None and (self.not_primed(message) or self._kept_a_laxer_policy(message)):
+            return False
+        if message is not None and self.has_nothing_to_keep(step, message):
             return False
         if step.expect is not None:
             return set(step.expect.outcome) <= _PROTECTED_OUTCOMES and not goes_without_tls(step.message)

@@ -26,6 +26,7 @@ import msgspec
 
 from mta_sts_lab.backends.local import MOST_SIGNALS, signals_held_back
 from mta_sts_lab.backends.registry import Backend, BackendError, Job, TargetRefused
+from mta_sts_lab.judge import rests_on_other_cases
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.record import RecordError, RecordFile
@@ -83,11 +84,12 @@ def _part(plan: Plan, share: tuple[Case, ...], number: int, total: int) -> Plan:
 
 def play_in_processes(
     job: Job, parts: Sequence[Plan], backend: Backend, watching: Watching, file: RecordFile
-) -> tuple[Verdict, ...]:
+) -> tuple[Verdict, ...] | None:
     """Play the parts of a job's plan at the same time, and write their records into one; return the verdicts.
 
-    The processes judge their parts, and write the flows of their cases into the folder of the run. Raises what a part
-    raised; the others are then ended, and the record is marked as incomplete.
+    The processes judge their parts, and write the flows of their cases into the folder of the run. None: the record has
+    to be judged as a whole, because a verdict of a part may be another one beside the cases of the others. Raises what
+    a part raised; the others are then ended, and the record is marked as incomplete.
     """
     backend.prepare(job.target, job.say)
     folder = job.directory.parent
@@ -108,6 +110,8 @@ def play_in_processes(
             before = _join(job.plan, file, folder, [part.folder for part in running], complete=ended)
     if problem is not None:
         raise problem
+    if any(rests_on_other_cases(verdict) for part in running for verdict in part.verdicts):
+        return None
     return _in_order(job.plan, running, before)
 
 

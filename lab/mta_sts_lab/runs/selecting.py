@@ -57,13 +57,19 @@ def choose_cases(
 
 
 def changed_since(catalogue: Catalogue, folder: Path) -> set[str]:
-    """Return the cases that a run did not have, or had otherwise, or did not prove. Raises `RecordError`."""
+    """Return the cases that a run did not have, or had otherwise, or did not prove. Raises `RecordError`.
+
+    A case is another one, too, if the control case that it is compared with is.
+    """
     played = {case.id: case for case in read_record(folder / "record.jsonl").header.cases}
     verdicts = verdicts_before(folder)
+    same = {case.id for case in catalogue.cases.values() if played.get(case.id) == case}
     return {
         case.id
         for case in catalogue.cases.values()
-        if played.get(case.id) != case or verdicts.get(case.id, _UNPROVED[0]) in _UNPROVED
+        if case.id not in same
+        or (case.control and case.control not in same)
+        or verdicts.get(case.id, _UNPROVED[0]) in _UNPROVED
     }
 
 

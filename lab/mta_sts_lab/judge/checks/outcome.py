@@ -29,6 +29,7 @@ from mta_sts_lab.judge.why_held import LOOKUP_FAILED, why_held
 from mta_sts_lab.model.case import Expectation, Mode, Step
 from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import Harm, Judgement
+from mta_sts_lab.rfc.require_tls import goes_without_tls
 
 #: The reasons of a sender that holds mail, or returns it, although the control case demands delivery. They are
 #: findings, and no doubt: the attack took effect on it, or it would have delivered.
@@ -251,6 +252,8 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     if older_policy(view.case, view.facts, message, view.of_run, view.about) is not None:
         # That it would have waited until the older one expired was not seen: that is what the advice is about.
         return broken(view, step, "followed-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
+    if outcome.delivered and view.has_nothing_to_keep(step, message):
+        return broken(view, step, "policy-had-ended", expect, message, LOOKS_IN_TIME, Grade.INFO)
     reason = outcome.value
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"
@@ -369,4 +372,13 @@ def _not_worse_than_without_a_policy(
         return judged(step, Grade.WEAK, "in-clear-although-tls-was-to-be-had", expect, message)
     if there := _kept_back_there_too(view, step, outcome):
         return broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
+    if _never_minded_the_policy(view, step):
+        return inconclusive(NEVER_ASKED, _MISSING[NEVER_ASKED], step.name)
     return judged(step, Grade.PASS, f"as-without-policy-{outcome.value}", expect, message)
+
+
+def _never_minded_the_policy(view: CaseView, step: Step) -> bool:
+    """Whether a sender that claims MTA-STS did not even look for a record: then it was not put to the test."""
+    claims = view.case.mode.has_policy and "mta-sts" in view.about.capabilities
+    exempt = goes_without_tls(step.message) or step.message.to == "address" or _went_by_dane(view)
+    return claims and not exempt and not view.facts.policy_asked()

@@ -36,6 +36,9 @@ OTHER_FAILURE = "reported-as-something-else"
 #: The reason where a report went, but to no address at which it is wanted.
 _SENT_ELSEWHERE = "sent-elsewhere"
 
+#: The reason where no report came that nobody wanted, from a target that has sent none to anybody.
+NO_REPORT_TO_ANYBODY = "no-report-to-anybody"
+
 #: What a report breaks that goes over a wanted channel, by name, to another address.
 _AT_ITS_ADDRESS = {"https": "RPT-3-05", "mail": "RPT-3-07"}
 
@@ -97,7 +100,7 @@ def _reported(view: CaseView, step: Step, expect: Expectation) -> Judgement:
             return _before_it_was_withdrawn(view, step, expect, found)
         if not found and not view.sends_reports:
             # One that sends none to anybody has not shown that it minds this record.
-            unproved = _judged(view, step, expect, "no-report-to-anybody", found, bad=False)
+            unproved = _judged(view, step, expect, NO_REPORT_TO_ANYBODY, found, bad=False)
             return replace(unproved, grade=Grade.INFO, observed="no report, and none about any other case of this run")
         return _judged(view, step, expect, "report-not-wanted" if found else "no-report", found, bad=bool(found))
     here = wanted(view)

@@ -170,7 +170,7 @@ class TestConfig:
             with_config(find_target("postfix"), configs, installs)
 
     def test_it_is_for_targets_with_an_image(self, tmp_path: Path) -> None:
-        with pytest.raises(TargetRefused, match="reference is not one"):
+        with pytest.raises(TargetRefused, match="and reference is not one; name one: --target postfix"):
             with_config(find_target("reference"), [str(configured(tmp_path))], [])
 
     def test_a_whole_disk_is_no_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -467,7 +467,8 @@ class TestDemo:
         assert text.count('role="tab"') == 1
         answer = shell("demo", STRIP, "--mode", "enforce", "--html", str(tmp_path / "none" / "lesson.html"))
         assert answer.status == 2
-        assert "the page cannot be written" in answer.err
+        assert "there is no folder" in answer.err
+        assert not answer.out, "before anything is played"
 
     def test_a_flaw_is_shown_and_is_a_finding(self, shell: Shell) -> None:
         answer = shell("demo", "strip", "--flaw", "ignores_policy", "--reports", "--mode", "enforce")

@@ -44,7 +44,7 @@ def test_files_that_cannot_be_used(shell: Shell, good: Path) -> None:
     assert "gone.txt: cannot be read" in shell("policy-check", "gone.txt").message(2)
     assert "cannot be read" in shell("policy-check", ".").message(2)
     refused = shell("policy-check", "mta-sts.txt", "--certificate", "mail.example.com=mta-sts.txt").message(2)
-    assert "no certificate can be read" in refused
+    assert "it is neither PEM (-----BEGIN CERTIFICATE-----) nor DER" in refused
     good.write_bytes(b"x" * (2 << 20))
     assert "larger than 1 MiB" in shell("policy-check", "mta-sts.txt").message(2)
 

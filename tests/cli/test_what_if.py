@@ -68,9 +68,10 @@ def test_a_sender_that_ignores_the_policy(shell: Shell, policy: Path) -> None:
 def test_a_policy_that_cannot_be_used(shell: Shell, policy: Path) -> None:
     policy.write_text(POLICY.replace("max_age", "max-age"), encoding="utf-8")
     answer = shell("what-if", "--policy", "mta-sts.txt", "--mx", "mx1.example.org")
-    assert answer.status == 0
+    assert answer.status == 1
     told = " ".join(answer.out.split())
     assert "Senders cannot use this policy (there is no max_age): it protects nobody." in told
+    assert "If somebody attacks (no sender can use the policy)" in told
     assert "the attacker reads the mail" in told
 
 

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
+import msgspec
+import pytest
+from mta_sts_lab.model.case import Expectation
 from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.target import About
 from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.reports.answer import answer_page, case_lines, phrase_of, tallies
 
@@ -48,6 +52,27 @@ def test_reports_are_apart_and_weak_says_why() -> None:
     assert text.startswith("Under enforce: 1 held. Without: 3 delivered.")
     assert f"Reports: 1 untrue ({_ENFORCE}), 1 against advice." in text
     assert text.endswith("weak: 1 failure not reported")
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        (About("a", capabilities=("tls-rpt",)), "Reports: none untrue."),
+        (About("a"), "Reports: not judged; the mail server does not say that it sends any (tls-rpt)."),
+        (About("a", set_aside=("tls-rpt",)), "Reports: not judged; nothing but mail was asked of this mail server"),
+    ],
+    ids=["reports", "does not report", "black box"],
+)
+def test_no_report_is_called_true_that_nobody_sends(about: About, said: str) -> None:
+    reporting = tuple(
+        replace(
+            case, steps=(replace(case.steps[0], expect=Expectation(("any",), "", report=("any",))), *case.steps[1:])
+        )
+        for case in _RECORD.header.cases
+    )
+    header = msgspec.structs.replace(_RECORD.header, about=about, cases=reporting)
+    text = " ".join(rendered(answer_page(replace(_RECORD, header=header), _HOLDING)).split())
+    assert said in text
 
 
 def test_many_names_are_counted() -> None:

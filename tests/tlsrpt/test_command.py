@@ -100,6 +100,15 @@ def test_in_a_folder_other_files_are_passed_over(tmp_path: Path) -> None:
     assert _check(str(tmp_path)).exit_code == 0
 
 
+def test_in_a_folder_text_that_only_begins_like_json_is_no_report(tmp_path: Path) -> None:
+    (tmp_path / "a.ini").write_bytes(b"[section]\na = 1\n")
+    assert _check(str(tmp_path)).exit_code == 2  # no report in it
+    assert "no JSON" in _check(str(tmp_path)).output
+    assert _check(str(tmp_path / "a.ini")).exit_code == 1  # who names it wants a report in it
+    (tmp_path / "cut").write_bytes(b'{"organization-name": "x", ')
+    assert _check(str(tmp_path)).exit_code == 1
+
+
 def test_a_block_says_which_rule_where_and_how_bad(folder: Path) -> None:
     shown = _check(str(folder / "bad.json")).output
     for words in (

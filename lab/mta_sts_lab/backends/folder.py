@@ -127,7 +127,10 @@ def with_config(target: TargetFolder, configs: Sequence[str], installs: Sequence
     Known failures of one's own are in the first folder of the configuration. Raises `TargetRefused`.
     """
     if target.file.backend != "docker" or not target.origin.shipped:
-        raise TargetRefused(f"--config and --install are for shipped targets with an image; {target.name} is not one")
+        raise TargetRefused(
+            f"--config and --install are for shipped targets with an image, and {target.name} is not one; name one: "
+            "--target postfix"
+        )
     rules = read_rules(target.made_in) if configs else OverlayRules()
     laid = [one for argument in configs for one in laid_by(argument, rules)]
     everything = bounded(tuple({one.at: one for one in (*target.laid, *laid)}.values()), "--config")

@@ -71,7 +71,8 @@ class Catalogue:
         families = {_family(case): None for case in self.cases.values()}
         names = [*families, *(scenario.id for scenario in self.scenarios), *self.cases]
         beginning = [name for name in names if name.startswith(pattern.rstrip("]*") + ",")]
-        near = beginning[:3] or near_misses(pattern, names)
+        same = [scenario.id for scenario in self.scenarios if scenario.id.partition("/")[2] == pattern]
+        near = beginning[:3] or same or near_misses(pattern, names)
         hint = f"; did you mean {' or '.join(near)}?" if near else f"; the families are {', '.join(families)}"
         return f"`{pattern}` matches no case{hint}"
 

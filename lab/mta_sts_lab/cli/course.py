@@ -16,7 +16,7 @@ Html = Annotated[Path, typer.Option("--html", metavar="DIR", help="The folder fo
 
 
 def course(html: Html, target: Target = "reference", out: Out = Path("runs")) -> None:
-    """Make a course of a dozen lessons for the browser.
+    """Make a course of 13 lessons for the browser.
 
     All lessons are played now, in one run. The course begins with index.html; its pages need no server.
     """

@@ -63,6 +63,8 @@ def demo(
 
     if pause and not sys.stdin.isatty():
         raise UsageError("--pause waits for keys, and nobody can press one here: there is no terminal")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise UsageError(f"--html {html}: there is no folder {html.parent}")
     screen = console()
     catalogue = open_scenarios(scenarios)
     shown, names = find_scenario(catalogue, scenario, vector)

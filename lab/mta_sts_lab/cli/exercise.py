@@ -101,7 +101,8 @@ def check(exercise: Which, folder: Folder = None) -> None:
         say(f"Exercise {found.head.number} is solved.")
     else:
         right = sum(result.right for result in results)
-        say(f"Not solved yet ({right} of {len(results)} right). `sts-lab exercise hint {exercise}` helps.")
+        hidden = "some mistakes show only when others are mended"
+        say(f"Not solved yet ({right} of {len(results)} right; {hidden}). `sts-lab exercise hint {exercise}` helps.")
     raise typer.Exit(0 if solved else 1)
 
 
@@ -123,7 +124,8 @@ def hint(exercise: Which, number: Annotated[int, typer.Argument(metavar="K", hel
     found = find_exercise(exercise)
     hints = found.head.hints
     if number > len(hints):
-        raise UsageError(f"exercise {found.head.number} has {len(hints)} hints; `sts-lab exercise solution {exercise}`")
+        solution = f"`sts-lab exercise solution {exercise}` prints the solution"
+        raise UsageError(f"exercise {found.head.number} has {len(hints)} hints; {solution}")
     say("\n".join(wrapped(hints[number - 1])))
     following = f"hint {exercise} {number + 1}" if number < len(hints) else f"solution {exercise}"
     aside(console(), f"hint {number} of {len(hints)}; next: sts-lab exercise {following}")

@@ -38,7 +38,7 @@ def matrix(
 
     if markdown and json:
         raise UsageError("--markdown and --json both print to stdout: choose one")
-    found = find_runs(runs, out)
+    found = find_runs(runs, out, lambda text: aside(console(stderr=True), text))
     table = table_of(found)
     if html is not None:
         write_page(html, table, found)

@@ -40,7 +40,12 @@ Authorities = Annotated[
 ]
 At = Annotated[
     datetime.datetime | None,
-    typer.Option("--at", help="Check certificates for this time in UTC.", show_default="now"),
+    typer.Option(
+        "--at",
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"],
+        help="Check certificates for this time in UTC: 2026-12-01, or 2026-12-01T12:00:00.",
+        show_default="now",
+    ),
 ]
 
 

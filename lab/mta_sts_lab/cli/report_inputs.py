@@ -45,7 +45,7 @@ def _paths(name: str) -> Iterator[tuple[str, bool, str]]:
         for path in found:
             yield from _below(path) if os.path.isdir(path) else [(path, True, "")]
         if not found:
-            yield name, True, ""
+            yield name, True, "no file matches it"
 
 
 def _below(folder: str) -> Iterator[tuple[str, bool, str]]:

@@ -50,6 +50,9 @@ _HEADINGS = {
     "attack": "If somebody attacks (of senders that have fetched the policy)",
 }
 
+#: The last heading where no sender can have it.
+_NOBODY_HAS_IT = "If somebody attacks (no sender can use the policy)"
+
 
 def what_if(
     policy: PolicyFile,
@@ -69,8 +72,8 @@ def what_if(
     Mail is sent to each MX host as if it alone answered, without and after an update, and under attacks on all of them.
     The hosts have valid certificates here: `sts-lab policy-check` looks at those that you have. Nothing is looked up.
 
-    Exit status: 0 mail is delivered to every host, 1 mail waits somewhere, or the mail server is wrong, 2 usage,
-    3 lab error, 4 nothing is proved.
+    Exit status: 0 senders can use the policy, and mail is delivered to every host, 1 they cannot, mail waits
+    somewhere, or the mail server is wrong, 2 usage, 3 lab error, 4 nothing is proved.
     """
     from mta_sts_lab.rfc.domain_names import a_labels
     from mta_sts_lab.runs import RunRequest
@@ -110,7 +113,8 @@ def _tell(answered: WhatIf) -> None:
     for answer in answered.answers:
         if answer.question.value != question:
             question = answer.question.value
-            screen.print(Text(_HEADINGS[question], style="bold"))
+            unusable = question == "attack" and not answered.usable
+            screen.print(Text(_NOBODY_HAS_IT if unusable else _HEADINGS[question], style="bold"))
         style = "red" if answer.waits or answer.as_demanded is False else ""
         screen.print(Hanging(Text("  - "), escaped(answer.says, style)))
 

@@ -41,6 +41,8 @@ def read_certificates(octets: bytes) -> tuple[Certificate, ...]:
             _ = (one.not_valid_before_utc, one.not_valid_after_utc, one.extensions, one.subject, one.issuer)
             crypto.X509.from_cryptography(one).get_pubkey()
     except _UNREADABLE as error:
+        if _BEGIN not in octets:
+            raise ValueError("it is neither PEM (-----BEGIN CERTIFICATE-----) nor DER") from error
         raise ValueError(f"no certificate can be read from it: {error}") from error
     return tuple(found)
 

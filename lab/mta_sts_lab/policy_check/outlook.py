@@ -45,18 +45,26 @@ def outlook_of(given: Given) -> Outlook:
     if policy is None:
         return Outlook((), ())
     hosts = tuple(_host(given, policy, host) for host in given.hosts)
-    return Outlook((*_discovery(given), *_policy(policy), *_altogether(hosts)), hosts)
+    return Outlook(tuple(dict.fromkeys((*_discovery(given), *_policy(policy), *_altogether(hosts)))), hosts)
+
+
+#: What a policy does that no sender gets, or that none can use.
+_NEVER_LEARNED = (
+    "A sender that has no older policy of yours delivers as if you had none: an attacker can read the mail.",
+    "A sender that has an older one keeps to that until its max_age is over.",
+)
 
 
 def _discovery(given: Given) -> Iterator[str]:
     if given.announced is not None and not given.announced.valid:
         yield "Senders do not ask for the policy, because the TXT record at _mta-sts does not announce one."
+        yield from _NEVER_LEARNED
+        yield "What follows is so once the record announces the policy."
 
 
 def _policy(policy: Policy) -> Iterator[str]:
     if not policy.valid:
-        yield "A sender that has no older policy of yours delivers as if you had none: an attacker can read the mail."
-        yield "A sender that has an older one keeps to that until its max_age is over."
+        yield from _NEVER_LEARNED
         yield "Senders that send TLS reports report sts-policy-invalid."
         return
     if policy.mode == "none":

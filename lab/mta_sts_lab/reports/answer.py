@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from mta_sts_lab.judge.checks.reports import CAPABILITY
 from mta_sts_lab.model.case import Case, Mode
 from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import Harm, Verdict
@@ -99,7 +100,11 @@ def _reports(record: Record, selected: Sequence[Verdict]) -> Iterator[str]:
     judged = [one for one in selected if one.case in about and one.grade is not Grade.UNSUPPORTED]
     untrue = [one.case for one in selected if _misreports(one, Grade.FAIL)]
     advice = [one.case for one in selected if _misreports(one, Grade.WEAK) and one.case not in untrue]
-    if untrue or advice or judged:
+    if judged and CAPABILITY in record.header.about.set_aside:
+        yield "Reports: not judged; nothing but mail was asked of this mail server (--black-box)."
+    elif judged and CAPABILITY not in record.header.about.capabilities:
+        yield f"Reports: not judged; the mail server does not say that it sends any ({CAPABILITY})."
+    elif untrue or advice or judged:
         said = f"{len(untrue)} untrue ({_names(untrue)})" if untrue else "none untrue"
         yield f"Reports: {said}{f', {len(advice)} against advice' if advice else ''}."
 

@@ -169,6 +169,10 @@ class Narrator:
         legend = "sender > mx: said in clear.  sender => mx: said inside TLS.  On the left, seconds."
         relayed = "SMTP lines that an attacker only repeats on a connection of its own to the MX are left out."
         self._put(Text(), paragraph(legend, style="dim"), paragraph(relayed, style="dim"))
+        brief = list(dict.fromkeys(shown.case.mode.value for shown in self._cases.values() if not shown.full))
+        if brief:
+            shortly = f"Of the cases under {', '.join(brief)} only what matters is shown"
+            self._put(paragraph(f"{shortly}; --mode {brief[0]} shows all of one.", style="dim"))
 
     def _labels(self) -> Mapping[str, str]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,25 +25,40 @@ class JudgedFolder:
     judged: JudgedRun
 
 
-def find_runs(names: Sequence[str], out: Path) -> tuple[JudgedFolder, ...]:
+def find_runs(names: Sequence[str], out: Path, say: Callable[[str], None] = lambda _: None) -> tuple[JudgedFolder, ...]:
     """Return the runs by their folders or ids; a folder that is named twice counts once.
 
-    Raises `UsageError` with a line for each that cannot be used.
+    Folders without verdicts are left out, which `say` is told: `runs/*` has those of checks of adapters, and of runs
+    that were interrupted or did not begin. Raises `UsageError` with a line for each that cannot be used, or if all are
+    left out.
     """
     found: dict[str, JudgedFolder] = {}
     wrong: list[str] = []
+    left_out: dict[str, str] = {}
     for name in names:
         try:
             run = _run_in(find_run(name, out))
         except (RecordError, VerdictsError) as error:
-            wrong.append(str(error))
+            if any(_is_without_verdicts(place) for place in (Path(name), out / name)):
+                left_out[name] = str(error)
+            else:
+                wrong.append(str(error))
             continue
         twin = found.setdefault(run.judged.run, run)
         if twin.folder.resolve() != run.folder.resolve():
             wrong.append(f"{run.folder}: the same run as {twin.folder}; give one of them")
-    if wrong:
-        raise UsageError("\n  ".join(wrong))
+    if wrong or not found:
+        raise UsageError("\n  ".join([*wrong, *left_out.values()]))
+    if left_out:
+        say(f"left out, because there are no verdicts: {', '.join(left_out)}")
     return tuple(found.values())
+
+
+def _is_without_verdicts(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and not (folder / "verdicts.json").exists()
+    except OSError:  # a name that is too long for a file
+        return False
 
 
 def table_of(runs: Iterable[JudgedFolder]) -> Matrix:

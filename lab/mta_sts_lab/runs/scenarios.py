@@ -61,6 +61,10 @@ def find_scenario(catalogue: Catalogue, name: str, vector: str = "") -> tuple[Sc
         raise NothingSelected(f"{name} is the name of {' and '.join(one.id for one in found)}: say which")
     if not found:
         short = [one.id.partition("/")[2] for one in catalogue.scenarios]
+        if name in catalogue.cases:
+            case = catalogue.cases[name]
+            options = f"--mode {case.mode.value}{f' --vector {case.vector}' if case.vector else ''}"
+            raise NothingSelected(f"{name} is a case; give its scenario: {case.scenario} {options}")
         near = near_misses(name, [*short, *(one.id for one in catalogue.scenarios)])
         hint = f"did you mean {' or '.join(near)}?" if near else "`sts-lab list` shows them all"
         raise NothingSelected(f"no scenario is called {name!r}; {hint}")

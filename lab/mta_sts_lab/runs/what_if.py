@@ -60,13 +60,15 @@ class WhatIf:
     answers: tuple[Answer, ...]
     result: RunResult
     remarks: tuple[str, ...] = ()
+    #: Whether senders can use the policy, and the one that replaces it.
+    usable: bool = True
 
     @property
     def exit_code(self) -> int:
-        """1 where mail waits or the mail server is wrong, 3 after an error in the lab, 4 where nothing is proved."""
+        """1 where a policy is of no use, mail waits or the mail server is wrong, 3 lab error, 4 nothing is proved."""
         if any(answer.grade is Grade.LAB_ERROR for answer in self.answers):
             return LAB_ERROR
-        if any(answer.waits or answer.as_demanded is False for answer in self.answers):
+        if not self.usable or any(answer.waits or answer.as_demanded is False for answer in self.answers):
             return 1
         return INCONCLUSIVE if any(answer.as_demanded is None for answer in self.answers) else 0
 
@@ -92,7 +94,8 @@ def what_if(
     verdicts = {verdict.case: verdict for verdict in result.verdicts}
     wanted = [one for one in asked if one.case.mode is not Mode.ABSENT]
     answers = tuple(_answer(one, verdicts[one.case.id], now, then) for one in wanted)
-    return WhatIf(answers, result, tuple(_remarks(now, then)))
+    usable = bool(now.in_force) and (then is None or bool(then.in_force))
+    return WhatIf(answers, result, (*_remarks(now, then), *_not_attacked(now, answers)), usable)
 
 
 def _remarks(now: Publication, then: Publication | None) -> Iterator[str]:
@@ -110,6 +113,11 @@ def _remarks(now: Publication, then: Publication | None) -> Iterator[str]:
             yield "The update is not played: senders do not notice it, and may have forgotten this policy or not."
     if now.in_force == Mode.ENFORCE.value:
         yield "A sender that an attacker has kept from ever fetching the policy knows of none, and is not protected."
+
+
+def _not_attacked(now: Publication, answers: Sequence[Answer]) -> Iterator[str]:
+    if now.in_force == Mode.ENFORCE.value and not any(answer.attack for answer in answers):
+        yield "Attacks are not played: under this policy no host gets mail."
 
 
 def _answer(asked: Asked, verdict: Verdict, now: Publication, then: Publication | None) -> Answer:

@@ -19,6 +19,7 @@ from mta_sts_lab.tlsrpt.summary import Summary, sender_of, summarize
 
 NOT_OURS = "JSON, but no member of a TLS report is in it"
 EMPTY = "empty: there is nothing in it"
+NOT_JSON = "no JSON"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,13 @@ def _check_input(one: Input, requirements: Mapping[str, Requirement], options: O
     for piece in [Piece("", one.octets, name)] if whole else pieces(one.octets, name):
         checked = replace(_check_piece(one.name, piece, requirements, options), named=one.named)
         # Who names a file wants a report in it; in folders and archives there are others.
-        aside = checked.unreadable == EMPTY and (piece.place or not one.named)
-        yield replace(checked, other=EMPTY, unreadable="") if aside else checked
+        found = piece.place or not one.named
+        if found and checked.unreadable == EMPTY:
+            yield replace(checked, other=EMPTY, unreadable="")
+        elif found and _only_begins_like_json(checked, piece):
+            yield Checked(one.name, piece.place, other=NOT_JSON)
+        else:
+            yield checked
 
 
 def _check_piece(file: str, piece: Piece, requirements: Mapping[str, Requirement], options: Options) -> Checked:
@@ -138,6 +144,13 @@ def _check_piece(file: str, piece: Piece, requirements: Mapping[str, Requirement
         unreadable=f"not read to its end: {parsed.problem}" if parsed.beyond_limit else "",
         remarks=tuple(filter(None, (piece.note, _excerpt(parsed)))),
     )
+
+
+def _only_begins_like_json(checked: Checked, piece: Piece) -> bool:
+    """Whether text is no JSON and has no member name of a report: a section of a configuration begins so, too."""
+    if not checked.is_report or checked.complete or piece.file_name.lower().endswith((".json", ".gz")):
+        return False
+    return not any(f'"{member}"'.encode() in piece.octets for member in MEMBERS)
 
 
 def _is_alien(parsed: ParsedReport) -> bool:

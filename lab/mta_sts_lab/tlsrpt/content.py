@@ -18,7 +18,7 @@ UNKNOWN_YET = (
     "what cannot be known before a connection may be absent or empty; docs/ambiguities.md#fields-before-a-connection"
 )
 STRING_IN_APPENDIX = (
-    "the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241, held); "
+    "the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241); "
     "docs/ambiguities.md#mx-host-as-string"
 )
 STRING_IN_SECTION_4 = (

@@ -26,7 +26,9 @@ _BEFORE = _run(_VERDICTS)
 
 def test_a_run_and_itself() -> None:
     assert not differences(_BEFORE, _BEFORE)
-    assert "No case is different." in rendered(diff_page(_BEFORE, _BEFORE))
+    assert "No case is different (4 cases compared)." in rendered(diff_page(_BEFORE, _BEFORE))
+    cut_short = replace(_BEFORE, complete=False)
+    assert "the second run was interrupted" in rendered(diff_page(_BEFORE, cut_short))
 
 
 def test_each_kind_of_difference() -> None:
@@ -45,7 +47,7 @@ def test_each_kind_of_difference() -> None:
     }
     text = rendered(diff_page(_BEFORE, after))
     assert "target: postfix; then exim" in text
-    assert "1 worse, 2 only in the first, 1 otherwise." in text
+    assert "1 worse, 2 only in the first, 1 otherwise (2 cases compared)." in text
     assert f"new: {judgement.obligation} delivered-elsewhere" in " ".join(text.split())
     back = {change.case: change.kind for change in differences(after, _BEFORE)}
     assert back[testing.case] == "better"

@@ -92,7 +92,10 @@ def diff_page(before: JudgedRun, after: JudgedRun) -> RenderableType:
             parts += [Text(), Text(f"{kind}:", style="bold"), *map(_line, some)]
     counted = [f"{sum(one.kind == kind for one in changes)} {kind}" for kind in reversed(KINDS)]
     said = [text for text in counted if not text.startswith("0 ")]
-    parts += [Text(), Text(", ".join(said) + "." if said else "No case is different.", style="bold")]
+    compared = len(_selected(before).keys() & _selected(after).keys())
+    both = f"{compared} case{'' if compared == 1 else 's'} compared"
+    told = f"{', '.join(said)} ({both})." if said else f"No case is different ({both})."
+    parts += [Text(), Text(told, style="bold")]
     return Group(*parts)
 
 
@@ -124,7 +127,10 @@ def _line(change: CaseChange) -> RenderableType:
 
 
 def _circumstances(before: JudgedRun, after: JudgedRun) -> Iterator[str]:
-    """Yield what else is different between the two runs."""
+    """Yield what else is different between the two runs, and which of them did not come to its end."""
+    for which, run in (("first", before), ("second", after)):
+        if not run.complete:
+            yield f"the {which} run was interrupted: not every case was played"
     for what, first, second in (
         ("target", before.target, after.target),
         ("versions of the target", _versions(before.versions), _versions(after.versions)),

@@ -55,7 +55,9 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
             "the lab": (record.header.versions.get(_LAB, "?"), records[0].header.versions.get(_LAB, "?")),
             "the families of the world": (record.header.families, records[0].header.families),
             "the catalogue": (record.header.catalogue[:12], records[0].header.catalogue[:12]),
-            "the target": (_target(record.header), _target(records[0].header)),
+            "the target": (record.header.about.name, records[0].header.about.name),
+            "the version of the target": (_versions(record.header), _versions(records[0].header)),
+            "what the target says that it does": (_claims(record.header), _claims(records[0].header)),
             "what is tested": (_tested(record), _tested(records[0])),
         }
         for what, (here, there) in pairs.items():
@@ -68,10 +70,13 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
             raise UsageError(f"{folder}: the known failures are not the same as in {folders[0]}")
 
 
-def _target(header: Header) -> str:
-    versions = " ".join(f"{part} {version}" for part, version in sorted(header.about.versions.items()))
-    asked = " as a black box" if header.black_box else ""
-    return f"{header.about.name} {versions} {','.join(header.about.capabilities)}{asked}"
+def _versions(header: Header) -> str:
+    return ", ".join(f"{part} {version}" for part, version in sorted(header.about.versions.items())) or "none"
+
+
+def _claims(header: Header) -> str:
+    claims = ", ".join(header.about.capabilities) or "nothing"
+    return f"{claims}{', played as a black box' if header.black_box else ''}"
 
 
 def _tested(record: Record) -> str:

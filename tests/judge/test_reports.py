@@ -552,6 +552,18 @@ class TestSentAgain:
         kept = self.again((0, posted(content(), status=503)), (300, posted(content())))
         assert kept.grade is Grade.PASS, reasons(kept)
 
+    @pytest.mark.parametrize("reply_read", [True, False])
+    def test_a_mail_that_was_taken_comes_again_only_where_the_reply_was_not_read(self, reply_read: bool) -> None:
+        report = json.dumps(content()).encode()
+        mail = b"Content-Type: application/tlsrpt+json\r\n\r\n" + report
+        place = f"{MAILBOX}@{DOMAIN[ENFORCE]}"
+        copy = ReportReceived(session="m", transport="mail", place=place, octets=mail, size=len(mail), status=250)
+        quits = SmtpSaid(session="m", speaker="sender", line="QUIT", secured=True)
+        first: list[Line] = [(ENFORCE, "recover", copy), *([("", "", quits)] if reply_read else [])]
+        second: list[Line] = [("", "", ReportsAsked()), (ENFORCE, "recover", copy), ("", "", ReportsLeft())]
+        made = record([*story(), *first, *second], taken_in(), cases=(owing(), CASES[ABSENT]), capabilities=CLAIMS)
+        assert (("RPT-5.5-01", "sent-again-when-taken") in found(verdict(made))) is reply_read
+
     def test_after_pauses_that_grow(self) -> None:
         passed = self.again(*self.refusals(0, 300, 600, 1200), (2400, posted(content())))
         assert passed.grade is Grade.PASS, reasons(passed)

@@ -115,6 +115,16 @@ class CaseFacts:
             self._outcomes[message] = find()
         return self._outcomes[message]
 
+    def went_on(self, session: str, after: Event) -> bool:
+        """Whether the target said more in a session after an event: it had read the reply to what it said before.
+
+        One that hung up without a further command may have waited for the reply in vain.
+        """
+        return any(
+            event.number > after.number and fact.session == session and fact.speaker == "sender" and fact.line != "."
+            for event, fact in self.of_kind(SmtpSaid)
+        )
+
     def session(self, name: str) -> Session:
         """Return what is known of a session."""
         self._take()

@@ -17,7 +17,6 @@ from mta_sts_lab.events import (
     LabUnhealthy,
     MessageAccepted,
     ReportsAsked,
-    SmtpSaid,
 )
 from mta_sts_lab.judge.checks.evidence import LAB_FAILED, must_fire
 from mta_sts_lab.judge.checks.monitors import (
@@ -293,13 +292,6 @@ def _copies_before_the_last(message: MessageFacts) -> list[Event]:
 
 
 def _reply_read(facts: CaseFacts, accepted: Event) -> bool:
-    """Whether the target went on in the session after the reply to its message.
-
-    One that hung up without a further command may have waited for the reply in vain.
-    """
+    """Whether the target went on in the session after the reply to its message."""
     copy = next(fact for event, fact in facts.of_kind(MessageAccepted) if event is accepted)
-    session = copy.via or copy.session
-    return any(
-        event.number > accepted.number and fact.session == session and fact.speaker == "sender" and fact.line != "."
-        for event, fact in facts.of_kind(SmtpSaid)
-    )
+    return facts.went_on(copy.via or copy.session, accepted)

@@ -97,7 +97,7 @@ def taken_report_comes_once(view: CaseView) -> Iterator[Judgement]:
     """A place that has taken a report does not get it again later: only a failed delivery is tried again.
 
     Copies that come at one time are one report. A target that was ended in the meantime may not have written down that
-    the report was taken.
+    the report was taken, and one that has not read the reply to its mail has to send it again (RFC 5321, 4.5.4.1).
     """
     calls = [event.at for event, _ in view.of_run.of_kind(ReportsAsked)]
     restarts = [event.at for event, _ in view.of_run.of_kind(TargetRestarted)]
@@ -113,8 +113,16 @@ def taken_report_comes_once(view: CaseView) -> Iterator[Judgement]:
             expected, observed = "no further copy of a report that was taken", arrival.described()
             yield _broken(view, "sent-again-when-taken", TRIED_FOR_A_DAY, expected, observed, [first, arrival])
             return
-        if arrival.taken and arrival.report_id:
+        if arrival.taken and arrival.report_id and _reply_read(view, arrival):
             taken.setdefault(key, arrival)
+
+
+def _reply_read(view: CaseView, arrival: Arrival) -> bool:
+    """Whether nothing shows that the target may not know that a report was taken. Of HTTP the record has no more."""
+    session = arrival.fact.session
+    return arrival.fact.transport == "https" or any(
+        facts.went_on(session, arrival.event) for facts in (view.facts, view.of_run)
+    )
 
 
 @check(scope=Scope.CASE, obligations=(GROWING_PAUSES,))

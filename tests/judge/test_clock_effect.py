@@ -175,6 +175,25 @@ def test_mail_that_leaves_because_the_policy_has_ended_rests_on_the_clock() -> N
     assert _let_go_at_once(stamped=BEGAN + 7201).grade is Grade.PASS
 
 
+def test_a_sender_that_never_kept_to_the_policy_is_judged_by_that() -> None:
+    leaked: list[AnyFact] = [
+        StepBegan(attacks=("strip_starttls",)),
+        injected(ENFORCE, "attack"),
+        *taken_in_attempt(ENFORCE, "early"),
+        StepEnded(),
+    ]
+    later = [StepBegan(attacks=("strip_starttls",)), StepEnded(), CaseEnded()]
+    story = [
+        *prime(ENFORCE),
+        *((ENFORCE, "attack", fact) for fact in leaked),
+        ("", "", ClockAdvanced(seconds=7200)),
+        *((ENFORCE, "lapse", fact) for fact in later),
+    ]
+    found = _judged(story, LAPSES)
+    assert found.grade is Grade.FAIL
+    assert "clock-not-seen-to-move" not in reasons(found)
+
+
 def test_mail_that_a_sender_lets_go_before_the_policy_has_ended_shows_nothing_of_the_clock() -> None:
     """It may as well have relaxed at a late attempt."""
     week = World(policy=Policy(max_age=604800))

@@ -16,6 +16,7 @@ from mta_sts_lab.judge.checks.policy_requests import TOO_SELDOM, policy_request_
 from mta_sts_lab.judge.checks.report_content import report_names_right_day
 from mta_sts_lab.judge.checks.report_series import report_retry_ends, report_retry_pauses_grow
 from mta_sts_lab.judge.checks.reports import report_arrives
+from mta_sts_lab.judge.message_facts import MessageFacts
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model.case import Case, Mode, Step
 from mta_sts_lab.model.grading import Grade, Outcome
@@ -57,9 +58,20 @@ def rests_on_the_clock(view: CaseView, found: Judgement) -> bool:
     message = view.message(step)
     if view.case.mode is not Mode.ENFORCE or message is None:
         return False
+    let_go = found.grade is Grade.PASS and _left_unprotected(message) and not _leaked_before(view, step)
+    return message.outcome() is Outcome.DEFERRED or let_go
+
+
+def _left_unprotected(message: MessageFacts) -> bool:
     outcome = message.outcome()
-    let_go = outcome.delivered and outcome is not Outcome.DELIVERED_AUTHENTICATED and found.grade is Grade.PASS
-    return outcome is Outcome.DEFERRED or let_go
+    return outcome.delivered and outcome is not Outcome.DELIVERED_AUTHENTICATED
+
+
+def _leaked_before(view: CaseView, step: Step) -> bool:
+    """Whether mail of an earlier step left under an attack: a sender that kept to no policy needs no clock to do so."""
+    before = view.case.steps[: view.case.steps.index(step)]
+    messages = [view.message(one) for one in before if one.attacks and one.send]
+    return any(message is not None and _left_unprotected(message) for message in messages)
 
 
 def steps_after_a_move(case: Case) -> tuple[Step, ...]:

@@ -6,13 +6,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
 from mta_sts_lab.judge.known_failures import matches
 from mta_sts_lab.model.case import Case, Mode
 from mta_sts_lab.model.grading import Grade, Requirement
+from mta_sts_lab.record import Header
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.command_line import what_is_tested
 from mta_sts_lab.reports.glossary import LEVELS
@@ -61,7 +62,7 @@ def changed_since(catalogue: Catalogue, folder: Path) -> set[str]:
 
     A case is another one, too, if the control case that it is compared with is.
     """
-    played = {case.id: case for case in read_record(folder / "record.jsonl").header.cases}
+    played = {case.id: case for case in _header_of(folder).cases}
     verdicts = verdicts_before(folder)
     same = {case.id for case in catalogue.cases.values() if played.get(case.id) == case}
     return {
@@ -79,7 +80,7 @@ def check_same_target(since: Path, command: Sequence[str], own_files: str) -> No
     Something else is another command line, or other content of the target's own files, of which `own_files` is the
     digest. Raises `UsageError` and `RecordError`.
     """
-    header = read_record(since / "record.jsonl").header
+    header = _header_of(since)
     there, here = what_is_tested(header.command), what_is_tested(command)
     if there != here:
         raise UsageError(
@@ -95,6 +96,22 @@ def check_same_target(since: Path, command: Sequence[str], own_files: str) -> No
         f"--since {since}: {what} are not what they were in that run: what was proved with the ones is not proved with "
         "the others"
     )
+
+
+def _header_of(folder: Path) -> Header:
+    """Return the first line of a run's record, of which the whole is checked. Raises `RecordError`."""
+    file = folder / "record.jsonl"
+    try:
+        written = file.stat().st_mtime_ns
+    except OSError:
+        written = 0  # reading it says what is wrong
+    return _read_header(file, written)
+
+
+@lru_cache(maxsize=1)
+def _read_header(file: Path, _written: int) -> Header:
+    """Read it once for all questions of a run: a record of the whole catalogue takes half a second."""
+    return read_record(file).header
 
 
 def left_out_since(since: Path, selected: Sequence[Case], played: Collection[str]) -> str:

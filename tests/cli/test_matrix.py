@@ -83,13 +83,13 @@ class TestTrouble:
         assert f"`sts-lab judge runs/{places[1].name}` judges what was played" in message
         assert "Usage:" in shell("matrix").err
 
-    def test_folders_without_verdicts_are_left_out(self, shell: Shell, places: tuple[Path, Path]) -> None:
-        (places[1] / "verdicts.json").unlink()
+    def test_what_is_no_run_is_left_out(self, shell: Shell, places: tuple[Path, Path]) -> None:
         (shell.folder / "runs" / "never-began" / "target").mkdir(parents=True)
-        answer = shell("matrix", places[1].name, "runs/never-began", places[0].name)
+        answer = shell("matrix", "runs/never-began", places[0].name)
         assert answer.status == 0
-        left_out = f"left out, because there are no verdicts: {places[1].name}, runs/never-began"
-        assert left_out in " ".join(answer.err.split())
+        assert "left out: runs/never-began: no run; it did not begin" in answer.err
+        (shell.folder / "docs").mkdir()
+        assert "docs: no record of a run there" in shell("matrix", "docs", places[0].name).message(2)
 
     def test_a_record_without_its_footer(self, shell: Shell, places: tuple[Path, Path]) -> None:
         record = places[0] / "record.jsonl"

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import msgspec
 import pytest
-from mta_sts_lab.events import AnyFact, ClockAdvanced, DnsAnswered, MessageInjected, TargetRestarted
+from mta_sts_lab.events import (
+    AnyFact,
+    AttackFired,
+    ClockAdvanced,
+    DnsAnswered,
+    MessageAccepted,
+    MessageInjected,
+    StepBegan,
+    StepEnded,
+    TargetRestarted,
+)
 from mta_sts_lab.model.case import AttackUse, Case
 from mta_sts_lab.model.grading import Grade
+from mta_sts_lab.model.verdict import Verdict
 from mta_sts_lab.model.world import Policy, World
 
 from tests.judge.stories import CASES, DOMAIN, ENFORCE, Line, reasons, record, resisted, taken_in, verdict
@@ -95,13 +107,37 @@ def _hidden(max_age: int, attacks: tuple[AttackUse, ...]) -> Case:
     world = World(policy=Policy(max_age=max_age))
     steps = (
         replace(prime, world=world),
-        replace(attack, world=world, attacks=(*attack.attacks, *attacks)),
+        replace(attack, world=world, attacks=(*attack.attacks, *attacks), advance=86400),
         recover,
     )
     return replace(CASES[ENFORCE], steps=steps)
 
 
 HIDES = AttackUse("hide_policy_record", "dns", {"how": "NXDOMAIN"}, optional=True)
+
+
+def _day_later(max_age: int, attacks: tuple[AttackUse, ...], *, stamped: bool = True, looks: bool = False) -> Verdict:
+    """Return the verdict on a sender whose message leaves a day later; `stamped`: with that day's time in it."""
+    case = _hidden(max_age, attacks)
+    if looks:
+        first, *others = case.steps
+        announced = replace(first, name="announced", world=replace(first.world, policy=Policy(revision=2)), send=False)
+        case = replace(case, steps=(first, announced, *others))
+    later = datetime.fromisoformat("2025-01-06T09:00:00+00:00").timestamp() + 86500
+    story: list[Line] = []
+    for name, step, fact in taken_in(ENFORCE):
+        dated = stamped and step == "attack" and isinstance(fact, MessageAccepted)
+        story.append((name, step, msgspec.structs.replace(fact, stamped=later) if dated else fact))
+        if step == "attack" and isinstance(fact, StepBegan):
+            story.append(("", "", ClockAdvanced(seconds=86400)))
+            story += [
+                (ENFORCE, "attack", AttackFired(attack=one.name, channel=one.channel, detail="hidden"))
+                for one in attacks
+            ]
+    if looks:
+        place = next(n for n, line in enumerate(story) if line[1] == "attack")
+        story[place:place] = [(ENFORCE, "announced", fact) for fact in (StepBegan(), LOOK, StepEnded())]
+    return verdict(record(story, taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
 
 
 @pytest.mark.parametrize(
@@ -113,10 +149,19 @@ def test_who_had_nothing_left_to_keep_left_out_advice_only(
     max_age: int, attacks: tuple[AttackUse, ...], grade: Grade
 ) -> None:
     """It had a day to look for a newer policy, and RFC 8461, section 5.1, leaves that to the sender."""
-    case = _hidden(max_age, attacks)
-    story = _after(ClockAdvanced(seconds=86400), taken_in(ENFORCE))
-    found = verdict(record(story, taken_in(), cases=(case, CASES["starttls/strip[absent]"])))
+    found = _day_later(max_age, attacks)
     assert found.grade is grade
     ended = [(one.obligation, one.step) for one in found.judgements if one.reason == "policy-had-ended"]
     assert ended == ([("STS-10.2-01", "attack")] if grade is Grade.INFO else [])
     assert bool(reasons(found) & LEAKS) is (grade is Grade.FAIL)
+
+
+def test_that_a_policy_had_ended_rests_on_the_clock() -> None:
+    found = _day_later(3600, (HIDES,), stamped=False)
+    assert (found.grade, "clock-not-seen-to-move" in reasons(found)) == (Grade.INCONCLUSIVE, True)
+
+
+def test_who_saw_a_newer_policy_announced_has_no_such_excuse() -> None:
+    found = _day_later(3600, (HIDES,), looks=True)
+    assert found.grade is Grade.FAIL
+    assert "policy-had-ended" not in reasons(found)

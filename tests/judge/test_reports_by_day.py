@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from mta_sts_lab.events import Event, ReportReceived, ReportsAsked
+from mta_sts_lab.events import ReportReceived
 from mta_sts_lab.judge import judge
 from mta_sts_lab.judge.report_window import Day, TargetClock, Window
 from mta_sts_lab.model.grading import Grade
@@ -21,18 +21,9 @@ CATALOGUE = load_shipped_catalogue()
 
 
 def _without_reports(record: Record, step: str) -> Record:
-    """Return a record without the reports of a step, and with two seconds more before each call for reports.
-
-    What ends within a second before a call may be counted behind it.
-    """
-    events: list[Event] = []
-    calls = 0
-    for event in record.events:
-        calls += isinstance(event.fact, ReportsAsked)
-        if not (isinstance(event.fact, ReportReceived) and event.step == step):
-            events.append(msgspec.structs.replace(event, at=event.at + 2.0 * calls))
+    events = tuple(one for one in record.events if not (isinstance(one.fact, ReportReceived) and one.step == step))
     assert len(events) < len(record.events)
-    return replace(record, events=tuple(events))
+    return replace(record, events=events)
 
 
 @pytest.mark.parametrize(
@@ -53,15 +44,22 @@ def test_the_report_of_another_day_does_not_stand_in(case: str, missing: str, bl
     assert found == {("no-report", blamed)}
 
 
-def test_a_report_that_comes_late_is_about_the_day_that_it_names() -> None:
-    clock = TargetClock(began=0.0, moves=((100.0, 86400.0, 100.0),))
-    first, second = Day(0.0, 86400.0, clock), Day(86400.0, 172800.0, clock)
-    late = Window(after=150.0, until=200.0, day=first)
-    assert late.may_be_about(10.0, 20.0)
-    assert not late.may_be_about(130.0, 140.0)
-    assert not replace(late, day=second).may_be_about(10.0, 20.0)
-    assert not replace(late, day=second).may_be_about(130.0, 140.0)  # it answers the second call of that day
-    assert replace(late, day=second).may_be_about(155.0, 160.0)
+def test_a_report_that_comes_late_is_about_the_day_that_it_names(tmp_path: Path) -> None:
+    """The first day's report answers the second call, and the second day has none."""
+    case = "rpt-mail/two-days[enforce]"
+    record = play(CATALOGUE, [CATALOGUE.cases[case]], tmp_path).record
+    first = [one.fact for one in record.events if isinstance(one.fact, ReportReceived) and one.step == "first-report"]
+    late = iter(first)
+    events = [
+        msgspec.structs.replace(one, fact=next(late))
+        if isinstance(one.fact, ReportReceived) and one.step == "second-report"
+        else one
+        for one in _without_reports(record, "first-report").events
+    ]
+    judged = judge(replace(record, events=tuple(events)), load_requirements())
+    (verdict,) = [verdict for verdict in judged if verdict.case == case]
+    arrives = {(one.reason, one.step) for one in verdict.judgements if one.check == "report-arrives"}
+    assert arrives == {("reported", "attack"), ("no-report", "second-day")}
 
 
 def test_without_a_day_the_calls_say_what_a_report_may_be_about() -> None:
@@ -71,5 +69,6 @@ def test_without_a_day_the_calls_say_what_a_report_may_be_about() -> None:
 
 
 def test_a_step_that_lasts_for_days_is_in_each_of_them() -> None:
-    clock = TargetClock(began=0.0, moves=((100.0, 5 * 86400.0, 100.0),))
-    assert all(Day(day * 86400.0, (day + 1) * 86400.0, clock).touches(50.0, 150.0) for day in range(6))
+    clock = TargetClock(began=43200.0, moves=((100.0, 5 * 86400.0, 100.0),))
+    touched = [Day(day * 86400.0, (day + 1) * 86400.0, clock).touches(50.0, 150.0) for day in range(-1, 7)]
+    assert touched == [False, *[True] * 6, False]

@@ -11,6 +11,7 @@ from mta_sts_lab.model.grading import Grade
 from tests.judge.stories import (
     ABSENT,
     CASES,
+    ENFORCE,
     TESTING,
     Line,
     gone,
@@ -46,6 +47,7 @@ def test_a_queue_that_was_right_in_every_run_is_believed() -> None:
 def test_a_loss_rests_on_the_other_cases_and_a_hold_does_not() -> None:
     assert rests_on_other_cases(verdict(record(vanished(), taken_in())))
     assert not rests_on_other_cases(verdict(record(resisted(), taken_in())))
+    assert not rests_on_other_cases(verdict(record(taken_in(ENFORCE), taken_in())))  # a leak is one, whoever is asked
 
 
 @pytest.mark.parametrize("reports", [False, True])

@@ -120,7 +120,7 @@ def test_a_run_says_what_it_leaves_out_since_another_one(tmp_path: Path) -> None
     assert ids(again.record.header.cases) == STRIP[1:]  # the last as their control
     assert said == [
         f"left out: 2 of 4 selected cases, which {first.folder} proved (2 pass). "
-        "They do not test what was compiled or changed since then"
+        "What was changed in the mail server since then is not tested by them"
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -105,8 +106,15 @@ def test_in_a_folder_text_that_only_begins_like_json_is_no_report(tmp_path: Path
     assert _check(str(tmp_path)).exit_code == 2  # no report in it
     assert "no JSON" in _check(str(tmp_path)).output
     assert _check(str(tmp_path / "a.ini")).exit_code == 1  # who names it wants a report in it
-    (tmp_path / "cut").write_bytes(b'{"organization-name": "x", ')
-    assert _check(str(tmp_path)).exit_code == 1
+    for name, octets in {
+        "cut": b'{"organization-name": "x", ',
+        "quotes": b"{'organization-name': 'x'}",
+        "packed": gzip.compress(b"{'a': "),
+        "mail.eml": b"Content-Type: application/tlsrpt+json\r\n\r\n{'a': ",
+    }.items():
+        (tmp_path / name).write_bytes(octets)
+        assert _check(str(tmp_path)).exit_code == 1, name
+        (tmp_path / name).unlink()
 
 
 def test_a_block_says_which_rule_where_and_how_bad(folder: Path) -> None:

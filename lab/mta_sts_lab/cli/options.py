@@ -27,7 +27,9 @@ Levels = Annotated[
 ]
 Flaws = Annotated[list[str] | None, typer.Option("--flaw", help="Give the reference sender a flaw (repeatable).")]
 Out = Annotated[Path, typer.Option("--out", help="The folder that holds the folders of all runs.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Repeat the random names of an earlier run.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Repeat the random names of an earlier run (of as many processes).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print verdicts.json, and nothing else, to stdout.")]
 
 

@@ -132,7 +132,8 @@ def _window(view: CaseView, arrival: Arrival, came: float) -> Window:
     dated = replace(window, day=Day(start.timestamp(), end.timestamp() + 1, clock))
     if _something_happened(view, dated):
         return dated
-    return replace(window, wrong_day=_something_happened(view, window))
+    late = _something_happened(view, Window(-1.0, window.until, day=dated.day))
+    return replace(window, wrong_day=_something_happened(view, window), own_day=dated.day if late else None)
 
 
 def _something_happened(view: CaseView, window: Window) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from mta_sts_lab.check_registry import check_id
 from mta_sts_lab.events import ClockAdvanced, MessageAccepted
-from mta_sts_lab.judge.checks.outcome import message_outcome
+from mta_sts_lab.judge.checks.outcome import POLICY_HAD_ENDED, message_outcome
 from mta_sts_lab.judge.checks.policy_requests import TOO_SELDOM, policy_request_count
 from mta_sts_lab.judge.checks.report_content import report_names_right_day
 from mta_sts_lab.judge.checks.report_series import report_retry_ends, report_retry_pauses_grow
@@ -58,8 +58,10 @@ def rests_on_the_clock(view: CaseView, found: Judgement) -> bool:
     message = view.message(step)
     if view.case.mode is not Mode.ENFORCE or message is None:
         return False
-    let_go = found.grade is Grade.PASS and _left_unprotected(message) and not _leaked_before(view, step)
-    return message.outcome() is Outcome.DEFERRED or let_go
+    if message.outcome() is Outcome.DEFERRED or found.reason == POLICY_HAD_ENDED:
+        return True
+    let_go = found.grade is Grade.PASS and _left_unprotected(message) and view.policies_have_ended(message.until)
+    return let_go and not _leaked_before(view, step)
 
 
 def _left_unprotected(message: MessageFacts) -> bool:

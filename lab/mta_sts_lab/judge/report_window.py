@@ -116,6 +116,8 @@ class Window:
     asked: float = math.inf
     #: Whether there is something to report, and the report's date range does not include it.
     wrong_day: bool = False
+    #: The earlier day that a report names which comes late: nothing happened on it between the two calls.
+    own_day: Day | None = None
 
     def within(self, found: Iterable[tuple[Event, _Fact]]) -> list[tuple[Event, _Fact]]:
         """Return the facts that may lie in that time."""
@@ -129,9 +131,9 @@ class Window:
 
     def may_be_about(self, began: float, ended: float) -> bool:
         """Whether a report may be about a time. One that comes a day late answers a call, and is about its own day."""
-        if self.day is None or self.day.touches(self.after, self.until):
+        if self.own_day is None:
             return self.may_count(began, ended)
-        return began <= self.until and self.day.touches(began, ended)
+        return began <= self.until and self.own_day.touches(began, ended)
 
     def counts(self, began: float, ended: float) -> bool:
         """Whether it must be in this report, and in no other."""

@@ -22,7 +22,7 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.all_plays import Play, verdict_on_all
 from mta_sts_lab.judge.checks import Scope, all_checks, checks_of
 from mta_sts_lab.judge.checks.outcome import message_outcome
-from mta_sts_lab.judge.checks.premises import ABOUT_LOSS, CLOCK_NOT_SEEN, with_premises
+from mta_sts_lab.judge.checks.premises import CLOCK_NOT_SEEN, with_premises
 from mta_sts_lab.judge.checks.reports import NO_REPORT_TO_ANYBODY
 from mta_sts_lab.judge.clock_effect import clock_seen_to_move
 from mta_sts_lab.judge.facts import CaseFacts
@@ -59,7 +59,7 @@ def rests_on_other_cases(verdict: Verdict) -> bool:
     queue does not tell the truth.
     """
     found = verdict.judgements
-    lost = any(one.check in ABOUT_LOSS and one.grade in (Grade.FAIL, Grade.WEAK) for one in found)
+    lost = any(step.outcome is Outcome.LOST for step in verdict.steps) or any("lost" in one.reason for one in found)
     return lost or any(one.reason in (CLOCK_NOT_SEEN, NO_REPORT_TO_ANYBODY) for one in found)
 
 

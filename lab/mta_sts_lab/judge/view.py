@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mta_sts_lab.events import Event, MessageInjected, NotSupported, StepBegan, StepEnded
+from mta_sts_lab.events import AttackFired, Event, MessageInjected, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
-from mta_sts_lab.judge.policies_in_force import fetched_policies, plainly_published, served_texts
-from mta_sts_lab.judge.policy_lookups import older_policy, still_lasts
+from mta_sts_lab.judge.policies_in_force import fetched_policies
+from mta_sts_lab.judge.policy_lookups import older_policy, saw_a_newer_policy, still_lasts
 from mta_sts_lab.judge.protection import CLEAR_UNDER_DANE, MISMATCH_UNDER_DANE, OF_DANE, OF_REQUIRETLS
 from mta_sts_lab.model.case import Case, Expectation, Mode, Step
 from mta_sts_lab.model.grading import Grade, Outcome, Requirement, least
@@ -202,14 +202,16 @@ class CaseView:
     def has_nothing_to_keep(self, step: Step, message: MessageFacts) -> bool:
         """Whether the policy had ended when a step's message came, and no other one was to be had in that step.
 
-        A sender that had not looked for a newer one in time left out advice, and no more (RFC 8461, section 10.2).
+        A sender that had not looked for a newer one in time left out advice, and no more (RFC 8461, section 10.2). One
+        that had seen a newer one announced, and did not fetch it, has no such excuse.
         """
-        served = served_texts(self.case, self.facts.domain)[step.name]
-        out_of_reach = self.case.mode is Mode.ENFORCE and not plainly_published(step, served)
-        return out_of_reach and not self._fetched_after(message) and self.policies_have_ended(message.injected)
-
-    def _fetched_after(self, message: MessageFacts) -> bool:
-        return any(event.at > message.injected for event in self.facts.policy_fetched(message.until))
+        if self.case.mode is not Mode.ENFORCE or self.case.has_dane or step.message.requiretls:
+            return False
+        hiding = {use.name for use in step.attacks if use.channel != "smtp"}
+        hidden = any(fact.attack in hiding for _, fact in self.facts.of_kind(AttackFired, step.name))
+        fetched = any(event.at > message.injected for event in self.facts.policy_fetched(message.until))
+        ended = hidden and not fetched and self.policies_have_ended(message.injected)
+        return ended and not saw_a_newer_policy(self.case, self.facts, message)
 
     def forbids_clear(self, step: Step) -> bool:
         """Whether a message of this step, or one still held in it, may not be seen by an outsider.

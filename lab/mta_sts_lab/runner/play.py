@@ -23,6 +23,7 @@ from mta_sts_lab.events import (
     StepEnded,
     TargetFailed,
 )
+from mta_sts_lab.judge.report_window import COUNTED_WITHIN
 from mta_sts_lab.model.case import Case, Message, Step
 from mta_sts_lab.model.grading import Outcome
 from mta_sts_lab.rfc.published import BESIDE
@@ -103,6 +104,8 @@ class _Playing:
     change: TargetChange | None = None
     gate: Gate | None = None
     call: ReportCall | None = None
+    #: When the last step that sent a message had ended, by the monotonic clock.
+    sent_until: float = 0.0
     settling: Settling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,6 +148,7 @@ class _Playing:
         await world.arrange(step.world)
         await self.context.attack_controller.begin(world, step.attacks)
         begun = recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)
+        await self._until_counted(step)
         if (step.restart or step.advance) and self.change is not None:
             try:
                 await self.change.make(self.case.id, step)
@@ -162,8 +166,19 @@ class _Playing:
             await self._reports()
         # Nothing may come between the end of the wait and this: the judge takes things as they stand here.
         recorder.write(StepEnded(), self.case.id)
+        if step.send:
+            self.sent_until = time.monotonic()
         await self.context.attack_controller.end(world)
         await self.context.health.knock(world)
+
+    async def _until_counted(self, step: Step) -> None:
+        """Wait until the sessions of the step before are counted, if that step and a later one call for reports.
+
+        Otherwise nobody could tell in which of the two reports they have to be.
+        """
+        later = self.case.steps[self.case.steps.index(step) + 1 :]
+        if step.reports and any(one.reports for one in later) and TLS_RPT in self.context.about.capabilities:
+            await asyncio.sleep(max(self.sent_until + COUNTED_WITHIN - time.monotonic(), 0.0))
 
     async def _reports(self) -> None:
         """Have the target send its reports, in one call for all cases that wait for them."""

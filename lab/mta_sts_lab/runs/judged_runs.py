@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mta_sts_lab.adapter_check.probes import is_probe
 from mta_sts_lab.record import Record, RecordError
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
@@ -28,37 +29,43 @@ class JudgedFolder:
 def find_runs(names: Sequence[str], out: Path, say: Callable[[str], None] = lambda _: None) -> tuple[JudgedFolder, ...]:
     """Return the runs by their folders or ids; a folder that is named twice counts once.
 
-    Folders without verdicts are left out, which `say` is told: `runs/*` has those of checks of adapters, and of runs
-    that were interrupted or did not begin. Raises `UsageError` with a line for each that cannot be used, or if all are
-    left out.
+    Checks of adapters, and runs that did not begin, are left out, which `say` is told: `runs/*` has them, too. Raises
+    `UsageError` with a line for each that cannot be used, or if all are left out.
     """
     found: dict[str, JudgedFolder] = {}
     wrong: list[str] = []
-    left_out: dict[str, str] = {}
+    left_out: list[str] = []
     for name in names:
+        if why := next(filter(None, map(_why_left_out, (Path(name), out / name))), ""):
+            left_out.append(f"{name}: {why}")
+            continue
         try:
             run = _run_in(find_run(name, out))
         except (RecordError, VerdictsError) as error:
-            if any(_is_without_verdicts(place) for place in (Path(name), out / name)):
-                left_out[name] = str(error)
-            else:
-                wrong.append(str(error))
+            wrong.append(str(error))
             continue
         twin = found.setdefault(run.judged.run, run)
         if twin.folder.resolve() != run.folder.resolve():
             wrong.append(f"{run.folder}: the same run as {twin.folder}; give one of them")
     if wrong or not found:
-        raise UsageError("\n  ".join([*wrong, *left_out.values()]))
-    if left_out:
-        say(f"left out, because there are no verdicts: {', '.join(left_out)}")
+        raise UsageError("\n  ".join([*wrong, *left_out]))
+    for line in left_out:
+        say(f"left out: {line}")
     return tuple(found.values())
 
 
-def _is_without_verdicts(folder: Path) -> bool:
+def _why_left_out(folder: Path) -> str:
+    """Say why a folder among those of runs never has verdicts; empty if it may have some."""
+    record = folder / "record.jsonl"
     try:
-        return folder.is_dir() and not (folder / "verdicts.json").exists()
-    except OSError:  # a name that is too long for a file
-        return False
+        if (folder / "target").is_dir() and not record.exists():
+            return "no run; it did not begin"
+        if not record.exists() or (folder / "verdicts.json").exists():
+            return ""
+        cases = read_record(record).header.cases
+    except (OSError, RecordError):
+        return ""  # a name that is too long for a file, or a record that is said to be broken elsewhere
+    return "a target-check, which has no verdicts" if any(is_probe(case.id) for case in cases) else ""
 
 
 def table_of(runs: Iterable[JudgedFolder]) -> Matrix:

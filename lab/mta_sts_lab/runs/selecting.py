@@ -120,8 +120,8 @@ def left_out_since(since: Path, selected: Sequence[Case], played: Collection[str
     verdicts = Counter(there[case.id] for case in selected if case.id not in played)
     counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
     return (
-        f"left out: {verdicts.total()} of {len(selected)} selected cases, which {since} proved ({counted or 'none'}). "
-        "They do not test what was compiled or changed since then"
+        f"left out: {verdicts.total()} of {len(selected)} selected cases, which {since} proved ({counted}). "
+        "What was changed in the mail server since then is not tested by them"
     )
 
 

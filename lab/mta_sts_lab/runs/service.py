@@ -173,11 +173,12 @@ def plan(request: RunRequest, catalogue: Catalogue | None = None) -> Plan:
     return replace(planned, stays=stays, shard=shard, catalogue=catalogue.digest, captures=request.pcap)
 
 
-def _left_out(request: RunRequest, catalogue: Catalogue) -> str:
+def _say_what_is_left_out(request: RunRequest, catalogue: Catalogue, watcher: Watcher) -> None:
     """Say what `since` leaves out of the selection, all shards of it. Raises the errors of `cases_of`."""
     selected = cases_of(replace(request, since=""), catalogue)
     played = {case.id for case in cases_of(request, catalogue)}
-    return left_out_since(find_run(request.since, request.out), selected, played)
+    if len(played) < len(selected):
+        watcher.say(left_out_since(find_run(request.since, request.out), selected, played))
 
 
 def find_target_for(request: RunRequest) -> TargetFolder:
@@ -210,7 +211,7 @@ def run(request: RunRequest, watcher: Watcher | None = None, catalogue: Catalogu
     if request.pcap:
         check_captures(target)
     if request.since:
-        watching.watcher.say(_left_out(request, catalogue))
+        _say_what_is_left_out(request, catalogue, watching.watcher)
     folder = make_folder(request.out, planned.run)
     with interruptible(folder):
         with record_in(folder) as file:

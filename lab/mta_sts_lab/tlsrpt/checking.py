@@ -115,7 +115,7 @@ def _check_input(one: Input, requirements: Mapping[str, Requirement], options: O
         found = piece.place or not one.named
         if found and checked.unreadable == EMPTY:
             yield replace(checked, other=EMPTY, unreadable="")
-        elif found and _only_begins_like_json(checked, piece):
+        elif not one.named and not piece.place and _only_begins_like_json(checked, piece):
             yield Checked(one.name, piece.place, other=NOT_JSON)
         else:
             yield checked
@@ -147,10 +147,13 @@ def _check_piece(file: str, piece: Piece, requirements: Mapping[str, Requirement
 
 
 def _only_begins_like_json(checked: Checked, piece: Piece) -> bool:
-    """Whether text is no JSON and has no member name of a report: a section of a configuration begins so, too."""
-    if not checked.is_report or checked.complete or piece.file_name.lower().endswith((".json", ".gz")):
+    """Whether plain text is no JSON and has no member name of a report: a section of a configuration begins so, too."""
+    if not checked.is_report or checked.complete or checked.packed or piece.file_name.lower().endswith(".json"):
         return False
-    return not any(f'"{member}"'.encode() in piece.octets for member in MEMBERS)
+    if not piece.octets.lstrip().startswith((b"{", b"[")):
+        return False
+    # Those with a hyphen are no words of other files.
+    return not any(member.encode() in piece.octets for member in MEMBERS if "-" in member)
 
 
 def _is_alien(parsed: ParsedReport) -> bool:

@@ -62,6 +62,9 @@ CACHE_KEPT = ("STS-3.1-13", "STS-3.3-16")
 
 NEVER_ASKED = "policy-never-asked"
 
+#: The reason of mail that left under an attack when each policy that the target had fetched was over.
+POLICY_HAD_ENDED = "policy-had-ended"
+
 _MISSING = {
     NEVER_ASKED: "the target never looked for an MTA-STS record of this domain",
     "policy-host-never-reached": "the target never reached out for the policy of this domain",
@@ -253,7 +256,8 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         # That it would have waited until the older one expired was not seen: that is what the advice is about.
         return broken(view, step, "followed-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
     if outcome.delivered and view.has_nothing_to_keep(step, message):
-        return broken(view, step, "policy-had-ended", expect, message, LOOKS_IN_TIME, Grade.INFO)
+        found = broken(view, step, POLICY_HAD_ENDED, expect, message, LOOKS_IN_TIME, Grade.INFO)
+        return replace(found, harm=Harm.NONE)  # it left against no policy
     reason = outcome.value
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"

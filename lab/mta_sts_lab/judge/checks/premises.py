@@ -52,7 +52,7 @@ _CLOCK_NOT_SEEN = (
 _FAILS_VALIDATION = ("bogus", "indeterminate")
 
 #: The checks that may find a message lost.
-ABOUT_LOSS = tuple(check_id(one) for one in (message_outcome, no_message_lost_between_steps, held_message_arrives))
+_ABOUT_LOSS = tuple(check_id(one) for one in (message_outcome, no_message_lost_between_steps, held_message_arrives))
 
 #: What the lab answers to no other question about a case unless an attack wants it to.
 _NEVER_HONEST = ("SERVFAIL", "TIMEOUT")
@@ -104,7 +104,7 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
     if found.check == check_id(no_duplicate_delivery):
         return _reply_not_read(view, found)
     step = next((one for one in view.case.steps if one.name == found.step), None)
-    if step is not None and found.check in ABOUT_LOSS and (doubt := _queue_not_to_be_believed(view, step)):
+    if step is not None and found.check in _ABOUT_LOSS and (doubt := _queue_not_to_be_believed(view, step)):
         return doubt
     if step is not None and found.check == check_id(message_outcome):
         return _attack_not_in_force(view, step) or _control_spoiled(view, step, found)

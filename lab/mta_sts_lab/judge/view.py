@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mta_sts_lab.events import AttackFired, Event, MessageInjected, NotSupported, StepBegan, StepEnded
@@ -118,6 +118,15 @@ class CaseView:
         """Return the message that was sent last before a step, as the step that watches it saw it."""
         sent = [fact.token for event, fact in self.facts.of_kind(MessageInjected) if event.at < began]
         return MessageFacts(self.facts, sent[-1], began, ended) if sent else None
+
+    def of_attempts_begun_in(self, step: Step, events: Sequence[Event]) -> list[Event]:
+        """Return those of a step's events that came when the target had looked for the domain's hosts in that step.
+
+        What came before belongs to an attempt from before the step, when the domain may have been another one.
+        """
+        times = self.step_times(step.name)
+        looked = self.facts.queries("MX", times[0], times[1]) if times else []
+        return [event for event in events if looked and event.at >= looked[0]]
 
     def watched_later(self, step: Step) -> bool:
         """Whether a later step that sends nothing says what has to become of a step's message."""

@@ -63,9 +63,11 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
         if not own or mx.alias_of:
             continue
         if _state(mx, step) == "insecure" and (step.world.dns.mx_security or step.world.dns.security) == "secure":
+            if not (own := view.of_attempts_begun_in(step, own)):
+                continue
             expected, observed = f"no TLSA query: the addresses of {host} are insecure", "a TLSA query"
             yield view.broken(NOT_OF_INSECURE_HOSTS, "tlsa-of-insecure-host", step.name, expected, observed, own)
-        elif (first := _first_address_answer(view, step, host)) and first.number > own[0].number:
+        elif (first := _first_address_answer(view, host)) and first.number > own[0].number:
             expected, observed = f"the addresses of {host} first", "its TLSA records were asked for before"
             yield view.broken(ADDRESSES_FIRST, "tlsa-before-addresses", step.name, expected, observed, own)
 
@@ -188,24 +190,28 @@ def _failed(step: Step, domain: str) -> list[DaneDemand]:
 
 def connections_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ConnectionAccepted]]:
     """Return the target's connections to a host that began in a step, after it had looked for the domain's hosts."""
-    times = view.step_times(step.name)
-    looked = view.facts.queries("MX", times[0], times[1]) if times else []
-    return [
+    found = [
         (event, fact)
         for event, fact in view.facts.of_kind(ConnectionAccepted, step.name)
-        if fact.host == host and fact.role == "mx" and not fact.via and looked and event.at >= looked[0]
+        if fact.host == host and fact.role == "mx" and not fact.via
     ]
+    begun = view.of_attempts_begun_in(step, [event for event, _ in found])
+    return [(event, fact) for event, fact in found if event in begun]
 
 
 def _state(mx: MxHost, step: Step) -> str:
     return mx.address_security or step.world.dns.security
 
 
-def _first_address_answer(view: CaseView, step: Step, host: str) -> Event | None:
-    """Return when the addresses of a host were first asked for in a step; None: whoever knows them need not ask."""
+def _first_address_answer(view: CaseView, host: str) -> Event | None:
+    """Return when the addresses of a host were first asked for; None: never.
+
+    In any step: one attempt at a message may ask for them at the end of a step, and for TLSA records when the next one
+    has begun.
+    """
     asked = (
         event
-        for event, fact in view.facts.of_kind(DnsAnswered, step.name)
+        for event, fact in view.facts.of_kind(DnsAnswered)
         if fact.type in ("A", "AAAA") and canonical(fact.name) == host
     )
     return next(asked, None)

@@ -61,6 +61,14 @@ def test_each_of_its_cases_has_to_occur(tmp_path: Path) -> None:
     assert [one.case for one in found.unmatched] == ["a/z[testing]"]
 
 
+def test_what_a_run_shows_only_sometimes_is_known_and_need_not_occur(tmp_path: Path) -> None:
+    known = read(tmp_path, ENTRY.format(case='["a/x[testing]", "a/y[testing]"]') + "sometimes = true\n")
+    passed = Verdict("a/y[testing]", Grade.PASS, (), (), 0.0, 1.0)
+    found = compare_with_known([weak("a/x[testing]"), passed], known, ["a/x[testing]", "a/y[testing]"])
+    assert found.known == {"a/x[testing]": ("It has no policy.",)}
+    assert found.vanished == ()
+
+
 def test_another_reason_is_news(tmp_path: Path) -> None:
     known = read(tmp_path, ENTRY.format(case='["a/x[testing]"]'))
     assert compare_with_known([weak("a/x[testing]", "no-report")], known, ["a/x[testing]"]).known == {}

@@ -52,6 +52,8 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inherited_from: str = ""
     #: Whether it is a finding of the run: seen in this case, and known wherever else it is seen.
     of_the_run: bool = False
+    #: Whether it need not occur: what shows it depends on how fast the run is.
+    sometimes: bool = False
 
     @property
     def steps(self) -> frozenset[str]:
@@ -89,6 +91,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
     evidence: str
     step: str | _Some = ""
     of_the_run: bool = False
+    sometimes: bool = False
 
     def each(self) -> Iterator[KnownFailure]:
         """Yield one known failure for each case: each of them has to occur, in one of the steps at least.
@@ -105,6 +108,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
                 self.evidence,
                 "|".join(_several(self.step)),
                 of_the_run=self.of_the_run,
+                sometimes=self.sometimes,
             )
 
 
@@ -211,7 +215,7 @@ def compare_with_known(
             missing = one.missing_from([*findings, *verdict.of_the_run])
             if one.inherited_from:
                 cured += [msgspec.structs.replace(one, case=verdict.case)] if missing and _cured(one, verdict) else []
-            elif missing:
+            elif missing and not one.sometimes:
                 vanished.append(msgspec.structs.replace(one, case=verdict.case, codes=missing))
     ids = list(catalogue)
     own = [one for one in listed if not one.inherited_from]

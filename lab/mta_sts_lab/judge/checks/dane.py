@@ -60,16 +60,26 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
     for mx in step.world.mx:
         host = absolute(mx.name, view.facts.domain)
         own = [event for event, fact in asked if canonical(fact.name) == tlsa_name(host)]
+        own = view.of_attempts_begun_in(step, own)
         if not own or mx.alias_of:
             continue
+        first = _first_address_answer(view, step, host)
         if _state(mx, step) == "insecure" and (step.world.dns.mx_security or step.world.dns.security) == "secure":
-            if not (own := view.of_attempts_begun_in(step, own)):
-                continue
             expected, observed = f"no TLSA query: the addresses of {host} are insecure", "a TLSA query"
             yield view.broken(NOT_OF_INSECURE_HOSTS, "tlsa-of-insecure-host", step.name, expected, observed, own)
-        elif (first := _first_address_answer(view, host)) and first.number > own[0].number:
+        elif first and first.number > own[0].number and not _attempt_under_way(view, host, own[0].at):
             expected, observed = f"the addresses of {host} first", "its TLSA records were asked for before"
             yield view.broken(ADDRESSES_FIRST, "tlsa-before-addresses", step.name, expected, observed, own)
+
+
+def _attempt_under_way(view: CaseView, host: str, at: float) -> bool:
+    """Whether a TLSA query may be of an attempt whose addresses were asked for before: of the last but one by then.
+
+    A sender may try two messages at one time, and the older one began when the step had not.
+    """
+    looked = view.facts.queries("MX", -1.0, at)[:-1]
+    asked = [event.at for event, fact in view.facts.tlsa_asked() if canonical(fact.name) == tlsa_name(host)]
+    return bool(looked) and not any(looked[-1] < one < at for one in asked)
 
 
 @check(scope=Scope.STEP, obligations=(AWARE,), of_the_run=True)
@@ -203,18 +213,14 @@ def _state(mx: MxHost, step: Step) -> str:
     return mx.address_security or step.world.dns.security
 
 
-def _first_address_answer(view: CaseView, host: str) -> Event | None:
-    """Return when the addresses of a host were first asked for; None: never.
-
-    In any step: one attempt at a message may ask for them at the end of a step, and for TLSA records when the next one
-    has begun.
-    """
-    asked = (
+def _first_address_answer(view: CaseView, step: Step, host: str) -> Event | None:
+    """Return when an attempt of a step first asked for a host's addresses; None: whoever knows them need not ask."""
+    asked = [
         event
-        for event, fact in view.facts.of_kind(DnsAnswered)
+        for event, fact in view.facts.of_kind(DnsAnswered, step.name)
         if fact.type in ("A", "AAAA") and canonical(fact.name) == host
-    )
-    return next(asked, None)
+    ]
+    return next(iter(view.of_attempts_begun_in(step, asked)), None)
 
 
 def hellos_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ClientHelloSeen]]:

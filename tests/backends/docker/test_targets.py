@@ -86,6 +86,8 @@ NOT_BECAUSE_OF_THE_POLICY = {
     "attacked-host-left-without-a-policy",
     "attack-not-met",
     "not-offered",
+    # A step before the policy was known may go either way.
+    "allowed-but-not-advised",
 }
 
 #: The cases that are about RFC 5321 or RFC 8689, and about no policy.

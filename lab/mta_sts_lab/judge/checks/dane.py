@@ -67,17 +67,18 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
         if _state(mx, step) == "insecure" and (step.world.dns.mx_security or step.world.dns.security) == "secure":
             expected, observed = f"no TLSA query: the addresses of {host} are insecure", "a TLSA query"
             yield view.broken(NOT_OF_INSECURE_HOSTS, "tlsa-of-insecure-host", step.name, expected, observed, own)
-        elif first and first.number > own[0].number and not _attempt_under_way(view, host, own[0].at):
+        elif first and first.number > own[0].number and not _attempt_under_way(view, step, host, own[0].at):
             expected, observed = f"the addresses of {host} first", "its TLSA records were asked for before"
             yield view.broken(ADDRESSES_FIRST, "tlsa-before-addresses", step.name, expected, observed, own)
 
 
-def _attempt_under_way(view: CaseView, host: str, at: float) -> bool:
-    """Whether a TLSA query may be of an attempt whose addresses were asked for before: of the last but one by then.
+def _attempt_under_way(view: CaseView, step: Step, host: str, at: float) -> bool:
+    """Whether a TLSA query may be of an attempt from before the step, which had asked for the addresses then.
 
-    A sender may try two messages at one time, and the older one began when the step had not.
+    A sender may try two messages at one time.
     """
-    looked = view.facts.queries("MX", -1.0, at)[:-1]
+    times = view.step_times(step.name)
+    looked = view.facts.queries("MX", -1.0, times[0]) if times else []
     asked = [event.at for event, fact in view.facts.tlsa_asked() if canonical(fact.name) == tlsa_name(host)]
     return bool(looked) and not any(looked[-1] < one < at for one in asked)
 

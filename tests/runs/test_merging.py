@@ -169,6 +169,16 @@ class TestShards:
         assert merged.record.header.shard is None
         assert merged.summary.exit_code == 0
 
+    def test_a_case_that_shows_the_clock_counts_in_the_shard_that_selected_it(self, tmp_path: Path) -> None:
+        """Each shard that moves the clock plays it, most of them for others alone."""
+        selection = ("policy/max-age-lapses", "policy/late-in-life", "policy/renewed-in-time", "queue/given-up")
+        requests = [RunRequest(selection, out=tmp_path, shard=(number, 2)) for number in (1, 2)]
+        parts = [run(request, catalogue=CATALOGUE) for request in requests]
+        shown = next(case for case in CATALOGUE.cases.values() if case.shows_the_clock).id
+        assert all(shown in _cases(part) for part in parts)
+        merged = merge([part.folder for part in parts], tmp_path / "merged", CATALOGUE)
+        assert {verdict.case for verdict in merged.verdicts} == {case.id for case in CATALOGUE.find(selection)}
+
     def test_cases_that_were_played_again_count_once(self, halves: tuple[RunResult, ...], tmp_path: Path) -> None:
         number = next(number for number, half in enumerate(halves) if f"{STRIP}[enforce]" in _cases(half))
         again = played(tmp_path / "again", f"{STRIP}[enforce]")

@@ -131,10 +131,8 @@ def _numbers(found: Sequence[tuple[Path, Shard]]) -> dict[int, Path]:
 
 
 def _selected(records: Sequence[Record]) -> int:
-    """Return how many cases were selected, without those that are only control cases of others."""
-    control_only = {name for record in records for name in _control_only(record)}
-    cases = {case.id for record in records for case in record.header.cases}
-    return len(cases - control_only)
+    """Return how many cases were selected in one of the shards: another one may have played them for others alone."""
+    return len({case for record in records for case in {one.id for one in record.header.cases} - _control_only(record)})
 
 
 def _control_only(record: Record) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mta_sts_lab.backends.docker.files import laid_archive
 from mta_sts_lab.backends.folder import FolderError, find_target, read_folder, shipped_targets, with_config
-from mta_sts_lab.backends.overlay import MOST_FILES, digest_of_files, laid_files, left_out, unreadable
+from mta_sts_lab.backends.overlay import MOST_FILES, digest_of_files, laid_files, left_out, not_laid
 from mta_sts_lab.backends.registry import TargetRefused
 from mta_sts_lab.backends.target_folder import TargetFolder
 
@@ -187,7 +187,7 @@ def test_what_this_user_may_not_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "secret").touch(0o000)
     (tmp_path / "sasl").mkdir(0o000)
     files = laid_files("/etc/postfix", tmp_path, "--config")
-    assert list(unreadable(files)) == ["/etc/postfix/sasl", "/etc/postfix/secret"]
+    assert list(not_laid(files)) == ["/etc/postfix/sasl", "/etc/postfix/secret"]
     assert left_out(files)[0].endswith(f"({tmp_path / 'sasl'} may only be read by others; give it with sudo)")
 
 

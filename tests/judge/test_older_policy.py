@@ -130,10 +130,10 @@ def _day_later(max_age: int, attacks: tuple[AttackUse, ...], *, stamped: bool = 
         story.append((name, step, msgspec.structs.replace(fact, stamped=later) if dated else fact))
         if step == "attack" and isinstance(fact, StepBegan):
             story.append(("", "", ClockAdvanced(seconds=86400)))
-            story += [
-                (ENFORCE, "attack", AttackFired(attack=one.name, channel=one.channel, detail="hidden"))
-                for one in attacks
-            ]
+            for one in attacks:
+                forged = msgspec.structs.replace(LOOK, rcode="NXDOMAIN", tampered_by=one.name)
+                fired = AttackFired(attack=one.name, channel=one.channel, detail="hidden")
+                story += [(ENFORCE, "attack", forged), (ENFORCE, "attack", fired)]
     if looks:
         place = next(n for n, line in enumerate(story) if line[1] == "attack")
         story[place:place] = [(ENFORCE, "announced", fact) for fact in (StepBegan(), LOOK, StepEnded())]

@@ -48,5 +48,5 @@ def test_no_octets_stop_it(policy: bytes, records: list[bytes], mx: list[str]) -
 @when(st.binary(max_size=400), st.booleans())
 def test_what_is_no_certificate_is_one_error(octets: bytes, as_pem: bool) -> None:
     text = b"-----BEGIN CERTIFICATE-----\n" + octets + b"\n-----END CERTIFICATE-----\n" if as_pem else octets
-    with pytest.raises(ValueError, match=r"no certificate can be read|neither PEM"):
+    with pytest.raises(ValueError, match="no certificate can be read" if as_pem else "neither PEM"):
         read_certificates(text)

@@ -6,7 +6,7 @@ they check whether a target keeps its contract, not whether it keeps an RFC.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from mta_sts_lab.model.case import PUBLISHED_POLICY, AttackUse, Case, Expectation, Mode, Step
 from mta_sts_lab.model.world import MxHost, Policy, Reports, World
@@ -45,6 +45,11 @@ _STRANGER_AND_NO_POLICY = (
 def is_probe(case: str) -> bool:
     """Whether a case id is that of a probe."""
     return case.startswith(f"{FAMILY}/")
+
+
+def has_probes(cases: Iterable[Case]) -> bool:
+    """Whether the cases of a record are those of a target-check, which have no verdicts."""
+    return any(is_probe(case.id) for case in cases)
 
 
 def _probe(name: str, mode: Mode, *steps: Step) -> Case:

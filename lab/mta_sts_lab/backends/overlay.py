@@ -38,6 +38,8 @@ class LaidFile:
 
     at: str
     source: Path
+    #: Whether it is none of the configuration that it lies in, and so not laid.
+    beside: bool = False
 
 
 class FolderRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,12 +132,12 @@ def laid_files(at: str, source: Path, where: str, leave_out: Sequence[str] = ())
     if not source.is_dir():
         raise TargetRefused(f"{where}: {source} is neither a file nor a folder")
     every = (
-        LaidFile(str(PurePosixPath(at, path.relative_to(source))), path)
+        LaidFile(str(PurePosixPath(at, path.relative_to(source))), path, _is_beside_the_configuration(path))
         for path in _below(source)
         if not _left_out(path.relative_to(source), leave_out)
     )
     files = tuple(itertools.islice(every, MOST_FILES + 1))
-    if all(_is_beside_the_configuration(file.source) for file in files):
+    if all(file.beside for file in files):
         raise TargetRefused(f"{where}: there is no file in {source} that could be laid over {at}")
     return bounded(files, where)
 
@@ -206,7 +208,7 @@ def digest_of_files(files: Sequence[LaidFile]) -> str:
 
     One that cannot be read is not put there, and counts as such. What is none of a configuration does not count.
     """
-    counted = [file for file in files if not _is_beside_the_configuration(file.source)]
+    counted = [file for file in files if not file.beside]
     if not counted:
         return ""
     digest = hashlib.sha256()
@@ -219,14 +221,13 @@ def digest_of_files(files: Sequence[LaidFile]) -> str:
     return digest.hexdigest()[:32]
 
 
-def unreadable(files: Sequence[LaidFile]) -> dict[str, str]:
-    """Return what is left out, by its path in the container: what cannot be read, and what to do about it.
-
-    Folders that are none of a configuration are left out, too.
+def not_laid(files: Sequence[LaidFile]) -> dict[str, str]:
+    """Return what is not laid over the image, by its path in the container, with the reason: what cannot be read (and
+    what to do about it), and what is none of the configuration.
     """
     found = {}
     for file in files:
-        if _is_beside_the_configuration(file.source):
+        if file.beside:
             found[file.at] = f"{file.source} has version control, or runs of the lab, and no configuration"
             continue
         try:
@@ -240,7 +241,7 @@ def unreadable(files: Sequence[LaidFile]) -> dict[str, str]:
 
 def left_out(files: Sequence[LaidFile]) -> list[str]:
     """Say which files are not laid over the image, a line each: what the image has there is used in their place."""
-    return [f"{'left out':<11} {at}  ({why})" for at, why in unreadable(files).items()]
+    return [f"{'left out':<11} {at}  ({why})" for at, why in not_laid(files).items()]
 
 
 def _check_place(at: str, where: str) -> None:

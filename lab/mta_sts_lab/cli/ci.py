@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mta_sts_lab.cli.output import aside, console
+from mta_sts_lab.cli.output import aside, console, refuse_unwritable
 
 if TYPE_CHECKING:
     from mta_sts_lab.runs import RunResult
@@ -80,10 +80,7 @@ class ForCi:
                 raise UsageError(
                     f"{option} is about one target; give one --target, or use the files in each run's folder"
                 )
-            if path.is_dir():
-                raise UsageError(f"{option} {path}: is a folder; name a file")
-            if not path.absolute().parent.is_dir():
-                raise UsageError(f"{option} {path}: there is no folder {path.parent}")
+            refuse_unwritable(option, path)
         if self.write_known is not None and self.write_known.exists():
             raise UsageError(
                 f"--write-known {self.write_known}: is there already, and its reasons would be lost; name another file"

@@ -12,7 +12,7 @@ import typer
 from mta_sts_lab.cli.exercise import ForSender, with_exercise
 from mta_sts_lab.cli.families import FamilyWord
 from mta_sts_lab.cli.options import Flaws, Modes, Out, Target
-from mta_sts_lab.cli.output import aside, console
+from mta_sts_lab.cli.output import aside, console, refuse_unwritable
 from mta_sts_lab.cli.scenarios import Scenarios, open_scenarios, status_with
 from mta_sts_lab.cli.telling import tell_reports
 
@@ -63,8 +63,8 @@ def demo(
 
     if pause and not sys.stdin.isatty():
         raise UsageError("--pause waits for keys, and nobody can press one here: there is no terminal")
-    if html is not None and not html.absolute().parent.is_dir():
-        raise UsageError(f"--html {html}: there is no folder {html.parent}")
+    if html is not None:
+        refuse_unwritable("--html", html)
     screen = console()
     catalogue = open_scenarios(scenarios)
     shown, names = find_scenario(catalogue, scenario, vector)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 
@@ -74,6 +76,16 @@ def console(stderr: bool = False) -> Console:
 def aside(screen: Console, text: str) -> None:
     """Print a line that is not what was asked for, only good to know."""
     screen.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def refuse_unwritable(option: str, path: Path) -> None:
+    """Raise `UsageError`, before anything is played, if there can be no file where an option wants one."""
+    from mta_sts_lab.runs.errors import UsageError
+
+    if path.is_dir():
+        raise UsageError(f"{option} {path}: is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}")
 
 
 def say(text: str) -> None:

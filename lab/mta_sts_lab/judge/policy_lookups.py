@@ -33,32 +33,32 @@ def older_policy(case: Case, facts: CaseFacts, message: MessageFacts, of_run: Ca
     One whose max_age had passed when the message came is none, nor one that a restart has taken from a sender without
     a lasting cache.
     """
-    replaced = _replaced_at(case, facts, message)
-    if replaced is None or any(replaced < event.at <= message.until for event in facts.policy_asked()):
+    found = _replacement(case, facts, message)
+    if found is None:
         return None
-    last = facts.policy_fetched(message.until)[-1]
-    held = next(step.world.policy for step in case.steps if step.name == last.step)
+    fetched, held, replaced = found
+    if any(replaced < event.at <= message.until for event in facts.policy_asked()):
+        return None
     forgets = about.policy_cache != "persistent"
-    lasts = held is not None and still_lasts(last.at, held.max_age, message.injected, of_run, forgets=forgets)
-    return held if lasts else None
+    return held if still_lasts(fetched, held.max_age, message.injected, of_run, forgets=forgets) else None
 
 
 def saw_a_newer_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> bool:
     """Whether the target looked for the policy record after another policy than it had was published, before a step."""
-    began = message.step_began()
-    replaced = _replaced_at(case, facts, message)
-    return replaced is not None and any(replaced < event.at < began for event in facts.policy_asked())
+    began, found = message.step_began(), _replacement(case, facts, message)
+    return found is not None and any(found[2] < event.at < began for event in facts.policy_asked())
 
 
-def _replaced_at(case: Case, facts: CaseFacts, message: MessageFacts) -> float | None:
-    """Return when the policy that the target fetched last was replaced; None if it was not, or none was fetched."""
+def _replacement(case: Case, facts: CaseFacts, message: MessageFacts) -> tuple[float, Policy, float] | None:
+    """Return when the target fetched a policy last, that policy, and when another one was published in its place."""
     served = {step.name: step.world.policy for step in case.steps}
     fetched = facts.policy_fetched(message.until)
     held = served.get(fetched[-1].step) if fetched else None
     if held is None:
         return None
     began = [event for event, _ in facts.of_kind(StepBegan) if fetched[-1].at < event.at <= message.until]
-    return next((event.at for event in began if served.get(event.step) not in (None, held)), None)
+    replaced = next((event.at for event in began if served.get(event.step) not in (None, held)), None)
+    return None if replaced is None else (fetched[-1].at, held, replaced)
 
 
 def still_lasts(since: float, max_age: float, until: float, of_run: CaseFacts, *, forgets: bool = True) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mta_sts_lab.events import AttackFired, Event, MessageInjected, NotSupported, StepBegan, StepEnded
+from mta_sts_lab.events import Event, MessageInjected, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies
@@ -119,14 +120,13 @@ class CaseView:
         sent = [fact.token for event, fact in self.facts.of_kind(MessageInjected) if event.at < began]
         return MessageFacts(self.facts, sent[-1], began, ended) if sent else None
 
-    def of_attempts_begun_in(self, step: Step, events: Sequence[Event]) -> list[Event]:
-        """Return those of a step's events that came when the target had looked for the domain's hosts in that step.
+    def attempts_began(self, step: Step) -> float:
+        """Return when the target first looked for the domain's hosts in a step; infinity if it never did.
 
         What came before belongs to an attempt from before the step, when the domain may have been another one.
         """
         times = self.step_times(step.name)
-        looked = self.facts.queries("MX", times[0], times[1]) if times else []
-        return [event for event in events if looked and event.at >= looked[0]]
+        return min(self.facts.queries("MX", times[0], times[1]) if times else [], default=math.inf)
 
     def watched_later(self, step: Step) -> bool:
         """Whether a later step that sends nothing says what has to become of a step's message."""
@@ -216,8 +216,7 @@ class CaseView:
         """
         if self.case.mode is not Mode.ENFORCE or self.case.has_dane or step.message.requiretls:
             return False
-        hiding = {use.name for use in step.attacks if use.channel != "smtp"}
-        hidden = any(fact.attack in hiding for _, fact in self.facts.of_kind(AttackFired, step.name))
+        hidden = any(use.channel != "smtp" and self.facts.fired(use.name, step.name) for use in step.attacks)
         fetched = any(event.at > message.injected for event in self.facts.policy_fetched(message.until))
         ended = hidden and not fetched and self.policies_have_ended(message.injected)
         return ended and not saw_a_newer_policy(self.case, self.facts, message)
@@ -237,13 +236,15 @@ class CaseView:
             return bool(played) and self.forbids_clear(played[-1])
         whole = self.step_times(step.name) is not None
         message = self.message(step) if whole else self.message_at_the_end(step)
-        if message is not None and (self.not_primed(message) or self._kept_a_laxer_policy(message)):
-            return False
-        if message is not None and self.has_nothing_to_keep(step, message):
+        if message is not None and self._has_no_policy_to_keep(step, message):
             return False
         if step.expect is not None:
             return set(step.expect.outcome) <= _PROTECTED_OUTCOMES and not goes_without_tls(step.message)
         return step.recovers and self._policy_is_kept()
+
+    def _has_no_policy_to_keep(self, step: Step, message: MessageFacts) -> bool:
+        unaware = self.not_primed(message) or self._kept_a_laxer_policy(message)
+        return unaware or self.has_nothing_to_keep(step, message)
 
     def _kept_a_laxer_policy(self, message: MessageFacts) -> bool:
         older = older_policy(self.case, self.facts, message, self.of_run, self.about)

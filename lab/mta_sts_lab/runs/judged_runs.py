@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mta_sts_lab.adapter_check.probes import is_probe
+from mta_sts_lab.adapter_check.probes import has_probes
 from mta_sts_lab.record import Record, RecordError
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.matrix.table import Matrix, matrix_of
@@ -65,7 +65,7 @@ def _why_left_out(folder: Path) -> str:
         cases = read_record(record).header.cases
     except (OSError, RecordError):
         return ""  # a name that is too long for a file, or a record that is said to be broken elsewhere
-    return "a target-check, which has no verdicts" if any(is_probe(case.id) for case in cases) else ""
+    return "a target-check, which has no verdicts" if has_probes(cases) else ""
 
 
 def table_of(runs: Iterable[JudgedFolder]) -> Matrix:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mta_sts_lab.adapter_check.probes import is_probe
+from mta_sts_lab.adapter_check.probes import has_probes
 from mta_sts_lab.backends.folder import find_target, with_config
 from mta_sts_lab.backends.in_process import check_flaws
 from mta_sts_lab.backends.local import LocalBackend
@@ -307,7 +307,7 @@ def judge_run(
     """
     record = read_record(folder / "record.jsonl")
     hold(folder)
-    if any(is_probe(case.id) for case in record.header.cases):
+    if has_probes(record.header.cases):
         raise UsageError(f"{folder}: the record of a target-check, which has no verdicts; repeat it with target-check")
     known_failures = read_known_failures(kept_known_failures(folder))
     requirements = load_requirements()

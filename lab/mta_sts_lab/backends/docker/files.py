@@ -13,7 +13,7 @@ from typing import Any
 import docker.errors
 
 from mta_sts_lab.backends.capturing import KEY_LOG, PACKETS
-from mta_sts_lab.backends.overlay import LaidFile, unreadable
+from mta_sts_lab.backends.overlay import LaidFile, not_laid
 from mta_sts_lab.backends.registry import Job
 from mta_sts_lab.backends.served_plan import PLACE
 
@@ -44,7 +44,7 @@ def lab_archive(files: Mapping[str, bytes]) -> bytes:
 
 def laid_archive(files: Sequence[LaidFile]) -> bytes:
     """Return a tar archive of the files that are laid over an image, with their modes, and the list of them."""
-    missing = unreadable(files)
+    missing = not_laid(files)
     laid = [file for file in files if file.at not in missing]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

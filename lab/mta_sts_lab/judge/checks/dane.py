@@ -56,11 +56,10 @@ def tlsa_asked_behind_addresses(view: CaseView, step: Step) -> Iterator[Judgemen
     """Addresses are looked up first, and TLSA records only where those are secure (section 2.2.2)."""
     if not is_judged_by_dane(view, step):
         return
-    asked = view.facts.tlsa_asked(step.name)
+    asked, since = view.facts.tlsa_asked(step.name), view.attempts_began(step)
     for mx in step.world.mx:
         host = absolute(mx.name, view.facts.domain)
-        own = [event for event, fact in asked if canonical(fact.name) == tlsa_name(host)]
-        own = view.of_attempts_begun_in(step, own)
+        own = [event for event, fact in asked if canonical(fact.name) == tlsa_name(host) and event.at >= since]
         if not own or mx.alias_of:
             continue
         first = _first_address_answer(view, step, host)
@@ -201,13 +200,12 @@ def _failed(step: Step, domain: str) -> list[DaneDemand]:
 
 def connections_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ConnectionAccepted]]:
     """Return the target's connections to a host that began in a step, after it had looked for the domain's hosts."""
-    found = [
+    since = view.attempts_began(step)
+    return [
         (event, fact)
         for event, fact in view.facts.of_kind(ConnectionAccepted, step.name)
-        if fact.host == host and fact.role == "mx" and not fact.via
+        if fact.host == host and fact.role == "mx" and not fact.via and event.at >= since
     ]
-    begun = view.of_attempts_begun_in(step, [event for event, _ in found])
-    return [(event, fact) for event, fact in found if event in begun]
 
 
 def _state(mx: MxHost, step: Step) -> str:
@@ -216,12 +214,13 @@ def _state(mx: MxHost, step: Step) -> str:
 
 def _first_address_answer(view: CaseView, step: Step, host: str) -> Event | None:
     """Return when an attempt of a step first asked for a host's addresses; None: whoever knows them need not ask."""
-    asked = [
+    since = view.attempts_began(step)
+    asked = (
         event
         for event, fact in view.facts.of_kind(DnsAnswered, step.name)
-        if fact.type in ("A", "AAAA") and canonical(fact.name) == host
-    ]
-    return next(iter(view.of_attempts_begun_in(step, asked)), None)
+        if fact.type in ("A", "AAAA") and canonical(fact.name) == host and event.at >= since
+    )
+    return next(asked, None)
 
 
 def hellos_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ClientHelloSeen]]:

@@ -34,13 +34,12 @@ def best_host_tried_first(view: CaseView, step: Step) -> Iterator[Judgement]:
 def first_by_preference(view: CaseView, step: Step, hosts: Iterable[MxHost], obligation: str) -> Iterator[Judgement]:
     """Judge whether the first connection of a step to one of these hosts went to one of the best preference."""
     preference = {absolute(mx.name, view.facts.domain): mx.preference for mx in hosts}
-    there = [
+    since = view.attempts_began(step)
+    met = [
         (event, fact)
         for event, fact in view.facts.of_kind(ConnectionAccepted, step.name)
-        if fact.host in preference and fact.role == "mx" and not fact.via
+        if fact.host in preference and fact.role == "mx" and not fact.via and event.at >= since
     ]
-    begun = view.of_attempts_begun_in(step, [event for event, _ in there])
-    met = [(event, fact) for event, fact in there if event in begun]
     if met and preference[met[0][1].host] > min(preference.values()):
         event, fact = met[0]
         expected, observed = "the host with the lowest preference number first", f"{fact.host} first"

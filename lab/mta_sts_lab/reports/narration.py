@@ -171,8 +171,8 @@ class Narrator:
         self._put(Text(), paragraph(legend, style="dim"), paragraph(relayed, style="dim"))
         brief = list(dict.fromkeys(shown.case.mode.value for shown in self._cases.values() if not shown.full))
         if brief:
-            shortly = f"Of the cases under {', '.join(brief)} only what matters is shown"
-            self._put(paragraph(f"{shortly}; --mode {brief[0]} shows all of one.", style="dim"))
+            shortly = f"Of the cases of mode {', '.join(brief)} only the events that matter are shown"
+            self._put(paragraph(f"{shortly}; --mode {brief[0]} shows that one whole.", style="dim"))
 
     def _labels(self) -> Mapping[str, str]:
         return {

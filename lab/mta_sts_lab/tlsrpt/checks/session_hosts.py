@@ -20,7 +20,7 @@ from mta_sts_lab.tlsrpt.report import Failure, ParsedReport
 #: A reply code and what joins it to the name behind it.
 _HELLO = re.compile(r"(?m)^\d{3}[ -]")
 
-WHOLE = "the whole reply is quoted; RFC 8460, section 4.4, may also mean the name in it alone"
+WHOLE = "the report quotes the host's whole reply; RFC 8460, section 4.4, may also mean the name in it alone"
 
 
 @session_check(scope=(Scope.CONTENT,), obligations=("RPT-4.4-15", "RPT-4.4-18"))

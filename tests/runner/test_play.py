@@ -21,6 +21,7 @@ from mta_sts_lab.events import (
     CaseBegan,
     CaseEnded,
     ClockAdvanced,
+    ConnectionAccepted,
     DeadlinePassed,
     Event,
     LabFailed,
@@ -697,3 +698,19 @@ async def test_other_tlsa_records_are_waited_for_until_the_old_ones_are_forgotte
     ended = {event.step: event.at for event in slow.events if isinstance(event.fact, StepEnded)}
     assert began["attack"] - ended["prime"] >= 0.4
     assert began["recover"] - ended["attack"] >= 0.4
+
+
+async def test_what_is_done_before_a_step_belongs_to_the_world_that_was_met(tmp_path: Path) -> None:
+    """A held message that is tried while the lab waits for the next step still meets the hosts of the step before."""
+
+    def flush(arena: Arena, event: Event) -> None:
+        if isinstance(event.fact, StepEnded) and event.step == "attack":
+            arena.tasks.append(asyncio.ensure_future(arena.context.target.flush()))
+
+    cases = cases_of("dane/ee-mismatch[dane,self-signed]")
+    slow = await Arena(tmp_path, about=lambda about: replace(about, dns_memory_seconds=0.4), on_event=flush).play(cases)
+    began = next(event.at for event in slow.events if isinstance(event.fact, StepBegan) and event.step == "recover")
+    ended = next(event.at for event in slow.events if isinstance(event.fact, StepEnded) and event.step == "attack")
+    between = [event for event in slow.events if event.case and ended < event.at < began]
+    assert [event for event in between if isinstance(event.fact, ConnectionAccepted)]
+    assert {event.step for event in between} == {"attack"}

@@ -141,10 +141,11 @@ class _Playing:
     async def _step(self, world: CaseWorld, step: Step) -> None:
         self.settling.give_up_when_hopeless()
         recorder = self.context.recorder
-        recorder.enter_step(self.case.id, step.name)
         await world.end_sessions()
         await self.settling.answers_forgotten(step)
         await self.settling.ready_for_next_policy(step)
+        # Not before the waits: who tries a held message meanwhile still meets the world of the step before.
+        recorder.enter_step(self.case.id, step.name)
         await world.arrange(step.world)
         await self.context.attack_controller.begin(world, step.attacks)
         begun = recorder.write(StepBegan(attacks=tuple(attack.name for attack in step.attacks)), self.case.id)

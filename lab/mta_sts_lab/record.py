@@ -56,6 +56,11 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: A digest of the files that were laid over the target or installed into it; empty if there were none.
     own_files: str = ""
 
+    @property
+    def lab_version(self) -> str:
+        """The version of the lab that played the run."""
+        return self.versions.get("mta-sts-lab", "?")
+
 
 class Shard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One of the shares into which a selection was divided, to be played by runs of their own and merged."""

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any, get_args
 
 import msgspec
+from mta_sts_lab import __version__
 from mta_sts_lab import events as facts
 from mta_sts_lab.events import AnyFact, Event
 from mta_sts_lab.model.case import AttackUse, Case, Expectation, Mode, Scenario, Step
@@ -317,7 +318,7 @@ def record_of(lines: list[Event], cases: Iterable[Case], complete: bool = True) 
         run="20260302-093000-c0ffee",
         started=STARTED,
         command=("sts-lab", "run", "starttls/strip", "--target", "postfix"),
-        versions={"mta-sts-lab": "0.1.0", "python": "3.11.7"},
+        versions={"mta-sts-lab": __version__, "python": "3.11.7"},
         seed=42,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from mta_sts_lab import __version__
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.record import encoded
@@ -16,7 +17,7 @@ from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.reports.command_line import what_is_tested
 from mta_sts_lab.runs import RunRequest, load_shipped_catalogue
 from mta_sts_lab.runs.errors import UsageError
-from mta_sts_lab.runs.selecting import check_same_target, choose_cases, obligations_of
+from mta_sts_lab.runs.selecting import check_same_target, choose_cases, left_out_since, obligations_of
 from mta_sts_lab.runs.service import cases_of, find_target_for, run
 from mta_sts_lab.runs.watching import Watcher
 
@@ -122,6 +123,24 @@ def test_a_run_says_what_it_leaves_out_since_another_one(tmp_path: Path) -> None
         f"left out: 2 of 4 selected cases, which {first.folder} proved (2 pass). "
         "What was changed in the mail server since then is not tested by them"
     ]
+
+
+def test_nothing_is_left_out_that_another_version_of_the_lab_proved(catalogue: Catalogue, tmp_path: Path) -> None:
+    cases = [catalogue.cases[name] for name in STRIP]
+    run = _run(tmp_path, cases, dict.fromkeys(STRIP, "pass"), versions={"mta-sts-lab": "0.0.9"})
+    found = choose_cases(catalogue, ["starttls/strip"], [], (), run)
+    assert ids(found) == STRIP
+    assert left_out_since(run, cases, STRIP) == (
+        f"left out: none of 4 selected cases. {run} was played by mta-sts-lab 0.0.9, and this is {__version__}, "
+        "whose attacks and checks may be others"
+    )
+
+
+def test_a_run_that_proved_nothing_leaves_nothing_out(catalogue: Catalogue, tmp_path: Path) -> None:
+    cases = [catalogue.cases[name] for name in STRIP]
+    run = _run(tmp_path, cases, dict.fromkeys(STRIP, "inconclusive"))
+    said = f"left out: none of 4 selected cases: {run} proved none of them as they are now"
+    assert left_out_since(run, cases, STRIP) == said
 
 
 def test_nothing_changed_is_said(catalogue: Catalogue, tmp_path: Path) -> None:

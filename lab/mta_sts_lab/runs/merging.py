@@ -19,8 +19,6 @@ from mta_sts_lab.runs.joining import join_target_files, write_joined
 from mta_sts_lab.runs.service import RunResult, judge_run
 from mta_sts_lab.runs.writing import make_folder
 
-_LAB = "mta-sts-lab"
-
 
 def merge(
     folders: Sequence[Path], into: Path, catalogue: Catalogue | None = None, *, partial: bool = False
@@ -52,7 +50,7 @@ def _refuse_what_differs(folders: Sequence[Path], records: Sequence[Record]) -> 
         raise UsageError("no runs were given to merge")
     for folder, record in zip(folders, records, strict=True):
         pairs = {
-            "the lab": (record.header.versions.get(_LAB, "?"), records[0].header.versions.get(_LAB, "?")),
+            "the lab": (record.header.lab_version, records[0].header.lab_version),
             "the families of the world": (record.header.families, records[0].header.families),
             "the catalogue": (record.header.catalogue[:12], records[0].header.catalogue[:12]),
             "the target": (record.header.about.name, records[0].header.about.name),

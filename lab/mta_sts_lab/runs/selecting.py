@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
+from mta_sts_lab import __version__
 from mta_sts_lab.catalogue import Catalogue, NothingSelected
 from mta_sts_lab.judge.known_failures import matches
 from mta_sts_lab.model.case import Case, Mode
@@ -60,8 +61,11 @@ def choose_cases(
 def changed_since(catalogue: Catalogue, folder: Path) -> set[str]:
     """Return the cases that a run did not have, or had otherwise, or did not prove. Raises `RecordError`.
 
-    A case is another one, too, if the control case that it is compared with is.
+    A case is another one, too, if the control case that it is compared with is. All are, if another version of the lab
+    played them: its attacks and checks may be others.
     """
+    if _header_of(folder).lab_version != __version__:
+        return set(catalogue.cases)
     played = {case.id: case for case in _header_of(folder).cases}
     verdicts = verdicts_before(folder)
     same = {case.id for case in catalogue.cases.values() if played.get(case.id) == case}
@@ -116,8 +120,13 @@ def _read_header(file: Path, _written: int) -> Header:
 
 def left_out_since(since: Path, selected: Sequence[Case], played: Collection[str]) -> str:
     """Say how many of the selected cases are not played, since an earlier run proved them, and what that run said."""
-    there = verdicts_before(since)
+    version, there = _header_of(since).lab_version, verdicts_before(since)
     verdicts = Counter(there[case.id] for case in selected if case.id not in played)
+    if version != __version__:
+        lab = f"{since} was played by mta-sts-lab {version}, and this is {__version__}"
+        return f"left out: none of {len(selected)} selected cases. {lab}, whose attacks and checks may be others"
+    if not verdicts:
+        return f"left out: none of {len(selected)} selected cases: {since} proved none of them as they are now"
     counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
     return (
         f"left out: {verdicts.total()} of {len(selected)} selected cases, which {since} proved ({counted}). "

@@ -177,8 +177,7 @@ def _say_what_is_left_out(request: RunRequest, catalogue: Catalogue, watcher: Wa
     """Say what `since` leaves out of the selection, all shards of it. Raises the errors of `cases_of`."""
     selected = cases_of(replace(request, since=""), catalogue)
     played = {case.id for case in cases_of(request, catalogue)}
-    if len(played) < len(selected):
-        watcher.say(left_out_since(find_run(request.since, request.out), selected, played))
+    watcher.say(left_out_since(find_run(request.since, request.out), selected, played))
 
 
 def find_target_for(request: RunRequest) -> TargetFolder:

@@ -7,7 +7,7 @@ at its end might have been the clear text that fails a case.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -35,19 +35,25 @@ def read_record(path: Path) -> Record:
     try:
         if path.stat().st_size > LARGEST_RECORD:
             raise RecordError(f"{path}: larger than {LARGEST_RECORD} octets; this is not a record of ours")
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as stream:
+            return parse_record((line.removesuffix(b"\n") for line in stream), str(path))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_record(lines[:-1] if lines[-1] == b"" else lines, str(path))
 
 
-def parse_record(lines: list[bytes], where: str) -> Record:
-    """Turn the lines of a record into a `Record`; see `read_record`."""
-    if not lines:
+def parse_record(lines: Iterable[bytes], where: str) -> Record:
+    """Turn the lines of a record, without their line feeds, into a `Record`; see `read_record`."""
+    remaining = iter(lines)
+    last = next(remaining, None)
+    if last is None:
         raise RecordError(f"{where}: empty: the run never began; repeat it")
-    header = _header(lines[0], f"{where}, line 1")
-    footer = _footer(lines[-1], f"{where}, line {len(lines)}")
-    events = tuple(_event(line, f"{where}, line {number}") for number, line in enumerate(lines[1:-1], start=2))
+    header = _header(last, f"{where}, line 1")
+    number, found = 1, []
+    for number, line in enumerate(remaining, start=2):
+        if number > 2:
+            found.append(_event(last, f"{where}, line {number - 1}"))
+        last = line
+    footer, events = _footer(last, f"{where}, line {number}"), tuple(found)
     _check_counts(events, footer, where)
     if header.parts and sum(part.events for part in header.parts) != len(events):
         raise RecordError(f"{where}: the events are not those of the merged runs; merge them again")

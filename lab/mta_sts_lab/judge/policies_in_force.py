@@ -7,6 +7,7 @@ force when its step began, and everything that was fetched since; a session has 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mta_sts_lab.events import (
     ConnectionAccepted,
@@ -22,7 +23,7 @@ from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.policy_lookups import still_lasts
 from mta_sts_lab.judge.protection import NO_PROTECTION, Protection, enforced
 from mta_sts_lab.model.case import Case, Message, Mode, Step
-from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY, Dns, PolicyHost
+from mta_sts_lab.model.world import CERTIFICATES_THAT_VERIFY, Dns, PolicyHost, World
 from mta_sts_lab.rfc.dane_demands import DaneDemand, dane_demands
 from mta_sts_lab.rfc.domain_names import canonical, policy_record_name
 from mta_sts_lab.rfc.policy import Policy, read_policy
@@ -59,7 +60,13 @@ def protection_of(policy: Policy) -> Protection:
 
 def served_texts(case: Case, domain: str) -> dict[str, Policy]:
     """Return the policy that each step of a case serves."""
-    return {step.name: read_policy(served_policy(step.world, case.mode.value, domain)) for step in case.steps}
+    return {step.name: _served_text(step.world, case.mode.value, domain) for step in case.steps}
+
+
+#: The checks ask for the same texts again and again: those of one case are a dozen at most.
+@lru_cache(maxsize=16)
+def _served_text(world: World, mode: str, domain: str) -> Policy:
+    return read_policy(served_policy(world, mode, domain))
 
 
 def fetched_policies(case: Case, facts: CaseFacts, until: float) -> list[Fetched]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from mta_sts_lab.rfc.domain_names import is_mx_pattern, matches
 
@@ -57,8 +56,6 @@ class Policy:
         return not self.faults
 
 
-#: The judge asks for the same texts again and again: those of one case are a dozen at most.
-@lru_cache(maxsize=16)
 def read_policy(body: bytes) -> Policy:
     """Read the body of a policy. Never raises.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from mta_sts_lab.backends.local import few_collections
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.events import CaseBegan, CaseEnded, Event, LabFailed, StepBegan, TargetFailed
@@ -111,6 +112,7 @@ def _play(order: Order, tell: _Teller) -> None:
         tell(_judged(order))
 
 
+@few_collections()
 def _judged(order: Order) -> Judged:
     """Judge the part, and write the flows of its cases into the folder of the run: that takes as long as both do."""
     record = read_record(order.folder / "record.jsonl")

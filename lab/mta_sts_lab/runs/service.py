@@ -9,7 +9,7 @@ from pathlib import Path
 from mta_sts_lab.adapter_check.probes import has_probes
 from mta_sts_lab.backends.folder import find_target, with_config
 from mta_sts_lab.backends.in_process import check_flaws
-from mta_sts_lab.backends.local import LocalBackend
+from mta_sts_lab.backends.local import LocalBackend, few_collections
 from mta_sts_lab.backends.registry import Job, find_backend
 from mta_sts_lab.backends.target_folder import TargetFolder
 from mta_sts_lab.catalogue import Catalogue
@@ -292,6 +292,7 @@ def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Cat
     return result
 
 
+@few_collections()
 def judge_run(
     folder: Path,
     catalogue: Catalogue | None = None,

@@ -29,9 +29,10 @@ def malformed_pattern_matches_nothing(view: CaseView) -> Iterator[Judgement]:
     served = served_texts(view.case, view.facts.domain) if view.case.mode.has_policy else {}
     outcomes: dict[str, dict[Outcome, str]] = {}
     for step in view.case.steps:
-        values = values_of(served[step.name].lines, "mx") if step.name in served else ()
-        message = view.message(step)
-        if message is None or not step.send or not values or any(map(is_mx_pattern, values)):
+        if not step.send or step.name not in served or served[step.name].valid:
+            continue
+        message, values = view.message(step), values_of(served[step.name].lines, "mx")
+        if message is None or not values or any(map(is_mx_pattern, values)):
             continue
         outcomes.setdefault("\n".join(values), {})[message.outcome()] = step.name
     for text, found in outcomes.items():

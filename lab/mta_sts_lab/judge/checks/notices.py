@@ -32,7 +32,7 @@ def notice_from_nobody(view: CaseView) -> Iterator[Judgement]:
         for event, fact in view.facts.of_kind(MessageInjected)
         if not any(step.message.requiretls for step in view.case.steps if step.name == event.step)
     }
-    for event, fact in view.of_run.of_kind(MessageAccepted):
+    for event, fact in view.facts.of_kind(MessageAccepted):
         mine = [steps[token] for token in fact.tokens if token in steps]
         to_author = any(one.lower() in authors for one in fact.recipients)
         if fact.role == "sender-mx" and mine and to_author and fact.mail_from:

@@ -10,6 +10,7 @@ import typer
 from mta_sts_lab.adapter_check import Status
 from mta_sts_lab.backends.folder import shipped_targets
 from mta_sts_lab.cli.commands import app
+from mta_sts_lab.documents import Document, documents
 from mta_sts_lab.judge.known_failures import matches, read_known_failures
 from mta_sts_lab.model.case import Mode
 from mta_sts_lab.model.grading import Grade, Outcome
@@ -40,21 +41,40 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in _anchors(target), f"{document.name}: {place}#{anchor}"
 
 
-def test_messages_name_ambiguities_that_are_written_down() -> None:
-    written = _anchors(ROOT / "docs" / "ambiguities.md")
+def test_messages_name_sections_that_are_written_down() -> None:
     sources = [*(ROOT / "lab").rglob("*.py"), *(ROOT / "scenarios").rglob("*.toml")]
     named = {
-        name
+        (name, section)
         for path in sources
-        for name in re.findall(r"ambiguities\.md#([a-z0-9-]+)", path.read_text(encoding="utf-8"))
+        for name, section in re.findall(
+            r"(?:docs/|sts-lab docs )([\w-]+?)(?:\.md)?#([\w-]+)", path.read_text(encoding="utf-8")
+        )
     }
-    assert named <= written
+    known = documents()
+    assert {f"{name}#{section}" for name, section in named if known[name].section(section) is None} == set()
+    assert len(named) > 20
+
+
+def test_a_section_ends_at_the_next_heading_that_is_not_below_it(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(
+        "# Page\n\n## One, two\n\nText.\n\n```sh\n# no heading\n```\n\n### Below\n\nMore.\n\n## Next\n\nLast.\n"
+    )
+    document = Document("page", path)
+    assert document.title == "Page"
+    assert document.sections == ("page", "one-two", "below", "next")
+    assert document.section("one-two") == "## One, two\n\nText.\n\n```sh\n# no heading\n```\n\n### Below\n\nMore.\n"
+    assert document.section("below") == "### Below\n\nMore.\n"
+    assert document.section("next") == "## Next\n\nLast.\n"
+    assert document.section("no-heading") is None
 
 
 def test_messages_name_documents_that_exist() -> None:
     sources = [*(ROOT / "lab").rglob("*.py"), *(ROOT / "docker").rglob("*.toml")]
-    named = {name for path in sources for name in re.findall(r"\bdocs/([\w-]+\.md)", path.read_text(encoding="utf-8"))}
-    assert named <= {path.name for path in DOCUMENTS}
+    pattern = r"\b(?:docs/([\w-]+)\.md|`sts-lab docs ([\w-]+)`)"
+    found = (pair for path in sources for pair in re.findall(pattern, path.read_text(encoding="utf-8")))
+    named = {name or other for name, other in found}
+    assert named <= set(documents())
     assert named
 
 

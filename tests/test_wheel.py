@@ -91,7 +91,7 @@ def judged(document: str) -> dict[str, str]:
 def test_the_wheel_brings_one_package_and_nothing_of_this_machine(installed: Installed) -> None:
     names = zipfile.ZipFile(installed.wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"mta_sts_lab"}
-    assert not [name for name in names if "extra-ca/" in name or "__pycache__" in name]
+    assert not [name for name in names if "extra-ca/" in name or "__pycache__" in name or "docs/course" in name]
 
 
 def test_all_that_is_shipped_is_installed_and_can_be_executed_as_before(installed: Installed) -> None:
@@ -133,6 +133,7 @@ def test_commands_that_need_no_engine(installed: Installed, tmp_path: Path) -> N
     (tmp_path / "report.json").write_bytes(text(good()))
     installed(tmp_path, "report-check", "report.json")
     assert "opensmtpd-tls" in installed(tmp_path, "targets")
+    assert "23:59:59" in installed(tmp_path, "docs", "ambiguities#end-of-day")
     verdicts = judged(installed(tmp_path, "run", "starttls/*", "--json"))
     assert len(verdicts) > 30
     assert set(verdicts.values()) == {"pass"}

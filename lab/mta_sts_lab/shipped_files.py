@@ -1,4 +1,4 @@
-"""Where the files are that come with the lab beside its code: the scenarios, the targets, the exercises."""
+"""Where the files are that come with the lab beside its code: scenarios, targets, exercises, documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DATA = _PACKAGE / "_data"
 
 
 def shipped_files() -> Path:
-    """Return the folder with `scenarios/`, `docker/` and `exercises/`: an installed package's data, or the checkout."""
+    """Return the folder with `scenarios/`, `docker/`, `exercises/` and `docs/`: package data, or the checkout."""
     return _DATA if _DATA.is_dir() else _PACKAGE.parent.parent
 
 

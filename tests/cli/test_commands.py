@@ -205,6 +205,10 @@ WRONG = [
     (["demo", "strip", "--mode", "bogus"], 2, "the modes are"),
     (["demo", "strip", "--vector", "bogus"], 2, "has no vector 'bogus'; it has none: leave out --vector"),
     (["requirements", "STS-5-003"], 2, "did you mean STS-5-03"),
+    (["docs", "operators"], 2, "there is no document 'operators'; did you mean operator?"),
+    (["docs", "xyzzy"], 2, "`sts-lab docs` lists them"),
+    (["docs", "ambiguities#endofday"], 2, "did you mean ambiguities#end-of-day?"),
+    (["docs", "ambiguities#xyzzy"], 2, "`sts-lab docs ambiguities` has all of it"),
     (["judge", "no-such-run"], 2, "there are no runs in runs/"),
     (["judge", "x" * 5000], 2, "no record of a run there"),
 ]
@@ -246,6 +250,15 @@ def test_no_docker_engine_for_what_needs_one(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     assert "no Docker engine answers" in shell(*arguments).message(3)
+
+
+def test_documents_are_listed_and_read(shell: Shell) -> None:
+    listed = shell("docs").out.splitlines()
+    assert "glossary            Glossary" in listed
+    whole, part = shell("docs", "ambiguities").out, shell("docs", "docs/ambiguities.md#end-of-day").out
+    assert part.startswith("#### end-of-day\n")
+    assert part in whole
+    assert part == shell("docs", "ambiguities#end-of-day").out
 
 
 def test_the_list_of_targets_needs_no_docker(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_a_finding_about_the_type_says_that_it_is_partly_open() -> None:
     known = replace(KNOWN, policy_types=frozenset({"no-policy-found"}))
     found = against_sessions(parse_report(text(changed(_sts_only))), known, REQUIREMENTS)
     (untrue,) = [one for one in found if one.reason == "policy-type-untrue"]
-    assert "docs/ambiguities.md#policy-that-was-never-fetched" in untrue.note
+    assert "sts-lab docs ambiguities#policy-that-was-never-fetched" in untrue.note
 
 
 def test_blocks_about_a_domain_and_about_its_host_are_counted_apart() -> None:

@@ -45,7 +45,7 @@ def honest_delivery(view: AdapterView) -> Iterator[Finding]:
             Status.FAULT,
             f"says what the contract does not know: {name_unknown(view.about.unknown)}",
             "about-unknown-member",
-            "What is not known counts as left out. docs/adding-an-mta.md lists the members and the capabilities.",
+            "What is not known counts as left out. `sts-lab docs adding-an-mta` lists members and capabilities.",
         )
     port = _mail_port(view)
     yield port
@@ -111,8 +111,8 @@ def _contract(view: AdapterView) -> Finding:
             last.error,
             "contract-unreachable",
             "Nobody answers HTTP there. A container starts a contract server (contract_server.py, see "
-            "docs/adding-an-mta.md), on 0.0.0.0 and the port that [contract] in target.toml names. A program without a "
-            "container has one where it has hooks, for as long as it runs.",
+            "`sts-lab docs adding-an-mta`), on 0.0.0.0 and the port that [contract] in target.toml names. A program "
+            "without a container has one where it has hooks, for as long as it runs.",
             at([event]),
         )
     if not last.offered or last.error:

@@ -73,8 +73,8 @@ def _not_there(view: AdapterView, part: str) -> Finding | None:
         f"{fact.error}{asked}",
         f"{part}-broken",
         f"The hook `{part}` must be executable (chmod +x; #! and a program that is there; lines that end in LF), "
-        "print what the table in docs/adding-an-mta.md says, and end with status 0. Try it by hand, in a container "
-        f"with docker exec -i CONTAINER /hooks/{part} </dev/null, of a program without one with hooks/{part} "
+        "print what the table in `sts-lab docs adding-an-mta` says, and end with status 0. Try it by hand, in a "
+        f"container with docker exec -i CONTAINER /hooks/{part} </dev/null, of a program without one with hooks/{part} "
         "</dev/null. A hook that is not there at all is no fault.",
         at([event]),
     )

@@ -84,7 +84,7 @@ def read_folder(path: Path) -> TargetFolder:
     except OSError as error:
         raise FolderError(
             f"{file}: cannot be read: {error.strerror}; "
-            "a target's folder has a file target.toml (docs/adding-an-mta.md describes it)"
+            "a target's folder has a file target.toml (`sts-lab docs adding-an-mta` describes it)"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise FolderError(f"{file}: {error}; legal keys are {_legal_keys()}") from error

@@ -25,9 +25,9 @@ description = "As it is started by the file start."
 
 [process]
 command = ["./start"]
-# What it does: "mta-sts", "tls-rpt", "dane", "requiretls" and others (docs/adding-an-mta.md#about). What is not listed
-# is not judged, but for "mta-sts": mail under a policy is judged in any case, and the claim says that the lab may wait
-# for the fetch of the policy. Where there are hooks, the hook `about` says it instead.
+# What it does: "mta-sts", "tls-rpt", "dane", "requiretls" and others (sts-lab docs adding-an-mta#about). What is not
+# listed is not judged, but for "mta-sts": mail under a policy is judged in any case, and the claim says that the lab
+# may wait for the fetch of the policy. Where there are hooks, the hook `about` says it instead.
 capabilities = []
 # Seconds between its attempts at a message.
 retry_seconds = 2

@@ -13,6 +13,7 @@ from mta_sts_lab.cli.ci import Annotations, ForCi, Junit, JunitKnown, KnownAs, S
 from mta_sts_lab.cli.course import course
 from mta_sts_lab.cli.demo import demo
 from mta_sts_lab.cli.diff import diff
+from mta_sts_lab.cli.docs import docs
 from mta_sts_lab.cli.exercise import exercise_app, flaws
 from mta_sts_lab.cli.init import init
 from mta_sts_lab.cli.matrix import matrix
@@ -287,6 +288,7 @@ def report_check(
 app.command("policy-check", epilog=POLICY_EXAMPLES)(policy_check)
 app.command("what-if", epilog=WHAT_IF_EXAMPLES)(what_if)
 app.command(epilog="Example: sts-lab flaws certificate")(flaws)
+app.command(epilog="Example: sts-lab docs ambiguities#end-of-day")(docs)
 app.add_typer(exercise_app)
 
 

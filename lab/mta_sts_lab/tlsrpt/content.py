@@ -15,14 +15,16 @@ from mta_sts_lab.tlsrpt.names import Moment, read_moment
 from mta_sts_lab.tlsrpt.report import Failure, Policy, Report
 
 UNKNOWN_YET = (
-    "what cannot be known before a connection may be absent or empty; docs/ambiguities.md#fields-before-a-connection"
+    "what cannot be known before a connection may be absent or empty; "
+    "sts-lab docs ambiguities#fields-before-a-connection"
 )
 STRING_IN_APPENDIX = (
     "the appendix of RFC 8460 shows a string and deployed reporters followed it (erratum 6241); "
-    "docs/ambiguities.md#mx-host-as-string"
+    "sts-lab docs ambiguities#mx-host-as-string"
 )
 STRING_IN_SECTION_4 = (
-    "section 4 speaks of a string, sections 4.4 and 4.5 define an array; docs/ambiguities.md#policy-string-as-string"
+    "section 4 speaks of a string, sections 4.4 and 4.5 define an array; "
+    "sts-lab docs ambiguities#policy-string-as-string"
 )
 
 

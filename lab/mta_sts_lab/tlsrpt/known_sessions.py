@@ -16,7 +16,7 @@ from mta_sts_lab.tlsrpt.report import Failure, ParsedReport, Policy
 
 COUNTED = (
     "reporters count sessions differently: one at least, and no more than the attempts that were seen; "
-    "docs/ambiguities.md#what-is-a-session"
+    "sts-lab docs ambiguities#what-is-a-session"
 )
 
 _PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
@@ -25,9 +25,9 @@ _PASS, _INFO, _WEAK = Grade.PASS, Grade.INFO, Grade.WEAK
 NOTES = MappingProxyType(
     {
         ("validation-failure", _INFO): "the definition speaks of support, the appendix of replies to STARTTLS"
-        "; docs/ambiguities.md#type-for-starttls-refused",
+        "; sts-lab docs ambiguities#type-for-starttls-refused",
         ("validation-failure", _WEAK): "certificate-not-trusted is explicit for a self-signed certificate"
-        "; docs/ambiguities.md#type-for-self-signed",
+        "; sts-lab docs ambiguities#type-for-self-signed",
     }
 )
 

@@ -63,7 +63,7 @@ def test_who_looks_holds_the_mail_and_that_is_a_pass(tmp_path: Path, family: str
 @pytest.mark.parametrize("family", ["ipv4", "ipv6", "both"])
 def test_who_does_not_look_is_recorded_and_no_more(tmp_path: Path, family: str) -> None:
     played = play(tmp_path, "unchecked", MX, POLICY_HOST, family=family)
-    expected = "a sender may look whether a certificate was revoked, and need not: docs/ambiguities.md#revocation"
+    expected = "a sender may look whether a certificate was revoked, and need not: sts-lab docs ambiguities#revocation"
     for case, reason, row, done in (
         (MX, "delivered-under-a-revoked-certificate", "STS-4.2-05", "delivered to mx1."),
         (POLICY_HOST, "used-a-policy-of-a-revoked-host", "STS-3.3-07", "used a policy of mta-sts."),

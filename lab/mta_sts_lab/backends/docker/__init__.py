@@ -50,7 +50,7 @@ class Docker(Backend):
                 "it is relative to the folder, which is all that its build has beside docker/common and docker/extra-ca"
             )
         if not (root / dockerfile).is_file():
-            return f"{folder.path}: there is no {dockerfile}; docs/adding-an-mta.md has one to start from"
+            return f"{folder.path}: there is no {dockerfile}; `sts-lab docs adding-an-mta` has one to start from"
         return ""
 
     def check(self, target: TargetFolder, flaws: Collection[str]) -> None:

@@ -21,7 +21,7 @@ from mta_sts_lab.rfc.policy import lists
 OF_MX_HOST = "STS-4.2-05"
 OF_POLICY_HOST = "STS-3.3-07"
 
-_EXPECTED = "a sender may look whether a certificate was revoked, and need not: docs/ambiguities.md#revocation"
+_EXPECTED = "a sender may look whether a certificate was revoked, and need not: sts-lab docs ambiguities#revocation"
 
 
 @check(scope=Scope.STEP, obligations=(OF_MX_HOST,))

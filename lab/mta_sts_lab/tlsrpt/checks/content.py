@@ -21,15 +21,15 @@ from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
 
 NO_24_HOURS = (
     "the 24:00 of the RFC's prose cannot be written in RFC 3339; 23:59:59 or the next midnight can; "
-    "docs/ambiguities.md#end-of-day"
+    "sts-lab docs ambiguities#end-of-day"
 )
 ADVISED_RANGE = (
-    "a range other than one UTC day is advised against, not forbidden; docs/ambiguities.md#range-not-one-day"
+    "a range other than one UTC day is advised against, not forbidden; sts-lab docs ambiguities#range-not-one-day"
 )
-MAY_SPLIT = "nothing says whether one policy has one block; docs/ambiguities.md#policy-changed-during-the-day"
+MAY_SPLIT = "nothing says whether one policy has one block; sts-lab docs ambiguities#policy-changed-during-the-day"
 ANY_ORDER = (
     "spelling and order of the lines are free, leaving mx lines out is not; "
-    "docs/ambiguities.md#spelling-of-policy-lines"
+    "sts-lab docs ambiguities#spelling-of-policy-lines"
 )
 
 _DAY = timedelta(days=1)

@@ -21,12 +21,15 @@ from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import Failure, ParsedReport, Policy
 
 COUNTED_ONCE = (
-    "reporters count sessions differently, but an entry stands for one at least; docs/ambiguities.md#what-is-a-session"
+    "reporters count sessions differently, but an entry stands for one at least; "
+    "sts-lab docs ambiguities#what-is-a-session"
 )
-COUNT_OPEN = "reporters count sessions differently; exact equality is only noted; docs/ambiguities.md#what-is-a-session"
+COUNT_OPEN = (
+    "reporters count sessions differently; exact equality is only noted; sts-lab docs ambiguities#what-is-a-session"
+)
 FREE_COUNT = (
     "a session under a cached policy may be counted as a success while the policy could not be fetched; "
-    "docs/ambiguities.md#session-under-cached-policy"
+    "sts-lab docs ambiguities#session-under-cached-policy"
 )
 
 #: The longest thing that a reporter quotes in one piece is an SMTP reply line (RFC 5321, section 4.5.3.1.5), in octets.

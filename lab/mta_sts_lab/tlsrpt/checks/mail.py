@@ -11,7 +11,7 @@ from mta_sts_lab.tlsrpt.names import read_file_name, read_subject
 from mta_sts_lab.tlsrpt.registry import Scope, check
 from mta_sts_lab.tlsrpt.report import ParsedReport
 
-ID_FORM = "the Subject asks for the form of a message identifier; docs/ambiguities.md#report-id-in-subject"
+ID_FORM = "the Subject asks for the form of a message identifier; sts-lab docs ambiguities#report-id-in-subject"
 THIRD_PART = "RFC 6522 allows a third part; RFC 8460 describes two"
 
 #: What the header of any message of today has, and who says so. No obligation of the catalogue does.

@@ -18,14 +18,15 @@ from mta_sts_lab.tlsrpt.report import ParsedReport
 
 SAME_DAY = (
     "the end of a day and the next midnight are one second apart, and both mean the same day; "
-    "docs/ambiguities.md#end-of-day"
+    "sts-lab docs ambiguities#end-of-day"
 )
 ID_FORMS_DIFFER = (
-    "the Subject wants the form of a message identifier, the JSON any text; docs/ambiguities.md#report-id-in-subject"
+    "the Subject wants the form of a message identifier, the JSON any text; "
+    "sts-lab docs ambiguities#report-id-in-subject"
 )
 EITHER_DOMAIN = (
     "about DANE, or without a policy, the recipient domain and another one are both right; "
-    "docs/ambiguities.md#name-of-the-policy-domain"
+    "sts-lab docs ambiguities#name-of-the-policy-domain"
 )
 JSON_DECIDES = "the JSON is authoritative (RFC 8460, section 5.6), so that nobody who obeys is misled"
 

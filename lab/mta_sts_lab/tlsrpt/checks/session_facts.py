@@ -19,9 +19,9 @@ from mta_sts_lab.tlsrpt.registry import Scope, session_check
 from mta_sts_lab.tlsrpt.report import ParsedReport, Policy
 
 NOT_OWED = "nothing obliges a reporter to report this"
-TYPE_OPEN = "which policy type is right is partly open; docs/ambiguities.md#policy-that-was-never-fetched"
-BOTH = "a failed attempt and the next one in clear may both be counted; docs/ambiguities.md#failure-then-clear"
-COMPARED = "compared without blanks and in any order; docs/ambiguities.md#spelling-of-policy-lines"
+TYPE_OPEN = "which policy type is right is partly open; sts-lab docs ambiguities#policy-that-was-never-fetched"
+BOTH = "a failed attempt and the next one in clear may both be counted; sts-lab docs ambiguities#failure-then-clear"
+COMPARED = "compared without blanks and in any order; sts-lab docs ambiguities#spelling-of-policy-lines"
 
 _RESULTS = tuple(RESULT_TYPES.values())
 _DISCOVERY = tuple(RESULT_TYPES[name] for name in sorted(STS_DISCOVERY_FAILURES))

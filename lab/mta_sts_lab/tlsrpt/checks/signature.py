@@ -27,13 +27,13 @@ from mta_sts_lab.tlsrpt.verification import (
     verify_with,
 )
 
-WHO_SIGNS = "the signing domain has to be the submitter or a parent of it; docs/ambiguities.md#signing-domain"
+WHO_SIGNS = "the signing domain has to be the submitter or a parent of it; sts-lab docs ambiguities#signing-domain"
 NO_SERVICE = (
-    "tlsrpt was never registered as a service type (errata 5889 and 8303); docs/ambiguities.md#key-service-type"
+    "tlsrpt was never registered as a service type (errata 5889 and 8303); sts-lab docs ambiguities#key-service-type"
 )
 UNUSABLE_FOR_MAIL = (
     "as RFC 8460 wants it; but by RFC 6376 an ordinary verifier has to ignore such a key; "
-    "docs/ambiguities.md#key-service-type"
+    "sts-lab docs ambiguities#key-service-type"
 )
 
 

@@ -20,7 +20,7 @@ from mta_sts_lab.model.target import CAPABILITIES
 from mta_sts_lab.model.world import Family
 from mta_sts_lab.record_reading import read_record
 from mta_sts_lab.runs.writing import keep_known_failures, kept_known_failures
-from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.case_world import CaseWorld
 from mta_sts_lab.world.network import has_ipv6_loopback
 from mta_sts_lab.world.policy_host import PolicyServer
 

@@ -22,10 +22,11 @@ from mta_sts_lab.rfc.published import REPORT_HOST, REPORT_MX
 from mta_sts_lab.runs import RunRequest, Watcher, run
 from mta_sts_lab.targets.contract import Held
 from mta_sts_lab.world.host import AcceptingHost, HttpsHost
-from mta_sts_lab.world.mail_host import MxServer, SmtpSession
+from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
 from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.receiving_session import ReceivingSession
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.zone import Answer, Question, Zone
 
@@ -185,14 +186,14 @@ def _answers(status: int) -> Inject:
 
 def _refuses_mail(patch: Patch) -> None:
     """Let MX hosts refuse every recipient for now."""
-    honest = SmtpSession.handle_RCPT
+    honest = ReceivingSession.handle_RCPT
 
     async def refuse(session: Any, server: Any, smtp: Any, envelope: Any, address: str, options: list[str]) -> str:
         if is_played(session._host.case):
             return "451 4.3.0 not now"
         return await honest(session, server, smtp, envelope, address, options)
 
-    patch.setattr(SmtpSession, "handle_RCPT", refuse)
+    patch.setattr(ReceivingSession, "handle_RCPT", refuse)
 
 
 def _raises(kind: type, method: str) -> Inject:
@@ -312,9 +313,9 @@ def test_a_wish_for_reports_that_the_lab_hides_is_no_verdict(tmp_path: Path) -> 
         *(
             pytest.param(_raises(kind, name), id=f"an exception in {name}")
             for kind, name in (
-                (SmtpSession, "_start_tls"),
-                (SmtpSession, "handle_RCPT"),
-                (SmtpSession, "handle_DATA"),
+                (ReceivingSession, "_start_tls"),
+                (ReceivingSession, "handle_RCPT"),
+                (ReceivingSession, "handle_DATA"),
                 (PolicyServer, "_answer"),
             )
         ),

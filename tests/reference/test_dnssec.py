@@ -19,7 +19,8 @@ from mta_sts_lab.reference.resolver import (
     Resolver,
     TlsaRecord,
 )
-from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.case_world import CaseWorld
+from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.signing import trust_anchor

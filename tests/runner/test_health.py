@@ -17,13 +17,14 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import LAB_DOMAIN, REPORT_HOST, REPORT_MX
 from mta_sts_lab.runner import health
 from mta_sts_lab.runner.health import Health
+from mta_sts_lab.world.case_world import CaseWorld
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import Document
-from mta_sts_lab.world.internet import CaseWorld, Internet
-from mta_sts_lab.world.mail_host import SmtpSession
+from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.policy_host import PolicyServer
+from mta_sts_lab.world.receiving_session import ReceivingSession
 from mta_sts_lab.world.report_sink import ReportInbox, ReportMx, ReportServer
 from mta_sts_lab.world.revocation_host import RevocationHost
 from mta_sts_lab.world.zone import address_records
@@ -225,7 +226,7 @@ async def test_a_host_that_listens_and_is_broken(
         return ["451 4.3.0 not today"]
 
     with monkeypatch.context() as patch:
-        patch.setattr(SmtpSession, "handle_EHLO", refuse)
+        patch.setattr(ReceivingSession, "handle_EHLO", refuse)
         ((part, observed),) = await _asked(internet, recorder, world)
         assert (part, mx in observed) == ("mx", True)
     with monkeypatch.context() as patch:

@@ -41,7 +41,7 @@ from mta_sts_lab.reference.target import InProcessTarget
 from mta_sts_lab.targets.black_box import BlackBox
 from mta_sts_lab.targets.contract import Held, InjectionRefusedError, NotOffered, TargetError
 from mta_sts_lab.timeouts import Deadline
-from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.case_world import CaseWorld
 from mta_sts_lab.world.policy_host import PolicyServer
 
 from tests.runner.arena import IMPATIENT, QUICK, Arena, Around, cases_of, with_expectation

@@ -40,7 +40,7 @@ from mta_sts_lab.runs.replaying import (
 )
 from mta_sts_lab.runs.service import judge_run
 from mta_sts_lab.timeouts import Deadline
-from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.case_world import CaseWorld
 from mta_sts_lab.world.zone import Answer, Question, Zone
 
 from tests.faults.rig import is_played, shorten_waits

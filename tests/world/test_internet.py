@@ -25,7 +25,8 @@ from mta_sts_lab.model.world import Dns, Family, MxHost, Policy, PolicyHost, Wor
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.domain_names import POLICY_PATH
 from mta_sts_lab.world.address_pool import NoAddressLeft
-from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.case_world import CaseWorld
+from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.message import probe_message
 from mta_sts_lab.world.network import SENDER_DOMAIN, LoopbackNetwork
 from mta_sts_lab.world.pki import Authority

@@ -13,7 +13,8 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import place_of
 from mta_sts_lab.timeouts import Deadline
 from mta_sts_lab.world import report_sink
-from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.case_world import CaseWorld
+from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.report_sink import LARGEST_REPORT, MOST_KEPT, MOST_REPORTS, ReportInbox
 
 from tests.world.clients import SmtpClient, request, trusting

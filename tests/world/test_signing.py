@@ -17,7 +17,8 @@ from dns._features import have
 from mta_sts_lab.model.case import Case, Mode, Step
 from mta_sts_lab.model.target import DNSSEC
 from mta_sts_lab.model.world import Dns, MxHost, Tlsa, World
-from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.case_world import CaseWorld
+from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.pki import Authority
 from mta_sts_lab.world.signing import SIGNED_ZONE, trust_anchor
 

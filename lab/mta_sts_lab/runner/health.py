@@ -15,7 +15,8 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import LAB_DOMAIN
 from mta_sts_lab.runner.witness import Asked, knocks, questions, report_questions, within_time
 from mta_sts_lab.timeouts import WITNESS
-from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.case_world import CaseWorld
+from mta_sts_lab.world.internet import Internet
 
 #: Seconds between two beats, and between two questions to the name server.
 _BEAT, _QUESTION = 0.1, 0.5

@@ -33,7 +33,7 @@ from mta_sts_lab.runner.pacing import Gate
 from mta_sts_lab.runner.settling import Sent, Settling
 from mta_sts_lab.runner.shared_calls import ReportCall, TargetChange, cases_by_change, end_day_near_midnight
 from mta_sts_lab.targets.contract import TLS_RPT, InjectionRefusedError, NotOffered, TargetError
-from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.case_world import CaseWorld
 from mta_sts_lab.world.message import ProbeMessage, probe_message
 
 

@@ -7,7 +7,7 @@ import asyncio
 from mta_sts_lab.events import WorldUp
 from mta_sts_lab.model.case import Case
 from mta_sts_lab.runner.context import RunContext
-from mta_sts_lab.world.internet import CaseWorld
+from mta_sts_lab.world.case_world import CaseWorld
 
 _SMTP = 25
 

@@ -18,9 +18,10 @@ from mta_sts_lab.rfc.domain_names import POLICY_PATH, policy_record_name, report
 from mta_sts_lab.targets.contract import TargetError
 from mta_sts_lab.targets.injection import Inject, SmtpSession, unverified
 from mta_sts_lab.timeouts import WITNESS
+from mta_sts_lab.world.case_world import CaseWorld
 from mta_sts_lab.world.dns import DnsServer
 from mta_sts_lab.world.host import AcceptingHost
-from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.policy_host import PolicyServer
 from mta_sts_lab.world.report_sink import ReportServer

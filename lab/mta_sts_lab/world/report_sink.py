@@ -21,9 +21,10 @@ from mta_sts_lab.record import Recorder
 from mta_sts_lab.rfc.published import REPORT_HOST, posted_name
 from mta_sts_lab.timeouts import REPORT_BODY, STALL
 from mta_sts_lab.world.host import HTTPS_PORT, HostServices, HttpsHost
-from mta_sts_lab.world.mail_host import Delivery, MxServer
+from mta_sts_lab.world.mail_host import MxServer
 from mta_sts_lab.world.path import Accepted
 from mta_sts_lab.world.pki import Credentials
+from mta_sts_lab.world.receiving_session import Delivery
 
 #: Octets of one report that are kept. One for 84 domains had 60 KiB of JSON before it was packed; RFC 8460 names no
 #: bound. As much as aiohttp reads of a request at all.

@@ -15,7 +15,8 @@ from mta_sts_lab.model.case import AttackUse, Case, Mode, Step
 from mta_sts_lab.model.target import IPV6
 from mta_sts_lab.model.world import MxHost, World
 from mta_sts_lab.record import Recorder
-from mta_sts_lab.world.internet import CaseWorld, Internet
+from mta_sts_lab.world.case_world import CaseWorld
+from mta_sts_lab.world.internet import Internet
 from mta_sts_lab.world.network import LoopbackNetwork
 from mta_sts_lab.world.path import StraightPath
 from mta_sts_lab.world.zone import Answer, Question

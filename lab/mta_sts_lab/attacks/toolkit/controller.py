@@ -26,8 +26,8 @@ from mta_sts_lab.model.case import AttackUse
 from mta_sts_lab.model.world import Family
 from mta_sts_lab.record import Recorder
 from mta_sts_lab.timeouts import ATTACK_SESSION, STALL, Deadline
+from mta_sts_lab.world.case_world import CaseWorld
 from mta_sts_lab.world.host import AcceptingHost
-from mta_sts_lab.world.internet import CaseWorld
 from mta_sts_lab.world.network import family_of, reset
 from mta_sts_lab.world.path import Accepted, Host, Path, StraightPath
 from mta_sts_lab.world.pki import Authority

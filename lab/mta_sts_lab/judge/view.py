@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mta_sts_lab.events import Event, MessageInjected, NotSupported, StepBegan, StepEnded
+from mta_sts_lab.events import DnsAnswered, Event, MessageInjected, NotSupported, StepBegan, StepEnded
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies
@@ -123,10 +123,25 @@ class CaseView:
     def attempts_began(self, step: Step) -> float:
         """Return when the target first looked for the domain's hosts in a step; infinity if it never did.
 
-        What came before belongs to an attempt from before the step, when the domain may have been another one.
+        What came before belongs to an attempt from before the step, when the domain may have been another one. A target
+        that remembers the hosts asks for none: its attempts began when it was handed the step's message, if none from
+        before was still waiting.
         """
         times = self.step_times(step.name)
-        return min(self.facts.queries("MX", times[0], times[1]) if times else [], default=math.inf)
+        asked = self.facts.queries("MX", *times) if times else []
+        message = self.message_at_the_end(step)
+        if asked or times is None or message is None or not self.remembers_the_hosts(step):
+            return min(asked, default=math.inf)
+        return math.inf if self._waits_from_before(times[0]) else message.handed_over_since()
+
+    def _waits_from_before(self, began: float) -> bool:
+        """Whether a message from before a step may have been tried in it."""
+        sent = [fact.token for event, fact in self.facts.of_kind(MessageInjected) if event.at < began]
+        return any(not MessageFacts(self.facts, token, 0.0, began).copies() for token in sent)
+
+    def remembers_the_hosts(self, step: Step) -> bool:
+        """Whether the target asked for no MX record in a step, not even of an alias: it went by what it remembered."""
+        return all(fact.type != "MX" for _, fact in self.facts.of_kind(DnsAnswered, step.name))
 
     def watched_later(self, step: Step) -> bool:
         """Whether a later step that sends nothing says what has to become of a step's message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event
@@ -175,11 +176,13 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
 def _tlsa_names_known(view: CaseView, step: Step) -> set[str]:
     """Return the names of which the target looked up TLSA records in a step, or so shortly before that it knows them.
 
-    Postfix goes on with an answer for a second or two, and a message that follows at once may need no look-up.
+    Postfix goes on with an answer for a second or two, and a message that follows at once may need no look-up. Who did
+    not ask for the domain's hosts either goes by what it was answered before, and it shows in what becomes of the mail
+    whether that was the wrong thing.
     """
     times = view.step_times(step.name)
     began = times[0] if times else 0.0
-    since = began - view.about.dns_memory_seconds
+    since = -math.inf if view.remembers_the_hosts(step) else began - view.about.dns_memory_seconds
     return {
         canonical(fact.name)
         for event, fact in view.facts.tlsa_asked()

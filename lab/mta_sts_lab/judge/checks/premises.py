@@ -104,6 +104,12 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
     if found.check == check_id(no_duplicate_delivery):
         return _reply_not_read(view, found)
     step = next((one for one in view.case.steps if one.name == found.step), None)
+    if (
+        step is not None
+        and found.harm not in (Harm.LET_OUT, Harm.READ)
+        and (doubt := _other_hosts_remembered(view, step))
+    ):
+        return doubt
     if step is not None and found.check in _ABOUT_LOSS and (doubt := _queue_not_to_be_believed(view, step)):
         return doubt
     if step is not None and found.check == check_id(message_outcome):
@@ -112,6 +118,19 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
         steps = view.case.steps[: view.case.steps.index(step) + 1]
         return next((doubt for one in steps if (doubt := _never_took_effect(view, one))), None)
     return None
+
+
+def _other_hosts_remembered(view: CaseView, step: Step) -> Doubt | None:
+    """A target that goes by what it remembers of a domain's hosts does not meet what a step publishes of them."""
+    before = view.case.steps[view.case.steps.index(step) - 1].world
+    differs = (before.mx, before.dns) != (step.world.mx, step.world.dns)
+    if step is view.case.steps[0] or not step.send or not differs or not view.remembers_the_hosts(step):
+        return None
+    observed = (
+        "the domain's DNS had changed, and no MX record was asked for: it went by an answer that it remembered; "
+        "let it say so by dns_memory_seconds"
+    )
+    return Doubt("hosts-not-looked-up", observed, blame="target")
 
 
 def _control_spoiled(view: CaseView, step: Step, found: Judgement) -> Doubt | None:

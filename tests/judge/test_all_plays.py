@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from mta_sts_lab.judge.all_plays import PLAYS_DIFFER, Play, verdict_on_all
 from mta_sts_lab.judge.known_failures import KnownFailure, compare_with_known
@@ -75,6 +77,16 @@ def test_what_was_found_once_and_not_again_proves_nothing(plays: tuple[str, ...]
     found = _all(*plays)
     assert found.grade is grade
     assert (found.judgements[0].reason, found.judgements[0].observed) == (PLAYS_DIFFER, observed)
+
+
+def test_a_finding_of_the_run_is_not_forgotten_either() -> None:
+    of_the_run = Judgement(Grade.FAIL, "tlsa-before-addresses", obligation="DANE-2.2.2-01")
+    plays = [Play("r0", replace(_verdict("unknown"), of_the_run=(of_the_run,))), Play("r1", _verdict("pass"))]
+    found = verdict_on_all(plays)
+    assert found.grade is Grade.INCONCLUSIVE
+    assert found.judgements[0].observed == "fail (tlsa-before-addresses) among the others, and pass (pass) alone"
+    again = Play("r1", replace(_verdict("pass"), of_the_run=(of_the_run,)))
+    assert verdict_on_all([plays[0], again]).grade is Grade.PASS
 
 
 def test_what_is_known_of_a_target_covers_no_other_failure_of_an_earlier_play() -> None:

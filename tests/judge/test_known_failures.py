@@ -69,6 +69,19 @@ def test_what_a_run_shows_only_sometimes_is_known_and_need_not_occur(tmp_path: P
     assert found.vanished == ()
 
 
+def test_what_is_known_and_in_doubt_for_another_reason_is_named(tmp_path: Path) -> None:
+    known = read(tmp_path, ENTRY.format(case='"a/x[testing]"'))
+    doubt = Judgement(Grade.INCONCLUSIVE, "not-settled")
+    found = weak("a/x[testing]")
+    other = weak("a/x[testing]", "other")
+    for verdict, in_doubt in ((found, {"a/x[testing]"}), (other, set())):
+        both = replace(verdict, judgements=(*verdict.judgements, doubt))
+        compared = compare_with_known([both], known, ["a/x[testing]"])
+        assert compared.in_doubt == in_doubt
+        assert compared.known == {}
+        assert compared.vanished == ()
+
+
 def test_another_reason_is_news(tmp_path: Path) -> None:
     known = read(tmp_path, ENTRY.format(case='["a/x[testing]"]'))
     assert compare_with_known([weak("a/x[testing]", "no-report")], known, ["a/x[testing]"]).known == {}

@@ -31,6 +31,7 @@ from mta_sts_lab.runner.plan import plan_run
 from mta_sts_lab.runs import RunRequest, RunResult, Watcher, load_shipped_catalogue, run
 from mta_sts_lab.runs.errors import Interrupted
 from mta_sts_lab.runs.replaying import (
+    BY_THE_LAB,
     TOO_SLOW,
     UNSETTLED,
     Replay,
@@ -95,6 +96,18 @@ def test_which_cases_are_played_again(
 ) -> None:
     assert list(worth_another_play(verdicts, catalogue.cases, all_inconclusive=False)) == spoiled
     assert list(worth_another_play(verdicts, catalogue.cases, all_inconclusive=True)) == all_inconclusive
+
+
+@pytest.mark.parametrize(("reason", "why"), [("not-settled", UNSETTLED), (LAB_UNHEALTHY, BY_THE_LAB)])
+def test_what_is_in_doubt_beside_a_known_failure_is_played_again(catalogue: Catalogue, reason: str, why: str) -> None:
+    """On a busy machine one step of a case did not settle, and the known failures in the others looked like news."""
+    found = verdict(CASE, Grade.FAIL, "delivered-clear")
+    found = replace(found, judgements=(*found.judgements, Judgement(Grade.INCONCLUSIVE, reason)))
+    held = replace(verdict(CONTROL, Grade.PASS), steps=(StepResult("attack", Outcome.DEFERRED, 0.0, 1.0, ""),))
+    verdicts = [found, held]
+    assert worth_another_play(verdicts, catalogue.cases, all_inconclusive=False) == {}
+    again = worth_another_play(verdicts, catalogue.cases, all_inconclusive=False, in_doubt={CASE})
+    assert again == {CASE: why}
 
 
 NOTHING_KNOWN = KnownComparison({}, (), ())

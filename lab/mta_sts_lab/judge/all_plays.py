@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mta_sts_lab.judge.run_findings import FINDINGS
 from mta_sts_lab.judge.view import inconclusive
 from mta_sts_lab.model.grading import Grade, merge
-from mta_sts_lab.model.verdict import EarlierPlay, Verdict
+from mta_sts_lab.model.verdict import EarlierPlay, Judgement, Verdict
 
 #: Why a case proves nothing that was played more than once, with different results.
 PLAYS_DIFFER = "plays-differ"
@@ -50,12 +50,17 @@ def _found_otherwise(one: Verdict, last: Verdict) -> bool:
 
 
 def _codes(verdict: Verdict, grade: Grade) -> set[tuple[str, str]]:
-    return {(one.obligation, one.reason) for one in verdict.judgements if one.grade is grade}
+    return {(one.obligation, one.reason) for one in _all_of(verdict) if one.grade is grade}
+
+
+def _all_of(verdict: Verdict) -> tuple[Judgement, ...]:
+    """Return the judgements of a play, also those that count for the run and not for the case."""
+    return (*verdict.judgements, *verdict.of_the_run)
 
 
 def _worst_finding(verdict: Verdict) -> Grade:
     """Return the worst that a play was found to show of the target, whatever else it left open; `pass` for nothing."""
-    return merge([Grade.PASS, *(one.grade for one in verdict.judgements if one.grade in FINDINGS)])
+    return merge([Grade.PASS, *(one.grade for one in _all_of(verdict) if one.grade in FINDINGS)])
 
 
 def _as_earlier(play: Play) -> EarlierPlay:
@@ -67,4 +72,4 @@ def _in_words(verdict: Verdict, grade: Grade) -> str:
 
 
 def _reasons(verdict: Verdict, grade: Grade) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.reason for one in verdict.judgements if one.grade is grade))
+    return tuple(dict.fromkeys(one.reason for one in _all_of(verdict) if one.grade is grade))

@@ -139,6 +139,8 @@ class KnownComparison:
     cured: tuple[KnownFailure, ...] = ()
     #: Findings of the run that are known in each case in which they were seen, with the reasons.
     known_of_the_run: dict[RunKey, tuple[str, ...]] = field(default_factory=dict)
+    #: Cases whose findings are all known, and of which something else proves nothing.
+    in_doubt: frozenset[str] = frozenset()
 
     @property
     def wrong_entries(self) -> tuple[tuple[str, KnownFailure], ...]:
@@ -203,12 +205,14 @@ def compare_with_known(
     known: dict[str, tuple[str, ...]] = {}
     vanished: list[KnownFailure] = []
     cured: list[KnownFailure] = []
+    in_doubt: set[str] = set()
     for verdict in verdicts:
-        if _unproved(verdict):
-            continue
         mine = [one for one in listed if matches(one.case, verdict.case) and _was_played(one, verdict)]
         findings = findings_of(verdict)
         covering = [[one for one in mine if one.covers(finding)] for finding in findings]
+        if _unproved(verdict):
+            in_doubt |= {verdict.case} if findings and all(covering) else set()
+            continue
         if findings and all(covering):
             known[verdict.case] = tuple(dict.fromkeys(_why(one) for some in covering for one in some))
         for one in mine:
@@ -220,7 +224,8 @@ def compare_with_known(
     ids = list(catalogue)
     own = [one for one in listed if not one.inherited_from]
     unmatched = tuple(one for one in own if not any(matches(one.case, case) for case in ids))
-    return KnownComparison(known, tuple(vanished), unmatched, tuple(cured), _known_of_the_run(verdicts, listed))
+    of_the_run = _known_of_the_run(verdicts, listed)
+    return KnownComparison(known, tuple(vanished), unmatched, tuple(cured), of_the_run, frozenset(in_doubt))
 
 
 def _known_of_the_run(verdicts: Sequence[Verdict], listed: Sequence[KnownFailure]) -> dict[RunKey, tuple[str, ...]]:

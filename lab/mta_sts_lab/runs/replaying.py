@@ -61,14 +61,17 @@ def worth_another_play(
     *,
     all_inconclusive: bool,
     perhaps_too_slow: Collection[str] = (),
+    in_doubt: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the cases to play again, and of each what became of it (`BY_THE_LAB` and the like).
 
     These are the cases that prove nothing by the lab's doing, those that were not settled in time, and those of
     `perhaps_too_slow`, of which `perhaps_for_want_of_time` says what they are; if so asked, all that prove nothing.
+    Of a case of `in_doubt`, where what was found is known of the target, the rest proves nothing.
     """
-    found = {verdict.case: BY_THE_LAB for verdict in verdicts if _spoiled(verdict)}
-    found |= dict.fromkeys(_unsettled(verdicts) - found.keys(), UNSETTLED)
+    unproved = [one for one in verdicts if one.grade in _PROVED_NOTHING or one.case in in_doubt]
+    found = {verdict.case: BY_THE_LAB for verdict in unproved if _spoiled(verdict)}
+    found |= dict.fromkeys(_unsettled(verdicts, unproved) - found.keys(), UNSETTLED)
     found |= {
         verdict.case: found[cases[verdict.case].control]
         for verdict in verdicts
@@ -80,12 +83,12 @@ def worth_another_play(
     return {one.case: found[one.case] for one in verdicts if one.case in found and not one.control_only}
 
 
-def _unsettled(verdicts: Sequence[Verdict]) -> set[str]:
-    """Return the cases that were not settled in time, and may be where they are played alone.
+def _unsettled(verdicts: Sequence[Verdict], unproved: Sequence[Verdict]) -> set[str]:
+    """Return the cases of the unproved ones that were not settled in time, and may be where they are played alone.
 
     None if the target settles nothing, or leaves so much unsettled that it is how it works. One more play is enough.
     """
-    unsettled = {one.case for one in verdicts if one.grade is Grade.INCONCLUSIVE and _UNSETTLED & _reasons(one)}
+    unsettled = {one.case for one in unproved if _UNSETTLED & _reasons(one)}
     held = any(step.outcome is Outcome.DEFERRED for verdict in verdicts for step in verdict.steps)
     again = {verdict.case for verdict in verdicts if verdict.earlier}
     return unsettled - again if held and len(unsettled) <= MOST_ALONE else set()
@@ -115,8 +118,7 @@ def perhaps_for_want_of_time(
 
 
 def _spoiled(verdict: Verdict) -> bool:
-    own_doing = not _reasons(verdict).isdisjoint((LAB_UNHEALTHY, ASKED_LATE))
-    return verdict.grade is Grade.LAB_ERROR or (verdict.grade is Grade.INCONCLUSIVE and own_doing)
+    return verdict.grade is Grade.LAB_ERROR or not _reasons(verdict).isdisjoint((LAB_UNHEALTHY, ASKED_LATE))
 
 
 def _lacks_its_control(verdict: Verdict) -> bool:

@@ -279,7 +279,13 @@ def _play_again(request: RunRequest, job: Job, result: RunResult, catalogue: Cat
     for number in range(1, plays + 1):
         slow = perhaps_for_want_of_time(result.verdicts, result.known, cases_short_of_time(result.record))
         everything = asked is not None
-        again = worth_another_play(result.verdicts, catalogue.cases, all_inconclusive=everything, perhaps_too_slow=slow)
+        again = worth_another_play(
+            result.verdicts,
+            catalogue.cases,
+            all_inconclusive=everything,
+            perhaps_too_slow=slow,
+            in_doubt=result.known.in_doubt,
+        )
         if not again or not result.summary.complete:
             break
         job.say(what_is_played_again(again, number, plays))

@@ -65,6 +65,18 @@ def test_a_sender_that_ignores_the_policy(shell: Shell, policy: Path) -> None:
     assert "is wrong of this mail server" in told["attack", "strip"]["says"]
 
 
+def test_a_sender_that_keeps_mail_back_under_testing(shell: Shell, policy: Path) -> None:
+    policy.write_text(POLICY.replace("enforce", "testing"), encoding="utf-8")
+    answer = shell(
+        "what-if", "--policy", "mta-sts.txt", "--mx", "mx1.example.org", "--flaw", "testing_as_enforce", "--json"
+    )
+    assert answer.status == 1
+    told = by_name(answer.out)
+    assert told["publish", "mx1.example.org"]["as_demanded"] is True
+    assert told["attack", "strip"]["as_demanded"] is False
+    assert "Nothing asks this mail server for that (RFC 8461, section 5: STS-5-05)" in told["attack", "strip"]["says"]
+
+
 def test_a_policy_that_cannot_be_used(shell: Shell, policy: Path) -> None:
     policy.write_text(POLICY.replace("max_age", "max-age"), encoding="utf-8")
     answer = shell("what-if", "--policy", "mta-sts.txt", "--mx", "mx1.example.org")

@@ -207,6 +207,18 @@ class TestAlgorithms:
     def test_a_key_is_for_the_digests_that_it_names(self, tag: str, fine: bool) -> None:
         assert short(found(signed(), keys({KEY_NAME: key_record(tag)}))) == (set() if fine else INVALID)
 
+    def test_a_key_that_is_tried_out_signs_nothing(self) -> None:
+        """RFC 6376, section 3.6.1: such mail must not be treated differently from unsigned mail."""
+        assert short(found(signed(), keys({KEY_NAME: key_record("t=y; ")}))) == INVALID
+        assert short(found(signed(), keys({KEY_NAME: key_record("t=s : y; ")}))) == INVALID
+
+    @pytest.mark.parametrize(("user", "fine"), [("@sender.example", True), ("@below.sender.example", False)])
+    def test_a_key_for_one_domain_is_for_none_below(self, user: str, fine: bool) -> None:
+        strict = keys({KEY_NAME: key_record("t=s; ")})
+        assert short(found(signed(i=user), strict)) == (set() if fine else INVALID)
+        assert short(found(signed(), strict)) == set()
+        assert short(found(signed(i=user), keys())) == set()
+
     def test_a_key_of_another_kind_is_none(self) -> None:
         record = key_record().replace(b"k=rsa", b"k=ed25519")
         assert short(found(signed(), keys({KEY_NAME: record}))) == INVALID

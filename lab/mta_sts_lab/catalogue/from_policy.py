@@ -250,7 +250,8 @@ def _expected(mode: str, policy: Policy, host: str) -> Expectation:
         if lists(policy.mx, host):
             return Expectation(_AUTHENTICATED, "STS-5-03")
         return Expectation(_DEFERRED, "STS-4-01")
-    return Expectation(_DELIVERED, HARMLESS if mode == Mode.TESTING.value else OPPORTUNISTIC)
+    # As in the scenarios: nothing asks for mail to be kept back, and it harms those who wait for it.
+    return Expectation(_DELIVERED, HARMLESS if mode == Mode.TESTING.value else OPPORTUNISTIC, grade=Grade.WEAK)
 
 
 def _world(publication: Publication, hosts: Sequence[str], revision: int = 1) -> World:

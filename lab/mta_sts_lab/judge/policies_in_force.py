@@ -135,8 +135,8 @@ class PoliciesInForce:
         if session in self._facts.carried_other_mail():
             return (NO_PROTECTION,)
         asks = self._asks(session)
-        # An address has no policy (RFC 8461, section 3.4). A message that waives TLS does so for itself alone (RFC 8689,
-        # section 4.2.2): another one may not ride along.
+        # An address has no policy (RFC 8461, section 3.4). A message that waives TLS does so for itself alone, and no
+        # other one may go along (RFC 8689, section 4.2.2).
         if asks and all(goes_without_tls(one) or one.to == "address" for one in asks):
             return (NO_PROTECTION,)
         step_began = max((event.at for event, _ in self._facts.of_kind(StepBegan) if event.at <= began), default=0.0)

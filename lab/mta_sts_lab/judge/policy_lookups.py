@@ -43,6 +43,20 @@ def older_policy(case: Case, facts: CaseFacts, message: MessageFacts, of_run: Ca
     return held if still_lasts(fetched, held.max_age, message.injected, of_run, forgets=forgets) else None
 
 
+def replaced_at_the_step(case: Case, facts: CaseFacts, message: MessageFacts) -> bool:
+    """Whether a step publishes another policy than the one before it, which the target had fetched.
+
+    A sender may look for a newer policy beside the delivery, "so as not to block" it (RFC 8461, section 5.1).
+    """
+    began, steps = message.step_began(), case.steps
+    current = next((event.step for event, _ in facts.of_kind(StepBegan) if event.at == began), "")
+    number = next((number for number, step in enumerate(steps) if step.name == current), 0)
+    served = {step.name: step.world.policy for step in steps}
+    fetched = facts.policy_fetched(began)
+    before = steps[number - 1].world.policy if number else None
+    return bool(fetched) and served.get(fetched[-1].step) == before and before != steps[number].world.policy
+
+
 def saw_a_newer_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> bool:
     """Whether the target looked for the policy record after another policy than it had was published, before a step."""
     began, found = message.step_began(), _replacement(case, facts, message)

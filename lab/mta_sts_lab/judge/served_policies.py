@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mta_sts_lab.events import ConnectionAccepted, ConnectionDenied, DnsAnswered, PolicyRequested
+from mta_sts_lab.events import AttackFired, ConnectionAccepted, ConnectionDenied, DnsAnswered, PolicyRequested
 from mta_sts_lab.judge.facts import RECEIVING
 from mta_sts_lab.judge.policies_in_force import Fetched, fetched_policies, served_texts
 from mta_sts_lab.judge.policy_lookups import still_lasts
@@ -96,6 +96,8 @@ def policy_failures(view: CaseView, window: Window, served: dict[str, Policy]) -
 def _policy_host_was_away(view: CaseView, window: Window) -> bool:
     """Whether the policy host or its record was kept away. A port that refuses leaves a question for the address."""
     if any(fact.role == "policy-host" for _, fact in window.within(view.facts.of_kind(ConnectionDenied))):
+        return True
+    if any(fact.channel == "https" for _, fact in window.within(view.facts.of_kind(AttackFired))):
         return True
     away = {step.name for step in view.case.steps if not step.world.policy_host.reachable}
     name = policy_host_name(view.facts.domain)

@@ -17,7 +17,7 @@ from mta_sts_lab.catalogue.from_policy import (
 )
 from mta_sts_lab.model.case import Mode
 from mta_sts_lab.model.grading import Grade, Outcome
-from mta_sts_lab.model.verdict import Judgement, Verdict
+from mta_sts_lab.model.verdict import Harm, Judgement, Verdict
 from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR
 from mta_sts_lab.requirements import load_requirements
 from mta_sts_lab.rfc.policy import lists
@@ -125,7 +125,8 @@ def _answer(asked: Asked, verdict: Verdict, now: Publication, then: Publication 
     found = next((step.outcome for step in verdict.steps if step.step == main.name), None)
     outcome = found or Outcome.UNSETTLED
     proved = verdict.grade not in _PROVES_NOTHING and outcome is not Outcome.UNSETTLED
-    blamed = [one for one in verdict.judgements if one.grade is Grade.FAIL]
+    kept_back = [one for one in verdict.judgements if one.grade is Grade.WEAK and one.harm is Harm.KEPT_BACK]
+    blamed = [one for one in verdict.judgements if one.grade is Grade.FAIL] + kept_back
     published = then if asked.question is Question.UPDATE and then is not None else now
     words = _attack_words(asked, outcome) if asked.attack else _host_words(asked, outcome, published)
     return Answer(
@@ -185,4 +186,7 @@ def _verdict_words(verdict: Verdict, proved: bool, blamed: Sequence[Judgement]) 
         rule = load_requirements().get(one.obligation)
         text = f" (RFC {rule.rfc}, section {rule.section}: {rule.id})" if rule else ""
         why = ", which never fetched the policy" if one.reason.endswith(POLICY_NEVER_FETCHED) else ""
-        yield f"That is wrong of this mail server{why}{text}."
+        wrong = (
+            "That is wrong of this mail server" if one.grade is Grade.FAIL else "Nothing asks this mail server for that"
+        )
+        yield f"{wrong}{why}{text}."

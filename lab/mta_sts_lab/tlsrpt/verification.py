@@ -111,7 +111,7 @@ def _wrong_times(tags: Mapping[bytes, bytes]) -> str:
 
 
 def _wrong_key(tags: Mapping[bytes, bytes], record: bytes) -> str:
-    """Say why a key must not be used for a signature's algorithm (RFC 6376, section 6.1.2; RFC 8301, section 3.1)."""
+    """Say why a key must not be used for a signature's algorithm (RFC 6376, sections 3.6.1 and 6.1.2; RFC 8301)."""
     algorithm = tags[b"a"].decode("ascii", "replace")
     kind, _, digest = algorithm.partition("-")
     key = tags_of(record.decode("utf-8", "replace"))
@@ -121,6 +121,12 @@ def _wrong_key(tags: Mapping[bytes, bytes], record: bytes) -> str:
         return f"its key is for h={key['h'][:60]} alone, and it was made with {digest}"
     if key.get("k", "rsa") != kind:
         return f"its key is for k={key.get('k', 'rsa')[:20]}, and it was made with {kind}"
+    flags = [flag.strip() for flag in key.get("t", "").split(":")]
+    if "y" in flags:
+        return "its key says that the domain only tests DKIM (t=y): nobody may take such mail for signed"
+    user = tags.get(b"i", b"").rpartition(b"@")[2].lower()
+    if "s" in flags and user and user != tags[b"d"].strip().lower():
+        return "its key is for no domain below its own (t=s), and i= is of one"
     return ""
 
 

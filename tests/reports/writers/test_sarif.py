@@ -50,6 +50,15 @@ def test_known_failures_are_suppressed_with_their_reason() -> None:
     assert run["invocations"][0]["exitCode"] == 0
 
 
+def test_a_run_in_which_nothing_was_judged_is_no_success() -> None:
+    unsupported = [replace(one, grade=Grade.UNSUPPORTED, judgements=()) for one in _VERDICTS]
+    (invocation,) = _run(replace(_JUDGED, verdicts=unsupported))["invocations"]
+    assert invocation["exitCode"] == 5
+    assert not invocation["executionSuccessful"]
+    (note,) = invocation["toolExecutionNotifications"]
+    assert note["message"]["text"] == "nothing was judged: all that was selected is unsupported"
+
+
 def test_what_proves_nothing_is_a_notification_and_no_result() -> None:
     verdicts = [replace(_VERDICTS[0], grade=Grade.INCONCLUSIVE, judgements=()), *_VERDICTS[1:]]
     run = _run(replace(_JUDGED, verdicts=verdicts))

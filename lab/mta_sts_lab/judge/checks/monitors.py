@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mta_sts_lab.events import (
     BounceReceived,
+    ClockAdvanced,
     DeadlinePassed,
     Event,
     MessageAccepted,
@@ -22,6 +23,7 @@ from mta_sts_lab.judge.checks.outcome_findings import LEAKS, LOST, leak_of
 from mta_sts_lab.judge.message_facts import FAILURES, MessageFacts
 from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
 from mta_sts_lab.judge.protection import NOT_ANNOUNCED, OF_DANE, UNLISTED_UNDER_REQUIRETLS, UNPROVEN_NAME
+from mta_sts_lab.judge.report_window import DAY
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.wrong_sessions import Wrong, WrongSession, wrong_session
 from mta_sts_lab.model.case import Mode, Step
@@ -38,6 +40,9 @@ UNLISTED_HOST = "STS-4-01"
 REDIRECT_FOLLOWED = "STS-3.3-09"
 ARRIVED_TWICE = "SMTP-4.5.4.1-01"
 FALSE_NOTICE = "SMTP-6.1-01"
+
+#: A sender may give a message up after four to five days (RFC 5321, section 4.5.4.1).
+DAYS_UNTIL_GIVEN_UP = 4
 
 #: Deadlines with which the lab may end a session between the reply to the final dot and the target.
 _CUTS_OFF = (HAND_OVER.name, ATTACK_SESSION.name)
@@ -262,7 +267,7 @@ def no_redirect_followed(view: CaseView) -> Iterator[Judgement]:
     followed = [event for event, fact in view.facts.of_kind(PolicyRequested) if fact.redirected]
     if followed:
         step, expected = followed[0].step, "no request for the target of a redirect"
-        observed = f"{len(followed)} requests for it"
+        observed = "a request for it" if len(followed) == 1 else f"{len(followed)} requests for it"
         yield view.broken(REDIRECT_FOLLOWED, "redirect-followed", step, expected, observed, followed)
 
 
@@ -278,11 +283,22 @@ def held_message_arrives(view: CaseView) -> Iterator[Judgement]:
             continue
         if now.copies():
             yield _arrival(view, step, now)
+        elif outcome is Outcome.BOUNCED and (days := _days_kept(view, now)) >= DAYS_UNTIL_GIVEN_UP:
+            observed = f"the message was returned {days:.0f} days after it was sent, by the clock that the lab moves"
+            yield inconclusive("given-up-after-days", observed, step.name)
         elif outcome in (Outcome.LOST, Outcome.BOUNCED):
-            reason, expected = f"{outcome.value}-instead-of-retried", "a held message arrives once the attack is over"
+            when = "the attack is over" if step.attacks else "nothing hinders it any more"
+            reason, expected = f"{outcome.value}-instead-of-retried", f"a held message arrives once {when}"
             yield view.broken(LOST, reason, step.name, expected, outcome.value, _end_of(now), Harm.KEPT_BACK)
         elif not view.facts.of_kind(NotSupported) and not view.ended_with_its_first_message():
             yield inconclusive("not-recovered", "the message was still held when the case ended", step.name)
+
+
+def _days_kept(view: CaseView, message: MessageFacts) -> float:
+    """Return how many days the lab moved the target's clock on, for whichever case, until a message was returned."""
+    returned = message.bounces()[0].at
+    moves = view.of_run.of_kind(ClockAdvanced)
+    return sum(fact.seconds for event, fact in moves if message.injected < event.at <= returned) / DAY
 
 
 def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Judgement:

@@ -22,7 +22,13 @@ from mta_sts_lab.judge.checks.outcome_findings import (
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies, plainly_published, served_texts
-from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, LOOKS_IN_TIME, older_policy, policy_checks
+from mta_sts_lab.judge.policy_lookups import (
+    BEFORE_POLICY_CHECK,
+    LOOKS_IN_TIME,
+    older_policy,
+    policy_checks,
+    replaced_at_the_step,
+)
 from mta_sts_lab.judge.protection import OF_REQUIRETLS
 from mta_sts_lab.judge.view import CaseView, inconclusive
 from mta_sts_lab.judge.why_held import LOOKUP_FAILED, why_held
@@ -252,7 +258,8 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     if outcome is Outcome.DEFERRED and (there := _kept_back_there_too(view, step, outcome)):
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
         return broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
-    if older_policy(view.case, view.facts, message, view.of_run, view.about) is not None:
+    older = older_policy(view.case, view.facts, message, view.of_run, view.about) is not None
+    if older or _went_by_the_policy_before(view, step, message):
         # That it would have waited until the older one expired was not seen: that is what the advice is about.
         return broken(view, step, "followed-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
     if outcome.delivered and view.has_nothing_to_keep(step, message):
@@ -262,6 +269,16 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     if outcome.delivered and view.case.mode is Mode.ENFORCE and not view.facts.policy_fetched(message.injected):
         reason += "-policy-never-fetched"
     return broken(view, step, reason, expect, message)
+
+
+def _went_by_the_policy_before(view: CaseView, step: Step, message: MessageFacts) -> bool:
+    """Whether mail arrived, by a new session, at a host of the policy that the target had until this step.
+
+    The one that replaced it was to be had since the step began, and a look for it may take place beside the delivery.
+    """
+    arrived = message.outcome() is Outcome.DELIVERED_AUTHENTICATED
+    anew = arrived and not _came_over_an_older_connection(view, step, message)
+    return anew and replaced_at_the_step(view.case, view.facts, message)
 
 
 def _kept_back_there_too(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:

@@ -18,7 +18,7 @@ from mta_sts_lab.model.grading import Grade, Requirement
 from mta_sts_lab.model.verdict import Judgement, Verdict
 from mta_sts_lab.reports.escaping import escape_unprintable, legal_json
 from mta_sts_lab.reports.glossary import level_phrase
-from mta_sts_lab.reports.summary import INCONCLUSIVE, LAB_ERROR, summarise
+from mta_sts_lab.reports.summary import AS_EXPECTED, FINDING, summarise
 from mta_sts_lab.reports.writers import JudgedRecord, writer
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -136,6 +136,8 @@ def _invocation(judged: JudgedRecord, selected: Sequence[Verdict]) -> dict[str, 
     notes += [
         {"level": "warning", "message": {"text": f"{case}: the case has no verdict"}} for case in summary.unjudged
     ]
+    if summary.exit_code not in (AS_EXPECTED, FINDING) and not notes:
+        notes.append({"level": "error", "message": {"text": escape_unprintable(summary.meaning)}})
     for what, failure in judged.known.wrong_entries if judged.known else ():
         text = escape_unprintable(f"{failure.case}: a known failure {what}: correct the list")
         notes.append({"level": "error", "message": {"text": text}})
@@ -143,6 +145,6 @@ def _invocation(judged: JudgedRecord, selected: Sequence[Verdict]) -> dict[str, 
         "commandLine": " ".join(escape_unprintable(word) for word in judged.record.header.command),
         "exitCode": summary.exit_code,
         "exitCodeDescription": summary.meaning,
-        "executionSuccessful": summary.complete and summary.exit_code not in (LAB_ERROR, INCONCLUSIVE),
+        "executionSuccessful": summary.complete and summary.exit_code in (AS_EXPECTED, FINDING),
         "toolExecutionNotifications": notes,
     }

@@ -97,7 +97,8 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
     asked = max(asked, sum(window.may_count(event.at, event.at) for event, _ in view.facts.tlsa_asked()))
     beside = max(len(sessions), asked) if on_the_way else 0
     most_failed = len(sessions) - good + len(away) + len(outside) + beside
-    certain = _certain_failures(view, sessions, policies) if not optional else Counter()
+    certain = _certain_failures(view, sessions, policies) if not optional else []
+    by_problem = Counter(session.failure for session in certain)
     lines = tuple(dict.fromkeys(one.policy.lines for one in policies.in_force))
     connected = [session.accepted for session in sessions]
     return KnownSessions(
@@ -106,7 +107,8 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
             most_failed + int(any(session.good and session.certain for session in sessions)),
             len(sessions) + len(away) + len(outside) + beside,
         ),
-        failed=Range(int(bool(certain)), most_failed),
+        # However sessions are counted, one with each host that failed is among them.
+        failed=Range(len({session.accepted.host for session in certain}), most_failed),
         policy_types=policy_types(view, window, policies.types),
         tlsa_records=tlsa_records_answered(view),
         policy_lines=lines[0] if lines else None,
@@ -122,7 +124,7 @@ def known_sessions(view: CaseView, window: Window, expected: tuple[str, ...], op
         result_types=_result_types(sessions, on_the_way, bool(away), bool(outside), expected),
         fits=_fits(sessions),
         # Once may be a session that the lab itself cut.
-        problems=tuple(frozenset(RIGHT_RESULT_TYPES[failure]) for failure, count in certain.items() if count > 1),
+        problems=tuple(frozenset(RIGHT_RESULT_TYPES[failure]) for failure, count in by_problem.items() if count > 1),
         absent=Grade.INFO if optional else None,
         counters_are_free=bool(on_the_way) or bool(outside),
     )
@@ -229,8 +231,8 @@ def _outside_the_policy(
     return [names for names in outside if names]
 
 
-def _certain_failures(view: CaseView, sessions: list[MetSession], policies: ServedPolicies) -> Counter[str]:
-    """Return how often sessions broke a policy that was known, by what failed, as far as that is certain.
+def _certain_failures(view: CaseView, sessions: list[MetSession], policies: ServedPolicies) -> list[MetSession]:
+    """Return the sessions that broke a policy that was known, as far as that is certain.
 
     A policy that came in the course of the time that a report is about was known in the steps that began later.
     """
@@ -243,7 +245,7 @@ def _certain_failures(view: CaseView, sessions: list[MetSession], policies: Serv
         return has_policy and (throughout or under_a_policy(view, policies.certain, one.step_began))
 
     failed = (one for one in sessions if one.certain and one.failure not in ("", OUTSIDE, REFUSED_AS_REVOKED))
-    return Counter(one.failure for one in failed if is_known(one))
+    return [one for one in failed if is_known(one)]
 
 
 def _fits(sessions: list[MetSession]) -> dict[str, tuple[int, Grade]]:

@@ -425,6 +425,7 @@ class Flaws:
     demands_mx_records: bool = _flaw("SMTP-5.1-03", "mail to a domain without MX records is returned")
     falls_back_to_the_domain: bool = _flaw("SMTP-5.1-04", "if no MX host answers, the domain's own address is tried")
     tries_worst_host_first: bool = _flaw("SMTP-5.1-05", "the host with the highest preference number is tried first")
+    tries_worse_hosts_backwards: bool = _flaw("SMTP-5.1-05", "behind the best host the worst one is tried next")
     returns_mail_when_mx_lookup_fails: bool = _flaw("SMTP-5.1-01", "mail is returned when the MX look-up fails")
     returns_marked_mail_when_mx_lookup_fails: bool = _flaw(
         "SMTP-5.1-01", "mail with TLS-Required: No is returned when the MX look-up fails"

@@ -119,6 +119,7 @@ def _flawed(route: Route | NoRoute, domain: str, answer: Answer[MxRecord], flaws
     if flaws.demands_mx_records and isinstance(answer, NoData):
         return NoRoute("there is no MX record", permanent=True, status="5.4.4")
     hosts = route.hosts[::-1] if flaws.tries_worst_host_first else route.hosts
+    hosts = (*hosts[:1], *hosts[:0:-1]) if flaws.tries_worse_hosts_backwards else hosts
     return replace(route, hosts=(*hosts, domain) if flaws.falls_back_to_the_domain else hosts)
 
 

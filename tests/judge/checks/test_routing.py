@@ -15,11 +15,11 @@ from tests.judge.stories import ENFORCE
 BEST_IS_MX2 = World(mx=(MxHost(name="mx1", preference=20), MxHost(name="mx2", preference=10)))
 
 
-def to_mx1(before: World, *, asks: bool) -> Verdict:
+def to_mx1(before: World, *, asks: bool, now: World = BEST_IS_MX2) -> Verdict:
     """The verdict on a message that is delivered to mx1, with or without a look-up of the MX records."""
     steps = (
         Step("prime", before, learns_policy=True),
-        Step("attack", BEST_IS_MX2, expect=Expectation(("delivered-authenticated",), "SMTP-5.1-05")),
+        Step("attack", now, expect=Expectation(("delivered-authenticated",), "SMTP-5.1-05")),
     )
     case = replace(stories.CASES[ENFORCE], control="", steps=steps)
     facts: list[AnyFact] = [
@@ -50,3 +50,16 @@ def test_who_remembers_other_hosts_is_not_blamed_for_what_it_did_not_meet() -> N
     changed = to_mx1(World(mx=(MxHost(name="mx1"),)), asks=False)
     assert changed.grade.value in ("pass", "inconclusive")
     assert "not-by-preference" not in stories.reasons(changed)
+
+
+def test_of_the_hosts_that_are_up_the_best_comes_first() -> None:
+    """What the lab sees of a sender that passes over a host that is down is which host it goes to next."""
+    up = World(mx=(MxHost(name="mx3", preference=10), *BEST_IS_MX2.mx))
+    down = World(mx=(MxHost(name="mx3", preference=10, reachable=False), *BEST_IS_MX2.mx))
+    assert "not-by-preference" in stories.reasons(to_mx1(up, asks=True, now=down))
+
+
+def test_a_host_that_was_down_before_may_be_passed_over() -> None:
+    mx1, mx2 = BEST_IS_MX2.mx
+    down = World(mx=(mx1, replace(mx2, reachable=False)))
+    assert "not-by-preference" not in stories.reasons(to_mx1(down, asks=True))

@@ -180,8 +180,7 @@ def no_older_version_after_failure(view: CaseView) -> Iterator[Judgement]:
         if fact.version and before and fact.version < min(before, _OLDEST_VERSION):
             older.append((event, fact))
     if older:
-        newest = max(offered.values())
-        expected, observed = f"no client hello without TLS {newest}, offered before", f"TLS {older[0][1].version}"
+        expected, observed = f"no client hello below TLS {_OLDEST_VERSION}", f"one of TLS {older[0][1].version}"
         yield _broken(view, NO_OLDER_VERSION, "older-version-after-failure", expected, observed, older)
 
 

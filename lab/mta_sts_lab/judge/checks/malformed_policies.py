@@ -46,5 +46,6 @@ def malformed_pattern_matches_nothing(view: CaseView) -> Iterator[Judgement]:
         if not met or there is None or not there.delivered:
             continue  # it met no bad certificate, or it holds for one without any policy
         row = SEVERAL_IN_A_LINE if re.search(r"[,\s]", text) else NO_PATTERN
-        expected, observed = f"no host that is listed by {text!r}", "one that is, as far as its certificate is in order"
+        expected = f"{text!r} matches no host"
+        observed = "mail arrived under a valid certificate and waited under a bad one: it was taken for a pattern"
         yield view.broken(row, "malformed-pattern-honoured", own.name, expected, observed, met)

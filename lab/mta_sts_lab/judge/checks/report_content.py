@@ -20,7 +20,7 @@ from mta_sts_lab.model.verdict import Harm, Judgement
 from mta_sts_lab.rfc.result_types import RESULT_TYPES
 from mta_sts_lab.tlsrpt import Finding, KeyLookup, KnownSessions, against_sessions, grade, unverified
 from mta_sts_lab.tlsrpt.checks.failures import UNDER_NONE
-from mta_sts_lab.tlsrpt.departures import Departure, finding
+from mta_sts_lab.tlsrpt.departures import Departure, finding, quoted
 
 #: The obligation of a report whose date range does not include its sessions.
 TRUE_DAY = "RPT-4.4-03"
@@ -54,10 +54,15 @@ def report_is_well_made(view: CaseView) -> Iterator[Judgement]:
         arrived = arrived_at(view, arrival)
         early = before_any_connection(view, arrival.window)
         for one in grade(arrival.parsed, view.requirements, _dkim_keys(view), arrived):
-            if not (early and one.reason == "perhaps-missing"):
+            if not (early and one.reason == "perhaps-missing") and not _names_the_domain_rightly(view, one):
                 found.setdefault((arrival.report_id, one), []).append(arrival)
     # What is wrong with all copies of a report is said once.
     yield from (_finding(view, copies, one) for (_, one), copies in found.items())
+
+
+def _names_the_domain_rightly(view: CaseView, found: Finding) -> bool:
+    """Whether a header names another domain than the JSON, and is right: what the JSON names is found elsewhere."""
+    return found.reason == "domain-differs" and found.observed == quoted(view.facts.domain)
 
 
 @check(scope=Scope.CASE, obligations=(SIGNED,))

@@ -82,7 +82,7 @@ class TestDockerfile:
     @pytest.mark.parametrize("named", ["docker/postfix/Dockerfile", "Dockerfile.plain", ""])
     def test_it_has_to_be_there(self, tmp_path: Path, named: str) -> None:
         text = MINIMAL + (f'dockerfile = "{named}"\n' if named else "")
-        with pytest.raises(FolderError, match=f"there is no {named or 'Dockerfile'}; docs/adding-an-mta.md"):
+        with pytest.raises(FolderError, match=f"there is no {named or 'Dockerfile'}; `sts-lab docs adding-an-mta`"):
             find_target(str(folder(tmp_path, text)))
 
     @pytest.mark.parametrize("named", ["../Dockerfile", "/etc/hostname"])

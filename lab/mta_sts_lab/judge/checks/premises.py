@@ -34,6 +34,7 @@ from mta_sts_lab.judge.view import CaseView, numbers
 from mta_sts_lab.model.case import Step
 from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import Harm, Judgement
+from mta_sts_lab.model.world import World
 from mta_sts_lab.timeouts import POLICY_QUESTION
 
 #: The reason of what cannot be proved because the lab itself was not in order. Such a case is worth another try.
@@ -123,14 +124,20 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
 def _other_hosts_remembered(view: CaseView, step: Step) -> Doubt | None:
     """A target that goes by what it remembers of a domain's hosts does not meet what a step publishes of them."""
     before = view.case.steps[view.case.steps.index(step) - 1].world
-    differs = (before.mx, before.dns) != (step.world.mx, step.world.dns)
+    differs = _of_the_hosts(before) != _of_the_hosts(step.world)
     if step is view.case.steps[0] or not step.send or not differs or not view.remembers_the_hosts(step):
         return None
     observed = (
-        "the domain's DNS had changed, and no MX record was asked for: it went by an answer that it remembered; "
+        "the domain's hosts had changed, and no MX record was asked for: it went by an answer that it remembered; "
         "let it say so by dns_memory_seconds"
     )
     return Doubt("hosts-not-looked-up", observed, blame="target")
+
+
+def _of_the_hosts(world: World) -> tuple[object, ...]:
+    """Return what DNS says of a domain's hosts: all but its policy record."""
+    dns = world.dns
+    return world.mx, dns.security, dns.mx_security, dns.alias_of, dns.island
 
 
 def _control_spoiled(view: CaseView, step: Step, found: Judgement) -> Doubt | None:

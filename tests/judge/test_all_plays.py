@@ -87,6 +87,10 @@ def test_a_finding_of_the_run_is_not_forgotten_either() -> None:
     assert found.judgements[0].observed == "fail (tlsa-before-addresses) among the others, and pass (pass) alone"
     again = Play("r1", replace(_verdict("pass"), of_the_run=(of_the_run,)))
     assert verdict_on_all([plays[0], again]).grade is Grade.PASS
+    weak = Play("r0", replace(_verdict("weak unknown"), of_the_run=(of_the_run,)))
+    assert verdict_on_all([weak, again]).grade is Grade.INCONCLUSIVE, (
+        "what counts for the run hides nothing of the case"
+    )
 
 
 def test_what_is_known_of_a_target_covers_no_other_failure_of_an_earlier_play() -> None:

@@ -42,25 +42,32 @@ def verdict_on_all(plays: Sequence[Play]) -> Verdict:
 
 
 def _found_otherwise(one: Verdict, last: Verdict) -> bool:
-    """Whether a play has a finding that is graver than those of the last one, or as grave and not among them."""
-    ours, theirs = _worst_finding(one), _worst_finding(last)
-    if ours not in FINDINGS or merge([ours, theirs]) is not ours:
+    """Whether a play has a finding that is graver than those of the last one, or as grave and not among them.
+
+    The findings of the case and those that count for the run are compared apart: neither hides the other.
+    """
+    pairs = ((one.judgements, last.judgements), (one.of_the_run, last.of_the_run))
+    return any(_differ(ours, theirs) for ours, theirs in pairs)
+
+
+def _differ(ours: Sequence[Judgement], theirs: Sequence[Judgement]) -> bool:
+    worst, last = _worst_of(ours), _worst_of(theirs)
+    if worst not in FINDINGS or merge([worst, last]) is not worst:
         return False
-    return ours is not theirs or not _codes(one, ours) <= _codes(last, ours)
+    return worst is not last or not _codes(ours, worst) <= _codes(theirs, worst)
 
 
-def _codes(verdict: Verdict, grade: Grade) -> set[tuple[str, str]]:
-    return {(one.obligation, one.reason) for one in _all_of(verdict) if one.grade is grade}
+def _codes(judgements: Sequence[Judgement], grade: Grade) -> set[tuple[str, str]]:
+    return {(one.obligation, one.reason) for one in judgements if one.grade is grade}
 
 
-def _all_of(verdict: Verdict) -> tuple[Judgement, ...]:
-    """Return the judgements of a play, also those that count for the run and not for the case."""
-    return (*verdict.judgements, *verdict.of_the_run)
+def _worst_of(judgements: Sequence[Judgement]) -> Grade:
+    return merge([Grade.PASS, *(one.grade for one in judgements if one.grade in FINDINGS)])
 
 
 def _worst_finding(verdict: Verdict) -> Grade:
     """Return the worst that a play was found to show of the target, whatever else it left open; `pass` for nothing."""
-    return merge([Grade.PASS, *(one.grade for one in _all_of(verdict) if one.grade in FINDINGS)])
+    return _worst_of((*verdict.judgements, *verdict.of_the_run))
 
 
 def _as_earlier(play: Play) -> EarlierPlay:
@@ -72,4 +79,4 @@ def _in_words(verdict: Verdict, grade: Grade) -> str:
 
 
 def _reasons(verdict: Verdict, grade: Grade) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one.reason for one in _all_of(verdict) if one.grade is grade))
+    return tuple(dict.fromkeys(one.reason for one in (*verdict.judgements, *verdict.of_the_run) if one.grade is grade))

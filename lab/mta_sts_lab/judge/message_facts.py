@@ -74,13 +74,13 @@ class MessageFacts:
     def _is_perhaps_a_warning(self, notice: Event, fact: BounceReceived) -> bool:
         """Whether a notice in plain words, of a failure or of a delay, came while the queue held the message still.
 
-        A message that is returned may be in the queue for another moment. Where no queue is seen, one that arrived was
-        not returned.
+        A message that is returned may be in the queue for another moment. Where no queue is seen, one that arrived
+        behind the notice was not returned.
         """
         if fact.action != UNREADABLE:
             return False
         if not self.queue():
-            return bool(self.copies())
+            return any(event.at > notice.at for event, _ in self.copies())
         later = [seen.state for _, seen in self.queue() if seen.looked > notice.at]
         return bool(later) and (later[-1] != "gone" or (later[0] != "gone" and bool(self.copies())))
 

@@ -10,6 +10,7 @@ seen once the record's TTL has passed (section 8.1), and senders are not to wait
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, Event, MessageInjected, StepBegan, TargetRestarted
@@ -43,12 +44,25 @@ def older_policy(case: Case, facts: CaseFacts, message: MessageFacts, of_run: Ca
     return held if still_lasts(fetched, held.max_age, message.injected, of_run, forgets=forgets) else None
 
 
-def replaced_at_the_step(case: Case, facts: CaseFacts, message: MessageFacts) -> bool:
-    """Whether a step publishes another policy than the one before it, which the target had fetched.
+def looked_beside(case: Case, message: MessageFacts) -> bool | None:
+    """Whether a target looked for the policy that replaced its own, as a step began, beside the delivery of a message.
 
-    A sender may look for a newer policy beside the delivery, "so as not to block" it (RFC 8461, section 5.1).
+    It may, "so as not to block" the delivery (RFC 8461, section 5.1). One that had the policy before it looked for the
+    hosts has no such excuse, nor one that never fetched it. None: it came in between, and nobody can tell.
     """
-    began, steps = message.step_began(), case.steps
+    facts, began, copies = message.facts, message.step_began(), message.copies()
+    fetched = [event.at for event in facts.policy_fetched(math.inf) if event.at > began]
+    if not fetched or not copies or not _replaced_at(case, facts, began):
+        return False
+    arrived = copies[0][0].at
+    if fetched[0] < min(facts.queries("MX", began, arrived), default=arrived):
+        return False
+    return True if fetched[0] > arrived else None
+
+
+def _replaced_at(case: Case, facts: CaseFacts, began: float) -> bool:
+    """Whether the step that began then publishes another policy than the one before it, which the target had."""
+    steps = case.steps
     current = next((event.step for event, _ in facts.of_kind(StepBegan) if event.at == began), "")
     number = next((number for number, step in enumerate(steps) if step.name == current), 0)
     served = {step.name: step.world.policy for step in steps}

@@ -97,7 +97,11 @@ def _policy_host_was_away(view: CaseView, window: Window) -> bool:
     """Whether the policy host or its record was kept away. A port that refuses leaves a question for the address."""
     if any(fact.role == "policy-host" for _, fact in window.within(view.facts.of_kind(ConnectionDenied))):
         return True
-    if any(fact.channel == "https" for _, fact in window.within(view.facts.of_kind(AttackFired))):
+    # Of an attack that let no connection come about nothing else is on record.
+    refused = (
+        fact.channel == "https" and not fact.session for _, fact in window.within(view.facts.of_kind(AttackFired))
+    )
+    if any(refused):
         return True
     away = {step.name for step in view.case.steps if not step.world.policy_host.reachable}
     name = policy_host_name(view.facts.domain)

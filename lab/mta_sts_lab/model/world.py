@@ -333,3 +333,9 @@ class World:
     #: The mode of a policy that `behind.<domain>` has, mail for which is relayed to the domain as a smart host. That
     #: policy lists none of these hosts. Empty: there is none. What the first step says holds.
     recipient_policy: Literal["", "enforce", "testing", "none"] = ""
+
+    @property
+    def routing(self) -> tuple[object, ...]:
+        """What DNS says of which hosts the domain has: equal where a sender that remembers it meets the same."""
+        hosts = frozenset((mx.name, mx.preference, mx.by_address) for mx in self.mx if mx.mx_record)
+        return hosts, self.dns.security, self.dns.mx_security, self.dns.alias_of, self.dns.island

@@ -208,8 +208,9 @@ class Settling:
                 await self._handed_over(sent)
 
     async def answers_forgotten(self, step: Step) -> None:
-        """Wait until the target's cached DNS answers have expired, before an attack on them or other TLSA records."""
-        if all(attack.channel != "dns" for attack in step.attacks) and not self._changes_dane(step):
+        """Wait until the target's cached DNS answers have expired: before an attack on them, and before others come."""
+        attacked = any(attack.channel == "dns" for attack in step.attacks)
+        if not attacked and not self._changes_dane(step) and not self._changes_routing(step):
             return
         await self._let_pass(self.context.about.dns_memory_seconds)
 
@@ -240,10 +241,17 @@ class Settling:
     def _changes_dane(self, step: Step) -> bool:
         return self.case.has_dane and self._changes_world(step)
 
+    def _changes_routing(self, step: Step) -> bool:
+        return step.world.routing != self._before(step).world.routing
+
     def _changes_world(self, step: Step) -> bool:
         """Whether a step's world is another than that of the step before."""
+        return step.world != self._before(step).world
+
+    def _before(self, step: Step) -> Step:
+        """Return the step before a step; of the first one that one itself."""
         steps = self.case.steps
-        return step.world != steps[max(steps.index(step) - 1, 0)].world
+        return steps[max(steps.index(step) - 1, 0)]
 
     async def _turn_up(self, sent: Sent) -> None:
         """Wait for a message that the queue does not show: it may arrive all the same.

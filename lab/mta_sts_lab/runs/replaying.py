@@ -1,8 +1,8 @@
 """Plays cases again that proved nothing: one at a time, in a run whose record is added to that of the first play.
 
-What proved nothing by the lab's doing is played again. So is, once, what was not settled in time, and what is not as it
-is known of the target where it was slow, or fetched no policy in time; the judge calls such a case inconclusive if the
-two plays differ. Every other finding stays what it is.
+What proved nothing by the lab's doing is played again. So is, once, what was not settled in time, also beside findings
+that are known of the target, and what is not as it is known of it where it was slow, or fetched no policy in time; the
+judge calls such a case inconclusive if the two plays differ. Every other finding stays what it is.
 """
 
 from __future__ import annotations

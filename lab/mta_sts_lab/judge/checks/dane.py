@@ -169,7 +169,7 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
         _, event, host = met[0]
         better = [one for one in names if names[one] < names[host]]
         row = TLSA_NO_PREFERENCE if host in demands and not set(better) & demands.keys() else BY_PREFERENCE
-        first = min(better, key=lambda one: names[one])
+        first = min((one for one in better if one not in unknown), key=lambda one: names[one])
         expected, observed = (f"{one} first, of preference {names[one]}" for one in (first, host))
         yield view.broken(row, "not-by-preference", step.name, expected, observed, [event])
 

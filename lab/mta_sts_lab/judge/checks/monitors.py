@@ -21,7 +21,7 @@ from mta_sts_lab.events import (
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.checks.outcome_findings import LEAKS, LOST, leak_of
 from mta_sts_lab.judge.message_facts import FAILURES, MessageFacts
-from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, policy_checks
+from mta_sts_lab.judge.policy_lookups import BEFORE_POLICY_CHECK, began_at, policy_checks
 from mta_sts_lab.judge.protection import NOT_ANNOUNCED, OF_DANE, UNLISTED_UNDER_REQUIRETLS, UNPROVEN_NAME
 from mta_sts_lab.judge.report_window import DAY
 from mta_sts_lab.judge.view import CaseView, inconclusive
@@ -298,7 +298,8 @@ def _days_kept(view: CaseView, message: MessageFacts) -> float:
     """Return how many days the lab moved the target's clock on, for whichever case, until a message was returned."""
     returned = message.bounces()[0].at
     moves = view.of_run.of_kind(ClockAdvanced)
-    return sum(fact.seconds for event, fact in moves if message.injected < event.at <= returned) / DAY
+    begun = (fact for event, fact in moves if message.injected < event.at and began_at(event, fact) <= returned)
+    return sum(fact.seconds for fact in begun) / DAY
 
 
 def _arrival(view: CaseView, step: Step, message: MessageFacts) -> Judgement:

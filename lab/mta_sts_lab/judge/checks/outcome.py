@@ -25,9 +25,9 @@ from mta_sts_lab.judge.policies_in_force import fetched_policies, plainly_publis
 from mta_sts_lab.judge.policy_lookups import (
     BEFORE_POLICY_CHECK,
     LOOKS_IN_TIME,
+    looked_beside,
     older_policy,
     policy_checks,
-    replaced_at_the_step,
 )
 from mta_sts_lab.judge.protection import OF_REQUIRETLS
 from mta_sts_lab.judge.view import CaseView, inconclusive
@@ -259,7 +259,11 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
         # Held, policy or no policy: that says nothing of what the sender made of a policy that it had to let go.
         return broken(view, step, _AS_WITHOUT_A_POLICY[outcome], expect, message, there.obligation, there.grade)
     older = older_policy(view.case, view.facts, message, view.of_run, view.about) is not None
-    if older or _went_by_the_policy_before(view, step, message):
+    beside = _went_by_the_policy_before(view, step, message)
+    if beside is None:
+        observed = f"{outcome.value}, and the newer policy came while that mail was under way"
+        return inconclusive("policy-replaced-in-between", observed, step.name)
+    if older or beside:
         # That it would have waited until the older one expired was not seen: that is what the advice is about.
         return broken(view, step, "followed-an-older-policy", expect, message, LOOKS_IN_TIME, Grade.INFO)
     if outcome.delivered and view.has_nothing_to_keep(step, message):
@@ -271,14 +275,14 @@ def _otherwise(view: CaseView, step: Step, expect: Expectation, message: Message
     return broken(view, step, reason, expect, message)
 
 
-def _went_by_the_policy_before(view: CaseView, step: Step, message: MessageFacts) -> bool:
+def _went_by_the_policy_before(view: CaseView, step: Step, message: MessageFacts) -> bool | None:
     """Whether mail arrived, by a new session, at a host of the policy that the target had until this step.
 
-    The one that replaced it was to be had since the step began, and a look for it may take place beside the delivery.
+    None: the policy that replaced it came in the midst of the delivery.
     """
     arrived = message.outcome() is Outcome.DELIVERED_AUTHENTICATED
     anew = arrived and not _came_over_an_older_connection(view, step, message)
-    return anew and replaced_at_the_step(view.case, view.facts, message)
+    return looked_beside(view.case, message) if anew else False
 
 
 def _kept_back_there_too(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:

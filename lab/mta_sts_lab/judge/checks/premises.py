@@ -18,6 +18,7 @@ from mta_sts_lab.events import (
     MessageAccepted,
     ReportsAsked,
 )
+from mta_sts_lab.judge.checks.dane import hosts_tried_by_preference, tlsa_records_looked_up
 from mta_sts_lab.judge.checks.evidence import LAB_FAILED, must_fire
 from mta_sts_lab.judge.checks.monitors import (
     held_message_arrives,
@@ -26,6 +27,7 @@ from mta_sts_lab.judge.checks.monitors import (
 )
 from mta_sts_lab.judge.checks.outcome import message_outcome
 from mta_sts_lab.judge.checks.reports import FILED_ELSEWHERE, OTHER_FAILURE
+from mta_sts_lab.judge.checks.routing import best_host_tried_first
 from mta_sts_lab.judge.clock_effect import rests_on_the_clock
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts
@@ -34,7 +36,6 @@ from mta_sts_lab.judge.view import CaseView, numbers
 from mta_sts_lab.model.case import Step
 from mta_sts_lab.model.grading import Grade, Outcome
 from mta_sts_lab.model.verdict import Harm, Judgement
-from mta_sts_lab.model.world import World
 from mta_sts_lab.timeouts import POLICY_QUESTION
 
 #: The reason of what cannot be proved because the lab itself was not in order. Such a case is worth another try.
@@ -54,6 +55,11 @@ _FAILS_VALIDATION = ("bogus", "indeterminate")
 
 #: The checks that may find a message lost.
 _ABOUT_LOSS = tuple(check_id(one) for one in (message_outcome, no_message_lost_between_steps, held_message_arrives))
+
+#: The checks that may find what only shows that a target remembers other hosts than there are.
+_ABOUT_HOSTS = tuple(
+    check_id(one) for one in (message_outcome, best_host_tried_first, hosts_tried_by_preference, tlsa_records_looked_up)
+)
 
 #: What the lab answers to no other question about a case unless an attack wants it to.
 _NEVER_HONEST = ("SERVFAIL", "TIMEOUT")
@@ -105,11 +111,7 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
     if found.check == check_id(no_duplicate_delivery):
         return _reply_not_read(view, found)
     step = next((one for one in view.case.steps if one.name == found.step), None)
-    if (
-        step is not None
-        and found.harm not in (Harm.LET_OUT, Harm.READ)
-        and (doubt := _other_hosts_remembered(view, step))
-    ):
+    if step is not None and (doubt := _other_hosts_remembered(view, step, found)):
         return doubt
     if step is not None and found.check in _ABOUT_LOSS and (doubt := _queue_not_to_be_believed(view, step)):
         return doubt
@@ -121,23 +123,26 @@ def _doubt(view: CaseView, found: Judgement) -> Doubt | None:
     return None
 
 
-def _other_hosts_remembered(view: CaseView, step: Step) -> Doubt | None:
-    """A target that goes by what it remembers of a domain's hosts does not meet what a step publishes of them."""
-    before = view.case.steps[view.case.steps.index(step) - 1].world
-    differs = _of_the_hosts(before) != _of_the_hosts(step.world)
-    if step is view.case.steps[0] or not step.send or not differs or not view.remembers_the_hosts(step):
+def _other_hosts_remembered(view: CaseView, step: Step, found: Judgement) -> Doubt | None:
+    """A target that goes by what it remembers of a domain's hosts does not meet what a step publishes of them.
+
+    Who returned a message and met no host, or lost it, did not do so because of the hosts that it remembered. Mail that
+    leaves unprotected is the sender's own doing, whatever it remembers.
+    """
+    message = view.message(step)
+    met = message is not None and bool(view.facts.receiving_sessions(message.step_began(), message.until))
+    unmoved = found.reason.startswith((Outcome.LOST.value, Outcome.BOUNCED.value)) and not met
+    leaked = found.reason.startswith((Outcome.DELIVERED_CLEAR.value, Outcome.DELIVERED_UNAUTHENTICATED.value))
+    if found.check not in _ABOUT_HOSTS or unmoved or leaked or not step.send or not view.remembers_the_hosts(step):
+        return None
+    before = [one for one in view.case.steps[: view.case.steps.index(step)] if not view.remembers_the_hosts(one)]
+    if not before or before[-1].world.routing == step.world.routing:
         return None
     observed = (
-        "the domain's hosts had changed, and no MX record was asked for: it went by an answer that it remembered; "
-        "let it say so by dns_memory_seconds"
+        "DNS says otherwise of the domain's hosts since, and no MX record was asked for: it went by an answer that it "
+        "remembered, for longer than its dns_memory_seconds"
     )
     return Doubt("hosts-not-looked-up", observed, blame="target")
-
-
-def _of_the_hosts(world: World) -> tuple[object, ...]:
-    """Return what DNS says of a domain's hosts: all but its policy record."""
-    dns = world.dns
-    return world.mx, dns.security, dns.mx_security, dns.alias_of, dns.island
 
 
 def _control_spoiled(view: CaseView, step: Step, found: Judgement) -> Doubt | None:

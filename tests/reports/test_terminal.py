@@ -178,7 +178,7 @@ def test_no_report_prints_nothing() -> None:
 def test_a_finding_says_what_it_means_for_mail() -> None:
     leak = replace(_VERDICTS[0].judgements[0], harm=Harm.LET_OUT)
     shown = rendered(finding_block(replace(_VERDICTS[0], judgements=(leak,)), _EVIDENCE, REQUIREMENTS))
-    assert "harm        let out: delivered against the policy in force" in shown
+    assert "harm        let out: delivered against the policy or TLSA" in shown
 
 
 def test_the_text_of_an_obligation_is_printed_once() -> None:

@@ -41,8 +41,8 @@ BEHAVIOUR: Mapping[Grade, str] = {
 
 #: What a finding means for the mail, in the words by which cases are counted.
 HARMS: Mapping[Harm, tuple[str, str]] = {
-    Harm.LET_OUT: ("let out", "delivered against the policy in force"),
-    Harm.READ: ("read", "an outsider read the message or its envelope, against the policy in force"),
+    Harm.LET_OUT: ("let out", "delivered against the policy or TLSA records in force"),
+    Harm.READ: ("read", "an outsider read the message or its envelope, against the policy or TLSA records in force"),
     Harm.KEPT_BACK: ("kept back", "held, returned or lost, although neither a policy nor an RFC asks for it"),
     Harm.UNTRUE_REPORT: ("untrue report", "a TLS report does not say what happened"),
 }

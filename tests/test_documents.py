@@ -28,9 +28,9 @@ FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 def _anchors(document: Path) -> set[str]:
     """Return the anchors that GitHub and GitLab give to the headings of a document, and the short names in its tables."""
     text = FENCE.sub("", document.read_text(encoding="utf-8"))
-    headings = re.findall(r"^#+ +(.+)$", text, re.MULTILINE)
-    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    return slugs | set(re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE))
+    return set(Document(document.stem, document).sections) | set(
+        re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

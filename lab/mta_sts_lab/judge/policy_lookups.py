@@ -11,12 +11,13 @@ seen once the record's TTL has passed (section 8.1), and senders are not to wait
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mta_sts_lab.events import ClockAdvanced, Event, MessageInjected, StepBegan, TargetRestarted
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts
-from mta_sts_lab.model.case import Case
+from mta_sts_lab.model.case import Case, Step
 from mta_sts_lab.model.target import About
 from mta_sts_lab.model.world import Policy
 
@@ -44,15 +45,16 @@ def older_policy(case: Case, facts: CaseFacts, message: MessageFacts, of_run: Ca
     return held if still_lasts(fetched, held.max_age, message.injected, of_run, forgets=forgets) else None
 
 
-def looked_beside(case: Case, message: MessageFacts) -> bool | None:
-    """Whether a target looked for the policy that replaced its own, as a step began, beside the delivery of a message.
+def looked_beside(case: Case, step: Step, message: MessageFacts) -> bool | None:
+    """Whether a target got the policy that a step publishes in the place of its own only when it had delivered.
 
-    It may, "so as not to block" the delivery (RFC 8461, section 5.1). One that had the policy before it looked for the
-    hosts has no such excuse, nor one that never fetched it. None: it came in between, and nobody can tell.
+    It may look for one beside a delivery, "so as not to block" it (RFC 8461, section 5.1). One that had the policy
+    before it looked for the hosts has no such excuse, nor one that never fetched it. None: it came in between, and
+    nobody can tell.
     """
     facts, began, copies = message.facts, message.step_began(), message.copies()
     fetched = [event.at for event in facts.policy_fetched(math.inf) if event.at > began]
-    if not fetched or not copies or not _replaced_at(case, facts, began):
+    if not fetched or not copies or not _replaces_what_was_fetched(case, step, facts.policy_fetched(began)):
         return False
     arrived = copies[0][0].at
     if fetched[0] < min(facts.queries("MX", began, arrived), default=arrived):
@@ -60,15 +62,12 @@ def looked_beside(case: Case, message: MessageFacts) -> bool | None:
     return True if fetched[0] > arrived else None
 
 
-def _replaced_at(case: Case, facts: CaseFacts, began: float) -> bool:
-    """Whether the step that began then publishes another policy than the one before it, which the target had."""
-    steps = case.steps
-    current = next((event.step for event, _ in facts.of_kind(StepBegan) if event.at == began), "")
-    number = next((number for number, step in enumerate(steps) if step.name == current), 0)
-    served = {step.name: step.world.policy for step in steps}
-    fetched = facts.policy_fetched(began)
-    before = steps[number - 1].world.policy if number else None
-    return bool(fetched) and served.get(fetched[-1].step) == before and before != steps[number].world.policy
+def _replaces_what_was_fetched(case: Case, step: Step, fetched: Sequence[Event]) -> bool:
+    """Whether a step publishes another policy than the step before it, which was fetched last."""
+    number = case.steps.index(step)
+    served = {one.name: one.world.policy for one in case.steps}
+    before = case.steps[number - 1].world.policy if number else None
+    return bool(fetched) and served.get(fetched[-1].step) == before and before != step.world.policy
 
 
 def saw_a_newer_policy(case: Case, facts: CaseFacts, message: MessageFacts) -> bool:

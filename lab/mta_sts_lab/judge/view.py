@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from mta_sts_lab.events import DnsAnswered, Event, MessageInjected, NotSupported, StepBegan, StepEnded
+from mta_sts_lab.events import (
+    ConnectionAccepted,
+    DnsAnswered,
+    Event,
+    MessageInjected,
+    NotSupported,
+    StepBegan,
+    StepEnded,
+)
 from mta_sts_lab.judge.facts import CaseFacts
 from mta_sts_lab.judge.message_facts import MessageFacts, message_of_step
 from mta_sts_lab.judge.policies_in_force import fetched_policies
@@ -133,6 +141,15 @@ class CaseView:
         if asked or times is None or message is None or not self.remembers_the_hosts(step):
             return min(asked, default=math.inf)
         return math.inf if self._waits_from_before(times[0]) else message.handed_over_since()
+
+    def connections(self, step: Step, hosts: Collection[str]) -> list[tuple[Event, ConnectionAccepted]]:
+        """Return the target's connections to some hosts that began in a step, after it had looked for the hosts."""
+        since = self.attempts_began(step)
+        return [
+            (event, fact)
+            for event, fact in self.facts.of_kind(ConnectionAccepted, step.name)
+            if fact.host in hosts and fact.role == "mx" and not fact.via and event.at >= since
+        ]
 
     def _waits_from_before(self, began: float) -> bool:
         """Whether a message from before a step may have been tried in it."""

@@ -67,7 +67,7 @@ def worth_another_play(
 
     These are the cases that prove nothing by the lab's doing, those that were not settled in time, and those of
     `perhaps_too_slow`, of which `perhaps_for_want_of_time` says what they are; if so asked, all that prove nothing.
-    Of a case of `in_doubt`, where what was found is known of the target, the rest proves nothing.
+    In the cases of `in_doubt` all that was found is known of the target, and something else proves nothing.
     """
     unproved = [one for one in verdicts if one.grade in _PROVED_NOTHING or one.case in in_doubt]
     found = {verdict.case: BY_THE_LAB for verdict in unproved if _spoiled(verdict)}

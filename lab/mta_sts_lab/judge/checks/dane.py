@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from mta_sts_lab.events import ClientHelloSeen, ConnectionAccepted, DnsAnswered, Event
+from mta_sts_lab.events import ClientHelloSeen, DnsAnswered, Event
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model.case import Mode, Step
@@ -41,7 +41,7 @@ def tlsa_records_looked_up(view: CaseView, step: Step) -> Iterator[Judgement]:
         return
     asked = _tlsa_names_known(view, step)
     for demand in dane_demands(step.world, view.facts.domain):
-        met = [event for event, _ in connections_to(view, step, demand.host)]
+        met = [event for event, _ in view.connections(step, {demand.host})]
         if demand.lookup_failed or not met or tlsa_name(demand.base) in asked:
             continue
         elsewhere = sorted(one for one in asked if is_within(one, demand.host) and not demand.target)
@@ -148,7 +148,7 @@ def unreachable_host_left_alone(view: CaseView, step: Step) -> Iterator[Judgemen
     if not is_judged_by_dane(view, step):
         return
     for demand in _failed(step, view.facts.domain):
-        met = [event for event, _ in connections_to(view, step, demand.host)]
+        met = [event for event, _ in view.connections(step, {demand.host})]
         if met:
             expected, observed = "no connection: a look-up about this host failed", f"a connection to {demand.host}"
             yield view.broken(LEFT_ALONE, "connected-to-unreachable-host", step.name, expected, observed, met)
@@ -164,9 +164,9 @@ def hosts_tried_by_preference(view: CaseView, step: Step) -> Iterator[Judgement]
     names = {absolute(mx.name, view.facts.domain): mx.preference for mx in usable}
     unknown = {host for host, demand in demands.items() if demand.lookup_failed}
     best = min((preference for host, preference in names.items() if host not in unknown), default=0)
-    met = sorted((event.number, event, host) for host in names for event, _ in connections_to(view, step, host))
-    if met and names[met[0][2]] > best:
-        _, event, host = met[0]
+    met = view.connections(step, names)
+    if met and names[met[0][1].host] > best:
+        event, host = met[0][0], met[0][1].host
         better = [one for one in names if names[one] < names[host]]
         row = TLSA_NO_PREFERENCE if host in demands and not set(better) & demands.keys() else BY_PREFERENCE
         first = min((one for one in better if one not in unknown), key=lambda one: names[one])
@@ -202,16 +202,6 @@ def _failed(step: Step, domain: str) -> list[DaneDemand]:
     return [demand for demand in dane_demands(step.world, domain) if demand.lookup_failed]
 
 
-def connections_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ConnectionAccepted]]:
-    """Return the target's connections to a host that began in a step, after it had looked for the domain's hosts."""
-    since = view.attempts_began(step)
-    return [
-        (event, fact)
-        for event, fact in view.facts.of_kind(ConnectionAccepted, step.name)
-        if fact.host == host and fact.role == "mx" and not fact.via and event.at >= since
-    ]
-
-
 def _state(mx: MxHost, step: Step) -> str:
     return mx.address_security or step.world.dns.security
 
@@ -229,5 +219,5 @@ def _first_address_answer(view: CaseView, step: Step, host: str) -> Event | None
 
 def hellos_to(view: CaseView, step: Step, host: str) -> list[tuple[Event, ClientHelloSeen]]:
     """Return the client hellos of those connections."""
-    sessions = {fact.session for _, fact in connections_to(view, step, host)}
+    sessions = {fact.session for _, fact in view.connections(step, {host})}
     return [(event, fact) for event, fact in view.facts.of_kind(ClientHelloSeen) if fact.session in sessions]

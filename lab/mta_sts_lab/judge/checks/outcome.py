@@ -282,7 +282,7 @@ def _went_by_the_policy_before(view: CaseView, step: Step, message: MessageFacts
     """
     arrived = message.outcome() is Outcome.DELIVERED_AUTHENTICATED
     anew = arrived and not _came_over_an_older_connection(view, step, message)
-    return looked_beside(view.case, message) if anew else False
+    return looked_beside(view.case, step, message) if anew else False
 
 
 def _kept_back_there_too(view: CaseView, step: Step, outcome: Outcome) -> Judgement | None:

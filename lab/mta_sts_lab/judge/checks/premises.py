@@ -129,18 +129,19 @@ def _other_hosts_remembered(view: CaseView, step: Step, found: Judgement) -> Dou
     Who returned a message and met no host, or lost it, did not do so because of the hosts that it remembered. Mail that
     leaves unprotected is the sender's own doing, whatever it remembers.
     """
+    leaked = found.reason.startswith((Outcome.DELIVERED_CLEAR.value, Outcome.DELIVERED_UNAUTHENTICATED.value))
+    if found.check not in _ABOUT_HOSTS or leaked or not step.send or not view.remembers_the_hosts(step):
+        return None
     message = view.message(step)
     met = message is not None and bool(view.facts.receiving_sessions(message.step_began(), message.until))
-    unmoved = found.reason.startswith((Outcome.LOST.value, Outcome.BOUNCED.value)) and not met
-    leaked = found.reason.startswith((Outcome.DELIVERED_CLEAR.value, Outcome.DELIVERED_UNAUTHENTICATED.value))
-    if found.check not in _ABOUT_HOSTS or unmoved or leaked or not step.send or not view.remembers_the_hosts(step):
+    if found.reason.startswith((Outcome.LOST.value, Outcome.BOUNCED.value)) and not met:
         return None
     before = [one for one in view.case.steps[: view.case.steps.index(step)] if not view.remembers_the_hosts(one)]
     if not before or before[-1].world.routing == step.world.routing:
         return None
     observed = (
-        "DNS says otherwise of the domain's hosts since, and no MX record was asked for: it went by an answer that it "
-        "remembered, for longer than its dns_memory_seconds"
+        "the domain's hosts are others than when the mail server last asked for its MX record, and in this step it did "
+        "not ask: it went by an answer that it remembered, for longer than its dns_memory_seconds"
     )
     return Doubt("hosts-not-looked-up", observed, blame="target")
 

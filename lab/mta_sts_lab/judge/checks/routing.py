@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from mta_sts_lab.events import ConnectionAccepted
 from mta_sts_lab.judge.checks import Scope, check
 from mta_sts_lab.judge.view import CaseView
 from mta_sts_lab.model.case import Step
@@ -39,12 +38,7 @@ def _but_for_hosts(world: World) -> World:
 def first_by_preference(view: CaseView, step: Step, hosts: Iterable[MxHost], obligation: str) -> Iterator[Judgement]:
     """Judge whether the first connection of a step to one of these hosts went to one of the best preference."""
     preference = {absolute(mx.name, view.facts.domain): mx.preference for mx in hosts}
-    since = view.attempts_began(step)
-    met = [
-        (event, fact)
-        for event, fact in view.facts.of_kind(ConnectionAccepted, step.name)
-        if fact.host in preference and fact.role == "mx" and not fact.via and event.at >= since
-    ]
+    met = view.connections(step, preference)
     if met and preference[met[0][1].host] > min(preference.values()):
         event, fact = met[0]
         best = min(preference, key=lambda host: preference[host])
